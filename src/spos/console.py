@@ -1,0 +1,73 @@
+"""What a run tells, on the terminal: progress with rate and time left; quiet elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+#: Seconds between lines of progress where the output is a file.
+QUIET = 60.0
+
+
+class ConsoleListener:
+    """Tells a run's progress on standard error."""
+
+    def __init__(self) -> None:
+        self._progress: Progress | None = None
+        self._task: Any = None
+        self._stage = ""
+        self._told = 0.0
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_progress": None, "_task": None, "_stage": "", "_told": 0.0}
+
+    def message(self, text: str) -> None:
+        """A line of its own."""
+        if self._progress is not None:
+            self._progress.console.print(f"spos: {text}", markup=False, highlight=False)
+        else:
+            print(f"spos: {text}", file=sys.stderr, flush=True)
+
+    def progress(self, stage: str, done: int, total: int, detail: str) -> None:
+        """A bar on a terminal, a line a minute elsewhere."""
+        if not sys.stderr.isatty():
+            now = time.monotonic()
+            if stage != self._stage or done >= total or now - self._told >= QUIET:
+                self._stage, self._told = stage, now
+                print(f"spos: {stage} {done}/{total}  {detail}", file=sys.stderr, flush=True)
+            return
+        if stage != self._stage:
+            self.close()
+            self._stage = stage
+            self._progress = Progress(
+                TextColumn("{task.description:<10}"),
+                BarColumn(bar_width=24),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[detail]}"),
+                console=Console(stderr=True),
+            )
+            self._progress.start()
+            self._task = self._progress.add_task(stage, total=total, completed=done, detail=detail)
+        assert self._progress is not None
+        self._progress.update(self._task, completed=done, total=total, detail=detail)
+        if done >= total:
+            self.close()
+
+    def close(self) -> None:
+        """Leave the last bar standing."""
+        if self._progress is not None:
+            self._progress.stop()
+        self._progress, self._stage = None, ""

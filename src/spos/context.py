@@ -1,0 +1,208 @@
+"""What every stage of a run works with."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from spos.checkpoint import digest
+from spos.config import Config
+from spos.data import ImageData, load_data
+from spos.errors import UserError
+from spos.files import read_json, write_json
+from spos.listener import Listener
+from spos.randomness import torch_seed
+from spos.run_directory import RunDirectory
+from spos.spaces import family
+from spos.supernet import Supernet
+
+
+class Context:
+    """A run: its configuration, its directory, its devices, and who is told.
+
+    Args:
+        config: of the run.
+        directory: of the run.
+        listener: told of progress; it is sent to other processes.
+        devices: processes, each with one device.
+        accelerator: of Lightning Fabric: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        directory: RunDirectory,
+        listener: Listener,
+        *,
+        devices: int = 1,
+        accelerator: str = "auto",
+    ) -> None:
+        self.config = config
+        self.directory = directory
+        self.listener = listener
+        self.devices = devices
+        self.accelerator = accelerator
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Each process has a Fabric of its own, and reads the images itself.
+        return {k: v for k, v in self.__dict__.items() if k not in ("fabric", "_data")}
+
+    @cached_property
+    def fabric(self) -> Fabric:
+        """One device and the precision of the run; the processes of a launch have another."""
+        return self._make_fabric(1)
+
+    def _make_fabric(self, devices: int) -> Fabric:
+        try:
+            return Fabric(
+                accelerator=self.accelerator,
+                devices=devices,
+                strategy="ddp_spawn" if devices > 1 else "auto",
+                precision=self.config.run.precision,  # type: ignore[arg-type]
+            )
+        except (RuntimeError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise UserError(
+                f"--accelerator {self.accelerator} --devices {devices}: {reason}"
+            ) from error
+
+    def launch(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        """Do work in as many processes as there are devices.
+
+        Args:
+            work: a function of the context and the arguments, at the top level of a module.
+            arguments: to pass on.
+
+        Returns:
+            What the first process returns.
+        """
+        if self.devices == 1:
+            return work(self, *arguments)
+        fabric = self._make_fabric(self.devices)
+        kind, value = fabric.launch(_in_process, self, work, arguments)
+        if kind == "interrupted":
+            raise KeyboardInterrupt
+        if kind == "mistake":
+            raise UserError(value)
+        return value
+
+    def data(self) -> ImageData:
+        """The images, the same as when the run began.
+
+        Raises:
+            UserError: they cannot be read, or have changed.
+        """
+        cached: ImageData | None = self.__dict__.get("_data")
+        if cached is None:
+            settings = self.config.data
+            cached = load_data(
+                settings.source,
+                image_size=self.config.layout.image_size,
+                validation=settings.validation,
+                test=settings.test,
+                seed=self.config.run.seed,
+                on_broken=settings.on_broken,
+                stream=settings.stream,
+                workers=settings.workers,
+            )
+            self._check_data(cached)
+            self.__dict__["_data"] = cached
+        return cached
+
+    def _check_data(self, data: ImageData) -> None:
+        path = self.directory.path / "data.json"
+        facts = {
+            "source": data.source,
+            "classes": list(data.classes),
+            "image_size": data.image_size,
+            "channels": data.channels,
+            "train": len(data.train),
+            "validation": len(data.validation),
+            "skipped": list(data.skipped),
+            "notes": list(data.notes),
+            "fingerprint": data.fingerprint,
+        }
+        if not path.exists():
+            write_json(path, facts)
+            for text in (*data.notes, *(f"skipped {name}" for name in data.skipped)):
+                self.listener.message(text)
+        elif read_json(path)["fingerprint"] != data.fingerprint:
+            raise UserError(
+                f"the images of {data.source} are not those that {self.directory.path} began with "
+                f"({path} says which): restore them, or give another --out"
+            )
+
+    def supernet(self, data: ImageData, purpose: str = "supernet") -> Supernet:
+        """A fresh supernet for the data.
+
+        Args:
+            data: decides the number of classes and of image channels.
+            purpose: the initial weights depend on it and the seed alone.
+        """
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(torch_seed(self.config.run.seed, "weights", purpose))
+            return family(self.config.space).build(
+                self.config.layout, classes=len(data.classes), image_channels=data.channels
+            )
+
+    def laid_out(self, batches: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches in the memory layout of the run."""
+        for inputs, targets in batches:
+            if self.config.run.channels_last:
+                inputs = inputs.contiguous(memory_format=torch.channels_last)
+            yield inputs, targets
+
+    def evaluation_fingerprint(self, data: ImageData, supernet: Supernet) -> str:
+        """What the accuracy of an architecture depends on: evaluations with the same one agree."""
+        plain = self.config.as_plain()
+        parts = {
+            "layout": plain["layout"],
+            "data": data.fingerprint,
+            "run": {key: value for key, value in plain["run"].items() if key != "compare"},
+        }
+        text = json.dumps(parts, sort_keys=True)
+        return digest(supernet.state_dict(), text)[:16]
+
+    def finished(self, stage: str) -> dict[str, Any] | None:
+        """The outcome of a stage; None while it is not finished."""
+        return self.directory.outcome(stage)
+
+    def finish(self, stage: str, outcome: dict[str, Any]) -> dict[str, Any]:
+        """Record the outcome of a stage."""
+        self.directory.finish(stage, outcome)
+        return outcome
+
+    def clock(self, stage: str) -> float:
+        """The seconds that earlier sittings spent on a stage."""
+        path = self.directory.path / f".{stage}-seconds"
+        try:
+            return float(path.read_text())
+        except (OSError, ValueError):
+            return 0.0
+
+    def set_clock(self, stage: str, seconds: float) -> None:
+        """Note the seconds spent on a stage, now and then."""
+        now = time.monotonic()
+        if now - self.__dict__.get("_noted", 0.0) > 5:
+            self.__dict__["_noted"] = now
+            write_json(self.directory.path / f".{stage}-seconds", seconds)
+
+
+def _in_process(
+    fabric: Fabric, context: Context, work: Callable[..., Any], arguments: tuple[Any, ...]
+) -> tuple[str, Any]:
+    # An exception would reach the user as the traceback of a subprocess, so it travels as a value.
+    context.__dict__["fabric"] = fabric
+    try:
+        return "done", work(context, *arguments)
+    except KeyboardInterrupt:
+        return "interrupted", None
+    except UserError as error:
+        return "mistake", str(error)

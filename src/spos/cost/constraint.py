@@ -1,0 +1,83 @@
+"""What an architecture may cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spos.cost.table import CostTable
+from spos.cost.units import format_quantity
+from spos.errors import UserError, nearest
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """Bounds on costs, any number of them together; without a bound every architecture satisfies it.
+
+    Args:
+        maximum: the largest value allowed of a cost, by name ("flops" are multiply-adds).
+        minimum: the least value allowed.
+
+    Raises:
+        UserError: a minimum is above its maximum.
+
+    Example:
+        >>> constraint = Constraint(maximum={"flops": 330e6, "params": 3.5e6})
+        >>> constraint.satisfied({"flops": 322918720, "params": 3558464})
+        False
+        >>> print(constraint)
+        flops <= 330.0M, params <= 3.500M
+    """
+
+    maximum: Mapping[str, float] = field(default_factory=dict)
+    minimum: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, least in self.minimum.items():
+            if name in self.maximum and least > self.maximum[name]:
+                raise UserError(
+                    f"the constraint is empty: min {name} {format_quantity(least)} is above "
+                    f"max {name} {format_quantity(self.maximum[name])}"
+                )
+
+    def __str__(self) -> str:
+        upper = [f"{name} <= {format_quantity(value)}" for name, value in self.maximum.items()]
+        lower = [f"{name} >= {format_quantity(value)}" for name, value in self.minimum.items()]
+        return ", ".join(upper + lower) or "none"
+
+    def satisfied(self, costs: Mapping[str, float]) -> bool:
+        """Whether the costs of one architecture are within every bound."""
+        return all(costs[name] <= value for name, value in self.maximum.items()) and all(
+            costs[name] >= value for name, value in self.minimum.items()
+        )
+
+    def satisfied_many(self, table: CostTable, costs: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether each row of costs, as :meth:`CostTable.many` returns them, is within every bound."""
+        within = np.ones(len(costs), dtype=bool)
+        for name, value in self.maximum.items():
+            within &= costs[:, table.names.index(name)] <= value
+        for name, value in self.minimum.items():
+            within &= costs[:, table.names.index(name)] >= value
+        return within
+
+    def check(self, table: CostTable) -> None:
+        """Refuse a constraint that no architecture of the space can satisfy.
+
+        Raises:
+            UserError: a cost is unknown, or a bound is out of the range of the space.
+        """
+        reachable = table.range()
+        for bounds, kind in ((self.maximum, "max"), (self.minimum, "min")):
+            for name, value in bounds.items():
+                if name not in reachable:
+                    raise UserError(f"unknown cost '{name}': {nearest(name, reachable)}")
+                least, largest = reachable[name]
+                if (kind == "max" and value < least) or (kind == "min" and value > largest):
+                    raise UserError(
+                        f"no network of this space satisfies {kind} {name} "
+                        f"{format_quantity(value)}: reachable are {format_quantity(least)} to "
+                        f"{format_quantity(largest)} ({least} to {largest})"
+                    )

@@ -1,0 +1,24 @@
+"""The images of a run: read, split, and put on the device in batches."""
+
+from __future__ import annotations
+
+from spos.data.augmentation import POLICIES
+from spos.data.batches import evaluation_batches, training_batches
+from spos.data.image_data import ImageData
+from spos.data.images import Images, TensorImages
+from spos.data.load import SOURCES, load_data
+from spos.data.sources.dataset import dataset_data
+from spos.data.streamed import StreamedImages
+
+__all__ = [
+    "POLICIES",
+    "SOURCES",
+    "ImageData",
+    "Images",
+    "StreamedImages",
+    "TensorImages",
+    "dataset_data",
+    "evaluation_batches",
+    "load_data",
+    "training_batches",
+]

@@ -1,0 +1,210 @@
+"""Augmentation of a batch in two steps: draw for all of its images, then apply to some of them.
+
+What is drawn belongs to the whole batch, so that two processes which share a batch apply the
+same draws to their halves as one process does to the whole.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from spos.errors import UserError, nearest
+
+POLICIES: dict[str, tuple[str, ...]] = {
+    "none": (),
+    "flip": ("flip",),
+    "crop": ("crop",),
+    "standard": ("crop", "flip"),
+    "cutout": ("crop", "flip", "cutout"),
+    "rich": ("crop", "flip", "rich"),
+    "imagenet": ("resized_crop", "flip", "jitter"),
+}
+"""Each policy's operations. ``crop`` alone is for digits and letters: a flip makes others of them."""
+
+JITTER = 0.4
+"""Brightness, contrast, and saturation are each scaled by 1 - JITTER to 1 + JITTER."""
+
+Draws = dict[str, Tensor]
+
+
+def check_policy(policy: str) -> None:
+    """Check the name of a policy, and that what it needs is installed.
+
+    Raises:
+        UserError: there is no such policy, or ``rich`` is asked for and kornia is missing.
+
+    Example:
+        >>> check_policy("standart")
+        Traceback (most recent call last):
+        ...
+        spos.errors.UserError: --augment standart: did you mean 'standard'? allowed: none, flip, \
+crop, standard, cutout, rich, imagenet
+    """
+    if policy not in POLICIES:
+        raise UserError(f"--augment {policy}: {nearest(policy, POLICIES)}")
+    if policy == "rich":
+        from spos.data.rich import require_kornia
+
+        require_kornia()
+
+
+def padding(image_size: int) -> int:
+    """How far a random crop moves an image of this side: 4 pixels at 32, 1 at 8.
+
+    Example:
+        >>> [padding(size) for size in (8, 28, 32, 224)]
+        [1, 3, 4, 28]
+    """
+    return max(1, image_size // 8)
+
+
+def draw(policy: str, count: int, image_size: int, generator: torch.Generator) -> Draws:
+    """Draw what a policy leaves to chance, for a batch.
+
+    Args:
+        policy: a key of POLICIES.
+        count: the number of images in the whole batch.
+        image_size: the side of an image in pixels.
+        generator: a CPU generator.
+
+    Returns:
+        Tensors on the CPU whose first dimension is the image.
+
+    Example:
+        >>> sorted(draw("standard", 4, 32, torch.Generator().manual_seed(0)))
+        ['flip', 'shift']
+    """
+    draws: Draws = {}
+    for operation in POLICIES[policy]:
+        if operation == "crop":
+            high = 2 * padding(image_size) + 1
+            draws["shift"] = torch.randint(high, (count, 2), generator=generator)
+        elif operation == "flip":
+            draws["flip"] = torch.rand(count, generator=generator) < 0.5
+        elif operation == "cutout":
+            draws["hole"] = torch.randint(image_size, (count, 2), generator=generator)
+        elif operation == "resized_crop":
+            draws["box"] = _boxes(count, generator)
+        elif operation == "jitter":
+            spread = torch.rand(count, 3, generator=generator)
+            draws["jitter"] = 1 + JITTER * (2 * spread - 1)
+        elif operation == "rich":
+            from spos.data.rich import draw_operations
+
+            draws["rich"] = draw_operations(count, generator)
+    return draws
+
+
+def augment(images: Tensor, draws: Draws, fill: Tensor | None = None) -> Tensor:
+    """Apply draws to images.
+
+    Args:
+        images: uint8 [n, C, S, S] on any device.
+        draws: of these n images: the result of ``draw``, or the same rows of each of its tensors.
+        fill: what cutout paints with, 0..255, [C]; black if left out.
+
+    Returns:
+        uint8 or float32 in 0..255, [n, C, S, S]; a new tensor, or ``images`` if nothing was drawn.
+
+    Example:
+        >>> images = torch.zeros(4, 3, 32, 32, dtype=torch.uint8)
+        >>> augment(images, draw("cutout", 4, 32, torch.Generator().manual_seed(0))).shape
+        torch.Size([4, 3, 32, 32])
+    """
+    draws = {name: drawn.to(images.device, non_blocking=True) for name, drawn in draws.items()}
+    if "box" in draws:
+        images = _resized_crop(images, draws["box"], draws["flip"])
+    elif "shift" in draws or "flip" in draws:
+        images = _crop_and_flip(images, draws.get("shift"), draws.get("flip"))
+    if "jitter" in draws:
+        images = _jitter(images, draws["jitter"])
+    if "rich" in draws:
+        from spos.data.rich import apply_operations
+
+        images = apply_operations(images, draws["rich"])
+    if "hole" in draws:
+        images = _cut_out(images, draws["hole"], fill)
+    return images
+
+
+def _crop_and_flip(images: Tensor, shift: Tensor | None, flip: Tensor | None) -> Tensor:
+    """Both as one gather: each pixel of the result is looked up once in the padded image."""
+    count, channels, size, _ = images.shape
+    at = torch.arange(size, device=images.device)
+    rows = at.expand(count, size)
+    columns = rows if flip is None else torch.where(flip[:, None], size - 1 - at, at)
+    width = size
+    if shift is not None:
+        edge = padding(size)
+        images = F.pad(images, (edge, edge, edge, edge))
+        rows, columns = rows + shift[:, :1], columns + shift[:, 1:]
+        width += 2 * edge
+    places = (rows[:, :, None] * width + columns[:, None, :]).view(count, 1, size * size)
+    flat = images.reshape(count, channels, width * width)
+    crops = flat.gather(2, places.expand(count, channels, size * size))
+    return crops.view(count, channels, size, size)
+
+
+def _cut_out(images: Tensor, centre: Tensor, fill: Tensor | None) -> Tensor:
+    """Paint over a square of half the side, which may hang over the edge (DeVries and Taylor)."""
+    channels, size = images.shape[1], images.shape[-1]
+    at = torch.arange(size, device=images.device)
+    start = (centre - size // 4)[:, :, None]
+    inside = (at >= start) & (at < start + size // 2)
+    hole = inside[:, 0, :, None] & inside[:, 1, None, :]
+    if fill is None:
+        fill = torch.zeros(channels, device=images.device)
+    paint = fill if images.is_floating_point() else fill.round()
+    return torch.where(hole[:, None], paint.to(images.device, images.dtype)[:, None, None], images)
+
+
+def _boxes(count: int, generator: torch.Generator) -> Tensor:
+    """Crops of 8 to 100% of the area and a ratio of 3:4 to 4:3: centre and half sides in -1..1."""
+    tries = 10
+    area = torch.empty(count, tries).uniform_(0.08, 1, generator=generator)
+    limit = math.log(4 / 3)
+    ratio = torch.empty(count, tries).uniform_(-limit, limit, generator=generator).exp()
+    sides = torch.stack([(area / ratio).sqrt(), (area * ratio).sqrt()], dim=-1)
+    fits = (sides <= 1).all(dim=-1)
+    first = fits.int().argmax(dim=1)
+    sides = sides[torch.arange(count), first].where(fits.any(dim=1)[:, None], torch.ones(()))
+    centre = (2 * torch.rand(count, 2, generator=generator) - 1) * (1 - sides)
+    return torch.cat([centre, sides], dim=1)
+
+
+def _resized_crop(images: Tensor, box: Tensor, flip: Tensor) -> Tensor:
+    row, column, height, width = box.unbind(1)
+    zero = torch.zeros_like(row)
+    across = torch.where(flip, -width, width)
+    theta = torch.stack([across, zero, column, zero, height, row], dim=1).view(-1, 2, 3)
+    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    return F.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
+
+
+def _jitter(images: Tensor, factors: Tensor) -> Tensor:
+    images = images.float()
+    brightness, contrast, saturation = (factor[:, None, None, None] for factor in factors.unbind(1))
+    images = (images * brightness).clamp(0, 255)
+    level = grey(images).mean(dim=(1, 2, 3), keepdim=True)
+    images = (level + (images - level) * contrast).clamp(0, 255)
+    if images.shape[1] == 3:
+        level = grey(images)
+        images = (level + (images - level) * saturation).clamp(0, 255)
+    return images
+
+
+def grey(images: Tensor) -> Tensor:
+    """The luminance of float images, [n, 1, H, W] (ITU-R 601, as Pillow's).
+
+    Example:
+        >>> grey(torch.ones(1, 3, 1, 1)).item()
+        1.0
+    """
+    if images.shape[1] == 1:
+        return images
+    weights = images.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+    return (images * weights).sum(dim=1, keepdim=True)

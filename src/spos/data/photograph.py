@@ -1,0 +1,97 @@
+"""A photograph of any size to a square image, for evaluation and for training as on ImageNet."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from PIL import Image, ImageEnhance
+
+from spos.data.augmentation import JITTER
+
+_BICUBIC = Image.Resampling.BICUBIC
+
+
+def resized_side(image_size: int) -> int:
+    """What the shorter side is resized to before the middle is cut out.
+
+    From 128 pixels on, where images are photographs, it is ImageNet's 256 for 224; below, a
+    margin would cut into objects that fill the image, and there is none.
+
+    Example:
+        >>> resized_side(224), resized_side(32)
+        (256, 32)
+    """
+    return round(image_size * 256 / 224) if image_size >= 128 else image_size
+
+
+def fit(image: Image.Image, image_size: int) -> Image.Image:
+    """Resize the shorter side and cut out the middle; an image of the right size stays as it is.
+
+    Args:
+        image: in mode L or RGB, of any size.
+        image_size: the side of the result in pixels.
+
+    Example:
+        >>> fit(Image.new("RGB", (500, 375)), 224).size
+        (224, 224)
+    """
+    if image.size == (image_size, image_size):
+        return image
+    scale = min(image.size) / resized_side(image_size)
+    side = image_size * scale
+    left, top = ((length - side) / 2 for length in image.size)
+    # Resizing the middle alone gives the same pixels as resizing all and cutting it out.
+    return image.resize((image_size, image_size), _BICUBIC, (left, top, left + side, top + side))
+
+
+def random_photograph(
+    image: Image.Image, image_size: int, random: np.random.Generator
+) -> Image.Image:
+    """ImageNet's training view: a random part, flipped half of the time, with colour jitter.
+
+    The part has 8 to 100% of the area and a ratio of 3:4 to 4:3; brightness, contrast, and
+    saturation are each scaled by 0.6 to 1.4, as in the training of the SPOS paper.
+
+    Args:
+        image: in mode L or RGB, of any size.
+        image_size: the side of the result in pixels.
+        random: what the view is drawn from.
+
+    Example:
+        >>> view = random_photograph(Image.new("RGB", (90, 60)), 32, np.random.default_rng(0))
+        >>> view.size
+        (32, 32)
+    """
+    image = image.resize((image_size, image_size), _BICUBIC, random_box(image.size, random))
+    if random.random() < 0.5:
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    factors = random.uniform(1 - JITTER, 1 + JITTER, 3)
+    image = ImageEnhance.Brightness(image).enhance(factors[0])
+    image = ImageEnhance.Contrast(image).enhance(factors[1])
+    return image if image.mode == "L" else ImageEnhance.Color(image).enhance(factors[2])
+
+
+def random_box(size: tuple[int, int], random: np.random.Generator) -> tuple[int, int, int, int]:
+    """A random part of an image: left, top, right, bottom in pixels.
+
+    Example:
+        >>> left, top, right, bottom = random_box((90, 60), np.random.default_rng(0))
+        >>> 0 <= left < right <= 90 and 0 <= top < bottom <= 60
+        True
+    """
+    full_width, full_height = size
+    limit = math.log(4 / 3)
+    for _ in range(10):
+        area = full_width * full_height * random.uniform(0.08, 1)
+        ratio = math.exp(random.uniform(-limit, limit))
+        width, height = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if 0 < width <= full_width and 0 < height <= full_height:
+            left = int(random.integers(full_width - width + 1))
+            top = int(random.integers(full_height - height + 1))
+            return left, top, left + width, top + height
+    # A strip admits no such part: take its middle at the nearest ratio.
+    width = min(full_width, max(1, round(full_height * 4 / 3)))
+    height = min(full_height, max(1, round(full_width * 4 / 3)))
+    left, top = (full_width - width) // 2, (full_height - height) // 2
+    return left, top, left + width, top + height

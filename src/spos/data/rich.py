@@ -1,0 +1,110 @@
+"""The policy ``rich``: two random operations an image, after RandAugment, on whole batches.
+
+Kornia does the work. Its own random classes are not used: they draw from torch's global
+generator, and cannot give a process its part of a batch that it shares with others.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from spos.errors import UserError
+
+PER_IMAGE = 2
+"""How many operations an image goes through; half of the images of a slot stay as they are."""
+
+
+def _blur(images: Tensor) -> Tensor:
+    """The mean of 3 by 3 pixels.
+
+    Kornia's sharpness is a convolution, whose last bits depend on how many images it is given:
+    a process would not see exactly its part of the batch.
+    """
+    size = images.shape[-1]
+    padded = F.pad(images, (1, 1, 1, 1), mode="replicate")
+    rows = padded[:, :, :size] + padded[:, :, 1:-1] + padded[:, :, 2:]
+    whole = rows[..., :size] + rows[..., 1:-1] + rows[..., 2:]
+    return whole / 9
+
+
+# Each takes float images in 0..1, [n, C, S, S], and a strength in -1..1, [n].
+Operation = Callable[[Any, Tensor, Tensor], Tensor]
+
+OPERATIONS: dict[str, Operation] = {
+    "brightness": lambda k, x, s: k.enhance.adjust_brightness(x, 0.4 * s),
+    "contrast": lambda k, x, s: k.enhance.adjust_contrast_with_mean_subtraction(x, 1 + 0.6 * s),
+    "saturation": lambda k, x, s: k.enhance.adjust_saturation(x, 1 + 0.8 * s),
+    "hue": lambda k, x, s: k.enhance.adjust_hue(x, 0.3 * s),
+    "sharpness": lambda k, x, s: x + 0.9 * s[:, None, None, None] * (x - _blur(x)),
+    "posterize": lambda k, x, s: k.enhance.posterize(x, (6 - 2 * s).round().int()),
+    "solarize": lambda k, x, s: torch.where(x > (0.7 + 0.3 * s)[:, None, None, None], 1 - x, x),
+    "equalize": lambda k, x, s: k.enhance.equalize(x),
+    "rotate": lambda k, x, s: k.geometry.rotate(x, 20 * s),
+    "shear": lambda k, x, s: k.geometry.shear(x, torch.stack([0.2 * s, torch.zeros_like(s)], 1)),
+    "translate": lambda k, x, s: k.geometry.translate(
+        x, torch.stack([0.1 * x.shape[-1] * s, torch.zeros_like(s)], 1)
+    ),
+}
+
+_COLOUR = ("saturation", "hue")
+
+
+def require_kornia() -> Any:
+    """The kornia package.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    if importlib.util.find_spec("kornia") is None:
+        raise UserError(
+            "--augment rich: kornia is not installed; install it: pip install 'spos[augment]';"
+            " nearest valid: --augment cutout"
+        )
+    import kornia
+
+    return kornia
+
+
+def draw_operations(count: int, generator: torch.Generator) -> Tensor:
+    """For each image and slot which operation, and how strong: float32 [count, slots, 2].
+
+    Example:
+        >>> draw_operations(4, torch.Generator().manual_seed(0)).shape
+        torch.Size([4, 2, 2])
+    """
+    # Every second number stands for no operation: an image goes through one on average.
+    which = torch.randint(2 * len(OPERATIONS), (count, PER_IMAGE), generator=generator)
+    strength = 2 * torch.rand(count, PER_IMAGE, generator=generator) - 1
+    return torch.stack([which.float(), strength], dim=-1)
+
+
+def apply_operations(images: Tensor, drawn: Tensor) -> Tensor:
+    """Apply the operations that were drawn.
+
+    Args:
+        images: in 0..255, [n, C, S, S]; of grey ones saturation and hue are left alone.
+        drawn: rows of ``draw_operations``, on the same device.
+
+    Returns:
+        float32 in 0..255, [n, C, S, S].
+
+    Raises:
+        UserError: kornia is not installed.
+    """
+    kornia = require_kornia()
+    images = images.float() / 255
+    for slot in drawn.unbind(1):
+        which, strength = slot.unbind(1)
+        changed = images.clone()
+        for number, (name, operation) in enumerate(OPERATIONS.items()):
+            rows = (which == number).nonzero().flatten()
+            if len(rows) and not (name in _COLOUR and images.shape[1] == 1):
+                changed[rows] = operation(kornia, images[rows], strength[rows]).clamp(0, 1)
+        images = changed
+    return images * 255

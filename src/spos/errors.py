@@ -1,0 +1,40 @@
+"""The one exception for a mistake that the user can mend."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(ValueError):
+    """A mistake in what the user gave: one line that says what was given and what is allowed.
+
+    The command line prints it without a traceback and exits with status 2.
+
+    Example:
+        >>> raise UserError("--batch-size 0: a batch needs at least 1 image")
+        Traceback (most recent call last):
+        ...
+        spos.errors.UserError: --batch-size 0: a batch needs at least 1 image
+    """
+
+
+def nearest(given: str, allowed: Iterable[str]) -> str:
+    """Say what is allowed, and which of it is nearest to what was given.
+
+    Args:
+        given: the text that matched nothing.
+        allowed: the valid values.
+
+    Returns:
+        A clause to end an error line with.
+
+    Example:
+        >>> nearest("tinny", ["imagenet", "cifar", "tiny"])
+        "did you mean 'tiny'? allowed: imagenet, cifar, tiny"
+    """
+    allowed = list(allowed)
+    folded = {option.lower(): option for option in allowed}
+    close = difflib.get_close_matches(given.lower(), list(folded), n=1, cutoff=0.5)
+    hint = f"did you mean '{folded[close[0]]}'? " if close else ""
+    return f"{hint}allowed: {', '.join(allowed)}"

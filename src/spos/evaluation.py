@@ -1,0 +1,212 @@
+"""One-shot accuracy: inherit the weights, recalibrate batch norm, measure.
+
+Candidates that begin with the same options share that beginning: the activations behind it are
+computed once for all of them, and the statistics of its batch norms are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from itertools import groupby
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from spos.space import Architecture
+from spos.supernet import Supernet
+
+#: Called anew for every pass over the images.
+Loader = Callable[[], Iterable[tuple[Tensor, Tensor]]]
+#: From outputs and targets to the sum of a score over the images; higher is better.
+Metric = Callable[[Tensor, Tensor], Tensor]
+
+
+def correct(outputs: Tensor, targets: Tensor) -> Tensor:
+    """How many images of a batch are classified correctly.
+
+    Example:
+        >>> correct(torch.tensor([[0.1, 0.9], [0.8, 0.2]]), torch.tensor([1, 1]))
+        tensor(1)
+    """
+    return (outputs.argmax(1) == targets).sum()
+
+
+def score(network: nn.Module, loader: Loader, metric: Metric = correct) -> float:
+    """The mean score of a network over images, such as its top-1 accuracy in [0, 1].
+
+    Args:
+        network: in evaluation mode during the call.
+        loader: the images and targets.
+        metric: the sum of the score over a batch.
+    """
+    network.eval()
+    total, images = 0.0, 0
+    with torch.inference_mode():
+        for inputs, targets in loader():
+            total += float(metric(network(inputs), targets))
+            images += len(targets)
+    return total / images
+
+
+def recalibrate(network: nn.Module, loader: Loader) -> None:
+    """Replace the statistics of all batch norms by their exact mean over batches.
+
+    Args:
+        network: changed in place.
+        loader: training images, the same number in every batch.
+
+    Source: Guo et al., Section 3.3.
+
+    Example:
+        >>> norm = nn.BatchNorm1d(1)
+        >>> recalibrate(norm, lambda: [(torch.tensor([[1.0], [3.0]]), torch.zeros(2))])
+        >>> norm.running_mean, norm.running_var
+        (tensor([2.]), tensor([2.]))
+    """
+    prepare_recalibration(network)
+    with torch.no_grad():
+        for inputs, _ in loader():
+            network(inputs)
+    network.eval()
+
+
+def prepare_recalibration(network: nn.Module) -> None:
+    """Reset the statistics of all batch norms, to become the mean over the batches that follow."""
+    # Only batch norms see batch statistics: dropout stays off, so that an evaluation is exact.
+    network.eval()
+    for module in network.modules():
+        if isinstance(module, _BatchNorm):
+            module.reset_running_stats()
+            module.momentum = None
+            module.train()
+
+
+class OneShotEvaluator:
+    """The accuracy of architectures with the weights of a supernet, which stays as it is.
+
+    Args:
+        supernet: the trained supernet.
+        calibration: training images for the statistics of batch norm, full batches.
+        validation: images and targets to measure on.
+        metric: the sum of the score over a batch; the number of correct images without it.
+        memory: bytes that shared activations may take; beyond it the beginning is computed again.
+        autocast: the precision to compute in, such as ``fabric.autocast``.
+
+    Source: Guo et al., Section 3.3.
+    """
+
+    def __init__(
+        self,
+        supernet: Supernet,
+        calibration: Loader,
+        validation: Loader,
+        *,
+        metric: Metric = correct,
+        memory: int = 2 << 30,
+        autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    ) -> None:
+        self._supernet = supernet
+        self._calibration = calibration
+        self._validation = validation
+        self._metric = metric
+        self._memory = memory
+        self._autocast = autocast
+        # An extracted stage is used again by every candidate that has its options.
+        self._modules: dict[tuple[int, tuple[int, ...]], nn.Module] = {}
+
+    def __call__(
+        self, architectures: Sequence[Architecture]
+    ) -> Iterator[tuple[Architecture, float]]:
+        """Evaluate architectures.
+
+        Args:
+            architectures: points of the space.
+
+        Returns:
+            Each with its score, in an order of its own.
+        """
+        ordered = sorted(set(architectures), key=self._path)
+        # Grad mode and autocast belong to the thread, and a generator gives the thread back to its
+        # caller at every result, so each step of the walk sets them for itself.
+        walk = self._visit(0, ordered, self._calibration, self._validation, self._memory)
+        while True:
+            with torch.no_grad(), self._autocast():
+                result = next(walk, None)
+            if result is None:
+                return
+            yield result
+
+    def _path(self, architecture: Architecture) -> list[tuple[int, ...]]:
+        return [stage.options(architecture) for stage in self._supernet.stages]
+
+    def _visit(
+        self,
+        depth: int,
+        group: list[Architecture],
+        calibration: Loader,
+        validation: Loader,
+        memory: int,
+    ) -> Iterator[tuple[Architecture, float]]:
+        # The group is sorted: what its first and last share, all share.
+        end = depth
+        first, last = self._path(group[0]), self._path(group[-1])
+        while len(group) > 1 and first[end] == last[end]:
+            end += 1
+        if len(group) == 1:
+            segment = self._segment(depth, len(first), group[0])
+            self._recalibrate(segment, calibration)
+            yield group[0], score(segment, validation, self._metric)
+            return
+        if end > depth:
+            segment = self._segment(depth, end, group[0])
+            shared = self._share(segment, calibration, validation, memory)
+            if shared is not None:
+                calibration, validation, memory = shared
+                depth = end
+        for _, members in groupby(group, key=lambda a: self._path(a)[end]):
+            yield from self._visit(depth, list(members), calibration, validation, memory)
+
+    def _segment(self, start: int, end: int, architecture: Architecture) -> nn.Sequential:
+        modules = []
+        for number in range(start, end):
+            stage = self._supernet.stages[number]
+            key = number, stage.options(architecture)
+            if key not in self._modules:
+                self._modules[key] = self._supernet.extract(architecture, stage)
+            modules.append(self._modules[key])
+        return nn.Sequential(*modules)
+
+    def _recalibrate(self, segment: nn.Sequential, calibration: Loader) -> None:
+        if any(isinstance(module, _BatchNorm) for module in segment.modules()):
+            recalibrate(segment, calibration)
+        else:
+            segment.eval()
+
+    def _share(
+        self, segment: nn.Sequential, calibration: Loader, validation: Loader, memory: int
+    ) -> tuple[Loader, Loader, int] | None:
+        prepare_recalibration(segment)
+        kept: list[list[tuple[Tensor, Tensor]]] = []
+        for loader in (calibration, validation):
+            outputs: list[tuple[Tensor, Tensor]] = []
+            for inputs, targets in loader():
+                output = segment(inputs)
+                memory -= output.nbytes
+                if memory < 0:
+                    return None
+                outputs.append((output, targets))
+            kept.append(outputs)
+            segment.eval()
+        return _copies(kept[0]), _copies(kept[1]), memory
+
+
+def _copies(batches: list[tuple[Tensor, Tensor]]) -> Loader:
+    # A stage may change its input in place; what is kept serves the next candidate too.
+    def loader() -> Iterator[tuple[Tensor, Tensor]]:
+        for inputs, targets in batches:
+            yield inputs.clone(), targets
+
+    return loader

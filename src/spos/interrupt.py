@@ -1,0 +1,47 @@
+"""Ctrl-C at a moment when the state is whole."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class Interrupt:
+    """Whether an interruption was asked for."""
+
+    def __init__(self) -> None:
+        self.requested = False
+
+
+@contextmanager
+def deferred_interrupt() -> Iterator[Interrupt]:
+    """Note the first SIGINT or SIGTERM instead of raising; a second one acts at once.
+
+    The work inside looks at ``requested`` between steps, saves and stops.
+
+    Example:
+        >>> import os
+        >>> with deferred_interrupt() as interrupt:
+        ...     os.kill(os.getpid(), signal.SIGINT)
+        ...     interrupt.requested
+        True
+    """
+    interrupt = Interrupt()
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupt
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if interrupt.requested:
+            raise KeyboardInterrupt
+        interrupt.requested = True
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield interrupt
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

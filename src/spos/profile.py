@@ -1,0 +1,86 @@
+"""What an architecture of a catalogue space costs, without training anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from rich.table import Table
+
+from spos.cost import CostTable, format_quantity
+from spos.errors import UserError
+from spos.settings import parse_assignments, replace_settings
+from spos.spaces import family
+
+
+def profile_architecture(
+    space: str,
+    preset: str,
+    architecture: str,
+    *,
+    classes: int = 1000,
+    image_channels: int = 3,
+    assignments: Iterable[str] = (),
+) -> dict[str, Any]:
+    """Count the stand-alone network of an architecture.
+
+    Args:
+        space: of the catalogue.
+        preset: of the space.
+        architecture: option indices joined by commas, or JSON of names.
+        classes: of the classifier, at least 1.
+        image_channels: 3 for colour, 1 for grey images.
+        assignments: settings of the layout, such as ``layout.image_size=192``.
+
+    Returns:
+        Multiply-adds ("flops"), parameters, both encodings, and the costs of every stage.
+
+    Raises:
+        UserError: the space, preset, setting or architecture is not valid.
+
+    Example:
+        >>> facts = profile_architecture("shufflenetv2", "tiny", "0,1,2,3", classes=10)
+        >>> facts["architecture"], facts["names"]["stage2.1"]
+        ('0,1,2,3', 'xception3x3')
+    """
+    values = parse_assignments(assignments)
+    if set(values) - {"layout"}:
+        raise UserError(f"--set {next(iter(values))}: allowed here is layout.KEY=VALUE")
+    spaces = family(space)
+    layout = replace_settings(spaces.preset(preset), values.get("layout", {}), "layout")
+    with torch.device("meta"):
+        supernet = spaces.build(layout, classes=classes, image_channels=image_channels)
+    parsed = supernet.space.parse(architecture)
+    # Only this architecture is asked for, so only its own stages are counted.
+    table = CostTable(supernet, eager=False)
+    return {
+        **table.cost(parsed),
+        "space": space,
+        "preset": preset,
+        "architecture": str(parsed),
+        "names": supernet.space.names(parsed),
+        "stages": [{"name": name, **costs} for name, costs in table.per_stage(parsed)],
+    }
+
+
+def profile_table(facts: dict[str, Any]) -> Table:
+    """The facts of :func:`profile_architecture` for a terminal."""
+    title = f"{facts['space']} {facts['preset']}  {facts['architecture']}"
+    table = Table(title=title, caption="FLOPs are multiply-adds")
+    table.add_column("stage")
+    table.add_column("option")
+    table.add_column("FLOPs", justify="right")
+    table.add_column("parameters", justify="right")
+    options = iter(facts["names"].values())
+    for stage in facts["stages"]:
+        option = next(options, "") if stage["name"].startswith("features") else ""
+        table.add_row(
+            stage["name"],
+            option,
+            format_quantity(stage["flops"]),
+            format_quantity(stage["params"]),
+        )
+    table.add_section()
+    table.add_row("all", "", f"{facts['flops']:,}", f"{facts['params']:,}")
+    return table

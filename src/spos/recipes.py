@@ -1,0 +1,77 @@
+"""The recipes: settings known to work, by preset."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from spos.errors import UserError, nearest
+from spos.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The default settings of a preset.
+
+    Args:
+        supernet: how the supernet is trained.
+        retrain: how the winner is trained.
+        calibration: training images for the recalibration of batch norm.
+        data: the data source.
+    """
+
+    supernet: Recipe
+    retrain: Recipe
+    calibration: int
+    data: str
+
+
+PLANS = {
+    # Guo et al., Section 4: the setting of the paper.
+    "imagenet": Plan(
+        supernet=Recipe(steps=150_000, batch_size=1024, learning_rate=0.5, augment="imagenet"),
+        retrain=Recipe(steps=300_000, batch_size=1024, learning_rate=0.5, augment="imagenet"),
+        calibration=20_000,
+        data="folder:imagenet",
+    ),
+    "cifar": Plan(
+        supernet=Recipe(
+            steps=100_000, batch_size=128, learning_rate=0.1, nesterov=True, warmup_steps=1000
+        ),
+        retrain=Recipe(
+            steps=100_000,
+            batch_size=128,
+            learning_rate=0.1,
+            weight_decay=5e-4,
+            nesterov=True,
+            schedule="cosine",
+            warmup_steps=1000,
+        ),
+        calibration=10_000,
+        data="folder:cifar10",
+    ),
+    "tiny": Plan(
+        supernet=Recipe(
+            steps=1500, batch_size=64, learning_rate=0.1, warmup_steps=50, augment="crop"
+        ),
+        retrain=Recipe(
+            steps=600, batch_size=64, learning_rate=0.1, warmup_steps=50, augment="crop"
+        ),
+        calibration=1024,
+        data="digits",
+    ),
+}
+
+
+def plan_for(preset: str) -> Plan:
+    """The default settings of a preset.
+
+    Raises:
+        UserError: there is no such preset.
+
+    Example:
+        >>> plan_for("imagenet").supernet.steps
+        150000
+    """
+    if preset not in PLANS:
+        raise UserError(f"unknown preset '{preset}': {nearest(preset, PLANS)}")
+    return PLANS[preset]

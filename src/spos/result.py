@@ -1,0 +1,79 @@
+"""The result of a run, put together from the outcomes of its stages."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+from typing import Any
+
+import torch
+
+from spos import __version__
+from spos.context import Context
+from spos.files import read_json, write_json
+from spos.spaces import family
+
+#: The fields that differ between two runs that are otherwise the same.
+TIMES = ("seconds",)
+STAGES = ("train", "search", "retrain", "compare")
+
+
+def collect(context: Context) -> dict[str, Any]:
+    """Put together what the finished stages found.
+
+    Returns:
+        What ``result.json`` holds; a stage that is not finished leaves its part empty.
+    """
+    config = context.config
+    outcomes = {stage: context.finished(stage) for stage in STAGES}
+    found, retrained, compared = outcomes["search"], outcomes["retrain"], outcomes["compare"]
+    data = read_json(context.directory.path / "data.json")
+    with torch.device("meta"):
+        space = (
+            family(config.space)
+            .build(config.layout, classes=len(data["classes"]), image_channels=data["channels"])
+            .space
+        )
+    return {
+        "spos": __version__,
+        "space": {
+            "name": config.space,
+            "preset": config.preset,
+            "size": str(space.size),
+            "choices": [{"name": c.name, "options": list(c.options)} for c in space.choices],
+        },
+        "data": data,
+        "constraint": {
+            "text": str(config.bounds),
+            "maximum": dict(config.constraint.maximum),
+            "minimum": dict(config.constraint.minimum),
+        },
+        "search": found
+        and {
+            **{
+                name: getattr(config.search, name)
+                for name in ("algorithm", "population", "iterations", "parents")
+            },
+            "evaluated": found["evaluated"],
+            "exhausted": found["exhausted"],
+        },
+        "winner": found and found["winner"],
+        "retrain": retrained and {k: retrained[k] for k in ("test_top1", "steps")},
+        "top": found["top"] if found else [],
+        "comparison": compared and {k: v for k, v in compared.items() if k != "seconds"},
+        "seconds": {stage: outcome["seconds"] for stage, outcome in outcomes.items() if outcome},
+        "seeds": {"run": config.run.seed, "search": config.search.seed},
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("torch", "lightning-fabric", "optuna", "numpy")},
+        },
+        "device": str(context.fabric.device),
+        "devices": context.devices,
+    }
+
+
+def write_result(context: Context) -> dict[str, Any]:
+    """Write ``result.json`` of what is there so far, and return it."""
+    result = collect(context)
+    write_json(context.directory.result_path, result)
+    return result

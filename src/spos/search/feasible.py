@@ -1,0 +1,176 @@
+"""Architectures within a constraint."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spos.cost import Constraint, CostTable, format_quantity
+from spos.errors import UserError
+from spos.randomness import generator
+from spos.search.cost_model import CostModel
+from spos.search.repair import ROWS, repair
+from spos.space import Architecture, SearchSpace
+
+#: A space of at most this many architectures is enumerated: nothing feasible is ever missed.
+ENUMERATED = 200_000
+#: Random architectures that tell how often a random draw is within the constraint.
+PROBED = 100_000
+#: Repairs that follow each other without finding anything new before the search for more ends.
+FRUITLESS_REPAIRS = 4
+_CHUNK = 2**18
+
+
+class Feasible:
+    """The architectures of a space that satisfy a constraint, to draw from.
+
+    Small spaces are enumerated. Larger ones are drawn from by rejection, so that every feasible
+    architecture is as likely; where fewer than one draw in 10,000 is feasible, random
+    architectures are repaired instead: changed until they are within the bounds.
+
+    Args:
+        space: the search space.
+        table: the costs of its architectures.
+        constraint: what they may cost.
+
+    Raises:
+        UserError: a bound is unknown or out of reach.
+
+    Example:
+        >>> from spos.cost import CostTable
+        >>> from spos.spaces.shufflenetv2 import PRESETS, shufflenetv2
+        >>> table = CostTable(shufflenetv2(PRESETS["tiny"], classes=10, image_channels=1))
+        >>> feasible = Feasible(table.space, table, Constraint(maximum={"flops": 360_000}))
+        >>> sorted(feasible.draw(10, np.random.default_rng(0)))
+        [Architecture(0,0,3,0), Architecture(0,0,3,1)]
+    """
+
+    def __init__(self, space: SearchSpace, table: CostModel, constraint: Constraint) -> None:
+        # The constraint reads the names and the range of a table alone.
+        self._as_table = cast(CostTable, table)
+        constraint.check(self._as_table)
+        self.space = space
+        self.table = table
+        self.constraint = constraint
+        self._all: NDArray[Any] | None = None
+        if space.size <= ENUMERATED:
+            rows = np.stack(np.unravel_index(np.arange(space.size), space.option_counts), axis=1)
+            self._all = rows[self._within(rows)]
+        else:
+            rows = space.sample_many(PROBED, generator(0, "feasible"))
+            rate = float(self._within(rows).mean())
+            self._rate = rate if rate >= 1e-4 else 0.0
+
+    @property
+    def count(self) -> int | None:
+        """How many architectures are feasible; None where the space is too large to say."""
+        return None if self._all is None else len(self._all)
+
+    def satisfied(self, architectures: Sequence[Architecture]) -> list[bool]:
+        """Whether each architecture satisfies the constraint."""
+        if not architectures:
+            return []
+        satisfied: list[bool] = self._within(np.array(architectures, dtype=np.int64)).tolist()
+        return satisfied
+
+    def draw(
+        self,
+        count: int,
+        random: np.random.Generator,
+        excluded: Collection[Architecture] = frozenset(),
+    ) -> list[Architecture]:
+        """Draw distinct feasible architectures.
+
+        Args:
+            count: how many.
+            random: the source of randomness; the draw is a function of it and the arguments.
+            excluded: a set of architectures that are not drawn.
+
+        Returns:
+            ``count`` architectures; fewer where no more are found in a bounded number of draws,
+            which for a space of up to :data:`ENUMERATED` architectures means that there are none.
+
+        Raises:
+            UserError: none is found at all, and none is excluded.
+        """
+        found: dict[Architecture, None] = {}
+        attempts = ""
+        if count <= 0:
+            return []
+        if self._all is not None:
+            self._add(self._all[random.permutation(len(self._all))], count, excluded, found)
+        else:
+            draws = self._reject(count, random, excluded, found)
+            repairs = self._repair(count, random, excluded, found)
+            attempts = f" in {PROBED + draws:,} random draws and {repairs:,} repairs"
+        if not found and not excluded:
+            reachable = ", ".join(
+                f"{name} {format_quantity(least)} to {format_quantity(largest)}"
+                for name, (least, largest) in self.table.range().items()
+            )
+            raise UserError(
+                f"no architecture of the {self.space.size:,} was found that satisfies "
+                f"{self.constraint}{attempts}: reachable, one cost at a time, are {reachable}; "
+                "bounds may exclude each other, widen one of them"
+            )
+        return list(found)
+
+    def _within(self, rows: NDArray[Any]) -> NDArray[np.bool_]:
+        return self.constraint.satisfied_many(self._as_table, self.table.many(rows))
+
+    def _violation(self, rows: NDArray[Any]) -> NDArray[np.float64]:
+        costs = self.table.many(rows)
+        total = np.zeros(len(rows))
+        for bounds, sign in ((self.constraint.maximum, 1.0), (self.constraint.minimum, -1.0)):
+            for name, bound in bounds.items():
+                excess = sign * (costs[:, self.table.names.index(name)] - bound)
+                total += np.maximum(excess, 0.0) / max(abs(bound), 1.0)
+        return total
+
+    def _add(
+        self,
+        rows: NDArray[Any],
+        count: int,
+        excluded: Collection[Architecture],
+        found: dict[Architecture, None],
+    ) -> None:
+        for start in range(0, len(rows), _CHUNK):
+            for row in rows[start : start + _CHUNK].tolist():
+                if len(found) >= count:
+                    return
+                architecture = Architecture(row)
+                if architecture not in excluded:
+                    found[architecture] = None
+
+    def _reject(
+        self,
+        count: int,
+        random: np.random.Generator,
+        excluded: Collection[Architecture],
+        found: dict[Architecture, None],
+    ) -> int:
+        draws = 0
+        while self._rate and len(found) < count and draws < 16 * count / self._rate:
+            wanted = 1.1 * (count - len(found)) / self._rate
+            rows = self.space.sample_many(int(min(_CHUNK, 256 + wanted)), random)
+            self._add(rows[self._within(rows)], count, excluded, found)
+            draws += len(rows)
+        return draws
+
+    def _repair(
+        self,
+        count: int,
+        random: np.random.Generator,
+        excluded: Collection[Architecture],
+        found: dict[Architecture, None],
+    ) -> int:
+        repairs = fruitless = 0
+        while len(found) < count and fruitless < FRUITLESS_REPAIRS:
+            before = len(found)
+            self._add(repair(self.space, self._violation, random), count, excluded, found)
+            repairs += ROWS
+            fruitless = fruitless + 1 if len(found) == before else 0
+        return repairs

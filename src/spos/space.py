@@ -1,0 +1,280 @@
+"""Search spaces and architectures as plain data: no module, no torch.
+
+A search space is an ordered list of choices; an architecture is one option of each.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spos.errors import UserError, nearest
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One decision of a search space: a name and the options to decide between.
+
+    Args:
+        name: what is decided, unique in its space, such as ``"stage1.0"``.
+        options: the names of the options, at least one, all different.
+
+    Raises:
+        UserError: there is no option, or two have one name.
+
+    Example:
+        >>> Choice("stem", ("conv3x3", "conv5x5")).options
+        ('conv3x3', 'conv5x5')
+    """
+
+    name: str
+    options: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "options", tuple(self.options))
+        if not self.options:
+            raise UserError(f"choice '{self.name}' has no option: give at least one")
+        if len(set(self.options)) != len(self.options):
+            raise UserError(f"choice '{self.name}' names an option twice: {', '.join(self.options)}")
+
+    def index(self, option: str) -> int:
+        """The position of an option.
+
+        Raises:
+            UserError: the choice has no such option.
+
+        Example:
+            >>> Choice("stem", ("conv3x3", "conv5x5")).index("conv5x5")
+            1
+        """
+        try:
+            return self.options.index(option)
+        except ValueError:
+            hint = nearest(option, self.options)
+            raise UserError(f"choice '{self.name}' has no option '{option}': {hint}") from None
+
+
+class Architecture(tuple[int, ...]):
+    """One option index per choice, in the order of the space: immutable, hashable, a point of a space.
+
+    The canonical text is the indices joined by commas. The space turns it into names and back
+    (:meth:`SearchSpace.to_json`, :meth:`SearchSpace.parse`).
+
+    Example:
+        >>> architecture = Architecture((2, 1, 0))
+        >>> print(architecture)
+        2,1,0
+        >>> architecture == Architecture.from_text("2,1,0")
+        True
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def from_text(cls, text: str) -> Architecture:
+        """Read option indices joined by commas.
+
+        Raises:
+            UserError: the text is something else.
+        """
+        try:
+            return cls(int(index) for index in text.split(","))
+        except ValueError:
+            raise UserError(
+                f"architecture '{text}' is not option indices joined by commas, such as 2,1,0"
+            ) from None
+
+    def __str__(self) -> str:
+        return ",".join(map(str, self))
+
+    def __repr__(self) -> str:
+        return f"Architecture({self})"
+
+
+class SearchSpace:
+    """An ordered list of choices.
+
+    Args:
+        choices: the choices, at least one, each name once.
+
+    Raises:
+        UserError: there is no choice, or two have one name.
+
+    Example:
+        >>> space = SearchSpace([Choice("stem", ("3x3", "5x5")), Choice("body", ("a", "b", "c"))])
+        >>> space.size
+        6
+        >>> print(space.parse('{"stem": "5x5", "body": "c"}'))
+        1,2
+    """
+
+    def __init__(self, choices: Iterable[Choice]) -> None:
+        self.choices = tuple(choices)
+        if not self.choices:
+            raise UserError("a search space needs at least one choice")
+        names = [choice.name for choice in self.choices]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise UserError(f"two choices of a search space are named '{repeated[0]}'")
+        self.option_counts = tuple(len(choice.options) for choice in self.choices)
+
+    @property
+    def size(self) -> int:
+        """The exact number of architectures."""
+        return math.prod(self.option_counts)
+
+    def __len__(self) -> int:
+        """The number of choices."""
+        return len(self.choices)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SearchSpace) and self.choices == other.choices
+
+    def __hash__(self) -> int:
+        return hash(self.choices)
+
+    def __repr__(self) -> str:
+        return f"SearchSpace({len(self)} choices, {self.size:,} architectures)"
+
+    def __iter__(self) -> Iterator[Architecture]:
+        """Every architecture, in lexicographic order."""
+        return map(Architecture, product(*(range(count) for count in self.option_counts)))
+
+    def validate(self, architecture: Iterable[int]) -> Architecture:
+        """Check that option indices are a point of this space.
+
+        Args:
+            architecture: one option index per choice.
+
+        Raises:
+            UserError: there are too few or too many, or one is out of range.
+
+        Example:
+            >>> SearchSpace([Choice("stem", ("3x3", "5x5"))]).validate([2])
+            Traceback (most recent call last):
+            ...
+            spos.errors.UserError: architecture 2: option 2 of choice 'stem' (position 1) is out of \
+range, allowed: 0 (3x3), 1 (5x5)
+        """
+        valid = Architecture(architecture)
+        if len(valid) != len(self):
+            raise UserError(
+                f"architecture {valid} has {len(valid)} options, this space has {len(self)} choices"
+            )
+        for position, (index, choice) in enumerate(zip(valid, self.choices, strict=True), 1):
+            if not 0 <= index < len(choice.options):
+                allowed = ", ".join(f"{i} ({name})" for i, name in enumerate(choice.options))
+                raise UserError(
+                    f"architecture {valid}: option {index} of choice '{choice.name}' (position "
+                    f"{position}) is out of range, allowed: {allowed}"
+                )
+        return valid
+
+    def parse(self, text: str) -> Architecture:
+        """Read an architecture from either of its texts: indices joined by commas, or JSON of names.
+
+        Raises:
+            UserError: the text is neither, or not a point of this space.
+        """
+        if text.lstrip().startswith("{"):
+            return self.from_json(text)
+        return self.validate(Architecture.from_text(text))
+
+    def names(self, architecture: Iterable[int]) -> dict[str, str]:
+        """The name of the option of each choice.
+
+        Example:
+            >>> SearchSpace([Choice("stem", ("3x3", "5x5"))]).names([1])
+            {'stem': '5x5'}
+        """
+        valid = self.validate(architecture)
+        return {c.name: c.options[index] for c, index in zip(self.choices, valid, strict=True)}
+
+    def from_names(self, names: Mapping[str, str]) -> Architecture:
+        """The architecture of a mapping from choice to option name.
+
+        Raises:
+            UserError: a choice is missing or unknown, or has no such option.
+        """
+        known = [choice.name for choice in self.choices]
+        for name in names:
+            if name not in known:
+                raise UserError(f"this space has no choice '{name}': {nearest(name, known)}")
+        missing = [name for name in known if name not in names]
+        if missing:
+            raise UserError(f"the architecture lacks the choice '{missing[0]}' of this space")
+        return Architecture(choice.index(names[choice.name]) for choice in self.choices)
+
+    def to_json(self, architecture: Iterable[int]) -> str:
+        """An architecture as JSON of names, the second canonical text.
+
+        Example:
+            >>> SearchSpace([Choice("stem", ("3x3", "5x5"))]).to_json([1])
+            '{"stem": "5x5"}'
+        """
+        return json.dumps(self.names(architecture))
+
+    def from_json(self, text: str) -> Architecture:
+        """Read JSON of names.
+
+        Raises:
+            UserError: it is no JSON object of strings, or not a point of this space.
+        """
+        try:
+            names = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise UserError(f"the architecture is not valid JSON: {error}") from None
+        if not isinstance(names, dict) or not all(isinstance(v, str) for v in names.values()):
+            raise UserError("the architecture is not a JSON object from choice to option name")
+        return self.from_names(names)
+
+    def sample(self, random: np.random.Generator) -> Architecture:
+        """Draw an architecture uniformly: every choice's option independently, each as likely.
+
+        Source: Guo et al., Section 3.2.
+
+        Example:
+            >>> space = SearchSpace([Choice("stem", ("3x3", "5x5"))] )
+            >>> space.sample(np.random.default_rng(0)) in space
+            True
+        """
+        return Architecture(random.integers(self.option_counts).tolist())
+
+    def sample_many(self, count: int, random: np.random.Generator) -> NDArray[np.int64]:
+        """Draw many architectures uniformly, fast.
+
+        Returns:
+            Option indices, shape (count, number of choices).
+        """
+        return random.integers(self.option_counts, size=(count, len(self)))
+
+    def mutate(
+        self, architecture: Architecture, random: np.random.Generator, probability: float = 0.1
+    ) -> Architecture:
+        """Redraw each option with a probability, uniformly from all options of its choice.
+
+        Args:
+            architecture: the parent.
+            random: the source of randomness.
+            probability: of redrawing an option, in [0, 1].
+
+        Source: Guo et al., Section 3.3 and Algorithm 1.
+        """
+        redrawn = random.random(len(self)) < probability
+        fresh = random.integers(self.option_counts)
+        return Architecture(np.where(redrawn, fresh, architecture).tolist())
+
+    def crossover(
+        self, mother: Architecture, father: Architecture, random: np.random.Generator
+    ) -> Architecture:
+        """Take each option from one parent or the other, as likely.
+
+        Source: Guo et al., Section 3.3 and Algorithm 1.
+        """
+        return Architecture(np.where(random.random(len(self)) < 0.5, mother, father).tolist())

@@ -1,0 +1,265 @@
+"""The block-search space of the paper, after ShuffleNetV2.
+
+Sources: Guo et al., Section 4 and Table 1; Ma et al., "ShuffleNet V2", ECCV 2018, for the unit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from spos.errors import UserError
+from spos.nn import OneOf
+from spos.supernet import Supernet
+
+OPTIONS = ("shuffle3x3", "shuffle5x5", "shuffle7x7", "xception3x3")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The macro-architecture around the choice blocks.
+
+    Args:
+        image_size: the side of the square input, in pixels.
+        stem_channels: output channels of the first convolution.
+        stem_stride: its stride.
+        channels: output channels of each stage, even.
+        depths: the number of choice blocks in each stage, at least 1.
+        strides: the stride of the first block of each stage, 1 or 2.
+        head_channels: output channels of the last convolution.
+        dropout: before the classifier, in [0, 1).
+        classifier_bias: whether the classifier has a bias.
+    """
+
+    image_size: int
+    stem_channels: int = 16
+    stem_stride: int = 2
+    channels: tuple[int, ...] = (64, 160, 320, 640)
+    depths: tuple[int, ...] = (4, 4, 8, 4)
+    strides: tuple[int, ...] = (2, 2, 2, 2)
+    head_channels: int = 1024
+    dropout: float = 0.1
+    classifier_bias: bool = False
+
+    def scaled(self, width: float) -> Layout:
+        """The layout with the channels of its stages multiplied, to the nearest multiple of 4.
+
+        Args:
+            width: the factor, above 0.
+
+        Raises:
+            UserError: it is not above 0.
+
+        Example:
+            >>> PRESETS["imagenet"].scaled(0.5).channels
+            (32, 80, 160, 320)
+        """
+        if not isinstance(width, (int, float)) or not width > 0:
+            raise UserError(f"width {width}: must be a number above 0")
+        return replace(self, channels=tuple(max(4, round(c * width / 4) * 4) for c in self.channels))
+
+
+PRESETS = {
+    "imagenet": Layout(image_size=224),
+    "cifar": Layout(image_size=32, stem_stride=1, strides=(1, 2, 2, 2)),
+    "tiny": Layout(
+        image_size=8,
+        stem_channels=8,
+        stem_stride=1,
+        channels=(32, 64),
+        depths=(2, 2),
+        strides=(1, 2),
+        head_channels=128,
+        dropout=0.0,
+    ),
+}
+
+
+class ShuffleUnit(nn.Module):
+    """A unit that keeps half of its input: even channels pass, odd ones enter the main branch.
+
+    Args:
+        main: the branch that computes.
+    """
+
+    def __init__(self, main: nn.Sequential) -> None:
+        super().__init__()
+        self.branch_main = main
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat((x[:, 0::2], self.branch_main(x[:, 1::2])), dim=1)
+
+
+class ReductionUnit(nn.Module):
+    """The first unit of a stage: all channels enter both a projection and the main branch.
+
+    Args:
+        projection: the branch that stands for the identity.
+        main: the branch that computes.
+    """
+
+    def __init__(self, projection: nn.Sequential, main: nn.Sequential) -> None:
+        super().__init__()
+        self.branch_proj = projection
+        self.branch_main = main
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat((self.branch_proj(x), self.branch_main(x)), dim=1)
+
+
+def _pointwise(inputs: int, outputs: int) -> list[nn.Module]:
+    return [
+        nn.Conv2d(inputs, outputs, 1, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    ]
+
+
+def _depthwise(channels: int, kernel: int, stride: int = 1) -> list[nn.Module]:
+    return [
+        nn.Conv2d(
+            channels, channels, kernel, stride, kernel // 2, groups=channels, bias=False
+        ),
+        nn.BatchNorm2d(channels),
+    ]
+
+
+def choice_block(
+    option: str, inputs: int, outputs: int, mid: int, stride: int, *, reduction: bool
+) -> nn.Module:
+    """One candidate of a choice block.
+
+    Args:
+        option: one of :data:`OPTIONS`.
+        inputs: input channels of the block.
+        outputs: output channels of the block.
+        mid: channels inside the main branch.
+        stride: of the block, 1 or 2.
+        reduction: whether it is the first block of a stage, which has a projection branch.
+
+    Example:
+        >>> block = choice_block("shuffle5x5", 16, 64, 32, 2, reduction=True)
+        >>> block(torch.zeros(1, 16, 8, 8)).shape
+        torch.Size([1, 64, 4, 4])
+    """
+    entering = inputs if reduction else inputs // 2
+    passing = inputs if reduction else inputs - entering
+    leaving = outputs - passing
+    if option == "xception3x3":
+        kernel = 3
+        main = [
+            *_depthwise(entering, 3, stride),
+            *_pointwise(entering, mid),
+            *_depthwise(mid, 3),
+            *_pointwise(mid, mid),
+            *_depthwise(mid, 3),
+            *_pointwise(mid, leaving),
+        ]
+    else:
+        kernel = int(option[-1])
+        main = [
+            *_pointwise(entering, mid),
+            *_depthwise(mid, kernel, stride),
+            *_pointwise(mid, leaving),
+        ]
+    if not reduction:
+        return ShuffleUnit(nn.Sequential(*main))
+    projection = [*_depthwise(inputs, kernel, stride), *_pointwise(inputs, inputs)]
+    return ReductionUnit(nn.Sequential(*projection), nn.Sequential(*main))
+
+
+def _check(layout: Layout) -> None:
+    stages = len(layout.channels)
+    if not len(layout.depths) == len(layout.strides) == stages:
+        raise UserError(
+            f"{stages} stage channels, {len(layout.depths)} depths and {len(layout.strides)} "
+            "strides: give one of each per stage"
+        )
+    inputs = layout.stem_channels
+    for number, outputs in enumerate(layout.channels, 1):
+        if outputs % 2 or outputs <= inputs:
+            nearest = max(outputs + outputs % 2, inputs + 2 - inputs % 2)
+            raise UserError(
+                f"stage {number} has {outputs} channels after {inputs}: a stage needs an even "
+                f"number above its input's, nearest {nearest}"
+            )
+        inputs = outputs
+    if min(layout.depths) < 1:
+        raise UserError(f"depths {layout.depths}: every stage needs at least 1 block")
+
+
+def shufflenetv2(
+    layout: Layout, *, classes: int, image_channels: int = 3
+) -> Supernet:
+    """Build the supernet of the paper's block search.
+
+    Args:
+        layout: the macro-architecture, such as ``PRESETS["imagenet"]``.
+        classes: the number of classes, at least 2.
+        image_channels: 3 for colour, 1 for grey images.
+
+    Raises:
+        UserError: the layout does not fit together.
+
+    Example:
+        >>> supernet = shufflenetv2(PRESETS["imagenet"], classes=1000)
+        >>> supernet.space.size == 4**20
+        True
+    """
+    _check(layout)
+    blocks: list[nn.Module] = []
+    inputs = layout.stem_channels
+    stages: Sequence[tuple[int, int, int]] = list(
+        zip(layout.channels, layout.depths, layout.strides, strict=True)
+    )
+    for stage, (outputs, depth, stage_stride) in enumerate(stages, 1):
+        for number in range(depth):
+            first = number == 0
+            blocks.append(
+                OneOf(
+                    {
+                        option: choice_block(
+                            option,
+                            inputs,
+                            outputs,
+                            outputs // 2,
+                            stage_stride if first else 1,
+                            reduction=first,
+                        )
+                        for option in OPTIONS
+                    },
+                    name=f"stage{stage}.{number}",
+                )
+            )
+            inputs = outputs
+    model = nn.Sequential()
+    model.add_module(
+        "first_conv",
+        nn.Sequential(
+            nn.Conv2d(
+                image_channels,
+                layout.stem_channels,
+                3,
+                layout.stem_stride,
+                1,
+                bias=False,
+            ),
+            nn.BatchNorm2d(layout.stem_channels),
+            nn.ReLU(inplace=True),
+        ),
+    )
+    model.add_module("features", nn.Sequential(*blocks))
+    model.add_module("conv_last", nn.Sequential(*_pointwise(inputs, layout.head_channels)))
+    model.add_module(
+        "classifier",
+        nn.Sequential(
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Dropout(layout.dropout),
+            nn.Linear(layout.head_channels, classes, bias=layout.classifier_bias),
+        ),
+    )
+    return Supernet(model, (image_channels, layout.image_size, layout.image_size))

@@ -1,0 +1,337 @@
+"""One loop for every training: of a supernet, where each step draws a path, and of a plain network."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+
+from spos.checkpoint import Checkpoints, Loaded
+from spos.errors import UserError
+from spos.interrupt import deferred_interrupt
+from spos.randomness import generator, torch_seed
+from spos.recipe import Recipe
+from spos.space import Architecture, SearchSpace
+from spos.supernet import Supernet
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+#: From a step to the batches of it and all later ones.
+Batches = Callable[[int], Iterable[tuple[Tensor, Tensor]]]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What happened in the steps since the last report.
+
+    Args:
+        step: steps done.
+        steps: steps in all.
+        loss: mean training loss.
+        top1: share of training images classified correctly, in [0, 1]; None where the targets are
+            no class labels.
+        learning_rate: of the last step.
+        images_per_second: images trained on a second.
+        seconds: spent on this training so far, all its sittings together.
+    """
+
+    step: int
+    steps: int
+    loss: float
+    top1: float | None
+    learning_rate: float
+    images_per_second: float
+    seconds: float
+
+
+class Observer(Protocol):
+    """Who is told about a training: every method may do nothing."""
+
+    def resumed(self, loaded: Loaded) -> None: ...
+    def progressed(self, progress: Progress) -> None: ...
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a training ended.
+
+    Args:
+        step: steps done.
+        seconds: spent, all sittings together.
+        interrupted: whether it was asked to stop before the end.
+    """
+
+    step: int
+    seconds: float
+    interrupted: bool
+
+
+def uniform_paths(
+    space: SearchSpace, seed: int, step: int, paths: int = 1
+) -> Iterator[Architecture]:
+    """The paths of a training step: each option of each choice independently and equally likely.
+
+    Args:
+        space: the search space.
+        seed: of the training.
+        step: counted from 0; the paths depend on it and the seed alone.
+        paths: how many.
+
+    Source: Guo et al., Section 3.2.
+
+    Example:
+        >>> from spos.space import Choice
+        >>> space = SearchSpace([Choice("a", ("x", "y"))])
+        >>> list(uniform_paths(space, 0, 7)) == list(uniform_paths(space, 0, 7))
+        True
+    """
+    random = generator(seed, "paths", step)
+    for _ in range(paths):
+        yield space.sample(random)
+
+
+def cross_entropy(label_smoothing: float = 0.0) -> Loss:
+    """The loss of classification."""
+    return nn.CrossEntropyLoss(label_smoothing=label_smoothing)
+
+
+def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.SGD:
+    """SGD as the paper uses it: weight decay on weights alone, not on norms and biases.
+
+    Example:
+        >>> recipe = Recipe(steps=1, batch_size=1, learning_rate=0.1)
+        >>> [g["weight_decay"] for g in make_optimizer(nn.Linear(2, 2), recipe).param_groups]
+        [4e-05, 0.0]
+    """
+    decayed, exempt = [], []
+    for module in model.modules():
+        normalises = isinstance(module, (_NormBase, nn.GroupNorm, nn.LayerNorm))
+        for name, parameter in module.named_parameters(recurse=False):
+            (exempt if normalises or name == "bias" else decayed).append(parameter)
+    return torch.optim.SGD(
+        [
+            {"params": decayed, "weight_decay": recipe.weight_decay},
+            {"params": exempt, "weight_decay": 0.0},
+        ],
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        nesterov=recipe.nesterov,
+    )
+
+
+def train(
+    fabric: Fabric,
+    model: nn.Module,
+    batches: Batches,
+    recipe: Recipe,
+    checkpoints: Checkpoints,
+    *,
+    seed: int,
+    loss: Loss | None = None,
+    observer: Observer | None = None,
+    save_every: float = 60.0,
+    report_every: float = 2.0,
+) -> Outcome:
+    """Train a supernet or a plain network, from where its checkpoints stand to the last step.
+
+    In a supernet every step draws its path uniformly, and only the weights on it have gradients:
+    the others are not updated, decayed or moved by momentum. All processes of a step train the same
+    path, and average their gradients.
+
+    Args:
+        fabric: the devices and the precision; already launched.
+        model: trained in place, on the device of ``fabric``.
+        batches: from a step to the batches of it and the steps after it.
+        recipe: the settings.
+        checkpoints: where the state is read and written.
+        seed: of the paths and of dropout.
+        loss: of (output, target); cross-entropy with the recipe's label smoothing without it.
+        observer: told of progress, in the first process.
+        save_every: seconds between checkpoints.
+        report_every: seconds between reports of progress.
+
+    Returns:
+        How it ended; the trained weights are in ``model`` and in the last checkpoint.
+
+    Raises:
+        UserError: the loss became infinite or no number; the last good state stays on disk.
+
+    Source: Guo et al., Sections 3.2 and 4 (training details).
+    """
+    loss = loss or cross_entropy(recipe.label_smoothing)
+    model.to(fabric.device).train()
+    optimizer = make_optimizer(model, recipe)
+    state = _State(model, optimizer)
+    loaded = checkpoints.load()
+    step, seconds = 0, 0.0
+    if loaded is not None:
+        state.load(loaded.tensors)
+        step, seconds = loaded.step, loaded.metadata["seconds"]
+        if observer and fabric.is_global_zero:
+            observer.resumed(loaded)
+    if step >= recipe.steps:
+        return Outcome(step, seconds, interrupted=False)
+    fabric_optimizer = fabric.setup_optimizers(optimizer)
+    supernet = model if isinstance(model, Supernet) else None
+    window = _Window(step)
+    began = saved = reported = time.monotonic()
+
+    def save() -> None:
+        spent = seconds + time.monotonic() - began
+        if fabric.is_global_zero:
+            checkpoints.save(step, state.tensors(), {"seconds": spent})
+
+    def report() -> None:
+        spent = seconds + time.monotonic() - began
+        progress = window.close(step, recipe, spent)
+        if observer and fabric.is_global_zero:
+            observer.progressed(progress)
+
+    with deferred_interrupt() as interrupt:
+        for inputs, targets in batches(step):
+            torch.manual_seed(torch_seed(seed, "step", step, fabric.global_rank))
+            for group in optimizer.param_groups:
+                group["lr"] = recipe.rate(step)
+            fabric_optimizer.zero_grad(set_to_none=True)
+            paths: Iterable[Architecture | None] = [None]
+            if supernet is not None:
+                paths = uniform_paths(supernet.space, seed, step, recipe.paths)
+            for path in paths:
+                if supernet is not None and path is not None:
+                    supernet.activate(path)
+                with fabric.autocast():
+                    outputs = model(inputs)
+                    value = loss(outputs, targets)
+                fabric.backward(value / recipe.paths)
+                window.add(value.detach(), outputs.detach(), targets)
+            _average_gradients(fabric, model)
+            if recipe.gradient_clip:
+                nn.utils.clip_grad_norm_(model.parameters(), recipe.gradient_clip)
+            fabric_optimizer.step()
+            step += 1
+            now = time.monotonic()
+            last = step == recipe.steps
+            stop = interrupt.requested and not last
+            save_now = last or stop or now - saved >= save_every
+            if save_now or now - reported >= report_every:
+                # A loss that is no number must not reach a checkpoint, so it is looked for first.
+                report()
+                reported = now
+            if save_now:
+                save()
+                saved = now
+            if last or _any_process(fabric, stop):
+                break
+    interrupted = step < recipe.steps
+    return Outcome(step, seconds + time.monotonic() - began, interrupted)
+
+
+def _any_process(fabric: Fabric, stop: bool) -> bool:
+    if fabric.world_size == 1:
+        return stop
+    return bool(fabric.all_reduce(torch.tensor(float(stop)), reduce_op="sum") > 0)
+
+
+def _average_gradients(fabric: Fabric, model: nn.Module) -> None:
+    # DistributedDataParallel would exchange the gradients of every path; only one has any, and it
+    # is the same one in all processes.
+    if fabric.world_size == 1:
+        return
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    flat = fabric.all_reduce(flat, reduce_op="mean")  # type: ignore[assignment]
+    offset = 0
+    for gradient in gradients:
+        gradient.copy_(flat[offset : offset + gradient.numel()].view_as(gradient))
+        offset += gradient.numel()
+
+
+class _Window:
+    """The losses since the last report, left on the device until it is due."""
+
+    def __init__(self, step: int) -> None:
+        self._open(step)
+
+    def _open(self, step: int) -> None:
+        self.first = step
+        self.began = time.monotonic()
+        self.losses: list[Tensor] = []
+        self.correct: list[Tensor] = []
+        self.images = 0
+
+    def add(self, loss: Tensor, outputs: Any, targets: Tensor) -> None:
+        self.losses.append(loss)
+        self.images += len(targets)
+        if isinstance(outputs, Tensor) and outputs.dim() == 2 and targets.dim() == 1:
+            self.correct.append((outputs.argmax(1) == targets).sum())
+
+    def close(self, step: int, recipe: Recipe, seconds: float) -> Progress:
+        losses = torch.stack(self.losses).float()
+        bad = (~torch.isfinite(losses)).nonzero()
+        if len(bad):
+            at = self.first + int(bad[0]) // recipe.paths + 1
+            raise UserError(
+                f"the loss became {losses[bad[0]].item()} at step {at} of {recipe.steps} (learning "
+                f"rate {recipe.rate(at - 1):g}): the last good state is kept; try a lower learning "
+                "rate, a warm-up or gradient clipping, in a new run directory"
+            )
+        top1 = float(torch.stack(self.correct).sum()) / self.images if self.correct else None
+        progress = Progress(
+            step=step,
+            steps=recipe.steps,
+            loss=float(losses.mean()),
+            top1=top1,
+            learning_rate=recipe.rate(step - 1),
+            images_per_second=self.images / max(time.monotonic() - self.began, 1e-9),
+            seconds=seconds,
+        )
+        self._open(step)
+        return progress
+
+
+class _State:
+    """Weights, statistics and optimiser state under one set of names."""
+
+    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        self.model = model
+        self.optimizer = optimizer
+        self.names = {id(p): name for name, p in model.named_parameters()}
+
+    def tensors(self) -> dict[str, Tensor]:
+        tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        for parameter, values in self.optimizer.state.items():
+            for key, value in values.items():
+                if isinstance(value, Tensor):
+                    tensors[f"optimizer.{key}.{self.names[id(parameter)]}"] = value
+        return tensors
+
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        load_model(self.model, tensors)
+        parameters = dict(self.model.named_parameters())
+        for name, value in tensors.items():
+            if name.startswith("optimizer."):
+                _, key, path = name.split(".", 2)
+                parameter = parameters[path]
+                self.optimizer.state[parameter][key] = value.to(parameter.device)
+
+
+def load_model(model: nn.Module, tensors: dict[str, Tensor]) -> None:
+    """Put the weights and statistics of a checkpoint into a model.
+
+    Raises:
+        UserError: the checkpoint is of another model.
+    """
+    prefix = "model."
+    state = {name[len(prefix) :]: v for name, v in tensors.items() if name.startswith(prefix)}
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"the checkpoint is of another model: {reason}") from error
+
+
