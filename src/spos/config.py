@@ -179,7 +179,9 @@ def make_config(values: Mapping[str, Any]) -> Config:
 def first_difference(
     stored: Mapping[str, Any], given: Mapping[str, Any], sections: tuple[str, ...]
 ) -> str | None:
-    """Say in what two configurations differ, in the sections that both have.
+    """Say in what two configurations differ, in the settings that are stored.
+
+    A setting that the stored one lacks is one that did not exist when it was stored.
 
     Example:
         >>> first_difference({"run": {"seed": 0}}, {"run": {"seed": 1}}, ("run",))
@@ -188,7 +190,7 @@ def first_difference(
     for name in sections:
         if name not in stored:
             continue
-        for key in sorted(set(stored[name]) | set(given[name])):
+        for key in stored[name]:
             there, here = stored[name].get(key), given[name].get(key)
             if there != here:
                 return f"{name}.{key} is {there} there and {here} here"
