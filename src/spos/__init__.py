@@ -4,14 +4,13 @@ A supernet is an ordinary module in which a few modules read a choice; an archit
 data, one option a choice; everything else is a function over the two.
 """
 
-__version__ = "0.1.0"
-
 from spos.cost import Constraint, CostTable
 from spos.errors import UserError
 from spos.evaluation import OneShotEvaluator
 from spos.nn import OneOf
 from spos.space import Architecture, Choice, SearchSpace
 from spos.supernet import Stage, Supernet
+from spos.version import __version__
 
 __all__ = [
     "Architecture",
@@ -24,4 +23,5 @@ __all__ = [
     "Stage",
     "Supernet",
     "UserError",
+    "__version__",
 ]

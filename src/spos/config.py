@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from spos.cost import Constraint
+from spos.cost import Constraint, parse_quantity
+from spos.data import POLICIES
 from spos.errors import UserError, nearest
 from spos.recipe import Recipe
 from spos.recipes import Plan, plan_for
@@ -28,6 +30,8 @@ class DataSettings:
         on_broken: ``fail`` or ``skip``.
         stream: ``auto``, ``always`` or ``never``: decode in worker processes while training.
         workers: worker processes of a streamed source.
+        mean: of each channel on the scale 0 to 1, to subtract; the training images' if empty.
+        std: of each channel, to divide by; the training images' if empty.
     """
 
     source: str = "digits"
@@ -36,6 +40,15 @@ class DataSettings:
     on_broken: str = "fail"
     stream: str = "auto"
     workers: int = 0
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.mean) != len(self.std) or any(value <= 0 for value in self.std):
+            raise UserError(
+                f"data.mean {self.mean} and data.std {self.std}: give one of each per channel, the "
+                "deviations above 0, or neither"
+            )
 
 
 @dataclass(frozen=True)
@@ -48,7 +61,7 @@ class RunSettings:
         channels_last: lay images out with channels last, which is faster on most devices.
         evaluation_batch: images a batch in evaluation, and in batch-norm recalibration.
         calibration: training images for the recalibration of batch norm; whole batches are used.
-        compare: random networks of the winner's multiply-adds to retrain for comparison.
+        save_every: seconds of training between checkpoints.
     """
 
     seed: int = 0
@@ -56,13 +69,16 @@ class RunSettings:
     channels_last: bool = True
     evaluation_batch: int = 256
     calibration: int = 20000
-    compare: int = 0
+    save_every: float = 60.0
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
-            raise UserError(f"unknown precision '{self.precision}': {nearest(self.precision, PRECISIONS)}")
-        for name, least in (("seed", 0), ("evaluation_batch", 2), ("calibration", 2), ("compare", 0)):
-            if getattr(self, name) < least:
+            raise UserError(
+                f"unknown precision '{self.precision}': {nearest(self.precision, PRECISIONS)}"
+            )
+        least_values = {"seed": 0, "evaluation_batch": 2, "calibration": 2, "save_every": 0}
+        for name, least in least_values.items():
+            if not getattr(self, name) >= least:
                 raise UserError(f"run.{name} {getattr(self, name)}: must be at least {least}")
 
 
@@ -127,6 +143,8 @@ STAGE_SECTIONS = {
     "search": ("search", "constraint"),
     "retrain": ("retrain",),
 }
+#: Settings that the result does not depend on: a run may go on with others.
+FREE = ("data.workers", "run.save_every")
 
 
 def make_config(values: Mapping[str, Any]) -> Config:
@@ -139,47 +157,111 @@ def make_config(values: Mapping[str, Any]) -> Config:
         UserError: a section, a setting, or its value is not valid.
 
     Example:
-        >>> config = make_config({"space": {"preset": "tiny"}, "supernet": {"steps": 50}})
+        >>> config = make_config({"space": {"preset": "tiny"}, "supernet": {"steps": 60}})
         >>> config.supernet.steps, config.search.population
-        (50, 50)
+        (60, 50)
     """
-    for name in values:
-        if name not in SECTIONS:
-            raise UserError(f"unknown section '{name}': {nearest(name, SECTIONS)}")
-        if not isinstance(values[name], Mapping):
-            raise UserError(f"section '{name}' is not a mapping of settings")
-    names = dict(values.get("space", {}))
+    values = check_sections(values)
+    names = {name: str(value) for name, value in values.get("space", {}).items()}
     space, preset = names.pop("name", "shufflenetv2"), names.pop("preset", "tiny")
     if names:
         raise UserError(f"unknown setting 'space.{next(iter(names))}': allowed: name, preset")
-    spaces = family(space)
     plan: Plan = plan_for(preset)
+    layout = family(space).preset(preset)
 
     def section(name: str, default: Any) -> Any:
-        return replace_settings(default, values.get(name, {}), name)
+        try:
+            return replace_settings(default, values.get(name, {}), name)
+        except UserError as error:
+            raise UserError(str(error) if name in str(error) else f"{name}: {error}") from None
 
-    layout = spaces.preset(preset)
-    layout_values = dict(values.get("layout", {}))
-    width = layout_values.pop("width", None)
-    if width is not None:
-        layout = layout.scaled(width)
-    return Config(
+    config = Config(
         space=space,
         preset=preset,
-        layout=replace_settings(layout, layout_values, "layout"),
-        data=section("data", DataSettings(source=plan.data)),
+        layout=replace_settings(layout, _channels(layout, values.get("layout", {})), "layout"),
+        data=section("data", DataSettings(source=plan.data, validation=plan.validation)),
         run=section("run", RunSettings(calibration=plan.calibration)),
         supernet=section("supernet", plan.supernet),
         search=section("search", SearchSettings()),
-        constraint=section("constraint", ConstraintSettings()),
+        constraint=replace_settings(
+            ConstraintSettings(), _bounds(values.get("constraint", {})), "constraint"
+        ),
         retrain=section("retrain", plan.retrain),
     )
+    for name in ("supernet", "retrain"):
+        augment = getattr(config, name).augment
+        if augment not in POLICIES:
+            raise UserError(f"unknown {name}.augment '{augment}': {nearest(augment, POLICIES)}")
+    return config
+
+
+def merge_sections(stored: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings that are stored, and settings given beside or instead of them.
+
+    Example:
+        >>> merge_sections({"run": {"seed": 1, "precision": "32-true"}}, {"run": {"seed": 2}})
+        {'run': {'seed': 2, 'precision': '32-true'}}
+    """
+    stored, given = check_sections(stored), check_sections(given)
+    if "width" in given.get("layout", {}):
+        # What is stored of a width is the channels that it led to.
+        space = {"name": "shufflenetv2", "preset": "tiny"}
+        space |= stored.get("space", {}) | given.get("space", {})
+        layout = family(str(space["name"])).preset(str(space["preset"]))
+        given = {**given, "layout": _channels(layout, given["layout"])}
+    return {name: stored.get(name, {}) | given.get(name, {}) for name in {**stored, **given}}
+
+
+def check_sections(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The sections of a configuration, as plain dictionaries.
+
+    Raises:
+        UserError: one is unknown, or no mapping of settings.
+    """
+    for name, section in values.items():
+        if name not in SECTIONS:
+            raise UserError(f"unknown section '{name}': {nearest(str(name), SECTIONS)}")
+        if not isinstance(section, Mapping):
+            raise UserError(f"section '{name}' is not a mapping of settings")
+    return {
+        name: {str(key): value for key, value in section.items()}
+        for name, section in values.items()
+    }
+
+
+def _channels(layout: Any, values: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a layout, with a width turned into the channels that it leads to."""
+    if "width" not in values:
+        return values
+    rest = {name: value for name, value in values.items() if name != "width"}
+    if "channels" in rest:
+        raise UserError("layout.width and layout.channels: give one of them, not both")
+    return {**rest, "channels": layout.scaled(values["width"]).channels}
+
+
+def _bounds(values: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a constraint, with quantities such as 330M turned into numbers."""
+    bounds = dict(values)
+    for side in ("maximum", "minimum"):
+        if isinstance(values.get(side), Mapping):
+            bounds[side] = {
+                str(cost): _quantity(value, f"constraint.{side}.{cost}")
+                for cost, value in values[side].items()
+            }
+    return bounds
+
+
+def _quantity(value: Any, key: str) -> float:
+    number = parse_quantity(value, key) if isinstance(value, (str, int, float)) else math.nan
+    if not math.isfinite(number):
+        raise UserError(f"{key}: {value!r} is not a number such as 330M")
+    return number
 
 
 def first_difference(
     stored: Mapping[str, Any], given: Mapping[str, Any], sections: tuple[str, ...]
 ) -> str | None:
-    """Say in what two configurations differ, in the settings that are stored.
+    """Say in what two configurations differ, in the settings that are stored and decide a result.
 
     A setting that the stored one lacks is one that did not exist when it was stored.
 
@@ -192,8 +274,6 @@ def first_difference(
             continue
         for key in stored[name]:
             there, here = stored[name].get(key), given[name].get(key)
-            if there != here:
+            if there != here and f"{name}.{key}" not in FREE:
                 return f"{name}.{key} is {there} there and {here} here"
     return None
-
-

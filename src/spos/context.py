@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,13 +15,14 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from spos.checkpoint import digest
-from spos.config import Config
+from spos.config import FREE, Config
 from spos.data import ImageData, load_data
 from spos.errors import UserError
-from spos.files import read_json, write_json
+from spos.files import write_json
 from spos.listener import Listener
+from spos.processes import launch
 from spos.randomness import torch_seed
-from spos.run_directory import RunDirectory
+from spos.run_directory import RunDirectory, read_own
 from spos.spaces import family
 from spos.supernet import Supernet
 
@@ -30,6 +33,7 @@ class Context:
     Args:
         config: of the run.
         directory: of the run.
+        stages: those that the command does.
         listener: told of progress; it is sent to other processes.
         devices: processes, each with one device.
         accelerator: of Lightning Fabric: ``auto``, ``cpu``, ``cuda`` or ``mps``.
@@ -39,6 +43,7 @@ class Context:
         self,
         config: Config,
         directory: RunDirectory,
+        stages: tuple[str, ...],
         listener: Listener,
         *,
         devices: int = 1,
@@ -46,6 +51,7 @@ class Context:
     ) -> None:
         self.config = config
         self.directory = directory
+        self.stages = stages
         self.listener = listener
         self.devices = devices
         self.accelerator = accelerator
@@ -85,13 +91,18 @@ class Context:
         """
         if self.devices == 1:
             return work(self, *arguments)
-        fabric = self._make_fabric(self.devices)
-        kind, value = fabric.launch(_in_process, self, work, arguments)
-        if kind == "interrupted":
-            raise KeyboardInterrupt
-        if kind == "mistake":
-            raise UserError(value)
-        return value
+        return launch(self._make_fabric(self.devices), _in_process, self, work, arguments)
+
+    def begin(self) -> None:
+        """Fix on disk what the run is, once all that might be refused has been looked at."""
+        if not self.fabric.is_global_zero:
+            return
+        self.directory.fix(self.config, self.stages)
+        data = self.data()
+        if not self._data_path.exists():
+            write_json(self._data_path, _facts(data))
+            for text in (*data.notes, *(f"skipped {name}" for name in data.skipped)):
+                self.listener.message(text)
 
     def data(self) -> ImageData:
         """The images, the same as when the run began.
@@ -112,31 +123,28 @@ class Context:
                 stream=settings.stream,
                 workers=settings.workers,
             )
+            if settings.mean:
+                if len(settings.mean) != cached.channels:
+                    raise UserError(
+                        f"data.mean has {len(settings.mean)} values, the images have "
+                        f"{cached.channels} channels"
+                    )
+                cached = dataclasses.replace(cached, mean=settings.mean, std=settings.std)
             self._check_data(cached)
             self.__dict__["_data"] = cached
         return cached
 
+    @property
+    def _data_path(self) -> Path:
+        return self.directory.path / "data.json"
+
     def _check_data(self, data: ImageData) -> None:
-        path = self.directory.path / "data.json"
-        facts = {
-            "source": data.source,
-            "classes": list(data.classes),
-            "image_size": data.image_size,
-            "channels": data.channels,
-            "train": len(data.train),
-            "validation": len(data.validation),
-            "skipped": list(data.skipped),
-            "notes": list(data.notes),
-            "fingerprint": data.fingerprint,
-        }
-        if not path.exists():
-            write_json(path, facts)
-            for text in (*data.notes, *(f"skipped {name}" for name in data.skipped)):
-                self.listener.message(text)
-        elif read_json(path)["fingerprint"] != data.fingerprint:
+        if not self._data_path.exists():
+            return
+        if read_own(self._data_path).get("fingerprint") != data.fingerprint:
             raise UserError(
                 f"the images of {data.source} are not those that {self.directory.path} began with "
-                f"({path} says which): restore them, or give another --out"
+                f"({self._data_path} says which): restore them, or give another --out"
             )
 
     def supernet(self, data: ImageData, purpose: str = "supernet") -> Supernet:
@@ -162,11 +170,8 @@ class Context:
     def evaluation_fingerprint(self, data: ImageData, supernet: Supernet) -> str:
         """What the accuracy of an architecture depends on: evaluations with the same one agree."""
         plain = self.config.as_plain()
-        parts = {
-            "layout": plain["layout"],
-            "data": data.fingerprint,
-            "run": {key: value for key, value in plain["run"].items() if key != "compare"},
-        }
+        run = {name: value for name, value in plain["run"].items() if f"run.{name}" not in FREE}
+        parts = {"layout": plain["layout"], "data": data.fingerprint, "run": run}
         text = json.dumps(parts, sort_keys=True)
         return digest(supernet.state_dict(), text)[:16]
 
@@ -179,11 +184,14 @@ class Context:
         self.directory.finish(stage, outcome)
         return outcome
 
+    def clock_path(self, stage: str) -> Path:
+        """Where the seconds spent on a stage are noted."""
+        return self.directory.path / f".{stage}-seconds"
+
     def clock(self, stage: str) -> float:
         """The seconds that earlier sittings spent on a stage."""
-        path = self.directory.path / f".{stage}-seconds"
         try:
-            return float(path.read_text())
+            return float(self.clock_path(stage).read_text())
         except (OSError, ValueError):
             return 0.0
 
@@ -192,17 +200,25 @@ class Context:
         now = time.monotonic()
         if now - self.__dict__.get("_noted", 0.0) > 5:
             self.__dict__["_noted"] = now
-            write_json(self.directory.path / f".{stage}-seconds", seconds)
+            write_json(self.clock_path(stage), seconds)
+
+
+def _facts(data: ImageData) -> dict[str, Any]:
+    return {
+        "source": data.source,
+        "classes": list(data.classes),
+        "image_size": data.image_size,
+        "channels": data.channels,
+        "train": len(data.train),
+        "validation": len(data.validation),
+        "skipped": list(data.skipped),
+        "notes": list(data.notes),
+        "fingerprint": data.fingerprint,
+    }
 
 
 def _in_process(
     fabric: Fabric, context: Context, work: Callable[..., Any], arguments: tuple[Any, ...]
-) -> tuple[str, Any]:
-    # An exception would reach the user as the traceback of a subprocess, so it travels as a value.
+) -> Any:
     context.__dict__["fabric"] = fabric
-    try:
-        return "done", work(context, *arguments)
-    except KeyboardInterrupt:
-        return "interrupted", None
-    except UserError as error:
-        return "mistake", str(error)
+    return work(context, *arguments)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from lightning_fabric.loggers import TensorBoardLogger
+from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 
 from spos.checkpoint import Loaded
 from spos.listener import Listener
@@ -45,7 +45,8 @@ class Recorder:
                 root_dir=self._directory.path,
                 name="tensorboard",
                 version=self._stage,
-                purge_step=self._step or None,
+                # TensorBoard forgets this step and later ones.
+                purge_step=self._step + 1,
             )
         values = {k: v for k, v in dataclasses.asdict(progress).items() if v is not None}
         self._directory.record({"stage": self._stage, **values})

@@ -13,11 +13,10 @@ from spos.result import write_result
 from spos.run_directory import RunDirectory
 from spos.stages import compare_stage, retrain_stage, search_stage, train_stage
 
-Stage = Callable[[Context], Any]
-STAGES: dict[str, tuple[Stage, ...]] = {
-    "train": (train_stage,),
-    "search": (search_stage,),
-    "retrain": (retrain_stage, compare_stage),
+STAGES: dict[str, Callable[[Context], Any]] = {
+    "train": train_stage,
+    "search": search_stage,
+    "retrain": retrain_stage,
 }
 
 
@@ -29,6 +28,7 @@ def run(
     listener: Listener | None = None,
     devices: int = 1,
     accelerator: str = "auto",
+    compare: int = 0,
     reuse: Path | None = None,
 ) -> dict[str, Any]:
     """Do stages of a run, each from where it stopped; what is done is not done again.
@@ -40,6 +40,7 @@ def run(
         listener: told of progress.
         devices: processes, each with one device.
         accelerator: of Lightning Fabric.
+        compare: random networks of the winner's multiply-adds to retrain as well.
         reuse: a run whose trained supernet and evaluations a new run begins with.
 
     Returns:
@@ -52,17 +53,21 @@ def run(
     directory = RunDirectory(out)
     with directory.open():
         if reuse is not None:
-            directory.begin_with(RunDirectory(reuse))
-        config = directory.settle(given, stages)
+            directory.begin_with(RunDirectory(reuse), given)
         context = Context(
-            config, directory, listener or Silent(), devices=devices, accelerator=accelerator
+            directory.config(given),
+            directory,
+            stages,
+            listener or Silent(),
+            devices=devices,
+            accelerator=accelerator,
         )
         for name in stages:
-            for stage in STAGES[name]:
-                stage(context)
+            STAGES[name](context)
+        if compare:
+            compare_stage(context, compare)
         result = write_result(context)
-        if result["winner"]:
-            found = context.finished("search")
-            candidates = found["candidates"] if found else []
-            write_report(directory.report_path, result, candidates, directory.metrics())
+        found = context.finished("search")
+        if found is not None:
+            write_report(directory.report_path, result, found["candidates"], directory.metrics())
         return result

@@ -40,9 +40,9 @@ def profile_architecture(
         UserError: the space, preset, setting or architecture is not valid.
 
     Example:
-        >>> facts = profile_architecture("shufflenetv2", "tiny", "0,1,2,3", classes=10)
+        >>> facts = profile_architecture("shufflenetv2", "tiny", "0,1,2,3,0,1,2,3", classes=10)
         >>> facts["architecture"], facts["names"]["stage2.1"]
-        ('0,1,2,3', 'xception3x3')
+        ('0,1,2,3,0,1,2,3', 'shuffle3x3')
     """
     values = parse_assignments(assignments)
     if set(values) - {"layout"}:

@@ -62,7 +62,9 @@ class Recipe:
         if self.warmup_steps >= self.steps:
             raise UserError(f"warmup_steps {self.warmup_steps}: must be below steps {self.steps}")
         if self.schedule not in SCHEDULES:
-            raise UserError(f"unknown schedule '{self.schedule}': {nearest(self.schedule, SCHEDULES)}")
+            raise UserError(
+                f"unknown schedule '{self.schedule}': {nearest(self.schedule, SCHEDULES)}"
+            )
 
     def rate(self, step: int) -> float:
         """The learning rate of a step, counted from 0."""

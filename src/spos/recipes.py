@@ -17,12 +17,14 @@ class Plan:
         retrain: how the winner is trained.
         calibration: training images for the recalibration of batch norm.
         data: the data source.
+        validation: images split off the training images for the search: a number, or a fraction.
     """
 
     supernet: Recipe
     retrain: Recipe
     calibration: int
     data: str
+    validation: int | float = 0.1
 
 
 PLANS = {
@@ -32,6 +34,7 @@ PLANS = {
         retrain=Recipe(steps=300_000, batch_size=1024, learning_rate=0.5, augment="imagenet"),
         calibration=20_000,
         data="folder:imagenet",
+        validation=50_000,
     ),
     "cifar": Plan(
         supernet=Recipe(
@@ -51,13 +54,14 @@ PLANS = {
     ),
     "tiny": Plan(
         supernet=Recipe(
-            steps=1500, batch_size=64, learning_rate=0.1, warmup_steps=50, augment="crop"
+            steps=1200, batch_size=64, learning_rate=0.1, warmup_steps=50, augment="crop"
         ),
         retrain=Recipe(
-            steps=600, batch_size=64, learning_rate=0.1, warmup_steps=50, augment="crop"
+            steps=400, batch_size=64, learning_rate=0.1, warmup_steps=50, augment="crop"
         ),
-        calibration=1024,
+        calibration=512,
         data="digits",
+        validation=0.3,
     ),
 }
 

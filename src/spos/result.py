@@ -10,7 +10,8 @@ import torch
 
 from spos import __version__
 from spos.context import Context
-from spos.files import read_json, write_json
+from spos.files import write_json
+from spos.run_directory import read_own
 from spos.spaces import family
 
 #: The fields that differ between two runs that are otherwise the same.
@@ -27,7 +28,7 @@ def collect(context: Context) -> dict[str, Any]:
     config = context.config
     outcomes = {stage: context.finished(stage) for stage in STAGES}
     found, retrained, compared = outcomes["search"], outcomes["retrain"], outcomes["compare"]
-    data = read_json(context.directory.path / "data.json")
+    data = read_own(context.directory.path / "data.json")
     with torch.device("meta"):
         space = (
             family(config.space)

@@ -14,9 +14,28 @@ from typing import Any
 import filelock
 import yaml
 
-from spos.config import SECTIONS, STAGE_SECTIONS, Config, first_difference, make_config
+from spos.config import (
+    SECTIONS,
+    STAGE_SECTIONS,
+    Config,
+    check_sections,
+    first_difference,
+    make_config,
+    merge_sections,
+)
 from spos.errors import UserError
 from spos.files import read_json, write_atomically, write_json
+
+#: The temporary names under which the files of a run are written.
+UNFINISHED = (
+    ".*.json.*",
+    ".*-seconds.*",
+    ".config.yaml.*",
+    ".metrics.jsonl.*",
+    ".report.html.*",
+    ".study.db.*",
+    "*/.step-*.safetensors.*",
+)
 
 
 class RunDirectory:
@@ -38,15 +57,16 @@ class RunDirectory:
     def open(self) -> Iterator[None]:
         """Make the folder where needed, and keep other processes from working on the run.
 
+        A folder that is made and then not written to is removed again.
+
         Raises:
             UserError: it cannot be written, or another process is at work on it.
         """
+        new = not self.path.exists()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"--out {self.path}: cannot be made ({error.strerror})") from error
-        if not os.access(self.path, os.W_OK | os.X_OK):
-            raise UserError(f"--out {self.path}: not writable; give a folder that you may write")
         lock = filelock.FileLock(self.path / ".lock")
         try:
             lock.acquire(timeout=0)
@@ -55,9 +75,21 @@ class RunDirectory:
         except OSError as error:
             raise UserError(f"--out {self.path}: not writable ({error.strerror})") from error
         try:
+            if self.config_path.exists():
+                self._sweep()
             yield
         finally:
+            if os.listdir(self.path) == [".lock"]:
+                (self.path / ".lock").unlink()
+                if new:
+                    self.path.rmdir()
             lock.release()
+
+    def _sweep(self) -> None:
+        """Remove what a kill left of files that were about to be written."""
+        for pattern in UNFINISHED:
+            for path in list(self.path.glob(pattern)):
+                path.unlink(missing_ok=True)
 
     def stored(self) -> dict[str, Any]:
         """The sections of the configuration that are fixed so far.
@@ -66,7 +98,9 @@ class RunDirectory:
             UserError: the file is damaged, or missing although the run has begun.
         """
         if not self.config_path.exists():
-            left = [name for name in ("supernet", "retrain", "study.db") if (self.path / name).exists()]
+            left = [
+                name for name in ("supernet", "retrain", "study.db") if (self.path / name).exists()
+            ]
             if left:
                 raise UserError(
                     f"{self.path} holds {left[0]} but no config.yaml: it is half-deleted; restore "
@@ -78,62 +112,84 @@ class RunDirectory:
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             reason = " ".join(str(error).split())
             raise UserError(f"{self.config_path} is damaged: {reason}") from error
-        if not isinstance(stored, dict) or not set(stored) <= set(SECTIONS):
+        if not isinstance(stored, dict):
             raise UserError(f"{self.config_path} is damaged: it is no configuration of spos")
-        return stored
+        try:
+            return check_sections(stored)
+        except UserError as error:
+            raise UserError(f"{self.config_path} is damaged: {error}") from error
 
-    def settle(self, given: Mapping[str, Any], stages: tuple[str, ...]) -> Config:
-        """Fix the configuration of some stages, or check that it is what was fixed before.
+    def config(self, given: Mapping[str, Any]) -> Config:
+        """The configuration of the run: what is on disk, what is given, and the preset's.
 
         Args:
-            given: the sections given; what they leave out is taken from the disk, or the preset.
-            stages: the stages about to run.
+            given: sections of the configuration.
 
         Raises:
-            UserError: what is given differs from what is on disk.
+            UserError: what is given is not valid, or differs from what is on disk.
         """
         stored = self.stored()
-        merged = {
-            name: {**stored.get(name, {}), **given.get(name, {})}
-            for name in {**stored, **given}
-        }
-        config = make_config(merged)
-        plain = config.as_plain()
-        difference = first_difference(stored, plain, SECTIONS)
+        config = make_config(merge_sections(stored, given))
+        difference = first_difference(stored, config.as_plain(), SECTIONS)
         if difference:
             raise UserError(
                 f"{self.path} was made with another configuration: {difference}; give the same, or "
                 "another --out"
             )
-        fixed = set(stored).union(*(STAGE_SECTIONS[stage] for stage in stages))
-        content = {name: plain[name] for name in SECTIONS if name in fixed}
-        if content != stored:
-            write_atomically(self.config_path, _yaml(content))
         return config
 
-    def begin_with(self, other: RunDirectory) -> None:
-        """Copy the trained supernet and the evaluations of another run, unless this run has begun.
+    def fix(
+        self,
+        config: Config,
+        stages: tuple[str, ...],
+        partly: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
+        """Write down the configuration of some stages, which are about to begin.
+
+        Args:
+            config: of the run.
+            stages: those whose sections are fixed, beside the sections that are fixed already.
+            partly: sections of which only these settings are fixed now.
+        """
+        stored, plain = self.stored(), config.as_plain()
+        fixed = set(stored).union(*(STAGE_SECTIONS[stage] for stage in stages))
+        content = {name: plain[name] for name in SECTIONS if name in fixed}
+        content.update({name: dict(values) for name, values in (partly or {}).items()})
+        if content != stored:
+            write_atomically(self.config_path, _yaml(content))
+
+    def begin_with(self, other: RunDirectory, given: Mapping[str, Any]) -> None:
+        """Copy the trained supernet and the evaluations of another run, unless that is done.
+
+        Args:
+            other: the run.
+            given: sections of the configuration; they must not differ from those of the other.
 
         Raises:
             UserError: the other has no trained supernet, or this run began with something else.
         """
         origin = {"reused": str(other.path.resolve())}
         mark = self.path / "reused.json"
-        if mark.exists() and read_json(mark) == origin:
-            return
         if self.config_path.exists():
+            if mark.exists() and read_own(mark) == origin:
+                return
             raise UserError(f"--reuse {other.path}: {self.path} has begun already, without it")
-        if not other.stage_path("train").exists() or not (other.path / "supernet").is_dir():
+        if other.outcome("train") is None or not (other.path / "supernet").is_dir():
             raise UserError(f"--reuse {other.path}: it holds no trained supernet")
         stored = other.stored()
+        kept = {name: stored[name] for name in STAGE_SECTIONS["train"] if name in stored}
+        config = make_config(merge_sections(kept, given))
+        difference = first_difference(kept, config.as_plain(), SECTIONS)
+        if difference:
+            raise UserError(f"--reuse {other.path}: its supernet is of another run, {difference}")
         shutil.copytree(other.path / "supernet", self.path / "supernet", dirs_exist_ok=True)
         for name in ("data.json", "train.json"):
             write_atomically(self.path / name, (other.path / name).read_bytes())
         if other.study_path.exists():
             copy_database(other.study_path, self.study_path)
-        kept = {name: stored[name] for name in STAGE_SECTIONS["train"]}
-        write_atomically(self.config_path, _yaml(kept))
         write_json(mark, origin)
+        # The last, because a run has begun where it is.
+        write_atomically(self.config_path, _yaml(kept))
 
     def stage_path(self, stage: str) -> Path:
         """Where the outcome of a finished stage lies."""
@@ -148,11 +204,8 @@ class RunDirectory:
         path = self.stage_path(stage)
         if not path.exists():
             return None
-        try:
-            outcome = read_json(path)
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise UserError(f"{path} is damaged ({error}): delete it to do the stage again") from error
-        if not isinstance(outcome, dict):
+        outcome = read_own(path, "delete it to do the stage again")
+        if "seconds" not in outcome:
             raise UserError(f"{path} is damaged: delete it to do the stage again")
         return outcome
 
@@ -167,9 +220,11 @@ class RunDirectory:
         lines = []
         for line in self.metrics_path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
-                lines.append(json.loads(line))
+                metric = json.loads(line)
             except json.JSONDecodeError:
                 continue
+            if isinstance(metric, dict):
+                lines.append(metric)
         return lines
 
     def rewind_metrics(self, stage: str, step: int) -> None:
@@ -186,15 +241,44 @@ class RunDirectory:
             file.write(json.dumps(dict(metric)) + "\n")
 
 
+def read_own(path: Path, advice: str = "restore it, or give another --out") -> dict[str, Any]:
+    """Read a JSON file of a run directory.
+
+    Args:
+        path: the file.
+        advice: what to do where it is damaged.
+
+    Raises:
+        UserError: it cannot be read as a mapping.
+    """
+    try:
+        content = read_json(path)
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: {advice}") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is damaged ({error}): {advice}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is damaged: {advice}")
+    return content
+
+
 def _yaml(content: Mapping[str, Any]) -> str:
     text: str = yaml.safe_dump(dict(content), sort_keys=False, default_flow_style=None, width=100)
     return text
 
 
 def copy_database(source: Path, target: Path) -> None:
-    """Copy an SQLite file as one consistent state, also while another process writes to it."""
+    """Copy an SQLite file as one consistent state, also while another process writes to it.
+
+    Raises:
+        UserError: the file is damaged.
+    """
     temporary = target.with_name(f".{target.name}.copy")
     temporary.unlink(missing_ok=True)
-    with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(temporary)) as new:
-        old.backup(new)
+    try:
+        with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(temporary)) as new:
+            old.backup(new)
+    except sqlite3.Error as error:
+        temporary.unlink(missing_ok=True)
+        raise UserError(f"{source} cannot be copied: {error}") from error
     os.replace(temporary, target)

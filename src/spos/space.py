@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
+from operator import index, lt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +42,9 @@ class Choice:
         if not self.options:
             raise UserError(f"choice '{self.name}' has no option: give at least one")
         if len(set(self.options)) != len(self.options):
-            raise UserError(f"choice '{self.name}' names an option twice: {', '.join(self.options)}")
+            raise UserError(
+                f"choice '{self.name}' names an option twice: {', '.join(self.options)}"
+            )
 
     def index(self, option: str) -> int:
         """The position of an option.
@@ -152,8 +155,11 @@ class SearchSpace:
         Args:
             architecture: one option index per choice.
 
+        Returns:
+            The architecture, of plain integers.
+
         Raises:
-            UserError: there are too few or too many, or one is out of range.
+            UserError: there are too few or too many, or one is no integer or out of range.
 
         Example:
             >>> SearchSpace([Choice("stem", ("3x3", "5x5"))]).validate([2])
@@ -162,19 +168,28 @@ class SearchSpace:
             spos.errors.UserError: architecture 2: option 2 of choice 'stem' (position 1) is out of \
 range, allowed: 0 (3x3), 1 (5x5)
         """
-        valid = Architecture(architecture)
+        try:
+            valid = Architecture(map(index, architecture))
+        except TypeError:
+            raise UserError(
+                f"architecture {architecture!r}: give whole numbers, one option index per choice"
+            ) from None
         if len(valid) != len(self):
             raise UserError(
                 f"architecture {valid} has {len(valid)} options, this space has {len(self)} choices"
             )
-        for position, (index, choice) in enumerate(zip(valid, self.choices, strict=True), 1):
-            if not 0 <= index < len(choice.options):
-                allowed = ", ".join(f"{i} ({name})" for i, name in enumerate(choice.options))
-                raise UserError(
-                    f"architecture {valid}: option {index} of choice '{choice.name}' (position "
-                    f"{position}) is out of range, allowed: {allowed}"
-                )
-        return valid
+        if all(map(lt, valid, self.option_counts)) and min(valid) >= 0:
+            return valid
+        position, choice = next(
+            (position, choice)
+            for position, choice in enumerate(self.choices)
+            if not 0 <= valid[position] < len(choice.options)
+        )
+        allowed = ", ".join(f"{i} ({name})" for i, name in enumerate(choice.options))
+        raise UserError(
+            f"architecture {valid}: option {valid[position]} of choice '{choice.name}' (position "
+            f"{position + 1}) is out of range, allowed: {allowed}"
+        )
 
     def parse(self, text: str) -> Architecture:
         """Read an architecture from either of its texts: indices joined by commas, or JSON of names.

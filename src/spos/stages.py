@@ -8,11 +8,12 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
+from optuna.exceptions import StorageInternalError
 from torch import Tensor, nn
 
 from spos.checkpoint import Checkpoints
 from spos.context import Context
-from spos.cost import Constraint, CostTable
+from spos.cost import Constraint, CostTable, format_quantity
 from spos.data import ImageData, Images, evaluation_batches, training_batches
 from spos.errors import UserError
 from spos.evaluation import Loader, OneShotEvaluator, score
@@ -42,8 +43,14 @@ def train_stage(context: Context) -> dict[str, Any]:
 def _train_supernet(context: Context) -> float:
     data = context.data()
     supernet = context.supernet(data)
-    context.config.bounds.check(CostTable(supernet))
+    _check_reachable(context, CostTable(supernet))
     return _fit(context, data, data.train, supernet, "train", "supernet", context.config.supernet)
+
+
+def _check_reachable(context: Context, table: CostTable) -> None:
+    """Refuse a constraint that no network of the space satisfies."""
+    feasible = Feasible(table.space, table, context.config.bounds)
+    feasible.draw(1, generator(context.config.run.seed, "reachable"))
 
 
 def _fit(
@@ -80,6 +87,8 @@ def _fit(
             )
         )
 
+    batches(recipe.steps)  # Refuses a batch that the images or the processes do not make.
+    context.begin()
     outcome = train(
         fabric,
         model,
@@ -88,27 +97,40 @@ def _fit(
         Checkpoints(context.directory.path / folder),
         seed=seed,
         observer=Recorder(context.directory, stage, context.listener),
+        save_every=context.config.run.save_every,
     )
     if outcome.interrupted:
         raise KeyboardInterrupt
     return outcome.seconds
 
 
-def load_supernet(context: Context, data: ImageData) -> Supernet:
+def load_supernet(context: Context) -> Supernet:
     """The trained supernet of the run.
 
     Raises:
-        UserError: it is not trained, or its checkpoint is damaged.
+        UserError: it is not trained, its checkpoint is damaged, or it is of other classes.
     """
-    loaded = Checkpoints(context.directory.path / "supernet").load()
-    supernet = context.supernet(data)
-    if loaded is None or loaded.step < context.config.supernet.steps:
-        trained = 0 if loaded is None else loaded.step
-        lost = f" ({'; '.join(loaded.damaged)})" if loaded and loaded.damaged else ""
+    path, steps = context.directory.path, context.config.supernet.steps
+    trained = context.finished("train")
+    if trained is None:
+        raise UserError(f"{path} holds no trained supernet: run spos train first")
+    data = context.data()
+    classes = trained.get("classes", len(data.classes))
+    if classes != len(data.classes):
         raise UserError(
-            f"{context.directory.path} holds no trained supernet: {trained} of "
-            f"{context.config.supernet.steps} steps are there{lost}; run spos train first"
+            f"the supernet of {path} tells {classes} classes apart, {data.source} has "
+            f"{len(data.classes)}: give the images that it was trained on"
         )
+    loaded = Checkpoints(path / "supernet").load()
+    if loaded is None or loaded.step < steps:
+        there = 0 if loaded is None else loaded.step
+        damaged = "; ".join(loaded.damaged) if loaded else ""
+        raise UserError(
+            f"{path} holds no trained supernet any more: {there} of {steps} steps are there"
+            f"{damaged and f' ({damaged})'}; restore the checkpoint, or delete train.json and run "
+            "spos train to train the rest again"
+        )
+    supernet = context.supernet(data)
     load_model(supernet, loaded.tensors)
     if context.config.run.channels_last:
         supernet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -121,13 +143,20 @@ def search_stage(context: Context) -> dict[str, Any]:
     if done is not None:
         return done
     config, directory = context.config, context.directory
+    supernet = load_supernet(context)
     data = context.data()
-    supernet = load_supernet(context, data)
     table = CostTable(supernet)
+    _check_reachable(context, table)
+    before = context.clock("search")
+    if before and not config.constraint.storage and not directory.study_path.exists():
+        raise UserError(
+            f"{directory.study_path} is missing although the search has begun: restore it, or "
+            f"delete {context.clock_path('search')} to search anew"
+        )
+    context.begin()
     name = f"spos-{context.evaluation_fingerprint(data, supernet)}"
     storage = config.constraint.storage or str(directory.study_path)
     study = open_study(storage, name, supernet.space)
-    before = context.clock("search")
     began = time.monotonic()
     with deferred_interrupt() as interrupt:
 
@@ -139,12 +168,7 @@ def search_stage(context: Context) -> dict[str, Any]:
             )
 
         evaluated: dict[Architecture, float] = {}
-        evaluator = OneShotEvaluator(
-            supernet,
-            _calibration(context, data),
-            _loader(context, data, data.validation),
-            autocast=context.fabric.autocast,
-        )
+        evaluator = _evaluator(context, data, supernet)
 
         def evaluate(architectures: Iterable[Architecture]) -> Iterator[tuple[Architecture, float]]:
             for architecture, accuracy in evaluator(list(architectures)):
@@ -153,15 +177,19 @@ def search_stage(context: Context) -> dict[str, Any]:
                 if interrupt.requested:
                     raise KeyboardInterrupt
 
-        result = search(
-            supernet.space,
-            table,
-            config.bounds,
-            evaluate,
-            study,
-            config.search,
-            on_evaluated=told,
-        )
+        try:
+            result = search(
+                supernet.space,
+                table,
+                config.bounds,
+                evaluate,
+                study,
+                config.search,
+                on_evaluated=told,
+            )
+        except StorageInternalError as error:
+            reason = " ".join(str(error.__cause__ or error).split())[:200]
+            raise UserError(f"{storage} cannot be written: {reason}") from error
     seconds = before + time.monotonic() - began
     return context.finish("search", _search_outcome(result, supernet, table, seconds))
 
@@ -194,6 +222,15 @@ def _candidate(candidate: Candidate) -> dict[str, Any]:
         "iteration": candidate.iteration,
         "origin": candidate.origin,
     }
+
+
+def _evaluator(context: Context, data: ImageData, supernet: Supernet) -> OneShotEvaluator:
+    return OneShotEvaluator(
+        supernet,
+        _calibration(context, data),
+        _loader(context, data, data.validation),
+        autocast=context.fabric.autocast,
+    )
 
 
 def _loader(context: Context, data: ImageData, images: Images) -> Loader:
@@ -240,37 +277,34 @@ def _retrain(context: Context, text: str, stage: str) -> dict[str, Any]:
     return {"architecture": text, "test_top1": top1, "steps": recipe.steps, "seconds": seconds}
 
 
-def compare_stage(context: Context) -> dict[str, Any] | None:
-    """Retrain random networks of the winner's multiply-adds, all in the same way.
+def compare_stage(context: Context, count: int) -> dict[str, Any]:
+    """Retrain random networks in the way of the winner.
 
     They are drawn under the same constraint, and within 5% of the winner's multiply-adds.
+
+    Args:
+        context: of a run whose winner is retrained.
+        count: how many; those compared before are kept.
     """
-    count = context.config.run.compare
-    if not count:
-        return None
     done = context.finished("compare")
-    if done is not None:
+    if done is not None and len(done["networks"]) >= count:
         return done
     found, winner = context.finished("search"), context.finished("retrain")
-    assert found is not None and winner is not None
+    if found is None or winner is None:
+        raise UserError(f"{context.directory.path} has no retrained winner to compare with")
+    supernet = load_supernet(context)
     data = context.data()
-    supernet = load_supernet(context, data)
     table = CostTable(supernet)
-    networks = []
-    chosen = _random_like(context, supernet, table, found["winner"], count)
-    evaluator = OneShotEvaluator(
-        supernet,
-        _calibration(context, data),
-        _loader(context, data, data.validation),
-        autocast=context.fabric.autocast,
-    )
-    one_shot = dict(evaluator(chosen))
+    chosen = _random_like(context, table, found["winner"], count)
+    one_shot = dict(_evaluator(context, data, supernet)(chosen))
+    networks, seconds = [], 0.0
     for number, architecture in enumerate(chosen, 1):
         stage = f"compare-{number}"
         outcome = context.finished(stage)
         if outcome is None:
             outcome = context.launch(_retrain, str(architecture), stage)
             context.finish(stage, outcome)
+        seconds += outcome["seconds"]
         networks.append(
             {
                 "name": f"random {number}",
@@ -278,7 +312,6 @@ def compare_stage(context: Context) -> dict[str, Any] | None:
                 **table.cost(architecture),
                 "one_shot_top1": one_shot[architecture],
                 "test_top1": outcome["test_top1"],
-                "seconds": outcome["seconds"],
             }
         )
     scores = [network["test_top1"] for network in networks]
@@ -287,32 +320,33 @@ def compare_stage(context: Context) -> dict[str, Any] | None:
         {
             "networks": networks,
             "random_mean": statistics.fmean(scores),
-            "random_std": statistics.stdev(scores) if count > 1 else None,
+            "random_std": statistics.stdev(scores) if len(scores) > 1 else None,
             "found_test_top1": winner["test_top1"],
-            "seconds": sum(network.pop("seconds") for network in networks),
+            "seconds": seconds,
         },
     )
 
 
 def _random_like(
-    context: Context, supernet: Supernet, table: CostTable, winner: dict[str, Any], count: int
+    context: Context, table: CostTable, winner: dict[str, Any], count: int
 ) -> list[Architecture]:
-    bounds = context.config.bounds
-    flops = winner["flops"]
-    near = Constraint(
-        maximum={
-            **bounds.maximum,
-            "flops": min(bounds.maximum.get("flops", float("inf")), flops * (1 + NEAR)),
-        },
-        minimum={
-            **bounds.minimum,
-            "flops": max(bounds.minimum.get("flops", 0.0), flops * (1 - NEAR)),
-        },
-    )
-    feasible = Feasible(supernet.space, table, near)
-    random = generator(context.config.run.seed, "compare")
-    exclude = {supernet.space.parse(winner["architecture"])}
-    return feasible.draw(count, random, exclude)
+    """Random networks about as costly as the winner; the first of many are the first of few."""
+    bounds, flops = context.config.bounds, winner["flops"]
+    most = min(bounds.maximum.get("flops", float("inf")), flops * (1 + NEAR))
+    least = max(bounds.minimum.get("flops", 0.0), flops * (1 - NEAR))
+    near = Constraint({**bounds.maximum, "flops": most}, {**bounds.minimum, "flops": least})
+    feasible = Feasible(table.space, table, near)
+    taken = {table.space.parse(winner["architecture"])}
+    chosen: list[Architecture] = []
+    for number in range(count):
+        random = generator(context.config.run.seed, "compare", number)
+        chosen += feasible.draw(1, random, taken.union(chosen))
+    if not chosen:
+        raise UserError(
+            f"no other network of the space is within {NEAR:.0%} of the winner's "
+            f"{format_quantity(flops)} multiply-adds: there is nothing to compare with"
+        )
+    return chosen
 
 
 __all__ = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import torch
@@ -101,9 +102,9 @@ class Supernet(nn.Module):
         self.space = SearchSpace(choices)
         self.stages = tuple(
             Stage(path, module, tuple(sorted({positions[n] for n in _choice_names(module)})))
-            for path, module in _in_sequence("", model)
+            for path, module in _parts(model)
         )
-        self._stripped = [] if affine else list(_strip_affine(model))
+        self._stripped = set() if affine else set(_strip_affine(model))
 
     @property
     def active(self) -> Architecture:
@@ -148,15 +149,18 @@ class Supernet(nn.Module):
             self.activate(before)
 
     def _extract(self, root: nn.Module) -> nn.Module:
-        inside = set(root.modules())
-        memo: dict[int, Any] = {id(m): _with_affine(m) for m in self._stripped if m in inside}
+        memo: dict[int, Any] = {}
 
         def duplicate(module: nn.Module) -> nn.Module:
             # Where deepcopy meets a choice it finds it in the memo: the inactive options are never
             # copied, and a user's own references to the choice are replaced with it.
-            for choice_module in _outermost_choices(module):
-                if id(choice_module) not in memo:
-                    memo[id(choice_module)] = choice_module.plain(duplicate)
+            for part in _outside_choices(module):
+                if id(part) in memo:
+                    continue
+                if isinstance(part, ChoiceModule):
+                    memo[id(part)] = part.plain(duplicate)
+                elif part in self._stripped:
+                    memo[id(part)] = _with_affine(part)
             result: nn.Module = copy.deepcopy(module, memo)
             return result
 
@@ -173,18 +177,28 @@ class Supernet(nn.Module):
             architecture: a point of the space.
 
         Raises:
-            UserError: the forward of the model has control flow that depends on its input, so that
-                it is not one graph; :meth:`extract` serves such a model.
+            UserError: the forward of the model has control flow that depends on its input or on
+                whether it is in training, so that it is not one graph; :meth:`extract` serves such
+                a model.
         """
         plain = self.extract(architecture)
+        other = copy.deepcopy(plain).train(not plain.training)
         try:
-            return fx.symbolic_trace(plain)
+            network = fx.symbolic_trace(plain)
+            if fx.symbolic_trace(other).code != network.code:
+                raise TypeError(
+                    "it computes something else in training than in evaluation outside of torch's "
+                    "own modules, such as nn.Dropout"
+                )
         except (fx.proxy.TraceError, TypeError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
             raise UserError(
                 f"{type(self.model).__name__} cannot be written as one graph ({reason}): use "
                 "Supernet.extract, which keeps the classes of your model"
             ) from error
+        for name, module in network.named_modules():
+            module.training = plain.get_submodule(name).training
+        return network
 
 
 def _choice_names(module: nn.Module) -> Iterator[str]:
@@ -194,12 +208,19 @@ def _choice_names(module: nn.Module) -> Iterator[str]:
             yield child.choice_name
 
 
-def _outermost_choices(module: nn.Module) -> Iterator[ChoiceModule]:
-    if isinstance(module, ChoiceModule):
-        yield module
-        return
-    for child in module.children():
-        yield from _outermost_choices(child)
+def _outside_choices(module: nn.Module) -> Iterator[nn.Module]:
+    yield module
+    if not isinstance(module, ChoiceModule):
+        for child in module.children():
+            yield from _outside_choices(child)
+
+
+def _parts(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    parts = list(_in_sequence("", model))
+    tensors = [id(t) for _, part in parts for t in chain(part.parameters(), part.buffers())]
+    # Parts with weights or statistics in common are not parts: neither their costs nor what
+    # recalibration makes of them is the sum of what each has alone.
+    return parts if len(set(tensors)) == len(tensors) else [("", model)]
 
 
 def _in_sequence(path: str, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
@@ -207,7 +228,9 @@ def _in_sequence(path: str, module: nn.Module) -> Iterator[tuple[str, nn.Module]
     if type(module) is not nn.Sequential or not any(_choice_names(module)):
         yield path, module
         return
-    for name, child in module.named_children():
+    # Not named_children, which leaves out a module that stands in the sequence a second time.
+    for name, child in module._modules.items():
+        assert child is not None
         yield from _in_sequence(f"{path}.{name}" if path else name, child)
 
 

@@ -333,5 +333,3 @@ def load_model(model: nn.Module, tensors: dict[str, Tensor]) -> None:
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"the checkpoint is of another model: {reason}") from error
-
-

@@ -15,7 +15,7 @@ from spos.errors import UserError, nearest
 
 @dataclass(frozen=True)
 class Constraint:
-    """Bounds on costs, any number of them together; without a bound every architecture satisfies it.
+    """Bounds on costs, any number of them; without one, every architecture satisfies it.
 
     Args:
         maximum: the largest value allowed of a cost, by name ("flops" are multiply-adds).
@@ -55,7 +55,7 @@ class Constraint:
         )
 
     def satisfied_many(self, table: CostTable, costs: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Whether each row of costs, as :meth:`CostTable.many` returns them, is within every bound."""
+        """Whether each row of costs, as by :meth:`CostTable.many`, is within every bound."""
         within = np.ones(len(costs), dtype=bool)
         for name, value in self.maximum.items():
             within &= costs[:, table.names.index(name)] <= value

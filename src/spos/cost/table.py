@@ -1,32 +1,43 @@
 """The cost of any path of a supernet as a walk through a table built once.
 
 A stage's cost depends on its own options and on the shape of its input, which the stages before it
-decide. So a stage is a small machine: from (input shape, options) to (cost, output shape). Where a
-stage reads so many choices that its options cannot be enumerated (a model that is no sequence), its
-cost is one option at a time, if that proves additive, and else counted when it is asked for.
+decide. So the table is a graph: a node is a stage at one shape of its input, from where the options
+of the stage lead to their cost and to a node of the next stage. Where a stage reads so many choices
+that its options cannot be enumerated (a model that is no sequence), its cost is a sum over the
+choices, a node for each, if tests bear that out, and else counted when it is asked for.
 """
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from functools import partial
 from itertools import product
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from spos.cost.count import COSTS, count
+from spos.cost.count import COSTS, count, on_meta
+from spos.errors import UserError
 from spos.space import Architecture
-from spos.supernet import Stage, Supernet
+from spos.supernet import Supernet
 
 #: The most combinations of options of one stage that are counted one by one when a table is built.
 ENUMERATED = 1024
-#: Random architectures on which an additive stage is checked.
-CHECKED = 24
+#: Random options on which it is tested whether the cost of a stage is a sum over its choices.
+TESTED = 24
+#: The most combinations of options that :meth:`CostTable.many` tells apart without sorting.
+UNSORTED = 2**16
+
+Options = tuple[int, ...]
+Costs = tuple[int, ...]
+Choose = Callable[[Iterable[int]], int]
 
 
 class CostTable:
@@ -40,27 +51,28 @@ class CostTable:
         UserError: a stage does not run on the supernet's input shape.
 
     Example:
-        >>> from spos.spaces.shufflenetv2 import PRESETS, shufflenetv2
-        >>> table = CostTable(shufflenetv2(PRESETS["tiny"], classes=10, image_channels=1))
-        >>> table.cost((0, 0, 0, 0))
-        {'flops': 374528, 'params': 18000}
+        >>> from torch import nn
+        >>> from spos.nn import OneOf
+        >>> model = nn.Sequential(OneOf({"3x3": nn.Conv2d(3, 8, 3), "1x1": nn.Conv2d(3, 8, 1)}))
+        >>> table = CostTable(Supernet(model, (3, 10, 10)))
+        >>> table.cost([0])
+        {'flops': 13824, 'params': 224}
+        >>> table.range()
+        {'flops': (2400, 13824), 'params': (32, 224)}
     """
 
     names = COSTS
 
     def __init__(self, supernet: Supernet, *, eager: bool = True) -> None:
         self.space = supernet.space
-        self._meta = copy.deepcopy(supernet).to("meta")
-        self._states: list[list[Any]] = [[] for _ in range(len(self._meta.stages) + 1)]
-        self._keys: list[dict[str, int]] = [{} for _ in self._states]
-        self._state(0, torch.empty(1, *supernet.input_shape, device="meta"))
-        # Per stage: (state, *options) -> (cost vector, next state).
-        self._entries: list[dict[tuple[int, ...], tuple[tuple[int, ...], int]]] = []
-        self._additive: dict[tuple[int, int], list[list[tuple[int, ...]]]] = {}
-        for number, stage in enumerate(self._meta.stages):
-            self._entries.append({})
-            for state in range(len(self._states[number])) if eager else ():
-                self._build(number, stage, state)
+        self._meta = on_meta(supernet)
+        self._end = _Node((len(self._meta.stages), 0), (), {})
+        # The nodes of each stage by the shape of their input.
+        self._nodes: list[dict[str, _Node]] = [{} for _ in self._meta.stages]
+        self._root = self._node(0, torch.empty(1, *supernet.input_shape, device="meta"))
+        self._built = False
+        if eager:
+            self._build()
 
     def cost(self, architecture: Iterable[int]) -> dict[str, int]:
         """The costs of one architecture.
@@ -74,19 +86,24 @@ class CostTable:
         Raises:
             UserError: it is not a point of the space.
         """
-        total = [0] * len(COSTS)
-        for costs, _ in self._walk(self.space.validate(architecture)):
-            for column, value in enumerate(costs):
-                total[column] += value
-        return dict(zip(COSTS, total, strict=True))
+        valid = self.space.validate(architecture)
+        node, end, walk = self._root, self._end, []
+        while node is not end:
+            costs, node = node.entries[node.read(valid)]
+            walk.append(costs)
+        return dict(zip(COSTS, map(sum, zip(*walk, strict=True)), strict=True))
 
     def per_stage(self, architecture: Iterable[int]) -> list[tuple[str, dict[str, int]]]:
         """The costs of one architecture, stage by stage, with the names of the stages."""
-        walk = self._walk(self.space.validate(architecture))
-        return [
-            (stage.name, dict(zip(COSTS, costs, strict=True)))
-            for stage, (costs, _) in zip(self._meta.stages, walk, strict=True)
-        ]
+        valid = self.space.validate(architecture)
+        stages = [(stage.name, dict.fromkeys(COSTS, 0)) for stage in self._meta.stages]
+        node = self._root
+        while node is not self._end:
+            _, total = stages[node.order[0]]
+            costs, node = node.entries[node.read(valid)]
+            for name, value in zip(COSTS, costs, strict=True):
+                total[name] += value
+        return stages
 
     def many(self, architectures: NDArray[np.int64]) -> NDArray[np.int64]:
         """The costs of many architectures at once.
@@ -96,161 +113,199 @@ class CostTable:
 
         Returns:
             Costs in the order of :attr:`names`, shape (count, number of costs).
+
+        Raises:
+            UserError: a row is not a point of the space.
         """
+        self._check(architectures)
         total = np.zeros((len(architectures), len(COSTS)), dtype=np.int64)
-        states = np.zeros(len(architectures), dtype=np.int64)
-        for number, stage in enumerate(self._meta.stages):
-            radices = [len(self._states[number])]
-            radices += [self.space.option_counts[position] for position in stage.choices]
-            columns = [states, *(architectures[:, position] for position in stage.choices)]
-            if math.prod(radices) < 2**62:
-                code = np.zeros(len(architectures), dtype=np.int64)
-                for radix, column in zip(radices, columns, strict=True):
-                    code = code * radix + column
-                if math.prod(radices) <= 64 * ENUMERATED and (number, 0) not in self._additive:
-                    distinct, inverse = _distinct(code, math.prod(radices))
-                    rows = _digits(distinct, radices)
-                    looked_up = [self._entry(number, tuple(row)) for row in rows.tolist()]
-                    total += np.array([costs for costs, _ in looked_up])[inverse]
-                    states = np.array([following for _, following in looked_up])[inverse]
-                    continue
-            costs, states = self._wide(number, stage, np.stack(columns, axis=1))
-            total += costs
+        everything = np.arange(len(architectures))
+        # Which rows are at which node: all at the same one, as long as shapes do not differ.
+        at: dict[_Node, Any] = {self._root: slice(None)} if len(total) else {}
+        while at:
+            node = min(at, key=lambda node: node.order)
+            rows = at.pop(node)
+            if node is self._end:
+                break
+            here = architectures[rows]
+            options, which = _distinct(here, node.positions, self.space.option_counts)
+            entries = [node.entries[tuple(row)] for row in options.tolist()]
+            total[rows] += np.array([costs for costs, _ in entries])[which]
+            following = list(dict.fromkeys(after for _, after in entries))
+            place = np.array([following.index(after) for _, after in entries])
+            for number, after in enumerate(following):
+                part = rows if len(following) == 1 else everything[rows][place[which] == number]
+                at[after] = np.concatenate((at[after], part)) if after in at else part
         return total
 
     def range(self) -> dict[str, tuple[int, int]]:
         """The least and the largest of each cost over the space.
 
-        Exact for spaces whose stages read choices of their own; bounds where stages share choices;
-        over random architectures where the cost of a stage is neither enumerable nor additive.
+        Exact where every choice is read by one stage alone; bounds where stages share choices.
+        Where the options of a stage can neither be enumerated nor be added up, it is over random
+        ones and those that are extreme one by one.
         """
+        self._build()
         return {name: (self._best(c, min), self._best(c, max)) for c, name in enumerate(COSTS)}
 
-    def _state(self, number: int, value: Any) -> int:
-        key = str(tree_map(lambda tensor: (tuple(tensor.shape), tensor.dtype), value))
-        state = self._keys[number].setdefault(key, len(self._states[number]))
-        if state == len(self._states[number]):
-            self._states[number].append(value)
-        return state
+    def _best(self, cost: int, choose: Choose) -> int:
+        best = {self._root: 0}
+        while True:
+            node = min(best, key=lambda node: node.order)
+            so_far = best.pop(node)
+            if node is self._end:
+                return so_far
+            for costs, after in node.entries.values():
+                value = so_far + costs[cost]
+                best[after] = choose((value, best.get(after, value)))
 
-    def _count(self, number: int, key: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
-        state, *options = key
+    def _check(self, architectures: NDArray[np.int64]) -> None:
+        counts = np.array(self.space.option_counts)
+        if architectures.ndim != 2 or architectures.shape[1] != len(counts):
+            raise UserError(
+                f"an array of shape {architectures.shape}: give option indices of shape (count, "
+                f"{len(counts)})"
+            )
+        if len(architectures) and (
+            architectures.min() < 0 or (architectures.max(axis=0) >= counts).any()
+        ):
+            raise UserError("an array with option indices that are out of range for their choices")
+
+    def _node(self, number: int, value: Any) -> _Node:
+        """The node of a stage for an input, which does not count anything yet."""
+        if number == len(self._nodes):
+            return self._end
+        shapes = str(tree_map(_shape, value))
+        if shapes not in self._nodes[number]:
+            counted = _Counted(partial(self._count, number, value))
+            node = _Node((number, 0), self._meta.stages[number].choices, counted)
+            self._nodes[number][shapes] = node
+        return self._nodes[number][shapes]
+
+    def _count(self, number: int, value: Any, options: Options) -> tuple[Costs, _Node]:
         stage = self._meta.stages[number]
-        whole = [0] * len(self.space)
-        for position, option in zip(stage.choices, options, strict=True):
-            whole[position] = option
-        plain = self._meta.extract(whole, stage)
-        costs, output = count(plain, self._states[number][state])
-        return costs, self._state(number + 1, output)
+        chosen = dict(zip(stage.choices, options, strict=True))
+        whole = (chosen.get(position, 0) for position in range(len(self.space)))
+        costs, output = count(self._meta.extract(whole, stage), value)
+        return costs, self._node(number + 1, output)
 
-    def _entry(self, number: int, key: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
-        entry = self._entries[number].get(key)
-        if entry is None:
-            entry = self._entries[number][key] = self._count(number, key)
+    def _build(self) -> None:
+        if self._built:
+            return
+        read = [position for stage in self._meta.stages for position in stage.choices]
+        # A stage that reads a choice again never meets some of the shapes with some of its options.
+        tolerant: AbstractContextManager[Any] = nullcontext()
+        if len(set(read)) < len(read):
+            tolerant = suppress(UserError)
+        for nodes in self._nodes:
+            for node in nodes.values():
+                counts = [self.space.option_counts[position] for position in node.positions]
+                if math.prod(counts) > ENUMERATED:
+                    with tolerant:
+                        _add_up(node, counts)
+                    continue
+                for options in product(*map(range, counts)):
+                    with tolerant:
+                        _ = node.entries[options]
+        # What was tolerated is an error after all if it concerns every architecture.
+        self.cost([0] * len(self.space))
+        self._built = True
+
+
+class _Counted(dict[Options, tuple[Costs, "_Node"]]):
+    """Costs and the next node by options, each counted when it is first asked for."""
+
+    def __init__(self, count: Callable[[Options], tuple[Costs, _Node]]) -> None:
+        super().__init__()
+        self._count = count
+
+    def __missing__(self, options: Options) -> tuple[Costs, _Node]:
+        entry = self[options] = self._count(options)
         return entry
 
-    def _walk(self, architecture: Architecture) -> Iterable[tuple[tuple[int, ...], int]]:
-        state = 0
-        for number, stage in enumerate(self._meta.stages):
-            options = stage.options(architecture)
-            if (number, state) in self._additive:
-                costs, following = self._sum(number, state, options)
-            else:
-                costs, following = self._entry(number, (state, *options))
-            yield costs, following
-            state = following
 
-    def _build(self, number: int, stage: Stage, state: int) -> None:
-        counts = [self.space.option_counts[position] for position in stage.choices]
-        if math.prod(counts) <= ENUMERATED:
-            for options in product(*map(range, counts)):
-                self._entry(number, (state, *options))
-            return
-        zeros = (0,) * len(counts)
-        base, _ = self._entry(number, (state, *zeros))
-        differences: list[list[tuple[int, ...]]] = []
-        for place, options_here in enumerate(counts):
-            column = []
-            for option in range(options_here):
-                key = (state, *zeros[:place], option, *zeros[place + 1 :])
-                costs, _ = self._entry(number, key)
-                column.append(tuple(a - b for a, b in zip(costs, base, strict=True)))
-            differences.append(column)
-        self._additive[number, state] = differences
-        random = np.random.default_rng(0)
-        for options in random.integers(counts, size=(CHECKED, len(counts))).tolist():
-            counted = self._entry(number, (state, *options))
-            if counted != self._sum(number, state, tuple(options)):
-                del self._additive[number, state]
-                return
+class _Node:
+    """From the options at some positions to costs and the next node.
 
-    def _sum(
-        self, number: int, state: int, options: tuple[int, ...]
-    ) -> tuple[tuple[int, ...], int]:
-        base, following = self._entries[number][state, *(0 for _ in options)]
-        total = list(base)
-        for column, option in zip(self._additive[number, state], options, strict=True):
-            for place, difference in enumerate(column[option]):
-                total[place] += difference
-        return tuple(total), following
+    Args:
+        order: the number of the stage, and that of the node in it; nodes lead to later ones.
+        positions: the choices that are read.
+        entries: the costs and the next node by their options.
+    """
 
-    def _wide(
-        self, number: int, stage: Stage, keys: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        costs = np.zeros((len(keys), len(COSTS)), dtype=np.int64)
-        states = np.zeros(len(keys), dtype=np.int64)
-        for state in np.unique(keys[:, 0]).tolist():
-            here = keys[:, 0] == state
-            options = keys[here, 1:]
-            if (number, state) in self._additive:
-                base, following = self._entries[number][state, *(0 for _ in stage.choices)]
-                part = np.tile(np.array(base), (len(options), 1))
-                for place, column in enumerate(self._additive[number, state]):
-                    part += np.array(column)[options[:, place]]
-                costs[here], states[here] = part, following
-            else:
-                distinct, inverse = np.unique(options, axis=0, return_inverse=True)
-                looked_up = [self._entry(number, (state, *row)) for row in distinct.tolist()]
-                inverse = inverse.reshape(-1)
-                costs[here] = np.array([entry[0] for entry in looked_up])[inverse]
-                states[here] = np.array([entry[1] for entry in looked_up])[inverse]
-        return costs, states
+    __slots__ = ("entries", "order", "positions", "read")
 
-    def _best(self, column: int, choose: Any) -> int:
-        best = {0: 0}
-        for number in range(len(self._meta.stages)):
-            reached: dict[int, int] = {}
-            for state, so_far in best.items():
-                for cost, following in self._extremes(number, state, column, choose):
-                    value = so_far + cost
-                    reached[following] = choose(reached.get(following, value), value)
-            best = reached
-        return int(choose(best.values()))
+    def __init__(
+        self,
+        order: tuple[int, int],
+        positions: tuple[int, ...],
+        entries: Mapping[Options, tuple[Costs, _Node]],
+    ) -> None:
+        self.order = order
+        self.lead(positions, entries)
 
-    def _extremes(
-        self, number: int, state: int, column: int, choose: Any
-    ) -> Iterable[tuple[int, int]]:
-        if (number, state) in self._additive:
-            columns = self._additive[number, state]
-            base, following = self._entries[number][state, *(0 for _ in columns)]
-            yield base[column] + sum(choose(d[column] for d in c) for c in columns), following
-            return
-        for key, (costs, following) in list(self._entries[number].items()):
-            if key[0] == state:
-                yield costs[column], following
+    def lead(
+        self, positions: tuple[int, ...], entries: Mapping[Options, tuple[Costs, _Node]]
+    ) -> None:
+        """Read other choices from now on."""
+        self.positions = positions
+        self.entries = entries
+        # From an architecture to the options at the positions, as fast as can be.
+        first, last = (positions[0], positions[-1] + 1) if positions else (0, 0)
+        neighbours = positions == tuple(range(first, last))
+        self.read: Callable[[Architecture], Options]
+        self.read = itemgetter(slice(first, last)) if neighbours else itemgetter(*positions)
 
 
-def _distinct(code: NDArray[np.int64], size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    present = np.zeros(size, dtype=bool)
-    present[code] = True
-    distinct = np.flatnonzero(present)
-    place = np.zeros(size, dtype=np.int64)
-    place[distinct] = np.arange(len(distinct))
-    return distinct, place[code]
+def _add_up(node: _Node, counts: Sequence[int]) -> None:
+    """Turn a node into a chain of nodes, one for each choice, if the costs are a sum over them."""
+    zeros = (0,) * len(counts)
+    base, following = node.entries[zeros]
+
+    def alone(place: int, option: int) -> tuple[Costs, _Node]:
+        return node.entries[zeros[:place] + (option,) + zeros[place + 1 :]]
+
+    # What each option adds, with the others at their first.
+    added = [
+        np.array([alone(place, option)[0] for option in range(options)]) - base
+        for place, options in enumerate(counts)
+    ]
+    same = all(alone(p, o)[1] is following for p, n in enumerate(counts) for o in range(n))
+    tests = np.random.default_rng(0).integers(counts, size=(TESTED, len(counts))).tolist()
+    for best in (np.argmin, np.argmax):
+        tests += np.stack([best(column, axis=0) for column in added], axis=1).tolist()
+    # All of them are counted in any case: the range looks at what is counted.
+    for options in map(tuple, tests):
+        costs, after = node.entries[options]
+        total = base + sum(column[option] for column, option in zip(added, options, strict=True))
+        same = same and after is following and costs == tuple(total.tolist())
+    if not same:
+        return
+    added[0] += base
+    after = following
+    for place in reversed(range(len(counts))):
+        column = {(o,): (tuple(costs), after) for o, costs in enumerate(added[place].tolist())}
+        after = _Node((node.order[0], place), node.positions[place : place + 1], column)
+    node.lead(after.positions, after.entries)
 
 
-def _digits(code: NDArray[np.int64], radices: list[int]) -> NDArray[np.int64]:
-    digits = np.empty((len(code), len(radices)), dtype=np.int64)
-    for place in reversed(range(len(radices))):
-        code, digits[:, place] = np.divmod(code, radices[place])
-    return digits
+def _distinct(
+    architectures: NDArray[np.int64], positions: Sequence[int], counts: Sequence[int]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The options at some positions, each combination once, and which of them each row has."""
+    if not positions:
+        return np.zeros((1, 0), dtype=np.int64), np.zeros(len(architectures), dtype=np.int64)
+    columns = [architectures[:, position] for position in positions]
+    radices = [counts[position] for position in positions]
+    if math.prod(radices) > UNSORTED:
+        options, which = np.unique(np.stack(columns, axis=1), axis=0, return_inverse=True)
+        return options, which.reshape(-1)
+    code = np.ravel_multi_index(columns, radices)
+    present = np.flatnonzero(np.bincount(code))
+    place = np.zeros(present[-1] + 1, dtype=np.int64)
+    place[present] = np.arange(len(present))
+    return np.stack(np.unravel_index(present, radices), axis=1), place[code]
+
+
+def _shape(leaf: Any) -> Any:
+    return (tuple(leaf.shape), leaf.dtype) if isinstance(leaf, Tensor) else leaf

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from spos.errors import UserError
@@ -26,10 +27,12 @@ def parse_quantity(text: str | int | float, what: str = "quantity") -> float:
     if not isinstance(text, str):
         value = float(text)
     else:
-        match = re.fullmatch(r"\s*(\d+(?:_\d+)*(?:\.\d+)?(?:e\d+)?)\s*([kmgt]?)\s*", text, re.I)
+        match = re.fullmatch(r"\s*(\d+(?:_\d+)*(?:\.\d+)?(?:e\+?\d+)?)\s*([kmgt]?)\s*", text, re.I)
         value = float(match[1]) * _FACTORS[match[2].upper()] if match else -1.0
-    if not value > 0:
-        raise UserError(f"{what} '{text}' is not a positive number such as 330M, 3.5M, 1.2G or 250000")
+    if not 0 < value < math.inf:
+        raise UserError(
+            f"{what} '{text}' is not a positive number such as 330M, 3.5M, 1.2G or 250000"
+        )
     return value
 
 
@@ -40,6 +43,7 @@ def format_quantity(value: float) -> str:
         >>> format_quantity(322918720)
         '322.9M'
     """
+    value = float(f"{value:.4g}")
     for suffix, factor in reversed(_FACTORS.items()):
         if abs(value) >= factor:
             scaled = value / factor

@@ -21,7 +21,8 @@ ENUMERATED = 200_000
 PROBED = 100_000
 #: Repairs that follow each other without finding anything new before the search for more ends.
 FRUITLESS_REPAIRS = 4
-_CHUNK = 2**18
+#: Random architectures that are drawn at a time, at most.
+CHUNK = 2**18
 
 
 class Feasible:
@@ -43,9 +44,12 @@ class Feasible:
         >>> from spos.cost import CostTable
         >>> from spos.spaces.shufflenetv2 import PRESETS, shufflenetv2
         >>> table = CostTable(shufflenetv2(PRESETS["tiny"], classes=10, image_channels=1))
-        >>> feasible = Feasible(table.space, table, Constraint(maximum={"flops": 360_000}))
-        >>> sorted(feasible.draw(10, np.random.default_rng(0)))
-        [Architecture(0,0,3,0), Architecture(0,0,3,1)]
+        >>> least, largest = table.range()["flops"]
+        >>> constraint = Constraint(maximum={"flops": (least + largest) / 2})
+        >>> feasible = Feasible(table.space, table, constraint)
+        >>> drawn = feasible.draw(10, np.random.default_rng(0))
+        >>> len(drawn), all(constraint.satisfied(table.cost(one)) for one in drawn)
+        (10, True)
     """
 
     def __init__(self, space: SearchSpace, table: CostModel, constraint: Constraint) -> None:
@@ -101,7 +105,9 @@ class Feasible:
         if count <= 0:
             return []
         if self._all is not None:
-            self._add(self._all[random.permutation(len(self._all))], count, excluded, found)
+            order = random.permutation(len(self._all))
+            for start in range(0, len(order), 1024):
+                self._add(self._all[order[start : start + 1024]], count, excluded, found)
         else:
             draws = self._reject(count, random, excluded, found)
             repairs = self._repair(count, random, excluded, found)
@@ -137,13 +143,14 @@ class Feasible:
         excluded: Collection[Architecture],
         found: dict[Architecture, None],
     ) -> None:
-        for start in range(0, len(rows), _CHUNK):
-            for row in rows[start : start + _CHUNK].tolist():
-                if len(found) >= count:
+        if len(found) >= count:
+            return
+        for row in rows.tolist():
+            architecture = Architecture(row)
+            if architecture not in excluded:
+                found[architecture] = None
+                if len(found) == count:
                     return
-                architecture = Architecture(row)
-                if architecture not in excluded:
-                    found[architecture] = None
 
     def _reject(
         self,
@@ -155,7 +162,7 @@ class Feasible:
         draws = 0
         while self._rate and len(found) < count and draws < 16 * count / self._rate:
             wanted = 1.1 * (count - len(found)) / self._rate
-            rows = self.space.sample_many(int(min(_CHUNK, 256 + wanted)), random)
+            rows = self.space.sample_many(int(min(CHUNK, 256 + wanted)), random)
             self._add(rows[self._within(rows)], count, excluded, found)
             draws += len(rows)
         return draws

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -98,17 +99,19 @@ def search(
         >>> from spos.spaces.shufflenetv2 import PRESETS, shufflenetv2
         >>> optuna.logging.set_verbosity(optuna.logging.WARNING)
         >>> table = CostTable(shufflenetv2(PRESETS["tiny"], classes=10, image_channels=1))
+        >>> least, largest = table.range()["flops"]
+        >>> constraint = Constraint(maximum={"flops": (least + largest) / 2})
         >>> result = search(
         ...     table.space,
         ...     table,
-        ...     Constraint(maximum={"flops": 400_000}),
+        ...     constraint,
         ...     lambda candidates: ((candidate, sum(candidate) / 12) for candidate in candidates),
         ...     optuna.create_study(direction="maximize"),
         ...     SearchSettings(population=5, iterations=3),
         ... )
         >>> len(result.candidates), result.evaluated
         (15, 15)
-        >>> result.top[0].costs["flops"] <= 400_000
+        >>> constraint.satisfied(result.top[0].costs)
         True
     """
     feasible = Feasible(space, table, constraint)
@@ -130,33 +133,15 @@ def search(
         )
 
     while pending := progress.pending():
-        proposals = {proposal.architecture: proposal for proposal in pending}
-        started = datetime.now()
-        for architecture, value in evaluate(list(proposals)):
-            accuracy = float(value)
-            proposal = proposals.pop(Architecture(architecture), None)
-            if proposal is None:
-                raise UserError(
-                    f"the evaluation yielded architecture {Architecture(architecture)}, which is "
-                    "none of the candidates it was given, or the same one twice"
-                )
-            if not math.isfinite(accuracy):
-                raise UserError(
-                    f"the accuracy of architecture {proposal.architecture} is {accuracy}: an "
-                    "evaluation must give a finite number"
-                )
-            progress.accuracies[proposal.architecture] = accuracy
-            evaluated = candidate(proposal)
-            _record(study, space, evaluated, identity, started)
-            started = datetime.now()
-            if on_evaluated is not None:
-                done = len(progress.proposals) - len(proposals)
-                on_evaluated(evaluated, done, progress.total)
-        if proposals:
-            raise UserError(
-                f"the evaluation yielded no accuracy for {len(proposals)} of {len(pending)} "
-                f"candidates, the first is architecture {next(iter(proposals))}"
-            )
+        missing, started = len(pending), datetime.now()
+        with closing(_accuracies(evaluate, pending)) as accuracies:
+            for proposal, accuracy in accuracies:
+                progress.accuracies[proposal.architecture] = accuracy
+                evaluated = candidate(proposal)
+                _record(study, space, evaluated, identity, started)
+                missing, started = missing - 1, datetime.now()
+                if on_evaluated is not None:
+                    on_evaluated(evaluated, len(progress.proposals) - missing, progress.total)
     candidates = tuple(map(candidate, progress.proposals))
     return SearchResult(
         top=tuple(map(candidate, progress.best())),
@@ -164,6 +149,34 @@ def search(
         evaluated=sum(one.architecture not in progress.known for one in candidates),
         exhausted=progress.exhausted,
     )
+
+
+def _accuracies(
+    evaluate: Evaluate, pending: Sequence[Proposal]
+) -> Generator[tuple[Proposal, float], None, None]:
+    """Hold an evaluation to its contract."""
+    missing = {proposal.architecture: proposal for proposal in pending}
+    results = evaluate(list(missing))
+    # A generator may hold the state of a model: an interruption gives it back at once.
+    with closing(results) if isinstance(results, Generator) else nullcontext():
+        for given, value in results:
+            architecture, accuracy = Architecture(given), float(value)
+            if architecture not in missing:
+                raise UserError(
+                    f"the evaluation yielded architecture {architecture}, which is none of the "
+                    "candidates it was given, or the same one twice"
+                )
+            if not math.isfinite(accuracy):
+                raise UserError(
+                    f"the accuracy of architecture {architecture} is {accuracy}: an evaluation "
+                    "must give a finite number"
+                )
+            yield missing.pop(architecture), accuracy
+    if missing:
+        raise UserError(
+            f"the evaluation yielded no accuracy for {len(missing)} of {len(pending)} candidates, "
+            f"the first is architecture {next(iter(missing))}"
+        )
 
 
 def _record(

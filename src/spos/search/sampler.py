@@ -76,9 +76,9 @@ class EvolutionSampler(BaseSampler):
         ...     return options.count("shuffle5x5")
         >>> sampler = EvolutionSampler(table.space, table, Constraint(), population=10)
         >>> study = optuna.create_study(direction="maximize", sampler=sampler)
-        >>> study.optimize(objective, n_trials=40)
-        >>> study.best_trial.user_attrs["architecture"]
-        '1,1,1,1'
+        >>> study.optimize(objective, n_trials=30)
+        >>> {trial.user_attrs["iteration"] for trial in study.trials}
+        {0, 1, 2}
     """
 
     def __init__(
@@ -170,7 +170,8 @@ class EvolutionSampler(BaseSampler):
     ) -> None:
         """Describe a trial that was not sampled here, and stop a study that has seen everything."""
         with self._lock:
-            self._follow(study)
+            if study.study_name != self._study_name:
+                self._follow(study)
             architecture = architecture_of(trial, self._feasible.space)
             if architecture is None:
                 return
@@ -191,7 +192,8 @@ class EvolutionSampler(BaseSampler):
             self._progress = Progress(self._feasible, self._settings, known, endless=self._endless)
             self._read: set[int] = set()
             self._failures: Counter[Architecture] = Counter()
-            self._before = {t.number for t in study.get_trials(deepcopy=False)}
+            trials = study.get_trials(deepcopy=False)
+            self._before = {t.number for t in trials if "architecture" in t.user_attrs}
             self._study_name = study.study_name
         running: dict[int, Architecture] = {}
         for trial in study.get_trials(deepcopy=False):

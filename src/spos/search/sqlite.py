@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import optuna
+from sqlalchemy.exc import SQLAlchemyError
 
 from spos.errors import UserError
 
@@ -62,8 +63,9 @@ def open_file(path: Path) -> optuna.storages.RDBStorage:
         else:
             _create(path)
         return _storage(path)
-    except (OSError, sqlite3.OperationalError) as error:
-        raise UserError(f"study file {path} cannot be opened: {error}") from error
+    except (OSError, sqlite3.OperationalError, SQLAlchemyError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"study file {path} cannot be opened: {reason}") from error
 
 
 def _storage(path: Path) -> optuna.storages.RDBStorage:
@@ -80,8 +82,15 @@ def _storage(path: Path) -> optuna.storages.RDBStorage:
 
 def _create(path: Path) -> None:
     # Under another name until it is whole: an empty file under this one is then always damage.
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.unlink(missing_ok=True)
+    log = path.with_name(f"{path.name}-wal")
+    if log.exists():
+        raise UserError(
+            f"study file {path} is missing, its log {log.name} is there: restore the file, or move "
+            "the log away to begin the search anew"
+        )
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    for part in ("", "-wal", "-shm"):
+        unfinished.with_name(unfinished.name + part).unlink(missing_ok=True)
     storage = _storage(unfinished)
     storage.remove_session()
     storage.engine.dispose()
@@ -96,7 +105,10 @@ def _check(path: Path) -> None:
     if path.stat().st_size == 0:
         raise UserError(f"study file {path} is damaged: it is empty; {mend}")
     try:
-        connection = connect(str(path))
+        # Not as a study yet: what turns out to be something else stays as it is.
+        connection = sqlite3.connect(path, timeout=PATIENCE)
+        # The verdict on a damaged file may quote its bytes, and so may an error.
+        connection.text_factory = lambda text: text.decode(errors="replace")
         try:
             (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
             tables = connection.execute("SELECT name FROM sqlite_master WHERE name = 'studies'")
@@ -105,7 +117,7 @@ def _check(path: Path) -> None:
             connection.close()
     except sqlite3.OperationalError:
         raise
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         raise UserError(f"study file {path} is damaged: {error}; {mend}") from error
     if verdict != "ok":
         reason = " ".join(str(verdict).split())

@@ -21,7 +21,7 @@ SPACE = "space"
 INTERRUPTED = "interrupted"
 
 
-def open_study(storage: str, name: str, space: SearchSpace) -> optuna.Study:
+def open_study(storage: str | Path, name: str, space: SearchSpace) -> optuna.Study:
     """Open a study, or create it where there is none of that name.
 
     Trials that a killed process left running are marked as failed: open a study only where no
@@ -47,23 +47,26 @@ def open_study(storage: str, name: str, space: SearchSpace) -> optuna.Study:
     """
     if optuna.logging.get_verbosity() == optuna.logging.INFO:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-    opened: str | optuna.storages.BaseStorage = storage
-    if "://" not in storage:
+    opened: str | optuna.storages.BaseStorage = str(storage)
+    if "://" not in str(storage):
         opened = open_file(Path(storage))
     try:
         study = optuna.create_study(
             storage=opened, study_name=name, direction="maximize", load_if_exists=True
         )
+        keep_space(study, space)
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            study._storage.set_trial_user_attr(trial._trial_id, INTERRUPTED, True)
+            study._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
     except UserError:
         raise
     except Exception as error:
         # The drivers of the storages have errors of their own and no common base.
         reason = " ".join(str(error).split())
-        raise UserError(f"study '{name}' in {storage} cannot be opened: {reason}") from error
-    keep_space(study, space)
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        study._storage.set_trial_user_attr(trial._trial_id, INTERRUPTED, True)
-        study._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+        raise UserError(
+            f"study '{name}' in {storage} cannot be read ({type(error).__name__}: {reason}): "
+            "restore it from a copy, or give another file or name to begin the search anew"
+        ) from error
     return study
 
 

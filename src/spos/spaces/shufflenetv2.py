@@ -5,6 +5,7 @@ Sources: Guo et al., Section 4 and Table 1; Ma et al., "ShuffleNet V2", ECCV 201
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -57,9 +58,11 @@ class Layout:
             >>> PRESETS["imagenet"].scaled(0.5).channels
             (32, 80, 160, 320)
         """
-        if not isinstance(width, (int, float)) or not width > 0:
+        if not isinstance(width, (int, float)) or not 0 < width < math.inf:
             raise UserError(f"width {width}: must be a number above 0")
-        return replace(self, channels=tuple(max(4, round(c * width / 4) * 4) for c in self.channels))
+        return replace(
+            self, channels=tuple(max(4, round(c * width / 4) * 4) for c in self.channels)
+        )
 
 
 PRESETS = {
@@ -69,8 +72,8 @@ PRESETS = {
         image_size=8,
         stem_channels=8,
         stem_stride=1,
-        channels=(32, 64),
-        depths=(2, 2),
+        channels=(24, 48),
+        depths=(3, 5),
         strides=(1, 2),
         head_channels=128,
         dropout=0.0,
@@ -120,9 +123,7 @@ def _pointwise(inputs: int, outputs: int) -> list[nn.Module]:
 
 def _depthwise(channels: int, kernel: int, stride: int = 1) -> list[nn.Module]:
     return [
-        nn.Conv2d(
-            channels, channels, kernel, stride, kernel // 2, groups=channels, bias=False
-        ),
+        nn.Conv2d(channels, channels, kernel, stride, kernel // 2, groups=channels, bias=False),
         nn.BatchNorm2d(channels),
     ]
 
@@ -173,6 +174,8 @@ def choice_block(
 
 def _check(layout: Layout) -> None:
     stages = len(layout.channels)
+    if not stages:
+        raise UserError("channels (): a layout needs at least 1 stage")
     if not len(layout.depths) == len(layout.strides) == stages:
         raise UserError(
             f"{stages} stage channels, {len(layout.depths)} depths and {len(layout.strides)} "
@@ -187,13 +190,17 @@ def _check(layout: Layout) -> None:
                 f"number above its input's, nearest {nearest}"
             )
         inputs = outputs
-    if min(layout.depths) < 1:
-        raise UserError(f"depths {layout.depths}: every stage needs at least 1 block")
+    for name in ("depths", "strides"):
+        if min(getattr(layout, name)) < 1:
+            raise UserError(f"{name} {getattr(layout, name)}: each must be at least 1")
+    for name in ("image_size", "stem_channels", "stem_stride", "head_channels"):
+        if getattr(layout, name) < 1:
+            raise UserError(f"{name} {getattr(layout, name)}: must be at least 1")
+    if not 0 <= layout.dropout < 1:
+        raise UserError(f"dropout {layout.dropout}: must be in [0, 1)")
 
 
-def shufflenetv2(
-    layout: Layout, *, classes: int, image_channels: int = 3
-) -> Supernet:
+def shufflenetv2(layout: Layout, *, classes: int, image_channels: int = 3) -> Supernet:
     """Build the supernet of the paper's block search.
 
     Args:

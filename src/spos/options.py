@@ -1,0 +1,129 @@
+"""The options of the command line that are settings of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import yaml
+
+from spos.errors import UserError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+#: Options that are another name of a setting: option, setting, type, help.
+ALIASES: dict[str, tuple[str, str, type, str]] = {
+    "space": ("--space", "space.name", str, "The search space."),
+    "preset": ("--preset", "space.preset", str, "Its preset: imagenet, cifar or tiny."),
+    "width": ("--width", "layout.width", float, "Multiply the channels of the preset's stages."),
+    "channels": ("--channels", "layout.channels", str, "Channels of each stage: 64,160,320,640."),
+    "depths": ("--depths", "layout.depths", str, "Choice blocks of each stage: 4,4,8,4."),
+    "image_size": ("--image-size", "layout.image_size", int, "Side of the input in pixels."),
+    "data": (
+        "--data",
+        "data.source",
+        str,
+        "digits, folder:PATH (or a .zip), fashion-mnist[:PATH], cifar10:PATH, cifar100:PATH.",
+    ),
+    "on_broken": ("--on-broken", "data.on_broken", str, "A broken image: fail, or skip it."),
+    "workers": ("--workers", "data.workers", int, "Processes that decode streamed images."),
+    "seed": ("--seed", "run.seed", int, "Of everything random."),
+    "precision": ("--precision", "run.precision", str, "32-true, bf16-mixed or 16-mixed."),
+    "supernet_steps": ("--supernet-steps", "supernet.steps", int, "Of the supernet training."),
+    "retrain_steps": ("--retrain-steps", "retrain.steps", int, "Of the winner's training."),
+    "algorithm": ("--algorithm", "search.algorithm", str, "evolution or random."),
+    "population": ("--population", "search.population", int, "Candidates an iteration."),
+    "iterations": ("--iterations", "search.iterations", int, "Iterations of the search."),
+    "storage": ("--storage", "constraint.storage", str, "Optuna storage URL of the evaluations."),
+}
+#: Options that bound a cost: side of the constraint, cost, help.
+BOUNDS = {
+    "max_flops": ("maximum", "flops", "At most this many multiply-adds, such as 330M."),
+    "max_params": ("maximum", "params", "At most this many parameters, such as 3.5M."),
+    "min_flops": ("minimum", "flops", "At least this many multiply-adds."),
+    "min_params": ("minimum", "params", "At least this many parameters."),
+}
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def all_of(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """One decorator for several options."""
+
+    def apply(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return apply
+
+
+setting_options = all_of(
+    *(
+        click.option(flag, name, type=kind, help=text, metavar="VALUE")
+        for name, (flag, _, kind, text) in ALIASES.items()
+    ),
+    *(
+        click.option(_flag(name), name, help=text, metavar="N")
+        for name, (_, _, text) in BOUNDS.items()
+    ),
+    click.option("--config", "config_file", metavar="FILE", help="A YAML file of settings."),
+    click.option(
+        "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any setting of the run."
+    ),
+)
+
+
+def settings_of(options: dict[str, Any]) -> dict[str, Any]:
+    """The sections that the options give: those of the file, of --set, and named ones on top.
+
+    Args:
+        options: by name; those of a run's settings are taken out.
+
+    Raises:
+        UserError: the file or a value cannot be read.
+    """
+    from spos.cost import parse_quantity
+    from spos.settings import parse_assignments
+
+    path = options.pop("config_file")
+    file = {} if path is None else _read(path)
+    assigned = parse_assignments(options.pop("assignments"))
+    named: dict[str, dict[str, Any]] = {}
+    for name, (_, setting, _, _) in ALIASES.items():
+        value = options.pop(name)
+        if value is not None:
+            section, _, key = setting.partition(".")
+            named.setdefault(section, {})[key] = value
+    for name, (side, cost, _) in BOUNDS.items():
+        text = options.pop(name)
+        if text is not None:
+            bounds = named.setdefault("constraint", {}).setdefault(side, {})
+            bounds[cost] = parse_quantity(text, _flag(name))
+    return _merge(_merge(file, assigned), named)
+
+
+def _read(path: str) -> Mapping[str, Any]:
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+    except OSError as error:
+        raise UserError(f"--config {path}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"--config {path}: {' '.join(str(error).split())}") from error
+    if not isinstance(content, Mapping):
+        raise UserError(f"--config {path}: not a mapping of sections")
+    return content
+
+
+def _merge(weak: Mapping[str, Any], strong: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(weak)
+    for name, value in strong.items():
+        if isinstance(value, Mapping) and isinstance(merged.get(name), Mapping):
+            merged[name] = _merge(merged[name], value)
+        else:
+            merged[name] = value
+    return merged

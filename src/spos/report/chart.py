@@ -1,0 +1,271 @@
+"""Small SVG charts: scales, ticks, marks. All text given is escaped."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup, escape
+
+#: Steps of the colour scale; the style sheet has one class of each.
+LEVELS = 24
+
+Point = tuple[float, float]
+
+
+def element(name: str, *content: str, **attributes: object) -> Markup:
+    """One SVG element; underscores in attribute names stand for hyphens, a last one is dropped.
+
+    Args:
+        name: of the element.
+        content: text, which is escaped, or other elements.
+        attributes: numbers are rounded to two decimals; None leaves an attribute out.
+
+    Example:
+        >>> element("text", "a < b", x=1.234, class_="tick")
+        Markup('<text x="1.23" class="tick">a &lt; b</text>')
+    """
+    parts = [
+        f' {key.rstrip("_").replace("_", "-")}="{escape(_number(value))}"'
+        for key, value in attributes.items()
+        if value is not None
+    ]
+    inside = "".join(str(escape(part)) for part in content)
+    return Markup(f"<{name}{''.join(parts)}>{inside}</{name}>")
+
+
+def _number(value: object) -> object:
+    return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else value
+
+
+def nice_ticks(lower: float, upper: float, count: int = 5) -> list[float]:
+    """Round numbers within a range, about as many as asked for.
+
+    Args:
+        lower: the least value.
+        upper: the largest, above it.
+        count: about how many.
+
+    Example:
+        >>> nice_ticks(0.03, 0.97, 5)
+        [0.2, 0.4, 0.6, 0.8]
+    """
+    rough = (upper - lower) / max(count, 1)
+    magnitude = 10.0 ** math.floor(math.log10(rough))
+    step = magnitude * min((1, 2, 5, 10), key=lambda nice: abs(nice - rough / magnitude))
+    first = math.ceil(lower / step - 1e-9)
+    last = math.floor(upper / step + 1e-9)
+    return [float(f"{number * step:.15g}") for number in range(first, last + 1)]
+
+
+def spread(values: Iterable[float], least: float, share: float = 0.05) -> tuple[float, float]:
+    """The range of values with air around them.
+
+    Args:
+        values: at least one.
+        least: the smallest extent to return, so that equal values have a range too.
+        share: of the extent, added on each side.
+
+    Example:
+        >>> spread([5.0], 2.0)
+        (4.0, 6.0)
+    """
+    known = list(values)
+    lower, upper = min(known), max(known)
+    air = max((upper - lower) * share, (least - (upper - lower)) / 2)
+    return lower - air, upper + air
+
+
+def finite(value: object) -> bool:
+    """Whether something can be plotted.
+
+    Example:
+        >>> finite(0.5), finite(float("nan")), finite(None)
+        (True, False, False)
+    """
+    return isinstance(value, (int, float)) and math.isfinite(value)
+
+
+def decimals(ticks: Sequence[float], factor: float = 1.0) -> int:
+    """How many decimals tell ticks apart when they are shown divided by a factor.
+
+    Example:
+        >>> decimals([0.90, 0.925, 0.95], 0.01)
+        1
+    """
+    for digits in range(4):
+        if all(abs(t / factor - round(t / factor, digits)) < 1e-6 for t in ticks):
+            return digits
+    return 4
+
+
+def percent_labels(ticks: Sequence[float]) -> list[str]:
+    """Ticks of a share as percentages, all with as many decimals.
+
+    Example:
+        >>> percent_labels([0.9, 0.925])
+        ['90.0%', '92.5%']
+    """
+    digits = decimals(ticks, 0.01)
+    return [f"{tick * 100:.{digits}f}%" for tick in ticks]
+
+
+def quantity_labels(ticks: Sequence[float]) -> list[str]:
+    """Ticks of a quantity, all with one suffix and as many decimals.
+
+    Example:
+        >>> quantity_labels([320000, 340000])
+        ['320K', '340K']
+    """
+    largest = max((abs(tick) for tick in ticks), default=0)
+    suffixes = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "K"))
+    factor, suffix = next((s for s in suffixes if largest >= s[0]), (1.0, ""))
+    digits = decimals(ticks, factor)
+    return [f"{tick / factor:.{digits}f}{suffix}" if tick else "0" for tick in ticks]
+
+
+def plain_labels(ticks: Sequence[float]) -> list[str]:
+    """Ticks as numbers, all with as many decimals.
+
+    Example:
+        >>> plain_labels([0, 0.5, 1])
+        ['0.0', '0.5', '1.0']
+    """
+    digits = decimals(ticks)
+    return [f"{tick:,.{digits}f}" for tick in ticks]
+
+
+def level(position: int, last: int) -> int:
+    """The step of the colour scale for a position from 0 to the last one.
+
+    Example:
+        >>> level(0, 19), level(19, 19)
+        (0, 23)
+    """
+    return LEVELS - 1 if last <= 0 else round(position / last * (LEVELS - 1))
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of a chart.
+
+    Args:
+        label: what is on it.
+        lower: the value at its beginning.
+        upper: the value at its end.
+        labels: how its ticks are written.
+        whole: put ticks at whole numbers only.
+    """
+
+    label: str
+    lower: float
+    upper: float
+    labels: Callable[[Sequence[float]], list[str]] = plain_labels
+    whole: bool = False
+
+    def ticks(self, count: int) -> list[float]:
+        """Round values on the axis."""
+        ticks = nice_ticks(self.lower, self.upper, count)
+        return [tick for tick in ticks if tick.is_integer()] if self.whole else ticks
+
+
+class Chart:
+    """An SVG with axes, to put marks into in the order in which they are drawn.
+
+    Args:
+        key: unique in the page.
+        title: what the chart shows, for those who do not see it and as its tooltip.
+        description: what can be seen in it.
+        size: width and height.
+        x: the horizontal axis.
+        y: the vertical axis; None draws none, and vertical values are positions from 0 to 1.
+        margin: top, right, bottom, left.
+
+    Example:
+        >>> chart = Chart("c", "Loss", "It falls.", (200, 100), Axis("step", 0, 9), None)
+        >>> chart.circle((3, 0.5), 2)
+        >>> str(chart.svg()).count("<circle")
+        1
+    """
+
+    def __init__(
+        self,
+        key: str,
+        title: str,
+        description: str,
+        size: tuple[int, int],
+        x: Axis,
+        y: Axis | None,
+        margin: tuple[int, int, int, int] = (34, 14, 44, 50),
+    ) -> None:
+        self.key, self.title, self.description = key, title, description
+        self.width, self.height = size
+        self.top, right, bottom, self.left = margin
+        self.right, self.bottom = self.width - right, self.height - bottom
+        self._x, self._y = x, y or Axis("", 0, 1)
+        self._parts: list[Markup] = []
+        self._draw_x(x)
+        if y is not None:
+            self._draw_y(y)
+
+    def x(self, value: float) -> float:
+        """Where a value of the horizontal axis lies."""
+        share = (value - self._x.lower) / (self._x.upper - self._x.lower)
+        return self.left + share * (self.right - self.left)
+
+    def y(self, value: float) -> float:
+        """Where a value of the vertical axis lies."""
+        share = (value - self._y.lower) / (self._y.upper - self._y.lower)
+        return self.bottom - share * (self.bottom - self.top)
+
+    def add(self, *parts: Markup) -> None:
+        """Draw elements made with :func:`element`, in pixels."""
+        self._parts.extend(parts)
+
+    def text(self, x: float, y: float, text: str, class_: str = "", anchor: str = "start") -> None:
+        """Write at a place in pixels."""
+        self.add(element("text", text, x=x, y=y, class_=class_ or None, text_anchor=anchor))
+
+    def line(self, points: Sequence[Point], class_: str) -> None:
+        """Join points by a line."""
+        path = "L".join(f"{self.x(x):.1f} {self.y(y):.1f}" for x, y in points)
+        self.add(element("path", d=f"M{path}", class_=f"line {class_}"))
+
+    def circle(
+        self, point: Point, radius: float, class_: str | None = None, tooltip: str | None = None
+    ) -> None:
+        """Draw a dot, with a text that appears above it."""
+        inside = () if tooltip is None else (element("title", tooltip),)
+        x, y = self.x(point[0]), self.y(point[1])
+        self.add(element("circle", *inside, cx=x, cy=y, r=radius, class_=class_))
+
+    def svg(self) -> Markup:
+        """The chart as an SVG element for an HTML page."""
+        name, text = f"{self.key}-title", f"{self.key}-description"
+        return element(
+            "svg",
+            element("title", self.title, id=name),
+            element("desc", self.description, id=text),
+            *self._parts,
+            viewBox=f"0 0 {self.width} {self.height}",
+            role="img",
+            aria_labelledby=f"{name} {text}",
+            class_="chart",
+        )
+
+    def _draw_x(self, axis: Axis) -> None:
+        ticks = axis.ticks(max(2, (self.right - self.left) // 75))
+        self.add(element("path", d=f"M{self.left} {self.bottom}H{self.right}", class_="axis"))
+        for tick, label in zip(ticks, axis.labels(ticks), strict=True):
+            self.text(self.x(tick), self.bottom + 18, label, "tick", "middle")
+            self.add(element("path", d=f"M{self.x(tick):.1f} {self.bottom}v4", class_="axis"))
+        self.text(self.right, self.bottom + 37, axis.label, "label", "end")
+
+    def _draw_y(self, axis: Axis) -> None:
+        ticks = axis.ticks(max(2, (self.bottom - self.top) // 45))
+        for tick, label in zip(ticks, axis.labels(ticks), strict=True):
+            at = self.y(tick)
+            self.add(element("path", d=f"M{self.left} {at:.1f}H{self.right}", class_="grid"))
+            self.text(self.left - 8, at + 4, label, "tick", "end")
+        self.text(0, 14, axis.label, "label")

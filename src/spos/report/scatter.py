@@ -1,0 +1,129 @@
+"""The candidates of a search: one-shot accuracy over multiply-adds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from markupsafe import Markup
+
+from spos.report.chart import (
+    LEVELS,
+    Axis,
+    Chart,
+    element,
+    finite,
+    level,
+    percent_labels,
+    quantity_labels,
+    spread,
+)
+from spos.report.words import percent, quantity
+
+#: More points than a reader can tell apart only make the page heavy.
+PLOTTED = 2500
+
+Row = Mapping[str, Any]
+
+
+def shown(candidates: Sequence[Row]) -> list[Row]:
+    """The candidates to plot, later iterations last: all, or an even sample of very many."""
+    known = [c for c in candidates if finite(c.get("one_shot_top1")) and finite(c.get("flops"))]
+    stride = math.ceil(len(known) / PLOTTED) or 1
+    return sorted(known[::stride], key=lambda c: c.get("iteration") or 0)
+
+
+def search_figure(result: Row, candidates: Sequence[Row], width: int) -> Markup | None:
+    """One-shot accuracy over multiply-adds; None where there is nothing to plot."""
+    drawn, winner = shown(candidates), result.get("winner")
+    if not drawn or not winner:
+        return None
+    x, limits = _cost_axis(result, [c["flops"] for c in (*drawn, winner)])
+    accuracies = [c["one_shot_top1"] for c in (*drawn, winner)]
+    lower, upper = spread(accuracies, 0.02)
+    y = Axis("one-shot accuracy", lower, upper, percent_labels)
+    last = max(c.get("iteration") or 0 for c in drawn)
+    narrow = width < 600
+    chart = Chart(
+        f"search-{width}",
+        "One-shot accuracy over multiply-adds of the candidates",
+        f"{len(drawn)} candidates between {percent(min(accuracies))} and "
+        f"{percent(max(accuracies))}. The winner has {percent(winner['one_shot_top1'])} and "
+        f"{quantity(winner['flops'])} multiply-adds.",
+        (width, 400 if narrow else 460),
+        x,
+        y,
+        (58 if narrow else 34, 16, 46, 52),
+    )
+    _colour_bar(chart, last)
+    for value, words in limits:
+        at = chart.x(value)
+        end = at > (chart.left + chart.right) / 2
+        chart.add(element("path", d=f"M{at:.1f} {chart.top}V{chart.bottom}", class_="limit"))
+        chart.text(
+            at + (-6 if end else 6),
+            chart.bottom - 8,
+            words,
+            "limit-text",
+            "end" if end else "start",
+        )
+    for candidate in drawn:
+        iteration = candidate.get("iteration") or 0
+        chart.circle(
+            (candidate["flops"], candidate["one_shot_top1"]),
+            3.0 if narrow else 4.0,
+            f"dot r{level(iteration, last)}",
+            f"{candidate.get('architecture', '')}\n{percent(candidate['one_shot_top1'])}, "
+            f"{quantity(candidate['flops'])}, iteration {iteration}, {candidate.get('origin', '')}",
+        )
+    _ring(chart, winner)
+    return chart.svg()
+
+
+def _cost_axis(result: Row, costs: list[float]) -> tuple[Axis, list[tuple[float, str]]]:
+    """The axis of multiply-adds, and the limits that are near enough to lie on it."""
+    lower, upper = spread(costs, max(costs) * 0.04)
+    span = upper - lower
+    constraint = result.get("constraint") or {}
+    limits = [
+        (bounds["flops"], f"{words} {quantity(bounds['flops'])}")
+        for words, bounds in (
+            ("at most", constraint.get("maximum") or {}),
+            ("at least", constraint.get("minimum") or {}),
+        )
+        if "flops" in bounds and lower - span / 2 <= bounds["flops"] <= upper + span / 2
+    ]
+    lower = min(lower, *(value - span * 0.03 for value, _ in limits), lower)
+    upper = max(upper, *(value + span * 0.03 for value, _ in limits), upper)
+    return Axis("multiply-adds", lower, upper, quantity_labels), limits
+
+
+def _colour_bar(chart: Chart, last: int) -> None:
+    if last <= 0:
+        return
+    step, wide = 5, 5 * LEVELS
+    left = chart.right - wide - 24
+    top = 24 if chart.top > 50 else 4
+    chart.text(left - 8, top + 10, "iteration 0", "tick", "end")
+    for number in range(LEVELS):
+        chart.add(
+            element(
+                "rect",
+                x=left + number * step,
+                y=top,
+                width=step + 0.5,
+                height=12,
+                class_=f"r{number}",
+            )
+        )
+    chart.text(left + wide + 6, top + 10, str(last), "tick")
+
+
+def _ring(chart: Chart, winner: Row) -> None:
+    point = (winner["flops"], winner["one_shot_top1"])
+    chart.circle(point, 8.5, "ring", f"winner: {winner.get('architecture', '')}")
+    x, y = chart.x(point[0]), chart.y(point[1])
+    end = x > (chart.left + chart.right) / 2
+    words = f"winner {percent(point[1])}, {quantity(point[0])}"
+    chart.text(x + (-14 if end else 14), y + 4, words, "mark", "end" if end else "start")

@@ -1,0 +1,168 @@
+"""The result of a run as tables for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from spos.report import words
+
+Row = Mapping[str, Any]
+
+
+def result_tables(result: Row) -> list[RenderableType]:
+    """What a run found, to be printed one after the other; stages not done are left out.
+
+    Args:
+        result: what ``result.json`` holds.
+
+    Example:
+        >>> from rich.console import Console
+        >>> for table in result_tables({"spos": "0.1.0"}):
+        ...     Console().print(table)
+        The search has not finished; there is no network yet.
+    """
+    parts: list[RenderableType] = [_text(words.headline(result))]
+    if result.get("winner"):
+        parts.append(_winner(result))
+    if result.get("top"):
+        parts.append(_top(result))
+    judged = words.verdict(result)
+    if judged is not None:
+        parts += [_comparison(result), _text(judged.words)]
+    if result.get("seconds"):
+        parts.append(_times(result["seconds"]))
+    # An empty line between two parts.
+    return [line for part in parts for line in (part, Text(""))][:-1]
+
+
+def _text(value: object) -> Text:
+    # Names are the user's: brackets in them are no markup, and nothing of them may be cut off.
+    return Text(str(value), overflow="fold")
+
+
+def _pairs(title: str) -> Table:
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        show_header=False,
+        padding=(0, 2, 0, 0),
+        pad_edge=False,
+    )
+    table.add_column(overflow="fold")
+    table.add_column(overflow="fold")
+    return table
+
+
+def _columns(title: str, rows: Sequence[Row], *names: str) -> Table:
+    longest = max(len(str(row.get("architecture", ""))) for row in rows)
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        # The 20 blocks of the paper's space fit into 80 columns only with single spaces.
+        padding=(0, 1 if longest < 30 else 0, 0, 0),
+        show_edge=False,
+        pad_edge=False,
+    )
+    for name in names:
+        text = name in ("architecture", "network", "origin")
+        # Only architectures give way where a line is too long: they fold and lose nothing.
+        table.add_column(
+            name,
+            justify="left" if text else "right",
+            overflow="fold",
+            no_wrap=name not in ("architecture", "network"),
+        )
+    return table
+
+
+def _winner(result: Row) -> Table:
+    winner, retrained = result["winner"], result.get("retrain") or {}
+    table = _pairs("Network found")
+    rows = [
+        ("architecture", winner.get("architecture", "")),
+        ("test top-1", words.percent(retrained.get("test_top1"))),
+        ("one-shot top-1", words.percent(winner.get("one_shot_top1"))),
+        ("multiply-adds", _exact(winner.get("flops"))),
+        ("parameters", _exact(winner.get("params"))),
+        ("limit", words.limits(result.get("constraint")) or "none"),
+    ]
+    for name, value in rows:
+        if value != "–":
+            table.add_row(name, _text(value))
+    return table
+
+
+def _exact(value: int | None) -> str:
+    return "–" if value is None else f"{words.quantity(value)} ({value:,})"
+
+
+def _top(result: Row) -> Table:
+    table = _columns(
+        "Best candidates",
+        result["top"],
+        "",
+        "architecture",
+        "one-shot",
+        "MACs",
+        "params",
+        "iter",
+        "origin",
+    )
+    for rank, row in enumerate(result["top"], 1):
+        table.add_row(
+            str(rank),
+            _text(row.get("architecture", "")),
+            words.percent(row.get("one_shot_top1")),
+            words.quantity(row.get("flops")),
+            words.quantity(row.get("params")),
+            str(row.get("iteration", "")),
+            _text(row.get("origin", "")),
+        )
+    return table
+
+
+def _comparison(result: Row) -> Table:
+    comparison = result["comparison"]
+    winner = result.get("winner") or {}
+    found = {**winner, "name": "found", "test_top1": comparison.get("found_test_top1")}
+    rows = [found, *comparison["networks"]]
+    table = _columns(
+        "Against random networks",
+        rows,
+        "network",
+        "architecture",
+        "test",
+        "one-shot",
+        "MACs",
+        "params",
+    )
+    for row in rows:
+        table.add_row(
+            _text(row.get("name", "")),
+            _text(row.get("architecture", "")),
+            words.percent(row.get("test_top1")),
+            words.percent(row.get("one_shot_top1")),
+            words.quantity(row.get("flops")),
+            words.quantity(row.get("params")),
+            style="bold" if row is found else None,
+        )
+    return table
+
+
+def _times(seconds: Row) -> Table:
+    table = _pairs("Wall time")
+    for stage, spent in seconds.items():
+        table.add_row(_text(words.STAGES.get(stage, stage)), words.duration(spent))
+    if len(seconds) > 1:
+        table.add_row("Total", words.duration(sum(seconds.values())))
+    return table

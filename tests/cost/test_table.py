@@ -1,0 +1,187 @@
+"""The cost of any path, against a count of the network itself."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from spos import Architecture, CostTable, OneOf, Supernet, UserError
+
+GetSupernet = Callable[[str], Supernet]
+GetTable = Callable[[str], CostTable]
+
+MODELS = [
+    "small",
+    "residual",
+    "widths",
+    "widths in sequence",
+    "strides",
+    "shared",
+    "nested",
+    "reused",
+    "inplace",
+    "pair",
+]
+ENUMERABLE = [name for name in MODELS if name not in ("residual", "widths")]
+
+
+@pytest.fixture(scope="module")
+def table_of(supernet_of: GetSupernet) -> GetTable:
+    built: dict[str, CostTable] = {}
+
+    def get(name: str) -> CostTable:
+        if name not in built:
+            built[name] = CostTable(supernet_of(name))
+        return built[name]
+
+    return get
+
+
+def counted(supernet: Supernet, architecture: Sequence[int]) -> dict[str, int]:
+    network = supernet.extract(architecture)
+    params = sum(parameter.numel() for parameter in network.parameters())
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        copy.deepcopy(network).to("meta").eval()(
+            torch.empty(1, *supernet.input_shape, device="meta")
+        )
+    return {"flops": counter.get_total_flops() // 2, "params": params}
+
+
+def architectures(supernet: Supernet) -> st.SearchStrategy[Architecture]:
+    options = [st.integers(0, count - 1) for count in supernet.space.option_counts]
+    return st.tuples(*options).map(Architecture)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@settings(max_examples=10)
+@given(data=st.data())
+def test_a_cost_is_that_of_the_network(name, supernet_of: GetSupernet, table_of: GetTable, data):
+    supernet = supernet_of(name)
+    architecture = data.draw(architectures(supernet))
+    assert table_of(name).cost(architecture) == counted(supernet, architecture)
+
+
+@pytest.mark.parametrize(("name", "count"), [("imagenet", 2), ("cifar", 2), ("tiny", 5)])
+def test_a_cost_is_that_of_the_network_in_every_preset(
+    name, count, supernet_of: GetSupernet, table_of: GetTable
+):
+    supernet = supernet_of(name)
+    random = np.random.default_rng(0)
+    for architecture in (supernet.space.sample(random) for _ in range(count)):
+        assert table_of(name).cost(architecture) == counted(supernet, architecture)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_costs_of_many_are_the_costs_of_each(name, table_of: GetTable):
+    table = table_of(name)
+    rows = table.space.sample_many(20, np.random.default_rng(1))
+    many = table.many(rows)
+    assert many.dtype == np.int64
+    each = [table.cost(row) for row in rows.tolist()]
+    assert [dict(zip(table.names, row, strict=True)) for row in many.tolist()] == each
+    assert table.many(rows[:0]).shape == (0, 2)
+
+
+@pytest.mark.parametrize("name", ENUMERABLE)
+def test_the_range_is_that_of_the_whole_space(name, table_of: GetTable):
+    table = table_of(name)
+    everything = table.many(np.array(list(table.space)))
+    expected = zip(everything.min(axis=0).tolist(), everything.max(axis=0).tolist(), strict=True)
+    assert list(table.range().values()) == list(expected)
+    assert tuple(table.range()) == table.names == ("flops", "params")
+
+
+def test_the_range_of_a_stage_with_too_many_combinations_to_count(table_of: GetTable):
+    additive = table_of("residual")
+    everything = additive.many(np.array(list(additive.space)))
+    assert additive.range()["flops"] == (everything[:, 0].min(), everything[:, 0].max())
+    # Not additive, but each wider option costs more whatever the others are.
+    widths = table_of("widths")
+    least, largest = widths.cost([0] * 6), widths.cost([3] * 6)
+    assert widths.range() == {name: (least[name], largest[name]) for name in widths.names}
+
+
+@pytest.mark.parametrize("name", ["small", "strides", "residual", "widths in sequence"])
+def test_a_table_that_counts_on_demand_gives_the_same(
+    name, supernet_of: GetSupernet, table_of: GetTable
+):
+    eager, lazy = table_of(name), CostTable(supernet_of(name), eager=False)
+    rows = eager.space.sample_many(8, np.random.default_rng(2))
+    assert lazy.cost(rows[0]) == eager.cost(rows[0])
+    assert np.array_equal(lazy.many(rows), eager.many(rows))
+    assert lazy.range() == eager.range()
+    assert np.array_equal(lazy.many(rows), eager.many(rows))
+
+
+@pytest.mark.parametrize("name", ["small", "strides", "residual"])
+def test_the_stages_add_up_to_the_whole(name, supernet_of: GetSupernet, table_of: GetTable):
+    supernet, table = supernet_of(name), table_of(name)
+    architecture = [1] * len(supernet.space)
+    stages = table.per_stage(architecture)
+    assert [stage for stage, _ in stages] == [stage.name for stage in supernet.stages]
+    total = {cost: sum(costs[cost] for _, costs in stages) for cost in table.names}
+    assert total == table.cost(architecture)
+
+
+def test_the_supernet_stays_as_it_is(make_supernet: GetSupernet):
+    supernet = make_supernet("small").train()
+    supernet.activate([1, 2, 3, 0])
+    before = {name: tensor.clone() for name, tensor in supernet.state_dict().items()}
+    CostTable(supernet).cost([0, 0, 0, 0])
+    assert supernet.active == Architecture((1, 2, 3, 0))
+    assert all(module.training for module in supernet.modules())
+    assert all(torch.equal(before[name], t) for name, t in supernet.state_dict().items())
+
+
+class Sequence11(nn.Module):
+    """2048 combinations, in which a choice that costs nothing changes the shape of the output."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.choices = nn.ModuleList(
+            OneOf({"conv": nn.Conv2d(3, 3, 3, padding=1), "skip": nn.Identity()}) for _ in range(10)
+        )
+        self.last = OneOf({"skip": nn.Identity(), "pool": nn.AvgPool2d(2)})
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for choice in self.choices:
+            x = choice(x)
+        return self.last(x)
+
+
+def test_a_large_stage_may_change_the_shape_for_the_next():
+    supernet = Supernet(nn.Sequential(Sequence11(), nn.Conv2d(3, 4, 3)), (3, 8, 8)).eval()
+    table = CostTable(supernet)
+    rows = table.space.sample_many(10, np.random.default_rng(0))
+    expected = [list(counted(supernet, row).values()) for row in rows.tolist()]
+    assert table.many(rows).tolist() == expected
+
+
+def test_a_wrong_architecture_is_refused(table_of: GetTable):
+    table = table_of("small")
+    for method in (table.cost, table.per_stage):
+        with pytest.raises(UserError, match="has 3 options, this space has 4 choices"):
+            method([0, 0, 0])
+        with pytest.raises(UserError, match="out of range"):
+            method([0, 0, 0, 4])
+
+
+@pytest.mark.parametrize("rows", [[[0, 0, 0, 4]], [[0, -1, 0, 0]], [[0, 0, 0]], [0, 0, 0, 0]])
+def test_wrong_rows_are_refused(rows, table_of: GetTable):
+    with pytest.raises(UserError, match="option indices"):
+        table_of("small").many(np.array(rows))
+
+
+@pytest.mark.parametrize("eager", [True, False])
+def test_a_model_that_does_not_run_on_its_input_is_refused_by_name(eager):
+    model = nn.Sequential(OneOf({"a": nn.Conv2d(3, 4, 3), "b": nn.Conv2d(4, 4, 3)}))
+    with pytest.raises(UserError, match=r"Conv2d does not run on input of shape \(1, 3, 8, 8\)"):
+        CostTable(Supernet(model, (3, 8, 8)), eager=eager).cost([1])

@@ -1,0 +1,277 @@
+from __future__ import annotations
+
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from spos.data import StreamedImages, TensorImages, load_data
+from spos.data.store import ZipStore
+from spos.errors import UserError
+
+
+def fails(path: Path | str, message: str, **options) -> None:
+    with pytest.raises(UserError, match=message) as error:
+        load_data(f"folder:{path}", **options)
+    assert "\n" not in str(error.value) and str(path) in str(error.value)
+
+
+def test_train_alone_gives_the_test_set_too_the_same_for_every_seed(make_folder):
+    path = make_folder(train=20)
+    one, other = (load_data(f"folder:{path}", seed=seed) for seed in (0, 1))
+    assert one.notes == ("no test/ folder: 6 of the 60 images in train/ set apart as test",)
+    assert [len(one.train), len(one.validation), len(one.test())] == [49, 5, 6]
+    assert torch.equal(one.test().images, other.test().images)
+    assert not torch.equal(one.validation.images, other.validation.images)
+    assert one.classes == ("cat", "dog", "owl") and (one.channels, one.image_size) == (3, 12)
+
+
+def test_no_image_is_in_two_splits_and_labels_follow_their_images(make_folder):
+    path = make_folder(train=20)
+    known = {
+        np.asarray(Image.open(file)).transpose(2, 0, 1).tobytes(): file.parent.name
+        for file in path.rglob("*.png")
+    }
+    for stream in ("never", "always"):
+        data = load_data(f"folder:{path}", stream=stream)
+        seen = []
+        for images in (data.train, data.validation, data.test()):
+            for pixels, label in zip(images.pixels(range(len(images))), images.labels, strict=True):
+                assert known[pixels.numpy().tobytes()] == data.classes[label]
+                seen.append(pixels.numpy().tobytes())
+        assert len(seen) == len(set(seen)) == 60
+
+
+def test_test_is_the_test_set(make_folder):
+    data = load_data(f"folder:{make_folder(train=20, test=3)}")
+    assert [len(data.train), len(data.validation), len(data.test())] == [54, 6, 9]
+    assert data.notes == ()
+
+
+def test_val_alone_is_the_test_set_as_on_imagenet(make_folder):
+    data = load_data(f"folder:{make_folder(train=20, val=3)}")
+    assert [len(data.train), len(data.validation), len(data.test())] == [54, 6, 9]
+    assert "val/ is the test set" in data.notes[0]
+
+
+def test_val_beside_test_is_the_validation_set(make_folder):
+    data = load_data(f"folder:{make_folder(train=20, val=3, test=4)}")
+    assert [len(data.train), len(data.validation), len(data.test())] == [60, 9, 12]
+    assert "val/ is the validation set" in data.notes[0]
+
+
+@pytest.mark.parametrize("top", ["", "flowers/"])
+def test_a_zip_archive_is_as_good_as_the_folder(make_folder, tmp_path, top, zip_folder):
+    path = make_folder(train=20, test=4)
+    archive = zip_folder(path, tmp_path / "set.zip", top)
+    folder, packed = load_data(f"folder:{path}"), load_data(f"folder:{archive}")
+    assert torch.equal(folder.train.images, packed.train.images)
+    assert torch.equal(folder.test().images, packed.test().images)
+    assert folder.mean == packed.mean
+
+
+def test_streaming_follows_the_limit_and_the_option(make_folder):
+    spec = f"folder:{make_folder(train=20, test=4)}"
+    size = 60 * 3 * 12 * 12
+    for options, expected in (
+        ({}, TensorImages),
+        ({"memory_limit": size}, TensorImages),
+        ({"memory_limit": size - 1}, StreamedImages),
+        ({"memory_limit": 0, "stream": "never"}, TensorImages),
+        ({"stream": "always"}, StreamedImages),
+    ):
+        assert type(load_data(spec, **options).train) is expected
+
+
+def test_statistics_are_those_of_the_training_images(make_folder):
+    data = load_data(f"folder:{make_folder(train=20)}")
+    values = data.train.images.double() / 255
+    assert torch.allclose(torch.tensor(data.mean).double(), values.mean(dim=(0, 2, 3)))
+    deviation = values.std(dim=(0, 2, 3), correction=0)
+    assert torch.allclose(torch.tensor(data.std).double(), deviation)
+
+
+def test_the_fingerprint_follows_the_split_the_size_and_the_files(make_folder):
+    path = make_folder(train=20)
+    first = load_data(f"folder:{path}").fingerprint
+    moved = shutil.copytree(path, path.parent / "moved")
+    assert load_data(f"folder:{moved}").fingerprint == first
+    others = [
+        load_data(f"folder:{path}", **options).fingerprint
+        for options in ({"seed": 1}, {"image_size": 8}, {"validation": 9}, {"test": 9})
+    ]
+    (moved / "train/cat/000.png").rename(moved / "train/cat/999.png")
+    others.append(load_data(f"folder:{moved}").fingerprint)
+    assert len({first, *others}) == 6 and len(first) == 16
+
+
+def test_images_of_one_size_that_are_not_square_keep_their_middle(make_folder):
+    data = load_data(f"folder:{make_folder(size=(20, 14), train=20)}")
+    assert data.image_size == 14 and "20x14" in data.notes[0]
+
+
+def test_small_images_of_different_sizes_need_a_size(make_folder, encode):
+    path = make_folder(train=20)
+    (path / "train/cat/000.png").write_bytes(encode((30, 16)))
+    for stream in ("never", "always"):
+        fails(path, "shorter sides of 12 to 16 pixels; .* --image-size 12", stream=stream)
+    assert load_data(f"folder:{path}", image_size=10).train.images.shape[2:] == (10, 10)
+
+
+def test_photographs_of_different_sizes_become_224(make_folder, encode):
+    path = make_folder(size=(300, 280), classes=("cat", "dog"), train=4)
+    (path / "train/cat/000.png").write_bytes(encode((260, 240)))
+    for stream in ("auto", "always"):
+        data = load_data(f"folder:{path}", stream=stream, validation=2, test=2)
+        assert data.image_size == 224 and "resized to 224" in data.notes[0]
+        assert data.train.pixels([0]).shape == (1, 3, 224, 224)
+
+
+BROKEN = {
+    "cut.jpg": (lambda encode: encode((64, 64), format="JPEG")[:-900], "truncated"),
+    "text.jpg": (lambda encode: b"not an image", "not a JPEG, PNG, BMP, or WebP image"),
+    "empty.png": (lambda encode: b"", "empty file"),
+}
+
+
+@pytest.mark.parametrize("stream", ["never", "always"])
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_file_is_fatal_or_left_out(make_folder, encode, stream, split, name):
+    path = make_folder(train=10, val=3, test=3)
+    content, reason = BROKEN[name]
+    (path / split / "dog" / name).write_bytes(content(encode))
+    fails(path, rf"{split}/dog/{name}: .*{reason}.* --on-broken skip", stream=stream)
+    data = load_data(f"folder:{path}", stream=stream, on_broken="skip")
+    assert len(data.skipped) == 1 and data.skipped[0].startswith(f"{split}/dog/{name}: ")
+    assert [len(data.train), len(data.validation), len(data.test())] == [30, 9, 9]
+
+
+def test_broken_files_do_not_shift_the_labels_of_the_others(make_folder):
+    path = make_folder(train=20)
+    whole = load_data(f"folder:{path}")
+    for name in ("cat/000a.png", "dog/000a.png"):
+        (path / "train" / name).write_bytes(b"")
+    left = load_data(f"folder:{path}", on_broken="skip")
+    assert torch.equal(whole.train.images, left.train.images)
+    assert torch.equal(whole.train.labels, left.train.labels) and len(left.skipped) == 2
+
+
+def test_more_broken_files_are_counted(make_folder):
+    path = make_folder(train=10)
+    for number in range(3):
+        (path / f"train/cat/{number:03}.png").write_bytes(b"")
+    fails(path, r"train/cat/000.png: empty file \(and 2 more\)")
+
+
+def test_a_class_of_broken_files_only_is_named(make_folder):
+    path = make_folder(train=10)
+    for file in (path / "train/owl").iterdir():
+        file.write_bytes(b"x")
+    fails(path, "class 'owl' has no whole image left; 10 broken files", on_broken="skip")
+
+
+def test_damage_in_a_zip_archive_is_found(make_folder, tmp_path, zip_folder):
+    archive = zip_folder(make_folder(train=20), tmp_path / "set.zip")
+    offset = ZipStore(archive).entries["train/dog/003.png"][0]
+    content = bytearray(archive.read_bytes())
+    content[offset + 100] ^= 0xFF
+    archive.write_bytes(content)
+    fails(archive, "train/dog/003.png: damaged in the archive")
+    assert len(load_data(f"folder:{archive}", on_broken="skip").skipped) == 1
+
+
+def test_what_is_no_image_is_noted_and_what_is_hidden_is_not(make_folder):
+    path = make_folder(train=20, test=4)
+    (path / "train/cat/labels.txt").write_text("x")
+    (path / "train/readme.md").write_text("x")
+    (path / "train/cat/.DS_Store").write_text("x")
+    (path / "train/.cache").mkdir()
+    data = load_data(f"folder:{path}")
+    assert data.notes == (
+        "files that are not images in a class folder, not read (.md: 1, .txt: 1)",
+    )
+
+
+def test_files_may_lie_deeper_than_in_the_class_folder(make_folder):
+    path = make_folder(train=20, test=4)
+    (path / "train/cat/images").mkdir()
+    for file in list((path / "train/cat").glob("*.png")):
+        file.rename(path / "train/cat/images" / file.name)
+    assert len(load_data(f"folder:{path}").train) == 54
+
+
+def test_a_missing_folder_is_named_with_the_nearest(make_folder):
+    path = make_folder("flowers", train=5)
+    fails(path.parent / "flowrs", "no such folder or file; did you mean 'flowers'")
+    fails(path.parent / "nowhere/at/all", "no such folder or file; allowed: a folder or a .zip")
+
+
+def test_mistakes_in_the_layout_are_named(make_folder, tmp_path, encode):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    fails(empty, "it is empty; it needs train/")
+    fails(make_folder("a", training=3), r"no train/ in it; .* the folders here are training/")
+    nested = make_folder("b/inner", train=3)
+    (nested.parent / "other").mkdir()
+    fails(nested.parent, "train/ is in inner/: name that folder")
+    fails(make_folder("c", classes=("cat",), train=9), r"one class in train/ \('cat'\)")
+    hollow = make_folder("d", train=9)
+    (hollow / "train/eel").mkdir()
+    fails(hollow, "no image in train/eel/; allowed: .jpg")
+    fails(make_folder("e", train=0), "no image in train/cat/")
+    extra = make_folder("f", train=9, test=2)
+    (extra / "test/owl").rename(extra / "test/owls")
+    fails(extra, r"test/ has the class 'owls', which train/ lacks; did you mean 'owl'\?")
+    bare = tmp_path / "g"
+    (bare / "train").mkdir(parents=True)
+    fails(bare, "no image in train/;")
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files/1.png").write_bytes(encode())
+    fails(tmp_path / "files", "no train/ in it, nor any folder")
+
+
+def test_too_few_images_to_split_are_named(make_folder):
+    path = make_folder(train=10)
+    for file in sorted((path / "train/owl").iterdir())[1:]:
+        file.unlink()
+    with pytest.raises(UserError, match="--test 0.1: class 'owl' has 1 image left to split"):
+        load_data(f"folder:{path}")
+    with pytest.raises(UserError, match="3 classes needs an image on both sides"):
+        load_data(f"folder:{make_folder('b', train=10)}", validation=2)
+
+
+def test_what_is_no_zip_archive_is_named(make_folder, tmp_path, encode, zip_folder):
+    text = tmp_path / "a.zip"
+    text.write_text("no archive")
+    fails(text, "not a readable zip archive")
+    whole = zip_folder(make_folder(train=5), tmp_path / "b.zip").read_bytes()
+    text.write_bytes(whole[: len(whole) // 2])
+    fails(text, "not a readable zip archive")
+    other = tmp_path / "c.tar"
+    other.write_text("x")
+    fails(other, "it is a file; allowed: a folder or a .zip")
+    with zipfile.ZipFile(text, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("train/cat/1.png", encode())
+    fails(text, "compression 14; allowed: stored, deflated")
+    with pytest.raises(UserError, match="the path is missing; allowed: folder:PATH"):
+        load_data("folder:")
+
+
+def test_the_shared_archive_of_cifar10_loads(tmp_path):
+    shared = Path(__file__).parents[2] / "../shared/data/cifar10-train.zip"
+    if not shared.is_file():
+        pytest.skip("the folder shared/ is not beside the repository")
+    store = ZipStore(shared)
+    chosen = [name for name in store.names() if name.endswith(("00.jpg", "50.jpg"))]
+    with zipfile.ZipFile(tmp_path / "part.zip", "w") as archive:
+        for name in chosen:
+            archive.writestr(name, store.read(name))
+    data = load_data(f"folder:{tmp_path / 'part.zip'}")
+    assert (data.image_size, len(data.classes), data.classes[0]) == (32, 10, "airplane")
+    assert len(data.train) + len(data.validation) + len(data.test()) == len(chosen) == 1000
+    assert all(0.4 < mean < 0.55 for mean in data.mean)

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from spos.data import TensorImages
+from spos.data.assemble import resize_tensor, statistics
+
+
+def numbered(count: int) -> TensorImages:
+    pixels = torch.arange(count, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 4, 4)
+    return TensorImages(pixels.contiguous(), torch.arange(count))
+
+
+@pytest.mark.parametrize("indices", [[4, 0, 2], torch.tensor([4, 0, 2]), [], range(5)])
+def test_a_subset_has_the_images_in_the_order_asked_for(indices):
+    subset = numbered(6).subset(indices)
+    assert subset.labels.tolist() == list(map(int, indices)) == subset.images[:, 0, 0, 0].tolist()
+    assert len(subset) == len(indices)
+
+
+def test_splitting_off_needs_no_second_copy():
+    images = numbered(200)
+    storage = images.images.data_ptr()
+    part = list(range(0, 200, 7))
+    rest = [at for at in range(200) if at % 7]
+    kept, taken = images.split_off(rest, part)
+    for side, expected in ((kept, rest), (taken, part)):
+        assert side.images[:, 0, 0, 0].tolist() == side.labels.tolist() == expected
+    assert kept.images.data_ptr() == storage
+
+
+def test_splitting_off_in_any_order():
+    kept, taken = numbered(5).split_off([3, 1], [0])
+    assert kept.images[:, 0, 0, 0].tolist() == [3, 1] and taken.labels.tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("images", "labels"),
+    [
+        (torch.zeros(2, 1, 4, 4), torch.zeros(2, dtype=torch.int64)),
+        (torch.zeros(2, 1, 4, 5, dtype=torch.uint8), torch.zeros(2, dtype=torch.int64)),
+        (torch.zeros(2, 1, 4, 4, dtype=torch.uint8), torch.zeros(3, dtype=torch.int64)),
+        (torch.zeros(2, 1, 4, 4, dtype=torch.uint8), torch.zeros(2)),
+    ],
+)
+def test_other_shapes_and_types_are_refused(images, labels):
+    with pytest.raises(ValueError, match="allowed: "):
+        TensorImages(images, labels)
+
+
+def test_a_constant_channel_has_deviation_one():
+    images = TensorImages(torch.full((3, 1, 2, 2), 51, dtype=torch.uint8), torch.arange(3))
+    mean, deviation = statistics(images)
+    assert mean == pytest.approx((0.2,)) and deviation == (1.0,)
+
+
+def test_resizing_keeps_the_middle_and_the_range():
+    wide = torch.zeros(1, 1, 4, 12, dtype=torch.uint8)
+    wide[..., 4:8] = 200
+    assert (resize_tensor(wide, 2) == 200).all()
+    checks = (torch.arange(8) % 2 * 255).to(torch.uint8).expand(1, 1, 8, 8).contiguous()
+    assert resize_tensor(checks, 16).shape == (1, 1, 16, 16)
+    assert abs(int(resize_tensor(checks, 1)) - 128) < 3

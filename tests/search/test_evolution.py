@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spos.cost import Constraint
+from spos.errors import UserError
+from spos.search import Feasible, SearchSettings
+from spos.search.evolution import Proposal, best, next_population
+from spos.search.progress import Progress
+from spos.space import Architecture
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"algorithm": "Evolution "}, "did you mean 'evolution'"),
+        ({"population": 0}, "search population 0: allowed are whole numbers from 1, nearest 1"),
+        ({"population": 2.5}, "search population 2.5"),
+        ({"iterations": 0}, "search iterations 0"),
+        ({"parents": -1}, "search parents -1"),
+        ({"tries": 0}, "search tries 0"),
+        ({"seed": -3}, "search seed -3: allowed are whole numbers from 0, nearest 0"),
+        ({"mutation": 1.2}, "from 0 to 1, nearest 1"),
+        ({"mutation": float("nan")}, "search mutation nan"),
+        ({"crossover_children": 30, "mutation_children": 30}, "at most 50 together"),
+        ({"crossover_children": 51}, "more than the population of 50"),
+        ({"mutation_children": 51}, "more than the population of 50"),
+    ],
+)
+def test_settings_out_of_range(wrong, says):
+    with pytest.raises(UserError) as raised:
+        SearchSettings(**wrong)
+    assert says in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_children():
+    assert SearchSettings().children == (25, 25)
+    assert SearchSettings(crossover_children=10).children == (10, 40)
+    assert SearchSettings(mutation_children=40).children == (10, 40)
+    assert SearchSettings(crossover_children=5, mutation_children=5).children == (5, 5)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.integers(0, 10_000),
+    st.integers(1, 30),
+    st.integers(1, 10),
+    st.sampled_from([6, 10, 18, 36]),
+    st.sampled_from([0.0, 0.1, 1.0]),
+)
+def test_next_population_is_new_feasible_and_whole(
+    spaces, additive, seed, population, parents, bound, mutation
+):
+    space = spaces(*[4] * 12)
+    table = additive(space, flops=[[0, 1, 2, 3]] * 12)
+    feasible = Feasible(space, table, Constraint(maximum={"flops": bound}))
+    chosen = feasible.draw(parents, np.random.default_rng(seed))
+    seen = set(chosen)
+    how = SearchSettings(population=population, mutation=mutation, seed=seed)
+    following = next_population(feasible, how, 3, chosen, seen)
+    architectures = [p.architecture for p in following]
+    assert len(set(architectures)) == len(architectures) == population
+    assert not seen & set(architectures)
+    assert all(feasible.satisfied(architectures))
+    assert [p.position for p in following] == list(range(population))
+    assert {p.iteration for p in following} == {3}
+    for proposal in following:
+        if proposal.origin == "crossover":
+            assert any(
+                all(gene in pair for gene, *pair in zip(proposal.architecture, a, b, strict=True))
+                for a in chosen
+                for b in chosen
+            )
+    assert following == next_population(feasible, how, 3, chosen, seen)
+
+
+def test_half_by_crossover_and_half_by_mutation(tower):
+    feasible = Feasible(tower.space, tower, Constraint())
+    parents = feasible.draw(10, np.random.default_rng(0))
+    following = next_population(feasible, SearchSettings(), 1, parents, set(parents))
+    assert [p.origin for p in following] == ["crossover"] * 25 + ["mutation"] * 25
+    # A mutation redraws each option with probability 0.1, of which a quarter changes nothing.
+    changes = [
+        min(sum(a != b for a, b in zip(p.architecture, parent, strict=True)) for parent in parents)
+        for p in following[25:]
+    ]
+    assert 1 <= np.mean(changes) < 2
+
+
+def test_rest_is_random_where_children_are_not_new(tower):
+    feasible = Feasible(tower.space, tower, Constraint())
+    alike = [Architecture([0] * 12), Architecture([0] * 11 + [1])]
+    how = SearchSettings(mutation=0.0, tries=5)
+    origins = [p.origin for p in next_population(feasible, how, 1, alike, set(alike))]
+    assert origins == ["random"] * 50
+    one_parent = next_population(feasible, SearchSettings(), 1, alike[:1], set(alike))
+    assert [p.origin for p in one_parent] == ["mutation"] * 25 + ["random"] * 25
+
+
+def test_ties_go_to_the_earlier():
+    proposals = [Proposal(Architecture([i, j]), i, j, "random") for i in range(3) for j in range(3)]
+    accuracies = {p.architecture: 0.5 for p in proposals}
+    accuracies[Architecture([2, 2])] = 0.6
+    chosen = best(reversed(proposals), accuracies, 3)
+    assert [p.architecture for p in chosen] == [(2, 2), (0, 0), (0, 1)]
+
+
+def fitness(architecture: Architecture) -> float:
+    # The accuracy of a block depends on the one before it as well.
+    pairs = pairwise(architecture)
+    return float(sum(1.0 for a, b in pairs if b == (a + 1) % 4) + 0.1 * architecture[0])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_course_is_algorithm_1(tower, seed):
+    """Every population re-derived from the results alone: parents are the best k ever seen."""
+    constraint = Constraint(maximum={"flops": 20})
+    how = SearchSettings(population=20, iterations=8, parents=5, seed=seed)
+    progress = Progress(Feasible(tower.space, tower, constraint), how)
+    while pending := progress.pending():
+        for proposal in reversed(pending):
+            progress.accuracies[proposal.architecture] = fitness(proposal.architecture)
+    assert len(progress.proposals) == 160
+    for iteration in range(8):
+        population = [p for p in progress.proposals if p.iteration == iteration]
+        origins = [p.origin for p in population]
+        if iteration == 0:
+            assert origins == ["random"] * 20
+            continue
+        before = [p for p in progress.proposals if p.iteration < iteration]
+        before.sort(key=lambda p: (-fitness(p.architecture), p.iteration, p.position))
+        parents = [p.architecture for p in before[:5]]
+        assert max(origins.count("crossover"), origins.count("mutation")) <= 10
+        for proposal in population:
+            genes = list(zip(proposal.architecture, *parents, strict=True))
+            if proposal.origin == "crossover":
+                assert all(gene in options for gene, *options in genes)
+            if proposal.origin == "mutation":
+                distance = min(
+                    sum(a != b for a, b in zip(proposal.architecture, parent, strict=True))
+                    for parent in parents
+                )
+                assert 1 <= distance <= 7
+    top = progress.best()
+    ranked = sorted((fitness(p.architecture) for p in progress.proposals), reverse=True)
+    assert [fitness(p.architecture) for p in top] == ranked[:5]
+
+
+def test_evolution_finds_what_random_search_misses(spaces, additive):
+    space = spaces(*[4] * 8)
+    table = additive(space, flops=[[0, 1, 2, 3]] * 8)
+    feasible = Feasible(space, table, Constraint(maximum={"flops": 14}))
+
+    def accuracy(architecture: Architecture) -> float:
+        right = [option == wanted for option, wanted in zip(architecture, [3, 1] * 4, strict=True)]
+        return sum(right) + sum(a and b for a, b in pairwise(right)) / 2
+
+    optimum = max(accuracy(a) for a in space if sum(a) <= 14)
+
+    def found(algorithm: str, seed: int) -> float:
+        progress = Progress(feasible, SearchSettings(algorithm=algorithm, seed=seed))
+        while pending := progress.pending():
+            for proposal in pending:
+                progress.accuracies[proposal.architecture] = accuracy(proposal.architecture)
+        assert len({p.architecture for p in progress.proposals}) == 1000
+        return accuracy(progress.best()[0].architecture)
+
+    assert [found("evolution", seed) for seed in range(3)] == [optimum] * 3
+    assert all(found("random", seed) < optimum for seed in range(3))

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from spos.cost import Constraint
+from spos.errors import UserError
+from spos.search import SearchSettings, evaluations, open_study, search
+from spos.space import Architecture, SearchSpace
+
+
+@pytest.fixture(scope="module")
+def content(tmp_path_factory, spaces, additive):
+    """The bytes of a study file with 20 evaluations, after its process ended."""
+    space = spaces(*[4] * 12)
+    table = additive(space, flops=[[0, 1, 2, 3]] * 12)
+    path = tmp_path_factory.mktemp("study") / "study.db"
+    study = open_study(path, "test", space)
+    how = SearchSettings(population=10, iterations=2)
+    evaluate = lambda candidates: ((a, a[0] / 10) for a in candidates)  # noqa: E731
+    search(space, table, Constraint(), evaluate, study, how)
+    study._storage._backend.engine.dispose()
+    assert list(path.parent.iterdir()) == [path]
+    return path.read_bytes()
+
+
+@pytest.fixture
+def filled(tmp_path, content):
+    path = tmp_path / "study.db"
+    path.write_bytes(content)
+    return path
+
+
+def test_evaluations_outlive_the_process(filled, tower):
+    known = evaluations(open_study(str(filled), "test", tower.space))
+    assert len(known) == 20
+    assert all(type(a) is Architecture and value == a[0] / 10 for a, value in known.items())
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.001, 0.1, 0.5, 0.9, 0.999])
+def test_truncated_file(filled, tower, fraction):
+    content = filled.read_bytes()
+    filled.write_bytes(content[: int(len(content) * fraction)])
+    refuse(filled, tower, "damaged")
+
+
+@pytest.mark.parametrize("start", [0, 20, 4096, 30_000])
+def test_corrupted_file(filled, tower, start):
+    content = bytearray(filled.read_bytes())
+    content[start : start + 4096] = b"\xa5" * 4096
+    filled.write_bytes(content)
+    refuse(filled, tower, "damaged")
+
+
+def test_flipped_bytes_are_refused_or_do_no_harm(filled, tower):
+    content, random = filled.read_bytes(), np.random.default_rng(0)
+    for _ in range(12):
+        damaged = bytearray(content)
+        start = int(random.integers(len(content) - 64))
+        damaged[start : start + 64] = random.bytes(64)
+        filled.write_bytes(damaged)
+        try:
+            study = open_study(str(filled), "test", tower.space)
+        except UserError:
+            continue
+        assert evaluations(study)
+        study._storage._backend.engine.dispose()
+
+
+def test_file_of_something_else(tmp_path, tower):
+    text = tmp_path / "study.db"
+    text.write_text("accuracies: none yet\n" * 100)
+    refuse(text, tower, "damaged: file is not a database")
+    other = tmp_path / "other.db"
+    connection = sqlite3.connect(other)
+    connection.execute("CREATE TABLE notes (text)")
+    connection.commit()
+    connection.close()
+    refuse(other, tower, "without an Optuna study")
+
+
+def test_file_that_cannot_be(tmp_path, tower):
+    refuse(tmp_path, tower, "is a folder")
+    refuse(tmp_path / "no" / "study.db", tower, "does not exist")
+    refuse(Path("/proc/study.db"), tower, "cannot be opened")
+
+
+def test_log_without_its_file(filled, tower):
+    filled.with_name("study.db-wal").write_bytes(filled.read_bytes())
+    filled.unlink()
+    refuse(filled, tower, "its log study.db-wal is there")
+
+
+def refuse(path, table, says):
+    before = path.read_bytes() if path.is_file() else None
+    with pytest.raises(UserError) as raised:
+        open_study(str(path), "test", table.space)
+    message = str(raised.value)
+    assert says in message
+    assert str(path) in message
+    assert "\n" not in message
+    assert before is None or path.read_bytes() == before
+
+
+def test_url_of_any_storage(tmp_path, tower):
+    url = f"sqlite:///{tmp_path}/by-url.db"
+    open_study(url, "test", tower.space)
+    assert open_study(url, "test", tower.space).user_attrs["space"][0][0] == "block0"
+    with pytest.raises(UserError, match="cannot be read"):
+        open_study("nosuch://host/study", "test", tower.space)
+
+
+def test_study_of_another_space(filled, tower, spaces):
+    with pytest.raises(UserError, match="12 choices, the given one 11"):
+        open_study(str(filled), "test", spaces(*[4] * 11))
+    with pytest.raises(UserError, match=r"of another search space: it has the choice"):
+        open_study(str(filled), "test", spaces(*[4] * 11, 3))
+    open_study(str(filled), "another name", spaces(*[4] * 11))
+
+
+def test_study_that_was_made_by_other_means(tmp_path, tower, small):
+    url = f"sqlite:///{tmp_path}/study.db"
+    study = optuna.create_study(storage=url, study_name="own", direction="maximize")
+
+    def objective(trial):
+        names = [trial.suggest_categorical(c.name, c.options) for c in small.space.choices]
+        return names.count("option1")
+
+    study.optimize(objective, n_trials=3)
+    with pytest.raises(UserError, match="'block0' is not this choice"):
+        open_study(str(tmp_path / "study.db"), "own", tower.space)
+    assert len(evaluations(open_study(str(tmp_path / "study.db"), "own", small.space))) >= 1
+    optuna.create_study(storage=url, study_name="least", direction="minimize")
+    with pytest.raises(UserError, match="direction='maximize'"):
+        open_study(str(tmp_path / "study.db"), "least", small.space)
+
+
+def test_running_trials_of_a_killed_process_have_failed(tmp_path, tower):
+    study = open_study(str(tmp_path / "study.db"), "test", tower.space)
+    study.ask()
+    (trial,) = open_study(str(tmp_path / "study.db"), "test", tower.space).trials
+    assert trial.state == TrialState.FAIL
+    assert trial.user_attrs["interrupted"]
+
+
+def test_first_of_two_evaluations_counts(new_study, small):
+    study = new_study()
+    with pytest.raises(UserError, match="keeps no search space"):
+        evaluations(study)
+    study.set_user_attr("space", [[c.name, list(c.options)] for c in small.space.choices])
+    for value in (0.5, 0.7):
+        study.enqueue_trial({c.name: "option0" for c in small.space.choices})
+        trial = study.ask()
+        for choice in small.space.choices:
+            trial.suggest_categorical(choice.name, choice.options)
+        study.tell(trial, value)
+    partial = study.ask()
+    partial.suggest_categorical("block0", ("option0", "option1", "option2"))
+    study.tell(partial, 0.9)
+    assert evaluations(study) == {Architecture([0, 0, 0, 0]): 0.5}
+
+
+def test_nothing_is_printed(tmp_path, tower, evaluator, capfd):
+    optuna.logging.set_verbosity(optuna.logging.INFO)
+    study = open_study(str(tmp_path / "study.db"), "test", tower.space)
+    how = SearchSettings(population=3, iterations=2)
+    search(tower.space, tower, Constraint(), evaluator(sum), study, how)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_space_is_kept_in_its_order(tmp_path, tower):
+    backwards = SearchSpace(reversed(tower.space.choices))
+    open_study(str(tmp_path / "study.db"), "test", tower.space)
+    with pytest.raises(UserError, match="another search space"):
+        open_study(str(tmp_path / "study.db"), "test", backwards)
