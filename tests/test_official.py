@@ -42,7 +42,7 @@ def halves(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def sequence(inputs: int, layers: list[tuple[str, int, int, int]]) -> nn.Sequential:
-    """Layers of (kind, output channels, kernel, stride); one that is not depthwise ('dw') ends in a ReLU."""
+    """Layers of (kind, output channels, kernel, stride); all but depthwise ('dw') end in a ReLU."""
     modules: list[nn.Module] = []
     for kind, outputs, kernel, stride in layers:
         groups = inputs if kind == "dw" else 1

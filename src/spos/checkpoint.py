@@ -1,4 +1,4 @@
-"""Training states on disk: tensors in safetensors, each file with its own digest, the last few kept."""
+"""Training states on disk: safetensors files with a digest of their own, the last few kept."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from spos.errors import UserError
 from spos.files import write_atomically
 
 
-class DamagedCheckpoint(Exception):
+class DamagedError(Exception):
     """A checkpoint that cannot be read, or whose content is not what was written."""
 
 
@@ -56,7 +56,10 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, An
         tensors: by name, on any device.
         metadata: anything that JSON holds.
     """
-    ours = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    # Copies: weights that are tied are written under each of their names.
+    ours = {
+        name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()
+    }
     text = json.dumps(metadata, sort_keys=True)
     header = {"spos": text, "sha256": digest(ours, text)}
     write_atomically(path, save(ours, metadata=header))
@@ -66,7 +69,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read a file that :func:`write_tensors` wrote.
 
     Raises:
-        DamagedCheckpoint: the file is truncated, altered, or of another kind.
+        DamagedError: the file is truncated, altered, or of another kind.
 
     Example:
         >>> import tempfile
@@ -80,9 +83,9 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             header = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (safetensors.SafetensorError, OSError, ValueError, RuntimeError) as error:
-        raise DamagedCheckpoint(f"{path} cannot be read ({error})") from error
+        raise DamagedError(f"{path} cannot be read ({error})") from error
     if "spos" not in header or header.get("sha256") != digest(tensors, header["spos"]):
-        raise DamagedCheckpoint(f"{path} does not hold what was written to it")
+        raise DamagedError(f"{path} does not hold what was written to it")
     return tensors, json.loads(header["spos"])
 
 
@@ -115,7 +118,8 @@ class Checkpoints:
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"step-{step:08d}.safetensors"
         write_tensors(path, tensors, {**metadata, "step": step})
-        for old in self._paths()[: -self.keep]:
+        # What a kill has left half written goes too.
+        for old in [*self._paths()[: -self.keep], *self.folder.glob(".step-*")]:
             old.unlink()
 
     def load(self) -> Loaded | None:
@@ -131,7 +135,7 @@ class Checkpoints:
         for path in reversed(self._paths()):
             try:
                 tensors, metadata = read_tensors(path)
-            except DamagedCheckpoint as error:
+            except DamagedError as error:
                 damaged.append(str(error))
                 continue
             return Loaded(metadata["step"], tensors, metadata, tuple(damaged))

@@ -197,13 +197,17 @@ def entry() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        main(standalone_mode=False)
+        # Not main(): on Ctrl-C it would print an empty line before ours.
+        with main.make_context("spos", sys.argv[1:]) as context:
+            main.invoke(context)
         sys.stdout.flush()
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
     except click.ClickException as error:
         _fail(_one_line(error))
-    except (KeyboardInterrupt, click.Abort):
+    except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         click.echo("spos: interrupted; the state is saved, the same command goes on", err=True)
         sys.exit(130)

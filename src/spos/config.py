@@ -138,11 +138,7 @@ class Config:
 
 SECTIONS = ("space", "layout", "data", "run", "supernet", "search", "constraint", "retrain")
 #: The sections that each stage of a run depends on; they are fixed when it begins.
-STAGE_SECTIONS = {
-    "train": ("space", "layout", "data", "run", "supernet"),
-    "search": ("search", "constraint"),
-    "retrain": ("retrain",),
-}
+STAGE_SECTIONS = {"train": SECTIONS[:5], "search": SECTIONS[:7], "retrain": SECTIONS}
 #: Settings that the result does not depend on: a run may go on with others.
 FREE = ("data.workers", "run.save_every")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -32,8 +32,8 @@ class Context:
 
     Args:
         config: of the run.
+        fixed: what of it is written down when the work begins.
         directory: of the run.
-        stages: those that the command does.
         listener: told of progress; it is sent to other processes.
         devices: processes, each with one device.
         accelerator: of Lightning Fabric: ``auto``, ``cpu``, ``cuda`` or ``mps``.
@@ -42,16 +42,16 @@ class Context:
     def __init__(
         self,
         config: Config,
+        fixed: Mapping[str, Any],
         directory: RunDirectory,
-        stages: tuple[str, ...],
         listener: Listener,
         *,
         devices: int = 1,
         accelerator: str = "auto",
     ) -> None:
         self.config = config
+        self.fixed = fixed
         self.directory = directory
-        self.stages = stages
         self.listener = listener
         self.devices = devices
         self.accelerator = accelerator
@@ -97,7 +97,7 @@ class Context:
         """Fix on disk what the run is, once all that might be refused has been looked at."""
         if not self.fabric.is_global_zero:
             return
-        self.directory.fix(self.config, self.stages)
+        self.directory.fix(self.fixed)
         data = self.data()
         if not self._data_path.exists():
             write_json(self._data_path, _facts(data))

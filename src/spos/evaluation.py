@@ -7,13 +7,14 @@ computed once for all of them, and the statistics of its batch norms are the sam
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import groupby
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils._pytree import tree_leaves, tree_map
 
 from spos.space import Architecture
 from spos.supernet import Supernet
@@ -66,22 +67,28 @@ def recalibrate(network: nn.Module, loader: Loader) -> None:
         >>> norm.running_mean, norm.running_var
         (tensor([2.]), tensor([2.]))
     """
-    prepare_recalibration(network)
-    with torch.no_grad():
+    with torch.no_grad(), _recalibrating(network):
         for inputs, _ in loader():
             network(inputs)
-    network.eval()
 
 
-def prepare_recalibration(network: nn.Module) -> None:
-    """Reset the statistics of all batch norms, to become the mean over the batches that follow."""
+@contextmanager
+def _recalibrating(network: nn.Module) -> Iterator[None]:
+    """Make the statistics of all batch norms the mean over the batches that run inside."""
     # Only batch norms see batch statistics: dropout stays off, so that an evaluation is exact.
     network.eval()
-    for module in network.modules():
-        if isinstance(module, _BatchNorm):
-            module.reset_running_stats()
-            module.momentum = None
-            module.train()
+    norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None
+        norm.train()
+    try:
+        yield
+    finally:
+        network.eval()
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
 
 
 class OneShotEvaluator:
@@ -114,8 +121,6 @@ class OneShotEvaluator:
         self._metric = metric
         self._memory = memory
         self._autocast = autocast
-        # An extracted stage is used again by every candidate that has its options.
-        self._modules: dict[tuple[int, tuple[int, ...]], nn.Module] = {}
 
     def __call__(
         self, architectures: Sequence[Architecture]
@@ -129,9 +134,12 @@ class OneShotEvaluator:
             Each with its score, in an order of its own.
         """
         ordered = sorted(set(architectures), key=self._path)
+        if not ordered:
+            return
         # Grad mode and autocast belong to the thread, and a generator gives the thread back to its
         # caller at every result, so each step of the walk sets them for itself.
-        walk = self._visit(0, ordered, self._calibration, self._validation, self._memory)
+        data = _copied(self._calibration), _copied(self._validation)
+        walk = self._visit(0, ordered, *data, self._memory)
         while True:
             with torch.no_grad(), self._autocast():
                 result = next(walk, None)
@@ -170,14 +178,8 @@ class OneShotEvaluator:
             yield from self._visit(depth, list(members), calibration, validation, memory)
 
     def _segment(self, start: int, end: int, architecture: Architecture) -> nn.Sequential:
-        modules = []
-        for number in range(start, end):
-            stage = self._supernet.stages[number]
-            key = number, stage.options(architecture)
-            if key not in self._modules:
-                self._modules[key] = self._supernet.extract(architecture, stage)
-            modules.append(self._modules[key])
-        return nn.Sequential(*modules)
+        stages = self._supernet.stages[start:end]
+        return nn.Sequential(*(self._supernet.extract(architecture, stage) for stage in stages))
 
     def _recalibrate(self, segment: nn.Sequential, calibration: Loader) -> None:
         if any(isinstance(module, _BatchNorm) for module in segment.modules()):
@@ -188,25 +190,23 @@ class OneShotEvaluator:
     def _share(
         self, segment: nn.Sequential, calibration: Loader, validation: Loader, memory: int
     ) -> tuple[Loader, Loader, int] | None:
-        prepare_recalibration(segment)
-        kept: list[list[tuple[Tensor, Tensor]]] = []
-        for loader in (calibration, validation):
-            outputs: list[tuple[Tensor, Tensor]] = []
-            for inputs, targets in loader():
-                output = segment(inputs)
-                memory -= output.nbytes
-                if memory < 0:
-                    return None
-                outputs.append((output, targets))
-            kept.append(outputs)
-            segment.eval()
-        return _copies(kept[0]), _copies(kept[1]), memory
+        kept: list[list[tuple[Any, Tensor]]] = []
+        for loader, mode in ((calibration, _recalibrating(segment)), (validation, nullcontext())):
+            kept.append([])
+            with mode:
+                for inputs, targets in loader():
+                    output = segment(inputs)
+                    memory -= sum(t.nbytes for t in tree_leaves(output) if isinstance(t, Tensor))
+                    if memory < 0:
+                        return None
+                    kept[-1].append((output, targets))
+        return _copied(lambda: kept[0]), _copied(lambda: kept[1]), memory
 
 
-def _copies(batches: list[tuple[Tensor, Tensor]]) -> Loader:
-    # A stage may change its input in place; what is kept serves the next candidate too.
-    def loader() -> Iterator[tuple[Tensor, Tensor]]:
-        for inputs, targets in batches:
-            yield inputs.clone(), targets
+def _copied(loader: Loader) -> Loader:
+    # A stage may change its input in place; what is given serves the next candidate too.
+    def copies() -> Iterator[tuple[Any, Tensor]]:
+        for inputs, targets in loader():
+            yield tree_map(lambda x: x.clone() if isinstance(x, Tensor) else x, inputs), targets
 
-    return loader
+    return copies

@@ -1,4 +1,4 @@
-"""Writing files so that a kill at any moment leaves the old content or the new, never half of it."""
+"""Writing files so that a kill at any moment leaves the old content or the new, never a part."""
 
 from __future__ import annotations
 

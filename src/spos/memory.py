@@ -1,8 +1,7 @@
-"""What a training will need, told before it starts: the alternative is to be killed in the middle."""
+"""What a training will need, told before it starts instead of being killed in the middle."""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 
 import psutil
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from spos.cost import format_quantity
+from spos.cost.count import on_meta
 from spos.errors import UserError
 from spos.supernet import Supernet
 
@@ -18,17 +18,18 @@ def activation_bytes(model: nn.Module, input_shape: Sequence[int], batch_size: i
     """The bytes that a training step keeps for its backward pass.
 
     Args:
-        model: a supernet, whose heaviest path is looked for, or a plain network.
+        model: a supernet, whose heaviest path is looked for among those that take the same option
+            everywhere, or a plain network.
         input_shape: of one input, without the batch.
         batch_size: images a step in one process.
 
     Example:
         >>> activation_bytes(nn.Sequential(nn.Linear(4, 4), nn.ReLU()), (4,), 2)
-        128
+        64
     """
-    meta = copy.deepcopy(model).to("meta").train()
+    meta = on_meta(model).train()
     inputs = torch.empty(batch_size, *input_shape, device="meta")
-    own = {id(parameter) for parameter in meta.parameters()}
+    own = {parameter.untyped_storage()._cdata for parameter in meta.parameters()}
     paths: list[list[int]] = [[]]
     if isinstance(meta, Supernet):
         counts = meta.space.option_counts
@@ -41,8 +42,9 @@ def activation_bytes(model: nn.Module, input_shape: Sequence[int], batch_size: i
         kept: dict[int, Tensor] = {}
 
         def keep(tensor: Tensor, kept: dict[int, Tensor] = kept) -> Tensor:
-            if id(tensor) not in own:
-                kept[tensor.untyped_storage()._cdata] = tensor
+            storage = tensor.untyped_storage()._cdata
+            if storage not in own:
+                kept[storage] = tensor
             return tensor
 
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from spos.config import STAGE_SECTIONS
 from spos.context import Context
 from spos.listener import Listener, Silent
 from spos.report import write_report
@@ -54,10 +55,11 @@ def run(
     with directory.open():
         if reuse is not None:
             directory.begin_with(RunDirectory(reuse), given)
+        config, fixed = directory.settle(given, STAGE_SECTIONS[stages[-1]])
         context = Context(
-            directory.config(given),
+            config,
+            fixed,
             directory,
-            stages,
             listener or Silent(),
             devices=devices,
             accelerator=accelerator,

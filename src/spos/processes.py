@@ -20,6 +20,11 @@ from torch.multiprocessing.spawn import ProcessException
 from spos.errors import UserError
 from spos.failure import explain
 
+# Their announcements are no news to the user of a command. Set here, so that the processes that are
+# started set it too, before anything is announced.
+logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 #: How the work of a process ended, the more telling first.
 ENDINGS = ("mistake", "interrupted", "failure", "done")
@@ -41,7 +46,6 @@ def launch(fabric: Fabric, work: Callable[..., Any], *arguments: Any) -> Any:
         UserError: in one of the processes, or one was killed.
         KeyboardInterrupt: it was asked to stop.
     """
-    logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)
     answers = multiprocessing.get_context("spawn").SimpleQueue()
     # The processes are born with the signals of this thread blocked: a Ctrl-C waits until they
     # have imported what they need to answer it.

@@ -1,6 +1,6 @@
 """Randomness as a function of (seed, what it is for, when), never carried in a process.
 
-A run that was killed draws the same numbers after it is resumed, because nothing has to be restored.
+A run that was killed draws the same numbers when it is resumed: nothing has to be restored.
 """
 
 from __future__ import annotations

@@ -51,14 +51,16 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "learning_rate", "paths"):
-            if not getattr(self, name) > 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise UserError(f"{name} {getattr(self, name)}: must be above 0")
         for name in ("momentum", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"{name} {getattr(self, name)}: must be in [0, 1)")
         for name in ("weight_decay", "gradient_clip", "warmup_steps"):
-            if getattr(self, name) < 0:
+            if not 0 <= getattr(self, name) < math.inf:
                 raise UserError(f"{name} {getattr(self, name)}: must not be negative")
+        if self.nesterov and not self.momentum:
+            raise UserError("nesterov true: needs a momentum above 0")
         if self.warmup_steps >= self.steps:
             raise UserError(f"warmup_steps {self.warmup_steps}: must be below steps {self.steps}")
         if self.schedule not in SCHEDULES:

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -119,43 +119,45 @@ class RunDirectory:
         except UserError as error:
             raise UserError(f"{self.config_path} is damaged: {error}") from error
 
-    def config(self, given: Mapping[str, Any]) -> Config:
+    def settle(
+        self, given: Mapping[str, Any], sections: Iterable[str]
+    ) -> tuple[Config, dict[str, Any]]:
         """The configuration of the run: what is on disk, what is given, and the preset's.
 
         Args:
             given: sections of the configuration.
+            sections: those to be fixed as a whole; of the others, what is given is.
+
+        Returns:
+            The configuration, and what :meth:`fix` writes of it.
 
         Raises:
             UserError: what is given is not valid, or differs from what is on disk.
         """
         stored = self.stored()
-        config = make_config(merge_sections(stored, given))
-        difference = first_difference(stored, config.as_plain(), SECTIONS)
+        merged = merge_sections(stored, given)
+        config = make_config(merged)
+        plain = config.as_plain()
+        difference = first_difference(stored, plain, SECTIONS)
         if difference:
             raise UserError(
                 f"{self.path} was made with another configuration: {difference}; give the same, or "
                 "another --out"
             )
-        return config
+        whole = {name: plain[name] for name in sections}
+        partial = {
+            name: {key: plain[name][key] for key in values} for name, values in merged.items()
+        }
+        content = {**partial, **whole}
+        return config, {name: content[name] for name in SECTIONS if name in content}
 
-    def fix(
-        self,
-        config: Config,
-        stages: tuple[str, ...],
-        partly: Mapping[str, Mapping[str, Any]] | None = None,
-    ) -> None:
-        """Write down the configuration of some stages, which are about to begin.
+    def fix(self, content: Mapping[str, Any]) -> None:
+        """Write down the configuration of what is about to begin.
 
         Args:
-            config: of the run.
-            stages: those whose sections are fixed, beside the sections that are fixed already.
-            partly: sections of which only these settings are fixed now.
+            content: what :meth:`settle` returned.
         """
-        stored, plain = self.stored(), config.as_plain()
-        fixed = set(stored).union(*(STAGE_SECTIONS[stage] for stage in stages))
-        content = {name: plain[name] for name in SECTIONS if name in fixed}
-        content.update({name: dict(values) for name, values in (partly or {}).items()})
-        if content != stored:
+        if content != self.stored():
             write_atomically(self.config_path, _yaml(content))
 
     def begin_with(self, other: RunDirectory, given: Mapping[str, Any]) -> None:
@@ -281,4 +283,6 @@ def copy_database(source: Path, target: Path) -> None:
     except sqlite3.Error as error:
         temporary.unlink(missing_ok=True)
         raise UserError(f"{source} cannot be copied: {error}") from error
+    for left in ("-wal", "-shm"):  # The log of another file under this name would be read as its own.
+        target.with_name(target.name + left).unlink(missing_ok=True)
     os.replace(temporary, target)

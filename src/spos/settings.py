@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import yaml
@@ -37,7 +39,7 @@ def replace_settings(settings: Settings, values: Mapping[str, Any], section: str
     checked = {}
     for name, value in values.items():
         if name not in names:
-            raise UserError(f"unknown setting '{section}.{name}': {nearest(name, names)}")
+            raise UserError(f"unknown setting '{section}.{name}': {nearest(str(name), names)}")
         checked[name] = _convert(value, hints[name], f"{section}.{name}")
     return dataclasses.replace(settings, **checked)  # type: ignore[type-var]
 
@@ -54,7 +56,10 @@ def _convert(value: Any, hint: Any, key: str) -> Any:
     if origin is tuple:
         item = typing.get_args(hint)[0]
         if isinstance(value, str):
-            value = yaml.safe_load(f"[{value}]")
+            try:
+                value = yaml.safe_load(f"[{value}]")
+            except yaml.YAMLError:
+                raise UserError(f"{key}: {value!r} is not {_describe(hint)}") from None
         if isinstance(value, (list, tuple)):
             return tuple(_convert(entry, item, key) for entry in value)
         return (_convert(value, item, key),)
@@ -68,10 +73,10 @@ def _convert(value: Any, hint: Any, key: str) -> Any:
     elif hint is float:
         # YAML reads 1e-3 as text: it wants a point in a float.
         if isinstance(value, (int, float, str)) and not isinstance(value, bool):
-            try:
-                return float(value)
-            except ValueError:
-                pass
+            with suppress(ValueError):
+                number = float(value)
+                if not math.isnan(number):
+                    return number
     elif isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
         return value
     raise UserError(f"{key}: {value!r} is not {_describe(hint)}")
@@ -107,10 +112,12 @@ def parse_assignments(assignments: typing.Iterable[str]) -> dict[str, Any]:
         except yaml.YAMLError:
             raise UserError(f"'{text}': the value is not YAML") from None
         section, dot, name = key.partition(".")
-        if dot:
-            nested.setdefault(section, {})[name] = parsed
-        else:
+        if not dot:
             nested[key] = parsed
+        elif isinstance(nested.setdefault(section, {}), dict):
+            nested[section][name] = parsed
+        else:
+            raise UserError(f"'{text}': '{section}' is set to {nested[section]} before")
     return nested
 
 

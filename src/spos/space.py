@@ -64,7 +64,7 @@ class Choice:
 
 
 class Architecture(tuple[int, ...]):
-    """One option index per choice, in the order of the space: immutable, hashable, a point of a space.
+    """One option index per choice, in the order of the space: an immutable, hashable tuple.
 
     The canonical text is the indices joined by commas. The space turns it into names and back
     (:meth:`SearchSpace.to_json`, :meth:`SearchSpace.parse`).
@@ -165,8 +165,8 @@ class SearchSpace:
             >>> SearchSpace([Choice("stem", ("3x3", "5x5"))]).validate([2])
             Traceback (most recent call last):
             ...
-            spos.errors.UserError: architecture 2: option 2 of choice 'stem' (position 1) is out of \
-range, allowed: 0 (3x3), 1 (5x5)
+            spos.errors.UserError: architecture 2: option 2 of choice 'stem' (position 1) is out \
+of range, allowed: 0 (3x3), 1 (5x5)
         """
         try:
             valid = Architecture(map(index, architecture))
@@ -192,7 +192,7 @@ range, allowed: 0 (3x3), 1 (5x5)
         )
 
     def parse(self, text: str) -> Architecture:
-        """Read an architecture from either of its texts: indices joined by commas, or JSON of names.
+        """Read an architecture from either text: indices joined by commas, or JSON of names.
 
         Raises:
             UserError: the text is neither, or not a point of this space.

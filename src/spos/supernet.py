@@ -97,7 +97,7 @@ class Supernet(nn.Module):
             self._readers.append((module, position))
         if not choices:
             raise UserError(
-                f"{type(model).__name__} has no choice in it: put a spos.nn.OneOf where you want one"
+                f"{type(model).__name__} has no choice in it: put a spos.nn.OneOf where one is"
             )
         self.space = SearchSpace(choices)
         self.stages = tuple(

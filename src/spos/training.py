@@ -1,14 +1,15 @@
-"""One loop for every training: of a supernet, where each step draws a path, and of a plain network."""
+"""One loop for every training: of a supernet, where each step draws a path, or a plain network."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.wrappers import _FabricOptimizer
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
@@ -108,15 +109,17 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.SGD:
         >>> [g["weight_decay"] for g in make_optimizer(nn.Linear(2, 2), recipe).param_groups]
         [4e-05, 0.0]
     """
-    decayed, exempt = [], []
+    # Dictionaries for their keys: a parameter that two modules share is to be moved once.
+    decayed: dict[nn.Parameter, None] = {}
+    exempt: dict[nn.Parameter, None] = {}
     for module in model.modules():
         normalises = isinstance(module, (_NormBase, nn.GroupNorm, nn.LayerNorm))
         for name, parameter in module.named_parameters(recurse=False):
-            (exempt if normalises or name == "bias" else decayed).append(parameter)
+            (exempt if normalises or name == "bias" else decayed)[parameter] = None
     return torch.optim.SGD(
         [
-            {"params": decayed, "weight_decay": recipe.weight_decay},
-            {"params": exempt, "weight_decay": 0.0},
+            {"params": [*decayed], "weight_decay": recipe.weight_decay},
+            {"params": [*exempt], "weight_decay": 0.0},
         ],
         lr=recipe.learning_rate,
         momentum=recipe.momentum,
@@ -159,7 +162,8 @@ def train(
         How it ended; the trained weights are in ``model`` and in the last checkpoint.
 
     Raises:
-        UserError: the loss became infinite or no number; the last good state stays on disk.
+        UserError: the loss or a weight became infinite or no number, and the last good state stays
+            on disk; or the batches ended before the last step.
 
     Source: Guo et al., Sections 3.2 and 4 (training details).
     """
@@ -172,11 +176,13 @@ def train(
     if loaded is not None:
         state.load(loaded.tensors)
         step, seconds = loaded.step, loaded.metadata["seconds"]
+        if loaded.metadata.get("precision"):
+            fabric.strategy.precision.load_state_dict(loaded.metadata["precision"])
         if observer and fabric.is_global_zero:
             observer.resumed(loaded)
     if step >= recipe.steps:
         return Outcome(step, seconds, interrupted=False)
-    fabric_optimizer = fabric.setup_optimizers(optimizer)
+    fabric_optimizer = cast(_FabricOptimizer, fabric.setup_optimizers(optimizer))
     supernet = model if isinstance(model, Supernet) else None
     window = _Window(step)
     began = saved = reported = time.monotonic()
@@ -184,7 +190,12 @@ def train(
     def save() -> None:
         spent = seconds + time.monotonic() - began
         if fabric.is_global_zero:
-            checkpoints.save(step, state.tensors(), {"seconds": spent})
+            tensors = state.tensors()
+            for name, tensor in tensors.items():
+                if tensor.is_floating_point() and not tensor.isfinite().all():
+                    raise _diverged(f"the weights are no finite numbers ({name})", step, recipe)
+            precision = fabric.strategy.precision.state_dict()
+            checkpoints.save(step, tensors, {"seconds": spent, "precision": precision})
 
     def report() -> None:
         spent = seconds + time.monotonic() - began
@@ -211,12 +222,18 @@ def train(
                 window.add(value.detach(), outputs.detach(), targets)
             _average_gradients(fabric, model)
             if recipe.gradient_clip:
-                nn.utils.clip_grad_norm_(model.parameters(), recipe.gradient_clip)
+                # Not torch's own function: in half precision the gradients are scaled until here.
+                fabric.clip_gradients(
+                    model,
+                    fabric_optimizer,
+                    max_norm=recipe.gradient_clip,
+                    error_if_nonfinite=False,
+                )
             fabric_optimizer.step()
             step += 1
             now = time.monotonic()
             last = step == recipe.steps
-            stop = interrupt.requested and not last
+            stop = _any_process(fabric, interrupt.requested) and not last
             save_now = last or stop or now - saved >= save_every
             if save_now or now - reported >= report_every:
                 # A loss that is no number must not reach a checkpoint, so it is looked for first.
@@ -225,8 +242,12 @@ def train(
             if save_now:
                 save()
                 saved = now
-            if last or _any_process(fabric, stop):
+            if last or stop:
                 break
+        else:
+            raise UserError(
+                f"the batches ended after step {step} of {recipe.steps}: give one for every step"
+            )
     interrupted = step < recipe.steps
     return Outcome(step, seconds + time.monotonic() - began, interrupted)
 
@@ -234,7 +255,7 @@ def train(
 def _any_process(fabric: Fabric, stop: bool) -> bool:
     if fabric.world_size == 1:
         return stop
-    return bool(fabric.all_reduce(torch.tensor(float(stop)), reduce_op="sum") > 0)
+    return bool(cast(Tensor, fabric.all_reduce(torch.tensor(float(stop)), reduce_op="sum")) > 0)
 
 
 def _average_gradients(fabric: Fabric, model: nn.Module) -> None:
@@ -244,11 +265,19 @@ def _average_gradients(fabric: Fabric, model: nn.Module) -> None:
         return
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
     flat = torch.cat([gradient.flatten() for gradient in gradients])
-    flat = fabric.all_reduce(flat, reduce_op="mean")  # type: ignore[assignment]
+    flat = cast(Tensor, fabric.all_reduce(flat, reduce_op="mean"))
     offset = 0
     for gradient in gradients:
         gradient.copy_(flat[offset : offset + gradient.numel()].view_as(gradient))
         offset += gradient.numel()
+
+
+def _diverged(what: str, step: int, recipe: Recipe) -> UserError:
+    return UserError(
+        f"{what} at step {step} of {recipe.steps} (learning rate {recipe.rate(step - 1):g}): the "
+        "last good state is kept; try a lower learning rate, a warm-up or gradient clipping, in a "
+        "new run directory"
+    )
 
 
 class _Window:
@@ -275,11 +304,7 @@ class _Window:
         bad = (~torch.isfinite(losses)).nonzero()
         if len(bad):
             at = self.first + int(bad[0]) // recipe.paths + 1
-            raise UserError(
-                f"the loss became {losses[bad[0]].item()} at step {at} of {recipe.steps} (learning "
-                f"rate {recipe.rate(at - 1):g}): the last good state is kept; try a lower learning "
-                "rate, a warm-up or gradient clipping, in a new run directory"
-            )
+            raise _diverged(f"the loss became {losses[bad[0]].item()}", at, recipe)
         top1 = float(torch.stack(self.correct).sum()) / self.images if self.correct else None
         progress = Progress(
             step=step,

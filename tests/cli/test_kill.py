@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from conftest import SMALL, Started, result_of, until
+from commands import SMALL, Started, result_of, until
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 COMMAND = ("run", *SMALL, "--max-flops", "130K", "--compare", "2", "--out")

@@ -29,9 +29,9 @@ from spos.space import Architecture
 from spos.supernet import Supernet
 
 #: The most combinations of options of one stage that are counted one by one when a table is built.
-ENUMERATED = 1024
+ENUMERATED = 256
 #: Random options on which it is tested whether the cost of a stage is a sum over its choices.
-TESTED = 24
+TESTED = 32
 #: The most combinations of options that :meth:`CostTable.many` tells apart without sorting.
 UNSORTED = 2**16
 
@@ -284,6 +284,7 @@ def _add_up(node: _Node, counts: Sequence[int]) -> None:
     added[0] += base
     after = following
     for place in reversed(range(len(counts))):
+        column: dict[Options, tuple[Costs, _Node]]
         column = {(o,): (tuple(costs), after) for o, costs in enumerate(added[place].tolist())}
         after = _Node((node.order[0], place), node.positions[place : place + 1], column)
     node.lead(after.positions, after.entries)

@@ -23,7 +23,7 @@ POLICIES: dict[str, tuple[str, ...]] = {
     "rich": ("crop", "flip", "rich"),
     "imagenet": ("resized_crop", "flip", "jitter"),
 }
-"""Each policy's operations. ``crop`` alone is for digits and letters: a flip makes others of them."""
+"""Each policy's operations. ``crop`` alone is for digits and letters, which a flip would change."""
 
 JITTER = 0.4
 """Brightness, contrast, and saturation are each scaled by 1 - JITTER to 1 + JITTER."""

@@ -49,7 +49,7 @@ def decode_and_measure(
     """As ``decode``, and with the image its width and height in pixels as stored in the file."""
     try:
         with _open(content) as image:
-            size = image.size
+            size: tuple[int, int] = image.size
             if shorter is not None:
                 scale = 2 * shorter / min(size)
                 image.draft(image.mode, (math.ceil(size[0] * scale), math.ceil(size[1] * scale)))
@@ -58,7 +58,7 @@ def decode_and_measure(
             turned = "exif" in image.info and image.getexif().get(_ORIENTATION, 1) != 1
             upright = ImageOps.exif_transpose(image) if turned else image
             return to_rgb(upright), size
-    except Exception as error:  # noqa: BLE001 - decoders raise a dozen types on broken content
+    except Exception as error:
         raise BrokenImageError(_reason(error, content)) from None
 
 
@@ -73,12 +73,12 @@ def check(content: bytes) -> tuple[int, int]:
     """
     try:
         with _open(content) as image:
-            size = image.size
+            size: tuple[int, int] = image.size
             # All of a JPEG is still read at an eighth, but little of it is computed.
             image.draft(image.mode, (1, 1))
             image.load()
             return size
-    except Exception as error:  # noqa: BLE001 - as above
+    except Exception as error:
         raise BrokenImageError(_reason(error, content)) from None
 
 

@@ -144,7 +144,7 @@ def _key_figures(result: Row) -> list[tuple[str, str]]:
     known = [
         ("test accuracy", words.percent(retrained.get("test_top1"))),
         ("one-shot accuracy", words.percent(winner.get("one_shot_top1"))),
-        ("multiply-adds", words.quantity(winner.get("flops"))),
+        ("FLOPs", words.quantity(winner.get("flops"))),
         ("parameters", words.quantity(winner.get("params"))),
     ]
     known = [(label, value) for label, value in known if value != "–"]

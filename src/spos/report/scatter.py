@@ -96,7 +96,7 @@ def _cost_axis(result: Row, costs: list[float]) -> tuple[Axis, list[tuple[float,
     ]
     lower = min(lower, *(value - span * 0.03 for value, _ in limits), lower)
     upper = max(upper, *(value + span * 0.03 for value, _ in limits), upper)
-    return Axis("multiply-adds", lower, upper, quantity_labels), limits
+    return Axis("FLOPs (multiply-adds)", lower, upper, quantity_labels), limits
 
 
 def _colour_bar(chart: Chart, last: int) -> None:

@@ -92,7 +92,7 @@ def _winner(result: Row) -> Table:
         ("architecture", winner.get("architecture", "")),
         ("test top-1", words.percent(retrained.get("test_top1"))),
         ("one-shot top-1", words.percent(winner.get("one_shot_top1"))),
-        ("multiply-adds", _exact(winner.get("flops"))),
+        ("FLOPs", _exact(winner.get("flops"), " multiply-adds")),
         ("parameters", _exact(winner.get("params"))),
         ("limit", words.limits(result.get("constraint")) or "none"),
     ]
@@ -102,8 +102,8 @@ def _winner(result: Row) -> Table:
     return table
 
 
-def _exact(value: int | None) -> str:
-    return "–" if value is None else f"{words.quantity(value)} ({value:,})"
+def _exact(value: int | None, unit: str = "") -> str:
+    return "–" if value is None else f"{words.quantity(value)} ({value:,}{unit})"
 
 
 def _top(result: Row) -> Table:
@@ -113,7 +113,7 @@ def _top(result: Row) -> Table:
         "",
         "architecture",
         "one-shot",
-        "MACs",
+        "FLOPs",
         "params",
         "iter",
         "origin",
@@ -143,7 +143,7 @@ def _comparison(result: Row) -> Table:
         "architecture",
         "test",
         "one-shot",
-        "MACs",
+        "FLOPs",
         "params",
     )
     for row in rows:

@@ -59,4 +59,6 @@ def read_idx(path: Path, dimensions: int) -> npt.NDArray[np.uint8]:
             f"{path}: {len(content)} bytes; its header says {' x '.join(map(str, shape))},"
             f" which needs {expected}"
         )
-    return np.frombuffer(content, np.uint8, offset=header).reshape(shape).copy()
+    values = np.frombuffer(content, np.uint8, offset=header)
+    shaped: npt.NDArray[np.uint8] = values.reshape(shape).copy()
+    return shaped

@@ -1,0 +1,123 @@
+"""Commands in processes that start at once: forks of one that has imported everything."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Any
+
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(
+    [
+        "spos.pipeline",
+        "spos.console",
+        "alembic.command",
+        "optuna.storages._rdb.storage",
+        "sklearn.datasets",
+        "torch.utils.tensorboard",
+    ]
+)
+#: A run of a few seconds, with checkpoints in the middle of each training.
+SMALL = (
+    *("--preset", "tiny", "--data", "digits", "--channels", "16,24", "--depths", "1,2"),
+    *("--population", "6", "--iterations", "3", "--set", "search.parents=3"),
+    *(
+        part
+        for recipe in ("supernet", "retrain")
+        for setting in ("batch_size=16", "steps=40", "warmup_steps=4")
+        for part in ("--set", f"{recipe}.{setting}")
+    ),
+    *("--set", "run.evaluation_batch=64", "--set", "run.calibration=64"),
+    *("--set", "data.validation=64", "--set", "run.save_every=0.1", "--threads", "1"),
+)
+
+
+@dataclass
+class Ended:
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def told(self) -> list[str]:
+        """The lines on standard error, without those of progress."""
+        kinds = ("train ", "search ", "retrain ", "compare-")
+        starts = tuple(f"spos: {kind}" for kind in kinds)
+        return [line for line in self.err.splitlines() if not line.startswith(starts)]
+
+    @property
+    def mistake(self) -> str:
+        """The one line of a mistake."""
+        assert self.status == 2, (self.status, self.err)
+        (line,) = self.told
+        assert line.startswith("spos: error: ")
+        return line.removeprefix("spos: error: ")
+
+
+class Started:
+    """A command in a process of its own."""
+
+    def __init__(self, folder: Path, *arguments: object) -> None:
+        self._out, self._err = folder / "stdout", folder / "stderr"
+        self.process = FORKS.Process(
+            target=_main, args=(self._out, self._err, *map(str, arguments))
+        )
+        self.process.start()
+
+    def wait(self) -> Ended:
+        self.process.join(120)
+        assert self.process.exitcode is not None, "it does not end"
+        return Ended(self.process.exitcode, self._out.read_text(), self._err.read_text())
+
+    def signal(self, number: int) -> None:
+        """Send a signal to its process group, as a terminal does."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid or 0, number)
+
+    def kill(self) -> None:
+        self.signal(signal.SIGKILL)
+        self.process.join(120)
+
+
+def result_of(out: Path) -> dict[str, Any]:
+    """What result.json holds, without the times."""
+    result: dict[str, Any] = json.loads((out / "result.json").read_text())
+    del result["seconds"]
+    return result
+
+
+def files_of(out: Path) -> list[str]:
+    return sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
+
+
+def until(condition: Callable[[], object], process: ForkServerProcess) -> None:
+    """Wait for something that a process does, or for its end."""
+    deadline = time.monotonic() + 120
+    while not condition() and process.is_alive():
+        assert time.monotonic() < deadline, "it does not happen"
+        time.sleep(0.005)
+
+
+def _main(stdout: Path, stderr: Path, *arguments: str) -> None:
+    os.setsid()
+    for descriptor, path in ((1, stdout), (2, stderr)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), descriptor)
+    sys.argv = ["spos", *arguments]
+    import torch
+
+    from spos.cli import entry
+
+    # Sums over several threads are in another order, and so of another value.
+    torch.set_num_threads(1)
+    entry()

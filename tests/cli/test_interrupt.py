@@ -1,0 +1,58 @@
+"""Ctrl-C and SIGTERM: one line, status 130, and the same command goes on."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from commands import SMALL, Started, result_of, until
+
+COMMAND = ("run", *SMALL, "--max-flops", "130K", "--out")
+LINE = "spos: interrupted; the state is saved, the same command goes on"
+
+
+def test_an_interrupted_run_goes_on_as_if_nothing_had_been(
+    finished_run: Path, start: Callable[..., Started], tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    moments = (
+        ("supernet/step-*", "train.json", signal.SIGINT),
+        ("supernet/step-*", "train.json", signal.SIGTERM),
+        (".search-seconds", "search.json", signal.SIGINT),
+        ("retrain/step-*", "retrain.json", signal.SIGTERM),
+        ("retrain/step-*", "retrain.json", signal.SIGINT),
+    )
+    for pattern, end, number in moments:
+        before = newest(out, pattern)
+        run = start(*COMMAND, out)
+        until(lambda seen=before, at=pattern: newest(out, at) != seen, run.process)
+        run.signal(number)
+        ended = run.wait()
+        assert (ended.status, ended.told, ended.out) == (130, [LINE], "")
+        assert not (out / end).exists()
+        if pattern.endswith("*"):
+            # The last step that was made is saved.
+            last = json.loads((out / "metrics.jsonl").read_text().splitlines()[-1])["step"]
+            assert newest(out, pattern)[0] == f"step-{last:08d}.safetensors"
+    assert start(*COMMAND, out).wait().status == 0
+    interrupted, whole = result_of(out), result_of(finished_run)
+    del interrupted["comparison"], whole["comparison"]
+    assert interrupted == whole
+
+
+def newest(out: Path, pattern: str) -> tuple[str, int]:
+    return max(((p.name, p.stat().st_mtime_ns) for p in out.glob(pattern)), default=("", 0))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_before_the_first_step_is_a_line_too(
+    number: int, start: Callable[..., Started], tmp_path: Path
+) -> None:
+    run = start("train", *SMALL, "--out", tmp_path / "run")
+    until((tmp_path / "run").exists, run.process)
+    run.signal(number)
+    ended = run.wait()
+    assert (ended.status, ended.told) == (130, [LINE])

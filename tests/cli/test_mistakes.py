@@ -1,0 +1,209 @@
+"""Every mistake in what is given is one line and status 2, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import filelock
+import pytest
+from commands import SMALL, Ended
+
+Cli = Callable[..., Ended]
+
+GIVEN = {
+    "command": (["trian"], "unknown command 'trian': did you mean 'train'?"),
+    "option": (["run", "--out", "OUT", "--sed", "1"], "No such option '--sed'"),
+    "no directory": (["run"], "Missing option '--out'"),
+    "space": (["run", "--out", "OUT", "--space", "shuflenet"], "did you mean 'shufflenetv2'?"),
+    "preset": (["run", "--out", "OUT", "--preset", "tinny"], "did you mean 'tiny'?"),
+    "number as a preset": (["run", "--out", "OUT", "--preset", "3"], "unknown preset '3'"),
+    "setting": (
+        ["run", "--out", "OUT", "--set", "supernet.step=1"],
+        "unknown setting 'supernet.step': did you mean 'steps'?",
+    ),
+    "section": (
+        ["run", "--out", "OUT", "--set", "supernets.steps=1"],
+        "unknown section 'supernets': did you mean 'supernet'?",
+    ),
+    "no section": (["run", "--out", "OUT", "--set", "seed=1"], "unknown section 'seed'"),
+    "a section as a value": (["run", "--out", "OUT", "--set", "run=1"], "section 'run'"),
+    "no assignment": (["run", "--out", "OUT", "--set", "run.seed"], "write KEY=VALUE"),
+    "type of a setting": (
+        ["run", "--out", "OUT", "--set", "supernet.steps=many"],
+        "supernet.steps: 'many' is not an integer",
+    ),
+    "type of an option": (["run", "--out", "OUT", "--seed", "x"], "'--seed': 'x' is not a valid"),
+    "range of a setting": (
+        ["run", "--out", "OUT", "--supernet-steps", "0"],
+        "supernet: steps 0: must be above 0",
+    ),
+    "precision": (
+        ["run", "--out", "OUT", "--precision", "bf16"],
+        "unknown precision 'bf16': did you mean 'bf16-mixed'?",
+    ),
+    "precision of another device": (
+        ["run", "--out", "OUT", "--precision", "16-mixed", "--accelerator", "cpu"],
+        "run.precision 16-mixed",
+    ),
+    "algorithm": (
+        ["run", "--out", "OUT", "--algorithm", "evolve"],
+        "unknown search algorithm 'evolve': did you mean 'evolution'?",
+    ),
+    "augmentation of the last stage": (
+        ["run", "--out", "OUT", "--set", "retrain.augment=crops"],
+        "unknown retrain.augment 'crops': did you mean 'crop'?",
+    ),
+    "width and channels": (
+        ["run", "--out", "OUT", "--width", "2", "--channels", "8,16"],
+        "layout.width and layout.channels",
+    ),
+    "layout": (["run", "--out", "OUT", "--channels", "24"], "give one of each per stage"),
+    "no devices": (["run", "--out", "OUT", "--devices", "0"], "--devices 0"),
+    "devices": (["run", "--out", "OUT", "--devices", "two"], "--devices two"),
+    "threads": (["run", "--out", "OUT", "--threads", "0"], "--threads 0"),
+    "compare": (["run", "--out", "OUT", "--compare", "-1"], "--compare -1"),
+    "accelerator": (["run", "--out", "OUT", "--accelerator", "gpx"], "--accelerator gpx"),
+    "quantity": (
+        ["run", "--out", "OUT", "--max-flops", "330X"],
+        "--max-flops '330X' is not a positive number such as 330M",
+    ),
+    "negative quantity": (["run", "--out", "OUT", "--min-params", "-3M"], "--min-params '-3M'"),
+    "quantity of a file": (
+        ["run", "--out", "OUT", "--set", "constraint.maximum={flops: lots}"],
+        "constraint.maximum.flops 'lots'",
+    ),
+    "cost": (
+        ["run", "--out", "OUT", "--set", "constraint.maximum={flop: 1M}"],
+        "unknown cost 'flop': did you mean 'flops'?",
+    ),
+    "empty constraint": (
+        ["run", "--out", "OUT", "--max-flops", "100K", "--min-flops", "120K"],
+        "the constraint is empty",
+    ),
+    "constraint out of reach": (
+        ["run", *SMALL, "--out", "OUT", "--max-flops", "1K"],
+        "reachable are ",
+    ),
+    "constraints that exclude each other": (
+        ["run", *SMALL, "--out", "OUT", "--max-flops", "104K", "--min-params", "7.5K"],
+        "no architecture of the 64",
+    ),
+    "data": (["run", "--out", "OUT", "--data", "digit"], "did you mean 'digits'?"),
+    "fewer images than a batch": (
+        ["run", "--out", "OUT", "--set", "supernet.batch_size=1500"],
+        "there are only 1007 training images",
+    ),
+    "more than the memory": (
+        ["run", "--out", "OUT", "--set", "supernet.batch_size=900000000"],
+        "not enough memory on cpu",
+    ),
+    "retrain first": (["retrain", "--out", "OUT"], "run spos search first"),
+    "search first": (["search", "--out", "OUT"], "run spos train first"),
+    "show": (["show", "OUT"], "is OUT the directory of a run?"),
+    "no settings file": (["run", "--out", "OUT", "--config", "OUT.yaml"], "No such file"),
+    "space of a profile": (["profile", "mobile", "--arch", "0"], "unknown space 'mobile'"),
+    "architecture too short": (["profile", "--arch", "0,1"], "20"),
+    "option out of range": (["profile", "--preset", "tiny", "--arch", "0,0,0,0,0,0,0,4"], "4"),
+    "no architecture": (["profile", "--preset", "tiny", "--arch", "a,b"], "a,b"),
+    "no checkpoint": (["import-official", "OUT.pth", "--out", "OUT"], "does not exist"),
+}
+
+
+@pytest.mark.parametrize("case", GIVEN)
+def test_a_mistake_is_one_line_and_leaves_nothing_behind(
+    case: str, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments, told = GIVEN[case]
+    ended = cli(*arguments)
+    assert told in ended.mistake
+    assert ended.out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_is_a_module_too(tmp_path: Path) -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    ended = subprocess.run(
+        [sys.executable, "-m", "spos", "show", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    assert Ended(ended.returncode, ended.stdout, ended.stderr).mistake.endswith(
+        f"is {tmp_path} the directory of a run?"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("run: {seed: 1", "--config settings.yaml"),
+        ("- 1", "not a mapping of sections"),
+        ("run: 5", "section 'run' is not a mapping"),
+        ("run: {1: 2}", "unknown setting 'run.1'"),
+        ("1: {}", "unknown section '1'"),
+        ("layout: {channels: 'x'}", "layout.channels: 'x' is not an integer"),
+        ("\udc00", "--config settings.yaml"),
+    ],
+)
+def test_a_damaged_settings_file_is_one_line(
+    text: str, told: str, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("settings.yaml").write_bytes(text.encode("utf-8", "surrogateescape"))
+    assert told in cli("run", "--config", "settings.yaml", "--out", "run").mistake
+    assert not Path("run").exists()
+
+
+def test_a_directory_that_cannot_be_written_is_one_line(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    for out in (tmp_path / "file", tmp_path / "file" / "run", Path("/proc/run")):
+        assert f"--out {out}: " in cli("run", "--out", out).mistake
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_directory_with_other_things_in_it_keeps_them(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    assert "--data digit" in cli("run", "--data", "digit", "--out", tmp_path).mistake
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_two_commands_do_not_work_on_one_run(cli: Cli, finished: Path) -> None:
+    with filelock.FileLock(finished / ".lock"):
+        assert "another spos process" in cli("run", "--out", finished).mistake
+    assert cli("run", "--out", finished).status == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["--seed", "1"], "run.seed is 0 there and 1 here"),
+        (["--max-flops", "120K"], "constraint.maximum is {'flops': 130000.0} there"),
+        (["--population", "7"], "search.population is 6 there and 7 here"),
+        (["--retrain-steps", "50"], "retrain.steps is 40 there and 50 here"),
+        (["--data", "fashion-mnist"], "data.source is digits there and fashion-mnist here"),
+        (["--width", "0.25"], "layout.channels is [16, 24] there and [8, 12] here"),
+        (["--preset", "cifar"], "space.preset is tiny there and cifar here"),
+    ],
+)
+def test_another_setting_than_that_of_the_run_is_refused_by_name(
+    given: list[str], told: str, cli: Cli, finished: Path
+) -> None:
+    before = (finished / "config.yaml").read_bytes()
+    assert told in cli("run", *given, "--out", finished).mistake
+    assert (finished / "config.yaml").read_bytes() == before
+
+
+def test_a_bound_that_was_refused_can_be_mended(cli: Cli, finished: Path) -> None:
+    (finished / "search.json").unlink()
+    stored = (finished / "config.yaml").read_text().splitlines()
+    trained = "\n".join(stored[: stored.index("constraint:")]) + "\n"
+    (finished / "config.yaml").write_text(trained)
+    assert "reachable are" in cli("search", "--max-flops", "1K", "--out", finished).mistake
+    assert (finished / "config.yaml").read_text() == trained
+    assert cli("search", "--max-flops", "130K", "--out", finished).status == 0

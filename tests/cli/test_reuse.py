@@ -1,0 +1,88 @@
+"""``--reuse``: another budget on the same supernet, and no evaluation twice."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+from commands import SMALL, Ended, Started, files_of, result_of, until
+
+Cli = Callable[..., Ended]
+#: All sixty-four networks of the space: whatever was evaluated before is met again.
+ALL = ("--max-flops", "160K", "--population", "16", "--iterations", "4", *SMALL[:8], *SMALL[12:])
+
+
+def test_a_search_under_another_budget_begins_with_what_is_known(
+    finished_run: Path, start: Callable[..., Started], tmp_path: Path
+) -> None:
+    once = tmp_path / "once"
+    ended = start("search", *ALL, "--reuse", finished_run, "--out", once).wait()
+    assert ended.status == 0, ended.err
+    first = {c["architecture"]: c for c in candidates(finished_run)}
+    second = candidates(once)
+    known = [candidate for candidate in second if candidate["origin"] == "known"]
+    assert len(known) == 16
+    for candidate in known:
+        there = first[candidate["architecture"]]
+        assert candidate["one_shot_top1"] == there["one_shot_top1"]
+    met = sum(candidate["architecture"] in first for candidate in second)
+    assert met >= 16
+    assert result_of(once)["search"]["evaluated"] == len(second) - met
+    for name in ("train.json", "data.json"):
+        assert (once / name).read_bytes() == (finished_run / name).read_bytes()
+    # The run that is reused stays as it is, and an interrupted one finds the same.
+    again = tmp_path / "again"
+    for _ in range(2):
+        run = start("search", *ALL, "--reuse", finished_run, "--out", again)
+        until((again / ".search-seconds").exists, run.process)
+        run.signal(signal.SIGKILL)
+        run.kill()
+    assert start("search", *ALL, "--reuse", finished_run, "--out", again).wait().status == 0
+    assert result_of(again) == result_of(once)
+
+
+def candidates(out: Path) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = json.loads((out / "search.json").read_text())["candidates"]
+    return found
+
+
+def test_a_copy_that_was_cut_short_is_made_again(
+    cli: Cli, finished_run: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(finished_run / "supernet", out / "supernet")
+    (out / "supernet" / "step-00000040.safetensors").write_bytes(b"half")
+    (out / "study.db").write_bytes(b"half")
+    (out / "reused.json").write_text(json.dumps({"reused": str(finished_run.resolve())}))
+    ended = cli("search", *SMALL, "--max-flops", "130K", "--reuse", finished_run, "--out", out)
+    assert (ended.status, ended.told) == (0, [])
+    assert candidates(out) == candidates(finished_run)
+    (study,) = optuna.study.get_all_study_summaries(f"sqlite:///{out}/study.db")
+    assert study.n_trials == 18
+
+
+def test_a_supernet_of_other_settings_is_not_reused(
+    cli: Cli, finished_run: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    mistake = cli("run", "--seed", "1", "--reuse", finished_run, "--out", out).mistake
+    assert mistake == (
+        f"--reuse {finished_run}: its supernet is of another run, run.seed is 0 there and 1 here"
+    )
+    assert not out.exists()
+
+
+def test_what_holds_no_supernet_is_not_reused(
+    cli: Cli, finished_run: Path, finished: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    assert "no trained supernet" in cli("run", "--reuse", tmp_path, "--out", out).mistake
+    assert not out.exists()
+    assert "begun already" in cli("run", "--reuse", finished_run, "--out", finished).mistake
+    (finished / "study.db").write_bytes(b"x" * 5000)
+    assert "cannot be copied" in cli("run", "--reuse", finished, "--out", out).mistake
+    assert "config.yaml" not in files_of(out)
