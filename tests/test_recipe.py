@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from spos import UserError
 from spos.recipe import SCHEDULES, Recipe
-from spos.recipes import PLANS, plan_for
+from spos.spaces import SPACES
 
 
 def recipe(**values: object) -> Recipe:
@@ -79,6 +79,7 @@ def test_a_value_out_of_its_range_is_refused(values, says):
 
 
 def test_every_preset_has_a_plan():
-    assert all(plan_for(name) is plan for name, plan in PLANS.items())
-    with pytest.raises(UserError, match="unknown preset 'imagenette': did you mean 'imagenet'"):
-        plan_for("imagenette")
+    for spaces in SPACES.values():
+        assert set(spaces.plans) == set(spaces.presets)
+    with pytest.raises(UserError, match="no plan for the preset 'imagenette': did you mean"):
+        SPACES["shufflenetv2"].plan("imagenette")

@@ -11,7 +11,6 @@ from spos.cost import Constraint, parse_quantity
 from spos.data import POLICIES
 from spos.errors import UserError, nearest
 from spos.recipe import Recipe
-from spos.recipes import Plan, plan_for
 from spos.search import SearchSettings
 from spos.settings import as_plain, replace_settings
 from spos.spaces import family
@@ -162,8 +161,8 @@ def make_config(values: Mapping[str, Any]) -> Config:
     space, preset = names.pop("name", "shufflenetv2"), names.pop("preset", "tiny")
     if names:
         raise UserError(f"unknown setting 'space.{next(iter(names))}': allowed: name, preset")
-    plan: Plan = plan_for(preset)
     layout = family(space).preset(preset)
+    plan = family(space).plan(preset)
 
     def section(name: str, default: Any) -> Any:
         try:

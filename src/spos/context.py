@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ class Context:
         listener: told of progress; it is sent to other processes.
         devices: processes, each with one device.
         accelerator: of Lightning Fabric: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        load: gives the images, instead of the source that the configuration names.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Context:
         *,
         devices: int = 1,
         accelerator: str = "auto",
+        load: Callable[[], ImageData] | None = None,
     ) -> None:
         self.config = config
         self.fixed = fixed
@@ -55,6 +58,7 @@ class Context:
         self.listener = listener
         self.devices = devices
         self.accelerator = accelerator
+        self.load = load or partial(_load, config)
 
     def __getstate__(self) -> dict[str, Any]:
         # Each process has a Fabric of its own, and reads the images itself.
@@ -66,18 +70,28 @@ class Context:
         return self._make_fabric(1)
 
     def _make_fabric(self, devices: int) -> Fabric:
+        precision: Any = self.config.run.precision
         try:
-            return Fabric(
-                accelerator=self.accelerator,
-                devices=devices,
-                strategy="ddp_spawn" if devices > 1 else "auto",
-                precision=self.config.run.precision,  # type: ignore[arg-type]
-            )
+            with warnings.catch_warnings():
+                # That it takes another precision where there is none of this: that is refused here.
+                warnings.filterwarnings("ignore", message=".*AMP with fp16")
+                fabric = Fabric(
+                    accelerator=self.accelerator,
+                    devices=devices,
+                    strategy="ddp_spawn" if devices > 1 else "auto",
+                    precision=precision,
+                )
         except (RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise UserError(
                 f"--accelerator {self.accelerator} --devices {devices}: {reason}"
             ) from error
+        if precision == "16-mixed" and fabric.device.type == "cpu":
+            raise UserError(
+                "run.precision 16-mixed: not available on the CPU; allowed there: 32-true, "
+                "bf16-mixed"
+            )
+        return fabric
 
     def launch(self, work: Callable[..., Any], *arguments: Any) -> Any:
         """Do work in as many processes as there are devices.
@@ -113,16 +127,7 @@ class Context:
         cached: ImageData | None = self.__dict__.get("_data")
         if cached is None:
             settings = self.config.data
-            cached = load_data(
-                settings.source,
-                image_size=self.config.layout.image_size,
-                validation=settings.validation,
-                test=settings.test,
-                seed=self.config.run.seed,
-                on_broken=settings.on_broken,
-                stream=settings.stream,
-                workers=settings.workers,
-            )
+            cached = self.load()
             if settings.mean:
                 if len(settings.mean) != cached.channels:
                     raise UserError(
@@ -222,3 +227,17 @@ def _in_process(
 ) -> Any:
     context.__dict__["fabric"] = fabric
     return work(context, *arguments)
+
+
+def _load(config: Config) -> ImageData:
+    settings = config.data
+    return load_data(
+        settings.source,
+        image_size=config.layout.image_size,
+        validation=settings.validation,
+        test=settings.test,
+        seed=config.run.seed,
+        on_broken=settings.on_broken,
+        stream=settings.stream,
+        workers=settings.workers,
+    )

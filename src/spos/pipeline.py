@@ -8,6 +8,7 @@ from typing import Any
 
 from spos.config import STAGE_SECTIONS
 from spos.context import Context
+from spos.data import ImageData
 from spos.listener import Listener, Silent
 from spos.report import write_report
 from spos.result import write_result
@@ -31,6 +32,7 @@ def run(
     accelerator: str = "auto",
     compare: int = 0,
     reuse: Path | None = None,
+    load: Callable[[], ImageData] | None = None,
 ) -> dict[str, Any]:
     """Do stages of a run, each from where it stopped; what is done is not done again.
 
@@ -43,6 +45,7 @@ def run(
         accelerator: of Lightning Fabric.
         compare: random networks of the winner's multiply-adds to retrain as well.
         reuse: a run whose trained supernet and evaluations a new run begins with.
+        load: gives images of your own (:func:`spos.data.dataset_data`), the same at every call.
 
     Returns:
         What ``result.json`` holds.
@@ -51,6 +54,8 @@ def run(
         UserError: a mistake in what was given.
         KeyboardInterrupt: it was asked to stop; the state is saved.
     """
+    if load is not None:
+        given = {**given, "data": {**given.get("data", {}), "source": "dataset"}}
     directory = RunDirectory(out)
     with directory.open():
         if reuse is not None:
@@ -63,6 +68,7 @@ def run(
             listener or Silent(),
             devices=devices,
             accelerator=accelerator,
+            load=load,
         )
         for name in stages:
             STAGES[name](context)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from spos.errors import UserError, nearest
 from spos.recipe import Recipe
 
 
@@ -64,18 +63,3 @@ PLANS = {
         validation=0.3,
     ),
 }
-
-
-def plan_for(preset: str) -> Plan:
-    """The default settings of a preset.
-
-    Raises:
-        UserError: there is no such preset.
-
-    Example:
-        >>> plan_for("imagenet").supernet.steps
-        150000
-    """
-    if preset not in PLANS:
-        raise UserError(f"unknown preset '{preset}': {nearest(preset, PLANS)}")
-    return PLANS[preset]

@@ -57,7 +57,7 @@ class RunDirectory:
     def open(self) -> Iterator[None]:
         """Make the folder where needed, and keep other processes from working on the run.
 
-        A folder that is made and then not written to is removed again.
+        A folder that is made although no run begins in it is removed again.
 
         Raises:
             UserError: it cannot be written, or another process is at work on it.
@@ -79,9 +79,9 @@ class RunDirectory:
                 self._sweep()
             yield
         finally:
-            if os.listdir(self.path) == [".lock"]:
-                (self.path / ".lock").unlink()
-                if new:
+            if not self.config_path.exists():
+                (self.path / ".lock").unlink(missing_ok=True)
+                if new and not os.listdir(self.path):
                     self.path.rmdir()
             lock.release()
 
@@ -283,6 +283,9 @@ def copy_database(source: Path, target: Path) -> None:
     except sqlite3.Error as error:
         temporary.unlink(missing_ok=True)
         raise UserError(f"{source} cannot be copied: {error}") from error
-    for left in ("-wal", "-shm"):  # The log of another file under this name would be read as its own.
+    for left in (
+        "-wal",
+        "-shm",
+    ):  # The log of another file under this name would be read as its own.
         target.with_name(target.name + left).unlink(missing_ok=True)
     os.replace(temporary, target)

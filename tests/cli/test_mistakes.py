@@ -47,7 +47,7 @@ GIVEN = {
     ),
     "precision of another device": (
         ["run", "--out", "OUT", "--precision", "16-mixed", "--accelerator", "cpu"],
-        "run.precision 16-mixed",
+        "run.precision 16-mixed: not available on the CPU",
     ),
     "algorithm": (
         ["run", "--out", "OUT", "--algorithm", "evolve"],
@@ -148,7 +148,7 @@ def test_the_command_is_a_module_too(tmp_path: Path) -> None:
         ("run: {1: 2}", "unknown setting 'run.1'"),
         ("1: {}", "unknown section '1'"),
         ("layout: {channels: 'x'}", "layout.channels: 'x' is not an integer"),
-        ("\udc00", "--config settings.yaml"),
+        ("\udcff", "--config settings.yaml"),
     ],
 )
 def test_a_damaged_settings_file_is_one_line(

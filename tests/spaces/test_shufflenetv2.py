@@ -13,7 +13,7 @@ import torch
 
 from spos import CostTable, Supernet, UserError
 from spos.spaces import SPACES, family
-from spos.spaces.shufflenetv2 import OPTIONS, PRESETS, Layout, shufflenetv2
+from spos.spaces.shufflenetv2 import OPTIONS, PRESETS, Layout, choice_block, shufflenetv2
 
 PUBLISHED_FILE = Path(__file__).resolve().parents[3] / "shared" / "published.json"
 
@@ -84,6 +84,27 @@ def test_every_preset_runs_in_every_option(name, make_supernet: Callable[[str], 
     for option in range(len(OPTIONS)):
         supernet.activate([option] * len(supernet.space))
         assert supernet(torch.empty(2, *supernet.input_shape, device="meta")).shape == (2, 10)
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_a_unit_passes_the_even_channels_and_computes_on_the_odd_ones(option):
+    unit = choice_block(option, 8, 8, 4, 1, reduction=False).eval()
+    x = torch.randn(2, 8, 5, 5)
+    with torch.no_grad():
+        output = unit(x)
+        assert torch.equal(output[:, :4], x[:, 0::2])
+        assert torch.equal(output[:, 4:], unit.branch_main(x[:, 1::2]))
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_a_reduction_computes_on_all_channels_twice_the_projection_first(option):
+    unit = choice_block(option, 8, 20, 10, 2, reduction=True).eval()
+    x = torch.randn(2, 8, 6, 6)
+    with torch.no_grad():
+        output = unit(x)
+        assert output.shape == (2, 20, 3, 3)
+        assert torch.equal(output[:, :8], unit.branch_proj(x))
+        assert torch.equal(output[:, 8:], unit.branch_main(x))
 
 
 def test_the_width_scales_the_stages_and_the_costs():

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spos.errors import UserError, nearest
+from spos.recipes import PLANS, Plan
 from spos.spaces import shufflenetv2
 from spos.supernet import Supernet
 
@@ -15,15 +16,20 @@ from spos.supernet import Supernet
 class Family:
     """A search space with its presets.
 
+    A space of your own joins the catalogue by ``SPACES["mine"] = Family(...)``, at the top level of
+    a module; :func:`spos.pipeline.run` then takes ``{"space": {"name": "mine", ...}}``.
+
     Args:
         paper: where it was published.
-        presets: layouts by name.
-        build: from a layout, the number of classes and of image channels to a supernet.
+        presets: layouts by name: dataclasses with at least ``image_size``, the side of the input.
+        build: called as ``build(layout, classes=10, image_channels=3)``, makes the supernet.
+        plans: the default settings of each preset.
     """
 
     paper: str
     presets: Mapping[str, Any]
     build: Callable[..., Supernet]
+    plans: Mapping[str, Plan]
 
     def preset(self, name: str) -> Any:
         """The layout of a preset.
@@ -35,12 +41,23 @@ class Family:
             raise UserError(f"unknown preset '{name}': {nearest(name, self.presets)}")
         return self.presets[name]
 
+    def plan(self, name: str) -> Plan:
+        """The default settings of a preset.
+
+        Raises:
+            UserError: there are none.
+        """
+        if name not in self.plans:
+            raise UserError(f"no plan for the preset '{name}': {nearest(name, self.plans)}")
+        return self.plans[name]
+
 
 SPACES: dict[str, Family] = {
     "shufflenetv2": Family(
         paper="Guo et al., Single Path One-Shot Neural Architecture Search, ECCV 2020",
         presets=shufflenetv2.PRESETS,
         build=shufflenetv2.shufflenetv2,
+        plans=PLANS,
     ),
 }
 

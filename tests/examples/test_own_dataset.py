@@ -1,0 +1,24 @@
+"""The example of a dataset and a space of one's own goes through the whole pipeline."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "own_dataset.py"
+
+
+def test_the_example_ends_with_a_tested_network(tmp_path: Path):
+    out = tmp_path / "own"
+    command = [sys.executable, str(EXAMPLE), str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^found [012](,[012]){4}: \d+ multiply-adds$", done.stdout, re.M)
+    result = json.loads((out / "result.json").read_text())
+    assert result["space"]["name"] == "stack"
+    assert result["data"]["source"] == "dataset"
+    assert result["winner"]["flops"] <= 500_000
+    assert result["retrain"]["test_top1"] > 0.9
