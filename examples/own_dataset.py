@@ -6,6 +6,7 @@ started again, it goes on where it was.
 
 import sys
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +56,7 @@ def build(layout: Layout, *, classes: int, image_channels: int) -> Supernet:
     widths = [image_channels] + [layout.channels] * layout.layers
     layers = [
         OneOf({f"conv{k}x{k}": convolution(inputs, outputs, k) for k in (1, 3, 5)})
-        for inputs, outputs in zip(widths, widths[1:], strict=False)
+        for inputs, outputs in pairwise(widths)
     ]
     head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(layout.channels, classes)]
     return Supernet(

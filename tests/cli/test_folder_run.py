@@ -1,4 +1,4 @@
-"""Runs on folders of images: a zip from beginning to end, and folders that are not as they should be."""
+"""Runs on images in folders: a zip from beginning to end, and folders with mistakes in them."""
 
 from __future__ import annotations
 
