@@ -19,7 +19,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(INSTALLED)
-	$(BIN)/spos run --data digits --preset tiny --max-flops 700K --compare 5 --out runs/demo
+	$(BIN)/spos run --data digits --preset tiny --max-flops 420K \
+		--iterations 10 --compare 5 --threads 1 --out runs/demo
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2

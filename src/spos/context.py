@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property, partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from spos.data import ImageData, load_data
 from spos.errors import UserError
 from spos.files import write_json
 from spos.listener import Listener
-from spos.processes import launch
+from spos.processes import launch, signals_held
 from spos.randomness import torch_seed
 from spos.run_directory import RunDirectory, read_own
 from spos.spaces import family
@@ -167,7 +168,12 @@ class Context:
 
     def laid_out(self, batches: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
         """Batches in the memory layout of the run."""
-        for inputs, targets in batches:
+        remaining = iter(batches)
+        # With the first batch, processes that read images are started. A signal to all processes
+        # asks this one to stop when it has saved its state, so that they have to go on until then.
+        with signals_held():
+            first = list(islice(remaining, 1))
+        for inputs, targets in chain(first, remaining):
             if self.config.run.channels_last:
                 inputs = inputs.contiguous(memory_format=torch.channels_last)
             yield inputs, targets

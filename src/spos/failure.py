@@ -22,7 +22,9 @@ def explain(error: BaseException) -> str | None:
         return str(error)
     if isinstance(error, OSError):
         reason = error.strerror or " ".join(str(error).split()) or type(error).__name__
-        return f"{error.filename}: {reason}" if error.filename else reason
+        # Of a file that is to be renamed, the name that it should get.
+        name = error.filename2 or error.filename
+        return f"{name}: {reason}" if name else f"a file cannot be read or written: {reason}"
     if _out_of_memory(error):
         first = str(error).strip().splitlines()
         return MEMORY.format(reason=first[0].strip() if first else "MemoryError")

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from spos.checkpoint import Checkpoints
-from spos.config import STAGE_SECTIONS
 from spos.errors import UserError
 from spos.official import INPUT_MEAN, INPUT_STD, classes_of, load_official, to_supernet
 from spos.run_directory import RunDirectory
@@ -40,8 +39,8 @@ def import_official_run(checkpoint: Path, out: Path) -> dict[str, Any]:
         if directory.stored():
             raise UserError(f"--out {out}: it holds a run already; give another")
         data = {"mean": list(INPUT_MEAN), "std": list(INPUT_STD)}
-        sections = [name for name in STAGE_SECTIONS["train"] if name != "data"]
-        config, fixed = directory.settle({"space": {"preset": PRESET}, "data": data}, sections)
+        given = {"space": {"preset": PRESET}, "data": data}
+        config, fixed = directory.settle(given, ("space", "layout", "supernet"))
         directory.fix(fixed)
         tensors = {f"model.{name}": value for name, value in supernet.state_dict().items()}
         steps = config.supernet.steps

@@ -13,8 +13,17 @@ from spos.errors import UserError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+
+def number_or_fraction(text: str) -> int | float:
+    """The size of a split."""
+    try:
+        return int(text) if text.isdigit() else float(text)
+    except ValueError:
+        raise ValueError(f"'{text}' is neither a number of images nor a fraction") from None
+
+
 #: Options that are another name of a setting: option, setting, type, help.
-ALIASES: dict[str, tuple[str, str, type, str]] = {
+ALIASES: dict[str, tuple[str, str, Callable[[str], Any], str]] = {
     "space": ("--space", "space.name", str, "The search space."),
     "preset": ("--preset", "space.preset", str, "Its preset: imagenet, cifar or tiny."),
     "width": ("--width", "layout.width", float, "Multiply the channels of the preset's stages."),
@@ -27,6 +36,19 @@ ALIASES: dict[str, tuple[str, str, type, str]] = {
         str,
         "digits, folder:PATH (or a .zip), fashion-mnist[:PATH], cifar10:PATH, cifar100:PATH.",
     ),
+    "validation": (
+        "--validation",
+        "data.validation",
+        number_or_fraction,
+        "Images split off for the search: a number, or a fraction.",
+    ),
+    "test": (
+        "--test",
+        "data.test",
+        number_or_fraction,
+        "Images split off for the test, where the source has none of its own.",
+    ),
+    "stream": ("--stream", "data.stream", str, "Decode while training: auto, always or never."),
     "on_broken": ("--on-broken", "data.on_broken", str, "A broken image: fail, or skip it."),
     "workers": ("--workers", "data.workers", int, "Processes that decode streamed images."),
     "seed": ("--seed", "run.seed", int, "Of everything random."),

@@ -74,6 +74,16 @@ def launch(fabric: Fabric, work: Callable[..., Any], *arguments: Any) -> Any:
     return dict(ended["done"])[0]
 
 
+@contextmanager
+def signals_held() -> Iterator[None]:
+    """Keep SIGINT and SIGTERM waiting; processes that are started inside never get them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _block() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
 

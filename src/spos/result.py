@@ -43,7 +43,8 @@ def collect(context: Context) -> dict[str, Any]:
             "size": str(space.size),
             "choices": [{"name": c.name, "options": list(c.options)} for c in space.choices],
         },
-        "data": data,
+        # The test images are counted when they are read, at the very end.
+        "data": {**data, "test": retrained.get("test_images")} if retrained else data,
         "constraint": {
             "text": str(config.bounds),
             "maximum": dict(config.constraint.maximum),

@@ -270,11 +270,13 @@ def _retrain(context: Context, text: str, stage: str) -> dict[str, Any]:
     recipe = context.config.retrain
     images = data.train.join(data.validation)
     seconds = _fit(context, data, images, network, stage, stage, recipe)
-    top1 = None
+    outcome = {"architecture": text, "steps": recipe.steps, "seconds": seconds}
     if context.fabric.is_global_zero:
+        test = data.test()
         with context.fabric.autocast():
-            top1 = score(network, _loader(context, data, data.test()))
-    return {"architecture": text, "test_top1": top1, "steps": recipe.steps, "seconds": seconds}
+            outcome["test_top1"] = score(network, _loader(context, data, test))
+        outcome["test_images"] = len(test)
+    return outcome
 
 
 def compare_stage(context: Context, count: int) -> dict[str, Any]:

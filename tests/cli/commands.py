@@ -114,6 +114,8 @@ def _main(stdout: Path, stderr: Path, *arguments: str) -> None:
     for descriptor, path in ((1, stdout), (2, stderr)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), descriptor)
     sys.argv = ["spos", *arguments]
+    # The processes that read images start as they do under a command of a user.
+    multiprocessing.set_start_method("fork", force=True)
     import torch
 
     from spos.cli import entry

@@ -48,4 +48,4 @@ def test_a_mistake_that_a_process_finds_is_one_line(start: Start, tmp_path: Path
     out = tmp_path / "run"
     rate = ("--set", "supernet.learning_rate=1e30")
     mistake = start(*TRAIN, *rate, "--out", out).wait().mistake
-    assert mistake.startswith("the loss became ")
+    assert mistake.startswith(("the loss became ", "the weights are no finite numbers "))

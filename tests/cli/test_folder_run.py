@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import signal
 import zipfile
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
-from commands import Ended, Started, result_of
+from commands import Ended, Started, result_of, until
 from PIL import Image
 
 Cli = Callable[..., Ended]
@@ -68,6 +70,29 @@ def test_a_zip_of_images_is_searched_from_beginning_to_end(
     assert (result["data"]["channels"], result["data"]["image_size"]) == (3, 8)
     assert 0 <= result["retrain"]["test_top1"] <= 1
     assert ended.told == [f"spos: {note}" for note in result["data"]["notes"]]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_processes_that_read_images_outlast_an_interruption(
+    number: int, start: Callable[..., Started], tmp_path: Path
+) -> None:
+    images = folder(tmp_path / "shades", files())
+    out = tmp_path / "run"
+    command = (
+        *("train", *SETTINGS, "--data", f"folder:{images}", "--stream", "always"),
+        *("--workers", "2", "--set", "supernet.steps=10000", "--set", "run.save_every=0"),
+        *("--out", out),
+    )
+    run = start(*command)
+    until(lambda: list(out.glob("supernet/step-*")), run.process)
+    readers = psutil.Process(run.process.pid).children()
+    assert len(readers) == 2
+    run.signal(number)
+    ended = run.wait()
+    assert ended.status == 130, ended.err
+    assert ended.told[-1].startswith("spos: interrupted")
+    assert not [line for line in ended.told if "Traceback" in line]
+    assert not any(reader.is_running() for reader in readers)
 
 
 def test_other_images_than_those_it_began_with_are_refused(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import filelock
 import pytest
+import torch
 from commands import SMALL, Ended
 
 Cli = Callable[..., Ended]
@@ -92,6 +93,11 @@ GIVEN = {
         ["run", *SMALL, "--out", "OUT", "--max-flops", "104K", "--min-params", "7.5K"],
         "no architecture of the 64",
     ),
+    "validation": (["run", "--out", "OUT", "--validation", "some"], "'some' is neither a number"),
+    "validation out of range": (
+        ["run", "--out", "OUT", "--validation", "1.5"],
+        "--validation 1.5: a fraction is above 0 and below 1",
+    ),
     "data": (["run", "--out", "OUT", "--data", "digit"], "did you mean 'digits'?"),
     "fewer images than a batch": (
         ["run", "--out", "OUT", "--set", "supernet.batch_size=1500"],
@@ -165,6 +171,51 @@ def test_a_directory_that_cannot_be_written_is_one_line(cli: Cli, tmp_path: Path
     for out in (tmp_path / "file", tmp_path / "file" / "run", Path("/proc/run")):
         assert f"--out {out}: " in cli("run", "--out", out).mistake
     assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nMore"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 10 bytes"),
+    ],
+)
+def test_memory_that_runs_out_is_a_line_with_advice(
+    error: Exception, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(*arguments: object, **options: object) -> None:
+        raise error
+
+    monkeypatch.setattr("spos.pipeline.run", run)
+    mistake = cli("run", "--out", tmp_path / "run").mistake
+    assert mistake.startswith("out of memory (")
+    assert mistake.endswith("set a smaller batch_size or run.evaluation_batch")
+
+
+def test_an_error_of_the_program_is_not_hidden(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(*arguments: object, **options: object) -> None:
+        raise KeyError("weight")
+
+    monkeypatch.setattr("spos.pipeline.run", run)
+    with pytest.raises(KeyError):
+        cli("run", "--out", tmp_path / "run")
+
+
+def test_a_reader_that_has_seen_enough_is_no_mistake(finished_run: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    ended = subprocess.run(
+        [sys.executable, "-m", "spos", "show", str(finished_run)],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (1, "")
 
 
 def test_a_directory_with_other_things_in_it_keeps_them(cli: Cli, tmp_path: Path) -> None:

@@ -1,0 +1,236 @@
+"""Run directories that are damaged: what is lost is said in a line, what can be saved is saved."""
+
+from __future__ import annotations
+
+import resource
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+from commands import SMALL, Ended, files_of, result_of
+from safetensors.torch import load
+
+from spos.search.sqlite import open_file
+
+Cli = Callable[..., Ended]
+
+
+def newest(folder: Path) -> Path:
+    return max(folder.glob("step-*.safetensors"))
+
+
+def forget(out: Path, *stages: str) -> None:
+    """Leave a run as it is before the end of some stages."""
+    for stage in stages:
+        (out / f"{stage}.json").unlink()
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def alter(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-9] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("harm", [cut, alter])
+def test_of_two_checkpoints_the_undamaged_one_is_used(
+    harm: Callable[[Path], None], cli: Cli, finished: Path
+) -> None:
+    last = newest(finished / "supernet")
+    weights = load(last.read_bytes())
+    result = result_of(finished)
+    previous = int(min((finished / "supernet").iterdir()).name[5:13])
+    harm(last)
+    forget(finished, "train")
+    ended = cli("run", "--threads", "1", "--out", finished)
+    assert ended.status == 0
+    (told,) = ended.told
+    assert told.startswith(f"spos: damaged checkpoint: {last} ")
+    assert told.endswith(f"going on from step {previous} instead")
+    again = load(last.read_bytes())
+    assert all(torch.equal(again[name], weights[name]) for name in weights)
+    assert result_of(finished) == result
+
+
+def test_without_an_undamaged_checkpoint_nothing_is_trained(cli: Cli, finished: Path) -> None:
+    forget(finished, "train")
+    for path in (finished / "supernet").iterdir():
+        cut(path)
+    mistake = cli("train", "--out", finished).mistake
+    assert mistake.startswith(f"every checkpoint in {finished / 'supernet'} is damaged")
+    assert mistake.endswith("delete the folder to train again from the start")
+
+
+def test_a_supernet_that_is_lost_after_its_training_is_missed_by_the_search(
+    cli: Cli, finished: Path
+) -> None:
+    newest(finished / "supernet").unlink()
+    assert cli("run", "--out", finished).status == 0
+    forget(finished, "search")
+    mistake = cli("run", "--out", finished).mistake
+    assert "no trained supernet any more" in mistake
+    assert "delete train.json" in mistake
+    # The advice is good.
+    forget(finished, "train")
+    assert cli("run", "--threads", "1", "--out", finished).status == 0
+
+
+def test_a_run_without_its_configuration_is_not_begun_anew(cli: Cli, finished: Path) -> None:
+    (finished / "config.yaml").unlink()
+    before = files_of(finished)
+    assert "half-deleted" in cli("run", *SMALL, "--out", finished).mistake
+    assert [name for name in files_of(finished) if name != ".lock"] == [
+        name for name in before if name != ".lock"
+    ]
+
+
+def test_a_study_that_is_lost_in_a_search_is_missed(cli: Cli, finished: Path) -> None:
+    forget(finished, "search")
+    for path in finished.glob("study.db*"):
+        path.unlink()
+    mistake = cli("run", "--out", finished).mistake
+    assert mistake.startswith(f"{finished / 'study.db'} is missing although the search has begun")
+    (finished / ".search-seconds").unlink()
+    result = result_of(finished)
+    assert cli("search", "--threads", "1", "--out", finished).status == 0
+    assert result_of(finished) == result
+
+
+@pytest.mark.parametrize("content", [b"", b"x" * 9000, None])
+def test_a_damaged_study_stops_the_search(content: bytes | None, cli: Cli, finished: Path) -> None:
+    forget(finished, "search")
+    study = finished / "study.db"
+    for path in finished.glob("study.db-*"):
+        path.unlink()
+    study.write_bytes(study.read_bytes()[:20000] if content is None else content)
+    before = study.read_bytes()
+    mistake = cli("run", "--out", finished).mistake
+    assert mistake.startswith(f"study file {study} is damaged")
+    assert study.read_bytes() == before
+
+
+@pytest.mark.parametrize("content", ["", "run: [", "- 1", "text", "ran: {}", "run: 5"])
+def test_a_damaged_configuration_is_refused(content: str, cli: Cli, finished: Path) -> None:
+    config = finished / "config.yaml"
+    config.write_text(content)
+    assert cli("run", "--out", finished).mistake.startswith(f"{config} is damaged: ")
+    assert config.read_text() == content
+
+
+@pytest.mark.parametrize("name", ["train.json", "search.json", "retrain.json", "data.json"])
+@pytest.mark.parametrize("content", ["", '{"seconds": 1', "[]", "\x00\xff"])
+def test_a_damaged_outcome_is_refused(name: str, content: str, cli: Cli, finished: Path) -> None:
+    (finished / name).write_bytes(content.encode("latin-1"))
+    mistake = cli("run", "--out", finished).mistake
+    assert mistake.startswith(f"{finished / name} is damaged")
+    assert "delete it" in mistake or "restore it" in mistake
+
+
+@pytest.mark.parametrize("content", ["", '{"winner": ', "[]", "{}", "\xff"])
+def test_a_damaged_result_is_refused_and_written_again(
+    content: str, cli: Cli, finished: Path
+) -> None:
+    path = finished / "result.json"
+    before = path.read_bytes()
+    path.write_bytes(content.encode("latin-1"))
+    assert cli("show", finished).mistake.startswith(f"{path} is damaged")
+    assert cli("show", finished, "--json").status == 2
+    assert cli("run", "--out", finished).status == 0
+    assert path.read_bytes() == before
+
+
+def test_a_file_of_another_kind_in_the_way_is_one_line(cli: Cli, finished: Path) -> None:
+    for name in ("result.json", "train.json"):
+        (finished / name).unlink()
+        (finished / name).mkdir()
+        assert f"{finished / name}: Is a directory" in cli("run", "--out", finished).mistake
+    assert cli("show", finished).mistake == f"{finished / 'result.json'}: Is a directory"
+
+
+def test_a_loss_that_is_no_number_stops_the_training_and_keeps_what_was_good(
+    cli: Cli, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    settings = (*SMALL, "--set", "supernet.learning_rate=1e30", "--set", "run.save_every=0")
+    for _ in range(2):
+        mistake = cli("run", *settings, "--out", out).mistake
+        assert mistake.startswith(("the loss became ", "the weights are no finite numbers "))
+        step = int(mistake.split(" at step ")[1].split()[0])
+        assert newest(out / "supernet").name == f"step-{step - 1:08d}.safetensors"
+        weights = load(newest(out / "supernet").read_bytes())
+        assert all(tensor.isfinite().all() for tensor in weights.values())
+    assert not (out / "train.json").exists()
+
+
+@contextmanager
+def no_file_larger_than(limit: int) -> Iterator[None]:
+    """A disk that is full, as far as a process can tell."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_stops_a_training_with_one_line(cli: Cli, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    with no_file_larger_than(8192):
+        mistake = cli("train", *SMALL, "--out", out).mistake
+    assert mistake.endswith("File too large")
+    assert list((out / "supernet").iterdir()) == []
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_full_disk_stops_a_search_with_one_line(
+    begun: bool, cli: Cli, finished: Path, finished_run: Path
+) -> None:
+    forget(finished, "search", "retrain", "compare")
+    study = finished / "study.db"
+    for path in (*finished.glob("study.db*"), finished / ".search-seconds"):
+        path.unlink()
+    if begun:
+        open_file(study)
+    # Enough for the file as it is, not for its log of changes.
+    with no_file_larger_than(study.stat().st_size + 20_000 if begun else 8192):
+        mistake = cli("search", "--threads", "1", "--out", finished).mistake
+    assert str(study) in mistake
+    assert not (finished / "search.json").exists()
+    assert cli("run", "--threads", "1", "--compare", "2", "--out", finished).status == 0
+    assert result_of(finished) == result_of(finished_run)
+
+
+def test_leftovers_of_a_kill_are_removed(cli: Cli, finished: Path) -> None:
+    left = (
+        "supernet/.step-00000044.safetensors.a1b2",
+        ".result.json.a1b2",
+        ".metrics.jsonl.a1b2",
+        ".study.db.123",
+        "..search-seconds.a1b2",
+    )
+    for name in left:
+        (finished / name).write_text("half")
+    (finished / ".gitignore").write_text("mine")
+    assert cli("run", "--out", finished).status == 0
+    assert not [name for name in left if (finished / name).exists()]
+    assert (finished / ".gitignore").read_text() == "mine"
+
+
+def test_half_a_line_of_the_curves_is_dropped_when_the_training_goes_on(
+    cli: Cli, finished: Path
+) -> None:
+    forget(finished, "retrain")
+    metrics = finished / "metrics.jsonl"
+    newest(finished / "retrain").unlink()
+    before = metrics.read_text().splitlines()
+    metrics.write_text("\n".join(before) + '\n{"stage": "retr')
+    shutil.rmtree(finished / "tensorboard")
+    assert cli("run", "--threads", "1", "--out", finished).status == 0
+    assert '{"stage": "retr\n' not in metrics.read_text()
+    assert all(line.endswith("}") for line in metrics.read_text().splitlines())
