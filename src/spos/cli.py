@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from spos.errors import UserError, nearest
+from spos.interrupt import raise_interrupt
 from spos.options import all_of, setting_options, settings_of
 from spos.version import __version__
 
@@ -195,7 +196,8 @@ def entry() -> None:
     """Run the command line: one line and status 2 for a mistake, 130 for Ctrl-C."""
     # Set before a library is imported, whose threads would read it.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, raise_interrupt)
     try:
         # Not main(): on Ctrl-C it would print an empty line before ours.
         with main.make_context("spos", sys.argv[1:]) as context:

@@ -8,12 +8,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+#: Whether the process was asked to stop. A library may swallow the exception that says so.
+_asked = False
+
+
+def raise_interrupt(number: int, frame: FrameType | None) -> None:
+    """A signal handler: raise KeyboardInterrupt, and remember it where that is swallowed."""
+    global _asked
+    _asked = True
+    raise KeyboardInterrupt
+
 
 class Interrupt:
     """Whether an interruption was asked for."""
 
     def __init__(self) -> None:
-        self.requested = False
+        self.requested = _asked
 
 
 @contextmanager
