@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -21,6 +22,15 @@ def test_a_file_is_written_and_written_again(tmp_path: Path):
     write_atomically(path, b"\0\1")
     assert path.read_bytes() == b"\0\1"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_is_told_with_the_name_of_the_file(tmp_path: Path, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*a\.txt'"):
+        write_atomically(tmp_path / "a.txt", "new")
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace", "chmod"])

@@ -4,13 +4,18 @@ A supernet is an ordinary module in which a few modules read a choice; an archit
 data, one option a choice; everything else is a function over the two.
 """
 
-from spos.cost import Constraint, CostTable
-from spos.errors import UserError
-from spos.evaluation import OneShotEvaluator
-from spos.nn import OneOf
-from spos.space import Architecture, Choice, SearchSpace
-from spos.supernet import Stage, Supernet
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from spos.version import __version__
+
+if TYPE_CHECKING:
+    from spos.cost import Constraint, CostTable
+    from spos.errors import UserError
+    from spos.evaluation import OneShotEvaluator
+    from spos.nn import OneOf
+    from spos.space import Architecture, Choice, SearchSpace
+    from spos.supernet import Stage, Supernet
 
 __all__ = [
     "Architecture",
@@ -25,3 +30,30 @@ __all__ = [
     "UserError",
     "__version__",
 ]
+
+# Imported when first asked for: torch takes seconds, and `spos --help` needs none of it.
+_MODULES = {
+    "Architecture": "spos.space",
+    "Choice": "spos.space",
+    "Constraint": "spos.cost",
+    "CostTable": "spos.cost",
+    "OneOf": "spos.nn",
+    "OneShotEvaluator": "spos.evaluation",
+    "SearchSpace": "spos.space",
+    "Stage": "spos.supernet",
+    "Supernet": "spos.supernet",
+    "UserError": "spos.errors",
+}
+_PACKAGES = ("cost", "data", "nn", "search", "spaces")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
+    if name in _PACKAGES:
+        return import_module(f"spos.{name}")
+    raise AttributeError(f"module 'spos' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_PACKAGES})

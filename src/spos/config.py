@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from spos.cost import Constraint, parse_quantity
+from spos.cost import Constraint
 from spos.data import POLICIES
 from spos.errors import UserError, nearest
 from spos.recipe import Recipe
 from spos.search import SearchSettings
 from spos.settings import as_plain, replace_settings
 from spos.spaces import family
+from spos.units import parse_quantity
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 

@@ -12,18 +12,18 @@ class UserError(ValueError):
     The command line prints it without a traceback and exits with status 2.
 
     Example:
-        >>> raise UserError("--batch-size 0: a batch needs at least 1 image")
+        >>> raise UserError("batch_size 0: a batch needs at least 1 image")
         Traceback (most recent call last):
         ...
-        spos.errors.UserError: --batch-size 0: a batch needs at least 1 image
+        spos.errors.UserError: batch_size 0: a batch needs at least 1 image
     """
 
 
-def nearest(given: str, allowed: Iterable[str]) -> str:
+def nearest(given: object, allowed: Iterable[str]) -> str:
     """Say what is allowed, and which of it is nearest to what was given.
 
     Args:
-        given: the text that matched nothing.
+        given: what matched nothing.
         allowed: the valid values.
 
     Returns:
@@ -35,6 +35,6 @@ def nearest(given: str, allowed: Iterable[str]) -> str:
     """
     allowed = list(allowed)
     folded = {option.lower(): option for option in allowed}
-    close = difflib.get_close_matches(given.lower(), list(folded), n=1, cutoff=0.5)
+    close = difflib.get_close_matches(str(given).lower(), list(folded), n=1, cutoff=0.5)
     hint = f"did you mean '{folded[close[0]]}'? " if close else ""
     return f"{hint}allowed: {', '.join(allowed)}"

@@ -8,10 +8,10 @@ import psutil
 import torch
 from torch import Tensor, nn
 
-from spos.cost import format_quantity
 from spos.cost.count import on_meta
 from spos.errors import UserError
 from spos.supernet import Supernet
+from spos.units import format_quantity
 
 
 def activation_bytes(model: nn.Module, input_shape: Sequence[int], batch_size: int) -> int:

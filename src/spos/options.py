@@ -109,8 +109,8 @@ def settings_of(options: dict[str, Any]) -> dict[str, Any]:
     Raises:
         UserError: the file or a value cannot be read.
     """
-    from spos.cost import parse_quantity
     from spos.settings import parse_assignments
+    from spos.units import parse_quantity
 
     path = options.pop("config_file")
     file = {} if path is None else _read(path)

@@ -6,14 +6,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from spos.comparison import compare_stage
 from spos.config import STAGE_SECTIONS
 from spos.context import Context
-from spos.data import ImageData
+from spos.data import ImageData, check_batch
+from spos.errors import UserError
 from spos.listener import Listener, Silent
 from spos.report import write_report
 from spos.result import write_result
 from spos.run_directory import RunDirectory
-from spos.stages import compare_stage, retrain_stage, search_stage, train_stage
+from spos.search import open_storage
+from spos.stages import retrain_stage, search_stage, train_stage
 
 STAGES: dict[str, Callable[[Context], Any]] = {
     "train": train_stage,
@@ -70,6 +73,8 @@ def run(
             accelerator=accelerator,
             load=load,
         )
+        if context.finished(stages[0]) is None:
+            _look_ahead(context, stages)
         for name in stages:
             STAGES[name](context)
         if compare:
@@ -79,3 +84,20 @@ def run(
         if found is not None:
             write_report(directory.report_path, result, found["candidates"], directory.metrics())
         return result
+
+
+def _look_ahead(context: Context, stages: tuple[str, ...]) -> None:
+    """Refuse before the first stage what a later one would refuse after hours."""
+    config = context.config
+    if "search" in stages and config.constraint.storage:
+        open_storage(config.constraint.storage)
+    if "retrain" in stages:
+        data = context.data()
+        try:
+            check_batch(
+                config.retrain.batch_size,
+                len(data.train) + len(data.validation),
+                world_size=context.devices,
+            )
+        except UserError as error:
+            raise UserError(f"retrain: {error}") from None

@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from rich.table import Table
 
-from spos.cost import CostTable, format_quantity
+from spos.cost import CostTable
 from spos.errors import UserError
 from spos.settings import parse_assignments, replace_settings
 from spos.spaces import family
+from spos.units import format_quantity
 
 
 def profile_architecture(
@@ -60,7 +61,7 @@ def profile_architecture(
         "preset": preset,
         "architecture": str(parsed),
         "names": supernet.space.names(parsed),
-        "stages": [{"name": name, **costs} for name, costs in table.per_stage(parsed)],
+        "stages": table.stages(parsed),
     }
 
 
@@ -72,12 +73,10 @@ def profile_table(facts: dict[str, Any]) -> Table:
     table.add_column("option")
     table.add_column("FLOPs", justify="right")
     table.add_column("parameters", justify="right")
-    options = iter(facts["names"].values())
     for stage in facts["stages"]:
-        option = next(options, "") if stage["name"].startswith("features") else ""
         table.add_row(
             stage["name"],
-            option,
+            " ".join(stage["choices"].values()),
             format_quantity(stage["flops"]),
             format_quantity(stage["params"]),
         )

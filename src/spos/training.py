@@ -185,6 +185,8 @@ def train(
     fabric_optimizer = cast(_FabricOptimizer, fabric.setup_optimizers(optimizer))
     supernet = model if isinstance(model, Supernet) else None
     window = _Window(step)
+    # A short training has a curve, too.
+    shares = max(1, recipe.steps // 20)
     began = saved = reported = time.monotonic()
 
     def save() -> None:
@@ -235,7 +237,8 @@ def train(
             last = step == recipe.steps
             stop = _any_process(fabric, interrupt.requested) and not last
             save_now = last or stop or now - saved >= save_every
-            if save_now or now - reported >= report_every:
+            due = step % shares == 0 or now - reported >= report_every
+            if save_now or due:
                 # A loss that is no number must not reach a checkpoint, so it is looked for first.
                 report()
                 reported = now

@@ -54,6 +54,14 @@ GIVEN = {
         ["run", "--out", "OUT", "--algorithm", "evolve"],
         "unknown search algorithm 'evolve': did you mean 'evolution'?",
     ),
+    "storage": (
+        ["run", "--out", "OUT", *SMALL, "--storage", "sqlite:////nowhere/at/all/study.db"],
+        "storage sqlite:////nowhere/at/all/study.db cannot be opened",
+    ),
+    "batch of the last stage": (
+        ["run", "--out", "OUT", *SMALL, "--set", "retrain.batch_size=2000"],
+        "retrain: batch_size 2000: there are only 1438 training images",
+    ),
     "augmentation of the last stage": (
         ["run", "--out", "OUT", "--set", "retrain.augment=crops"],
         "unknown retrain.augment 'crops': did you mean 'crop'?",

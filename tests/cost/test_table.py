@@ -125,9 +125,9 @@ def test_a_table_that_counts_on_demand_gives_the_same(
 def test_the_stages_add_up_to_the_whole(name, supernet_of: GetSupernet, table_of: GetTable):
     supernet, table = supernet_of(name), table_of(name)
     architecture = [1] * len(supernet.space)
-    stages = table.per_stage(architecture)
-    assert [stage for stage, _ in stages] == [stage.name for stage in supernet.stages]
-    total = {cost: sum(costs[cost] for _, costs in stages) for cost in table.names}
+    stages = table.stages(architecture)
+    assert [stage["name"] for stage in stages] == [stage.name for stage in supernet.stages]
+    total = {cost: sum(stage[cost] for stage in stages) for cost in table.names}
     assert total == table.cost(architecture)
 
 
@@ -167,7 +167,7 @@ def test_a_large_stage_may_change_the_shape_for_the_next():
 
 def test_a_wrong_architecture_is_refused(table_of: GetTable):
     table = table_of("small")
-    for method in (table.cost, table.per_stage):
+    for method in (table.cost, table.stages):
         with pytest.raises(UserError, match="has 3 options, this space has 4 choices"):
             method([0, 0, 0])
         with pytest.raises(UserError, match="out of range"):

@@ -195,7 +195,7 @@ def test_the_pickled_version_of_cifar_is_refused(tmp_path):
         ("digits", {"stream": "alwys"}, "--stream alwys: did you mean 'always'"),
         ("digits", {"stream": "always"}, "--stream always: digits is always held in memory"),
         ("digits", {"workers": -1}, "--workers -1: "),
-        ("digits", {"memory_limit": -1}, "--memory-limit -1: "),
+        ("digits", {"memory_limit": -1}, "memory_limit -1: "),
     ],
 )
 def test_mistakes_in_what_is_asked_for_are_named(spec, options, message):

@@ -99,7 +99,7 @@ def test_each_rich_operation_changes_the_image_and_keeps_its_range(name, channel
 
 
 def test_a_mistyped_policy_is_named_with_the_nearest():
-    with pytest.raises(UserError, match=r"^--augment cutuot: did you mean 'cutout'\? allowed: n"):
+    with pytest.raises(UserError, match=r"^augment cutuot: did you mean 'cutout'\? allowed: n"):
         check_policy("cutuot")
 
 

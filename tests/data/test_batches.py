@@ -105,14 +105,14 @@ def test_streamed_and_held_images_make_the_same_batches(make_folder):
     [
         (
             {"batch_size": 2000},
-            "--batch-size 2000: there are only 1294 training images; .* possible is 1294",
+            "batch_size 2000: there are only 1294 training images; .* possible is 1294",
         ),
         ({"batch_size": 1400, "world_size": 4}, "the largest batch size possible is 1292"),
-        ({"batch_size": 0}, "--batch-size 0: a batch needs at least 1 image"),
-        ({"batch_size": 9, "world_size": 2}, "--batch-size 9: 2 processes .* nearest valid: 8"),
+        ({"batch_size": 0}, "batch_size 0: a batch needs at least 1 image"),
+        ({"batch_size": 9, "world_size": 2}, "batch_size 9: 2 processes .* nearest valid: 8"),
         ({"batch_size": 1, "world_size": 2}, "nearest valid: 2"),
         ({"rank": 2, "world_size": 2}, "rank 2 of 2 processes: allowed: 0 to 1"),
-        ({"augment": "standrad"}, "--augment standrad: did you mean 'standard'"),
+        ({"augment": "standrad"}, "augment standrad: did you mean 'standard'"),
     ],
 )
 def test_mistakes_are_named_before_the_first_batch(digits, options, message):
@@ -123,7 +123,7 @@ def test_mistakes_are_named_before_the_first_batch(digits, options, message):
 
 
 def test_an_evaluation_needs_a_batch(digits):
-    with pytest.raises(UserError, match="--batch-size 0"):
+    with pytest.raises(UserError, match="batch_size 0"):
         evaluation_batches(digits, digits.train, batch_size=0, device="cpu")
 
 

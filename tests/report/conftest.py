@@ -79,7 +79,12 @@ def make_run(
         winner["stages"] = [
             {"name": "first_conv", "flops": 4608 * scale, "params": 100},
             *(
-                {"name": f"features.{n}", "flops": COST[o] * scale, "params": COST[o] * 5}
+                {
+                    "name": f"features.{n}",
+                    "choices": {names[n]: OPTIONS[o]},
+                    "flops": COST[o] * scale,
+                    "params": COST[o] * 5,
+                }
                 for n, o in enumerate(options)
             ),
             {"name": "conv_last", "flops": 98304 * scale, "params": 6400},

@@ -97,7 +97,7 @@ def test_names_are_text_and_nothing_else(run: Any) -> None:
     run.result["data"]["source"] = f"folder:{hostile}"
     run.result["data"]["skipped"] = [hostile]
     run.result["winner"]["names"] = dict.fromkeys(run.result["winner"]["names"], hostile)
-    run.result["winner"]["stages"][1]["name"] = f"features.{hostile}"
+    run.result["winner"]["stages"][1]["choices"] = {hostile: hostile}
     run.result["top"][0]["origin"] = hostile
     run.result["comparison"]["networks"][0]["name"] = hostile
     run.candidates[0]["origin"] = hostile

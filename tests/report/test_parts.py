@@ -35,29 +35,33 @@ def test_text_and_attributes_are_escaped() -> None:
     assert element("text", "<&", title='"><') == ('<text title="&#34;&gt;&lt;">&lt;&amp;</text>')
 
 
-def stage(name: str, flops: int = 10) -> dict[str, object]:
-    return {"name": name, "flops": flops, "params": 1}
+def stage(name: str, flops: int = 10, **choices: str) -> dict[str, object]:
+    return {"name": name, "choices": choices, "flops": flops, "params": 1}
 
 
-def test_stages_named_as_choices_are_theirs() -> None:
-    parts = blocks({"names": {"b": "x"}, "stages": [stage("a"), stage("b", 5)]})
-    assert [(p.name, p.option, p.flops) for p in parts] == [("a", None, 10), ("b", "x", 5)]
+def test_a_part_has_the_name_of_its_choice_and_all_options_chosen_in_it() -> None:
+    parts = blocks({"stages": [stage("a"), stage("b", 5, kernel="x", width="0.4")]})
+    assert [(p.name, p.option, p.flops) for p in parts] == [("a", "", 10), ("kernel", "x 0.4", 5)]
 
 
-def test_choices_that_share_a_stage_come_without_costs() -> None:
-    parts = blocks({"names": {"a": "x", "b": "y"}, "stages": [stage("whole")]})
-    assert [(p.name, p.option, p.flops) for p in parts] == [("a", "x", None), ("b", "y", None)]
+def test_many_choices_of_one_part_come_without_costs() -> None:
+    parts = blocks({"stages": [stage("whole", a="1", b="2", c="3", d="4")]})
+    assert [(p.name, p.option, p.flops) for p in parts] == [
+        ("whole", "", 10),
+        *((name, option, None) for name, option in zip("abcd", "1234", strict=True)),
+    ]
 
 
 def test_options_beyond_the_colours_and_a_network_without_stages_are_drawn() -> None:
     options = [f"width {number} of many" for number in range(20)]
-    drawing = draw({"names": {f"c{n}": o for n, o in enumerate(options)}}, options)
-    assert [name for name, _ in drawing.rows] == ["choices"]
+    choices = {f"c{n}": o for n, o in enumerate(options)}
+    drawing = draw({"stages": [{"name": "", "choices": choices}]}, options)
+    assert [name for name, _ in drawing.rows] == ["fixed", "choices"]
     assert len(drawing.legend) == 20
 
 
 def test_costs_of_nothing_are_no_error() -> None:
-    assert draw({"names": {"a": "x"}, "stages": [stage("a", 0)]}, ["x"]).rows
+    assert draw({"stages": [stage("a", 0, a="x")]}, ["x"]).rows
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,13 @@
 
 from spos.cost.constraint import Constraint
 from spos.cost.count import COSTS, count_network
+from spos.cost.model import CostModel
 from spos.cost.table import CostTable
-from spos.cost.units import format_quantity, parse_quantity
 
 __all__ = [
     "COSTS",
     "Constraint",
+    "CostModel",
     "CostTable",
     "count_network",
-    "format_quantity",
-    "parse_quantity",
 ]

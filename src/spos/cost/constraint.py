@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from spos.cost.table import CostTable
-from spos.cost.units import format_quantity
+from spos.cost.model import CostModel
 from spos.errors import UserError, nearest
+from spos.units import format_quantity
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Constraint:
             costs[name] >= value for name, value in self.minimum.items()
         )
 
-    def satisfied_many(self, table: CostTable, costs: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def satisfied_many(self, table: CostModel, costs: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether each row of costs, as by :meth:`CostTable.many`, is within every bound."""
         within = np.ones(len(costs), dtype=bool)
         for name, value in self.maximum.items():
@@ -63,7 +63,7 @@ class Constraint:
             within &= costs[:, table.names.index(name)] >= value
         return within
 
-    def check(self, table: CostTable) -> None:
+    def check(self, table: CostModel) -> None:
         """Refuse a constraint that no architecture of the space can satisfy.
 
         Raises:

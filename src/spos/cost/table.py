@@ -93,16 +93,34 @@ class CostTable:
             walk.append(costs)
         return dict(zip(COSTS, map(sum, zip(*walk, strict=True)), strict=True))
 
-    def per_stage(self, architecture: Iterable[int]) -> list[tuple[str, dict[str, int]]]:
-        """The costs of one architecture, stage by stage, with the names of the stages."""
+    def stages(self, architecture: Iterable[int]) -> list[dict[str, Any]]:
+        """One architecture stage by stage.
+
+        Args:
+            architecture: a point of the space.
+
+        Returns:
+            Of each stage its ``name``, the ``choices`` that it reads (option by name), and costs.
+
+        Raises:
+            UserError: it is not a point of the space.
+        """
         valid = self.space.validate(architecture)
-        stages = [(stage.name, dict.fromkeys(COSTS, 0)) for stage in self._meta.stages]
+        names = list(self.space.names(valid).items())
+        stages: list[dict[str, Any]] = [
+            {
+                "name": stage.name,
+                "choices": dict(names[position] for position in stage.choices),
+                **dict.fromkeys(COSTS, 0),
+            }
+            for stage in self._meta.stages
+        ]
         node = self._root
         while node is not self._end:
-            _, total = stages[node.order[0]]
+            stage = stages[node.order[0]]
             costs, node = node.entries[node.read(valid)]
             for name, value in zip(COSTS, costs, strict=True):
-                total[name] += value
+                stage[name] += value
         return stages
 
     def many(self, architectures: NDArray[np.int64]) -> NDArray[np.int64]:

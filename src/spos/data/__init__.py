@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from spos.data.augmentation import POLICIES
-from spos.data.batches import evaluation_batches, training_batches
+from spos.data.batches import check_batch, evaluation_batches, training_batches
 from spos.data.image_data import ImageData
 from spos.data.images import Images, TensorImages
 from spos.data.load import SOURCES, load_data
@@ -17,6 +17,7 @@ __all__ = [
     "Images",
     "StreamedImages",
     "TensorImages",
+    "check_batch",
     "dataset_data",
     "evaluation_batches",
     "load_data",

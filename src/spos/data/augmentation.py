@@ -41,11 +41,11 @@ def check_policy(policy: str) -> None:
         >>> check_policy("standart")
         Traceback (most recent call last):
         ...
-        spos.errors.UserError: --augment standart: did you mean 'standard'? allowed: none, flip, \
+        spos.errors.UserError: augment standart: did you mean 'standard'? allowed: none, flip, \
 crop, standard, cutout, rich, imagenet
     """
     if policy not in POLICIES:
-        raise UserError(f"--augment {policy}: {nearest(policy, POLICIES)}")
+        raise UserError(f"augment {policy}: {nearest(policy, POLICIES)}")
     if policy == "rich":
         from spos.data.rich import require_kornia
 

@@ -113,7 +113,7 @@ def training_batches(
         [(64, 1, 8, 8), (64, 1, 8, 8)]
     """
     check_policy(augment)
-    _check_batch(batch_size, len(images), rank, world_size)
+    check_batch(batch_size, len(images), rank, world_size)
     share = batch_size // world_size
     rows = slice(rank * share, (rank + 1) * share)
     order = Order(seed, len(images), batch_size, rows)
@@ -175,7 +175,7 @@ def evaluation_batches(
         [100, 44]
     """
     if batch_size < 1:
-        raise UserError(f"--batch-size {batch_size}: a batch needs at least 1 image")
+        raise UserError(f"batch_size {batch_size}: a batch needs at least 1 image")
     return _evaluation(data, images, batch_size, torch.device(device))
 
 
@@ -204,20 +204,31 @@ def _evaluation(data: ImageData, images: Images, batch_size: int, device: torch.
         yield normalise(pixels), labels.to(device)
 
 
-def _check_batch(batch_size: int, count: int, rank: int, world_size: int) -> None:
+def check_batch(batch_size: int, count: int, rank: int = 0, world_size: int = 1) -> None:
+    """Check that images make batches that processes share evenly.
+
+    Args:
+        batch_size: images a step, over all processes.
+        count: training images.
+        rank: of this process.
+        world_size: processes.
+
+    Raises:
+        UserError: they do not.
+    """
     if batch_size < 1:
-        raise UserError(f"--batch-size {batch_size}: a batch needs at least 1 image")
+        raise UserError(f"batch_size {batch_size}: a batch needs at least 1 image")
     if not 0 <= rank < world_size:
         raise UserError(f"rank {rank} of {world_size} processes: allowed: 0 to {world_size - 1}")
     largest = count - count % world_size
     if count < batch_size:
         raise UserError(
-            f"--batch-size {batch_size}: there are only {count} training images;"
+            f"batch_size {batch_size}: there are only {count} training images;"
             f" the largest batch size possible is {largest}"
         )
     if batch_size % world_size:
         down = batch_size - batch_size % world_size
         raise UserError(
-            f"--batch-size {batch_size}: {world_size} processes share a batch evenly;"
+            f"batch_size {batch_size}: {world_size} processes share a batch evenly;"
             f" nearest valid: {down or world_size}"
         )

@@ -29,5 +29,5 @@ def check_reading(seed: int, stream: str, workers: int, memory_limit: int) -> No
         )
     if memory_limit < 0:
         raise UserError(
-            f"--memory-limit {memory_limit}: a number of bytes of at least 0; nearest valid: 0"
+            f"memory_limit {memory_limit}: a number of bytes of at least 0; nearest valid: 0"
         )

@@ -63,8 +63,8 @@ def require_kornia() -> Any:
     """
     if importlib.util.find_spec("kornia") is None:
         raise UserError(
-            "--augment rich: kornia is not installed; install it: pip install 'spos[augment]';"
-            " nearest valid: --augment cutout"
+            "augment rich: kornia is not installed; install it: pip install 'spos[augment]';"
+            " nearest valid: augment cutout"
         )
     import kornia
 

@@ -14,6 +14,8 @@ from spos.report.words import percent, quantity
 
 #: Colours of options; with more options than these the labels tell them apart.
 COLOURS = 8
+#: Choices whose options are written into one box.
+FITTING = 3
 _WIDTH, _HEIGHT, _BOX = 76, 70, 46
 
 
@@ -22,16 +24,21 @@ class Block:
     """One part of a network.
 
     Args:
-        name: of the choice, or of the part without a choice.
-        option: what was chosen; None without a choice.
+        name: of the first choice, or of the part without a choice.
+        options: what was chosen.
         flops: multiply-adds; None where they are unknown.
         params: parameters; None where they are unknown.
     """
 
     name: str
-    option: str | None
+    options: tuple[str, ...]
     flops: int | None
     params: int | None
+
+    @property
+    def option(self) -> str:
+        """What was chosen, in one text; empty without a choice."""
+        return " ".join(self.options)
 
 
 @dataclass(frozen=True)
@@ -50,39 +57,25 @@ class Drawing:
 
 
 def blocks(winner: Mapping[str, Any]) -> list[Block]:
-    """The parts of a network in order, each with its choice where it has one.
+    """The parts of a network in order, each with the options chosen in it.
 
-    A stage belongs to the choice of its name. Where the names differ, as many stages of one
-    container as there are choices stand for them in order. Else the choices come without costs.
+    A part with more choices than fit a box is followed by a block for each of them, without costs.
 
     Example:
-        >>> names, stages = {"stage1.0": "a"}, [{"name": "stem"}, {"name": "features.0"}]
-        >>> [(b.name, b.option) for b in blocks({"names": names, "stages": stages})]
-        [('stem', None), ('stage1.0', 'a')]
+        >>> stages = [{"name": "stem", "choices": {}}, {"name": "body.0", "choices": {"b0": "a"}}]
+        >>> [(b.name, b.option) for b in blocks({"stages": stages})]
+        [('stem', ''), ('b0', 'a')]
     """
-    names: Mapping[str, str] = winner.get("names") or {}
-    stages: Sequence[Mapping[str, Any]] = winner.get("stages") or []
-    belongs = {stage["name"]: stage["name"] for stage in stages if stage["name"] in names}
-    if not belongs:
-        containers: dict[str, list[str]] = {}
-        for stage in stages:
-            containers.setdefault(stage["name"].rpartition(".")[0], []).append(stage["name"])
-        fitting = [(name, held) for name, held in containers.items() if len(held) == len(names)]
-        # Stages outside of any container are seldom the choices, even if they are as many.
-        inner = [held for name, held in fitting if name] or [held for _, held in fitting]
-        if len(inner) == 1:
-            belongs = dict(zip(inner[0], names, strict=True))
-    if len(belongs) < len(names):
-        return [Block(name, option, None, None) for name, option in names.items()]
-    return [
-        Block(
-            belongs.get(stage["name"], stage["name"]),
-            names.get(belongs.get(stage["name"], "")),
-            stage.get("flops"),
-            stage.get("params"),
-        )
-        for stage in stages
-    ]
+    parts: list[Block] = []
+    for stage in winner.get("stages") or []:
+        choices: Mapping[str, str] = stage.get("choices") or {}
+        costs = stage.get("flops"), stage.get("params")
+        if 0 < len(choices) <= FITTING:
+            parts.append(Block(next(iter(choices)), tuple(choices.values()), *costs))
+        else:
+            parts.append(Block(stage["name"] or "network", (), *costs))
+            parts += [Block(name, (option,), None, None) for name, option in choices.items()]
+    return parts
 
 
 def draw(winner: Mapping[str, Any], options: Sequence[str]) -> Drawing:
@@ -98,11 +91,13 @@ def draw(winner: Mapping[str, Any], options: Sequence[str]) -> Drawing:
     largest = max((block.flops or 0 for block in parts), default=0)
     rows: list[tuple[str, list[Markup]]] = []
     for block in parts:
-        row = "fixed" if block.option is None else block.name.rpartition(".")[0] or "choices"
+        row = "fixed" if not block.options else block.name.rpartition(".")[0] or "choices"
         if not rows or rows[-1][0] != row:
             rows.append((row, []))
-        rows[-1][1].append(_box(block, colours.get(block.option or "", "fixed"), total, largest))
-    chosen = [block.option for block in parts]
+        rows[-1][1].append(
+            _box(block, colours.get(next(iter(block.options), ""), "fixed"), total, largest)
+        )
+    chosen = [option for block in parts for option in block.options]
     legend = [(option, colours[option], chosen.count(option)) for option in options]
     return Drawing(rows, [entry for entry in legend if entry[2]], parts)
 

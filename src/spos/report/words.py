@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from spos.cost import format_quantity
+from spos.units import format_quantity
 
 _COSTS = {"flops": "multiply-adds", "params": "parameters"}
 STAGES = {

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spos.cost import Constraint, CostTable, format_quantity
+from spos.cost import Constraint, CostModel
 from spos.errors import UserError
 from spos.randomness import generator
-from spos.search.cost_model import CostModel
 from spos.search.repair import ROWS, repair
 from spos.space import Architecture, SearchSpace
+from spos.units import format_quantity
 
 #: A space of at most this many architectures is enumerated: nothing feasible is ever missed.
 ENUMERATED = 200_000
@@ -53,9 +53,7 @@ class Feasible:
     """
 
     def __init__(self, space: SearchSpace, table: CostModel, constraint: Constraint) -> None:
-        # The constraint reads the names and the range of a table alone.
-        self._as_table = cast(CostTable, table)
-        constraint.check(self._as_table)
+        constraint.check(table)
         self.space = space
         self.table = table
         self.constraint = constraint
@@ -125,7 +123,7 @@ class Feasible:
         return list(found)
 
     def _within(self, rows: NDArray[Any]) -> NDArray[np.bool_]:
-        return self.constraint.satisfied_many(self._as_table, self.table.many(rows))
+        return self.constraint.satisfied_many(self.table, self.table.many(rows))
 
     def _violation(self, rows: NDArray[Any]) -> NDArray[np.float64]:
         costs = self.table.many(rows)

@@ -11,8 +11,8 @@ from datetime import datetime
 import optuna
 
 from spos.cost import Constraint
+from spos.cost.model import CostModel
 from spos.errors import UserError
-from spos.search.cost_model import CostModel
 from spos.search.evolution import Proposal
 from spos.search.feasible import Feasible
 from spos.search.progress import Progress

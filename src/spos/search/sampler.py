@@ -16,9 +16,9 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from spos.cost import Constraint
+from spos.cost.model import CostModel
 from spos.errors import UserError, nearest
 from spos.randomness import generator
-from spos.search.cost_model import CostModel
 from spos.search.evolution import Proposal
 from spos.search.feasible import Feasible
 from spos.search.progress import Progress

@@ -47,9 +47,7 @@ def open_study(storage: str | Path, name: str, space: SearchSpace) -> optuna.Stu
     """
     if optuna.logging.get_verbosity() == optuna.logging.INFO:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-    opened: str | optuna.storages.BaseStorage = str(storage)
-    if "://" not in str(storage):
-        opened = open_file(Path(storage))
+    opened = open_storage(storage)
     try:
         study = optuna.create_study(
             storage=opened, study_name=name, direction="maximize", load_if_exists=True
@@ -68,6 +66,28 @@ def open_study(storage: str | Path, name: str, space: SearchSpace) -> optuna.Stu
             "restore it from a copy, or give another file or name to begin the search anew"
         ) from error
     return study
+
+
+def open_storage(storage: str | Path) -> optuna.storages.BaseStorage:
+    """Open where studies are kept.
+
+    Args:
+        storage: the path of a SQLite file, or the URL of any storage of Optuna.
+
+    Raises:
+        UserError: it cannot be opened.
+    """
+    if "://" not in str(storage):
+        return open_file(Path(storage))
+    try:
+        return optuna.storages.get_storage(str(storage))
+    except Exception as error:
+        # The drivers of the storages have errors of their own and no common base.
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"storage {storage} cannot be opened ({type(error).__name__}: {reason}): give the URL "
+            "of an Optuna storage, such as sqlite:///study.db"
+        ) from error
 
 
 def keep_space(study: optuna.Study, space: SearchSpace) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spos import UserError
-from spos.cost import format_quantity, parse_quantity
+from spos.units import format_quantity, parse_quantity
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What a search needs to know about costs."""
+"""What a constraint and a search need to know about costs."""
 
 from __future__ import annotations
 

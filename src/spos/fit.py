@@ -1,0 +1,96 @@
+"""One training of a run: of its supernet, or of a network from scratch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from spos.checkpoint import Checkpoints
+from spos.context import Context
+from spos.data import ImageData, Images, training_batches
+from spos.evaluation import score
+from spos.memory import check_memory
+from spos.observer import Recorder
+from spos.one_shot import loader
+from spos.recipe import Recipe
+from spos.training import train
+
+
+def fit(
+    context: Context,
+    data: ImageData,
+    images: Images,
+    model: nn.Module,
+    stage: str,
+    folder: str,
+    recipe: Recipe,
+) -> float:
+    """Train a model with checkpoints in a folder of the run, and return the seconds it took."""
+    fabric = context.fabric
+    shape = (data.channels, data.image_size, data.image_size)
+    check_memory(model, shape, recipe.batch_size // fabric.world_size, fabric.device)
+    images = images.to(fabric.device)
+    seed = context.config.run.seed
+    if context.config.run.channels_last:
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def batches(start: int) -> Iterator[tuple[Tensor, Tensor]]:
+        return context.laid_out(
+            training_batches(
+                data,
+                images,
+                batch_size=recipe.batch_size,
+                seed=seed,
+                start=start,
+                steps=recipe.steps,
+                augment=recipe.augment,
+                device=fabric.device,
+                rank=fabric.global_rank,
+                world_size=fabric.world_size,
+            )
+        )
+
+    batches(recipe.steps)  # Refuses a batch that the images or the processes do not make.
+    context.begin()
+    outcome = train(
+        fabric,
+        model,
+        batches,
+        recipe,
+        Checkpoints(context.directory.path / folder),
+        seed=seed,
+        observer=Recorder(context.directory, stage, context.listener),
+        save_every=context.config.run.save_every,
+    )
+    if outcome.interrupted:
+        raise KeyboardInterrupt
+    return outcome.seconds
+
+
+def retrain(context: Context, text: str, stage: str) -> dict[str, Any]:
+    """Train an architecture from scratch on all training images, then read the test images once.
+
+    Args:
+        context: of the run.
+        text: the architecture.
+        stage: the name of the training in the run directory.
+
+    Returns:
+        The accuracy on the test images, and what it took.
+    """
+    data = context.data()
+    supernet = context.supernet(data, "retrain")
+    network = supernet.subnet(supernet.space.parse(text))
+    recipe = context.config.retrain
+    images = data.train.join(data.validation)
+    seconds = fit(context, data, images, network, stage, stage, recipe)
+    outcome = {"architecture": text, "steps": recipe.steps, "seconds": seconds}
+    if context.fabric.is_global_zero:
+        test = data.test()
+        with context.fabric.autocast():
+            outcome["test_top1"] = score(network, loader(context, data, test))
+        outcome["test_images"] = len(test)
+    return outcome

@@ -1,0 +1,76 @@
+"""The trained supernet of a run, and the evaluation of candidates with its weights."""
+
+from __future__ import annotations
+
+import torch
+
+from spos.checkpoint import Checkpoints
+from spos.context import Context
+from spos.data import ImageData, Images, evaluation_batches
+from spos.errors import UserError
+from spos.evaluation import Loader, OneShotEvaluator
+from spos.randomness import generator
+from spos.supernet import Supernet
+from spos.training import load_model
+
+
+def load_supernet(context: Context) -> Supernet:
+    """The trained supernet of the run.
+
+    Raises:
+        UserError: it is not trained, its checkpoint is damaged, or it is of other classes.
+    """
+    path, steps = context.directory.path, context.config.supernet.steps
+    trained = context.finished("train")
+    if trained is None:
+        raise UserError(f"{path} holds no trained supernet: run spos train first")
+    data = context.data()
+    classes = trained.get("classes", len(data.classes))
+    if classes != len(data.classes):
+        raise UserError(
+            f"the supernet of {path} tells {classes} classes apart, {data.source} has "
+            f"{len(data.classes)}: give the images that it was trained on"
+        )
+    loaded = Checkpoints(path / "supernet").load()
+    if loaded is None or loaded.step < steps:
+        there = 0 if loaded is None else loaded.step
+        damaged = "; ".join(loaded.damaged) if loaded else ""
+        raise UserError(
+            f"{path} holds no trained supernet any more: {there} of {steps} steps are there"
+            f"{damaged and f' ({damaged})'}; restore the checkpoint, or delete train.json and run "
+            "spos train to train the rest again"
+        )
+    supernet = context.supernet(data)
+    load_model(supernet, loaded.tensors)
+    if context.config.run.channels_last:
+        supernet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return supernet.to(context.fabric.device)
+
+
+def one_shot_evaluator(context: Context, data: ImageData, supernet: Supernet) -> OneShotEvaluator:
+    """The evaluation of candidates on the validation images of a run."""
+    return OneShotEvaluator(
+        supernet,
+        _calibration(context, data),
+        loader(context, data, data.validation),
+        autocast=context.fabric.autocast,
+    )
+
+
+def loader(context: Context, data: ImageData, images: Images) -> Loader:
+    """Images in batches for evaluation, on the device of a run."""
+    images = images.to(context.fabric.device)
+    batch_size = context.config.run.evaluation_batch
+    device = context.fabric.device
+    return lambda: context.laid_out(
+        evaluation_batches(data, images, batch_size=batch_size, device=device)
+    )
+
+
+def _calibration(context: Context, data: ImageData) -> Loader:
+    settings = context.config.run
+    count = min(settings.calibration, len(data.train))
+    # The mean over batches is the mean over images only where all batches are full.
+    whole = max(count - count % settings.evaluation_batch, min(count, settings.evaluation_batch))
+    chosen = generator(settings.seed, "calibration").permutation(len(data.train))[:whole]
+    return loader(context, data, data.train.subset(sorted(chosen.tolist())))
