@@ -212,7 +212,9 @@ def entry() -> None:
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         click.echo("spos: interrupted; the state is saved, the same command goes on", err=True)
-        sys.exit(130)
+        # Not sys.exit: where the signal fell into code run by exec, Python would end itself with
+        # another status.
+        os._exit(130)
     except BrokenPipeError:
         # The reader of the output has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

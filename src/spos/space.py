@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from operator import index, lt
 
@@ -25,6 +25,7 @@ class Choice:
     Args:
         name: what is decided, unique in its space, such as ``"stage1.0"``.
         options: the names of the options, at least one, all different.
+        ordered: whether the options are sizes, from the smallest to the largest.
 
     Raises:
         UserError: there is no option, or two have one name.
@@ -36,6 +37,7 @@ class Choice:
 
     name: str
     options: tuple[str, ...]
+    ordered: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "options", tuple(self.options))
@@ -255,11 +257,32 @@ of range, allowed: 0 (3x3), 1 (5x5)
         Source: Guo et al., Section 3.2.
 
         Example:
-            >>> space = SearchSpace([Choice("stem", ("3x3", "5x5"))] )
+            >>> space = SearchSpace([Choice("stem", ("3x3", "5x5"))])
             >>> space.sample(np.random.default_rng(0)) in space
             True
         """
         return Architecture(random.integers(self.option_counts).tolist())
+
+    def sample_largest(self, random: np.random.Generator, share: float) -> Architecture:
+        """Draw an architecture uniformly of those whose sizes are among the largest.
+
+        Args:
+            random: the source of randomness.
+            share: of the options of each ordered choice to draw from, in [0, 1]; at 0 only the
+                largest one is left. Choices that are not ordered are drawn from in full.
+
+        Example:
+            >>> width = Choice("width", ("8", "16", "24"), ordered=True)
+            >>> SearchSpace([width]).sample_largest(np.random.default_rng(0), share=0)
+            Architecture(2)
+        """
+        least = [
+            min(len(choice.options) - 1, math.floor((1 - share) * len(choice.options)))
+            if choice.ordered
+            else 0
+            for choice in self.choices
+        ]
+        return Architecture(random.integers(least, self.option_counts).tolist())
 
     def sample_many(self, count: int, random: np.random.Generator) -> NDArray[np.int64]:
         """Draw many architectures uniformly, fast.

@@ -14,6 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from spos.errors import UserError
 from spos.nn.choice import ChoiceModule
+from spos.nn.searchable import Searchable
 from spos.space import Architecture, Choice, SearchSpace
 
 
@@ -85,7 +86,7 @@ class Supernet(nn.Module):
             # A module found at a path keeps the path as its name, so that a copy or a part of the
             # model is read in the same way.
             module.choice_name = module.choice_name or path or type(module).__name__
-            choice = Choice(module.choice_name, module.option_names)
+            choice = Choice(module.choice_name, module.option_names, module.ordered)
             position = positions.setdefault(choice.name, len(choices))
             if position == len(choices):
                 choices.append(choice)
@@ -152,12 +153,12 @@ class Supernet(nn.Module):
         memo: dict[int, Any] = {}
 
         def duplicate(module: nn.Module) -> nn.Module:
-            # Where deepcopy meets a choice it finds it in the memo: the inactive options are never
-            # copied, and a user's own references to the choice are replaced with it.
-            for part in _outside_choices(module):
+            # Where deepcopy meets a searchable module it finds it in the memo: inactive options are
+            # never copied, and a user's own references to the module are replaced with it.
+            for part in _outermost(module):
                 if id(part) in memo:
                     continue
-                if isinstance(part, ChoiceModule):
+                if isinstance(part, Searchable):
                     memo[id(part)] = part.plain(duplicate)
                 elif part in self._stripped:
                     memo[id(part)] = _with_affine(part)
@@ -208,11 +209,12 @@ def _choice_names(module: nn.Module) -> Iterator[str]:
             yield child.choice_name
 
 
-def _outside_choices(module: nn.Module) -> Iterator[nn.Module]:
+def _outermost(module: nn.Module) -> Iterator[nn.Module]:
+    """The modules in a module, but not those inside of searchable ones."""
     yield module
-    if not isinstance(module, ChoiceModule):
+    if not isinstance(module, Searchable):
         for child in module.children():
-            yield from _outside_choices(child)
+            yield from _outermost(child)
 
 
 def _parts(model: nn.Module) -> list[tuple[str, nn.Module]]:

@@ -16,6 +16,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from spos.checkpoint import Checkpoints, Loaded
 from spos.errors import UserError
 from spos.interrupt import deferred_interrupt
+from spos.optimizer import PathSGD
 from spos.randomness import generator, torch_seed
 from spos.recipe import Recipe
 from spos.space import Architecture, SearchSpace
@@ -101,7 +102,7 @@ def cross_entropy(label_smoothing: float = 0.0) -> Loss:
     return nn.CrossEntropyLoss(label_smoothing=label_smoothing)
 
 
-def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.SGD:
+def make_optimizer(model: nn.Module, recipe: Recipe) -> PathSGD:
     """SGD as the paper uses it: weight decay on weights alone, not on norms and biases.
 
     Example:
@@ -116,7 +117,7 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.SGD:
         normalises = isinstance(module, (_NormBase, nn.GroupNorm, nn.LayerNorm))
         for name, parameter in module.named_parameters(recurse=False):
             (exempt if normalises or name == "bias" else decayed)[parameter] = None
-    return torch.optim.SGD(
+    return PathSGD(
         [
             {"params": [*decayed], "weight_decay": recipe.weight_decay},
             {"params": [*exempt], "weight_decay": 0.0},

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable
-
-from torch import nn
-
 from spos.errors import UserError
+from spos.nn.searchable import Searchable
 from spos.space import Choice
 
 
-class ChoiceModule(nn.Module, ABC):
+class ChoiceModule(Searchable):
     """A module whose forward depends on one choice.
 
     A subclass reads ``self.active``, the index of the active option, in its forward, and says what
@@ -21,12 +17,16 @@ class ChoiceModule(nn.Module, ABC):
         options: the names of the options.
         name: the name of the choice. Modules of one name share one choice, and must have the same
             options. Without a name the choice is called after the module's path in the model.
+        ordered: whether the options are sizes, from the smallest to the largest.
     """
 
-    def __init__(self, options: tuple[str, ...], name: str | None = None) -> None:
+    def __init__(
+        self, options: tuple[str, ...], name: str | None = None, *, ordered: bool = False
+    ) -> None:
         super().__init__()
         self.choice_name = name
         self.option_names = Choice(name or type(self).__name__, options).options
+        self.ordered = ordered
         self.active = 0
 
     def activate(self, option: int | str) -> None:
@@ -48,11 +48,3 @@ class ChoiceModule(nn.Module, ABC):
                 f"choice '{choice.name}' has no option {option}: allowed: "
                 f"0 to {len(choice.options) - 1}"
             )
-
-    @abstractmethod
-    def plain(self, copy: Callable[[nn.Module], nn.Module]) -> nn.Module:
-        """The active option as a module without choices.
-
-        Args:
-            copy: copies a child, with the choices inside it made; use it for every child kept.
-        """
