@@ -232,6 +232,8 @@ def _channels(layout: Any, values: dict[str, Any]) -> dict[str, Any]:
     rest = {name: value for name, value in values.items() if name != "width"}
     if "channels" in rest:
         raise UserError("layout.width and layout.channels: give one of them, not both")
+    if not hasattr(layout, "scaled"):
+        raise UserError("layout.width: the widths of this space are not scaled together")
     return {**rest, "channels": layout.scaled(values["width"]).channels}
 
 

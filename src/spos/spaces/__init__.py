@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from spos.errors import UserError, nearest
@@ -24,12 +24,15 @@ class Family:
         presets: layouts by name: dataclasses with at least ``image_size``, the side of the input.
         build: called as ``build(layout, classes=10, image_channels=3)``, makes the supernet.
         plans: the default settings of each preset.
+        networks: published architectures of a preset by name: the name of the preset, and option
+            indices joined by commas.
     """
 
     paper: str
     presets: Mapping[str, Any]
     build: Callable[..., Supernet]
     plans: Mapping[str, Plan]
+    networks: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     def preset(self, name: str) -> Any:
         """The layout of a preset.

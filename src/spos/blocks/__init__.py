@@ -1,0 +1,1 @@
+"""Blocks that search spaces and published networks are made of, in plain torch."""
