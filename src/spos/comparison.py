@@ -6,7 +6,7 @@ import statistics
 from typing import Any
 
 from spos.context import Context
-from spos.cost import Constraint, CostTable
+from spos.cost import Constraint, CostModel
 from spos.errors import UserError
 from spos.fit import retrain
 from spos.one_shot import load_supernet, one_shot_evaluator
@@ -37,7 +37,7 @@ def compare_stage(context: Context, count: int) -> dict[str, Any]:
         raise UserError(f"{context.directory.path} has no retrained winner to compare with")
     supernet = load_supernet(context)
     data = context.data()
-    table = CostTable(supernet)
+    table = context.costs(supernet)
     chosen = _random_like(context, table, found["winner"], count)
     one_shot = dict(one_shot_evaluator(context, data, supernet)(chosen))
     networks, seconds = [], 0.0
@@ -72,7 +72,7 @@ def compare_stage(context: Context, count: int) -> dict[str, Any]:
 
 
 def _random_like(
-    context: Context, table: CostTable, winner: dict[str, Any], count: int
+    context: Context, table: CostModel, winner: dict[str, Any], count: int
 ) -> list[Architecture]:
     """Random networks about as costly as the winner; the first of many are the first of few."""
     bounds, flops = context.config.bounds, winner["flops"]

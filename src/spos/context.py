@@ -18,6 +18,7 @@ from torch import Tensor
 
 from spos.checkpoint import digest
 from spos.config import FREE, Config
+from spos.cost import CostModel
 from spos.data import ImageData, load_data
 from spos.errors import UserError
 from spos.files import write_json
@@ -165,6 +166,10 @@ class Context:
             return family(self.config.space).build(
                 self.config.layout, classes=len(data.classes), image_channels=data.channels
             )
+
+    def costs(self, supernet: Supernet) -> CostModel:
+        """The costs of the architectures of the run's space."""
+        return family(self.config.space).costs(supernet)
 
     def laid_out(self, batches: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
         """Batches in the memory layout of the run."""

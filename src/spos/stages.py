@@ -9,7 +9,7 @@ from typing import Any
 from optuna.exceptions import StorageInternalError
 
 from spos.context import Context
-from spos.cost import CostTable
+from spos.cost import CostModel
 from spos.errors import UserError
 from spos.fit import fit, retrain
 from spos.interrupt import deferred_interrupt
@@ -32,11 +32,11 @@ def train_stage(context: Context) -> dict[str, Any]:
 def _train_supernet(context: Context) -> float:
     data = context.data()
     supernet = context.supernet(data)
-    _check_reachable(context, CostTable(supernet))
+    _check_reachable(context, context.costs(supernet))
     return fit(context, data, data.train, supernet, "train", "supernet", context.config.supernet)
 
 
-def _check_reachable(context: Context, table: CostTable) -> None:
+def _check_reachable(context: Context, table: CostModel) -> None:
     """Refuse a constraint that no network of the space satisfies."""
     feasible = Feasible(table.space, table, context.config.bounds)
     feasible.draw(1, generator(context.config.run.seed, "reachable"))
@@ -50,7 +50,7 @@ def search_stage(context: Context) -> dict[str, Any]:
     config, directory = context.config, context.directory
     supernet = load_supernet(context)
     data = context.data()
-    table = CostTable(supernet)
+    table = context.costs(supernet)
     _check_reachable(context, table)
     before = context.clock("search")
     if before and not config.constraint.storage and not directory.study_path.exists():
@@ -100,7 +100,7 @@ def search_stage(context: Context) -> dict[str, Any]:
 
 
 def _search_outcome(
-    result: SearchResult, supernet: Supernet, table: CostTable, seconds: float
+    result: SearchResult, supernet: Supernet, table: CostModel, seconds: float
 ) -> dict[str, Any]:
     winner = result.top[0]
     return {

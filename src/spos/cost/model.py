@@ -14,9 +14,9 @@ class CostModel(Protocol):
     """The costs of the architectures of a space; :class:`spos.cost.CostTable` is one.
 
     Any other source of costs serves a search as well, if it has these members: ``names`` of the
-    costs, the ``space``, the ``cost`` of one architecture by name, of ``many`` (shape (count,
-    number of choices) to (count, number of costs), in the order of ``names``), and the ``range``
-    (least, largest) of each cost.
+    costs, the ``space``, the ``cost`` of one architecture by name and of its ``stages``, of
+    ``many`` (shape (count, number of choices) to (count, number of costs), in the order of
+    ``names``), and the ``range`` (least, largest) of each cost.
     """
 
     @property
@@ -25,6 +25,8 @@ class CostModel(Protocol):
     space: SearchSpace
 
     def cost(self, architecture: Iterable[int]) -> dict[str, int]: ...
+
+    def stages(self, architecture: Iterable[int]) -> list[dict[str, Any]]: ...
 
     def many(self, architectures: NDArray[Any]) -> NDArray[Any]: ...
 

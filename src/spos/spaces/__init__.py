@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from spos.cost import CostModel, CostTable
 from spos.errors import UserError, nearest
 from spos.recipes import PLANS, Plan
 from spos.spaces import shufflenetv2
@@ -26,6 +27,7 @@ class Family:
         plans: the default settings of each preset.
         networks: published architectures of a preset by name: the name of the preset, and option
             indices joined by commas.
+        costs: makes the costs of a supernet's architectures.
     """
 
     paper: str
@@ -33,6 +35,7 @@ class Family:
     build: Callable[..., Supernet]
     plans: Mapping[str, Plan]
     networks: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    costs: Callable[[Supernet], CostModel] = CostTable
 
     def preset(self, name: str) -> Any:
         """The layout of a preset.
