@@ -20,7 +20,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 demo: $(INSTALLED)
 	$(BIN)/spos run --data digits --preset tiny --max-flops 420K \
-		--iterations 10 --compare 5 --threads 1 --out runs/demo
+		--iterations 8 --compare 5 --threads 1 --out runs/demo
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2

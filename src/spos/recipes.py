@@ -53,10 +53,10 @@ PLANS = {
     ),
     "tiny": Plan(
         supernet=Recipe(
-            steps=1000, batch_size=64, learning_rate=0.1, warmup_steps=50, augment="crop"
+            steps=2000, batch_size=64, learning_rate=0.1, warmup_steps=50, augment="crop"
         ),
         retrain=Recipe(
-            steps=300, batch_size=64, learning_rate=0.1, warmup_steps=50, augment="crop"
+            steps=500, batch_size=64, learning_rate=0.1, warmup_steps=50, augment="crop"
         ),
         calibration=512,
         data="digits",
