@@ -190,3 +190,13 @@ def test_a_crossover_takes_either_parent_as_likely_and_independently():
     children = [space.crossover(mother, father, random) for _ in range(10_000)]
     counts = [children.count(Architecture(c)) for c in ((0, 0), (0, 1), (1, 0), (1, 1))]
     assert stats.chisquare(counts).pvalue > 0.001
+
+
+def test_a_space_too_large_to_go_through_knows_its_points():
+    space = SearchSpace([Choice(str(number), ("a", "b", "c", "d")) for number in range(20)])
+    assert Architecture([3] * 20) in space
+    assert [3] * 20 in space
+    assert Architecture([3] * 19) not in space
+    assert Architecture([4] * 20) not in space
+    assert 7 not in space
+    assert "abc" not in space

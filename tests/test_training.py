@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from spos import Architecture, Choice, OneOf, SearchSpace, Supernet, UserError
 from spos.checkpoint import Checkpoints, Loaded
+from spos.paths import uniform_paths
 from spos.randomness import torch_generator
 from spos.recipe import Recipe
 from spos.spaces.shufflenetv2 import Layout, shufflenetv2
@@ -31,7 +32,6 @@ from spos.training import (
     load_model,
     make_optimizer,
     train,
-    uniform_paths,
 )
 
 GetSupernet = Callable[[str], Supernet]

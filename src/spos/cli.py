@@ -149,7 +149,12 @@ def _show(run: str, as_json: bool) -> None:
 @main.command("profile")
 @click.argument("space", default="shufflenetv2")
 @click.option("--preset", default="imagenet", metavar="NAME", help="Of the space.")
-@click.option("--arch", "architecture", required=True, help="Option indices, or JSON of names.")
+@click.option(
+    "--arch",
+    "architecture",
+    required=True,
+    help="Option indices, JSON of names, or a published name.",
+)
 @click.option("--classes", default="1000", metavar="N", help="Classes of the classifier.")
 @click.option("--image-channels", default="3", metavar="N", help="3 for colour, 1 for grey.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="A layout setting.")
@@ -178,6 +183,22 @@ def _profile(
         click.echo(json.dumps(facts))
     else:
         _print([profile_table(facts)])
+
+
+@main.command("spaces")
+@click.argument("name", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def _spaces(name: str | None, as_json: bool) -> None:
+    """List the search spaces, or the presets of one."""
+    from spos.listing import list_spaces, spaces_table
+
+    rows = list(list_spaces(name))
+    if as_json:
+        click.echo(json.dumps(rows))
+        return
+    _print([spaces_table(rows)])
+    for paper in dict.fromkeys(f"{row['space']}: {row['paper']}" for row in rows):
+        click.echo(paper)
 
 
 @main.command("import-official")

@@ -64,6 +64,8 @@ ALIASES: dict[str, tuple[str, str, Callable[[str], Any], str]] = {
 BOUNDS = {
     "max_flops": ("maximum", "flops", "At most this many multiply-adds, such as 330M."),
     "max_params": ("maximum", "params", "At most this many parameters, such as 3.5M."),
+    "max_bitops": ("maximum", "bitops", "At most this many bit operations, such as 6.78G."),
+    "max_model_bits": ("maximum", "model_bits", "At most this size of all parameters in bits."),
     "min_flops": ("minimum", "flops", "At least this many multiply-adds."),
     "min_params": ("minimum", "params", "At least this many parameters."),
 }
@@ -92,6 +94,10 @@ setting_options = all_of(
     *(
         click.option(_flag(name), name, help=text, metavar="N")
         for name, (_, _, text) in BOUNDS.items()
+    ),
+    click.option("--max", "at_most", multiple=True, metavar="COST=N", help="At most, of any cost."),
+    click.option(
+        "--min", "at_least", multiple=True, metavar="COST=N", help="At least, of any cost."
     ),
     click.option("--config", "config_file", metavar="FILE", help="A YAML file of settings."),
     click.option(
@@ -126,6 +132,13 @@ def settings_of(options: dict[str, Any]) -> dict[str, Any]:
         if text is not None:
             bounds = named.setdefault("constraint", {}).setdefault(side, {})
             bounds[cost] = parse_quantity(text, _flag(name))
+    for flag, side in (("max", "maximum"), ("min", "minimum")):
+        for text in options.pop("at_most" if flag == "max" else "at_least"):
+            cost, equals, value = text.partition("=")
+            if not equals or not cost:
+                raise UserError(f"--{flag} {text}: write COST=N, such as --{flag} flops=330M")
+            bounds = named.setdefault("constraint", {}).setdefault(side, {})
+            bounds[cost] = parse_quantity(value, f"--{flag} {cost}")
     return _merge(_merge(file, assigned), named)
 
 

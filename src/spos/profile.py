@@ -29,7 +29,8 @@ def profile_architecture(
     Args:
         space: of the catalogue.
         preset: of the space.
-        architecture: option indices joined by commas, or JSON of names.
+        architecture: option indices joined by commas, JSON of names, or the name of a published
+            architecture of the preset.
         classes: of the classifier, at least 1.
         image_channels: 3 for colour, 1 for grey images.
         assignments: settings of the layout, such as ``layout.image_size=192``.
@@ -52,7 +53,7 @@ def profile_architecture(
     layout = replace_settings(spaces.preset(preset), values.get("layout", {}), "layout")
     with torch.device("meta"):
         supernet = spaces.build(layout, classes=classes, image_channels=image_channels)
-    parsed = supernet.space.parse(architecture)
+    parsed = spaces.parse(supernet.space, preset, architecture)
     # Only this architecture is asked for, so only its own stages are counted.
     table = CostTable(supernet, eager=False)
     return {

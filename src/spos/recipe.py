@@ -26,6 +26,7 @@ class Recipe:
         warmup_steps: steps over which the learning rate rises linearly from 0.
         gradient_clip: the largest norm of the gradient; 0 leaves it alone.
         augment: the augmentation of the training images.
+        widening_steps: steps over which the choice of sizes opens, from the largest alone to all.
         paths: paths a step, each on the same batch, their gradients averaged; the paper draws 1.
 
     Raises:
@@ -47,6 +48,7 @@ class Recipe:
     warmup_steps: int = 0
     gradient_clip: float = 0.0
     augment: str = "standard"
+    widening_steps: int = 0
     paths: int = 1
 
     def __post_init__(self) -> None:
@@ -56,7 +58,7 @@ class Recipe:
         for name in ("momentum", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"{name} {getattr(self, name)}: must be in [0, 1)")
-        for name in ("weight_decay", "gradient_clip", "warmup_steps"):
+        for name in ("weight_decay", "gradient_clip", "warmup_steps", "widening_steps"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise UserError(f"{name} {getattr(self, name)}: must not be negative")
         if self.nesterov and not self.momentum:

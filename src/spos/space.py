@@ -138,6 +138,17 @@ class SearchSpace:
         """The number of choices."""
         return len(self.choices)
 
+    def __contains__(self, architecture: object) -> bool:
+        """Whether option indices are a point of this space."""
+        # Without it, Python would go through all architectures.
+        if not isinstance(architecture, Iterable):
+            return False
+        try:
+            self.validate(architecture)
+        except UserError:
+            return False
+        return True
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, SearchSpace) and self.choices == other.choices
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
@@ -17,9 +17,10 @@ from spos.checkpoint import Checkpoints, Loaded
 from spos.errors import UserError
 from spos.interrupt import deferred_interrupt
 from spos.optimizer import PathSGD
-from spos.randomness import generator, torch_seed
+from spos.paths import uniform_paths
+from spos.randomness import torch_seed
 from spos.recipe import Recipe
-from spos.space import Architecture, SearchSpace
+from spos.space import Architecture
 from spos.supernet import Supernet
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -73,30 +74,6 @@ class Outcome:
     interrupted: bool
 
 
-def uniform_paths(
-    space: SearchSpace, seed: int, step: int, paths: int = 1
-) -> Iterator[Architecture]:
-    """The paths of a training step: each option of each choice independently and equally likely.
-
-    Args:
-        space: the search space.
-        seed: of the training.
-        step: counted from 0; the paths depend on it and the seed alone.
-        paths: how many.
-
-    Source: Guo et al., Section 3.2.
-
-    Example:
-        >>> from spos.space import Choice
-        >>> space = SearchSpace([Choice("a", ("x", "y"))])
-        >>> list(uniform_paths(space, 0, 7)) == list(uniform_paths(space, 0, 7))
-        True
-    """
-    random = generator(seed, "paths", step)
-    for _ in range(paths):
-        yield space.sample(random)
-
-
 def cross_entropy(label_smoothing: float = 0.0) -> Loss:
     """The loss of classification."""
     return nn.CrossEntropyLoss(label_smoothing=label_smoothing)
@@ -104,6 +81,8 @@ def cross_entropy(label_smoothing: float = 0.0) -> Loss:
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> PathSGD:
     """SGD as the paper uses it: weight decay on weights alone, not on norms and biases.
+
+    Nor on the learned steps of quantisers; a learned clip is decayed, as its method has it.
 
     Example:
         >>> recipe = Recipe(steps=1, batch_size=1, learning_rate=0.1)
@@ -116,7 +95,8 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> PathSGD:
     for module in model.modules():
         normalises = isinstance(module, (_NormBase, nn.GroupNorm, nn.LayerNorm))
         for name, parameter in module.named_parameters(recurse=False):
-            (exempt if normalises or name == "bias" else decayed)[parameter] = None
+            free = normalises or name in ("bias", "step")
+            (exempt if free else decayed)[parameter] = None
     return PathSGD(
         [
             {"params": [*decayed], "weight_decay": recipe.weight_decay},
@@ -214,7 +194,9 @@ def train(
             fabric_optimizer.zero_grad(set_to_none=True)
             paths: Iterable[Architecture | None] = [None]
             if supernet is not None:
-                paths = uniform_paths(supernet.space, seed, step, recipe.paths)
+                paths = uniform_paths(
+                    supernet.space, seed, step, recipe.paths, recipe.widening_steps
+                )
             for path in paths:
                 if supernet is not None and path is not None:
                     supernet.activate(path)

@@ -111,7 +111,7 @@ def test_url_of_any_storage(tmp_path, tower):
     url = f"sqlite:///{tmp_path}/by-url.db"
     open_study(url, "test", tower.space)
     assert open_study(url, "test", tower.space).user_attrs["space"][0][0] == "block0"
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="cannot be opened"):
         open_study("nosuch://host/study", "test", tower.space)
 
 

@@ -1,9 +1,10 @@
-"""Multiply-adds and parameters of a stand-alone module."""
+"""Multiply-adds and parameters of a stand-alone module, and what they come to in bits."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
@@ -13,9 +14,16 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from spos.errors import UserError
+from spos.nn.quantised import FixedBitsConv2d, QuantisedConv2d
 
 #: What is counted, in the order of every cost vector. The field prints multiply-adds as "FLOPs".
 COSTS = ("flops", "params")
+#: What is counted besides, where layers are quantised: multiply-adds times the bits of weights
+#: times those of activations, over the quantised layers alone; and the size of all parameters in
+#: bits, quantised weights at theirs and everything else at 32.
+BIT_COSTS = ("bitops", "model_bits")
+#: The bits of a parameter that is not quantised.
+FULL_BITS = 32
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -37,15 +45,34 @@ def on_meta(module: Module) -> Module:
     return copy.deepcopy(module, memo)
 
 
-def count(module: nn.Module, value: Any) -> tuple[tuple[int, int], Any]:
+def cost_names(model: nn.Module) -> tuple[str, ...]:
+    """The costs that a model has: those in bits only where a layer of it is quantised.
+
+    Args:
+        model: a supernet, a part of it, or a stand-alone network.
+
+    Example:
+        >>> cost_names(nn.Linear(2, 3))
+        ('flops', 'params')
+    """
+    quantised = (FixedBitsConv2d, QuantisedConv2d)
+    if any(isinstance(module, quantised) for module in model.modules()):
+        return COSTS + BIT_COSTS
+    return COSTS
+
+
+def count(
+    module: nn.Module, value: Any, names: tuple[str, ...] = COSTS
+) -> tuple[tuple[int, ...], Any]:
     """Count one forward of a module on the meta device, in evaluation mode.
 
     Args:
-        module: a module on the meta device.
+        module: a module without choices on the meta device.
         value: its input: a meta tensor, or whatever of meta tensors it reads.
+        names: the costs wanted, as by :func:`cost_names`.
 
     Returns:
-        The multiply-adds and the parameters, and the module's output.
+        The costs in the order of the names, and the module's output.
 
     Raises:
         UserError: the module does not run on the input.
@@ -57,7 +84,12 @@ def count(module: nn.Module, value: Any) -> tuple[tuple[int, int], Any]:
     """
     module.eval()
     try:
-        with torch.no_grad(), FlopCounterMode(display=False) as counter, _NormsSkipped():
+        with (
+            torch.no_grad(),
+            FlopCounterMode(display=False) as counter,
+            _NormsSkipped(),
+            _bit_operations(module, counter) as bit_operations,
+        ):
             output = module(value)
     except Exception as error:
         given = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else str(type(value))
@@ -65,9 +97,52 @@ def count(module: nn.Module, value: Any) -> tuple[tuple[int, int], Any]:
         raise UserError(
             f"{type(module).__name__} does not run on input of {given}: {reason}"
         ) from error
+    counted = {
+        "flops": _multiply_adds(counter),
+        "params": sum(parameter.numel() for parameter in module.parameters()),
+        "bitops": sum(bit_operations),
+        "model_bits": _size(module),
+    }
+    return tuple(counted[name] for name in names), output
+
+
+def _multiply_adds(counter: FlopCounterMode) -> int:
     # The counter counts a multiply-add as two operations.
-    flops = counter.get_total_flops() // 2
-    return (flops, sum(parameter.numel() for parameter in module.parameters())), output
+    return counter.get_total_flops() // 2
+
+
+@contextmanager
+def _bit_operations(module: nn.Module, counter: FlopCounterMode) -> Iterator[list[int]]:
+    """The bit operations of every run of a quantised layer."""
+    found: list[int] = []
+    before: list[int] = []
+
+    def enter(layer: nn.Module, inputs: Any) -> None:
+        before.append(_multiply_adds(counter))
+
+    def leave(layer: nn.Module, inputs: Any, output: Any) -> None:
+        assert isinstance(layer, FixedBitsConv2d)
+        multiply_adds = _multiply_adds(counter) - before.pop()
+        found.append(multiply_adds * layer.pair.weights * layer.pair.activations)
+
+    layers = [layer for layer in module.modules() if isinstance(layer, FixedBitsConv2d)]
+    hooks = [layer.register_forward_pre_hook(enter) for layer in layers]
+    hooks += [layer.register_forward_hook(leave) for layer in layers]
+    try:
+        yield found
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _size(module: nn.Module) -> int:
+    """The bits of all parameters; of a weight that two layers share, those of the finer one."""
+    quantised: dict[nn.Parameter, int] = {}
+    for layer in module.modules():
+        if isinstance(layer, FixedBitsConv2d):
+            finest = max(layer.pair.weights, quantised.get(layer.weight, 0))
+            quantised[layer.weight] = finest
+    return sum(p.numel() * quantised.get(p, FULL_BITS) for p in module.parameters())
 
 
 class _NormsSkipped(TorchFunctionMode):
@@ -98,11 +173,14 @@ def count_network(network: nn.Module, input_shape: Sequence[int]) -> dict[str, i
         input_shape: of one input, without the batch.
 
     Returns:
-        ``{"flops": multiply-adds, "params": parameters}``.
+        ``{"flops": multiply-adds, "params": parameters}``; of a network with quantised layers also
+        ``"bitops"`` and ``"model_bits"``. A network that is traced has none: its layers are
+        operations whose bits nobody knows any more.
 
     Example:
         >>> count_network(nn.Linear(10, 5), (10,))
         {'flops': 50, 'params': 55}
     """
-    costs, _ = count(on_meta(network), torch.empty(1, *input_shape, device="meta"))
-    return dict(zip(COSTS, costs, strict=True))
+    names = cost_names(network)
+    costs, _ = count(on_meta(network), torch.empty(1, *input_shape, device="meta"), names)
+    return dict(zip(names, costs, strict=True))

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from spos.cost.count import COSTS, count, on_meta
+from spos.cost.count import cost_names, count, on_meta
 from spos.errors import UserError
 from spos.space import Architecture
 from spos.supernet import Supernet
@@ -43,6 +43,8 @@ Choose = Callable[[Iterable[int]], int]
 class CostTable:
     """Multiply-adds and parameters of the stand-alone network of every architecture.
 
+    Where layers are quantised, also bit operations and bits: ``names`` says which costs there are.
+
     Args:
         supernet: the supernet; it is left as it is.
         eager: count every option now; otherwise each when it is first asked for.
@@ -61,10 +63,9 @@ class CostTable:
         {'flops': (2400, 13824), 'params': (32, 224)}
     """
 
-    names = COSTS
-
     def __init__(self, supernet: Supernet, *, eager: bool = True) -> None:
         self.space = supernet.space
+        self.names = cost_names(supernet)
         self._meta = on_meta(supernet)
         self._end = _Node((len(self._meta.stages), 0), (), {})
         # The nodes of each stage by the shape of their input.
@@ -81,7 +82,7 @@ class CostTable:
             architecture: a point of the space.
 
         Returns:
-            ``{"flops": multiply-adds, "params": parameters}``.
+            ``{"flops": multiply-adds, "params": parameters}``, or more costs (:attr:`names`).
 
         Raises:
             UserError: it is not a point of the space.
@@ -91,7 +92,7 @@ class CostTable:
         while node is not end:
             costs, node = node.entries[node.read(valid)]
             walk.append(costs)
-        return dict(zip(COSTS, map(sum, zip(*walk, strict=True)), strict=True))
+        return dict(zip(self.names, map(sum, zip(*walk, strict=True)), strict=True))
 
     def stages(self, architecture: Iterable[int]) -> list[dict[str, Any]]:
         """One architecture stage by stage.
@@ -111,7 +112,7 @@ class CostTable:
             {
                 "name": stage.name,
                 "choices": dict(names[position] for position in stage.choices),
-                **dict.fromkeys(COSTS, 0),
+                **dict.fromkeys(self.names, 0),
             }
             for stage in self._meta.stages
         ]
@@ -119,7 +120,7 @@ class CostTable:
         while node is not self._end:
             stage = stages[node.order[0]]
             costs, node = node.entries[node.read(valid)]
-            for name, value in zip(COSTS, costs, strict=True):
+            for name, value in zip(self.names, costs, strict=True):
                 stage[name] += value
         return stages
 
@@ -136,7 +137,7 @@ class CostTable:
             UserError: a row is not a point of the space.
         """
         self._check(architectures)
-        total = np.zeros((len(architectures), len(COSTS)), dtype=np.int64)
+        total = np.zeros((len(architectures), len(self.names)), dtype=np.int64)
         everything = np.arange(len(architectures))
         # Which rows are at which node: all at the same one, as long as shapes do not differ.
         at: dict[_Node, Any] = {self._root: slice(None)} if len(total) else {}
@@ -164,7 +165,7 @@ class CostTable:
         ones and those that are extreme one by one.
         """
         self._build()
-        return {name: (self._best(c, min), self._best(c, max)) for c, name in enumerate(COSTS)}
+        return {name: (self._best(c, min), self._best(c, max)) for c, name in enumerate(self.names)}
 
     def _best(self, cost: int, choose: Choose) -> int:
         best = {self._root: 0}
@@ -204,7 +205,7 @@ class CostTable:
         stage = self._meta.stages[number]
         chosen = dict(zip(stage.choices, options, strict=True))
         whole = (chosen.get(position, 0) for position in range(len(self.space)))
-        costs, output = count(self._meta.extract(whole, stage), value)
+        costs, output = count(self._meta.extract(whole, stage), value, self.names)
         return costs, self._node(number + 1, output)
 
     def _build(self) -> None:

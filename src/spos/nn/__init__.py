@@ -1,19 +1,26 @@
 """Modules that read a choice; everything else in a supernet is ordinary PyTorch."""
 
+from spos.nn.bits import BitPair, Bits, bit_pair
 from spos.nn.choice import ChoiceModule
 from spos.nn.elastic import ElasticBatchNorm2d, ElasticConv2d, ElasticLayerNorm, ElasticLinear
 from spos.nn.one_of import OneOf
+from spos.nn.quantised import FixedBitsConv2d, QuantisedConv2d
 from spos.nn.searchable import Searchable
 from spos.nn.width import FixedWidth, Width
 
 __all__ = [
+    "BitPair",
+    "Bits",
     "ChoiceModule",
     "ElasticBatchNorm2d",
     "ElasticConv2d",
     "ElasticLayerNorm",
     "ElasticLinear",
+    "FixedBitsConv2d",
     "FixedWidth",
     "OneOf",
+    "QuantisedConv2d",
     "Searchable",
     "Width",
+    "bit_pair",
 ]

@@ -10,7 +10,12 @@ from typing import Any
 
 from spos.units import format_quantity
 
-_COSTS = {"flops": "multiply-adds", "params": "parameters"}
+_COSTS = {
+    "flops": "multiply-adds",
+    "params": "parameters",
+    "bitops": "bit operations",
+    "model_bits": "bits of parameters",
+}
 STAGES = {
     "train": "Supernet training",
     "search": "Search",

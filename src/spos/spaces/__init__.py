@@ -9,7 +9,8 @@ from typing import Any
 from spos.cost import CostModel, CostTable
 from spos.errors import UserError, nearest
 from spos.recipes import PLANS, Plan
-from spos.spaces import shufflenetv2
+from spos.space import Architecture, SearchSpace
+from spos.spaces import resnet_bits, shufflenetv2, shufflenetv2_channels
 from spos.supernet import Supernet
 
 
@@ -57,6 +58,27 @@ class Family:
             raise UserError(f"no plan for the preset '{name}': {nearest(name, self.plans)}")
         return self.plans[name]
 
+    def parse(self, space: SearchSpace, preset: str, text: str) -> Architecture:
+        """Read an architecture: the name of a published one, or what the space itself reads.
+
+        Args:
+            space: of the preset.
+            preset: its name.
+            text: as given.
+
+        Raises:
+            UserError: it is none, or a published one of another preset.
+        """
+        if text in self.networks:
+            published, text = self.networks[text][0], self.networks[text][1]
+            if published != preset:
+                raise UserError(
+                    f"the published network is of the preset {published}, not of {preset}"
+                )
+        elif text.isidentifier() and self.networks:
+            raise UserError(f"unknown network '{text}': {nearest(text, self.networks)}")
+        return space.parse(text)
+
 
 SPACES: dict[str, Family] = {
     "shufflenetv2": Family(
@@ -64,6 +86,26 @@ SPACES: dict[str, Family] = {
         presets=shufflenetv2.PRESETS,
         build=shufflenetv2.shufflenetv2,
         plans=PLANS,
+        networks={name: ("imagenet", text) for name, text in shufflenetv2.PUBLISHED.items()},
+    ),
+    "shufflenetv2-channels": Family(
+        paper="Guo et al., Single Path One-Shot Neural Architecture Search, ECCV 2020 (channels)",
+        presets=shufflenetv2_channels.CHANNEL_PRESETS,
+        build=shufflenetv2_channels.shufflenetv2_channels,
+        plans=PLANS,
+    ),
+    "shufflenetv2-joint": Family(
+        paper="Guo et al., Single Path One-Shot Neural Architecture Search, ECCV 2020 (joint)",
+        presets=shufflenetv2_channels.JOINT_PRESETS,
+        build=shufflenetv2_channels.shufflenetv2_channels,
+        plans=PLANS,
+        networks={"spos_block_channel": ("imagenet", shufflenetv2_channels.BLOCK_CHANNEL)},
+    ),
+    "resnet-bits": Family(
+        paper="Guo et al., Single Path One-Shot Neural Architecture Search, ECCV 2020 (bits)",
+        presets=resnet_bits.PRESETS,
+        build=resnet_bits.resnet_bits,
+        plans={**PLANS, "imagenet34": PLANS["imagenet"]},
     ),
 }
 

@@ -6,17 +6,15 @@ Sources: Guo et al., Section 4 and Table 1; Ma et al., "ShuffleNet V2", ECCV 201
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
+from spos.blocks.shuffle import OPTIONS, choice_block, pointwise
 from spos.errors import UserError
 from spos.nn import OneOf
 from spos.supernet import Supernet
-
-OPTIONS = ("shuffle3x3", "shuffle5x5", "shuffle7x7", "xception3x3")
 
 
 @dataclass(frozen=True)
@@ -65,6 +63,13 @@ class Layout:
         )
 
 
+#: The architectures of the paper's block search, for the preset ``imagenet``.
+PUBLISHED = {
+    "spos_block": "2,1,0,1,2,0,2,0,2,0,2,3,0,0,0,0,3,2,3,3",
+    "all_choice_3": ",".join("0" * 20),
+    "all_choice_5": ",".join("1" * 20),
+}
+
 PRESETS = {
     "imagenet": Layout(image_size=224),
     "cifar": Layout(image_size=32, stem_stride=1, strides=(1, 2, 2, 2)),
@@ -81,98 +86,7 @@ PRESETS = {
 }
 
 
-class ShuffleUnit(nn.Module):
-    """A unit that keeps half of its input: even channels pass, odd ones enter the main branch.
-
-    Args:
-        main: the branch that computes.
-    """
-
-    def __init__(self, main: nn.Sequential) -> None:
-        super().__init__()
-        self.branch_main = main
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.cat((x[:, 0::2], self.branch_main(x[:, 1::2])), dim=1)
-
-
-class ReductionUnit(nn.Module):
-    """The first unit of a stage: all channels enter both a projection and the main branch.
-
-    Args:
-        projection: the branch that stands for the identity.
-        main: the branch that computes.
-    """
-
-    def __init__(self, projection: nn.Sequential, main: nn.Sequential) -> None:
-        super().__init__()
-        self.branch_proj = projection
-        self.branch_main = main
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.cat((self.branch_proj(x), self.branch_main(x)), dim=1)
-
-
-def _pointwise(inputs: int, outputs: int) -> list[nn.Module]:
-    return [
-        nn.Conv2d(inputs, outputs, 1, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU(inplace=True),
-    ]
-
-
-def _depthwise(channels: int, kernel: int, stride: int = 1) -> list[nn.Module]:
-    return [
-        nn.Conv2d(channels, channels, kernel, stride, kernel // 2, groups=channels, bias=False),
-        nn.BatchNorm2d(channels),
-    ]
-
-
-def choice_block(
-    option: str, inputs: int, outputs: int, mid: int, stride: int, *, reduction: bool
-) -> nn.Module:
-    """One candidate of a choice block.
-
-    Args:
-        option: one of :data:`OPTIONS`.
-        inputs: input channels of the block.
-        outputs: output channels of the block.
-        mid: channels inside the main branch.
-        stride: of the block, 1 or 2.
-        reduction: whether it is the first block of a stage, which has a projection branch.
-
-    Example:
-        >>> block = choice_block("shuffle5x5", 16, 64, 32, 2, reduction=True)
-        >>> block(torch.zeros(1, 16, 8, 8)).shape
-        torch.Size([1, 64, 4, 4])
-    """
-    entering = inputs if reduction else inputs // 2
-    passing = inputs if reduction else inputs - entering
-    leaving = outputs - passing
-    if option == "xception3x3":
-        kernel = 3
-        main = [
-            *_depthwise(entering, 3, stride),
-            *_pointwise(entering, mid),
-            *_depthwise(mid, 3),
-            *_pointwise(mid, mid),
-            *_depthwise(mid, 3),
-            *_pointwise(mid, leaving),
-        ]
-    else:
-        kernel = int(option[-1])
-        main = [
-            *_pointwise(entering, mid),
-            *_depthwise(mid, kernel, stride),
-            *_pointwise(mid, leaving),
-        ]
-    if not reduction:
-        return ShuffleUnit(nn.Sequential(*main))
-    projection = [*_depthwise(inputs, kernel, stride), *_pointwise(inputs, inputs)]
-    return ReductionUnit(nn.Sequential(*projection), nn.Sequential(*main))
-
-
-def _check(layout: Layout) -> None:
+def check_layout(layout: Layout) -> None:
     stages = len(layout.channels)
     if not stages:
         raise UserError("channels (): a layout needs at least 1 stage")
@@ -200,6 +114,55 @@ def _check(layout: Layout) -> None:
         raise UserError(f"dropout {layout.dropout}: must be in [0, 1)")
 
 
+#: Makes a choice block: called with its name, input and output channels, stride, and whether it is
+#: the first of its stage.
+MakeBlock = Callable[[str, int, int, int, bool], nn.Module]
+
+
+def around(
+    layout: Layout, make_block: MakeBlock, *, classes: int, image_channels: int
+) -> nn.Sequential:
+    """The macro-architecture of the paper around blocks.
+
+    Args:
+        layout: its sizes.
+        make_block: called for every block in order.
+        classes: the number of classes.
+        image_channels: of the input.
+
+    Raises:
+        UserError: the layout does not fit together.
+    """
+    check_layout(layout)
+    blocks: list[nn.Module] = []
+    inputs = layout.stem_channels
+    stages = zip(layout.channels, layout.depths, layout.strides, strict=True)
+    for stage, (outputs, depth, stage_stride) in enumerate(stages, 1):
+        for number in range(depth):
+            first = number == 0
+            stride = stage_stride if first else 1
+            blocks.append(make_block(f"stage{stage}.{number}", inputs, outputs, stride, first))
+            inputs = outputs
+    stem = nn.Conv2d(image_channels, layout.stem_channels, 3, layout.stem_stride, 1, bias=False)
+    model = nn.Sequential()
+    model.add_module(
+        "first_conv",
+        nn.Sequential(stem, nn.BatchNorm2d(layout.stem_channels), nn.ReLU(inplace=True)),
+    )
+    model.add_module("features", nn.Sequential(*blocks))
+    model.add_module("conv_last", nn.Sequential(*pointwise(inputs, layout.head_channels)))
+    model.add_module(
+        "classifier",
+        nn.Sequential(
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Dropout(layout.dropout),
+            nn.Linear(layout.head_channels, classes, bias=layout.classifier_bias),
+        ),
+    )
+    return model
+
+
 def shufflenetv2(layout: Layout, *, classes: int, image_channels: int = 3) -> Supernet:
     """Build the supernet of the paper's block search.
 
@@ -216,57 +179,13 @@ def shufflenetv2(layout: Layout, *, classes: int, image_channels: int = 3) -> Su
         >>> supernet.space.size == 4**20
         True
     """
-    _check(layout)
-    blocks: list[nn.Module] = []
-    inputs = layout.stem_channels
-    stages: Sequence[tuple[int, int, int]] = list(
-        zip(layout.channels, layout.depths, layout.strides, strict=True)
-    )
-    for stage, (outputs, depth, stage_stride) in enumerate(stages, 1):
-        for number in range(depth):
-            first = number == 0
-            blocks.append(
-                OneOf(
-                    {
-                        option: choice_block(
-                            option,
-                            inputs,
-                            outputs,
-                            outputs // 2,
-                            stage_stride if first else 1,
-                            reduction=first,
-                        )
-                        for option in OPTIONS
-                    },
-                    name=f"stage{stage}.{number}",
-                )
-            )
-            inputs = outputs
-    model = nn.Sequential()
-    model.add_module(
-        "first_conv",
-        nn.Sequential(
-            nn.Conv2d(
-                image_channels,
-                layout.stem_channels,
-                3,
-                layout.stem_stride,
-                1,
-                bias=False,
-            ),
-            nn.BatchNorm2d(layout.stem_channels),
-            nn.ReLU(inplace=True),
-        ),
-    )
-    model.add_module("features", nn.Sequential(*blocks))
-    model.add_module("conv_last", nn.Sequential(*_pointwise(inputs, layout.head_channels)))
-    model.add_module(
-        "classifier",
-        nn.Sequential(
-            nn.AdaptiveAvgPool2d(1),
-            nn.Flatten(),
-            nn.Dropout(layout.dropout),
-            nn.Linear(layout.head_channels, classes, bias=layout.classifier_bias),
-        ),
-    )
+
+    def block(name: str, inputs: int, outputs: int, stride: int, first: bool) -> nn.Module:
+        candidates = {
+            option: choice_block(option, inputs, outputs, outputs // 2, stride, reduction=first)
+            for option in OPTIONS
+        }
+        return OneOf(candidates, name=name)
+
+    model = around(layout, block, classes=classes, image_channels=image_channels)
     return Supernet(model, (image_channels, layout.image_size, layout.image_size))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from torch import nn
 
 from spos.errors import UserError, nearest
+from spos.zoo.quantised_resnet import quantised_resnet18
 
 #: At most this side of the input, in pixels, a network is built in its small-image variant.
 SMALL_IMAGES = 64
@@ -27,7 +29,15 @@ class Network:
     build: Callable[..., nn.Module]
 
 
-NETWORKS: dict[str, Network] = {}
+NETWORKS: dict[str, Network] = {
+    **{
+        f"resnet18_{pair}": Network(
+            paper="He et al., Deep Residual Learning for Image Recognition, CVPR 2016",
+            build=partial(quantised_resnet18, pair),
+        )
+        for pair in ("w2a2", "w3a3", "w4a4")
+    },
+}
 
 
 def build_network(

@@ -1,0 +1,73 @@
+"""The basic block of residual networks.
+
+Source: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, Section 3 and Table 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from spos.nn import ElasticBatchNorm2d, Width
+
+Size = int | Width
+#: Makes a convolution without bias: called with its name in the block (``conv1``, ``conv2`` or
+#: ``shortcut``), input and output channels, the side of its kernel, and its stride.
+MakeConvolution = Callable[[str, Size, Size, int, int], nn.Module]
+
+
+class ResidualBlock(nn.Module):
+    """What a branch computes, added to a shortcut.
+
+    Args:
+        main: the branch that computes.
+        shortcut: from the block's input to what is added: an identity, or a projection where
+            shapes differ.
+    """
+
+    def __init__(self, main: nn.Sequential, shortcut: nn.Module) -> None:
+        super().__init__()
+        self.main = main
+        self.shortcut = shortcut
+        self.activation = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.activation(self.main(x) + self.shortcut(x))
+        return result
+
+
+def basic_block(
+    inputs: int, mid: Size, outputs: int, stride: int, convolution: MakeConvolution
+) -> ResidualBlock:
+    """Two 3x3 convolutions with a shortcut, which is a 1x1 convolution where shapes differ.
+
+    Args:
+        inputs: input channels.
+        mid: channels between the two convolutions, a number or a searched :class:`spos.nn.Width`.
+        outputs: output channels.
+        stride: of the first convolution and of the shortcut.
+        convolution: makes the convolutions.
+
+    Source: He et al., Figure 5 (left).
+
+    Example:
+        >>> import torch
+        >>> def convolution(name, inputs, outputs, kernel, stride):
+        ...     return nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
+        >>> basic_block(8, 16, 16, 2, convolution)(torch.zeros(1, 8, 6, 6)).shape
+        torch.Size([1, 16, 3, 3])
+    """
+    main = nn.Sequential(
+        convolution("conv1", inputs, mid, 3, stride),
+        nn.BatchNorm2d(mid) if isinstance(mid, int) else ElasticBatchNorm2d(mid),
+        nn.ReLU(inplace=True),
+        convolution("conv2", mid, outputs, 3, 1),
+        nn.BatchNorm2d(outputs),
+    )
+    if stride == 1 and inputs == outputs:
+        return ResidualBlock(main, nn.Identity())
+    shortcut = nn.Sequential(
+        convolution("shortcut", inputs, outputs, 1, stride), nn.BatchNorm2d(outputs)
+    )
+    return ResidualBlock(main, shortcut)

@@ -1,0 +1,105 @@
+"""Bit-widths that are searched."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from torch import nn
+
+from spos.errors import UserError
+from spos.nn.choice import ChoiceModule
+from spos.nn.quantisers import MOST_BITS
+
+
+class BitPair(NamedTuple):
+    """The bits of a layer's weights and of its input activations.
+
+    Args:
+        weights: 1 to 8.
+        activations: 1 to 8.
+    """
+
+    weights: int
+    activations: int
+
+    def __str__(self) -> str:
+        return f"w{self.weights}a{self.activations}"
+
+
+def bit_pair(text: str) -> BitPair:
+    """Read a pair of bit-widths.
+
+    Args:
+        text: such as ``w2a4``: weights of 2 bits, activations of 4.
+
+    Raises:
+        UserError: it is something else, or bits are out of range.
+
+    Example:
+        >>> bit_pair("w2a4")
+        BitPair(weights=2, activations=4)
+        >>> bit_pair("w2a9")
+        Traceback (most recent call last):
+        ...
+        spos.errors.UserError: bits 'w2a9': write w2a4 for weights of 2 and activations of 4 bits, \
+each 1 to 8; nearest w2a8
+    """
+    match = re.fullmatch(r"w(\d{1,9})a(\d{1,9})", str(text))
+    pair = BitPair(*map(int, match.groups())) if match else BitPair(0, 0)
+    within = BitPair(*(min(max(bits, 1), MOST_BITS) for bits in pair))
+    if pair != within:
+        hint = f"; nearest {within}" if match else ""
+        raise UserError(
+            f"bits '{text}': write w2a4 for weights of 2 and activations of 4 bits, each 1 to "
+            f"{MOST_BITS}{hint}"
+        )
+    return pair
+
+
+class Bits(ChoiceModule):
+    """A choice of bit-widths, read by every quantised layer that it is given to.
+
+    It holds no weights: give the same object to all layers that share the choice.
+
+    Args:
+        pairs: the options, such as ``["w1a2", "w2a2", "w4a4"]``.
+        name: the name of the choice (see :class:`ChoiceModule`).
+
+    Raises:
+        UserError: there is no pair, one stands twice, or is none.
+
+    Example:
+        >>> bits = Bits(["w1a2", "w4a4"], name="stage1.bits")
+        >>> bits.activate("w4a4")
+        >>> bits.current
+        BitPair(weights=4, activations=4)
+    """
+
+    def __init__(self, pairs: Iterable[str], name: str | None = None) -> None:
+        self.pairs = tuple(map(bit_pair, pairs))
+        super().__init__(tuple(map(str, self.pairs)), name)
+
+    @property
+    def current(self) -> BitPair:
+        """The active pair."""
+        return self.pairs[self.active]
+
+    def plain(self, copy: Callable[[nn.Module], nn.Module]) -> nn.Module:
+        return FixedBits(self.current)
+
+    def extra_repr(self) -> str:
+        return f"pairs={', '.join(map(str, self.pairs))}, active={self.current}"
+
+
+class FixedBits(nn.Module):
+    """Bit-widths that are chosen, for code that reads them.
+
+    Args:
+        pair: the bits of weights and activations.
+    """
+
+    def __init__(self, pair: BitPair) -> None:
+        super().__init__()
+        self.current = pair

@@ -1,0 +1,257 @@
+"""The paper's mixed-precision search: residual networks that choose the bits of every block.
+
+Sources: Guo et al., Section 3.4, and its experiments with ResNet-18 and ResNet-34; He et al., "Deep
+Residual Learning for Image Recognition", CVPR 2016, Table 1 and Section 4.2, for the networks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from torch import nn
+
+from spos.blocks.residual import MakeConvolution, Size, basic_block
+from spos.errors import UserError
+from spos.nn import BitPair, Bits, FixedBitsConv2d, QuantisedConv2d, Width, bit_pair
+from spos.nn.quantised import ACTIVATION_QUANTISER, WEIGHT_QUANTISER
+from spos.nn.quantisers import check_quantisers
+from spos.supernet import Supernet
+
+#: The pairs of the paper: bits of weights, bits of activations.
+PAIRS = ("w1a2", "w2a2", "w1a4", "w2a4", "w3a4", "w4a4")
+
+
+@dataclass(frozen=True)
+class BitsLayout:
+    """A residual network of basic blocks, and what is searched in it.
+
+    The first convolution and the classifier have full precision; every other convolution, those
+    of the shortcuts included, is quantised.
+
+    Args:
+        image_size: the side of the square input, in pixels.
+        stem_kernel: the side of the kernel of the first convolution, odd; it has as many channels
+            as the first stage.
+        stem_stride: its stride.
+        pool: whether a max pooling of stride 2 follows it.
+        channels: output channels of each stage.
+        depths: the number of blocks in each stage, at least 1.
+        strides: the stride of the first block of each stage.
+        bits: the options of every choice, such as ``w2a4``.
+        per_layer: each convolution chooses its bits, instead of each block.
+        scales: what the channels between the two convolutions of a block are multiplied by, from
+            the smallest to the largest; each block chooses one. Not searched without them.
+        weights: the quantiser of weights, ``dorefa`` or ``lsq``.
+        activations: the quantiser of activations, ``pact`` or ``lsq``.
+    """
+
+    image_size: int
+    stem_kernel: int = 7
+    stem_stride: int = 2
+    pool: bool = True
+    channels: tuple[int, ...] = (64, 128, 256, 512)
+    depths: tuple[int, ...] = (2, 2, 2, 2)
+    strides: tuple[int, ...] = (1, 2, 2, 2)
+    bits: tuple[str, ...] = PAIRS
+    per_layer: bool = False
+    scales: tuple[float, ...] = ()
+    weights: str = WEIGHT_QUANTISER
+    activations: str = ACTIVATION_QUANTISER
+
+    def scaled(self, width: float) -> BitsLayout:
+        """The layout with the channels of its stages multiplied, to the nearest multiple of 4.
+
+        Args:
+            width: the factor, above 0.
+
+        Raises:
+            UserError: it is not above 0.
+
+        Example:
+            >>> PRESETS["cifar"].scaled(0.5).channels
+            (8, 16, 32)
+        """
+        if not isinstance(width, (int, float)) or not 0 < width < math.inf:
+            raise UserError(f"width {width}: must be a number above 0")
+        return replace(
+            self, channels=tuple(max(4, round(c * width / 4) * 4) for c in self.channels)
+        )
+
+
+_SMALL = BitsLayout(
+    image_size=32,
+    stem_kernel=3,
+    stem_stride=1,
+    pool=False,
+    channels=(16, 32, 64),
+    depths=(3, 3, 3),
+    strides=(1, 2, 2),
+)
+PRESETS = {
+    "imagenet": BitsLayout(image_size=224),
+    "imagenet34": BitsLayout(image_size=224, depths=(3, 4, 6, 3)),
+    # The ResNet-20 of He et al., Section 4.2, with projections in the shortcuts.
+    "cifar": _SMALL,
+    "tiny": replace(_SMALL, image_size=8, channels=(16, 32), depths=(2, 2), strides=(1, 2)),
+}
+
+
+def resnet_bits(layout: BitsLayout, *, classes: int, image_channels: int = 3) -> Supernet:
+    """Build the supernet of the mixed-precision search.
+
+    Args:
+        layout: the network, such as ``PRESETS["imagenet"]``, which is ResNet-18.
+        classes: the number of classes, at least 2.
+        image_channels: 3 for colour, 1 for grey images.
+
+    Raises:
+        UserError: the layout does not fit together, or a pair of bits is none.
+
+    Example:
+        >>> supernet = resnet_bits(PRESETS["cifar"], classes=10)
+        >>> supernet.space.size == 6**9
+        True
+        >>> supernet.space.choices[0].name
+        'stage1.0.bits'
+    """
+
+    def block(name: str, inputs: int, outputs: int, stride: int) -> nn.Module:
+        shared = Bits(layout.bits, f"{name}.bits")
+
+        def convolution(
+            part: str, inputs: Size, outputs: Size, kernel: int, stride: int
+        ) -> nn.Module:
+            own = Bits(layout.bits, f"{name}.{part}.bits") if layout.per_layer else shared
+            return QuantisedConv2d(
+                inputs,
+                outputs,
+                kernel,
+                own,
+                stride,
+                kernel // 2,
+                weights=layout.weights,
+                activations=layout.activations,
+            )
+
+        mid: Size = outputs
+        if layout.scales:
+            sizes = {str(scale): max(1, int(outputs * scale)) for scale in layout.scales}
+            mid = Width(sizes, name=f"{name}.channels")
+        return basic_block(inputs, mid, outputs, stride, convolution)
+
+    model = _around(layout, block, classes=classes, image_channels=image_channels)
+    return Supernet(model, (image_channels, layout.image_size, layout.image_size))
+
+
+def uniform(
+    layout: BitsLayout, pair: str, *, classes: int, image_channels: int = 3
+) -> nn.Sequential:
+    """A stand-alone network with the same bits in every quantised layer, to compare with.
+
+    Args:
+        layout: the network; what it says of options is not used.
+        pair: the bits of every quantised layer, such as ``w3a3``, be it an option or not.
+        classes: the number of classes, at least 2.
+        image_channels: 3 for colour, 1 for grey images.
+
+    Returns:
+        A network without choices. ``torch.fx.symbolic_trace`` writes it in torch's own modules.
+
+    Raises:
+        UserError: the layout does not fit together, or the pair is none.
+
+    Example:
+        >>> from spos.cost import count_network
+        >>> network = uniform(PRESETS["imagenet"], "w3a3", classes=1000)
+        >>> round(count_network(network, (3, 224, 224))["bitops"] / 2**30, 2)
+        14.21
+    """
+    chosen = bit_pair(pair)
+
+    def block(name: str, inputs: int, outputs: int, stride: int) -> nn.Module:
+        return basic_block(inputs, outputs, outputs, stride, _fixed(layout, chosen))
+
+    return _around(layout, block, classes=classes, image_channels=image_channels)
+
+
+def _fixed(layout: BitsLayout, pair: BitPair) -> MakeConvolution:
+    def convolution(part: str, inputs: Size, outputs: Size, kernel: int, stride: int) -> nn.Module:
+        assert isinstance(inputs, int) and isinstance(outputs, int)
+        return FixedBitsConv2d(
+            nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
+            pair,
+            weights=layout.weights,
+            activations=layout.activations,
+        )
+
+    return convolution
+
+
+def _around(
+    layout: BitsLayout,
+    make_block: Callable[[str, int, int, int], nn.Module],
+    *,
+    classes: int,
+    image_channels: int,
+) -> nn.Sequential:
+    """The network around blocks, made from their name, input and output channels, and stride."""
+    _check(layout)
+    inputs = layout.channels[0]
+    stem: list[nn.Module] = [
+        nn.Conv2d(
+            image_channels,
+            inputs,
+            layout.stem_kernel,
+            layout.stem_stride,
+            layout.stem_kernel // 2,
+            bias=False,
+        ),
+        nn.BatchNorm2d(inputs),
+        nn.ReLU(inplace=True),
+    ]
+    if layout.pool:
+        stem.append(nn.MaxPool2d(3, 2, 1))
+    model = nn.Sequential()
+    model.add_module("stem", nn.Sequential(*stem))
+    stages = zip(layout.channels, layout.depths, layout.strides, strict=True)
+    for number, (outputs, depth, stride) in enumerate(stages, 1):
+        blocks = nn.Sequential()
+        for position in range(depth):
+            name = f"stage{number}.{position}"
+            block = make_block(name, inputs, outputs, stride if position == 0 else 1)
+            blocks.append(block)
+            inputs = outputs
+        model.add_module(f"stage{number}", blocks)
+    head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, classes))
+    model.add_module("classifier", head)
+    return model
+
+
+def _check(layout: BitsLayout) -> None:
+    stages = len(layout.channels)
+    if not stages:
+        raise UserError("channels (): a layout needs at least 1 stage")
+    if not len(layout.depths) == len(layout.strides) == stages:
+        raise UserError(
+            f"{stages} stage channels, {len(layout.depths)} depths and {len(layout.strides)} "
+            "strides: give one of each per stage"
+        )
+    for name in ("channels", "depths", "strides"):
+        if min(getattr(layout, name)) < 1:
+            raise UserError(f"{name} {getattr(layout, name)}: each must be at least 1")
+    for name in ("image_size", "stem_stride"):
+        if getattr(layout, name) < 1:
+            raise UserError(f"{name} {getattr(layout, name)}: must be at least 1")
+    if layout.stem_kernel < 1 or layout.stem_kernel % 2 == 0:
+        raise UserError(f"stem_kernel {layout.stem_kernel}: must be odd, such as 3 or 7")
+    rising = all(low < high for low, high in zip(layout.scales, layout.scales[1:], strict=False))
+    if layout.scales and not (rising and 0 < layout.scales[0] <= layout.scales[-1] <= 16):
+        raise UserError(
+            f"layout.scales {', '.join(map(str, layout.scales))}: give numbers above 0, at most "
+            "16, from the smallest to the largest"
+        )
+    check_quantisers(layout.weights, layout.activations)
+    for text in layout.bits:
+        bit_pair(text)

@@ -1,0 +1,120 @@
+"""The paper's channel search, with blocks fixed or searched along with the channels.
+
+Source: Guo et al., Section 3.4 and Table 4.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from torch import nn
+
+from spos.blocks.shuffle import OPTIONS, choice_block
+from spos.errors import UserError, nearest
+from spos.nn import OneOf, Width
+from spos.spaces.shufflenetv2 import PRESETS as BLOCK_PRESETS
+from spos.spaces.shufflenetv2 import Layout, around
+from spos.supernet import Supernet
+
+#: The blocks are searched, too.
+FREE = "free"
+
+
+@dataclass(frozen=True)
+class ChannelLayout(Layout):
+    """The macro-architecture of a channel search.
+
+    Args:
+        blocks: the option of every block, such as ``shuffle3x3``; or option indices of the space
+            ``shufflenetv2`` joined by commas, one a block; or ``free``: they are searched as well.
+        scales: what the mid channels of a block, half of its output channels, are multiplied by;
+            fractions of channels are cut off.
+    """
+
+    blocks: str = "shuffle3x3"
+    scales: tuple[float, ...] = (0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0)
+
+
+def _presets(blocks: str) -> dict[str, ChannelLayout]:
+    return {
+        name: ChannelLayout(**asdict(layout), blocks=blocks)
+        for name, layout in BLOCK_PRESETS.items()
+    }
+
+
+#: The network of the paper's block and channel search, for the joint preset ``imagenet``.
+BLOCK_CHANNEL = "0,6,0,5,3,3,1,5,1,2,1,6,0,3,0,4,2,2,0,5,2,7,1,5,1,4,0,6,2,7,0,4,2,4,1,5,3,4,2,3"
+
+CHANNEL_PRESETS = _presets("shuffle3x3")
+JOINT_PRESETS = _presets(FREE)
+
+
+def fixed_blocks(layout: ChannelLayout) -> list[str]:
+    """The option of each block; none where they are searched.
+
+    Raises:
+        UserError: they are no options, or not one for each block.
+
+    Example:
+        >>> fixed_blocks(CHANNEL_PRESETS["tiny"])[:2]
+        ['shuffle3x3', 'shuffle3x3']
+    """
+    text, count = layout.blocks, sum(layout.depths)
+    if text == FREE:
+        return []
+    if text in OPTIONS:
+        return [text] * count
+    if not all(part.isascii() and part.isdigit() for part in text.split(",")):
+        raise UserError(f"layout.blocks {text}: {nearest(text, (*OPTIONS, FREE))}")
+    indices = [int(part) for part in text.split(",")]
+    if len(indices) != count or max(indices) >= len(OPTIONS):
+        raise UserError(
+            f"layout.blocks {text}: give {count} numbers from 0 to {len(OPTIONS) - 1}, one a block"
+        )
+    return [OPTIONS[index] for index in indices]
+
+
+def shufflenetv2_channels(
+    layout: ChannelLayout, *, classes: int, image_channels: int = 3
+) -> Supernet:
+    """Build the supernet of the paper's channel search.
+
+    Args:
+        layout: the macro-architecture, such as ``CHANNEL_PRESETS["imagenet"]``.
+        classes: the number of classes, at least 2.
+        image_channels: 3 for colour, 1 for grey images.
+
+    Raises:
+        UserError: the layout does not fit together.
+
+    Example:
+        >>> import torch
+        >>> with torch.device("meta"):
+        ...     supernet = shufflenetv2_channels(JOINT_PRESETS["imagenet"], classes=1000)
+        >>> supernet.space.size == 40**20
+        True
+    """
+    rising = all(low < high for low, high in zip(layout.scales, layout.scales[1:], strict=False))
+    if not layout.scales or not rising or not 0 < layout.scales[0] <= layout.scales[-1] <= 16:
+        raise UserError(
+            f"layout.scales {', '.join(map(str, layout.scales))}: give numbers above 0, at most "
+            "16, from the smallest to the largest"
+        )
+    fixed = iter(fixed_blocks(layout))
+
+    def block(name: str, inputs: int, outputs: int, stride: int, first: bool) -> nn.Module:
+        base = outputs // 2
+        mid = Width(
+            {str(scale): max(1, int(base * scale)) for scale in layout.scales},
+            name=f"{name}.channels",
+        )
+
+        def candidate(option: str) -> nn.Module:
+            return choice_block(option, inputs, outputs, mid, stride, reduction=first)
+
+        if layout.blocks != FREE:
+            return candidate(next(fixed))
+        return OneOf({option: candidate(option) for option in OPTIONS}, name=f"{name}.block")
+
+    model = around(layout, block, classes=classes, image_channels=image_channels)
+    return Supernet(model, (image_channels, layout.image_size, layout.image_size))
