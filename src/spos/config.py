@@ -98,6 +98,18 @@ class ConstraintSettings:
 
 
 @dataclass(frozen=True)
+class NetworkSettings:
+    """A network to train instead of one that a search finds.
+
+    Args:
+        name: of a published network (:data:`spos.zoo.NETWORKS`), or an architecture of the space:
+            a published one by name, option indices, or JSON of names. Empty: the winner's.
+    """
+
+    name: str = ""
+
+
+@dataclass(frozen=True)
 class Config:
     """Everything that decides the result of a run.
 
@@ -110,6 +122,7 @@ class Config:
         supernet: the training of the supernet.
         search: the search.
         constraint: the bounds of the search.
+        network: what is trained instead of the winner.
         retrain: the training of the winner.
     """
 
@@ -121,6 +134,7 @@ class Config:
     supernet: Recipe
     search: SearchSettings
     constraint: ConstraintSettings
+    network: NetworkSettings
     retrain: Recipe
 
     @property
@@ -136,7 +150,17 @@ class Config:
         return sections
 
 
-SECTIONS = ("space", "layout", "data", "run", "supernet", "search", "constraint", "retrain")
+SECTIONS = (
+    "space",
+    "layout",
+    "data",
+    "run",
+    "supernet",
+    "search",
+    "constraint",
+    "network",
+    "retrain",
+)
 #: The sections that each stage of a run depends on; they are fixed when it begins.
 STAGE_SECTIONS = {"train": SECTIONS[:5], "search": SECTIONS[:7], "retrain": SECTIONS}
 #: Settings that the result does not depend on: a run may go on with others.
@@ -182,6 +206,7 @@ def make_config(values: Mapping[str, Any]) -> Config:
         constraint=replace_settings(
             ConstraintSettings(), _bounds(values.get("constraint", {})), "constraint"
         ),
+        network=section("network", NetworkSettings()),
         retrain=section("retrain", plan.retrain),
     )
     for name in ("supernet", "retrain"):

@@ -14,13 +14,13 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
+from torch import Tensor, nn
 
 from spos.checkpoint import digest
 from spos.config import FREE, Config
 from spos.cost import CostModel
 from spos.data import ImageData, load_data
-from spos.errors import UserError
+from spos.errors import UserError, nearest
 from spos.files import write_json
 from spos.listener import Listener
 from spos.processes import launch, signals_held
@@ -28,6 +28,7 @@ from spos.randomness import torch_seed
 from spos.run_directory import RunDirectory, read_own
 from spos.spaces import family
 from spos.supernet import Supernet
+from spos.zoo import NETWORKS, build_network
 
 
 class Context:
@@ -165,6 +166,32 @@ class Context:
             torch.manual_seed(torch_seed(self.config.run.seed, "weights", purpose))
             return family(self.config.space).build(
                 self.config.layout, classes=len(data.classes), image_channels=data.channels
+            )
+
+    def network(self, data: ImageData, text: str) -> nn.Module:
+        """A network with fresh weights, to be trained alone.
+
+        Args:
+            data: decides the number of classes and of image channels.
+            text: the name of a published network, or an architecture of the run's space.
+
+        Raises:
+            UserError: there is no such network.
+        """
+        if text not in NETWORKS:
+            supernet = self.supernet(data, "retrain")
+            member, preset = family(self.config.space), self.config.preset
+            if text[:1].isalpha() and text not in member.networks:
+                known = nearest(text, [*NETWORKS, *member.networks])
+                raise UserError(f"unknown network '{text}': {known}")
+            return supernet.subnet(member.parse(supernet.space, preset, text))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(torch_seed(self.config.run.seed, "weights", "retrain"))
+            return build_network(
+                text,
+                classes=len(data.classes),
+                image_channels=data.channels,
+                image_size=data.image_size,
             )
 
     def costs(self, supernet: Supernet) -> CostModel:

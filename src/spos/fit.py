@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from spos.checkpoint import Checkpoints
 from spos.context import Context
+from spos.cost import count_network
 from spos.data import ImageData, Images, training_batches
 from spos.evaluation import score
 from spos.memory import check_memory
@@ -71,23 +72,24 @@ def fit(
 
 
 def retrain(context: Context, text: str, stage: str) -> dict[str, Any]:
-    """Train an architecture from scratch on all training images, then read the test images once.
+    """Train a network from scratch on all training images, then read the test images once.
 
     Args:
         context: of the run.
-        text: the architecture.
+        text: an architecture, or the name of a published network.
         stage: the name of the training in the run directory.
 
     Returns:
         The accuracy on the test images, and what it took.
     """
     data = context.data()
-    supernet = context.supernet(data, "retrain")
-    network = supernet.subnet(supernet.space.parse(text))
+    network = context.network(data, text)
+    # Of a network that was not found by a search, nobody has counted the costs before.
+    costs = count_network(network, (data.channels, data.image_size, data.image_size))
     recipe = context.config.retrain
     images = data.train.join(data.validation)
     seconds = fit(context, data, images, network, stage, stage, recipe)
-    outcome = {"architecture": text, "steps": recipe.steps, "seconds": seconds}
+    outcome = {"architecture": text, **costs, "steps": recipe.steps, "seconds": seconds}
     if context.fabric.is_global_zero:
         test = data.test()
         with context.fabric.autocast():

@@ -55,6 +55,7 @@ ALIASES: dict[str, tuple[str, str, Callable[[str], Any], str]] = {
     "precision": ("--precision", "run.precision", str, "32-true, bf16-mixed or 16-mixed."),
     "supernet_steps": ("--supernet-steps", "supernet.steps", int, "Of the supernet training."),
     "retrain_steps": ("--retrain-steps", "retrain.steps", int, "Of the winner's training."),
+    "network": ("--network", "network.name", str, "Retrain this network, not a search's."),
     "algorithm": ("--algorithm", "search.algorithm", str, "evolution or random."),
     "population": ("--population", "search.population", int, "Candidates an iteration."),
     "iterations": ("--iterations", "search.iterations", int, "Iterations of the search."),

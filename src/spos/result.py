@@ -28,6 +28,7 @@ def collect(context: Context) -> dict[str, Any]:
     config = context.config
     outcomes = {stage: context.finished(stage) for stage in STAGES}
     found, retrained, compared = outcomes["search"], outcomes["retrain"], outcomes["compare"]
+    named = config.network.name
     data = read_own(context.directory.path / "data.json")
     with torch.device("meta"):
         space = (
@@ -60,6 +61,9 @@ def collect(context: Context) -> dict[str, Any]:
             "exhausted": found["exhausted"],
         },
         "winner": found and found["winner"],
+        "network": {"name": named, **{k: retrained[k] for k in ("flops", "params")}}
+        if named and retrained
+        else None,
         "retrain": retrained and {k: retrained[k] for k in ("test_top1", "steps")},
         "top": found["top"] if found else [],
         "comparison": compared and {k: v for k, v in compared.items() if k != "seconds"},

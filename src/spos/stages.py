@@ -128,10 +128,13 @@ def _candidate(candidate: Candidate) -> dict[str, Any]:
 
 
 def retrain_stage(context: Context) -> dict[str, Any]:
-    """Train the winner from scratch on all training images, then read the test images once."""
+    """Train the winner, or a network given by name, and read the test images once."""
     done = context.finished("retrain")
     if done is not None:
         return done
+    named = context.config.network.name
+    if named:
+        return context.finish("retrain", context.launch(retrain, named, "retrain"))
     found = context.finished("search")
     if found is None:
         raise UserError(f"{context.directory.path} has no search result: run spos search first")

@@ -28,7 +28,7 @@ def result_tables(result: Row) -> list[RenderableType]:
         The search has not finished; there is no network yet.
     """
     parts: list[RenderableType] = [_text(words.headline(result))]
-    if result.get("winner"):
+    if result.get("winner") or result.get("network"):
         parts.append(_winner(result))
     if result.get("top"):
         parts.append(_top(result))
@@ -86,10 +86,11 @@ def _columns(title: str, rows: Sequence[Row], *names: str) -> Table:
 
 
 def _winner(result: Row) -> Table:
-    winner, retrained = result["winner"], result.get("retrain") or {}
-    table = _pairs("Network found")
+    winner = result.get("winner") or result["network"]
+    retrained = result.get("retrain") or {}
+    table = _pairs("Network found" if result.get("winner") else "Network trained")
     rows = [
-        ("architecture", winner.get("architecture", "")),
+        ("architecture", winner.get("architecture", winner.get("name", ""))),
         ("test top-1", words.percent(retrained.get("test_top1"))),
         ("one-shot top-1", words.percent(winner.get("one_shot_top1"))),
         ("FLOPs", _exact(winner.get("flops"), " multiply-adds")),

@@ -100,7 +100,8 @@ def limits(constraint: Mapping[str, Any] | None) -> str:
 
 def headline(result: Mapping[str, Any]) -> str:
     """What was found, in a sentence."""
-    winner, retrained = result.get("winner"), result.get("retrain")
+    winner = result.get("winner") or result.get("network")
+    retrained = result.get("retrain")
     within = limits(result.get("constraint"))
     if not winner:
         asked = f" under a limit of {within}" if within else ""

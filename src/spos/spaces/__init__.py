@@ -75,8 +75,9 @@ class Family:
                 raise UserError(
                     f"the published network is of the preset {published}, not of {preset}"
                 )
-        elif text.isidentifier() and self.networks:
-            raise UserError(f"unknown network '{text}': {nearest(text, self.networks)}")
+        elif text[:1].isalpha():
+            known = nearest(text, self.networks) if self.networks else "this space has none by name"
+            raise UserError(f"unknown network '{text}': {known}")
         return space.parse(text)
 
 

@@ -1,0 +1,49 @@
+"""``spos retrain --network``: a network that no search found, trained with the same recipes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from commands import SMALL, Ended
+
+Cli = Callable[..., Ended]
+
+
+@pytest.mark.parametrize("name", ["1,0,3", "resnet18_w2a2"])
+def test_a_network_is_trained_and_tested(name: str, cli: Cli, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    ended = cli("retrain", *SMALL, "--network", name, "--out", out)
+    assert ended.status == 0
+    result = json.loads((out / "result.json").read_text())
+    assert result["winner"] is None
+    assert result["network"]["name"] == name
+    assert result["network"]["flops"] > 0
+    assert 0 <= result["retrain"]["test_top1"] <= 1
+    assert "Network trained" in ended.out
+    assert name in cli("show", out).out
+    before = (out / "retrain.json").read_bytes()
+    assert cli("retrain", "--out", out).status == 0
+    assert (out / "retrain.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("resnet18_w2a22", "unknown network 'resnet18_w2a22': did you mean 'resnet18_w2a2'?"),
+        ("1,0", "architecture 1,0 has 2 options, this space has 3 choices"),
+    ],
+)
+def test_an_unknown_network_is_one_line(name: str, told: str, cli: Cli, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert told in cli("retrain", *SMALL, "--network", name, "--out", out).mistake
+    assert not list(out.glob("*.json"))
+
+
+def test_there_is_nothing_to_compare_it_with(cli: Cli, tmp_path: Path) -> None:
+    told = cli(
+        "retrain", *SMALL, "--network", "1,0,3", "--compare", "2", "--out", tmp_path / "run"
+    ).mistake
+    assert "has no retrained winner to compare with" in told
