@@ -26,7 +26,7 @@ _execution_options = all_of(
 _compare_option = click.option(
     "--compare",
     metavar="N",
-    help="Retrain N random networks of the winner's multiply-adds as well.",
+    help="Retrain N random networks of the winner's cost as well.",
 )
 
 

@@ -15,14 +15,15 @@ from spos.search import Feasible
 from spos.space import Architecture
 from spos.units import format_quantity
 
-#: How far a random network for comparison may be from the winner's multiply-adds.
+#: How far a random network for comparison may be from the winner's cost.
 NEAR = 0.05
 
 
 def compare_stage(context: Context, count: int) -> dict[str, Any]:
     """Retrain random networks in the way of the winner.
 
-    They are drawn under the same constraint, and within 5% of the winner's multiply-adds.
+    They are drawn under the same constraint, and within 5% of the winner's cost: of the first
+    that is bounded, or of multiply-adds.
 
     Args:
         context: of a run whose winner is retrained.
@@ -75,10 +76,12 @@ def _random_like(
     context: Context, table: CostModel, winner: dict[str, Any], count: int
 ) -> list[Architecture]:
     """Random networks about as costly as the winner; the first of many are the first of few."""
-    bounds, flops = context.config.bounds, winner["flops"]
-    most = min(bounds.maximum.get("flops", float("inf")), flops * (1 + NEAR))
-    least = max(bounds.minimum.get("flops", 0.0), flops * (1 - NEAR))
-    near = Constraint({**bounds.maximum, "flops": most}, {**bounds.minimum, "flops": least})
+    bounds = context.config.bounds
+    # The cost that the search is about; without a bound, multiply-adds.
+    cost = next(iter((*bounds.maximum, *bounds.minimum)), "flops")
+    most = min(bounds.maximum.get(cost, float("inf")), winner[cost] * (1 + NEAR))
+    least = max(bounds.minimum.get(cost, 0.0), winner[cost] * (1 - NEAR))
+    near = Constraint({**bounds.maximum, cost: most}, {**bounds.minimum, cost: least})
     feasible = Feasible(table.space, table, near)
     taken = {table.space.parse(winner["architecture"])}
     chosen: list[Architecture] = []
@@ -88,6 +91,6 @@ def _random_like(
     if not chosen:
         raise UserError(
             f"no other network of the space is within {NEAR:.0%} of the winner's "
-            f"{format_quantity(flops)} multiply-adds: there is nothing to compare with"
+            f"{format_quantity(winner[cost])} {cost}: there is nothing to compare with"
         )
     return chosen

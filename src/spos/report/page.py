@@ -94,6 +94,7 @@ def _context(result: Row, candidates: Sequence[Row], metrics: Sequence[Row]) -> 
         "winner": winner,
         "drawing": _drawing(result) if winner else None,
         "top": result.get("top") or [],
+        "others": [(cost, words.cost_words(cost)) for cost in words.other_costs(result)],
         "comparison": result.get("comparison"),
         "networks": _networks(result),
         "verdict": judged,
@@ -146,13 +147,17 @@ def _key_figures(result: Row) -> list[tuple[str, str]]:
         ("one-shot accuracy", words.percent(winner.get("one_shot_top1"))),
         ("FLOPs", words.quantity(winner.get("flops"))),
         ("parameters", words.quantity(winner.get("params"))),
+        *(
+            (words.cost_words(cost), words.quantity(winner.get(cost)))
+            for cost in words.other_costs(result)
+        ),
     ]
     known = [(label, value) for label, value in known if value != "–"]
     return known + ([("wall time", words.duration(sum(seconds.values())))] if seconds else [])
 
 
 def _search_note(result: Row, candidates: Sequence[Row]) -> str:
-    count = len(shown(candidates))
+    count = len(shown(candidates, words.searched_cost(result)))
     note = f"{count:,} of {len(candidates):,} candidates shown. " if count < len(candidates) else ""
     within = words.limits(result.get("constraint"))
     return note + (

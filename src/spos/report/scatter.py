@@ -1,4 +1,4 @@
-"""The candidates of a search: one-shot accuracy over multiply-adds."""
+"""The candidates of a search: one-shot accuracy over the cost that it bounds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from spos.report.chart import (
     quantity_labels,
     spread,
 )
-from spos.report.words import percent, quantity
+from spos.report.words import cost_words, percent, quantity, searched_cost
 
 #: More points than a reader can tell apart only make the page heavy.
 PLOTTED = 2500
@@ -27,19 +27,20 @@ PLOTTED = 2500
 Row = Mapping[str, Any]
 
 
-def shown(candidates: Sequence[Row]) -> list[Row]:
+def shown(candidates: Sequence[Row], cost: str = "flops") -> list[Row]:
     """The candidates to plot, later iterations last: all, or an even sample of very many."""
-    known = [c for c in candidates if finite(c.get("one_shot_top1")) and finite(c.get("flops"))]
+    known = [c for c in candidates if finite(c.get("one_shot_top1")) and finite(c.get(cost))]
     stride = math.ceil(len(known) / PLOTTED) or 1
     return sorted(known[::stride], key=lambda c: c.get("iteration") or 0)
 
 
 def search_figure(result: Row, candidates: Sequence[Row], width: int) -> Markup | None:
-    """One-shot accuracy over multiply-adds; None where there is nothing to plot."""
-    drawn, winner = shown(candidates), result.get("winner")
-    if not drawn or not winner:
+    """One-shot accuracy over the cost; None where there is nothing to plot."""
+    cost = searched_cost(result)
+    drawn, winner = shown(candidates, cost), result.get("winner")
+    if not drawn or not winner or not finite(winner.get(cost)):
         return None
-    x, limits = _cost_axis(result, [c["flops"] for c in (*drawn, winner)])
+    x, limits = _cost_axis(result, cost, [c[cost] for c in (*drawn, winner)])
     accuracies = [c["one_shot_top1"] for c in (*drawn, winner)]
     lower, upper = spread(accuracies, 0.02)
     y = Axis("one-shot accuracy", lower, upper, percent_labels)
@@ -47,10 +48,10 @@ def search_figure(result: Row, candidates: Sequence[Row], width: int) -> Markup 
     narrow = width < 600
     chart = Chart(
         f"search-{width}",
-        "One-shot accuracy over multiply-adds of the candidates",
+        f"One-shot accuracy over {cost_words(cost)} of the candidates",
         f"{len(drawn)} candidates between {percent(min(accuracies))} and "
         f"{percent(max(accuracies))}. The winner has {percent(winner['one_shot_top1'])} and "
-        f"{quantity(winner['flops'])} multiply-adds.",
+        f"{quantity(winner[cost])} {cost_words(cost)}.",
         (width, 400 if narrow else 460),
         x,
         y,
@@ -71,32 +72,33 @@ def search_figure(result: Row, candidates: Sequence[Row], width: int) -> Markup 
     for candidate in drawn:
         iteration = candidate.get("iteration") or 0
         chart.circle(
-            (candidate["flops"], candidate["one_shot_top1"]),
+            (candidate[cost], candidate["one_shot_top1"]),
             3.0 if narrow else 4.0,
             f"dot r{level(iteration, last)}",
             f"{candidate.get('architecture', '')}\n{percent(candidate['one_shot_top1'])}, "
-            f"{quantity(candidate['flops'])}, iteration {iteration}, {candidate.get('origin', '')}",
+            f"{quantity(candidate[cost])}, iteration {iteration}, {candidate.get('origin', '')}",
         )
-    _ring(chart, winner)
+    _ring(chart, winner, cost)
     return chart.svg()
 
 
-def _cost_axis(result: Row, costs: list[float]) -> tuple[Axis, list[tuple[float, str]]]:
-    """The axis of multiply-adds, and the limits that are near enough to lie on it."""
+def _cost_axis(result: Row, cost: str, costs: list[float]) -> tuple[Axis, list[tuple[float, str]]]:
+    """The axis of the cost, and the limits that are near enough to lie on it."""
     lower, upper = spread(costs, max(costs) * 0.04)
     span = upper - lower
     constraint = result.get("constraint") or {}
     limits = [
-        (bounds["flops"], f"{words} {quantity(bounds['flops'])}")
+        (bounds[cost], f"{words} {quantity(bounds[cost])}")
         for words, bounds in (
             ("at most", constraint.get("maximum") or {}),
             ("at least", constraint.get("minimum") or {}),
         )
-        if "flops" in bounds and lower - span / 2 <= bounds["flops"] <= upper + span / 2
+        if cost in bounds and lower - span / 2 <= bounds[cost] <= upper + span / 2
     ]
     lower = min(lower, *(value - span * 0.03 for value, _ in limits), lower)
     upper = max(upper, *(value + span * 0.03 for value, _ in limits), upper)
-    return Axis("FLOPs (multiply-adds)", lower, upper, quantity_labels), limits
+    label = "FLOPs (multiply-adds)" if cost == "flops" else cost_words(cost)
+    return Axis(label, lower, upper, quantity_labels), limits
 
 
 def _colour_bar(chart: Chart, last: int) -> None:
@@ -120,8 +122,8 @@ def _colour_bar(chart: Chart, last: int) -> None:
     chart.text(left + wide + 6, top + 10, str(last), "tick")
 
 
-def _ring(chart: Chart, winner: Row) -> None:
-    point = (winner["flops"], winner["one_shot_top1"])
+def _ring(chart: Chart, winner: Row, cost: str) -> None:
+    point = (winner[cost], winner["one_shot_top1"])
     chart.circle(point, 8.5, "ring", f"winner: {winner.get('architecture', '')}")
     x, y = chart.x(point[0]), chart.y(point[1])
     end = x > (chart.left + chart.right) / 2

@@ -95,6 +95,7 @@ def _winner(result: Row) -> Table:
         ("one-shot top-1", words.percent(winner.get("one_shot_top1"))),
         ("FLOPs", _exact(winner.get("flops"), " multiply-adds")),
         ("parameters", _exact(winner.get("params"))),
+        *((words.cost_words(cost), _exact(winner.get(cost))) for cost in words.other_costs(result)),
         ("limit", words.limits(result.get("constraint")) or "none"),
     ]
     for name, value in rows:
@@ -108,6 +109,7 @@ def _exact(value: int | None, unit: str = "") -> str:
 
 
 def _top(result: Row) -> Table:
+    others = words.other_costs(result)
     table = _columns(
         "Best candidates",
         result["top"],
@@ -116,6 +118,7 @@ def _top(result: Row) -> Table:
         "one-shot",
         "FLOPs",
         "params",
+        *others,
         "iter",
         "origin",
     )
@@ -126,6 +129,7 @@ def _top(result: Row) -> Table:
             words.percent(row.get("one_shot_top1")),
             words.quantity(row.get("flops")),
             words.quantity(row.get("params")),
+            *(words.quantity(row.get(cost)) for cost in others),
             str(row.get("iteration", "")),
             _text(row.get("origin", "")),
         )
@@ -133,6 +137,7 @@ def _top(result: Row) -> Table:
 
 
 def _comparison(result: Row) -> Table:
+    others = words.other_costs(result)
     comparison = result["comparison"]
     winner = result.get("winner") or {}
     found = {**winner, "name": "found", "test_top1": comparison.get("found_test_top1")}
@@ -146,6 +151,7 @@ def _comparison(result: Row) -> Table:
         "one-shot",
         "FLOPs",
         "params",
+        *others,
     )
     for row in rows:
         table.add_row(
@@ -155,6 +161,7 @@ def _comparison(result: Row) -> Table:
             words.percent(row.get("one_shot_top1")),
             words.quantity(row.get("flops")),
             words.quantity(row.get("params")),
+            *(words.quantity(row.get(cost)) for cost in others),
             style="bold" if row is found else None,
         )
     return table

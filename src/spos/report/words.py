@@ -82,6 +82,29 @@ def size(text: str) -> str:
     return f"{int(text[:4]) / 1000:.2f} × 10{power}"
 
 
+def searched_cost(result: Mapping[str, Any]) -> str:
+    """The cost that a search is about: the first that it bounds, or multiply-adds.
+
+    Example:
+        >>> searched_cost({"constraint": {"maximum": {"bitops": 10}, "minimum": {}}})
+        'bitops'
+    """
+    constraint = result.get("constraint") or {}
+    bounded = [*(constraint.get("maximum") or {}), *(constraint.get("minimum") or {})]
+    return str(bounded[0]) if bounded else "flops"
+
+
+def other_costs(result: Mapping[str, Any]) -> list[str]:
+    """The cost that the search bounds, where it has no column of its own in every table."""
+    cost = searched_cost(result)
+    return [] if cost in ("flops", "params") else [cost]
+
+
+def cost_words(name: str) -> str:
+    """What a cost counts, in words."""
+    return _COSTS.get(name, name)
+
+
 def limits(constraint: Mapping[str, Any] | None) -> str:
     """The bounds of the search.
 
