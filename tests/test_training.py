@@ -27,12 +27,12 @@ from spos.recipe import Recipe
 from spos.spaces.shufflenetv2 import Layout, shufflenetv2
 from spos.training import (
     Outcome,
-    Progress,
     cross_entropy,
-    load_model,
     make_optimizer,
     train,
 )
+from spos.training_progress import Progress
+from spos.training_state import load_model
 
 GetSupernet = Callable[[str], Supernet]
 Batches = Callable[[int], Iterator[tuple[Tensor, Tensor]]]

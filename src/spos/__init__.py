@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from spos.nn import OneOf
     from spos.space import Architecture, Choice, SearchSpace
     from spos.supernet import Stage, Supernet
+    from spos.task import Task
 
 __all__ = [
     "Architecture",
@@ -27,6 +28,7 @@ __all__ = [
     "SearchSpace",
     "Stage",
     "Supernet",
+    "Task",
     "UserError",
     "__version__",
 ]
@@ -42,6 +44,7 @@ _MODULES = {
     "SearchSpace": "spos.space",
     "Stage": "spos.supernet",
     "Supernet": "spos.supernet",
+    "Task": "spos.task",
     "UserError": "spos.errors",
 }
 _PACKAGES = ("cost", "data", "nn", "search", "spaces")

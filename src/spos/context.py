@@ -28,6 +28,7 @@ from spos.randomness import torch_seed
 from spos.run_directory import RunDirectory, read_own
 from spos.spaces import family
 from spos.supernet import Supernet
+from spos.task import DEFAULT, Task, check_same, check_sendable
 from spos.zoo import NETWORKS, build_network
 
 
@@ -42,6 +43,7 @@ class Context:
         devices: processes, each with one device.
         accelerator: of Lightning Fabric: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         load: gives the images, instead of the source that the configuration names.
+        task: the loss of the trainings and the fitness of the search.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Context:
         devices: int = 1,
         accelerator: str = "auto",
         load: Callable[[], ImageData] | None = None,
+        task: Task | None = None,
     ) -> None:
         self.config = config
         self.fixed = fixed
@@ -62,6 +65,7 @@ class Context:
         self.devices = devices
         self.accelerator = accelerator
         self.load = load or partial(_load, config)
+        self.task = task or Task()
 
     def __getstate__(self) -> dict[str, Any]:
         # Each process has a Fabric of its own, and reads the images itself.
@@ -108,6 +112,7 @@ class Context:
         """
         if self.devices == 1:
             return work(self, *arguments)
+        check_sendable(self.task, self.load)
         return launch(self._make_fabric(self.devices), _in_process, self, work, arguments)
 
     def begin(self) -> None:
@@ -116,8 +121,13 @@ class Context:
             return
         self.directory.fix(self.fixed)
         data = self.data()
-        if not self._data_path.exists():
-            write_json(self._data_path, _facts(data))
+        if self._data_path.exists():
+            stored = read_own(self._data_path)
+            if stored.get("task", DEFAULT) != self.task.facts():
+                # Nothing was judged by the metric before, else this one would have been refused.
+                write_json(self._data_path, {**stored, "task": self.task.facts()})
+        else:
+            write_json(self._data_path, {**data.facts(), "task": self.task.facts()})
             for text in (*data.notes, *(f"skipped {name}" for name in data.skipped)):
                 self.listener.message(text)
 
@@ -138,6 +148,7 @@ class Context:
                         f"{cached.channels} channels"
                     )
                 cached = dataclasses.replace(cached, mean=settings.mean, std=settings.std)
+            self.task.check(bool(cached.classes), cached.source)
             self._check_data(cached)
             self.__dict__["_data"] = cached
         return cached
@@ -155,24 +166,35 @@ class Context:
                 f"({self._data_path} says which): restore them, or give another --out"
             )
 
+    def check_task(self) -> None:
+        """Refuse a task that is not the one of what the run has done so far.
+
+        Raises:
+            UserError: it is another one.
+        """
+        if self._data_path.exists():
+            stored = read_own(self._data_path).get("task", DEFAULT)
+            judged = any(self.finished(stage) is not None for stage in ("search", "retrain"))
+            check_same(stored, self.task, judged, str(self.directory.path))
+
     def supernet(self, data: ImageData, purpose: str = "supernet") -> Supernet:
         """A fresh supernet for the data.
 
         Args:
-            data: decides the number of classes and of image channels.
+            data: decides the number of outputs and of image channels.
             purpose: the initial weights depend on it and the seed alone.
         """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(torch_seed(self.config.run.seed, "weights", purpose))
             return family(self.config.space).build(
-                self.config.layout, classes=len(data.classes), image_channels=data.channels
+                self.config.layout, classes=data.outputs, image_channels=data.channels
             )
 
     def network(self, data: ImageData, text: str) -> nn.Module:
         """A network with fresh weights, to be trained alone.
 
         Args:
-            data: decides the number of classes and of image channels.
+            data: decides the number of outputs and of image channels.
             text: the name of a published network, or an architecture of the run's space.
 
         Raises:
@@ -189,7 +211,7 @@ class Context:
             torch.manual_seed(torch_seed(self.config.run.seed, "weights", "retrain"))
             return build_network(
                 text,
-                classes=len(data.classes),
+                classes=data.outputs,
                 image_channels=data.channels,
                 image_size=data.image_size,
             )
@@ -211,10 +233,12 @@ class Context:
             yield inputs, targets
 
     def evaluation_fingerprint(self, data: ImageData, supernet: Supernet) -> str:
-        """What the accuracy of an architecture depends on: evaluations with the same one agree."""
+        """What the score of an architecture depends on: evaluations with the same one agree."""
         plain = self.config.as_plain()
         run = {name: value for name, value in plain["run"].items() if f"run.{name}" not in FREE}
         parts = {"layout": plain["layout"], "data": data.fingerprint, "run": run}
+        if not self.task.measures_top1:
+            parts["fitness"] = self.task.fitness
         text = json.dumps(parts, sort_keys=True)
         return digest(supernet.state_dict(), text)[:16]
 
@@ -244,20 +268,6 @@ class Context:
         if now - self.__dict__.get("_noted", 0.0) > 5:
             self.__dict__["_noted"] = now
             write_json(self.clock_path(stage), seconds)
-
-
-def _facts(data: ImageData) -> dict[str, Any]:
-    return {
-        "source": data.source,
-        "classes": list(data.classes),
-        "image_size": data.image_size,
-        "channels": data.channels,
-        "train": len(data.train),
-        "validation": len(data.validation),
-        "skipped": list(data.skipped),
-        "notes": list(data.notes),
-        "fingerprint": data.fingerprint,
-    }
 
 
 def _in_process(

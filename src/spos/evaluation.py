@@ -1,4 +1,4 @@
-"""One-shot accuracy: inherit the weights, recalibrate batch norm, measure.
+"""One-shot scores: inherit the weights, recalibrate batch norm, measure.
 
 Candidates that begin with the same options share that beginning: the activations behind it are
 computed once for all of them, and the statistics of its batch norms are the same.
@@ -6,6 +6,7 @@ computed once for all of them, and the statistics of its batch norms are the sam
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import groupby
@@ -16,13 +17,17 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._pytree import tree_leaves, tree_map
 
+from spos.errors import UserError
 from spos.space import Architecture
 from spos.supernet import Supernet
 
 #: Called anew for every pass over the images.
 Loader = Callable[[], Iterable[tuple[Tensor, Tensor]]]
+Batches = Iterable[tuple[Any, Tensor]]
 #: From outputs and targets to the sum of a score over the images; higher is better.
-Metric = Callable[[Tensor, Tensor], Tensor]
+Metric = Callable[[Any, Tensor], Any]
+#: From a network and its batches to its score; higher is better.
+Evaluate = Callable[[nn.Module, Batches], Any]
 
 
 def correct(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -42,14 +47,49 @@ def score(network: nn.Module, loader: Loader, metric: Metric = correct) -> float
         network: in evaluation mode during the call.
         loader: the images and targets.
         metric: the sum of the score over a batch.
+
+    Raises:
+        UserError: the metric gives something else than a number.
     """
     network.eval()
     total, images = 0.0, 0
     with torch.inference_mode():
         for inputs, targets in loader():
-            total += float(metric(network(inputs), targets))
+            total += number(metric(network(inputs), targets), "metric", "the sum over the batch")
             images += len(targets)
     return total / images
+
+
+def number(value: Any, giver: str, meaning: str) -> float:
+    """What a function of the user's gave as one number.
+
+    Raises:
+        UserError: it is none.
+    """
+    try:
+        return float(value)
+    except (TypeError, ValueError, RuntimeError):
+        shape = f"a tensor of shape {list(value.shape)}" if isinstance(value, Tensor) else None
+        raise UserError(
+            f"the {giver} gave {shape or f'a {type(value).__name__}'}: it has to give one number "
+            f"({meaning})"
+        ) from None
+
+
+class Passes:
+    """The batches of a loader, to be gone through as often as one likes.
+
+    Example:
+        >>> batches = Passes(lambda: [(torch.zeros(2), torch.zeros(2))])
+        >>> len(list(batches)), len(list(batches))
+        (1, 1)
+    """
+
+    def __init__(self, loader: Loader) -> None:
+        self._loader = loader
+
+    def __iter__(self) -> Iterator[tuple[Any, Tensor]]:
+        return iter(self._loader())
 
 
 def recalibrate(network: nn.Module, loader: Loader) -> None:
@@ -92,13 +132,15 @@ def _recalibrating(network: nn.Module) -> Iterator[None]:
 
 
 class OneShotEvaluator:
-    """The accuracy of architectures with the weights of a supernet, which stays as it is.
+    """The score of architectures with the weights of a supernet, which stays as it is.
 
     Args:
         supernet: the trained supernet.
         calibration: training images for the statistics of batch norm, full batches.
         validation: images and targets to measure on.
         metric: the sum of the score over a batch; the number of correct images without it.
+        evaluate: gives the score of a whole network, where that is no sum over images; in place of
+            a metric. It sees the images themselves, so that candidates share no beginnings.
         memory: bytes that shared activations may take; beyond it the beginning is computed again.
         autocast: the precision to compute in, such as ``fabric.autocast``.
 
@@ -112,6 +154,7 @@ class OneShotEvaluator:
         validation: Loader,
         *,
         metric: Metric = correct,
+        evaluate: Evaluate | None = None,
         memory: int = 2 << 30,
         autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
     ) -> None:
@@ -119,6 +162,7 @@ class OneShotEvaluator:
         self._calibration = calibration
         self._validation = validation
         self._metric = metric
+        self._evaluate = evaluate
         self._memory = memory
         self._autocast = autocast
 
@@ -132,6 +176,9 @@ class OneShotEvaluator:
 
         Returns:
             Each with its score, in an order of its own.
+
+        Raises:
+            UserError: a score is no finite number.
         """
         ordered = sorted(set(architectures), key=self._path)
         if not ordered:
@@ -139,13 +186,34 @@ class OneShotEvaluator:
         # Grad mode and autocast belong to the thread, and a generator gives the thread back to its
         # caller at every result, so each step of the walk sets them for itself.
         data = _copied(self._calibration), _copied(self._validation)
-        walk = self._visit(0, ordered, *data, self._memory)
+        if self._evaluate is None:
+            walk = self._visit(0, ordered, *data, self._memory)
+        else:
+            walk = self._apart(ordered, *data, self._evaluate)
         while True:
             with torch.no_grad(), self._autocast():
                 result = next(walk, None)
             if result is None:
                 return
+            if not math.isfinite(result[1]):
+                raise UserError(
+                    f"the score of architecture {result[0]} is {result[1]}: a metric has to give a "
+                    "finite number"
+                )
             yield result
+
+    def _apart(
+        self,
+        architectures: list[Architecture],
+        calibration: Loader,
+        validation: Loader,
+        evaluate: Evaluate,
+    ) -> Iterator[tuple[Architecture, float]]:
+        for architecture in architectures:
+            network = self._supernet.extract(architecture)
+            self._recalibrate(network, calibration)
+            value = evaluate(network, Passes(validation))
+            yield architecture, number(value, "evaluate function", "the score of the network")
 
     def _path(self, architecture: Architecture) -> list[tuple[int, ...]]:
         return [stage.options(architecture) for stage in self._supernet.stages]
@@ -181,7 +249,7 @@ class OneShotEvaluator:
         stages = self._supernet.stages[start:end]
         return nn.Sequential(*(self._supernet.extract(architecture, stage) for stage in stages))
 
-    def _recalibrate(self, segment: nn.Sequential, calibration: Loader) -> None:
+    def _recalibrate(self, segment: nn.Module, calibration: Loader) -> None:
         if any(isinstance(module, _BatchNorm) for module in segment.modules()):
             recalibrate(segment, calibration)
         else:

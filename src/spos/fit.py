@@ -12,7 +12,6 @@ from spos.checkpoint import Checkpoints
 from spos.context import Context
 from spos.cost import count_network
 from spos.data import ImageData, Images, training_batches
-from spos.evaluation import score
 from spos.memory import check_memory
 from spos.observer import Recorder
 from spos.one_shot import loader
@@ -63,6 +62,8 @@ def fit(
         recipe,
         Checkpoints(context.directory.path / folder),
         seed=seed,
+        loss=context.task.loss,
+        top1=context.task.measures_top1,
         observer=Recorder(context.directory, stage, context.listener),
         save_every=context.config.run.save_every,
     )
@@ -80,7 +81,7 @@ def retrain(context: Context, text: str, stage: str) -> dict[str, Any]:
         stage: the name of the training in the run directory.
 
     Returns:
-        The accuracy on the test images, and what it took.
+        The score on the test images (``test_top1``, whatever the metric), and what it took.
     """
     data = context.data()
     network = context.network(data, text)
@@ -93,6 +94,6 @@ def retrain(context: Context, text: str, stage: str) -> dict[str, Any]:
     if context.fabric.is_global_zero:
         test = data.test()
         with context.fabric.autocast():
-            outcome["test_top1"] = score(network, loader(context, data, test))
+            outcome["test_top1"] = context.task.score(network, loader(context, data, test))
         outcome["test_images"] = len(test)
     return outcome

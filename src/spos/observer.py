@@ -9,7 +9,7 @@ from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 from spos.checkpoint import Loaded
 from spos.listener import Listener
 from spos.run_directory import RunDirectory
-from spos.training import Progress
+from spos.training_progress import Progress
 
 
 class Recorder:

@@ -8,10 +8,10 @@ from spos.checkpoint import Checkpoints
 from spos.context import Context
 from spos.data import ImageData, Images, evaluation_batches
 from spos.errors import UserError
-from spos.evaluation import Loader, OneShotEvaluator
+from spos.evaluation import Loader, OneShotEvaluator, correct
 from spos.randomness import generator
 from spos.supernet import Supernet
-from spos.training import load_model
+from spos.training_state import load_model
 
 
 def load_supernet(context: Context) -> Supernet:
@@ -25,11 +25,11 @@ def load_supernet(context: Context) -> Supernet:
     if trained is None:
         raise UserError(f"{path} holds no trained supernet: run spos train first")
     data = context.data()
-    classes = trained.get("classes", len(data.classes))
-    if classes != len(data.classes):
+    classes = trained.get("classes", data.outputs)
+    if classes != data.outputs:
         raise UserError(
             f"the supernet of {path} tells {classes} classes apart, {data.source} has "
-            f"{len(data.classes)}: give the images that it was trained on"
+            f"{data.outputs}: give the images that it was trained on"
         )
     loaded = Checkpoints(path / "supernet").load()
     if loaded is None or loaded.step < steps:
@@ -53,6 +53,8 @@ def one_shot_evaluator(context: Context, data: ImageData, supernet: Supernet) ->
         supernet,
         _calibration(context, data),
         loader(context, data, data.validation),
+        metric=correct if context.task.metric is None else context.task.metric,
+        evaluate=context.task.evaluate,
         autocast=context.fabric.autocast,
     )
 

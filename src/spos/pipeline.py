@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from spos.comparison import compare_stage
 from spos.config import STAGE_SECTIONS
 from spos.context import Context
@@ -17,6 +19,7 @@ from spos.result import write_result
 from spos.run_directory import RunDirectory
 from spos.search import open_storage
 from spos.stages import retrain_stage, search_stage, train_stage
+from spos.task import Task
 
 STAGES: dict[str, Callable[[Context], Any]] = {
     "train": train_stage,
@@ -36,6 +39,7 @@ def run(
     compare: int = 0,
     reuse: Path | None = None,
     load: Callable[[], ImageData] | None = None,
+    task: Task | None = None,
 ) -> dict[str, Any]:
     """Do stages of a run, each from where it stopped; what is done is not done again.
 
@@ -49,6 +53,7 @@ def run(
         compare: random networks of the winner's multiply-adds to retrain as well.
         reuse: a run whose trained supernet and evaluations a new run begins with.
         load: gives images of your own (:func:`spos.data.dataset_data`), the same at every call.
+        task: a loss and a metric of your own; classification by top-1 accuracy without it.
 
     Returns:
         What ``result.json`` holds.
@@ -72,7 +77,9 @@ def run(
             devices=devices,
             accelerator=accelerator,
             load=load,
+            task=task,
         )
+        context.check_task()
         if context.finished(stages[0]) is None:
             _look_ahead(context, stages)
         for name in stages:
@@ -101,3 +108,17 @@ def _look_ahead(context: Context, stages: tuple[str, ...]) -> None:
             )
         except UserError as error:
             raise UserError(f"retrain: {error}") from None
+        if not config.network.name:
+            _check_extraction(context, data)
+
+
+def _check_extraction(context: Context, data: ImageData) -> None:
+    """Refuse a model whose networks cannot be written as a graph, so that none could be retrained.
+
+    Looked at are the networks that take the same option everywhere.
+    """
+    with torch.device("meta"):
+        supernet = context.supernet(data)
+    counts = supernet.space.option_counts
+    for option in range(max(counts)):
+        supernet.subnet(min(option, count - 1) for count in counts)

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from rich.table import Table
 
-from spos.cost import CostTable
 from spos.errors import UserError
 from spos.settings import parse_assignments, replace_settings
 from spos.spaces import family
@@ -55,7 +54,7 @@ def profile_architecture(
         supernet = spaces.build(layout, classes=classes, image_channels=image_channels)
     parsed = spaces.parse(supernet.space, preset, architecture)
     # Only this architecture is asked for, so only its own stages are counted.
-    table = CostTable(supernet, eager=False)
+    table = spaces.costs(supernet, eager=False)
     return {
         **table.cost(parsed),
         "space": space,
@@ -72,15 +71,16 @@ def profile_table(facts: dict[str, Any]) -> Table:
     table = Table(title=title, caption="FLOPs are multiply-adds")
     table.add_column("stage")
     table.add_column("option")
-    table.add_column("FLOPs", justify="right")
-    table.add_column("parameters", justify="right")
+    labels = {"flops": "FLOPs", "params": "parameters"}
+    costs = [name for name in facts["stages"][0] if name not in ("name", "choices")]
+    for cost in costs:
+        table.add_column(labels.get(cost, cost), justify="right")
     for stage in facts["stages"]:
         table.add_row(
             stage["name"],
             " ".join(stage["choices"].values()),
-            format_quantity(stage["flops"]),
-            format_quantity(stage["params"]),
+            *(format_quantity(stage[cost]) for cost in costs),
         )
     table.add_section()
-    table.add_row("all", "", f"{facts['flops']:,}", f"{facts['params']:,}")
+    table.add_row("all", "", *(f"{facts[cost]:,}" for cost in costs))
     return table

@@ -30,10 +30,15 @@ def collect(context: Context) -> dict[str, Any]:
     found, retrained, compared = outcomes["search"], outcomes["retrain"], outcomes["compare"]
     named = config.network.name
     data = read_own(context.directory.path / "data.json")
+    data.pop("task", None)
     with torch.device("meta"):
         space = (
             family(config.space)
-            .build(config.layout, classes=len(data["classes"]), image_channels=data["channels"])
+            .build(
+                config.layout,
+                classes=data.get("outputs", len(data["classes"])),
+                image_channels=data["channels"],
+            )
             .space
         )
     return {
@@ -44,6 +49,8 @@ def collect(context: Context) -> dict[str, Any]:
             "size": str(space.size),
             "choices": [{"name": c.name, "options": list(c.options)} for c in space.choices],
         },
+        # What the fields that are called top1 hold: they keep their names whatever is measured.
+        "metric": {"name": context.task.name, "share": context.task.share},
         # The test images are counted when they are read, at the very end.
         "data": {**data, "test": retrained.get("test_images")} if retrained else data,
         "constraint": {

@@ -68,9 +68,9 @@ def search_stage(context: Context) -> dict[str, Any]:
         def told(candidate: Candidate, count: int, total: int) -> None:
             context.set_clock("search", before + time.monotonic() - began)
             best = max(evaluated.values(), default=candidate.accuracy)
-            context.listener.progress(
-                "search", count, total, f"top-1 {candidate.accuracy:.1%}  best {best:.1%}"
-            )
+            task = context.task
+            scores = f"{task.show(candidate.accuracy)}  best {task.show(best)}"
+            context.listener.progress("search", count, total, f"{task.name} {scores}")
 
         evaluated: dict[Architecture, float] = {}
         evaluator = one_shot_evaluator(context, data, supernet)

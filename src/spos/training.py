@@ -22,34 +22,13 @@ from spos.randomness import torch_seed
 from spos.recipe import Recipe
 from spos.space import Architecture
 from spos.supernet import Supernet
+from spos.training_progress import Progress, Window, diverged
+from spos.training_state import TrainingState
 
-Loss = Callable[[Tensor, Tensor], Tensor]
+#: From outputs and targets to the scalar to be minimised, a mean over the batch.
+Loss = Callable[[Any, Tensor], Tensor]
 #: From a step to the batches of it and all later ones.
 Batches = Callable[[int], Iterable[tuple[Tensor, Tensor]]]
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What happened in the steps since the last report.
-
-    Args:
-        step: steps done.
-        steps: steps in all.
-        loss: mean training loss.
-        top1: share of training images classified correctly, in [0, 1]; None where the targets are
-            no class labels.
-        learning_rate: of the last step.
-        images_per_second: images trained on a second.
-        seconds: spent on this training so far, all its sittings together.
-    """
-
-    step: int
-    steps: int
-    loss: float
-    top1: float | None
-    learning_rate: float
-    images_per_second: float
-    seconds: float
 
 
 class Observer(Protocol):
@@ -117,6 +96,7 @@ def train(
     *,
     seed: int,
     loss: Loss | None = None,
+    top1: bool = True,
     observer: Observer | None = None,
     save_every: float = 60.0,
     report_every: float = 2.0,
@@ -135,6 +115,7 @@ def train(
         checkpoints: where the state is read and written.
         seed: of the paths and of dropout.
         loss: of (output, target); cross-entropy with the recipe's label smoothing without it.
+        top1: report the share of images classified correctly, where the targets are classes.
         observer: told of progress, in the first process.
         save_every: seconds between checkpoints.
         report_every: seconds between reports of progress.
@@ -144,14 +125,16 @@ def train(
 
     Raises:
         UserError: the loss or a weight became infinite or no number, and the last good state stays
-            on disk; or the batches ended before the last step.
+            on disk; the loss is no scalar; or the batches ended before the last step.
 
     Source: Guo et al., Sections 3.2 and 4 (training details).
     """
     loss = loss or cross_entropy(recipe.label_smoothing)
+    if isinstance(loss, nn.Module):
+        loss.to(fabric.device)
     model.to(fabric.device).train()
     optimizer = make_optimizer(model, recipe)
-    state = _State(model, optimizer)
+    state = TrainingState(model, optimizer)
     loaded = checkpoints.load()
     step, seconds = 0, 0.0
     if loaded is not None:
@@ -165,7 +148,7 @@ def train(
         return Outcome(step, seconds, interrupted=False)
     fabric_optimizer = cast(_FabricOptimizer, fabric.setup_optimizers(optimizer))
     supernet = model if isinstance(model, Supernet) else None
-    window = _Window(step)
+    window = Window(step, top1)
     # A short training has a curve, too.
     shares = max(1, recipe.steps // 20)
     began = saved = reported = time.monotonic()
@@ -176,7 +159,7 @@ def train(
             tensors = state.tensors()
             for name, tensor in tensors.items():
                 if tensor.is_floating_point() and not tensor.isfinite().all():
-                    raise _diverged(f"the weights are no finite numbers ({name})", step, recipe)
+                    raise diverged(f"the weights are no finite numbers ({name})", step, recipe)
             precision = fabric.strategy.precision.state_dict()
             checkpoints.save(step, tensors, {"seconds": spent, "precision": precision})
 
@@ -202,9 +185,9 @@ def train(
                     supernet.activate(path)
                 with fabric.autocast():
                     outputs = model(inputs)
-                    value = loss(outputs, targets)
+                    value = _scalar(loss(outputs, targets))
                 fabric.backward(value / recipe.paths)
-                window.add(value.detach(), outputs.detach(), targets)
+                window.add(value.detach(), outputs, targets)
             _average_gradients(fabric, model)
             if recipe.gradient_clip:
                 # Not torch's own function: in half precision the gradients are scaled until here.
@@ -238,6 +221,16 @@ def train(
     return Outcome(step, seconds + time.monotonic() - began, interrupted)
 
 
+def _scalar(value: Any) -> Tensor:
+    if not isinstance(value, Tensor) or value.dim():
+        given = f"shape {list(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+        raise UserError(
+            f"the loss gave a value of {given}: it has to give a scalar tensor, the mean over the "
+            "batch"
+        )
+    return value
+
+
 def _any_process(fabric: Fabric, stop: bool) -> bool:
     if fabric.world_size == 1:
         return stop
@@ -256,91 +249,3 @@ def _average_gradients(fabric: Fabric, model: nn.Module) -> None:
     for gradient in gradients:
         gradient.copy_(flat[offset : offset + gradient.numel()].view_as(gradient))
         offset += gradient.numel()
-
-
-def _diverged(what: str, step: int, recipe: Recipe) -> UserError:
-    return UserError(
-        f"{what} at step {step} of {recipe.steps} (learning rate {recipe.rate(step - 1):g}): the "
-        "last good state is kept; try a lower learning rate, a warm-up or gradient clipping, in a "
-        "new run directory"
-    )
-
-
-class _Window:
-    """The losses since the last report, left on the device until it is due."""
-
-    def __init__(self, step: int) -> None:
-        self._open(step)
-
-    def _open(self, step: int) -> None:
-        self.first = step
-        self.began = time.monotonic()
-        self.losses: list[Tensor] = []
-        self.correct: list[Tensor] = []
-        self.images = 0
-
-    def add(self, loss: Tensor, outputs: Any, targets: Tensor) -> None:
-        self.losses.append(loss)
-        self.images += len(targets)
-        if isinstance(outputs, Tensor) and outputs.dim() == 2 and targets.dim() == 1:
-            self.correct.append((outputs.argmax(1) == targets).sum())
-
-    def close(self, step: int, recipe: Recipe, seconds: float) -> Progress:
-        losses = torch.stack(self.losses).float()
-        bad = (~torch.isfinite(losses)).nonzero()
-        if len(bad):
-            at = self.first + int(bad[0]) // recipe.paths + 1
-            raise _diverged(f"the loss became {losses[bad[0]].item()}", at, recipe)
-        top1 = float(torch.stack(self.correct).sum()) / self.images if self.correct else None
-        progress = Progress(
-            step=step,
-            steps=recipe.steps,
-            loss=float(losses.mean()),
-            top1=top1,
-            learning_rate=recipe.rate(step - 1),
-            images_per_second=self.images / max(time.monotonic() - self.began, 1e-9),
-            seconds=seconds,
-        )
-        self._open(step)
-        return progress
-
-
-class _State:
-    """Weights, statistics and optimiser state under one set of names."""
-
-    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        self.model = model
-        self.optimizer = optimizer
-        self.names = {id(p): name for name, p in model.named_parameters()}
-
-    def tensors(self) -> dict[str, Tensor]:
-        tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
-        for parameter, values in self.optimizer.state.items():
-            for key, value in values.items():
-                if isinstance(value, Tensor):
-                    tensors[f"optimizer.{key}.{self.names[id(parameter)]}"] = value
-        return tensors
-
-    def load(self, tensors: dict[str, Tensor]) -> None:
-        load_model(self.model, tensors)
-        parameters = dict(self.model.named_parameters())
-        for name, value in tensors.items():
-            if name.startswith("optimizer."):
-                _, key, path = name.split(".", 2)
-                parameter = parameters[path]
-                self.optimizer.state[parameter][key] = value.to(parameter.device)
-
-
-def load_model(model: nn.Module, tensors: dict[str, Tensor]) -> None:
-    """Put the weights and statistics of a checkpoint into a model.
-
-    Raises:
-        UserError: the checkpoint is of another model.
-    """
-    prefix = "model."
-    state = {name[len(prefix) :]: v for name, v in tensors.items() if name.startswith(prefix)}
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"the checkpoint is of another model: {reason}") from error

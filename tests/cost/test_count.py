@@ -6,11 +6,13 @@ import copy
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from spos import UserError
 from spos.cost import count_network
+from spos.cost.count import cost_names, count, on_meta
+from spos.nn import FixedBitsConv2d, bit_pair
 
 
 class Attention(nn.Module):
@@ -82,3 +84,62 @@ def test_a_network_that_does_not_run_is_refused_in_one_line(network, shape):
     with pytest.raises(UserError, match=says) as raised:
         count_network(network, shape)
     assert "\n" not in str(raised.value)
+
+
+def quantised(pair: str, inputs: int, outputs: int, kernel: int) -> FixedBitsConv2d:
+    convolution = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
+    return FixedBitsConv2d(convolution, bit_pair(pair), weights="dorefa", activations="pact")
+
+
+def test_bit_operations_are_those_of_the_quantised_layers_alone():
+    network = nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1, bias=False),
+        quantised("w1a2", 4, 4, 3),
+        nn.BatchNorm2d(4),
+        nn.MaxPool2d(2),
+        quantised("w3a4", 4, 6, 1),
+        nn.Flatten(),
+        nn.Linear(6 * 4, 5),
+    )
+    # Pixels before the pooling and behind it: 16 and 4.
+    first, one, three, linear = 16 * 4 * 27, 16 * 4 * 36, 4 * 6 * 4, 6 * 4 * 5
+    norm_and_rest = 4 * 27 + 8 + 6 * 4 * 5 + 5
+    clips = 2
+    assert count_network(network, (3, 4, 4)) == {
+        "flops": first + one + three + linear,
+        "params": norm_and_rest + clips + 4 * 36 + 6 * 4,
+        "bitops": one * 1 * 2 + three * 3 * 4,
+        "model_bits": 32 * (norm_and_rest + clips) + 1 * 4 * 36 + 3 * 6 * 4,
+    }
+
+
+def test_a_layer_that_runs_twice_computes_twice_and_is_stored_once():
+    layer = quantised("w2a3", 4, 4, 1)
+    once, twice = (count_network(nn.Sequential(*[layer] * times), (4, 5, 5)) for times in (1, 2))
+    assert twice["bitops"] == 2 * once["bitops"] == 2 * 25 * 16 * 2 * 3
+    assert twice["model_bits"] == once["model_bits"] == 16 * 2 + 32
+
+
+def test_a_weight_that_two_layers_share_is_stored_once_for_the_finer_one():
+    fine, coarse = quantised("w4a4", 4, 4, 1), quantised("w1a2", 4, 4, 1)
+    coarse.weight = fine.weight
+    costs = count_network(nn.Sequential(fine, coarse), (4, 5, 5))
+    assert costs["model_bits"] == 16 * 4 + 2 * 32
+    assert costs["bitops"] == 25 * 16 * (16 + 2)
+
+
+def test_only_what_is_quantised_has_costs_in_bits():
+    assert cost_names(nn.Conv2d(3, 4, 3)) == ("flops", "params")
+    layer = quantised("w2a2", 4, 4, 1)
+    assert cost_names(nn.Sequential(layer)) == ("flops", "params", "bitops", "model_bits")
+    traced = fx.symbolic_trace(layer)
+    assert count_network(traced, (4, 5, 5)) == {
+        name: count_network(layer, (4, 5, 5))[name] for name in ("flops", "params")
+    }
+
+
+def test_counting_bits_leaves_no_hooks():
+    layer = quantised("w2a2", 4, 4, 1)
+    meta = on_meta(layer)
+    count(meta, torch.empty(1, 4, 5, 5, device="meta"), cost_names(layer))
+    assert not meta._forward_hooks and not meta._forward_pre_hooks

@@ -41,7 +41,9 @@ def test_splitting_off_in_any_order():
         (torch.zeros(2, 1, 4, 4), torch.zeros(2, dtype=torch.int64)),
         (torch.zeros(2, 1, 4, 5, dtype=torch.uint8), torch.zeros(2, dtype=torch.int64)),
         (torch.zeros(2, 1, 4, 4, dtype=torch.uint8), torch.zeros(3, dtype=torch.int64)),
-        (torch.zeros(2, 1, 4, 4, dtype=torch.uint8), torch.zeros(2)),
+        (torch.zeros(2, 1, 4, 4, dtype=torch.uint8), torch.zeros(2, dtype=torch.float64)),
+        (torch.zeros(2, 1, 4, 4, dtype=torch.uint8), torch.zeros(3, 2)),
+        (torch.zeros(2, 1, 4, 4, dtype=torch.uint8), torch.zeros(2, 3, dtype=torch.int64)),
     ],
 )
 def test_other_shapes_and_types_are_refused(images, labels):

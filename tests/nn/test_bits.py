@@ -43,7 +43,7 @@ def test_a_choice_of_bits_reads_its_active_option():
     for option, pair in (("w4a4", (4, 4)), ("w1a2", (1, 2))):
         choice.activate(option)
         assert choice.current == pair == choice.plain(lambda module: module).current
-    with pytest.raises(UserError, match="choice 'block.bits' has no option 'w3a4': did you mean"):
+    with pytest.raises(UserError, match=r"choice 'block.bits' has no option 'w3a4': did you mean"):
         choice.activate("w3a4")
 
 

@@ -59,6 +59,7 @@ architectures = st.builds(
 )
 
 
+@settings(max_examples=15)
 @given(names=architectures, training=st.booleans(), last=st.booleans(), seed=st.integers(0, 99))
 def test_the_active_path_is_the_extracted_network(supernet, names, training, last, seed):
     architecture = supernet.space.from_names(names)
@@ -77,7 +78,7 @@ def test_the_active_path_is_the_extracted_network(supernet, names, training, las
     assert [str(layer.pair) for layer in found] == [names["bits"], names["bits"], names["own"]]
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(names=architectures)
 def test_no_gradient_leaves_the_path(supernet, names):
     architecture = supernet.space.from_names(names)
@@ -103,12 +104,9 @@ def test_a_step_moves_only_the_bits_and_the_slice_on_the_path():
     supernet = Supernet(Mixed("lsq", "pact"), (3, 8, 8))
     recipe = Recipe(steps=1, batch_size=1, learning_rate=0.01, weight_decay=0.1)
     optimizer = make_optimizer(supernet, recipe)
-    before = {}
     for bits, width in (("w8a8", "8"), ("w2a2", "3")):
         before = {name: p.detach().clone() for name, p in supernet.model.named_parameters()}
-        supernet.activate(
-            supernet.space.from_names({"bits": bits, "own": "w4a4", "width": width})
-        )
+        supernet.activate(supernet.space.from_names({"bits": bits, "own": "w4a4", "width": width}))
         optimizer.zero_grad()
         supernet(torch.rand(4, 3, 8, 8)).square().sum().backward()
         optimizer.step()
@@ -222,7 +220,7 @@ def test_a_convolution_that_is_not_quantised_so_is_refused(convolution, says):
 
 
 def test_an_unknown_quantiser_is_refused():
-    with pytest.raises(UserError, match="unknown weight quantiser 'pact': .*dorefa, lsq"):
+    with pytest.raises(UserError, match=r"unknown weight quantiser 'pact': .*dorefa, lsq"):
         QuantisedConv2d(3, 4, 3, Bits(PAIRS), weights="pact")
     with pytest.raises(UserError, match="unknown activation quantiser 'lsqq': did you mean 'lsq'"):
         FixedBitsConv2d(nn.Conv2d(3, 4, 3, bias=False), BitPair(2, 2), activations="lsqq")

@@ -52,6 +52,11 @@ def test_many_choices_of_one_part_come_without_costs() -> None:
     ]
 
 
+def test_a_choice_that_stages_share_is_shown_once() -> None:
+    parts = blocks({"stages": [stage("a", width="8"), stage("b", width="8", kernel="3x3")]})
+    assert [(p.name, p.option) for p in parts] == [("width", "8"), ("kernel", "3x3")]
+
+
 def test_options_beyond_the_colours_and_a_network_without_stages_are_drawn() -> None:
     options = [f"width {number} of many" for number in range(20)]
     choices = {f"c{n}": o for n, o in enumerate(options)}

@@ -3,6 +3,7 @@
 from spos.cost.constraint import Constraint
 from spos.cost.count import COSTS, count_network
 from spos.cost.model import CostModel
+from spos.cost.option_count import OptionCount
 from spos.cost.table import CostTable
 
 __all__ = [
@@ -10,5 +11,6 @@ __all__ = [
     "Constraint",
     "CostModel",
     "CostTable",
+    "OptionCount",
     "count_network",
 ]

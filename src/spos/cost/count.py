@@ -137,7 +137,7 @@ def _bit_operations(module: nn.Module, counter: FlopCounterMode) -> Iterator[lis
 
 def _size(module: nn.Module) -> int:
     """The bits of all parameters; of a weight that two layers share, those of the finer one."""
-    quantised: dict[nn.Parameter, int] = {}
+    quantised: dict[Tensor, int] = {}
     for layer in module.modules():
         if isinstance(layer, FixedBitsConv2d):
             finest = max(layer.pair.weights, quantised.get(layer.weight, 0))

@@ -10,11 +10,10 @@ choices, a node for each, if tests bear that out, and else counted when it is as
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from itertools import product
-from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -24,19 +23,16 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from spos.cost.count import cost_names, count, on_meta
+from spos.cost.likeness import kinds
+from spos.cost.node import Costs, Counted, Node, Options, add_up
 from spos.errors import UserError
-from spos.space import Architecture
 from spos.supernet import Supernet
 
 #: The most combinations of options of one stage that are counted one by one when a table is built.
 ENUMERATED = 256
-#: Random options on which it is tested whether the cost of a stage is a sum over its choices.
-TESTED = 32
 #: The most combinations of options that :meth:`CostTable.many` tells apart without sorting.
 UNSORTED = 2**16
 
-Options = tuple[int, ...]
-Costs = tuple[int, ...]
 Choose = Callable[[Iterable[int]], int]
 
 
@@ -67,9 +63,12 @@ class CostTable:
         self.space = supernet.space
         self.names = cost_names(supernet)
         self._meta = on_meta(supernet)
-        self._end = _Node((len(self._meta.stages), 0), (), {})
+        self._kinds = kinds(self._meta)
+        # Costs and output, or what is wrong, of the first stage of a kind serve all that are alike.
+        self._known: dict[tuple[int, str, Options], tuple[Costs, Any] | UserError] = {}
+        self._end = Node((len(self._meta.stages), 0), (), {})
         # The nodes of each stage by the shape of their input.
-        self._nodes: list[dict[str, _Node]] = [{} for _ in self._meta.stages]
+        self._nodes: list[dict[str, Node]] = [{} for _ in self._meta.stages]
         self._root = self._node(0, torch.empty(1, *supernet.input_shape, device="meta"))
         self._built = False
         if eager:
@@ -140,7 +139,7 @@ class CostTable:
         total = np.zeros((len(architectures), len(self.names)), dtype=np.int64)
         everything = np.arange(len(architectures))
         # Which rows are at which node: all at the same one, as long as shapes do not differ.
-        at: dict[_Node, Any] = {self._root: slice(None)} if len(total) else {}
+        at: dict[Node, Any] = {self._root: slice(None)} if len(total) else {}
         while at:
             node = min(at, key=lambda node: node.order)
             rows = at.pop(node)
@@ -190,23 +189,34 @@ class CostTable:
         ):
             raise UserError("an array with option indices that are out of range for their choices")
 
-    def _node(self, number: int, value: Any) -> _Node:
+    def _node(self, number: int, value: Any) -> Node:
         """The node of a stage for an input, which does not count anything yet."""
         if number == len(self._nodes):
             return self._end
         shapes = str(tree_map(_shape, value))
         if shapes not in self._nodes[number]:
-            counted = _Counted(partial(self._count, number, value))
-            node = _Node((number, 0), self._meta.stages[number].choices, counted)
+            counted = Counted(partial(self._entry, number, value, shapes))
+            node = Node((number, 0), self._meta.stages[number].choices, counted)
             self._nodes[number][shapes] = node
         return self._nodes[number][shapes]
 
-    def _count(self, number: int, value: Any, options: Options) -> tuple[Costs, _Node]:
+    def _entry(self, number: int, value: Any, shapes: str, options: Options) -> tuple[Costs, Node]:
+        key = self._kinds[number], shapes, options
+        if key not in self._known:
+            self._known[key] = self._count(number, value, options)
+        known = self._known[key]
+        if isinstance(known, UserError):
+            raise known.with_traceback(None)
+        return known[0], self._node(number + 1, known[1])
+
+    def _count(self, number: int, value: Any, options: Options) -> tuple[Costs, Any] | UserError:
         stage = self._meta.stages[number]
         chosen = dict(zip(stage.choices, options, strict=True))
         whole = (chosen.get(position, 0) for position in range(len(self.space)))
-        costs, output = count(self._meta.extract(whole, stage), value, self.names)
-        return costs, self._node(number + 1, output)
+        try:
+            return count(self._meta.extract(whole, stage), value, self.names)
+        except UserError as error:
+            return error
 
     def _build(self) -> None:
         if self._built:
@@ -216,97 +226,34 @@ class CostTable:
         tolerant: AbstractContextManager[Any] = nullcontext()
         if len(set(read)) < len(read):
             tolerant = suppress(UserError)
-        for nodes in self._nodes:
+        choices = [stage.choices for stage in self._meta.stages]
+        # From a node to the options that lead there, of the choices that it reads again. The others
+        # are never met, and most of them do not fit the shape, as of a width that two layers read.
+        leading: dict[Node, set[Options]] = {}
+        for number, nodes in enumerate(self._nodes):
+            again = _common(choices[number], choices[number - 1] if number else ())
+            onward = _common(choices[number], *choices[number + 1 : number + 2])
             for node in nodes.values():
                 counts = [self.space.option_counts[position] for position in node.positions]
                 if math.prod(counts) > ENUMERATED:
                     with tolerant:
-                        _add_up(node, counts)
+                        add_up(node, counts)
                     continue
                 for options in product(*map(range, counts)):
+                    if node in leading and again(options) not in leading[node]:
+                        continue
                     with tolerant:
-                        _ = node.entries[options]
+                        _, after = node.entries[options]
+                        leading.setdefault(after, set()).add(onward(options))
         # What was tolerated is an error after all if it concerns every architecture.
         self.cost([0] * len(self.space))
         self._built = True
 
 
-class _Counted(dict[Options, tuple[Costs, "_Node"]]):
-    """Costs and the next node by options, each counted when it is first asked for."""
-
-    def __init__(self, count: Callable[[Options], tuple[Costs, _Node]]) -> None:
-        super().__init__()
-        self._count = count
-
-    def __missing__(self, options: Options) -> tuple[Costs, _Node]:
-        entry = self[options] = self._count(options)
-        return entry
-
-
-class _Node:
-    """From the options at some positions to costs and the next node.
-
-    Args:
-        order: the number of the stage, and that of the node in it; nodes lead to later ones.
-        positions: the choices that are read.
-        entries: the costs and the next node by their options.
-    """
-
-    __slots__ = ("entries", "order", "positions", "read")
-
-    def __init__(
-        self,
-        order: tuple[int, int],
-        positions: tuple[int, ...],
-        entries: Mapping[Options, tuple[Costs, _Node]],
-    ) -> None:
-        self.order = order
-        self.lead(positions, entries)
-
-    def lead(
-        self, positions: tuple[int, ...], entries: Mapping[Options, tuple[Costs, _Node]]
-    ) -> None:
-        """Read other choices from now on."""
-        self.positions = positions
-        self.entries = entries
-        # From an architecture to the options at the positions, as fast as can be.
-        first, last = (positions[0], positions[-1] + 1) if positions else (0, 0)
-        neighbours = positions == tuple(range(first, last))
-        self.read: Callable[[Architecture], Options]
-        self.read = itemgetter(slice(first, last)) if neighbours else itemgetter(*positions)
-
-
-def _add_up(node: _Node, counts: Sequence[int]) -> None:
-    """Turn a node into a chain of nodes, one for each choice, if the costs are a sum over them."""
-    zeros = (0,) * len(counts)
-    base, following = node.entries[zeros]
-
-    def alone(place: int, option: int) -> tuple[Costs, _Node]:
-        return node.entries[zeros[:place] + (option,) + zeros[place + 1 :]]
-
-    # What each option adds, with the others at their first.
-    added = [
-        np.array([alone(place, option)[0] for option in range(options)]) - base
-        for place, options in enumerate(counts)
-    ]
-    same = all(alone(p, o)[1] is following for p, n in enumerate(counts) for o in range(n))
-    tests = np.random.default_rng(0).integers(counts, size=(TESTED, len(counts))).tolist()
-    for best in (np.argmin, np.argmax):
-        tests += np.stack([best(column, axis=0) for column in added], axis=1).tolist()
-    # All of them are counted in any case: the range looks at what is counted.
-    for options in map(tuple, tests):
-        costs, after = node.entries[options]
-        total = base + sum(column[option] for column, option in zip(added, options, strict=True))
-        same = same and after is following and costs == tuple(total.tolist())
-    if not same:
-        return
-    added[0] += base
-    after = following
-    for place in reversed(range(len(counts))):
-        column: dict[Options, tuple[Costs, _Node]]
-        column = {(o,): (tuple(costs), after) for o, costs in enumerate(added[place].tolist())}
-        after = _Node((node.order[0], place), node.positions[place : place + 1], column)
-    node.lead(after.positions, after.entries)
+def _common(choices: Options, others: Options = ()) -> Callable[[Options], Options]:
+    """Picks, of the options of some choices, those of choices that are among others as well."""
+    places = [place for place, position in enumerate(choices) if position in others]
+    return lambda options: tuple(options[place] for place in places)
 
 
 def _distinct(

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from spos.data.image_data import ImageData
 from spos.data.images import Images, Indices, TensorImages
-from spos.data.split import Size, stratified_split
+from spos.data.split import Size, split_targets
 from spos.errors import UserError
 from spos.randomness import generator
 
@@ -29,8 +29,8 @@ class Source:
         kind: "digits", "folder", ...: what the fingerprint keeps of where the images are from.
         train: all training images; handed over, not used by the source afterwards.
         test: reads the test images.
-        test_labels: the class of each test image, int64.
-        classes: the name of each class.
+        test_labels: the target of each test image: its class, int64, or values, float32.
+        classes: the name of each class; none where the targets are values.
         channels: 1 or 3.
         image_size: side in pixels.
         validation: the images of an own validation set; None to split one off ``train``.
@@ -65,7 +65,7 @@ def assemble(text: str, source: Source, validation: Size, seed: int) -> ImageDat
         UserError: the training images cannot be split like this, or are of one class.
     """
     labels = source.train.labels
-    if int(labels.min()) == int(labels.max()):
+    if not labels.is_floating_point() and int(labels.min()) == int(labels.max()):
         raise UserError(f"--data {text}: one class; a classifier needs images of at least 2")
     counts = f"{len(labels)} {len(source.test_labels)}"
     digest = hashlib.sha256(
@@ -76,7 +76,7 @@ def assemble(text: str, source: Source, validation: Size, seed: int) -> ImageDat
     digest.update(source.identity)
     digest.update(labels.numpy().tobytes() + source.test_labels.numpy().tobytes())
     if source.validation is None:
-        rest, part = stratified_split(labels, validation, seed, classes=source.classes)
+        rest, part = split_targets(labels, validation, seed, classes=source.classes)
         digest.update(part.tobytes())
         train, held_out = source.train.split_off(rest, part)
     else:

@@ -98,7 +98,8 @@ def training_batches(
         world_size: the number of processes; it must divide ``batch_size``.
 
     Yields:
-        float32 [batch_size / world_size, C, S, S] and int64 [batch_size / world_size].
+        float32 [batch_size / world_size, C, S, S] and the targets: int64 [batch_size / world_size],
+        or float32 [batch_size / world_size, ...].
 
     Raises:
         UserError: there are fewer images than a batch, the processes cannot share a batch
@@ -162,7 +163,7 @@ def evaluation_batches(
         device: where the batches are put.
 
     Yields:
-        float32 [n, C, S, S] and int64 [n].
+        float32 [n, C, S, S] and the targets: int64 [n], or float32 [n, ...].
 
     Raises:
         UserError: the batch size is below 1.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from spos.data.images import Images
 
@@ -17,7 +19,8 @@ class ImageData:
         train: the training images, without those of the validation set.
         validation: split off the training images; the search compares candidates on it.
         test: reads the test images; to be called once, at the very end.
-        classes: the name of each class, in the order of the labels.
+        classes: the name of each class, in the order of the labels; none where the targets are
+            values.
         channels: 1 or 3.
         image_size: the side of the square images in pixels, after resizing.
         mean: of each channel over ``train``, on the scale 0..1.
@@ -41,3 +44,23 @@ class ImageData:
     skipped: tuple[str, ...]
     notes: tuple[str, ...]
     fingerprint: str
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers a network says of an image: classes, or the values of a target."""
+        return len(self.classes) or math.prod(self.train.labels.shape[1:])
+
+    def facts(self) -> dict[str, Any]:
+        """What is written down of the images with a run."""
+        return {
+            "source": self.source,
+            "classes": list(self.classes),
+            "outputs": self.outputs,
+            "image_size": self.image_size,
+            "channels": self.channels,
+            "train": len(self.train),
+            "validation": len(self.validation),
+            "skipped": list(self.skipped),
+            "notes": list(self.notes),
+            "fingerprint": self.fingerprint,
+        }

@@ -1,4 +1,4 @@
-"""Labelled images: held as one tensor, or decoded when they are needed."""
+"""Images with their targets: held as one tensor, or decoded when they are needed."""
 
 from __future__ import annotations
 
@@ -24,12 +24,18 @@ def as_indices(indices: Indices) -> Tensor:
 
 
 class Images(ABC):
-    """A fixed sequence of square images of one size, each with the index of its class."""
+    """A fixed sequence of square images of one size, each with its target.
+
+    That is the index of its class, or values to be predicted: a number or a tensor of any shape.
+    """
 
     @property
     @abstractmethod
     def labels(self) -> Tensor:
-        """The class of each image: int64 [N], at hand without decoding anything."""
+        """The target of each image, at hand without decoding anything.
+
+        Classes are int64 [N], values are float32 [N, ...].
+        """
 
     @abstractmethod
     def pixels(self, indices: Indices) -> Tensor:
@@ -64,7 +70,7 @@ class TensorImages(Images):
 
     Args:
         images: uint8 [N, C, S, S].
-        labels: int64 [N], on the same device.
+        labels: int64 [N], or float32 [N, ...], on the same device.
 
     Raises:
         ValueError: the shapes or types are others.
@@ -80,9 +86,11 @@ class TensorImages(Images):
             raise ValueError(
                 f"images are {images.dtype} {list(images.shape)}; allowed: uint8 [N, C, S, S]"
             )
-        if labels.dtype != torch.int64 or labels.shape != images.shape[:1]:
+        classes = labels.dtype == torch.int64 and labels.dim() == 1
+        if not (classes or labels.dtype == torch.float32) or labels.shape[:1] != images.shape[:1]:
             raise ValueError(
-                f"labels are {labels.dtype} {list(labels.shape)}; allowed: int64 [{len(images)}]"
+                f"labels are {labels.dtype} {list(labels.shape)}; allowed: int64 [{len(images)}], "
+                f"or float32 [{len(images)}, ...]"
             )
         self.images = images
         self._labels = labels

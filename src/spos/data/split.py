@@ -1,4 +1,4 @@
-"""A stratified split: every class gives its share, and the same seed gives the same split."""
+"""Splits that a seed decides; by classes, every class gives its share."""
 
 from __future__ import annotations
 
@@ -113,3 +113,61 @@ def stratified_split(
     mask = np.zeros(len(values), dtype=bool)
     mask[chosen] = True
     return np.flatnonzero(~mask), np.flatnonzero(mask)
+
+
+def random_split(
+    count: int, size: Size, seed: int, *, option: str = "--validation"
+) -> tuple[IntArray, IntArray]:
+    """Split a set in two at random.
+
+    Args:
+        count: how many images it has.
+        size: what the second side gets: a number of images, or a fraction of them in (0, 1).
+        seed: the split depends on count, size, and seed alone; at least 0.
+        option: how an error names the size.
+
+    Returns:
+        The indices of the rest and of the part split off, each ascending.
+
+    Raises:
+        UserError: the size is out of range, or one side would be empty.
+
+    Example:
+        >>> rest, part = random_split(10, 0.3, seed=0)
+        >>> len(rest), len(part)
+        (7, 3)
+    """
+    check_size(option, size)
+    total = size if isinstance(size, int) else round(size * count)
+    if not 1 <= total < count:
+        raise UserError(
+            f"{option} {size}: {total} of {count} images, but both sides need one; allowed: 1 to "
+            f"{count - 1} images"
+        )
+    order = generator(seed, "split").permutation(count)
+    return np.sort(order[total:]), np.sort(order[:total])
+
+
+def split_targets(
+    targets: Tensor,
+    size: Size,
+    seed: int,
+    *,
+    option: str = "--validation",
+    classes: Sequence[str] = (),
+) -> tuple[IntArray, IntArray]:
+    """Split images in two: by classes in proportion, by values at random.
+
+    Args:
+        targets: classes, int64 [N], or values, float32 [N, ...].
+        size: as of :func:`stratified_split`, like everything else.
+        seed: of the split.
+        option: how an error names the size.
+        classes: how an error names a class.
+
+    Raises:
+        UserError: the size is out of range.
+    """
+    if targets.is_floating_point():
+        return random_split(len(targets), size, seed, option=option)
+    return stratified_split(targets, size, seed, option=option, classes=classes)

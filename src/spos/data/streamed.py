@@ -62,7 +62,7 @@ class StreamedImages(Images):
 
     Args:
         photographs: where they come from.
-        labels: the class of each photograph, int64 [all of them].
+        labels: the target of each photograph: int64 [all of them], or float32 [all of them, ...].
         image_size: the side of the square images in pixels.
         workers: processes that decode for the batches; 0 decodes in this one.
         indices: which photographs these are, in this order; all if left out.

@@ -6,6 +6,7 @@ from spos.nn.elastic import ElasticBatchNorm2d, ElasticConv2d, ElasticLayerNorm,
 from spos.nn.one_of import OneOf
 from spos.nn.quantised import FixedBitsConv2d, QuantisedConv2d
 from spos.nn.searchable import Searchable
+from spos.nn.strided import Stride, StridedConv2d
 from spos.nn.width import FixedWidth, Width
 
 __all__ = [
@@ -21,6 +22,8 @@ __all__ = [
     "OneOf",
     "QuantisedConv2d",
     "Searchable",
+    "Stride",
+    "StridedConv2d",
     "Width",
     "bit_pair",
 ]

@@ -19,7 +19,7 @@ from spos.nn.searchable import Searchable
 from spos.nn.width import as_width
 
 #: The quantisers that a quantised layer has unless it is given others (docs/bits.md says why).
-WEIGHT_QUANTISER, ACTIVATION_QUANTISER = "lsq", "lsq"
+WEIGHT_QUANTISER, ACTIVATION_QUANTISER = "lsq", "pact"
 
 
 class FixedBitsConv2d(nn.Module):
@@ -162,9 +162,7 @@ class QuantisedConv2d(Searchable):
 
     def forward(self, x: Tensor) -> Tensor:
         weight, of_weights, of_inputs = self._active()
-        return F.conv2d(
-            of_inputs(x), of_weights(weight), None, self.stride, self.padding
-        )
+        return F.conv2d(of_inputs(x), of_weights(weight), None, self.stride, self.padding)
 
     def plain(self, copy: Callable[[nn.Module], nn.Module]) -> nn.Module:
         weight, of_weights, of_inputs = self._active()

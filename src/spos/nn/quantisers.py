@@ -1,8 +1,9 @@
 """Quantisers of weights and of activations, in operations that torch.fx traces.
 
-Each is exact forward: its values are multiples of one step. Backward the rounding is passed straight
-through (Bengio et al., 2013). Learned scalars are called ``step`` or ``clip``: a step is never
-decayed, a clip is, as in PACT (see :func:`spos.training.make_optimizer`).
+Forward the values are a few levels exactly. Backward the rounding is passed straight through
+(Bengio et al., "Estimating or Propagating Gradients Through Stochastic Neurons", 2013). Learned
+scalars are called ``step`` or ``clip``: a step is never decayed, a clip is, as in PACT (see
+:func:`spos.training.make_optimizer`).
 """
 
 from __future__ import annotations
@@ -87,7 +88,8 @@ class LearnedStepWeight(nn.Module):
     def __init__(self, bits: int, weight: Tensor) -> None:
         super().__init__()
         self.bits = check_bits(bits)
-        self.least, self.most = (-1, 1) if bits == 1 else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+        self.least = -(2 ** (bits - 1))
+        self.most = max(1, 2 ** (bits - 1) - 1)
         mean = weight.detach().abs().mean()
         self.step = nn.Parameter(mean if bits == 1 else 2 * mean / math.sqrt(self.most))
 

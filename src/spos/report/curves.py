@@ -10,6 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from spos.report.chart import Axis, Chart, Point, finite, percent_labels, plain_labels, spread
+from spos.report.measure import measure
 from spos.report.words import percent
 
 #: Points of a curve that a reader can tell apart.
@@ -18,8 +19,8 @@ CURVE = 250
 Row = Mapping[str, Any]
 
 
-def progress_figure(candidates: Sequence[Row], width: int) -> Markup | None:
-    """The best accuracy so far and each population's mean; None for fewer than 2 iterations."""
+def progress_figure(result: Row, candidates: Sequence[Row], width: int) -> Markup | None:
+    """The best score so far and each population's mean; None for fewer than 2 iterations."""
     populations: dict[int, list[float]] = {}
     for candidate in candidates:
         if finite(candidate.get("one_shot_top1")):
@@ -33,15 +34,17 @@ def progress_figure(candidates: Sequence[Row], width: int) -> Markup | None:
         highest = max(populations[iteration])
         best.append((iteration, max(highest, best[-1][1] if best else highest)))
     mean: list[Point] = [(i, statistics.fmean(populations[i])) for i in sorted(populations)]
-    lower, upper = spread([y for _, y in best + mean], 0.02)
+    by = measure(result)
+    scores = [y for _, y in best + mean]
+    lower, upper = spread(scores, by.least(scores))
     chart = Chart(
         f"progress-{width}",
-        "Accuracy over the iterations of the search",
-        f"The best so far rises from {percent(best[0][1])} to {percent(best[-1][1])}, the mean of "
-        f"the population goes from {percent(mean[0][1])} to {percent(mean[-1][1])}.",
+        f"One-shot {by.noun} over the iterations of the search",
+        f"The best so far rises from {by.show(best[0][1])} to {by.show(best[-1][1])}, the mean of "
+        f"the population goes from {by.show(mean[0][1])} to {by.show(mean[-1][1])}.",
         (width, 250),
         Axis("iteration", mean[0][0], mean[-1][0], plain_labels, whole=True),
-        Axis("one-shot accuracy", lower, upper, percent_labels),
+        Axis(f"one-shot {by.noun}", lower, upper, by.labels),
         (34, 92, 44, 52),
     )
     ends = [chart.y(mean[-1][1]), chart.y(best[-1][1])]
@@ -53,10 +56,10 @@ def progress_figure(candidates: Sequence[Row], width: int) -> Markup | None:
     ):
         chart.line(points, class_)
         for at_x, value in points:
-            tooltip = f"iteration {at_x:.0f}: {name} {percent(value)}"
+            tooltip = f"iteration {at_x:.0f}: {name} {by.show(value)}"
             chart.circle((at_x, value), 2.5, f"knot {class_}", tooltip)
         chart.text(
-            chart.right + 8, at + 4, f"{name} {percent(points[-1][1])}", f"end {class_}-text"
+            chart.right + 8, at + 4, f"{name} {by.show(points[-1][1])}", f"end {class_}-text"
         )
     return chart.svg()
 

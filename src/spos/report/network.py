@@ -67,8 +67,11 @@ def blocks(winner: Mapping[str, Any]) -> list[Block]:
         [('stem', ''), ('b0', 'a')]
     """
     parts: list[Block] = []
+    shown: set[str] = set()
     for stage in winner.get("stages") or []:
-        choices: Mapping[str, str] = stage.get("choices") or {}
+        # A choice that several stages read is shown in the first of them.
+        choices = {k: v for k, v in (stage.get("choices") or {}).items() if k not in shown}
+        shown.update(choices)
         costs = stage.get("flops"), stage.get("params")
         if 0 < len(choices) <= FITTING:
             parts.append(Block(next(iter(choices)), tuple(choices.values()), *costs))

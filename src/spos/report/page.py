@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from spos.report import words
 from spos.report.chart import LEVELS
 from spos.report.curves import progress_figure, training_figures
 from spos.report.dots import comparison_figure
+from spos.report.measure import measure
 from spos.report.network import COLOURS, Drawing, draw
 from spos.report.scatter import search_figure, shown
 
@@ -44,7 +46,7 @@ def render(result: Row, candidates: Sequence[Row], metrics: Sequence[Row]) -> st
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=words.percent, quantity=words.quantity)
+    environment.filters.update(score=measure(result).show, quantity=words.quantity)
     page = environment.get_template("page.html.j2").render(
         **_context(result, candidates, metrics),
         levels=[_ramp(number / (LEVELS - 1)) for number in range(LEVELS)],
@@ -90,7 +92,8 @@ def _context(result: Row, candidates: Sequence[Row], metrics: Sequence[Row]) -> 
         "figures": _key_figures(result),
         "search": _both(search_figure, result, candidates) if winner else [],
         "search_note": _search_note(result, candidates),
-        "progress": _both(progress_figure, candidates),
+        "measure": measure(result),
+        "progress": _both(progress_figure, result, candidates),
         "winner": winner,
         "drawing": _drawing(result) if winner else None,
         "top": result.get("top") or [],
@@ -107,7 +110,7 @@ def _context(result: Row, candidates: Sequence[Row], metrics: Sequence[Row]) -> 
             for title, note, stage in (
                 (
                     "Supernet",
-                    "Every step trains random paths: these are accuracies of many networks.",
+                    "Every step trains random paths: these are the curves of many networks.",
                     "train",
                 ),
                 ("Retraining of the network found, from scratch", "", "retrain"),
@@ -142,9 +145,10 @@ def _lead(result: Row, candidates: Sequence[Row]) -> str:
 def _key_figures(result: Row) -> list[tuple[str, str]]:
     winner, retrained = result.get("winner") or {}, result.get("retrain") or {}
     seconds = result.get("seconds") or {}
+    by = measure(result)
     known = [
-        ("test accuracy", words.percent(retrained.get("test_top1"))),
-        ("one-shot accuracy", words.percent(winner.get("one_shot_top1"))),
+        (f"test {by.noun}", by.show(retrained.get("test_top1"))),
+        (f"one-shot {by.noun}", by.show(winner.get("one_shot_top1"))),
         ("FLOPs", words.quantity(winner.get("flops"))),
         ("parameters", words.quantity(winner.get("params"))),
         *(
@@ -174,7 +178,7 @@ def _drawing(result: Row) -> Drawing:
 
 
 def _networks(result: Row) -> list[dict[str, Any]]:
-    """The rows of the comparison, most accurate first."""
+    """The rows of the comparison, the best first."""
     comparison, winner = result.get("comparison"), result.get("winner") or {}
     if not comparison:
         return []
@@ -187,7 +191,10 @@ def _networks(result: Row) -> list[dict[str, Any]]:
             "test_top1": comparison.get("found_test_top1"),
         }
     )
-    return sorted(rows, key=lambda row: -(row.get("test_top1") or 0.0))
+    # Scores may be negative: a network without one is the last all the same.
+    return sorted(
+        rows, key=lambda row: math.inf if row.get("test_top1") is None else -row["test_top1"]
+    )
 
 
 def _facts(result: Row) -> list[tuple[str, list[tuple[str, str]]]]:

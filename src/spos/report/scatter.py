@@ -1,4 +1,4 @@
-"""The candidates of a search: one-shot accuracy over the cost that it bounds."""
+"""The candidates of a search: one-shot scores over the cost that it bounds."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from spos.report.chart import (
     element,
     finite,
     level,
-    percent_labels,
     quantity_labels,
     spread,
 )
-from spos.report.words import cost_words, percent, quantity, searched_cost
+from spos.report.measure import Measure, measure
+from spos.report.words import cost_words, quantity, searched_cost
 
 #: More points than a reader can tell apart only make the page heavy.
 PLOTTED = 2500
@@ -35,22 +35,23 @@ def shown(candidates: Sequence[Row], cost: str = "flops") -> list[Row]:
 
 
 def search_figure(result: Row, candidates: Sequence[Row], width: int) -> Markup | None:
-    """One-shot accuracy over the cost; None where there is nothing to plot."""
+    """One-shot scores over the cost; None where there is nothing to plot."""
     cost = searched_cost(result)
     drawn, winner = shown(candidates, cost), result.get("winner")
     if not drawn or not winner or not finite(winner.get(cost)):
         return None
     x, limits = _cost_axis(result, cost, [c[cost] for c in (*drawn, winner)])
-    accuracies = [c["one_shot_top1"] for c in (*drawn, winner)]
-    lower, upper = spread(accuracies, 0.02)
-    y = Axis("one-shot accuracy", lower, upper, percent_labels)
+    by = measure(result)
+    scores = [c["one_shot_top1"] for c in (*drawn, winner)]
+    lower, upper = spread(scores, by.least(scores))
+    y = Axis(f"one-shot {by.noun}", lower, upper, by.labels)
     last = max(c.get("iteration") or 0 for c in drawn)
     narrow = width < 600
     chart = Chart(
         f"search-{width}",
-        f"One-shot accuracy over {cost_words(cost)} of the candidates",
-        f"{len(drawn)} candidates between {percent(min(accuracies))} and "
-        f"{percent(max(accuracies))}. The winner has {percent(winner['one_shot_top1'])} and "
+        f"One-shot {by.noun} over {cost_words(cost)} of the candidates",
+        f"{len(drawn)} candidates between {by.show(min(scores))} and "
+        f"{by.show(max(scores))}. The winner has {by.show(winner['one_shot_top1'])} and "
         f"{quantity(winner[cost])} {cost_words(cost)}.",
         (width, 400 if narrow else 460),
         x,
@@ -75,10 +76,10 @@ def search_figure(result: Row, candidates: Sequence[Row], width: int) -> Markup 
             (candidate[cost], candidate["one_shot_top1"]),
             3.0 if narrow else 4.0,
             f"dot r{level(iteration, last)}",
-            f"{candidate.get('architecture', '')}\n{percent(candidate['one_shot_top1'])}, "
+            f"{candidate.get('architecture', '')}\n{by.show(candidate['one_shot_top1'])}, "
             f"{quantity(candidate[cost])}, iteration {iteration}, {candidate.get('origin', '')}",
         )
-    _ring(chart, winner, cost)
+    _ring(chart, winner, cost, by)
     return chart.svg()
 
 
@@ -122,10 +123,10 @@ def _colour_bar(chart: Chart, last: int) -> None:
     chart.text(left + wide + 6, top + 10, str(last), "tick")
 
 
-def _ring(chart: Chart, winner: Row, cost: str) -> None:
+def _ring(chart: Chart, winner: Row, cost: str, by: Measure) -> None:
     point = (winner[cost], winner["one_shot_top1"])
     chart.circle(point, 8.5, "ring", f"winner: {winner.get('architecture', '')}")
     x, y = chart.x(point[0]), chart.y(point[1])
     end = x > (chart.left + chart.right) / 2
-    words = f"winner {percent(point[1])}, {quantity(point[0])}"
+    words = f"winner {by.show(point[1])}, {quantity(point[0])}"
     chart.text(x + (-14 if end else 14), y + 4, words, "mark", "end" if end else "start")

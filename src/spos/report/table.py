@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from spos.report import words
+from spos.report.measure import measure
 
 Row = Mapping[str, Any]
 
@@ -88,11 +89,12 @@ def _columns(title: str, rows: Sequence[Row], *names: str) -> Table:
 def _winner(result: Row) -> Table:
     winner = result.get("winner") or result["network"]
     retrained = result.get("retrain") or {}
+    by = measure(result)
     table = _pairs("Network found" if result.get("winner") else "Network trained")
     rows = [
         ("architecture", winner.get("architecture", winner.get("name", ""))),
-        ("test top-1", words.percent(retrained.get("test_top1"))),
-        ("one-shot top-1", words.percent(winner.get("one_shot_top1"))),
+        (f"test {by.name}", by.show(retrained.get("test_top1"))),
+        (f"one-shot {by.name}", by.show(winner.get("one_shot_top1"))),
         ("FLOPs", _exact(winner.get("flops"), " multiply-adds")),
         ("parameters", _exact(winner.get("params"))),
         *((words.cost_words(cost), _exact(winner.get(cost))) for cost in words.other_costs(result)),
@@ -126,7 +128,7 @@ def _top(result: Row) -> Table:
         table.add_row(
             str(rank),
             _text(row.get("architecture", "")),
-            words.percent(row.get("one_shot_top1")),
+            measure(result).show(row.get("one_shot_top1")),
             words.quantity(row.get("flops")),
             words.quantity(row.get("params")),
             *(words.quantity(row.get(cost)) for cost in others),
@@ -157,8 +159,8 @@ def _comparison(result: Row) -> Table:
         table.add_row(
             _text(row.get("name", "")),
             _text(row.get("architecture", "")),
-            words.percent(row.get("test_top1")),
-            words.percent(row.get("one_shot_top1")),
+            measure(result).show(row.get("test_top1")),
+            measure(result).show(row.get("one_shot_top1")),
             words.quantity(row.get("flops")),
             words.quantity(row.get("params")),
             *(words.quantity(row.get(cost)) for cost in others),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from spos.report.measure import Measure, measure
 from spos.units import format_quantity
 
 _COSTS = {
@@ -134,13 +135,18 @@ def headline(result: Mapping[str, Any]) -> str:
         "parameters"
     )
     asked = f" – the search allowed {within}" if within else ""
+    by = measure(result)
     if retrained and retrained.get("test_top1") is not None:
-        share = percent(retrained["test_top1"])
-        return (
-            f"A network that classifies {share} of the test images correctly, with {cost}{asked}."
-        )
-    share = percent(winner.get("one_shot_top1"))
-    return f"A network with a one-shot accuracy of {share}, {cost}{asked}. It is not retrained yet."
+        score = by.show(retrained["test_top1"])
+        what = f"that classifies {score} of the test images correctly, with"
+        if not by.top1:
+            what = f"with a test score of {score} ({by.name}),"
+        return f"A network {what} {cost}{asked}."
+    score = by.show(winner.get("one_shot_top1"))
+    what = f"a one-shot accuracy of {score}"
+    if not by.top1:
+        what = f"a one-shot score of {score} ({by.name})"
+    return f"A network with {what}, {cost}{asked}. It is not retrained yet."
 
 
 @dataclass(frozen=True)
@@ -148,12 +154,13 @@ class Verdict:
     """How the found network compares with random ones.
 
     Args:
-        scores: test accuracies of the random networks.
-        found: test accuracy of the found network; None where it is unknown.
+        scores: test scores of the random networks.
+        found: test score of the found network; None where it is unknown.
         mean: of the scores.
         spread: their standard deviation; None for fewer than two.
         words: the comparison in plain words.
         short: its first sentence; empty where the found network is not tested.
+        measure: what is compared.
     """
 
     scores: list[float]
@@ -162,6 +169,7 @@ class Verdict:
     spread: float | None
     words: str
     short: str = ""
+    measure: Measure = field(default_factory=Measure)
 
 
 def verdict(result: Mapping[str, Any]) -> Verdict | None:
@@ -185,34 +193,40 @@ spread by 1.4 points (standard deviation).'
     found = comparison.get("found_test_top1")
     mean = statistics.fmean(scores)
     deviation = statistics.stdev(scores) if len(scores) > 1 else None
+    by = measure(result)
     if found is None:
-        return Verdict(scores, None, mean, deviation, "The found network is not tested yet.")
+        unknown = "The found network is not tested yet."
+        return Verdict(scores, None, mean, deviation, unknown, measure=by)
     count = "network" if len(scores) == 1 else "networks"
     better = sum(found > score for score in scores)
     equal = sum(found == score for score in scores)
     ties = f" and equal to {equal}" if equal else ""
     average = " on average" if len(scores) > 1 else ""
-    they = "they" if len(scores) > 1 else "it"
+    they, theirs = ("they", "theirs") if len(scores) > 1 else ("it", "its")
     short = f"The found network is better than {better} of {len(scores)} random {count}{ties}."
+    said = f"It classifies {by.show(found)} of the test images correctly, {they}"
+    if not by.top1:
+        said = f"Its test score ({by.name}) is {by.show(found)}, {theirs}"
     words = (
-        f"{short} It classifies {percent(found)} of the test images correctly, {they} "
-        f"{percent(mean)}{average}: a difference of {points(found - mean)}"
+        f"{short} {said} {by.show(mean)}{average}: a difference of {by.difference(found - mean)}"
     )
     if deviation is None:
-        return Verdict(scores, found, mean, None, f"{words}. One network says little.", short)
-    words += f", where the random networks spread by {points(deviation)} (standard deviation)."
+        return Verdict(scores, found, mean, None, f"{words}. One network says little.", short, by)
+    spread = by.difference(deviation)
+    words += f", where the random networks spread by {spread} (standard deviation)."
     if found - mean < 0:
         words += " The search did not help here."
     elif found - mean < deviation:
         words += " That is within their spread: no clear advantage of the search."
-    return Verdict(scores, found, mean, deviation, words, short)
+    return Verdict(scores, found, mean, deviation, words, short, by)
 
 
 def sampling_error(result: Mapping[str, Any]) -> str:
-    """What the size of the test set does to the accuracy; empty where it is unknown."""
+    """What the size of the test set does to the accuracy; empty where that is unknown."""
     count = (result.get("data") or {}).get("test")
     share = (result.get("retrain") or {}).get("test_top1")
-    if not count or share is None:
+    # Of other metrics the error depends on more than on their value.
+    if not count or share is None or not measure(result).top1:
         return ""
     error = math.sqrt(max(share * (1 - share), 0.0) / count)
     return (

@@ -10,7 +10,15 @@ from spos.cost import CostModel, CostTable
 from spos.errors import UserError, nearest
 from spos.recipes import PLANS, Plan
 from spos.space import Architecture, SearchSpace
-from spos.spaces import resnet_bits, shufflenetv2, shufflenetv2_channels
+from spos.spaces import (
+    fbnet,
+    nasbench201,
+    plain,
+    proxylessnas,
+    resnet_bits,
+    shufflenetv2,
+    shufflenetv2_channels,
+)
 from spos.supernet import Supernet
 
 
@@ -28,7 +36,10 @@ class Family:
         plans: the default settings of each preset.
         networks: published architectures of a preset by name: the name of the preset, and option
             indices joined by commas.
-        costs: makes the costs of a supernet's architectures.
+        costs: called as ``costs(supernet, eager=True)``, makes the costs of its architectures (see
+            :class:`spos.cost.CostTable`).
+        translate: turns the paper's own notation of an architecture into what the space reads, and
+            leaves any other text as it is.
     """
 
     paper: str
@@ -36,7 +47,8 @@ class Family:
     build: Callable[..., Supernet]
     plans: Mapping[str, Plan]
     networks: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    costs: Callable[[Supernet], CostModel] = CostTable
+    costs: Callable[..., CostModel] = CostTable
+    translate: Callable[[str], str] = str
 
     def preset(self, name: str) -> Any:
         """The layout of a preset.
@@ -78,7 +90,7 @@ class Family:
         elif text[:1].isalpha():
             known = nearest(text, self.networks) if self.networks else "this space has none by name"
             raise UserError(f"unknown network '{text}': {known}")
-        return space.parse(text)
+        return space.parse(self.translate(text))
 
 
 SPACES: dict[str, Family] = {
@@ -102,6 +114,34 @@ SPACES: dict[str, Family] = {
         plans=PLANS,
         networks={"spos_block_channel": ("imagenet", shufflenetv2_channels.BLOCK_CHANNEL)},
     ),
+    "fbnet": Family(
+        paper="Wu et al., FBNet: Hardware-Aware Efficient ConvNet Design, CVPR 2019",
+        presets=fbnet.PRESETS,
+        build=fbnet.fbnet,
+        plans=PLANS,
+        networks={name: ("imagenet", text) for name, text in fbnet.PUBLISHED.items()},
+    ),
+    "proxylessnas": Family(
+        paper="Cai et al., ProxylessNAS: Direct Neural Architecture Search, ICLR 2019",
+        presets=proxylessnas.PRESETS,
+        build=proxylessnas.proxylessnas,
+        plans=PLANS,
+        networks={name: ("imagenet", text) for name, text in proxylessnas.PUBLISHED.items()},
+    ),
+    "nasbench201": Family(
+        paper="Dong and Yang, NAS-Bench-201, ICLR 2020",
+        presets=nasbench201.PRESETS,
+        build=nasbench201.nasbench201,
+        plans=nasbench201.PLANS,
+        translate=nasbench201.translate,
+    ),
+    "plain": Family(
+        paper="Zoph and Le, Neural Architecture Search with Reinforcement Learning, ICLR 2017",
+        presets=plain.PRESETS,
+        build=plain.plain,
+        plans=PLANS,
+        costs=plain.plain_costs,
+    ),
     "resnet-bits": Family(
         paper="Guo et al., Single Path One-Shot Neural Architecture Search, ECCV 2020 (bits)",
         presets=resnet_bits.PRESETS,
@@ -118,11 +158,11 @@ def family(name: str) -> Family:
         UserError: there is no such space.
 
     Example:
-        >>> family("shuflenetv2")
+        >>> family("shuflenetv2")  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         ...
         spos.errors.UserError: unknown space 'shuflenetv2': did you mean 'shufflenetv2'? \
-allowed: shufflenetv2
+allowed: shufflenetv2, ...
     """
     if name not in SPACES:
         raise UserError(f"unknown space '{name}': {nearest(name, SPACES)}")

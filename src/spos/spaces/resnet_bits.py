@@ -94,7 +94,7 @@ PRESETS = {
     "imagenet34": BitsLayout(image_size=224, depths=(3, 4, 6, 3)),
     # The ResNet-20 of He et al., Section 4.2, with projections in the shortcuts.
     "cifar": _SMALL,
-    "tiny": replace(_SMALL, image_size=8, channels=(16, 32), depths=(2, 2), strides=(1, 2)),
+    "tiny": replace(_SMALL, image_size=8, channels=(8, 16), depths=(2, 2), strides=(1, 2)),
 }
 
 

@@ -9,7 +9,13 @@ from functools import partial
 from torch import nn
 
 from spos.errors import UserError, nearest
+from spos.spaces import SPACES
+from spos.zoo.cells import darts_v2_imagenet, nasnet_a_mobile, pnasnet_5_mobile
+from spos.zoo.mnasnet import mnasnet_b1
+from spos.zoo.mobilenet import mobilenet_v1, mobilenet_v2
+from spos.zoo.published import published_network
 from spos.zoo.quantised_resnet import quantised_resnet18
+from spos.zoo.shufflenetv2 import shufflenet_v2
 
 #: At most this side of the input, in pixels, a network is built in its small-image variant.
 SMALL_IMAGES = 64
@@ -29,7 +35,49 @@ class Network:
     build: Callable[..., nn.Module]
 
 
+#: Published architectures by the space of which they are points.
+_OF_SPACES = {
+    "spos_block": "shufflenetv2",
+    "spos_block_channel": "shufflenetv2-joint",
+    "all_choice_3": "shufflenetv2",
+    "all_choice_5": "shufflenetv2",
+    "fbnet_b": "fbnet",
+    "proxyless_r": "proxylessnas",
+}
+
 NETWORKS: dict[str, Network] = {
+    "mobilenet_v1_0.75": Network(
+        paper="Howard et al., MobileNets, 2017",
+        build=partial(mobilenet_v1, 0.75),
+    ),
+    "mobilenet_v2": Network(
+        paper="Sandler et al., MobileNetV2: Inverted Residuals and Linear Bottlenecks, CVPR 2018",
+        build=mobilenet_v2,
+    ),
+    "shufflenet_v2_1.5": Network(
+        paper="Ma et al., ShuffleNet V2: Practical Guidelines for Efficient CNNs, ECCV 2018",
+        build=shufflenet_v2,
+    ),
+    "mnasnet_b1": Network(
+        paper="Tan et al., MnasNet: Platform-Aware Neural Architecture Search, CVPR 2019",
+        build=mnasnet_b1,
+    ),
+    "nasnet_a_mobile": Network(
+        paper="Zoph et al., Learning Transferable Architectures, CVPR 2018",
+        build=nasnet_a_mobile,
+    ),
+    "pnasnet_5_mobile": Network(
+        paper="Liu et al., Progressive Neural Architecture Search, ECCV 2018",
+        build=pnasnet_5_mobile,
+    ),
+    "darts_v2_imagenet": Network(
+        paper="Liu et al., DARTS: Differentiable Architecture Search, ICLR 2019",
+        build=darts_v2_imagenet,
+    ),
+    **{
+        name: Network(paper=SPACES[space].paper, build=partial(published_network, space, name))
+        for name, space in _OF_SPACES.items()
+    },
     **{
         f"resnet18_{pair}": Network(
             paper="He et al., Deep Residual Learning for Image Recognition, CVPR 2016",

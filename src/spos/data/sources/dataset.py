@@ -1,4 +1,4 @@
-"""Any torch Dataset of (image, label) as a source."""
+"""Any torch Dataset of (image, target) as a source."""
 
 from __future__ import annotations
 
@@ -17,10 +17,13 @@ from spos.data.image_size import check_image_size
 from spos.data.images import Images, TensorImages
 from spos.data.photograph import fit
 from spos.data.reading import check_reading
-from spos.data.sources.items import to_image, to_label
-from spos.data.split import Size, check_size, stratified_split
+from spos.data.sources.items import to_image, to_label, to_values
+from spos.data.split import Size, check_size, split_targets
 from spos.data.streamed import Photographs, StreamedImages
-from spos.errors import UserError
+from spos.errors import UserError, nearest
+
+#: What the items of a Dataset are to be told by.
+TARGETS = ("classes", "values")
 
 
 def dataset_data(
@@ -29,6 +32,7 @@ def dataset_data(
     test: Dataset[Any] | None = None,
     validation: Size = 0.1,
     test_size: Size = 0.1,
+    targets: str = "classes",
     classes: Sequence[str] | None = None,
     image_size: int | None = None,
     seed: int = 0,
@@ -38,17 +42,21 @@ def dataset_data(
 ) -> ImageData:
     """The data of a run from your own Dataset.
 
-    Its items are (image, label): a PIL image, a uint8 or float (0..1) tensor [C, H, W], or an
-    array [H, W] or [H, W, C]; the label a whole number from 0. All of ``train`` is read once
-    before this returns. It should neither augment nor normalise: that is done here.
+    Its items are (image, target): a PIL image, a uint8 or float (0..1) tensor [C, H, W], or an
+    array [H, W] or [H, W, C]; the target a whole number from 0, the class, or values. All of
+    ``train`` is read once before this returns. It should neither augment nor normalise: that is
+    done here, to the image alone.
 
     Args:
         train: the training images; anything with a length and items by index.
-        test: the test images, of which only the labels are kept before the end; a part of
+        test: the test images, of which only the targets are kept before the end; a part of
             ``train`` if left out.
         validation: what is split off ``train``: a number, or a fraction in (0, 1).
         test_size: likewise for the test images, if ``test`` is left out.
-        classes: a name for each label; ``train.classes`` or the numbers if left out.
+        targets: "classes", or "values" to be predicted: numbers, or tensors, arrays or lists of
+            numbers, all of one shape. Images with values are split at random, and a run of them
+            needs a loss and a metric (:class:`spos.Task`).
+        classes: a name for each class; ``train.classes`` or the numbers if left out.
         image_size: the side to resize to, in pixels; that of the images if left out.
         seed: of the validation split, at least 0.
         stream: "never" holds the images in memory, "always" asks the Dataset for them each time,
@@ -69,6 +77,10 @@ def dataset_data(
     check_size("validation", validation)
     check_size("test_size", test_size)
     check_reading(seed, stream, workers, memory_limit)
+    if targets not in TARGETS:
+        raise UserError(f"targets {targets}: {nearest(targets, TARGETS)}")
+    if targets == "values" and classes is not None:
+        raise UserError("classes: targets='values' have none; give one of them")
     for dataset in (train, test):
         if isinstance(dataset, IterableDataset) or not (
             dataset is None or (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__"))
@@ -77,25 +89,30 @@ def dataset_data(
                 f"dataset {type(dataset).__name__}: it has no items by index;"
                 " allowed: a Dataset with __len__ and __getitem__"
             )
-    items = DatasetPhotographs(train, "train")
+    items = DatasetPhotographs(train, "train", values=targets == "values")
     side = image_size or min(items.open(0, None).size)
     large = len(items) * items.channels * side * side > memory_limit
     streamed = stream == "always" or (stream == "auto" and large)
     labels, pixels = items.read(image_size, keep=not streamed)
-    names = _class_names(train, classes, int(labels.max()))
+    names = [] if items.values else _class_names(train, classes, int(labels.max()))
     images: Images = (
         StreamedImages(items, labels, side, workers) if streamed else TensorImages(pixels, labels)
     )
     notes = []
     if test is None:
-        rest, part = stratified_split(labels, test_size, 0, option="test_size", classes=names)
+        rest, part = split_targets(labels, test_size, 0, option="test_size", classes=names)
         notes.append(f"no test Dataset: {len(part)} of the {len(items)} images set apart as test")
         unread = StreamedImages(items, labels, side, workers, torch.from_numpy(part))
         images, _ = images.split_off(rest, [])
     else:
-        others = DatasetPhotographs(test, "test", items.channels)
+        others = DatasetPhotographs(test, "test", items.channels, values=items.values)
         test_labels, _ = others.read(side, keep=False)
-        if int(test_labels.max()) >= len(names):
+        if test_labels.shape[1:] != labels.shape[1:]:
+            raise UserError(
+                f"test: targets of shape {list(test_labels.shape[1:])}, those of train have "
+                f"{list(labels.shape[1:])}"
+            )
+        if not items.values and int(test_labels.max()) >= len(names):
             raise UserError(
                 f"test: the label {int(test_labels.max())}; allowed: 0 to {len(names) - 1}"
             )
@@ -137,19 +154,24 @@ class DatasetPhotographs(Photographs):
     """The images of a Dataset.
 
     Args:
-        dataset: of (image, label).
+        dataset: of (image, target).
         name: how an error calls it.
         channels: 1 or 3; as the first image if left out.
+        values: whether the targets are values, not classes.
 
     Raises:
         UserError: the Dataset is empty, or its first item is not as it should be.
     """
 
-    def __init__(self, dataset: Any, name: str, channels: int | None = None) -> None:
+    def __init__(
+        self, dataset: Any, name: str, channels: int | None = None, *, values: bool = False
+    ) -> None:
         self.dataset = dataset
         self.name = name
+        self.values = values
         if len(dataset) == 0:
-            raise UserError(f"{name}: the Dataset is empty; it needs images of at least 2 classes")
+            needs = "images" if values else "images of at least 2 classes"
+            raise UserError(f"{name}: the Dataset is empty; it needs {needs}")
         self.channels = channels or len(self._item(0)[0].getbands())
 
     def __len__(self) -> int:
@@ -166,16 +188,23 @@ class DatasetPhotographs(Photographs):
             keep: whether the pixels are wanted.
 
         Returns:
-            Labels, int64 [N], and pixels, uint8 [N or 0, C, S, S].
+            Targets, int64 [N] or float32 [N, ...], and pixels, uint8 [N or 0, C, S, S].
         """
         count, first = len(self), self.open(0, None).size
         side = image_size or min(first)
-        labels = torch.empty(count, dtype=torch.int64)
+        first_target = self._item(0)[1]
+        labels = torch.empty((count, *first_target.shape), dtype=first_target.dtype)
         shape = (count if keep else 0, self.channels, side, side)
         pixels = torch.empty(shape, dtype=torch.uint8)
         rows = pixels.numpy()
         for index in range(count):
-            image, labels[index] = self._item(index)
+            image, target = self._item(index)
+            if target.shape != first_target.shape:
+                raise UserError(
+                    f"{self.name}, item {index}: a target of shape {list(target.shape)}, the first "
+                    f"has {list(first_target.shape)}"
+                )
+            labels[index] = target
             if image_size is None and image.size != first:
                 raise UserError(
                     f"{self.name}, item {index}: {image.width}x{image.height} pixels, the first"
@@ -186,12 +215,14 @@ class DatasetPhotographs(Photographs):
                 rows[index] = to_array(fit(image, side))
         return labels, pixels
 
-    def _item(self, index: int) -> tuple[Image.Image, int]:
+    def _item(self, index: int) -> tuple[Image.Image, Tensor]:
         item = self.dataset[index]
         where = f"{self.name}, item {index}"
         if not isinstance(item, (tuple, list)) or len(item) != 2:
             raise UserError(f"{where}: a {type(item).__name__}; allowed: (image, label)")
-        return to_image(item[0], where), to_label(item[1], where)
+        if self.values:
+            return to_image(item[0], where), to_values(item[1], where)
+        return to_image(item[0], where), torch.tensor(to_label(item[1], where))
 
     def _in_channels(self, image: Image.Image, index: int) -> Image.Image:
         if self.channels == 3:

@@ -1,10 +1,11 @@
-"""An item of a user's Dataset, in any usual form, to a PIL image and an int."""
+"""An item of a user's Dataset, in any usual form, to a PIL image and its target."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -22,8 +23,37 @@ def to_label(label: Any, where: str) -> int:
     if isinstance(label, (Tensor, np.ndarray)) and len(label.reshape(-1)) == 1:
         label = label.item()
     if isinstance(label, bool) or not isinstance(label, (int, np.integer)) or label < 0:
-        raise UserError(f"{where}: the label {label!r:.50}; allowed: a whole number of at least 0")
+        raise UserError(
+            f"{where}: the label {label!r:.50}; allowed: a whole number of at least 0; numbers to "
+            "be predicted are targets='values'"
+        )
     return int(label)
+
+
+def to_values(target: Any, where: str) -> Tensor:
+    """Values to be predicted as float32.
+
+    Args:
+        target: a number, or a tensor, an array or a list of numbers.
+        where: how an error names it.
+
+    Raises:
+        UserError: it is something else, or not finite.
+
+    Example:
+        >>> to_values([1, 0.5], "train, item 0")
+        tensor([1.0000, 0.5000])
+    """
+    try:
+        values = torch.as_tensor(target).detach().to("cpu", torch.float32)
+    except (TypeError, ValueError, RuntimeError):
+        raise UserError(
+            f"{where}: the target {target!r:.50}; allowed: a number, or a tensor, an array or a "
+            "list of numbers"
+        ) from None
+    if not values.isfinite().all():
+        raise UserError(f"{where}: a target that is infinite or no number")
+    return values
 
 
 def to_image(image: Any, where: str) -> Image.Image:

@@ -1,0 +1,128 @@
+"""The blocks of mobile networks: depthwise separable convolutions and inverted residuals.
+
+Sources: Howard et al., "MobileNets", 2017, Section 3.1; Sandler et al., "MobileNetV2", CVPR 2018,
+Section 3; Wu et al., "FBNet", CVPR 2019, Figure 3, for the groups.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+#: The class of an activation, which takes the argument ``inplace``.
+Activation = type[nn.ReLU] | type[nn.ReLU6]
+
+
+class Residual(nn.Module):
+    """What a branch computes, added to the input.
+
+    Args:
+        main: the branch, whose output has the shape of its input.
+    """
+
+    def __init__(self, main: nn.Sequential) -> None:
+        super().__init__()
+        self.main = main
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = x + self.main(x)
+        return result
+
+
+def convolution(
+    inputs: int,
+    outputs: int,
+    kernel: int = 1,
+    stride: int = 1,
+    *,
+    groups: int = 1,
+    bias: bool = False,
+    activation: Activation | None = nn.ReLU,
+) -> list[nn.Module]:
+    """A convolution that keeps the resolution up to its stride, batch norm and activation.
+
+    Args:
+        inputs: input channels.
+        outputs: output channels.
+        kernel: the side of the kernel, odd.
+        stride: of the convolution.
+        groups: of channels that are convolved apart; both numbers of channels divide by it.
+        bias: whether the convolution has one.
+        activation: its class; None leaves it out.
+    """
+    layers: list[nn.Module] = [
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=bias),
+        nn.BatchNorm2d(outputs),
+    ]
+    if activation is not None:
+        layers.append(activation(inplace=True))
+    return layers
+
+
+def depthwise_separable(
+    inputs: int, outputs: int, stride: int, *, activation: Activation = nn.ReLU
+) -> nn.Sequential:
+    """A depthwise 3x3 and a 1x1 convolution, each with batch norm and activation.
+
+    Args:
+        inputs: input channels.
+        outputs: output channels.
+        stride: of the depthwise convolution.
+        activation: its class.
+
+    Source: Howard et al., "MobileNets", 2017, Figure 3.
+
+    Example:
+        >>> import torch
+        >>> depthwise_separable(8, 16, 2)(torch.zeros(1, 8, 6, 6)).shape
+        torch.Size([1, 16, 3, 3])
+    """
+    return nn.Sequential(
+        *convolution(inputs, inputs, 3, stride, groups=inputs, activation=activation),
+        *convolution(inputs, outputs, activation=activation),
+    )
+
+
+def inverted_residual(
+    inputs: int,
+    outputs: int,
+    kernel: int,
+    expansion: int,
+    stride: int,
+    *,
+    groups: int = 1,
+    bias: bool = False,
+    activation: Activation = nn.ReLU,
+) -> nn.Module:
+    """A 1x1 expansion, a depthwise and a linear 1x1 convolution; residual where shapes agree.
+
+    Nothing is expanded by 1: such a block begins with its depthwise convolution.
+
+    Args:
+        inputs: input channels.
+        outputs: output channels.
+        kernel: the side of the depthwise kernel, odd.
+        expansion: the channels inside over the input channels, at least 1.
+        stride: of the depthwise convolution.
+        groups: of the 1x1 convolutions; with more than 1, channels are shuffled before the
+            depthwise convolution, so that the groups mix.
+        bias: whether convolutions have one.
+        activation: its class.
+
+    Source: Sandler et al., "MobileNetV2", CVPR 2018, Table 1; Wu et al., "FBNet", CVPR 2019,
+    Figure 3.
+
+    Example:
+        >>> import torch
+        >>> inverted_residual(8, 16, 5, 6, 2)(torch.zeros(1, 8, 6, 6)).shape
+        torch.Size([1, 16, 3, 3])
+    """
+    mid = inputs * expansion
+    layers: list[nn.Module] = []
+    if expansion > 1:
+        layers += convolution(inputs, mid, groups=groups, bias=bias, activation=activation)
+    if groups > 1:
+        layers.append(nn.ChannelShuffle(groups))
+    layers += convolution(mid, mid, kernel, stride, groups=mid, bias=bias, activation=activation)
+    layers += convolution(mid, outputs, groups=groups, bias=bias, activation=None)
+    main = nn.Sequential(*layers)
+    return Residual(main) if stride == 1 and inputs == outputs else main

@@ -1,0 +1,116 @@
+"""The layer-wise block search space of FBNet.
+
+Source: Wu et al., "FBNet: Hardware-Aware Efficient ConvNet Design via Differentiable Neural
+Architecture Search", CVPR 2019, Section 3.1, Tables 1 and 2, Figure 3. Where the paper's text
+leaves something open, it is as in the authors' release, by which the published costs are counted:
+
+- A block of expansion 1 has no first 1x1 convolution, and one of groups shuffles its input instead.
+- The convolutions of the blocks have biases, in spite of their batch norms.
+- A layer that changes the shape has all 9 options as well: its ``skip`` is a 1x1 convolution with
+  batch norm and activation, of the layer's stride, and the identity everywhere else. So the space
+  has the 9^22 architectures of the paper.
+
+FBNet-B then has 291.0 M multiply-adds and 4.82 M parameters; the paper prints 295 M and 4.5 M.
+"""
+
+from __future__ import annotations
+
+from torch import nn
+
+from spos.blocks.mobile import convolution, inverted_residual
+from spos.errors import UserError
+from spos.nn import OneOf
+from spos.spaces.mobile import MobileLayout, Place, mobile_network
+from spos.supernet import Supernet
+
+#: Kernel, expansion and groups of each option but the skip.
+_BLOCKS = {
+    "k3_e1": (3, 1, 1),
+    "k3_e1_g2": (3, 1, 2),
+    "k3_e3": (3, 3, 1),
+    "k3_e6": (3, 6, 1),
+    "k5_e1": (5, 1, 1),
+    "k5_e1_g2": (5, 1, 2),
+    "k5_e3": (5, 3, 1),
+    "k5_e6": (5, 6, 1),
+}
+OPTIONS = (*_BLOCKS, "skip")
+
+#: FBNet-B, for the preset ``imagenet``.
+PUBLISHED = {"fbnet_b": "0,3,4,0,0,7,6,3,7,7,7,8,6,7,0,4,6,7,4,7,7,3"}
+
+_DEPTHS = (1, 4, 4, 4, 4, 4, 1)
+PRESETS = {
+    "imagenet": MobileLayout(
+        image_size=224,
+        stem_channels=16,
+        channels=(16, 24, 32, 64, 112, 184, 352),
+        depths=_DEPTHS,
+        strides=(1, 2, 2, 2, 1, 2, 1),
+        head_channels=1984,
+    ),
+    # Half of the channels, so that a CPU can train it.
+    "cifar": MobileLayout(
+        image_size=32,
+        stem_channels=8,
+        stem_stride=1,
+        channels=(8, 12, 16, 32, 56, 92, 176),
+        depths=_DEPTHS,
+        strides=(1, 1, 2, 2, 1, 2, 1),
+        head_channels=992,
+    ),
+    "tiny": MobileLayout(
+        image_size=8,
+        stem_channels=8,
+        stem_stride=1,
+        channels=(16, 32),
+        depths=(3, 4),
+        strides=(1, 2),
+        head_channels=128,
+    ),
+}
+
+
+def fbnet(layout: MobileLayout, *, classes: int, image_channels: int = 3) -> Supernet:
+    """Build the supernet of the FBNet space.
+
+    Args:
+        layout: the macro-architecture, such as ``PRESETS["imagenet"]``; the channels of its first
+            convolution and of its stages are even.
+        classes: the number of classes, at least 2.
+        image_channels: 3 for colour, 1 for grey images.
+
+    Raises:
+        UserError: the layout does not fit together.
+
+    Example:
+        >>> import torch
+        >>> with torch.device("meta"):
+        ...     supernet = fbnet(PRESETS["imagenet"], classes=1000)
+        >>> supernet.space.size == 9**22
+        True
+    """
+    for number, channels in enumerate((layout.stem_channels, *layout.channels)):
+        if channels % 2:
+            where = f"stage {number} has" if number else "stem_channels:"
+            raise UserError(
+                f"{where} {channels} channels: blocks of 2 groups need an even number, nearest "
+                f"{channels + 1}"
+            )
+
+    def layer(place: Place) -> OneOf:
+        return OneOf({option: _candidate(option, place) for option in OPTIONS}, name=place.name)
+
+    model = mobile_network(layout, layer, classes=classes, image_channels=image_channels)
+    return Supernet(model, (image_channels, layout.image_size, layout.image_size))
+
+
+def _candidate(option: str, place: Place) -> nn.Module:
+    if option != "skip":
+        kernel, expansion, groups = _BLOCKS[option]
+        return inverted_residual(
+            place.inputs, place.outputs, kernel, expansion, place.stride, groups=groups, bias=True
+        )
+    if place.keeps_shape:
+        return nn.Identity()
+    return nn.Sequential(*convolution(place.inputs, place.outputs, stride=place.stride))

@@ -1,0 +1,179 @@
+"""The macro-architecture of mobile networks: a convolution, stages of blocks, a wide 1x1 one.
+
+Source: Sandler et al., "MobileNetV2", CVPR 2018, Table 2, whose order of parts the searched mobile
+networks keep.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import NamedTuple, TypeVar
+
+from torch import nn
+
+from spos.blocks.mobile import Activation, convolution, inverted_residual
+from spos.errors import UserError
+
+Own = TypeVar("Own", bound="MobileLayout")
+
+
+@dataclass(frozen=True)
+class MobileLayout:
+    """The macro-architecture around the blocks.
+
+    Args:
+        image_size: the side of the square input, in pixels.
+        stem_channels: output channels of the first convolution.
+        channels: output channels of each stage.
+        depths: the number of blocks in each stage, at least 1.
+        strides: the stride of the first block of each stage, at least 1.
+        head_channels: output channels of the last convolution.
+        stem_stride: the stride of the first convolution.
+        first_channels: output channels of an inverted residual of kernel 3 without expansion
+            between the first convolution and the stages; 0 leaves it out.
+        dropout: before the classifier, in [0, 1).
+    """
+
+    image_size: int
+    stem_channels: int
+    channels: tuple[int, ...]
+    depths: tuple[int, ...]
+    strides: tuple[int, ...]
+    head_channels: int
+    stem_stride: int = 2
+    first_channels: int = 0
+    dropout: float = 0.0
+
+    def scaled(self: Own, width: float) -> Own:
+        """The layout with the channels of its stages multiplied, to the nearest multiple of 4.
+
+        Args:
+            width: the factor, above 0.
+
+        Raises:
+            UserError: it is not above 0.
+
+        Example:
+            >>> layout = MobileLayout(32, 16, (24, 48), (2, 2), (1, 2), 128)
+            >>> layout.scaled(0.5).channels
+            (12, 24)
+        """
+        if not isinstance(width, (int, float)) or not 0 < width < math.inf:
+            raise UserError(f"width {width}: must be a number above 0")
+        return replace(
+            self, channels=tuple(max(4, round(c * width / 4) * 4) for c in self.channels)
+        )
+
+
+class Place(NamedTuple):
+    """Where a block stands.
+
+    Args:
+        stage: its stage, counted from 1.
+        number: of the block in its stage, counted from 0.
+        inputs: input channels.
+        outputs: output channels.
+        stride: of the block.
+    """
+
+    stage: int
+    number: int
+    inputs: int
+    outputs: int
+    stride: int
+
+    @property
+    def name(self) -> str:
+        """Such as ``stage1.0``."""
+        return f"stage{self.stage}.{self.number}"
+
+    @property
+    def keeps_shape(self) -> bool:
+        """Whether the output has the shape of the input."""
+        return self.stride == 1 and self.inputs == self.outputs
+
+
+def mobile_network(
+    layout: MobileLayout,
+    make_block: Callable[[Place], nn.Module],
+    *,
+    classes: int,
+    image_channels: int = 3,
+    activation: Activation = nn.ReLU,
+) -> nn.Sequential:
+    """The macro-architecture around blocks.
+
+    Args:
+        layout: its sizes.
+        make_block: called for every block in order.
+        classes: the number of classes.
+        image_channels: of the input.
+        activation: the class of the activations outside of the blocks.
+
+    Raises:
+        UserError: the layout does not fit together.
+
+    Example:
+        >>> import torch
+        >>> layout = MobileLayout(8, 8, (8, 16), (1, 2), (1, 2), 32)
+        >>> def block(place):
+        ...     return inverted_residual(place.inputs, place.outputs, 3, 6, place.stride)
+        >>> mobile_network(layout, block, classes=10)(torch.zeros(2, 3, 8, 8)).shape
+        torch.Size([2, 10])
+    """
+    check_layout(layout)
+    inputs = layout.stem_channels
+    stem = convolution(image_channels, inputs, 3, layout.stem_stride, activation=activation)
+    model = nn.Sequential()
+    model.add_module("stem", nn.Sequential(*stem))
+    if layout.first_channels:
+        outputs = layout.first_channels
+        first = inverted_residual(inputs, outputs, 3, 1, 1, activation=activation)
+        model.add_module("first", first)
+        inputs = outputs
+    stages = zip(layout.channels, layout.depths, layout.strides, strict=True)
+    for stage, (outputs, depth, stride) in enumerate(stages, 1):
+        blocks = nn.Sequential()
+        for number in range(depth):
+            place = Place(stage, number, inputs, outputs, stride if number == 0 else 1)
+            blocks.append(make_block(place))
+            inputs = outputs
+        model.add_module(f"stage{stage}", blocks)
+    head = convolution(inputs, layout.head_channels, activation=activation)
+    model.add_module("head", nn.Sequential(*head))
+    classifier = nn.Sequential(
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Dropout(layout.dropout),
+        nn.Linear(layout.head_channels, classes),
+    )
+    model.add_module("classifier", classifier)
+    return model
+
+
+def check_layout(layout: MobileLayout) -> None:
+    """Refuse a layout that does not fit together.
+
+    Raises:
+        UserError: it does not.
+    """
+    stages = len(layout.channels)
+    if not stages:
+        raise UserError("channels (): a layout needs at least 1 stage")
+    if not len(layout.depths) == len(layout.strides) == stages:
+        raise UserError(
+            f"{stages} stage channels, {len(layout.depths)} depths and {len(layout.strides)} "
+            "strides: give one of each per stage"
+        )
+    for name in ("channels", "depths", "strides"):
+        if min(getattr(layout, name)) < 1:
+            raise UserError(f"{name} {getattr(layout, name)}: each must be at least 1")
+    for name in ("image_size", "stem_channels", "stem_stride", "head_channels"):
+        if getattr(layout, name) < 1:
+            raise UserError(f"{name} {getattr(layout, name)}: must be at least 1")
+    if layout.first_channels < 0:
+        raise UserError(f"first_channels {layout.first_channels}: must be at least 0")
+    if not 0 <= layout.dropout < 1:
+        raise UserError(f"dropout {layout.dropout}: must be in [0, 1)")

@@ -1,0 +1,264 @@
+"""The space of NAS-Bench-201: one cell of 6 operations, repeated over the whole network.
+
+Source: Dong and Yang, "NAS-Bench-201: Extending the Scope of Reproducible Neural Architecture
+Search", ICLR 2020, Section 2.1.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from torch import Tensor, nn
+
+from spos.blocks.cells import convolution, operation
+from spos.errors import UserError, nearest
+from spos.nn import OneOf
+from spos.recipe import Recipe
+from spos.recipes import PLANS as GENERAL_PLANS
+from spos.supernet import Supernet
+
+OPTIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+#: Each node reads the input, node 0, and all nodes before it.
+NODES = 4
+EDGES = tuple(f"{source}->{node}" for node in range(1, NODES) for source in range(node))
+
+
+@dataclass(frozen=True)
+class CellLayout:
+    """The macro-architecture around the cells.
+
+    Args:
+        image_size: the side of the square input, in pixels.
+        channels: of each stage, which also are what its cells compute with.
+        depths: the number of cells in each stage, at least 1. A residual block of stride 2 stands
+            between two stages.
+    """
+
+    image_size: int
+    channels: tuple[int, ...] = (16, 32, 64)
+    depths: tuple[int, ...] = (5, 5, 5)
+
+
+PRESETS = {
+    "cifar": CellLayout(image_size=32),
+    "proxy": CellLayout(image_size=32, channels=(8, 16, 32), depths=(1, 1, 1)),
+    "tiny": CellLayout(image_size=8, channels=(8, 16), depths=(1, 1)),
+}
+
+
+def _short(recipe: Recipe) -> Recipe:
+    return replace(recipe, steps=2500, batch_size=64, warmup_steps=50)
+
+
+_CIFAR = GENERAL_PLANS["cifar"]
+#: A training of ``proxy`` takes some ten minutes on one core.
+PLANS = {
+    **GENERAL_PLANS,
+    "proxy": replace(
+        _CIFAR,
+        supernet=_short(_CIFAR.supernet),
+        retrain=_short(_CIFAR.retrain),
+        calibration=2000,
+    ),
+}
+
+
+class DenseCell(nn.Module):
+    """Nodes that each sum up an operation on every node before them; the last is the output.
+
+    Args:
+        edges: the operations by edge, such as ``0->2``, for all of :data:`EDGES`.
+    """
+
+    def __init__(self, edges: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+        self.edges = nn.ModuleList(edges[edge] for edge in EDGES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        nodes = [x]
+        edges = iter(self.edges)
+        for _ in range(1, NODES):
+            total = next(edges)(nodes[0])
+            for node in nodes[1:]:
+                total = total + next(edges)(node)
+            nodes.append(total)
+        return nodes[-1]
+
+
+class ResidualReduction(nn.Module):
+    """A residual block that halves the resolution.
+
+    Args:
+        inputs: input channels.
+        outputs: output channels.
+
+    Source: Dong and Yang, Section 2.1.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.main = nn.Sequential(
+            convolution(inputs, outputs, 3, 2), convolution(outputs, outputs, 3)
+        )
+        # Odd sides lose a position in the pooling but not in the convolution, without this.
+        pool = nn.AvgPool2d(2, 2, ceil_mode=True)
+        self.shortcut = nn.Sequential(pool, nn.Conv2d(inputs, outputs, 1, bias=False))
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.shortcut(x) + self.main(x)
+        return result
+
+
+def architecture_string(names: Mapping[str, str]) -> str:
+    """The benchmark's own notation of an architecture.
+
+    Args:
+        names: the operation of each edge, as :meth:`spos.space.SearchSpace.names` gives them.
+
+    Raises:
+        UserError: an edge is missing.
+
+    Example:
+        >>> architecture_string(dict.fromkeys(EDGES, "skip_connect"))
+        '|skip_connect~0|+|skip_connect~0|skip_connect~1|+|skip_connect~0|skip_connect~1|\
+skip_connect~2|'
+    """
+    missing = [edge for edge in EDGES if edge not in names]
+    if missing:
+        raise UserError(f"the architecture lacks the edge '{missing[0]}'")
+    nodes = (
+        "|".join(f"{names[f'{source}->{node}']}~{source}" for source in range(node))
+        for node in range(1, NODES)
+    )
+    return "+".join(f"|{node}|" for node in nodes)
+
+
+def parse_architecture_string(text: str) -> dict[str, str]:
+    """Read the benchmark's own notation of an architecture.
+
+    Args:
+        text: such as ``|none~0|+|none~0|none~1|+|none~0|none~1|none~2|``.
+
+    Returns:
+        The operation of each edge, as :meth:`spos.space.SearchSpace.from_names` takes them.
+
+    Raises:
+        UserError: it is something else.
+
+    Example:
+        >>> names = parse_architecture_string(
+        ...     "|none~0|+|none~0|skip_connect~1|+|none~0|none~1|avg_pool_3x3~2|"
+        ... )
+        >>> names["1->2"], names["2->3"]
+        ('skip_connect', 'avg_pool_3x3')
+    """
+    names: dict[str, str] = {}
+    nodes = text.strip().split("+")
+    form = "|OP~0|+|OP~0|OP~1|+|OP~0|OP~1|OP~2|"
+    if len(nodes) != NODES - 1:
+        raise UserError(
+            f"architecture '{text}' has {len(nodes)} nodes, not {NODES - 1}: write {form}"
+        )
+    for node, part in enumerate(nodes, 1):
+        found = re.fullmatch(r"\|(.*)\|", part)
+        edges = found[1].split("|") if found else []
+        if len(edges) != node:
+            raise UserError(
+                f"node {node} of architecture '{text}' is '{part}', not {node} operations between "
+                f"bars: write {form}"
+            )
+        for source, edge in enumerate(edges):
+            name, tilde, number = edge.rpartition("~")
+            if not tilde or number != str(source):
+                raise UserError(
+                    f"'{edge}' in node {node} of architecture '{text}': nearest valid is "
+                    f"'{name if tilde else edge}~{source}'; write {form}"
+                )
+            if name not in OPTIONS:
+                raise UserError(
+                    f"unknown operation '{name}' in architecture '{text}': {nearest(name, OPTIONS)}"
+                )
+            names[f"{source}->{node}"] = name
+    return names
+
+
+def translate(text: str) -> str:
+    """An architecture in the benchmark's notation as the space reads it; other text as it is.
+
+    Raises:
+        UserError: it begins as the notation does, but is something else.
+
+    Example:
+        >>> translate("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|")[:20]
+        '{"0->1": "none", "0-'
+    """
+    if not text.lstrip().startswith("|"):
+        return text
+    return json.dumps(parse_architecture_string(text))
+
+
+def nasbench201(layout: CellLayout, *, classes: int, image_channels: int = 3) -> Supernet:
+    """Build the supernet of the space of NAS-Bench-201.
+
+    All cells share the 6 choices, so that an architecture is one cell. An operation is counted even
+    where no path leads from it to the output, as in the benchmark.
+
+    Args:
+        layout: the macro-architecture, such as ``PRESETS["cifar"]``, which is the benchmark's.
+        classes: the number of classes, at least 2.
+        image_channels: 3 for colour, 1 for grey images.
+
+    Raises:
+        UserError: the layout does not fit together.
+
+    Source: Dong and Yang, Section 2.1.
+
+    Example:
+        >>> supernet = nasbench201(PRESETS["tiny"], classes=10)
+        >>> supernet.space.size
+        15625
+    """
+    _check(layout)
+
+    def cell(channels: int) -> nn.Module:
+        def edge(name: str) -> nn.Module:
+            return OneOf({o: operation(o, channels, channels) for o in OPTIONS}, name=name)
+
+        return DenseCell({name: edge(name) for name in EDGES})
+
+    inputs = layout.channels[0]
+    stem = nn.Conv2d(image_channels, inputs, 3, 1, 1, bias=False)
+    model = nn.Sequential()
+    model.add_module("stem", nn.Sequential(stem, nn.BatchNorm2d(inputs)))
+    for number, (channels, depth) in enumerate(zip(layout.channels, layout.depths, strict=True), 1):
+        if number > 1:
+            model.add_module(f"reduction{number}", ResidualReduction(inputs, channels))
+        model.add_module(f"stage{number}", nn.Sequential(*(cell(channels) for _ in range(depth))))
+        inputs = channels
+    head = nn.Sequential(
+        nn.BatchNorm2d(inputs),
+        nn.ReLU(inplace=True),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(inputs, classes),
+    )
+    model.add_module("classifier", head)
+    return Supernet(model, (image_channels, layout.image_size, layout.image_size))
+
+
+def _check(layout: CellLayout) -> None:
+    if not layout.channels:
+        raise UserError("layout.channels (): a layout needs at least 1 stage")
+    if len(layout.depths) != len(layout.channels):
+        raise UserError(
+            f"{len(layout.channels)} stage channels and {len(layout.depths)} depths: give one of "
+            "each per stage"
+        )
+    for name in ("channels", "depths"):
+        if min(getattr(layout, name)) < 1:
+            raise UserError(f"layout.{name} {getattr(layout, name)}: each must be at least 1")
+    if layout.image_size < 1:
+        raise UserError(f"layout.image_size {layout.image_size}: must be at least 1")

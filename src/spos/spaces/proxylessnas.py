@@ -1,0 +1,111 @@
+"""The block search space of ProxylessNAS.
+
+Source: Cai et al., "ProxylessNAS: Direct Neural Architecture Search on Target Task and Hardware",
+ICLR 2019, Section 4.2: stages of inverted residuals as in MobileNetV2, of kernel 3, 5 or 7 and
+expansion 3 or 6, all of which but the first of its stage may be skipped.
+
+The first searched stage has 32 channels, as that of the authors' network for mobile phones, and not
+the 24 of MobileNetV2: with 32, Proxyless-R (mobile) has its published 320,427,584 multiply-adds and
+4,080,512 parameters (the paper prints 320 M and 4.0 M), with 24 it would have 304,227,008 and
+4,073,520. ``layout.channels`` chooses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from torch import nn
+
+from spos.blocks.mobile import inverted_residual
+from spos.nn import OneOf
+from spos.spaces.mobile import MobileLayout, Place, mobile_network
+from spos.supernet import Supernet
+
+#: Kernel and expansion of each block.
+_BLOCKS = {
+    "k3_e3": (3, 3),
+    "k3_e6": (3, 6),
+    "k5_e3": (5, 3),
+    "k5_e6": (5, 6),
+    "k7_e3": (7, 3),
+    "k7_e6": (7, 6),
+}
+OPTIONS = (*_BLOCKS, "skip")
+
+#: Proxyless-R for mobile phones, for the preset ``imagenet``.
+PUBLISHED = {"proxyless_r": "2,0,6,6,4,0,2,2,5,2,2,2,3,2,2,2,5,5,4,4,5"}
+
+_IMAGENET = MobileLayout(
+    image_size=224,
+    stem_channels=32,
+    first_channels=16,
+    channels=(32, 40, 80, 96, 192, 320),
+    depths=(4, 4, 4, 4, 4, 1),
+    strides=(2, 2, 2, 1, 2, 1),
+    head_channels=1280,
+)
+PRESETS = {
+    "imagenet": _IMAGENET,
+    # Half of the channels, so that a CPU can train it.
+    "cifar": replace(
+        _IMAGENET,
+        image_size=32,
+        stem_channels=16,
+        stem_stride=1,
+        first_channels=8,
+        channels=(16, 20, 40, 48, 96, 160),
+        strides=(1, 2, 2, 1, 2, 1),
+        head_channels=640,
+    ),
+    "tiny": MobileLayout(
+        image_size=8,
+        stem_channels=8,
+        stem_stride=1,
+        first_channels=8,
+        channels=(16, 32),
+        depths=(3, 4),
+        strides=(1, 2),
+        head_channels=128,
+    ),
+}
+
+
+def proxylessnas(layout: MobileLayout, *, classes: int, image_channels: int = 3) -> Supernet:
+    """Build the supernet of the ProxylessNAS space.
+
+    Args:
+        layout: the macro-architecture, such as ``PRESETS["imagenet"]``.
+        classes: the number of classes, at least 2.
+        image_channels: 3 for colour, 1 for grey images.
+
+    Raises:
+        UserError: the layout does not fit together.
+
+    Example:
+        >>> import torch
+        >>> with torch.device("meta"):
+        ...     supernet = proxylessnas(PRESETS["imagenet"], classes=1000)
+        >>> supernet.space.size == 6**6 * 7**15
+        True
+    """
+
+    def layer(place: Place) -> OneOf:
+        candidates: dict[str, nn.Module] = {
+            option: inverted_residual(
+                place.inputs,
+                place.outputs,
+                kernel,
+                expansion,
+                place.stride,
+                activation=nn.ReLU6,
+            )
+            for option, (kernel, expansion) in _BLOCKS.items()
+        }
+        if place.number > 0:
+            candidates["skip"] = nn.Identity()
+        return OneOf(candidates, name=place.name)
+
+    model = mobile_network(
+        layout, layer, classes=classes, image_channels=image_channels, activation=nn.ReLU6
+    )
+    return Supernet(model, (image_channels, layout.image_size, layout.image_size))

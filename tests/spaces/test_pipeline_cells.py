@@ -1,0 +1,56 @@
+"""Searches of a cell and of plain layers, from images to a retrained network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spos.pipeline import run
+
+RECIPE = {"steps": 12, "batch_size": 16, "warmup_steps": 2}
+GIVEN: dict[str, Any] = {
+    "data": {"source": "digits", "validation": 64},
+    "run": {"evaluation_batch": 64, "calibration": 64},
+    "supernet": RECIPE,
+    "retrain": RECIPE,
+    "search": {"population": 4, "iterations": 2, "parents": 2},
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "layout", "bounds"),
+    [
+        ("nasbench201", {"channels": [4, 8]}, {"maximum": {"flops": 100_000}}),
+        (
+            "plain",
+            {"layers": 3, "filters": [4, 8]},
+            {"maximum": {"strides": 2, "flops": 100_000}, "minimum": {"strides": 1}},
+        ),
+    ],
+)
+def test_a_search_under_bounds(
+    name: str, layout: dict[str, Any], bounds: dict[str, Any], tmp_path: Path
+):
+    given = {**GIVEN, "space": {"name": name, "preset": "tiny"}, "layout": layout}
+    result = run(tmp_path / "run", {**given, "constraint": bounds})
+    winner = result["winner"]
+    for cost, most in bounds["maximum"].items():
+        assert 0 < winner[cost] <= most
+        assert sum(stage[cost] for stage in winner["stages"]) == winner[cost]
+    for cost, least in bounds.get("minimum", {}).items():
+        assert winner[cost] >= least
+    assert 0 <= result["retrain"]["test_top1"] <= 1
+    assert (tmp_path / "run" / "report.html").exists()
+
+
+def test_a_network_of_the_benchmark_is_trained_by_its_own_notation(tmp_path: Path):
+    text = "|nor_conv_1x1~0|+|none~0|skip_connect~1|+|none~0|none~1|skip_connect~2|"
+    given = {
+        **GIVEN,
+        "space": {"name": "nasbench201", "preset": "tiny"},
+        "network": {"name": text},
+    }
+    result = run(tmp_path / "run", given, ("retrain",))
+    assert 0 <= result["retrain"]["test_top1"] <= 1
