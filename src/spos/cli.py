@@ -190,9 +190,13 @@ def _profile(
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def _spaces(name: str | None, as_json: bool) -> None:
     """List the search spaces, or the presets of one."""
+    from rich.console import Console
+
     from spos.listing import list_spaces, spaces_table
 
-    rows = list(list_spaces(name))
+    # Counting takes seconds; on a terminal it is said so.
+    with Console(stderr=True).status("counting the networks of every space"):
+        rows = list(list_spaces(name))
     if as_json:
         click.echo(json.dumps(rows))
         return

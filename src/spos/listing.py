@@ -82,8 +82,10 @@ def range_text(bounds: tuple[int, int]) -> str:
     Example:
         >>> range_text((270_400_000, 398_600_000))
         '270M–400M'
+        >>> range_text((1_814_073_344, 1_814_073_344))
+        '1.8G'
     """
-    texts = (format_quantity(float(f"{bound:.2g}")) for bound in bounds)
+    texts = (format_quantity(float(f"{bound:.2g}")) for bound in dict.fromkeys(bounds))
     return "–".join(re.sub(r"\.0+$|(\.\d*[1-9])0+$", r"\1", t[:-1]) + t[-1] for t in texts)
 
 

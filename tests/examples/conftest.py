@@ -19,14 +19,19 @@ FOLDER = Path(__file__).resolve().parents[2] / "examples"
 @pytest.fixture
 def example() -> Iterator[Callable[[str], ModuleType]]:
     """Imports an example by its name."""
+    loaded: list[str] = []
 
     def load(name: str) -> ModuleType:
         spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module
+        loaded.append(name)
         spec.loader.exec_module(module)
         return module
 
-    with patch.dict(SPACES), patch.dict(sys.modules):
+    # Not patch.dict for the modules: it would forget the libraries that an example imports, too.
+    with patch.dict(SPACES):
         yield load
+    for name in set(loaded):
+        del sys.modules[name]

@@ -139,7 +139,7 @@ SPACES: dict[str, Family] = {
         paper="Zoph and Le, Neural Architecture Search with Reinforcement Learning, ICLR 2017",
         presets=plain.PRESETS,
         build=plain.plain,
-        plans=PLANS,
+        plans={name: PLANS[name] for name in plain.PRESETS},
         costs=plain.plain_costs,
     ),
     "resnet-bits": Family(

@@ -56,7 +56,8 @@ def _short(recipe: Recipe) -> Recipe:
 _CIFAR = GENERAL_PLANS["cifar"]
 #: A training of ``proxy`` takes some ten minutes on one core.
 PLANS = {
-    **GENERAL_PLANS,
+    "cifar": _CIFAR,
+    "tiny": GENERAL_PLANS["tiny"],
     "proxy": replace(
         _CIFAR,
         supernet=_short(_CIFAR.supernet),
