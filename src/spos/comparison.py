@@ -13,17 +13,17 @@ from spos.one_shot import load_supernet, one_shot_evaluator
 from spos.randomness import generator
 from spos.search import Feasible
 from spos.space import Architecture
-from spos.units import format_quantity
 
-#: How far a random network for comparison may be from the winner's cost.
-NEAR = 0.05
+#: How far a random network for comparison may be from the winner's cost, as a share of it: the
+#: first for which there is one. None is any distance.
+NEAR = (0.05, 0.1, 0.2, 0.4, None)
 
 
 def compare_stage(context: Context, count: int) -> dict[str, Any]:
     """Retrain random networks in the way of the winner.
 
-    They are drawn under the same constraint, and within 5% of the winner's cost: of the first
-    that is bounded, or of multiply-adds.
+    They are drawn under the same constraint, and within 5% of the winner's cost (the first that is
+    bounded, or multiply-adds), or further off where there are none.
 
     Args:
         context: of a run whose winner is retrained.
@@ -40,9 +40,9 @@ def compare_stage(context: Context, count: int) -> dict[str, Any]:
     data = context.data()
     table = context.costs(supernet)
     chosen = _random_like(context, table, found["winner"], count)
-    one_shot = dict(one_shot_evaluator(context, data, supernet)(chosen))
+    one_shot = dict(one_shot_evaluator(context, data, supernet)(list(chosen)))
     networks, seconds = [], 0.0
-    for number, architecture in enumerate(chosen, 1):
+    for number, (architecture, near) in enumerate(chosen.items(), 1):
         stage = f"compare-{number}"
         outcome = context.finished(stage)
         if outcome is None:
@@ -54,6 +54,7 @@ def compare_stage(context: Context, count: int) -> dict[str, Any]:
                 "name": f"random {number}",
                 "architecture": str(architecture),
                 **table.cost(architecture),
+                "within": near,
                 "one_shot_top1": one_shot[architecture],
                 "test_top1": outcome["test_top1"],
             }
@@ -74,23 +75,39 @@ def compare_stage(context: Context, count: int) -> dict[str, Any]:
 
 def _random_like(
     context: Context, table: CostModel, winner: dict[str, Any], count: int
-) -> list[Architecture]:
-    """Random networks about as costly as the winner; the first of many are the first of few."""
+) -> dict[Architecture, float | None]:
+    """Random networks about as costly as the winner, and within which share of its cost each is.
+
+    The first of many are the first of few. Where no other network is near, one further off is
+    taken, in the end any within the constraint.
+    """
     bounds = context.config.bounds
     # The cost that the search is about; without a bound, multiply-adds.
     cost = next(iter((*bounds.maximum, *bounds.minimum)), "flops")
-    most = min(bounds.maximum.get(cost, float("inf")), winner[cost] * (1 + NEAR))
-    least = max(bounds.minimum.get(cost, 0.0), winner[cost] * (1 - NEAR))
-    near = Constraint({**bounds.maximum, cost: most}, {**bounds.minimum, cost: least})
-    feasible = Feasible(table.space, table, near)
-    taken = {table.space.parse(winner["architecture"])}
-    chosen: list[Architecture] = []
+    levels: dict[float | None, Feasible] = {}
+    chosen: dict[Architecture, float | None] = {}
+    winning = table.space.parse(winner["architecture"])
     for number in range(count):
-        random = generator(context.config.run.seed, "compare", number)
-        chosen += feasible.draw(1, random, taken.union(chosen))
+        taken = {winning, *chosen}
+        for near in NEAR:
+            if near not in levels:
+                levels[near] = Feasible(table.space, table, _near(bounds, cost, winner[cost], near))
+            random = generator(context.config.run.seed, "compare", number)
+            drawn = levels[near].draw(1, random, taken)
+            if drawn:
+                chosen[drawn[0]] = near
+                break
     if not chosen:
         raise UserError(
-            f"no other network of the space is within {NEAR:.0%} of the winner's "
-            f"{format_quantity(winner[cost])} {cost}: there is nothing to compare with"
+            "no other network of the space satisfies the constraint: there is nothing to compare "
+            "the winner with"
         )
     return chosen
+
+
+def _near(bounds: Constraint, cost: str, value: float, near: float | None) -> Constraint:
+    if near is None:
+        return bounds
+    most = min(bounds.maximum.get(cost, float("inf")), value * (1 + near))
+    least = max(bounds.minimum.get(cost, 0.0), value * (1 - near))
+    return Constraint({**bounds.maximum, cost: most}, {**bounds.minimum, cost: least})

@@ -204,7 +204,7 @@ class Context:
             supernet = self.supernet(data, "retrain")
             member, preset = family(self.config.space), self.config.preset
             if text[:1].isalpha() and text not in member.networks:
-                known = nearest(text, [*NETWORKS, *member.networks])
+                known = nearest(text, dict.fromkeys((*NETWORKS, *member.networks)))
                 raise UserError(f"unknown network '{text}': {known}")
             return supernet.subnet(member.parse(supernet.space, preset, text))
         with torch.random.fork_rng(devices=[]):

@@ -84,13 +84,21 @@ def run(
             _look_ahead(context, stages)
         for name in stages:
             STAGES[name](context)
+        result = _write(context)
         if compare:
             compare_stage(context, compare)
-        result = write_result(context)
-        found = context.finished("search")
-        if found is not None:
-            write_report(directory.report_path, result, found["candidates"], directory.metrics())
+            result = _write(context)
         return result
+
+
+def _write(context: Context) -> dict[str, Any]:
+    """Write the result and the report of what is there so far."""
+    directory = context.directory
+    result = write_result(context)
+    found = context.finished("search")
+    if found is not None:
+        write_report(directory.report_path, result, found["candidates"], directory.metrics())
+    return result
 
 
 def _look_ahead(context: Context, stages: tuple[str, ...]) -> None:

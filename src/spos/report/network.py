@@ -94,7 +94,7 @@ def draw(winner: Mapping[str, Any], options: Sequence[str]) -> Drawing:
     largest = max((block.flops or 0 for block in parts), default=0)
     rows: list[tuple[str, list[Markup]]] = []
     for block in parts:
-        row = "fixed" if not block.options else block.name.rpartition(".")[0] or "choices"
+        row = "fixed" if not block.options else _row(block.name)
         if not rows or rows[-1][0] != row:
             rows.append((row, []))
         rows[-1][1].append(
@@ -103,6 +103,12 @@ def draw(winner: Mapping[str, Any], options: Sequence[str]) -> Drawing:
     chosen = [option for block in parts for option in block.options]
     legend = [(option, colours[option], chosen.count(option)) for option in options]
     return Drawing(rows, [entry for entry in legend if entry[2]], parts)
+
+
+def _row(name: str) -> str:
+    """The part of the network that a choice is in, by its name."""
+    part, dot, _ = name.partition(".")
+    return part if dot else "choices"
 
 
 def _box(block: Block, colour: str, total: int, largest: int) -> Markup:
