@@ -36,9 +36,9 @@ def test_where_none_is_near_one_further_off_is_taken(tmp_path: Path) -> None:
 
 
 def test_the_result_is_there_before_networks_are_compared(tmp_path: Path) -> None:
-    with patch("spos.pipeline.compare_stage", side_effect=UserError("stopped")):
-        with pytest.raises(UserError, match="stopped"):
-            run(tmp_path / "run", GIVEN, compare=2)
+    stopped = patch("spos.pipeline.compare_stage", side_effect=UserError("stopped"))
+    with stopped, pytest.raises(UserError, match="stopped"):
+        run(tmp_path / "run", GIVEN, compare=2)
     result = json.loads((tmp_path / "run" / "result.json").read_text(encoding="utf-8"))
     assert 0 <= result["retrain"]["test_top1"] <= 1
     assert (tmp_path / "run" / "report.html").exists()
