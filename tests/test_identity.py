@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from functools import partial
@@ -101,3 +102,22 @@ def test_what_cannot_be_written_down_is_refused():
     with pytest.raises(UserError, match="cannot be written down") as error:
         identity(Scaled(open(__file__)))  # noqa: SIM115
     assert "\n" not in str(error.value)
+
+
+def test_a_set_is_the_same_in_every_process():
+    code = (
+        "from functools import partial; from spos.identity import identity\n"
+        "def score(outputs, targets, keep): return keep\n"
+        "print(identity(partial(score, keep={'cat', 'dog', 'bird', 'fox'})))"
+    )
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(told) == 1

@@ -142,12 +142,12 @@ def test_the_metric_may_change_until_something_is_judged_the_loss_never():
     begun = Task("error", loss=nn.functional.mse_loss, metric=negative_error)
     judge = Task("largest", loss=nn.functional.mse_loss, evaluate=largest_output)
     trained = Task("error", loss=nn.functional.l1_loss, metric=negative_error)
-    check_same(begun.facts(), begun, True, "runs/a")
-    check_same(begun.facts(), judge, False, "runs/a")
+    check_same(begun.facts(), begun.facts(), True, "runs/a")
+    check_same(begun.facts(), judge.facts(), False, "runs/a")
     with pytest.raises(UserError, match=r"^runs/a judged by error: negative_error \(.*give the sa"):
-        check_same(begun.facts(), judge, True, "runs/a")
+        check_same(begun.facts(), judge.facts(), True, "runs/a")
     with pytest.raises(UserError, match=r"^runs/a trains by mse_loss \(.*, not by l1_loss \("):
-        check_same(begun.facts(), trained, False, "runs/a")
+        check_same(begun.facts(), trained.facts(), False, "runs/a")
 
 
 def test_what_other_processes_cannot_be_sent_is_named():

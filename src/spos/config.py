@@ -209,6 +209,7 @@ def make_config(values: Mapping[str, Any]) -> Config:
         network=section("network", NetworkSettings()),
         retrain=section("retrain", plan.retrain),
     )
+    _ = config.bounds  # Refuses a minimum above its maximum.
     for name in ("supernet", "retrain"):
         augment = getattr(config, name).augment
         if augment not in POLICIES:
@@ -275,6 +276,8 @@ def _bounds(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _quantity(value: Any, key: str) -> float:
+    if value == 0 and not isinstance(value, bool):
+        return 0.0  # A bound on a count.
     number = parse_quantity(value, key) if isinstance(value, (str, int, float)) else math.nan
     if not math.isfinite(number):
         raise UserError(f"{key}: {value!r} is not a number such as 330M")

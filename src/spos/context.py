@@ -66,6 +66,9 @@ class Context:
         self.accelerator = accelerator
         self.load = load or partial(_load, config)
         self.task = task or Task()
+        # Once, and sent to other processes: there, a class of the user's script has another name,
+        # and functions may change what they hold.
+        self.task_facts = self.task.facts()
 
     def __getstate__(self) -> dict[str, Any]:
         # Each process has a Fabric of its own, and reads the images itself.
@@ -123,11 +126,11 @@ class Context:
         data = self.data()
         if self._data_path.exists():
             stored = read_own(self._data_path)
-            if stored.get("task", DEFAULT) != self.task.facts():
+            if stored.get("task", DEFAULT) != self.task_facts:
                 # Nothing was judged by the metric before, else this one would have been refused.
-                write_json(self._data_path, {**stored, "task": self.task.facts()})
+                write_json(self._data_path, {**stored, "task": self.task_facts})
         else:
-            write_json(self._data_path, {**data.facts(), "task": self.task.facts()})
+            write_json(self._data_path, {**data.facts(), "task": self.task_facts})
             for text in (*data.notes, *(f"skipped {name}" for name in data.skipped)):
                 self.listener.message(text)
 
@@ -175,7 +178,7 @@ class Context:
         if self._data_path.exists():
             stored = read_own(self._data_path).get("task", DEFAULT)
             judged = any(self.finished(stage) is not None for stage in ("search", "retrain"))
-            check_same(stored, self.task, judged, str(self.directory.path))
+            check_same(stored, self.task_facts, judged, str(self.directory.path))
 
     def supernet(self, data: ImageData, purpose: str = "supernet") -> Supernet:
         """A fresh supernet for the data.
@@ -200,9 +203,11 @@ class Context:
         Raises:
             UserError: there is no such network.
         """
-        if text not in NETWORKS:
+        member, preset = family(self.config.space), self.config.preset
+        own = text in member.networks and member.networks[text][0] == preset
+        # A point of the run's own space has the layout of the run.
+        if own or text not in NETWORKS:
             supernet = self.supernet(data, "retrain")
-            member, preset = family(self.config.space), self.config.preset
             if text[:1].isalpha() and text not in member.networks:
                 known = nearest(text, dict.fromkeys((*NETWORKS, *member.networks)))
                 raise UserError(f"unknown network '{text}': {known}")
@@ -238,7 +243,7 @@ class Context:
         run = {name: value for name, value in plain["run"].items() if f"run.{name}" not in FREE}
         parts = {"layout": plain["layout"], "data": data.fingerprint, "run": run}
         if not self.task.measures_top1:
-            parts["fitness"] = self.task.fitness
+            parts["fitness"] = self.task_facts["fitness"]
         text = json.dumps(parts, sort_keys=True)
         return digest(supernet.state_dict(), text)[:16]
 

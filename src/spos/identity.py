@@ -52,6 +52,9 @@ def _content(value: Any) -> str:
     if isinstance(value, partial):
         parts = (value.func, *value.args, *sorted(value.keywords.items()))
         return "".join(map(_content, parts))
+    if isinstance(value, (set, frozenset)):
+        # Its order is another one in every process.
+        return f"{{{','.join(sorted(map(_content, value)))}}}"
     if isinstance(value, (tuple, list)):
         return f"({','.join(map(_content, value))})"
     methods = (getattr_static(type(value), name, None) for name in ("__call__", "forward"))

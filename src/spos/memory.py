@@ -19,7 +19,7 @@ def activation_bytes(model: nn.Module, input_shape: Sequence[int], batch_size: i
 
     Args:
         model: a supernet, whose heaviest path is looked for among those that take the same option
-            everywhere, or a plain network.
+            everywhere, also with the largest of all sizes, or a plain network.
         input_shape: of one input, without the batch.
         batch_size: images a step in one process.
 
@@ -34,6 +34,15 @@ def activation_bytes(model: nn.Module, input_shape: Sequence[int], batch_size: i
     if isinstance(meta, Supernet):
         counts = meta.space.option_counts
         paths = [[min(option, count - 1) for count in counts] for option in range(max(counts))]
+        # The largest sizes with every other option.
+        largest = [
+            [
+                len(choice.options) - 1 if choice.ordered else taken
+                for choice, taken in zip(meta.space.choices, path, strict=True)
+            ]
+            for path in paths
+        ]
+        paths += [path for path in largest if path not in paths]
     heaviest = 0
     for path in paths:
         if isinstance(meta, Supernet):

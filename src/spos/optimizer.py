@@ -55,6 +55,8 @@ class PathSGD(torch.optim.SGD):
                 nesterov=group["nesterov"],
                 maximize=group["maximize"],
             )
+            for parameter in group["params"]:
+                forget(parameter)
         return value
 
     def _momentum(

@@ -139,7 +139,11 @@ def settings_of(options: dict[str, Any]) -> dict[str, Any]:
             if not equals or not cost:
                 raise UserError(f"--{flag} {text}: write COST=N, such as --{flag} flops=330M")
             bounds = named.setdefault("constraint", {}).setdefault(side, {})
-            bounds[cost] = parse_quantity(value, f"--{flag} {cost}")
+            if cost in bounds:
+                raise UserError(f"--{flag} {text}: the limit of {cost} is given twice")
+            # A count may be bounded by 0.
+            zero = value.strip() == "0"
+            bounds[cost] = 0.0 if zero else parse_quantity(value, f"--{flag} {cost}")
     return _merge(_merge(file, assigned), named)
 
 

@@ -80,7 +80,9 @@ def run(
             task=task,
         )
         context.check_task()
-        if context.finished(stages[0]) is None:
+        if config.network.name:
+            _check_network(context, stages, compare)
+        if any(context.finished(name) is None for name in stages):
             _look_ahead(context, stages)
         for name in stages:
             STAGES[name](context)
@@ -118,6 +120,29 @@ def _look_ahead(context: Context, stages: tuple[str, ...]) -> None:
             raise UserError(f"retrain: {error}") from None
         if not config.network.name:
             _check_extraction(context, data)
+
+
+def _check_network(context: Context, stages: tuple[str, ...], compare: int) -> None:
+    """Refuse a network by name where one is searched: its score would be taken for the winner's."""
+    path, name = context.directory.path, context.config.network.name
+    searched = any(context.finished(stage) is not None for stage in ("train", "search"))
+    if stages != ("retrain",) or searched:
+        where = f"{path} holds a search: give another --out" if searched else "use spos retrain"
+        raise UserError(f"--network {name}: a network by name is trained alone; {where}")
+    if compare:
+        raise UserError(
+            f"--network {name} and --compare {compare}: random networks are compared with the "
+            "winner of a search; give one of them, not both"
+        )
+    done = context.finished("retrain")
+    if done is not None and done["architecture"] != name:
+        raise UserError(
+            f"{path} holds the training of {done['architecture']}, not of {name}: give another "
+            "--out"
+        )
+    data = context.data()
+    with torch.device("meta"):
+        context.network(data, name)
 
 
 def _check_extraction(context: Context, data: ImageData) -> None:

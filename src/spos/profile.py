@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from rich.table import Table
 
+from spos.config import check_sections
 from spos.errors import UserError
 from spos.settings import parse_assignments, replace_settings
 from spos.spaces import family
@@ -45,7 +46,7 @@ def profile_architecture(
         >>> facts["architecture"], facts["names"]["stage2.1"]
         ('0,1,2,3,0,1,2,3', 'shuffle3x3')
     """
-    values = parse_assignments(assignments)
+    values = check_sections(parse_assignments(assignments))
     if set(values) - {"layout"}:
         raise UserError(f"--set {next(iter(values))}: allowed here is layout.KEY=VALUE")
     spaces = family(space)

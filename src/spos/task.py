@@ -154,21 +154,22 @@ class Task:
 DEFAULT = Task().facts()
 
 
-def check_same(stored: Mapping[str, Any], task: Task, judged: bool, path: str) -> None:
+def check_same(
+    stored: Mapping[str, Any], facts: Mapping[str, Any], judged: bool, path: str
+) -> None:
     """Refuse a task that a run did not begin with.
 
     The loss belongs to a run from its first step, the metric once a network was found by it.
 
     Args:
         stored: the facts of the task that it began with.
-        task: the task now.
+        facts: those of the task now.
         judged: whether the search, or a training of its own, is finished.
         path: of the run.
 
     Raises:
         UserError: it is another one.
     """
-    facts = task.facts()
     for part, did in (("loss", "trains"), ("fitness", "judged")):
         there, here = stored[part], facts[part]
         if there != here and (judged or part == "loss"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,4 +47,24 @@ def test_there_is_nothing_to_compare_it_with(cli: Cli, tmp_path: Path) -> None:
     told = cli(
         "retrain", *SMALL, "--network", "1,0,3", "--compare", "2", "--out", tmp_path / "run"
     ).mistake
-    assert "has no retrained winner to compare with" in told
+    assert "--network 1,0,3 and --compare 2: random networks are compared" in told
+    assert not list(tmp_path.glob("run/*.json"))
+
+
+def test_it_is_not_mixed_with_a_search(cli: Cli, tmp_path: Path, finished_run: Path) -> None:
+    told = cli("run", *SMALL, "--network", "1,0,3", "--out", tmp_path / "run").mistake
+    assert "--network 1,0,3: a network by name is trained alone; use spos retrain" in told
+    out = tmp_path / "searched"
+    shutil.copytree(finished_run, out)
+    for name in ("retrain.json", "compare.json"):
+        (out / name).unlink(missing_ok=True)
+    before = (out / "result.json").read_bytes()
+    assert cli("retrain", "--network", "1,0,3", "--out", out).status == 2
+    assert (out / "result.json").read_bytes() == before
+
+
+def test_limits_that_exclude_each_other_are_found_at_once(cli: Cli, tmp_path: Path) -> None:
+    limits = ("--max", "flops=1M", "--min", "flops=2M")
+    told = cli("retrain", *SMALL, "--network", "1,0,3", *limits, "--out", tmp_path / "run")
+    assert "flops" in told.mistake
+    assert not list(tmp_path.glob("run/*.json"))

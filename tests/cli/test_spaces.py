@@ -30,4 +30,6 @@ def test_limits_on_any_cost(cli: Cli, tmp_path: Path) -> None:
     wrong = cli("run", "--out", out, *SMALL, "--max", "flop=1M").mistake
     assert "unknown cost 'flop': did you mean 'flops'?" in wrong
     assert "write COST=N" in cli("run", "--out", out, *SMALL, "--min", "flops").mistake
+    twice = cli("run", "--out", out, *SMALL, "--max", "flops=1M", "--max-flops", "2M").mistake
+    assert "the limit of flops is given twice" in twice
     assert "reachable are" in cli("run", "--out", out, *SMALL, "--max", "flops=1").mistake

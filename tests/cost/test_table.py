@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from spos import Architecture, CostTable, OneOf, Supernet, UserError
+from spos.spaces.plain import PRESETS, plain
 
 GetSupernet = Callable[[str], Supernet]
 GetTable = Callable[[str], CostTable]
@@ -185,3 +187,16 @@ def test_a_model_that_does_not_run_on_its_input_is_refused_by_name(eager):
     model = nn.Sequential(OneOf({"a": nn.Conv2d(3, 4, 3), "b": nn.Conv2d(4, 4, 3)}))
     with pytest.raises(UserError, match=r"Conv2d does not run on input of shape \(1, 3, 8, 8\)"):
         CostTable(Supernet(model, (3, 8, 8)), eager=eager).cost([1])
+
+
+def test_the_range_of_a_large_stage_that_reads_a_width_again_is_exact():
+    layout = replace(PRESETS["tiny"], filters=(8, 12, 16, 20, 24, 28, 32, 40))
+    with torch.device("meta"):
+        supernet = plain(layout, classes=10, image_channels=1)
+    table = CostTable(supernet)
+    least, largest = table.range()["flops"]
+    heaviest = [0 if "stride" in c.name else len(c.options) - 1 for c in table.space.choices]
+    rows = table.space.sample_many(200, np.random.default_rng(0))
+    costs = table.many(rows)[:, 0]
+    assert table.cost(heaviest)["flops"] == largest == table.range()["flops"][1]
+    assert least <= costs.min() <= costs.max() <= largest

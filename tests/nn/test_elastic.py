@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from spos import CostTable, Supernet, UserError
+from spos.evaluation import recalibrate
 from spos.nn import (
     ElasticBatchNorm2d,
     ElasticConv2d,
@@ -188,3 +189,26 @@ def test_a_width_read_by_the_users_own_code_is_a_number_after_extraction():
     supernet = Supernet(Reads(), (4,))
     assert supernet.subnet([0])(torch.zeros(1, 4)).shape == (1, 2)
     assert supernet.extract([1])(torch.zeros(1, 4)).shape == (1, 4)
+
+
+def test_recalibration_in_place_is_that_of_the_network_alone(supernet):
+    supernet = copy.deepcopy(supernet)
+    supernet.activate([1, 0])
+    batches = [(torch.randn(8, 3, 6, 6) + 5, torch.zeros(8)) for _ in range(3)]
+    network = supernet.extract([1, 0])
+    recalibrate(network, lambda: batches)
+    recalibrate(supernet, lambda: batches)
+    for name in ("norm", "inner_norm"):
+        alone, inside = network.get_submodule(name), supernet.model.get_submodule(name).full
+        size = alone.num_features
+        assert torch.allclose(alone.running_mean, inside.running_mean[:size])
+        assert torch.allclose(alone.running_var, inside.running_var[:size])
+
+
+def test_a_subnet_keeps_the_memory_format_and_the_bits(supernet):
+    supernet = copy.deepcopy(supernet).to(memory_format=torch.channels_last).eval()
+    inputs = torch.randn(4, 3, 6, 6).contiguous(memory_format=torch.channels_last)
+    for architecture in supernet.space:
+        supernet.activate(architecture)
+        with torch.no_grad():
+            assert torch.equal(supernet.subnet(architecture)(inputs), supernet(inputs))

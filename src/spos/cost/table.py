@@ -10,7 +10,7 @@ choices, a node for each, if tests bear that out, and else counted when it is as
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from itertools import product
@@ -233,27 +233,56 @@ class CostTable:
         for number, nodes in enumerate(self._nodes):
             again = _common(choices[number], choices[number - 1] if number else ())
             onward = _common(choices[number], *choices[number + 1 : number + 2])
+            added_up = False
             for node in nodes.values():
                 counts = [self.space.option_counts[position] for position in node.positions]
-                if math.prod(counts) > ENUMERATED:
+                met = _Met(counts, again, leading.get(node))
+                if met.count > ENUMERATED:
+                    added_up = True
                     with tolerant:
                         add_up(node, counts)
                     continue
-                for options in product(*map(range, counts)):
-                    if node in leading and again(options) not in leading[node]:
-                        continue
+                for options in met:
                     with tolerant:
                         _, after = node.entries[options]
-                        leading.setdefault(after, set()).add(onward(options))
+                        leading.setdefault(after, set()).add(
+                            tuple(options[place] for place in onward)
+                        )
+            if added_up:
+                # What leads to the next nodes is known in part alone.
+                leading.clear()
         # What was tolerated is an error after all if it concerns every architecture.
         self.cost([0] * len(self.space))
         self._built = True
 
 
-def _common(choices: Options, others: Options = ()) -> Callable[[Options], Options]:
-    """Picks, of the options of some choices, those of choices that are among others as well."""
-    places = [place for place, position in enumerate(choices) if position in others]
-    return lambda options: tuple(options[place] for place in places)
+def _common(choices: Options, others: Options = ()) -> Options:
+    """The places, among some choices, of those that are among others as well."""
+    return tuple(place for place, position in enumerate(choices) if position in others)
+
+
+class _Met:
+    """The combinations of options that a node can meet.
+
+    Args:
+        counts: the number of options of each choice.
+        places: of the choices that were read before.
+        leading: their options on the ways to the node; any without it.
+    """
+
+    def __init__(self, counts: Sequence[int], places: Options, leading: set[Options] | None):
+        self._places = places if leading else ()
+        self._leading = leading or {()}
+        self._free = [range(n) for place, n in enumerate(counts) if place not in self._places]
+        self.count = len(self._leading) * math.prod(map(len, self._free))
+
+    def __iter__(self) -> Iterator[Options]:
+        for given in self._leading:
+            for free in product(*self._free):
+                options = list(free)
+                for place, option in zip(self._places, given, strict=True):
+                    options.insert(place, option)
+                yield tuple(options)
 
 
 def _distinct(

@@ -196,8 +196,12 @@ class ElasticBatchNorm2d(Searchable):
         full, size = self.full, self.features.current
         mean, variance = full.running_mean, full.running_var
         weight, bias = (full.weight, full.bias) if full.affine else (None, None)
+        factor = 0.0 if full.momentum is None else full.momentum
         if full.training and full.num_batches_tracked is not None:
             full.num_batches_tracked.add_(1)
+            if full.momentum is None:
+                # The mean over all batches, as torch's own.
+                factor = 1 / float(full.num_batches_tracked)
         return F.batch_norm(
             x,
             None if mean is None else mean[:size],
@@ -205,7 +209,7 @@ class ElasticBatchNorm2d(Searchable):
             None if weight is None else use(weight, size),
             None if bias is None else use(bias, size),
             full.training or mean is None,
-            0.0 if full.momentum is None else full.momentum,
+            factor,
             full.eps,
         )
 
@@ -224,9 +228,8 @@ class ElasticBatchNorm2d(Searchable):
 
 
 def _filled(layer: nn.Module, like: nn.Module, weight: Tensor, bias: Tensor | None) -> nn.Module:
-    """A fresh layer with the values of slices."""
-    with torch.no_grad():
-        for name, value in (("weight", weight), ("bias", bias)):
-            if value is not None:
-                getattr(layer, name).copy_(value)
+    """A layer with the values of slices, in their memory format."""
+    for name, value in (("weight", weight), ("bias", bias)):
+        if value is not None:
+            setattr(layer, name, nn.Parameter(value.detach().clone()))
     return layer.train(like.training)
