@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from spos.checkpoint import digest
 from spos.config import FREE, Config
-from spos.cost import CostModel
+from spos.cost import CostModel, count_network
 from spos.data import ImageData, load_data
 from spos.errors import UserError, nearest
 from spos.files import write_json
@@ -193,8 +193,8 @@ class Context:
                 self.config.layout, classes=data.outputs, image_channels=data.channels
             )
 
-    def network(self, data: ImageData, text: str) -> nn.Module:
-        """A network with fresh weights, to be trained alone.
+    def network(self, data: ImageData, text: str) -> tuple[nn.Module, dict[str, int]]:
+        """A network with fresh weights, to be trained alone, and its costs.
 
         Args:
             data: decides the number of outputs and of image channels.
@@ -211,15 +211,19 @@ class Context:
             if text[:1].isalpha() and text not in member.networks:
                 known = nearest(text, dict.fromkeys((*NETWORKS, *member.networks)))
                 raise UserError(f"unknown network '{text}': {known}")
-            return supernet.subnet(member.parse(supernet.space, preset, text))
+            architecture = member.parse(supernet.space, preset, text)
+            # Of the network, which is a graph, bit operations could not be counted any more.
+            costs = member.costs(supernet, eager=False).cost(architecture)
+            return supernet.subnet(architecture), costs
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(torch_seed(self.config.run.seed, "weights", "retrain"))
-            return build_network(
+            network = build_network(
                 text,
                 classes=data.outputs,
                 image_channels=data.channels,
                 image_size=data.image_size,
             )
+        return network, count_network(network, (data.channels, data.image_size, data.image_size))
 
     def costs(self, supernet: Supernet) -> CostModel:
         """The costs of the architectures of the run's space."""

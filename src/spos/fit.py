@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from spos.checkpoint import Checkpoints
 from spos.context import Context
-from spos.cost import count_network
 from spos.data import ImageData, Images, training_batches
 from spos.memory import check_memory
 from spos.observer import Recorder
@@ -84,13 +83,11 @@ def retrain(context: Context, text: str, stage: str) -> dict[str, Any]:
         The score on the test images (``test_top1``, whatever the metric), and what it took.
     """
     data = context.data()
-    network = context.network(data, text)
-    # Of a network that was not found by a search, nobody has counted the costs before.
-    costs = count_network(network, (data.channels, data.image_size, data.image_size))
+    network, costs = context.network(data, text)
     recipe = context.config.retrain
     images = data.train.join(data.validation)
     seconds = fit(context, data, images, network, stage, stage, recipe)
-    outcome = {"architecture": text, **costs, "steps": recipe.steps, "seconds": seconds}
+    outcome = {"architecture": text, "costs": costs, "steps": recipe.steps, "seconds": seconds}
     if context.fabric.is_global_zero:
         test = data.test()
         with context.fabric.autocast():

@@ -68,9 +68,7 @@ def collect(context: Context) -> dict[str, Any]:
             "exhausted": found["exhausted"],
         },
         "winner": found and found["winner"],
-        "network": {"name": named, **{k: retrained[k] for k in ("flops", "params")}}
-        if named and retrained
-        else None,
+        "network": {"name": named, **retrained["costs"]} if named and retrained else None,
         "retrain": retrained and {k: retrained[k] for k in ("test_top1", "steps")},
         "top": found["top"] if found else [],
         "comparison": compared and {k: v for k, v in compared.items() if k != "seconds"},
