@@ -6,21 +6,19 @@ networks keep.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from torch import nn
 
 from spos.blocks.mobile import Activation, convolution, inverted_residual
 from spos.errors import UserError
-
-Own = TypeVar("Own", bound="MobileLayout")
+from spos.spaces.layout import StagedLayout, check_dropout, check_positive, check_stages
 
 
 @dataclass(frozen=True)
-class MobileLayout:
+class MobileLayout(StagedLayout):
     """The macro-architecture around the blocks.
 
     Args:
@@ -45,26 +43,6 @@ class MobileLayout:
     stem_stride: int = 2
     first_channels: int = 0
     dropout: float = 0.0
-
-    def scaled(self: Own, width: float) -> Own:
-        """The layout with the channels of its stages multiplied, to the nearest multiple of 4.
-
-        Args:
-            width: the factor, above 0.
-
-        Raises:
-            UserError: it is not above 0.
-
-        Example:
-            >>> layout = MobileLayout(32, 16, (24, 48), (2, 2), (1, 2), 128)
-            >>> layout.scaled(0.5).channels
-            (12, 24)
-        """
-        if not isinstance(width, (int, float)) or not 0 < width < math.inf:
-            raise UserError(f"width {width}: must be a number above 0")
-        return replace(
-            self, channels=tuple(max(4, round(c * width / 4) * 4) for c in self.channels)
-        )
 
 
 class Place(NamedTuple):
@@ -159,21 +137,8 @@ def check_layout(layout: MobileLayout) -> None:
     Raises:
         UserError: it does not.
     """
-    stages = len(layout.channels)
-    if not stages:
-        raise UserError("channels (): a layout needs at least 1 stage")
-    if not len(layout.depths) == len(layout.strides) == stages:
-        raise UserError(
-            f"{stages} stage channels, {len(layout.depths)} depths and {len(layout.strides)} "
-            "strides: give one of each per stage"
-        )
-    for name in ("channels", "depths", "strides"):
-        if min(getattr(layout, name)) < 1:
-            raise UserError(f"{name} {getattr(layout, name)}: each must be at least 1")
-    for name in ("image_size", "stem_channels", "stem_stride", "head_channels"):
-        if getattr(layout, name) < 1:
-            raise UserError(f"{name} {getattr(layout, name)}: must be at least 1")
+    check_stages(layout, "depths", "strides")
+    check_positive(layout, "image_size", "stem_channels", "stem_stride", "head_channels")
+    check_dropout(layout)
     if layout.first_channels < 0:
-        raise UserError(f"first_channels {layout.first_channels}: must be at least 0")
-    if not 0 <= layout.dropout < 1:
-        raise UserError(f"dropout {layout.dropout}: must be in [0, 1)")
+        raise UserError(f"layout.first_channels {layout.first_channels}: must be at least 0")

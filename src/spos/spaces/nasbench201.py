@@ -18,6 +18,7 @@ from spos.errors import UserError, nearest
 from spos.nn import OneOf
 from spos.recipe import Recipe
 from spos.recipes import PLANS as GENERAL_PLANS
+from spos.spaces.layout import check_positive, check_stages
 from spos.supernet import Supernet
 
 OPTIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
@@ -222,7 +223,8 @@ def nasbench201(layout: CellLayout, *, classes: int, image_channels: int = 3) ->
         >>> supernet.space.size
         15625
     """
-    _check(layout)
+    check_stages(layout, "depths")
+    check_positive(layout, "image_size")
 
     def cell(channels: int) -> nn.Module:
         def edge(name: str) -> nn.Module:
@@ -248,18 +250,3 @@ def nasbench201(layout: CellLayout, *, classes: int, image_channels: int = 3) ->
     )
     model.add_module("classifier", head)
     return Supernet(model, (image_channels, layout.image_size, layout.image_size))
-
-
-def _check(layout: CellLayout) -> None:
-    if not layout.channels:
-        raise UserError("layout.channels (): a layout needs at least 1 stage")
-    if len(layout.depths) != len(layout.channels):
-        raise UserError(
-            f"{len(layout.channels)} stage channels and {len(layout.depths)} depths: give one of "
-            "each per stage"
-        )
-    for name in ("channels", "depths"):
-        if min(getattr(layout, name)) < 1:
-            raise UserError(f"layout.{name} {getattr(layout, name)}: each must be at least 1")
-    if layout.image_size < 1:
-        raise UserError(f"layout.image_size {layout.image_size}: must be at least 1")

@@ -15,6 +15,7 @@ from torch import nn
 from spos.cost import CostModel, CostTable, OptionCount
 from spos.errors import UserError
 from spos.nn import ElasticBatchNorm2d, ElasticLinear, OneOf, Stride, StridedConv2d, Width
+from spos.spaces.layout import check_positive
 from spos.supernet import Supernet
 
 
@@ -139,9 +140,7 @@ def plain_costs(supernet: Supernet, *, eager: bool = True) -> CostModel:
 
 
 def _check(layout: PlainLayout) -> None:
-    for name in ("image_size", "layers"):
-        if getattr(layout, name) < 1:
-            raise UserError(f"layout.{name} {getattr(layout, name)}: must be at least 1")
+    check_positive(layout, "image_size", "layers")
     for name in ("filters", "kernels", "strides"):
         values = getattr(layout, name)
         rising = all(low < high for low, high in pairwise(values))

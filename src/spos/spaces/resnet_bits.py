@@ -6,7 +6,6 @@ Residual Learning for Image Recognition", CVPR 2016, Table 1 and Section 4.2, fo
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -17,6 +16,7 @@ from spos.errors import UserError
 from spos.nn import BitPair, Bits, FixedBitsConv2d, QuantisedConv2d, Width, bit_pair
 from spos.nn.quantised import ACTIVATION_QUANTISER, WEIGHT_QUANTISER
 from spos.nn.quantisers import check_quantisers
+from spos.spaces.layout import StagedLayout, check_positive, check_scales, check_stages
 from spos.supernet import Supernet
 
 #: The pairs of the paper: bits of weights, bits of activations.
@@ -24,7 +24,7 @@ PAIRS = ("w1a2", "w2a2", "w1a4", "w2a4", "w3a4", "w4a4")
 
 
 @dataclass(frozen=True)
-class BitsLayout:
+class BitsLayout(StagedLayout):
     """A residual network of basic blocks, and what is searched in it.
 
     The first convolution and the classifier have full precision; every other convolution, those
@@ -59,25 +59,6 @@ class BitsLayout:
     scales: tuple[float, ...] = ()
     weights: str = WEIGHT_QUANTISER
     activations: str = ACTIVATION_QUANTISER
-
-    def scaled(self, width: float) -> BitsLayout:
-        """The layout with the channels of its stages multiplied, to the nearest multiple of 4.
-
-        Args:
-            width: the factor, above 0.
-
-        Raises:
-            UserError: it is not above 0.
-
-        Example:
-            >>> PRESETS["cifar"].scaled(0.5).channels
-            (8, 16, 32)
-        """
-        if not isinstance(width, (int, float)) or not 0 < width < math.inf:
-            raise UserError(f"width {width}: must be a number above 0")
-        return replace(
-            self, channels=tuple(max(4, round(c * width / 4) * 4) for c in self.channels)
-        )
 
 
 _SMALL = BitsLayout(
@@ -230,28 +211,12 @@ def _around(
 
 
 def _check(layout: BitsLayout) -> None:
-    stages = len(layout.channels)
-    if not stages:
-        raise UserError("channels (): a layout needs at least 1 stage")
-    if not len(layout.depths) == len(layout.strides) == stages:
-        raise UserError(
-            f"{stages} stage channels, {len(layout.depths)} depths and {len(layout.strides)} "
-            "strides: give one of each per stage"
-        )
-    for name in ("channels", "depths", "strides"):
-        if min(getattr(layout, name)) < 1:
-            raise UserError(f"{name} {getattr(layout, name)}: each must be at least 1")
-    for name in ("image_size", "stem_stride"):
-        if getattr(layout, name) < 1:
-            raise UserError(f"{name} {getattr(layout, name)}: must be at least 1")
+    check_stages(layout, "depths", "strides")
+    check_positive(layout, "image_size", "stem_stride")
     if layout.stem_kernel < 1 or layout.stem_kernel % 2 == 0:
-        raise UserError(f"stem_kernel {layout.stem_kernel}: must be odd, such as 3 or 7")
-    rising = all(low < high for low, high in zip(layout.scales, layout.scales[1:], strict=False))
-    if layout.scales and not (rising and 0 < layout.scales[0] <= layout.scales[-1] <= 16):
-        raise UserError(
-            f"layout.scales {', '.join(map(str, layout.scales))}: give numbers above 0, at most "
-            "16, from the smallest to the largest"
-        )
+        raise UserError(f"layout.stem_kernel {layout.stem_kernel}: must be odd, such as 3 or 7")
+    if layout.scales:
+        check_scales(layout.scales)
     check_quantisers(layout.weights, layout.activations)
     for text in layout.bits:
         bit_pair(text)

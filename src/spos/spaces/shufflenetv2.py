@@ -5,20 +5,20 @@ Sources: Guo et al., Section 4 and Table 1; Ma et al., "ShuffleNet V2", ECCV 201
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from torch import nn
 
 from spos.blocks.shuffle import OPTIONS, choice_block, pointwise
 from spos.errors import UserError
 from spos.nn import OneOf
+from spos.spaces.layout import StagedLayout, check_dropout, check_positive, check_stages
 from spos.supernet import Supernet
 
 
 @dataclass(frozen=True)
-class Layout:
+class Layout(StagedLayout):
     """The macro-architecture around the choice blocks.
 
     Args:
@@ -42,25 +42,6 @@ class Layout:
     head_channels: int = 1024
     dropout: float = 0.1
     classifier_bias: bool = False
-
-    def scaled(self, width: float) -> Layout:
-        """The layout with the channels of its stages multiplied, to the nearest multiple of 4.
-
-        Args:
-            width: the factor, above 0.
-
-        Raises:
-            UserError: it is not above 0.
-
-        Example:
-            >>> PRESETS["imagenet"].scaled(0.5).channels
-            (32, 80, 160, 320)
-        """
-        if not isinstance(width, (int, float)) or not 0 < width < math.inf:
-            raise UserError(f"width {width}: must be a number above 0")
-        return replace(
-            self, channels=tuple(max(4, round(c * width / 4) * 4) for c in self.channels)
-        )
 
 
 #: The architectures of the paper's block search, for the preset ``imagenet``.
@@ -87,14 +68,14 @@ PRESETS = {
 
 
 def check_layout(layout: Layout) -> None:
-    stages = len(layout.channels)
-    if not stages:
-        raise UserError("channels (): a layout needs at least 1 stage")
-    if not len(layout.depths) == len(layout.strides) == stages:
-        raise UserError(
-            f"{stages} stage channels, {len(layout.depths)} depths and {len(layout.strides)} "
-            "strides: give one of each per stage"
-        )
+    """Refuse a layout that does not fit together.
+
+    Raises:
+        UserError: it does not.
+    """
+    check_stages(layout, "depths", "strides")
+    check_positive(layout, "image_size", "stem_channels", "stem_stride", "head_channels")
+    check_dropout(layout)
     inputs = layout.stem_channels
     for number, outputs in enumerate(layout.channels, 1):
         if outputs % 2 or outputs <= inputs:
@@ -104,14 +85,6 @@ def check_layout(layout: Layout) -> None:
                 f"number above its input's, nearest {nearest}"
             )
         inputs = outputs
-    for name in ("depths", "strides"):
-        if min(getattr(layout, name)) < 1:
-            raise UserError(f"{name} {getattr(layout, name)}: each must be at least 1")
-    for name in ("image_size", "stem_channels", "stem_stride", "head_channels"):
-        if getattr(layout, name) < 1:
-            raise UserError(f"{name} {getattr(layout, name)}: must be at least 1")
-    if not 0 <= layout.dropout < 1:
-        raise UserError(f"dropout {layout.dropout}: must be in [0, 1)")
 
 
 #: Makes a choice block: called with its name, input and output channels, stride, and whether it is

@@ -12,6 +12,7 @@ from torch import nn
 from spos.blocks.shuffle import OPTIONS, choice_block
 from spos.errors import UserError, nearest
 from spos.nn import OneOf, Width
+from spos.spaces.layout import check_scales
 from spos.spaces.shufflenetv2 import PRESETS as BLOCK_PRESETS
 from spos.spaces.shufflenetv2 import Layout, around
 from spos.supernet import Supernet
@@ -94,12 +95,7 @@ def shufflenetv2_channels(
         >>> supernet.space.size == 40**20
         True
     """
-    rising = all(low < high for low, high in zip(layout.scales, layout.scales[1:], strict=False))
-    if not layout.scales or not rising or not 0 < layout.scales[0] <= layout.scales[-1] <= 16:
-        raise UserError(
-            f"layout.scales {', '.join(map(str, layout.scales))}: give numbers above 0, at most "
-            "16, from the smallest to the largest"
-        )
+    check_scales(layout.scales)
     fixed = iter(fixed_blocks(layout))
 
     def block(name: str, inputs: int, outputs: int, stride: int, first: bool) -> nn.Module:
