@@ -8,7 +8,7 @@ import psutil
 import torch
 from torch import Tensor, nn
 
-from spos.cost.count import on_meta
+from spos.cost.part import on_meta
 from spos.errors import UserError
 from spos.supernet import Supernet
 from spos.units import format_quantity

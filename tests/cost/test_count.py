@@ -11,7 +11,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from spos import UserError
 from spos.cost import count_network
-from spos.cost.count import cost_names, count, on_meta
+from spos.cost.count import cost_names, count
+from spos.cost.part import on_meta
 from spos.nn import FixedBitsConv2d, bit_pair
 
 

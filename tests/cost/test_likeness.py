@@ -7,11 +7,11 @@ from collections.abc import Callable
 import pytest
 from torch import nn
 
-import spos.cost.table
+import spos.cost.count
 from spos import CostTable, OneOf, Supernet
 from spos.cost import count_network
-from spos.cost.count import on_meta
 from spos.cost.likeness import kinds
+from spos.cost.part import on_meta
 from spos.nn import ElasticConv2d, Width
 
 
@@ -96,26 +96,26 @@ def test_the_supernet_stays_as_it_is():
 
 def test_a_stage_is_counted_once_for_all_that_are_alike(monkeypatch: pytest.MonkeyPatch):
     counted = []
-    original = spos.cost.table.count
+    original = spos.cost.count.count
 
     def count(*arguments):
         counted.append(arguments)
         return original(*arguments)
 
-    monkeypatch.setattr(spos.cost.table, "count", count)
+    monkeypatch.setattr(spos.cost.count, "count", count)
     CostTable(Supernet(nn.Sequential(*(convolution() for _ in range(9))), (3, 8, 8)))
     assert len(counted) == 2
 
 
 def test_options_that_never_meet_are_not_tried(monkeypatch: pytest.MonkeyPatch):
     counted = []
-    original = spos.cost.table.count
+    original = spos.cost.count.count
 
     def count(*arguments):
         counted.append(arguments)
         return original(*arguments)
 
-    monkeypatch.setattr(spos.cost.table, "count", count)
+    monkeypatch.setattr(spos.cost.count, "count", count)
     widths = [Width([2, 4, 6], name=f"width{number}") for number in range(3)]
     inputs: list[int | Width] = [3, *widths]
     layers = [ElasticConv2d(i, o, 3) for i, o in zip(inputs, widths, strict=False)]

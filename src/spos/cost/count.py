@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from spos.errors import UserError
+from spos.cost.part import Costs, Part, on_meta, run
 from spos.nn.quantised import FixedBitsConv2d, QuantisedConv2d
 
 #: What is counted, in the order of every cost vector. The field prints multiply-adds as "FLOPs".
@@ -24,25 +21,6 @@ COSTS = ("flops", "params")
 BIT_COSTS = ("bitops", "model_bits")
 #: The bits of a parameter that is not quantised.
 FULL_BITS = 32
-
-Module = TypeVar("Module", bound=nn.Module)
-
-
-def on_meta(module: Module) -> Module:
-    """A copy without values: it runs on tensors of the meta device, and takes no memory.
-
-    Args:
-        module: any module; parameters that it shares between modules stay shared in the copy.
-
-    Example:
-        >>> on_meta(nn.Linear(2, 3)).weight.device
-        device(type='meta')
-    """
-    memo: dict[int, Any] = {id(buffer): buffer.to("meta") for buffer in module.buffers()}
-    for parameter in module.parameters():
-        empty = parameter.detach().to("meta")
-        memo[id(parameter)] = nn.Parameter(empty, parameter.requires_grad)
-    return copy.deepcopy(module, memo)
 
 
 def cost_names(model: nn.Module) -> tuple[str, ...]:
@@ -59,6 +37,22 @@ def cost_names(model: nn.Module) -> tuple[str, ...]:
     if any(isinstance(module, quantised) for module in model.modules()):
         return COSTS + BIT_COSTS
     return COSTS
+
+
+class Counting:
+    """Counts multiply-adds and parameters of a part of a supernet, and bits where there are any.
+
+    Args:
+        model: as of :func:`cost_names`.
+    """
+
+    peak = False
+
+    def __init__(self, model: nn.Module) -> None:
+        self.names = cost_names(model)
+
+    def __call__(self, part: Part) -> tuple[Costs, Any]:
+        return count(part.network(), part.value, self.names)
 
 
 def count(
@@ -82,26 +76,16 @@ def count(
         >>> costs, output.shape
         ((13824, 224), torch.Size([1, 8, 8, 8]))
     """
-    module.eval()
-    try:
-        with (
-            torch.no_grad(),
-            FlopCounterMode(display=False) as counter,
-            _NormsSkipped(),
-            _bit_operations(module, counter) as bit_operations,
-        ):
-            output = module(value)
-    except Exception as error:
-        given = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else str(type(value))
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise UserError(
-            f"{type(module).__name__} does not run on input of {given}: {reason}"
-        ) from error
+    with (
+        FlopCounterMode(display=False) as counter,
+        _bit_operations(module, counter) as bit_operations,
+    ):
+        output = run(module, value)
     counted = {
         "flops": _multiply_adds(counter),
         "params": sum(parameter.numel() for parameter in module.parameters()),
         "bitops": sum(bit_operations),
-        "model_bits": _size(module),
+        "model_bits": size_in_bits(module),
     }
     return tuple(counted[name] for name in names), output
 
@@ -135,7 +119,7 @@ def _bit_operations(module: nn.Module, counter: FlopCounterMode) -> Iterator[lis
             hook.remove()
 
 
-def _size(module: nn.Module) -> int:
+def size_in_bits(module: nn.Module) -> int:
     """The bits of all parameters; of a weight that two layers share, those of the finer one."""
     quantised: dict[Tensor, int] = {}
     for layer in module.modules():
@@ -143,26 +127,6 @@ def _size(module: nn.Module) -> int:
             finest = max(layer.pair.weights, quantised.get(layer.weight, 0))
             quantised[layer.weight] = finest
     return sum(p.numel() * quantised.get(p, FULL_BITS) for p in module.parameters())
-
-
-class _NormsSkipped(TorchFunctionMode):
-    # Batch norms have no multiply-adds by the field's count, but on the meta device each of them
-    # becomes some thirty operations, which take longer than all convolutions.
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Iterable[type],
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        if func is F.batch_norm:
-            inputs, mean = args[:2]
-            if mean is not None and len(mean) != inputs.shape[1]:
-                raise RuntimeError(
-                    f"batch norm of {len(mean)} channels on input with {inputs.shape[1]}"
-                )
-            return torch.empty_like(inputs)
-        return func(*args, **(kwargs or {}))
 
 
 def count_network(network: nn.Module, input_shape: Sequence[int]) -> dict[str, int]:

@@ -23,7 +23,7 @@ def kinds(supernet: Supernet) -> list[int]:
 
     Example:
         >>> from torch import nn
-        >>> from spos.cost.count import on_meta
+        >>> from spos.cost.part import on_meta
         >>> from spos.nn import OneOf
         >>> def layer(kernel):
         ...     return OneOf({"conv": nn.Conv2d(3, 3, kernel), "skip": nn.Identity()})

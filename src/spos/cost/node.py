@@ -7,13 +7,11 @@ from operator import itemgetter
 
 import numpy as np
 
+from spos.cost.part import Costs, Options
 from spos.space import Architecture
 
 #: Random options on which it is tested whether the cost of a stage is a sum over its choices.
 TESTED = 32
-
-Options = tuple[int, ...]
-Costs = tuple[int, ...]
 
 
 class Counted(dict[Options, tuple[Costs, "Node"]]):
@@ -61,8 +59,14 @@ class Node:
         self.read = itemgetter(slice(first, last)) if neighbours else itemgetter(*positions)
 
 
-def add_up(node: Node, counts: Sequence[int]) -> None:
-    """Turn a node into a chain of nodes, one for each choice, if the costs are a sum over them."""
+def add_up(node: Node, counts: Sequence[int], *, convert: bool = True) -> None:
+    """Turn a node into a chain of nodes, one for each choice, if the costs are a sum over them.
+
+    Args:
+        node: of a stage whose options are too many to be enumerated.
+        counts: of the options of each of its choices.
+        convert: otherwise only the options are counted that are extreme one by one, and some.
+    """
     zeros = (0,) * len(counts)
     base, following = node.entries[zeros]
 
@@ -83,7 +87,7 @@ def add_up(node: Node, counts: Sequence[int]) -> None:
         costs, after = node.entries[options]
         total = base + sum(column[option] for column, option in zip(added, options, strict=True))
         same = same and after is following and costs == tuple(total.tolist())
-    if not same:
+    if not (same and convert):
         return
     added[0] += base
     after = following

@@ -9,11 +9,9 @@ choices, a node for each, if tests bear that out, and else counted when it is as
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -22,16 +20,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from spos.cost.count import cost_names, count, on_meta
+from spos.cost.combinations import Met, common, distinct
+from spos.cost.count import Counting
 from spos.cost.likeness import kinds
-from spos.cost.node import Costs, Counted, Node, Options, add_up
+from spos.cost.node import Counted, Node, add_up
+from spos.cost.part import Costs, Counter, Options, Part, on_meta
 from spos.errors import UserError
 from spos.supernet import Supernet
 
 #: The most combinations of options of one stage that are counted one by one when a table is built.
 ENUMERATED = 256
-#: The most combinations of options that :meth:`CostTable.many` tells apart without sorting.
-UNSORTED = 2**16
 
 Choose = Callable[[Iterable[int]], int]
 
@@ -44,6 +42,8 @@ class CostTable:
     Args:
         supernet: the supernet; it is left as it is.
         eager: count every option now; otherwise each when it is first asked for.
+        counter: what is counted; multiply-adds and parameters, and what they come to in bits,
+            without it.
 
     Raises:
         UserError: a stage does not run on the supernet's input shape.
@@ -59,9 +59,12 @@ class CostTable:
         {'flops': (2400, 13824), 'params': (32, 224)}
     """
 
-    def __init__(self, supernet: Supernet, *, eager: bool = True) -> None:
+    def __init__(
+        self, supernet: Supernet, *, eager: bool = True, counter: Counter | None = None
+    ) -> None:
         self.space = supernet.space
-        self.names = cost_names(supernet)
+        self._counter = counter or Counting(supernet)
+        self.names = self._counter.names
         self._meta = on_meta(supernet)
         self._kinds = kinds(self._meta)
         # Costs and output, or what is wrong, of the first stage of a kind serve all that are alike.
@@ -91,7 +94,8 @@ class CostTable:
         while node is not end:
             costs, node = node.entries[node.read(valid)]
             walk.append(costs)
-        return dict(zip(self.names, map(sum, zip(*walk, strict=True)), strict=True))
+        total: Callable[[Any], int] = max if self._counter.peak else sum
+        return dict(zip(self.names, map(total, zip(*walk, strict=True)), strict=True))
 
     def stages(self, architecture: Iterable[int]) -> list[dict[str, Any]]:
         """One architecture stage by stage.
@@ -137,6 +141,7 @@ class CostTable:
         """
         self._check(architectures)
         total = np.zeros((len(architectures), len(self.names)), dtype=np.int64)
+        join = np.maximum if self._counter.peak else np.add
         everything = np.arange(len(architectures))
         # Which rows are at which node: all at the same one, as long as shapes do not differ.
         at: dict[Node, Any] = {self._root: slice(None)} if len(total) else {}
@@ -146,9 +151,10 @@ class CostTable:
             if node is self._end:
                 break
             here = architectures[rows]
-            options, which = _distinct(here, node.positions, self.space.option_counts)
+            options, which = distinct(here, node.positions, self.space.option_counts)
             entries = [node.entries[tuple(row)] for row in options.tolist()]
-            total[rows] += np.array([costs for costs, _ in entries])[which]
+            values = np.array([costs for costs, _ in entries])[which]
+            total[rows] = join(total[rows], values)
             following = list(dict.fromkeys(after for _, after in entries))
             place = np.array([following.index(after) for _, after in entries])
             for number, after in enumerate(following):
@@ -174,7 +180,7 @@ class CostTable:
             if node is self._end:
                 return so_far
             for costs, after in node.entries.values():
-                value = so_far + costs[cost]
+                value = max(so_far, costs[cost]) if self._counter.peak else so_far + costs[cost]
                 best[after] = choose((value, best.get(after, value)))
 
     def _check(self, architectures: NDArray[np.int64]) -> None:
@@ -210,11 +216,9 @@ class CostTable:
         return known[0], self._node(number + 1, known[1])
 
     def _count(self, number: int, value: Any, options: Options) -> tuple[Costs, Any] | UserError:
-        stage = self._meta.stages[number]
-        chosen = dict(zip(stage.choices, options, strict=True))
-        whole = (chosen.get(position, 0) for position in range(len(self.space)))
+        part = Part(self._meta, self._kinds[number], number, options, value)
         try:
-            return count(self._meta.extract(whole, stage), value, self.names)
+            return self._counter(part)
         except UserError as error:
             return error
 
@@ -231,16 +235,16 @@ class CostTable:
         # are never met, and most of them do not fit the shape, as of a width that two layers read.
         leading: dict[Node, set[Options]] = {}
         for number, nodes in enumerate(self._nodes):
-            again = _common(choices[number], choices[number - 1] if number else ())
-            onward = _common(choices[number], *choices[number + 1 : number + 2])
+            again = common(choices[number], choices[number - 1] if number else ())
+            onward = common(choices[number], *choices[number + 1 : number + 2])
             added_up = False
             for node in nodes.values():
                 counts = [self.space.option_counts[position] for position in node.positions]
-                met = _Met(counts, again, leading.get(node))
+                met = Met(counts, again, leading.get(node))
                 if met.count > ENUMERATED:
                     added_up = True
                     with tolerant:
-                        add_up(node, counts)
+                        add_up(node, counts, convert=not self._counter.peak)
                     continue
                 for options in met:
                     with tolerant:
@@ -254,53 +258,6 @@ class CostTable:
         # What was tolerated is an error after all if it concerns every architecture.
         self.cost([0] * len(self.space))
         self._built = True
-
-
-def _common(choices: Options, others: Options = ()) -> Options:
-    """The places, among some choices, of those that are among others as well."""
-    return tuple(place for place, position in enumerate(choices) if position in others)
-
-
-class _Met:
-    """The combinations of options that a node can meet.
-
-    Args:
-        counts: the number of options of each choice.
-        places: of the choices that were read before.
-        leading: their options on the ways to the node; any without it.
-    """
-
-    def __init__(self, counts: Sequence[int], places: Options, leading: set[Options] | None):
-        self._places = places if leading else ()
-        self._leading = leading or {()}
-        self._free = [range(n) for place, n in enumerate(counts) if place not in self._places]
-        self.count = len(self._leading) * math.prod(map(len, self._free))
-
-    def __iter__(self) -> Iterator[Options]:
-        for given in self._leading:
-            for free in product(*self._free):
-                options = list(free)
-                for place, option in zip(self._places, given, strict=True):
-                    options.insert(place, option)
-                yield tuple(options)
-
-
-def _distinct(
-    architectures: NDArray[np.int64], positions: Sequence[int], counts: Sequence[int]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The options at some positions, each combination once, and which of them each row has."""
-    if not positions:
-        return np.zeros((1, 0), dtype=np.int64), np.zeros(len(architectures), dtype=np.int64)
-    columns = [architectures[:, position] for position in positions]
-    radices = [counts[position] for position in positions]
-    if math.prod(radices) > UNSORTED:
-        options, which = np.unique(np.stack(columns, axis=1), axis=0, return_inverse=True)
-        return options, which.reshape(-1)
-    code = np.ravel_multi_index(columns, radices)
-    present = np.flatnonzero(np.bincount(code))
-    place = np.zeros(present[-1] + 1, dtype=np.int64)
-    place[present] = np.arange(len(present))
-    return np.stack(np.unravel_index(present, radices), axis=1), place[code]
 
 
 def _shape(leaf: Any) -> Any:

@@ -1,0 +1,139 @@
+"""What a network needs where it runs: memory of its activations, and the size of its weights."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map
+
+from spos.cost.count import size_in_bits
+from spos.cost.part import Costs, Part, on_meta, run
+
+
+class PeakMemory:
+    """Counts the bytes of activations that live at once, at the moment when they are most.
+
+    Counted is the inference of one image by the stand-alone network in eager PyTorch: what comes
+    into an operation, what goes out, and what is kept for later, such as a residual. What kernels
+    take besides while they run, and weights, are not counted.
+    """
+
+    names = ("memory",)
+    peak = True
+
+    def __call__(self, part: Part) -> tuple[Costs, Any]:
+        peak, output = _peak(part.network(), part.value)
+        return (peak,), output
+
+
+class ModelBytes:
+    """Counts the bytes of all parameters, quantised weights at their bits."""
+
+    names = ("model_bytes",)
+    peak = False
+
+    def __call__(self, part: Part) -> tuple[Costs, Any]:
+        network = part.network()
+        output = run(network, part.value)
+        return ((size_in_bits(network) + 7) // 8,), output
+
+
+#: Costs that are counted where a constraint is about them.
+DEPLOYMENT: Mapping[str, Callable[[], PeakMemory | ModelBytes]] = {
+    "memory": PeakMemory,
+    "model_bytes": ModelBytes,
+}
+
+
+def peak_memory(network: nn.Module, input_shape: Sequence[int]) -> int:
+    """The bytes of activations that live at once in the inference of one image.
+
+    Args:
+        network: a stand-alone network; it is left as it is.
+        input_shape: of one input, without the batch.
+
+    Raises:
+        UserError: it does not run on the input.
+
+    Example:
+        >>> peak_memory(nn.Sequential(nn.Linear(10, 20), nn.Linear(20, 5)), (10,))
+        120
+    """
+    return _peak(on_meta(network), torch.empty(1, *input_shape, device="meta"))[0]
+
+
+def _peak(network: nn.Module, value: Any) -> tuple[int, Any]:
+    network.eval()
+    own = [*network.parameters(), *network.buffers()]
+    live = _Live(tensor.untyped_storage()._cdata for tensor in own)
+
+    def forward(value: Any) -> Any:
+        with live:
+            return _run_graph(network, value)
+
+    output = run(network, value, forward)
+    return live.peak, output
+
+
+def _run_graph(network: nn.Module, value: Any) -> Any:
+    """Run a module as the graph that it is deployed as, where every value is freed after use."""
+    try:
+        traced = fx.symbolic_trace(network)
+    except Exception:
+        # A module of the user's that is no graph runs as it is, and holds what it holds.
+        return network(_again(value))
+    # The input given is held by whoever gave it; a copy that the graph alone holds is freed.
+    [place] = [node for node in traced.graph.nodes if node.op == "placeholder"][:1]
+    interpreter = fx.Interpreter(traced)
+    return interpreter.run(initial_env={place: _again(value)}, enable_io_processing=False)
+
+
+def _again(value: Any) -> Any:
+    return tree_map(lambda x: torch.empty_like(x) if isinstance(x, Tensor) else x, value)
+
+
+class _Live(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Follows the storages that operations make, until they are freed.
+
+    Args:
+        own: of the network, which do not count.
+    """
+
+    def __init__(self, own: Any) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._seen = set(own)
+        self._now = 0
+        self.peak = 0
+
+    def hold(self, value: Any) -> None:
+        """Count what is not counted yet."""
+        for leaf in tree_leaves(value):
+            if not isinstance(leaf, Tensor):
+                continue
+            storage = leaf.untyped_storage()
+            key, size = storage._cdata, storage.nbytes()
+            if key not in self._seen:
+                self._seen.add(key)
+                self._now += size
+                self.peak = max(self.peak, self._now)
+                weakref.finalize(storage, self._free, key, size)
+
+    def _free(self, key: int, size: int) -> None:
+        self._seen.discard(key)
+        self._now -= size
+
+    def __torch_dispatch__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[Any],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        output = func(*args, **(kwargs or {}))
+        self.hold(output)
+        return output
