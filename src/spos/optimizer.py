@@ -44,6 +44,7 @@ class PathSGD(torch.optim.SGD):
                 weights.append(parameter.detach()[used])
                 gradients.append(parameter.grad[used])
                 momenta.append(self._momentum(parameter, group["momentum"], used))
+                forget(parameter)
             sgd(
                 weights,
                 gradients,
@@ -55,8 +56,6 @@ class PathSGD(torch.optim.SGD):
                 nesterov=group["nesterov"],
                 maximize=group["maximize"],
             )
-            for parameter in group["params"]:
-                forget(parameter)
         return value
 
     def _momentum(

@@ -82,7 +82,7 @@ def run(
         context.check_task()
         if config.network.name:
             _check_network(context, stages, compare)
-        if any(context.finished(name) is None for name in stages):
+        if any(context.finished(name) is None for name in stages if name != "retrain"):
             _look_ahead(context, stages)
         for name in stages:
             STAGES[name](context)

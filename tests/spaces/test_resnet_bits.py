@@ -177,16 +177,6 @@ def test_first_and_last_layer_keep_full_precision_and_shortcuts_do_not():
     assert pairs["stage2.1.main.3"] == "w4a4"
 
 
-@pytest.mark.parametrize("preset", PRESETS)
-def test_every_preset_runs_in_every_option(preset):
-    supernet = on_meta(PRESETS[preset]).train()
-    for option in range(len(PAIRS)):
-        supernet.activate([option] * len(supernet.space))
-        x = torch.empty(2, *supernet.input_shape, device="meta")
-        assert supernet(x).shape == (2, 1000)
-    assert family("resnet-bits").plan(preset).supernet.steps > 0
-
-
 def test_the_width_scales_the_channels():
     assert PRESETS["cifar"].scaled(2).channels == (32, 64, 128)
     with pytest.raises(UserError, match="width 0: must be a number above 0"):
