@@ -9,12 +9,13 @@ from typing import Any
 
 from spos.cost import Constraint
 from spos.data import POLICIES
+from spos.differentiable.settings import DifferentiableSettings
 from spos.errors import UserError, nearest
 from spos.recipe import Recipe
 from spos.search import SearchSettings
 from spos.settings import as_plain, replace_settings
 from spos.spaces import family
-from spos.units import parse_quantity
+from spos.units import parse_cost
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
@@ -90,11 +91,15 @@ class ConstraintSettings:
         maximum: the largest value allowed of each cost.
         minimum: the least value allowed of each cost.
         storage: an Optuna storage URL; the run directory's own SQLite file without it.
+        latency_table: the file that ``spos latency`` wrote, which gives the cost ``latency``.
+        latency_device: the device that the table was measured on, where it is not this one.
     """
 
     maximum: Mapping[str, float] = field(default_factory=dict)
     minimum: Mapping[str, float] = field(default_factory=dict)
     storage: str = ""
+    latency_table: str = ""
+    latency_device: str = ""
 
 
 @dataclass(frozen=True)
@@ -121,6 +126,7 @@ class Config:
         run: what holds for every stage.
         supernet: the training of the supernet.
         search: the search.
+        differentiable: the search by fbnet, darts or proxylessnas.
         constraint: the bounds of the search.
         network: what is trained instead of the winner.
         retrain: the training of the winner.
@@ -133,6 +139,7 @@ class Config:
     run: RunSettings
     supernet: Recipe
     search: SearchSettings
+    differentiable: DifferentiableSettings
     constraint: ConstraintSettings
     network: NetworkSettings
     retrain: Recipe
@@ -157,12 +164,13 @@ SECTIONS = (
     "run",
     "supernet",
     "search",
+    "differentiable",
     "constraint",
     "network",
     "retrain",
 )
 #: The sections that each stage of a run depends on; they are fixed when it begins.
-STAGE_SECTIONS = {"train": SECTIONS[:5], "search": SECTIONS[:7], "retrain": SECTIONS}
+STAGE_SECTIONS = {"train": SECTIONS[:5], "search": SECTIONS[:8], "retrain": SECTIONS}
 #: Settings that the result does not depend on: a run may go on with others.
 FREE = ("data.workers", "run.save_every")
 
@@ -203,6 +211,7 @@ def make_config(values: Mapping[str, Any]) -> Config:
         run=section("run", RunSettings(calibration=plan.calibration)),
         supernet=section("supernet", plan.supernet),
         search=section("search", SearchSettings()),
+        differentiable=section("differentiable", DifferentiableSettings()),
         constraint=replace_settings(
             ConstraintSettings(), _bounds(values.get("constraint", {})), "constraint"
         ),
@@ -269,16 +278,16 @@ def _bounds(values: dict[str, Any]) -> dict[str, Any]:
     for side in ("maximum", "minimum"):
         if isinstance(values.get(side), Mapping):
             bounds[side] = {
-                str(cost): _quantity(value, f"constraint.{side}.{cost}")
+                str(cost): _bound(str(cost), value, f"constraint.{side}.{cost}")
                 for cost, value in values[side].items()
             }
     return bounds
 
 
-def _quantity(value: Any, key: str) -> float:
+def _bound(cost: str, value: Any, key: str) -> float:
     if value == 0 and not isinstance(value, bool):
         return 0.0  # A bound on a count.
-    number = parse_quantity(value, key) if isinstance(value, (str, int, float)) else math.nan
+    number = parse_cost(cost, value, key) if isinstance(value, (str, int, float)) else math.nan
     if not math.isfinite(number):
         raise UserError(f"{key}: {value!r} is not a number such as 330M")
     return number

@@ -16,6 +16,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from spos.bounded_costs import LATENCY_TABLE, latency_table, with_bounded
 from spos.checkpoint import digest
 from spos.config import FREE, Config
 from spos.cost import CostModel, count_network
@@ -123,6 +124,9 @@ class Context:
         if not self.fabric.is_global_zero:
             return
         self.directory.fix(self.fixed)
+        measured = latency_table(self.config, self.directory.path)
+        if measured is not None:
+            measured.write(self.directory.path / LATENCY_TABLE)
         data = self.data()
         if self._data_path.exists():
             stored = read_own(self._data_path)
@@ -213,7 +217,7 @@ class Context:
                 raise UserError(f"unknown network '{text}': {known}")
             architecture = member.parse(supernet.space, preset, text)
             # Of the network, which is a graph, bit operations could not be counted any more.
-            costs = member.costs(supernet, eager=False).cost(architecture)
+            costs = self.costs(supernet, eager=False).cost(architecture)
             return supernet.subnet(architecture), costs
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(torch_seed(self.config.run.seed, "weights", "retrain"))
@@ -225,9 +229,18 @@ class Context:
             )
         return network, count_network(network, (data.channels, data.image_size, data.image_size))
 
-    def costs(self, supernet: Supernet) -> CostModel:
-        """The costs of the architectures of the run's space."""
-        return family(self.config.space).costs(supernet)
+    def costs(self, supernet: Supernet, *, eager: bool = True) -> CostModel:
+        """The costs of the architectures of the run's space, and those that its bounds are about.
+
+        Args:
+            supernet: of the run.
+            eager: count every option now.
+
+        Raises:
+            UserError: a bound is about a cost that there is not.
+        """
+        own = family(self.config.space).costs(supernet, eager=eager)
+        return with_bounded(own, supernet, self.config, self.directory.path, eager=eager)
 
     def laid_out(self, batches: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
         """Batches in the memory layout of the run."""

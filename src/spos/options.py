@@ -56,9 +56,21 @@ ALIASES: dict[str, tuple[str, str, Callable[[str], Any], str]] = {
     "supernet_steps": ("--supernet-steps", "supernet.steps", int, "Of the supernet training."),
     "retrain_steps": ("--retrain-steps", "retrain.steps", int, "Of the winner's training."),
     "network": ("--network", "network.name", str, "Retrain this network, not a search's."),
-    "algorithm": ("--algorithm", "search.algorithm", str, "evolution or random."),
+    "algorithm": ("--algorithm", "search.algorithm", str, "evolution, random, nsga2, fbnet..."),
     "population": ("--population", "search.population", int, "Candidates an iteration."),
     "iterations": ("--iterations", "search.iterations", int, "Iterations of the search."),
+    "latency_table": (
+        "--latency-table",
+        "constraint.latency_table",
+        str,
+        "The latencies that spos latency measured on the device.",
+    ),
+    "latency_device": (
+        "--latency-device",
+        "constraint.latency_device",
+        str,
+        "The device of the table, where it is not this one.",
+    ),
     "storage": ("--storage", "constraint.storage", str, "Optuna storage URL of the evaluations."),
 }
 #: Options that bound a cost: side of the constraint, cost, help.
@@ -67,6 +79,9 @@ BOUNDS = {
     "max_params": ("maximum", "params", "At most this many parameters, such as 3.5M."),
     "max_bitops": ("maximum", "bitops", "At most this many bit operations, such as 6.78G."),
     "max_model_bits": ("maximum", "model_bits", "At most this size of all parameters in bits."),
+    "max_latency": ("maximum", "latency", "At most this latency, such as 4ms or 350us."),
+    "max_memory": ("maximum", "memory", "At most these bytes of activations at once, as 2MB."),
+    "max_model_bytes": ("maximum", "model_bytes", "At most these bytes of all parameters."),
     "min_flops": ("minimum", "flops", "At least this many multiply-adds."),
     "min_params": ("minimum", "params", "At least this many parameters."),
 }
@@ -117,7 +132,7 @@ def settings_of(options: dict[str, Any]) -> dict[str, Any]:
         UserError: the file or a value cannot be read.
     """
     from spos.settings import parse_assignments
-    from spos.units import parse_quantity
+    from spos.units import parse_cost
 
     path = options.pop("config_file")
     file = {} if path is None else _read(path)
@@ -132,7 +147,7 @@ def settings_of(options: dict[str, Any]) -> dict[str, Any]:
         text = options.pop(name)
         if text is not None:
             bounds = named.setdefault("constraint", {}).setdefault(side, {})
-            bounds[cost] = parse_quantity(text, _flag(name))
+            bounds[cost] = parse_cost(cost, text, _flag(name))
     for flag, side in (("max", "maximum"), ("min", "minimum")):
         for text in options.pop("at_most" if flag == "max" else "at_least"):
             cost, equals, value = text.partition("=")
@@ -143,7 +158,7 @@ def settings_of(options: dict[str, Any]) -> dict[str, Any]:
                 raise UserError(f"--{flag} {text}: the limit of {cost} is given twice")
             # A count may be bounded by 0.
             zero = value.strip() == "0"
-            bounds[cost] = 0.0 if zero else parse_quantity(value, f"--{flag} {cost}")
+            bounds[cost] = 0.0 if zero else parse_cost(cost, value, f"--{flag} {cost}")
     return _merge(_merge(file, assigned), named)
 
 

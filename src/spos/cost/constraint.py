@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from spos.cost.model import CostModel
 from spos.errors import UserError, nearest
-from spos.units import format_quantity
+from spos.units import format_cost
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,13 @@ class Constraint:
         for name, least in self.minimum.items():
             if name in self.maximum and least > self.maximum[name]:
                 raise UserError(
-                    f"the constraint is empty: min {name} {format_quantity(least)} is above "
-                    f"max {name} {format_quantity(self.maximum[name])}"
+                    f"the constraint is empty: min {name} {format_cost(name, least)} is above "
+                    f"max {name} {format_cost(name, self.maximum[name])}"
                 )
 
     def __str__(self) -> str:
-        upper = [f"{name} <= {format_quantity(value)}" for name, value in self.maximum.items()]
-        lower = [f"{name} >= {format_quantity(value)}" for name, value in self.minimum.items()]
+        upper = [f"{name} <= {format_cost(name, value)}" for name, value in self.maximum.items()]
+        lower = [f"{name} >= {format_cost(name, value)}" for name, value in self.minimum.items()]
         return ", ".join(upper + lower) or "none"
 
     def satisfied(self, costs: Mapping[str, float]) -> bool:
@@ -78,6 +78,6 @@ class Constraint:
                 if (kind == "max" and value < least) or (kind == "min" and value > largest):
                     raise UserError(
                         f"no network of this space satisfies {kind} {name} "
-                        f"{format_quantity(value)}: reachable are {format_quantity(least)} to "
-                        f"{format_quantity(largest)} ({least} to {largest})"
+                        f"{format_cost(name, value)}: reachable are {format_cost(name, least)} to "
+                        f"{format_cost(name, largest)} ({least} to {largest})"
                     )

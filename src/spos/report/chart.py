@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
+from spos.units import UNITS
+
 #: Steps of the colour scale; the style sheet has one class of each.
 LEVELS = 24
 
@@ -123,6 +125,27 @@ def quantity_labels(ticks: Sequence[float]) -> list[str]:
     factor, suffix = next((s for s in suffixes if largest >= s[0]), (1.0, ""))
     digits = decimals(ticks, factor)
     return [f"{tick / factor:.{digits}f}{suffix}" if tick else "0" for tick in ticks]
+
+
+def cost_labels(name: str) -> Callable[[Sequence[float]], list[str]]:
+    """How the ticks of a cost are written, all in one unit.
+
+    Example:
+        >>> cost_labels("latency")([3500000, 4000000]), cost_labels("memory")([32000])
+        (['3.5ms', '4.0ms'], ['32KB'])
+    """
+    unit = UNITS.get(name, "")
+    if unit != "ns":
+        return lambda ticks: [f"{text}{unit}" for text in quantity_labels(ticks)]
+
+    def times(ticks: Sequence[float]) -> list[str]:
+        largest = max((abs(tick) for tick in ticks), default=0)
+        factors = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"))
+        factor, suffix = next((s for s in factors if largest >= s[0]), (1.0, "ns"))
+        digits = decimals(ticks, factor)
+        return [f"{tick / factor:.{digits}f}{suffix}" if tick else "0" for tick in ticks]
+
+    return times
 
 
 def plain_labels(ticks: Sequence[float]) -> list[str]:

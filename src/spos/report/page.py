@@ -47,6 +47,7 @@ def render(result: Row, candidates: Sequence[Row], metrics: Sequence[Row]) -> st
         lstrip_blocks=True,
     )
     environment.filters.update(score=measure(result).show, quantity=words.quantity)
+    environment.globals.update(cost=words.cost)
     page = environment.get_template("page.html.j2").render(
         **_context(result, candidates, metrics),
         levels=[_ramp(number / (LEVELS - 1)) for number in range(LEVELS)],
@@ -97,7 +98,7 @@ def _context(result: Row, candidates: Sequence[Row], metrics: Sequence[Row]) -> 
         "winner": winner,
         "drawing": _drawing(result) if winner else None,
         "top": result.get("top") or [],
-        "others": [(cost, words.cost_words(cost)) for cost in words.other_costs(result)],
+        "others": [(cost, words.cost_label(cost)) for cost in words.other_costs(result)],
         "comparison": result.get("comparison"),
         "networks": _networks(result),
         "verdict": judged,
@@ -152,7 +153,7 @@ def _key_figures(result: Row) -> list[tuple[str, str]]:
         ("FLOPs", words.quantity(winner.get("flops"))),
         ("parameters", words.quantity(winner.get("params"))),
         *(
-            (words.cost_words(cost), words.quantity(winner.get(cost)))
+            (words.cost_label(cost), words.cost(cost, winner.get(cost)))
             for cost in words.other_costs(result)
         ),
     ]

@@ -12,14 +12,15 @@ from spos.report.chart import (
     LEVELS,
     Axis,
     Chart,
+    cost_labels,
     element,
     finite,
     level,
-    quantity_labels,
     spread,
 )
 from spos.report.measure import Measure, measure
-from spos.report.words import cost_words, quantity, searched_cost
+from spos.report.words import cost as written
+from spos.report.words import cost_label, cost_words, searched_cost
 
 #: More points than a reader can tell apart only make the page heavy.
 PLOTTED = 2500
@@ -49,10 +50,10 @@ def search_figure(result: Row, candidates: Sequence[Row], width: int) -> Markup 
     narrow = width < 600
     chart = Chart(
         f"search-{width}",
-        f"One-shot {by.noun} over {cost_words(cost)} of the candidates",
+        f"One-shot {by.noun} over {cost_label(cost)} of the candidates",
         f"{len(drawn)} candidates between {by.show(min(scores))} and "
         f"{by.show(max(scores))}. The winner has {by.show(winner['one_shot_top1'])} and "
-        f"{quantity(winner[cost])} {cost_words(cost)}.",
+        f"{written(cost, winner[cost])} {cost_words(cost)}.",
         (width, 400 if narrow else 460),
         x,
         y,
@@ -77,7 +78,8 @@ def search_figure(result: Row, candidates: Sequence[Row], width: int) -> Markup 
             3.0 if narrow else 4.0,
             f"dot r{level(iteration, last)}",
             f"{candidate.get('architecture', '')}\n{by.show(candidate['one_shot_top1'])}, "
-            f"{quantity(candidate[cost])}, iteration {iteration}, {candidate.get('origin', '')}",
+            f"{written(cost, candidate[cost])}, iteration {iteration}, "
+            f"{candidate.get('origin', '')}",
         )
     _ring(chart, winner, cost, by)
     return chart.svg()
@@ -89,7 +91,7 @@ def _cost_axis(result: Row, cost: str, costs: list[float]) -> tuple[Axis, list[t
     span = upper - lower
     constraint = result.get("constraint") or {}
     limits = [
-        (bounds[cost], f"{words} {quantity(bounds[cost])}")
+        (bounds[cost], f"{words} {written(cost, bounds[cost])}")
         for words, bounds in (
             ("at most", constraint.get("maximum") or {}),
             ("at least", constraint.get("minimum") or {}),
@@ -98,8 +100,8 @@ def _cost_axis(result: Row, cost: str, costs: list[float]) -> tuple[Axis, list[t
     ]
     lower = min(lower, *(value - span * 0.03 for value, _ in limits), lower)
     upper = max(upper, *(value + span * 0.03 for value, _ in limits), upper)
-    label = "FLOPs (multiply-adds)" if cost == "flops" else cost_words(cost)
-    return Axis(label, lower, upper, quantity_labels), limits
+    label = "FLOPs (multiply-adds)" if cost == "flops" else cost_label(cost)
+    return Axis(label, lower, upper, cost_labels(cost)), limits
 
 
 def _colour_bar(chart: Chart, last: int) -> None:
@@ -128,5 +130,5 @@ def _ring(chart: Chart, winner: Row, cost: str, by: Measure) -> None:
     chart.circle(point, 8.5, "ring", f"winner: {winner.get('architecture', '')}")
     x, y = chart.x(point[0]), chart.y(point[1])
     end = x > (chart.left + chart.right) / 2
-    words = f"winner {by.show(point[1])}, {quantity(point[0])}"
+    words = f"winner {by.show(point[1])}, {written(cost, point[0])}"
     chart.text(x + (-14 if end else 14), y + 4, words, "mark", "end" if end else "start")

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from spos.report import words
 from spos.report.measure import measure
+from spos.units import UNITS
 
 Row = Mapping[str, Any]
 
@@ -97,7 +98,10 @@ def _winner(result: Row) -> Table:
         (f"one-shot {by.name}", by.show(winner.get("one_shot_top1"))),
         ("FLOPs", _exact(winner.get("flops"), " multiply-adds")),
         ("parameters", _exact(winner.get("params"))),
-        *((words.cost_words(cost), _exact(winner.get(cost))) for cost in words.other_costs(result)),
+        *(
+            (words.cost_label(cost), _exact(winner.get(cost), name=cost))
+            for cost in words.other_costs(result)
+        ),
         ("limit", words.limits(result.get("constraint")) or "none"),
     ]
     for name, value in rows:
@@ -106,8 +110,10 @@ def _winner(result: Row) -> Table:
     return table
 
 
-def _exact(value: int | None, unit: str = "") -> str:
-    return "–" if value is None else f"{words.quantity(value)} ({value:,}{unit})"
+def _exact(value: int | None, unit: str = "", name: str = "") -> str:
+    if value is None or name in UNITS:
+        return words.cost(name, value)
+    return f"{words.quantity(value)} ({value:,}{unit})"
 
 
 def _top(result: Row) -> Table:
@@ -131,7 +137,7 @@ def _top(result: Row) -> Table:
             measure(result).show(row.get("one_shot_top1")),
             words.quantity(row.get("flops")),
             words.quantity(row.get("params")),
-            *(words.quantity(row.get(cost)) for cost in others),
+            *(words.cost(cost, row.get(cost)) for cost in others),
             str(row.get("iteration", "")),
             _text(row.get("origin", "")),
         )
@@ -163,7 +169,7 @@ def _comparison(result: Row) -> Table:
             measure(result).show(row.get("one_shot_top1")),
             words.quantity(row.get("flops")),
             words.quantity(row.get("params")),
-            *(words.quantity(row.get(cost)) for cost in others),
+            *(words.cost(cost, row.get(cost)) for cost in others),
             style="bold" if row is found else None,
         )
     return table

@@ -9,14 +9,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from spos.report.measure import Measure, measure
-from spos.units import format_quantity
+from spos.units import format_cost, format_quantity
 
 _COSTS = {
     "flops": "multiply-adds",
     "params": "parameters",
     "bitops": "bit operations",
     "model_bits": "bits of parameters",
+    "latency": "of latency",
+    "memory": "of activations at once",
+    "model_bytes": "of parameters",
 }
+#: Of the costs whose values have units.
+_LABELS = {"latency": "latency", "memory": "activation memory", "model_bytes": "model size"}
 STAGES = {
     "train": "Supernet training",
     "search": "Search",
@@ -48,6 +53,16 @@ def points(difference: float) -> str:
 def quantity(value: float | None) -> str:
     """A cost with a suffix; a dash where there is none."""
     return "–" if value is None else format_quantity(value)
+
+
+def cost(name: str, value: float | None) -> str:
+    """A value of a cost in its unit; a dash where there is none.
+
+    Example:
+        >>> cost("latency", 4250000), cost("flops", None)
+        ('4.25ms', '–')
+    """
+    return "–" if value is None else format_cost(name, value)
 
 
 def duration(seconds: float) -> str:
@@ -106,6 +121,16 @@ def cost_words(name: str) -> str:
     return _COSTS.get(name, name)
 
 
+def cost_label(name: str) -> str:
+    """The name of a cost beside its value.
+
+    Example:
+        >>> cost_label("bitops"), cost_label("latency")
+        ('bit operations', 'latency')
+    """
+    return _LABELS.get(name, cost_words(name))
+
+
 def limits(constraint: Mapping[str, Any] | None) -> str:
     """The bounds of the search.
 
@@ -115,7 +140,7 @@ def limits(constraint: Mapping[str, Any] | None) -> str:
     """
     given = constraint or {}
     parts = [
-        f"{words} {format_quantity(value)} {_COSTS.get(name, name)}"
+        f"{words} {format_cost(name, value)} {_COSTS.get(name, name)}"
         for words, bounds in (("at most", "maximum"), ("at least", "minimum"))
         for name, value in (given.get(bounds) or {}).items()
     ]

@@ -13,7 +13,7 @@ from spos.errors import UserError
 from spos.randomness import generator
 from spos.search.repair import ROWS, repair
 from spos.space import Architecture, SearchSpace
-from spos.units import format_quantity
+from spos.units import format_cost
 
 #: A space of at most this many architectures is enumerated: nothing feasible is ever missed.
 ENUMERATED = 200_000
@@ -112,7 +112,7 @@ class Feasible:
             attempts = f" in {PROBED + draws:,} random draws and {repairs:,} repairs"
         if not found and not excluded:
             reachable = ", ".join(
-                f"{name} {format_quantity(least)} to {format_quantity(largest)}"
+                f"{name} {format_cost(name, least)} to {format_cost(name, largest)}"
                 for name, (least, largest) in self.table.range().items()
             )
             raise UserError(

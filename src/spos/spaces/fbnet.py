@@ -99,13 +99,19 @@ def fbnet(layout: MobileLayout, *, classes: int, image_channels: int = 3) -> Sup
             )
 
     def layer(place: Place) -> OneOf:
-        return OneOf({option: _candidate(option, place) for option in OPTIONS}, name=place.name)
+        return OneOf({option: candidate(option, place) for option in OPTIONS}, name=place.name)
 
     model = mobile_network(layout, layer, classes=classes, image_channels=image_channels)
     return Supernet(model, (image_channels, layout.image_size, layout.image_size))
 
 
-def _candidate(option: str, place: Place) -> nn.Module:
+def candidate(option: str, place: Place) -> nn.Module:
+    """The block of an option.
+
+    Args:
+        option: of :data:`OPTIONS`.
+        place: where it stands.
+    """
     if option != "skip":
         kernel, expansion, groups = _BLOCKS[option]
         return inverted_residual(

@@ -1,0 +1,100 @@
+"""A latency table as JSON, and back."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from spos.errors import UserError
+from spos.latency.record import Fit, PartKey, PartLatency, Runtime
+
+if TYPE_CHECKING:
+    from spos.latency.table import LatencyTable
+
+#: Of the file. A later one is one that this version cannot read.
+FORMAT = 1
+#: What tells the file from any other JSON.
+KIND = "spos latency table"
+
+
+def as_stored(table: LatencyTable) -> dict[str, Any]:
+    """What a file holds of a table."""
+    return {
+        "kind": KIND,
+        "format": FORMAT,
+        "space": table.space,
+        "preset": table.preset,
+        "layout": dict(table.layout),
+        "input_shape": list(table.input_shape),
+        "outputs": table.outputs,
+        "unit": "ns",
+        **dataclasses.asdict(table.runtime),
+        "versions": dict(table.versions),
+        "date": table.date,
+        "fit": dataclasses.asdict(table.fit),
+        "parts": [
+            {**_listed(key), **dataclasses.asdict(found)} for key, found in table.parts.items()
+        ],
+    }
+
+
+def from_stored(stored: Any, path: str) -> dict[str, Any]:
+    """The arguments of a table from what a file holds.
+
+    Args:
+        stored: as JSON gives it.
+        path: what to call the file in an error.
+
+    Raises:
+        UserError: it is no latency table, damaged, or of a newer format.
+    """
+    if not isinstance(stored, Mapping) or stored.get("kind") != KIND:
+        raise UserError(f"{path} is no latency table: spos latency writes one")
+    if isinstance(stored.get("format"), int) and stored["format"] > FORMAT:
+        raise UserError(
+            f"{path} has format {stored['format']} of a newer spos; this one reads up to {FORMAT}"
+        )
+    try:
+        parts = {
+            PartKey(
+                _is(part["stage"], str),
+                tuple(_is(option, str) for option in part["options"]),
+                _is(part["input"], str),
+            ): _record(PartLatency, part)
+            for part in _is(stored["parts"], list)
+        }
+        if any(found.median < 0 or found.spread < 0 for found in parts.values()):
+            raise ValueError("a latency below 0")
+        if len(parts) < len(stored["parts"]):
+            raise ValueError("a part is there twice")
+        return {
+            **{name: _is(stored[name], str) for name in ("space", "preset", "date")},
+            "layout": _is(stored["layout"], dict),
+            "versions": _is(stored["versions"], dict),
+            "input_shape": tuple(_is(size, int) for size in stored["input_shape"]),
+            "outputs": _is(stored["outputs"], int),
+            "runtime": _record(Runtime, stored),
+            "fit": _record(Fit, stored["fit"]),
+            "parts": parts,
+        }
+    except KeyError as error:
+        raise UserError(f"{path} is damaged: it lacks {error}") from error
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{path} is damaged: {error}") from error
+
+
+def _listed(key: PartKey) -> dict[str, Any]:
+    return {"stage": key.stage, "options": list(key.options), "input": key.input}
+
+
+def _record(kind: Any, values: Any) -> Any:
+    types = {"str": str, "int": int, "bool": bool}
+    fields = dataclasses.fields(kind)
+    return kind(**{f.name: _is(values[f.name], types[str(f.type)]) for f in fields})
+
+
+def _is(value: Any, kind: type) -> Any:
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise ValueError(f"{value!r} is not of type {kind.__name__}")
+    return value
