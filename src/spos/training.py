@@ -17,11 +17,9 @@ from spos.checkpoint import Checkpoints, Loaded
 from spos.errors import UserError
 from spos.interrupt import deferred_interrupt
 from spos.optimizer import PathSGD
-from spos.paths import uniform_paths
 from spos.randomness import torch_seed
 from spos.recipe import Recipe
-from spos.space import Architecture
-from spos.supernet import Supernet
+from spos.training_method import Method, UniformPaths
 from spos.training_progress import Progress, Window, diverged
 from spos.training_state import TrainingState
 
@@ -97,15 +95,16 @@ def train(
     seed: int,
     loss: Loss | None = None,
     top1: bool = True,
+    method: Method | None = None,
     observer: Observer | None = None,
     save_every: float = 60.0,
     report_every: float = 2.0,
 ) -> Outcome:
     """Train a supernet or a plain network, from where its checkpoints stand to the last step.
 
-    In a supernet every step draws its path uniformly, and only the weights on it have gradients:
-    the others are not updated, decayed or moved by momentum. All processes of a step train the same
-    path, and average their gradients.
+    In a supernet every step draws its path uniformly, unless there is another method, and only the
+    weights on it have gradients: the others are not updated, decayed or moved by momentum. All
+    processes of a step train the same path, and average their gradients.
 
     Args:
         fabric: the devices and the precision; already launched.
@@ -116,6 +115,7 @@ def train(
         seed: of the paths and of dropout.
         loss: of (output, target); cross-entropy with the recipe's label smoothing without it.
         top1: report the share of images classified correctly, where the targets are classes.
+        method: what the steps train; uniform paths, or the whole of a plain network, without it.
         observer: told of progress, in the first process.
         save_every: seconds between checkpoints.
         report_every: seconds between reports of progress.
@@ -135,10 +135,12 @@ def train(
     model.to(fabric.device).train()
     optimizer = make_optimizer(model, recipe)
     state = TrainingState(model, optimizer)
+    method = method or UniformPaths(model, recipe, seed)
     loaded = checkpoints.load()
     step, seconds = 0, 0.0
     if loaded is not None:
         state.load(loaded.tensors)
+        method.load(loaded.tensors)
         step, seconds = loaded.step, loaded.metadata["seconds"]
         if loaded.metadata.get("precision"):
             fabric.strategy.precision.load_state_dict(loaded.metadata["precision"])
@@ -147,7 +149,6 @@ def train(
     if step >= recipe.steps:
         return Outcome(step, seconds, interrupted=False)
     fabric_optimizer = cast(_FabricOptimizer, fabric.setup_optimizers(optimizer))
-    supernet = model if isinstance(model, Supernet) else None
     window = Window(step, top1)
     # A short training has a curve, too.
     shares = max(1, recipe.steps // 20)
@@ -156,7 +157,7 @@ def train(
     def save() -> None:
         spent = seconds + time.monotonic() - began
         if fabric.is_global_zero:
-            tensors = state.tensors()
+            tensors = {**state.tensors(), **method.tensors()}
             for name, tensor in tensors.items():
                 if tensor.is_floating_point() and not tensor.isfinite().all():
                     raise diverged(f"the weights are no finite numbers ({name})", step, recipe)
@@ -175,14 +176,7 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = recipe.rate(step)
             fabric_optimizer.zero_grad(set_to_none=True)
-            paths: Iterable[Architecture | None] = [None]
-            if supernet is not None:
-                paths = uniform_paths(
-                    supernet.space, seed, step, recipe.paths, recipe.widening_steps
-                )
-            for path in paths:
-                if supernet is not None and path is not None:
-                    supernet.activate(path)
+            for _ in method.passes(step):
                 with fabric.autocast():
                     outputs = model(inputs)
                     value = _scalar(loss(outputs, targets))
@@ -198,6 +192,7 @@ def train(
                     error_if_nonfinite=False,
                 )
             fabric_optimizer.step()
+            method.after_step(step)
             step += 1
             now = time.monotonic()
             last = step == recipe.steps

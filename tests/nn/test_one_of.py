@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from spos import OneOf, UserError
@@ -64,3 +66,68 @@ def test_arguments_of_every_kind_reach_the_active_option():
 
     layer = OneOf({"scale": Scale()})
     assert layer(torch.ones(1), by=3.0).item() == 3
+
+
+# Mixed
+
+
+def mixed(layer: OneOf, *weights: tuple[int, float]) -> None:
+    layer.mixture = [(index, torch.tensor(weight)) for index, weight in weights]
+
+
+@given(
+    option=st.integers(0, 2),
+    others=st.booleans(),
+    seed=st.integers(0, 9),
+)
+def test_a_mixture_of_one_option_is_that_option_bit_for_bit(option, others, seed):
+    torch.manual_seed(seed)
+    layer = OneOf({"a": nn.Linear(5, 5), "b": nn.Linear(5, 5), "skip": nn.Identity()})
+    x = torch.randn(3, 5)
+    layer.activate(option)
+    alone = layer(x)
+    mixed(layer, *((i, float(i == option)) for i in range(3) if others or i == option))
+    assert torch.equal(layer(x), alone)
+    layer.mixture = None
+    assert torch.equal(layer(x), alone)
+
+
+def test_a_mixture_is_the_weighted_sum_and_all_of_it_has_gradients(layer):
+    x = torch.randn(2, 4)
+    weights = torch.tensor([0.25, 0.75], requires_grad=True)
+    layer.mixture = list(enumerate(weights))
+    output = layer(x)
+    torch.testing.assert_close(output, 0.25 * layer.options[0](x) + 0.75 * x)
+    output.sum().backward()
+    torch.testing.assert_close(weights.grad, torch.stack([layer.options[0](x).sum(), x.sum()]))
+    named = {name for name, p in layer.named_parameters() if p.grad is not None}
+    assert named == {"options.0.weight", "options.0.bias"}
+
+
+def test_options_of_different_shapes_are_not_mixed(layer):
+    layer.choice_name = "stem"
+    mixed(layer, (0, 0.5), (2, 0.5))
+    with pytest.raises(UserError) as raised:
+        layer(torch.randn(2, 4))
+    assert str(raised.value) == (
+        "option 'wide' of choice 'stem' gives the shape [2, 8], the one before it [2, 4]: options "
+        "that are mixed have to give one shape"
+    )
+
+
+def test_options_that_give_no_tensor_are_not_mixed():
+    class Pair(nn.Module):
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return x, x
+
+    layer = OneOf({"pair": Pair(), "skip": nn.Identity()}, name="stem")
+    mixed(layer, (0, 0.5), (1, 0.5))
+    with pytest.raises(UserError, match="gives a tuple"):
+        layer(torch.ones(1))
+
+
+def test_options_that_change_their_input_are_not_mixed():
+    layer = OneOf({"skip": nn.Identity(), "relu": nn.ReLU(inplace=True)}, name="stem")
+    mixed(layer, (0, 0.5), (1, 0.5))
+    with pytest.raises(UserError, match="option 'relu' of choice 'stem' changes its input"):
+        layer(torch.ones(2))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
+from spos.errors import UserError
 from spos.nn.choice import ChoiceModule
 
 
@@ -15,6 +16,9 @@ class OneOf(ChoiceModule):
 
     Put it wherever a model would hold one module. The inactive candidates cost nothing in a step:
     they do not run, receive no gradient and are not updated.
+
+    While ``mixture`` holds options by index, each with its weight (a scalar tensor), the output is
+    the sum of their outputs times their weights instead, and they alone run.
 
     Args:
         options: the candidates by name, in the order of their indices.
@@ -29,14 +33,52 @@ class OneOf(ChoiceModule):
         >>> layer.activate("skip")
         >>> torch.equal(layer(torch.ones(1, 4)), torch.ones(1, 4))
         True
+        >>> layer.mixture = [(1, torch.tensor(0.5))]
+        >>> layer(torch.ones(1, 2))
+        tensor([[0.5000, 0.5000]])
     """
 
     def __init__(self, options: Mapping[str, nn.Module], name: str | None = None) -> None:
         super().__init__(tuple(options), name)
         self.options = nn.ModuleList(options.values())
+        self.mixture: Sequence[tuple[int, Tensor]] | None = None
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
+        if self.mixture is not None:
+            return self._mixed(self.mixture, *args, **kwargs)
         return self.options[self.active](*args, **kwargs)
+
+    def _mixed(self, mixture: Sequence[tuple[int, Tensor]], *args: Any, **kwargs: Any) -> Tensor:
+        given = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
+        total: Tensor | None = None
+        for index, weight in mixture:
+            versions = [value._version for value in given]
+            output = self.options[index](*args, **kwargs)
+            self._check(index, output, total)
+            if versions != [value._version for value in given]:
+                # The options after it would read something else.
+                raise UserError(
+                    f"option '{self.option_names[index]}' of choice '{self.choice_name}' changes "
+                    "its input in place, so that it cannot be mixed with others: set "
+                    "inplace=False in its first operation"
+                )
+            total = weight * output if total is None else total + weight * output
+        assert total is not None
+        return total
+
+    def _check(self, index: int, output: Any, total: Tensor | None) -> None:
+        choice, option = self.choice_name, self.option_names[index]
+        if not isinstance(output, Tensor):
+            raise UserError(
+                f"option '{option}' of choice '{choice}' gives a {type(output).__name__}: options "
+                "that are mixed have to give one tensor"
+            )
+        if total is not None and output.shape != total.shape:
+            raise UserError(
+                f"option '{option}' of choice '{choice}' gives the shape {list(output.shape)}, "
+                f"the one before it {list(total.shape)}: options that are mixed have to give one "
+                "shape"
+            )
 
     def plain(self, copy: Callable[[nn.Module], nn.Module]) -> nn.Module:
         return copy(self.options[self.active])

@@ -1,0 +1,1 @@
+"""Differentiable architecture search: FBNet, DARTS and ProxylessNAS over one supernet."""
