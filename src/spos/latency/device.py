@@ -44,7 +44,10 @@ def _processor() -> str:
                 return " ".join(value.split())
     if platform.system() == "Darwin":
         asked = subprocess.run(
-            ["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True, check=False
+            ["sysctl", "-n", "machdep.cpu.brand_string"],
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if asked.stdout.strip():
             return asked.stdout.strip()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,7 @@ class LatencyTable:
         try:
             text = path.read_text(encoding="utf-8")
         except OSError as error:
-            raise UserError(f"--latency-table {path}: {error.strerror}") from error
+            raise UserError(f"latency table {path}: {error.strerror}") from error
         except UnicodeDecodeError as error:
             raise UserError(f"{path} is no latency table: it is not text") from error
         try:
@@ -195,7 +195,7 @@ class LatencyTable:
         return 0 if found.nothing else found.median + self.fit.boundary
 
 
-def one_changed(counts: list[int], place: int, option: int) -> Options:
+def one_changed(counts: Sequence[int], place: int, option: int) -> Options:
     """The first option of every choice, and another one of the choice at a place."""
     return (0,) * place + (option,) + (0,) * (len(counts) - place - 1)
 
@@ -235,6 +235,7 @@ def _lacks(part: Part) -> UserError:
 class _Lookup:
     peak = False
     names = ("latency",)
+    first_apart = True
 
     def __init__(self, table: LatencyTable) -> None:
         self._table = table

@@ -1,0 +1,182 @@
+"""spos latency: a table, its validation, and a search under a bound of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import SMALL, Ended
+
+Cli = Callable[..., Ended]
+
+#: What the runs of these tests search, as spos latency is told it.
+SPACE = (
+    *("--space", "shufflenetv2", "--preset", "tiny", "--classes", "10", "--image-channels", "1"),
+    *("--set", "layout.channels=[16,24]", "--set", "layout.depths=[1,2]"),
+)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A table of that space with 1 ms for each part and a little for each option."""
+    from spos.latency import measure_latency
+    from spos.latency.backend import Sample
+    from spos.latency.sources import source_of
+
+    source = source_of(None, "shufflenetv2", "tiny", SPACE[9::2], 10, 1)
+
+    class Backend:
+        def __init__(self) -> None:
+            self.versions = {"clock": "1"}
+
+        def load(self, network: Any, value: Any) -> Any:
+            size = sum(parameter.numel() for parameter in network.parameters())
+            return lambda: 1e6 + 10.0 * size
+
+        def sampler(self, steps: Any, value: Any) -> Any:
+            return lambda: Sample(tuple(step() for step in steps), 1)
+
+    path = tmp_path_factory.mktemp("latency") / "cpu.json"
+    measure_latency(
+        source.build(),
+        path,
+        space=source.space,
+        preset=source.preset,
+        layout=source.layout,
+        rounds=1,
+        make=lambda runtime, kept: Backend(),
+    )
+    stored: dict[str, Any] = json.loads(path.read_text())
+    return stored
+
+
+@pytest.fixture
+def cpu(table: dict[str, Any], tmp_path: Path) -> Path:
+    path = tmp_path / "cpu.json"
+    path.write_text(json.dumps(table))
+    return path
+
+
+def test_a_table_is_measured_once_and_validated(cli: Cli, tmp_path: Path):
+    out = tmp_path / "measured.json"
+    ended = cli("latency", *SPACE, "--rounds", "1", "--threads", "1", "--out", out)
+    assert ended.status == 0, ended.err
+    assert "the space from" in ended.out and str(out) in ended.out
+    stored = json.loads(out.read_text())
+    facts = ("space", "preset", "outputs", "unit", "backend", "threads", "batch", "format")
+    assert [stored[name] for name in facts] == [
+        *("shufflenetv2", "tiny", 10, "ns", "torch", 1, 1, 1),
+    ]
+    # Three stages with 4 options each, and three without choices.
+    assert len(stored["parts"]) == 15 and all(part["median"] > 0 for part in stored["parts"])
+    again = cli("latency", *SPACE, "--rounds", "1", "--out", out)
+    assert again.status == 0 and "is measured already: delete it" in again.err
+    assert json.loads(out.read_text()) == stored
+    other = cli("latency", *SPACE, "--batch", "2", "--out", out)
+    assert "exists, measured with torch on" in other.mistake and "batch 2" in other.mistake
+    ended = cli("latency", "--validate", out, "--networks", "6", "--rounds", "2", "--fit")
+    assert ended.status == 0, ended.err
+    assert "Spearman" in ended.out and "with the fit" in ended.out
+    assert (tmp_path / "measured-validation.html").read_text().startswith("<!doctype html>")
+    validation = json.loads((tmp_path / "measured-validation.json").read_text())
+    assert len(validation["networks"]) == 6
+    fitted = json.loads(out.read_text())
+    assert fitted["fit"] == validation["fit"] and fitted["fit"]["networks"] == 3
+    assert fitted["parts"] == stored["parts"]
+
+
+def test_a_search_under_a_bound_of_latency(cli: Cli, tmp_path: Path, cpu: Path):
+    out = tmp_path / "run"
+    bounds = ("--max-latency", "6.08ms", "--max-flops", "1G", "--max-params", "10M")
+    ended = cli("run", *SMALL, "--out", out, *bounds, "--latency-table", cpu)
+    assert ended.status == 0, ended.err
+    result = json.loads((out / "result.json").read_text())
+    device = json.loads(cpu.read_text())["device"]
+    assert result["latency"] == {
+        "unit": "ns",
+        "backend": "torch",
+        "accelerator": "cpu",
+        "device": device,
+        "threads": 1,
+        "batch": 1,
+        "channels_last": False,
+    }
+    assert 6_000_000 < result["winner"]["latency"] <= 6_080_000
+    assert all(6_000_000 < row["latency"] <= 6_080_000 for row in result["top"])
+    shown = cli("show", out).out
+    assert "latency" in shown and "at most 6.08ms of latency" in shown and "6.0" in shown
+    assert "6.08ms" in (out / "report.html").read_text()
+    # What the run began with is kept: the file is not needed any more, but must not change.
+    cpu.unlink()
+    assert cli("run", *SMALL, "--out", out, *bounds, "--latency-table", cpu).status == 0
+    # A run says by itself what is to be measured.
+    ended = cli("latency", "--run", out, "--rounds", "1", "--out", tmp_path / "of-run.json")
+    assert ended.status == 0, ended.err
+    measured = json.loads((tmp_path / "of-run.json").read_text())
+    kept = json.loads((out / "latency.json").read_text())
+    for name in ("space", "preset", "layout", "input_shape", "outputs"):
+        assert measured[name] == kept[name]
+
+
+def test_the_latency_of_an_architecture(cli: Cli, cpu: Path):
+    arguments = ("profile", "shufflenetv2", *SPACE[2:], "--arch", "0,1,2")
+    facts = json.loads(cli(*arguments, "--latency-table", cpu, "--json").out)
+    assert facts["latency"] == 6_000_000 + 10 * facts["params"]
+    assert sum(stage["latency"] for stage in facts["stages"]) == facts["latency"]
+    assert "ms" in cli(*arguments, "--latency-table", cpu).out
+    assert "latency" not in json.loads(cli(*arguments, "--json").out)
+
+
+MEASURE = ("latency", *SPACE, "--out", "OUT")
+RUN = ("run", *SMALL, "--out", "OUT", "--latency-table", "CPU")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("latency", "--out", "OUT"), "--space NAME is missing (or --run DIR)"),
+        (("latency", *SPACE), "--out FILE is missing"),
+        ((*MEASURE, "--space", "fbnett"), "unknown space 'fbnett': did you mean 'fbnet'?"),
+        ((*MEASURE, "--threads", "0"), "--threads 0: must be a whole number from 1"),
+        ((*MEASURE, "--rounds", "x"), "--rounds x: must be a whole number from 1"),
+        ((*MEASURE, "--backend", "onnx"), "unknown backend 'onnx': did you mean 'onnxruntime'?"),
+        ((*MEASURE, "--set", "run.seed=1"), "allowed here is layout.KEY=VALUE"),
+        ((*MEASURE, "--fit"), "--fit: it belongs to --validate FILE"),
+        ((*MEASURE, "--run", "OUT"), "--run: it says space, preset"),
+        (("latency", "--run", "OUT", "--out", "OUT"), "there is no such run"),
+        (("latency", *SPACE, "--out", "OUT/none/cpu.json"), "there is no folder"),
+        (("latency", "--validate", "OUT"), "No such file or directory"),
+        (("latency", "--validate", "CPU", "--batch", "2"), "--batch: the table of --validate says"),
+        (("latency", "--validate", "CPU", "--networks", "2"), "--networks 2: must be at least 4"),
+        ((*RUN, "--max-latency", "4M"), "--max-latency '4M' is not a time such as 4ms"),
+        ((*RUN, "--max", "energy=3"), "unknown cost 'energy'"),
+        ((*RUN, "--max-latency", "1ms"), "no network of this space satisfies max latency 1ms"),
+        ((*RUN, "--max-latency", "7ms", "--latency-device", "A72"), "--latency-device 'A72'"),
+        ((*RUN, "--max-latency", "7ms", "--space", "fbnet"), "its space is shufflenetv2, here"),
+        (("run", *SMALL, "--out", "OUT", "--max-latency", "7ms"), "give --latency-table FILE"),
+        (
+            ("profile", "fbnet", "--preset", "tiny", "--arch", "FIRST", "--latency-table", "CPU"),
+            "its space is shufflenetv2, here it is fbnet",
+        ),
+    ],
+)
+def test_a_mistake_is_one_line(
+    cli: Cli, tmp_path: Path, cpu: Path, arguments: tuple[str, ...], told: str
+):
+    names = {"OUT": str(tmp_path / "out"), "CPU": str(cpu), "FIRST": ",".join("0" * 7)}
+    if "fbnet" in arguments and arguments[0] == "run":
+        arguments = tuple(a for a in arguments if a not in ("--channels", "16,24", "1,2"))
+        arguments = tuple(a for a in arguments if a != "--depths")
+    given = [names.get(a, a.replace("OUT/", f"{names['OUT']}/")) for a in arguments]
+    assert told in cli(*given).mistake
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"kind": "spos latency table", "format": 9}'])
+def test_a_file_that_is_no_table(cli: Cli, tmp_path: Path, cpu: Path, content: str):
+    cpu.write_text(content)
+    arguments = ("run", *SMALL, "--out", tmp_path / "run", "--max-latency", "4ms")
+    assert str(cpu) in cli(*arguments, "--latency-table", cpu).mistake
+    assert not (tmp_path / "run").exists()
