@@ -1,0 +1,33 @@
+"""``spos export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("export")
+@click.argument("run", metavar="RUN")
+@click.option(
+    "--format",
+    "form",
+    default="onnx",
+    metavar="NAME",
+    help="onnx, torch-export or state-dict.",
+)
+@click.option("--out", metavar="FILE", help="The file; RUN/network.onnx or alike without it.")
+@click.option("--fold/--no-fold", default=True, help="Fold batch norms into convolutions.")
+@click.option("--stage", default="retrain", metavar="NAME", help="retrain or compare-N.")
+def export_command(run: str, form: str, out: str | None, fold: bool, stage: str) -> None:
+    """Write the trained network of a run to a file, checked, with a model card."""
+    from spos.export import export_run
+    from spos.export.card import file_lines
+
+    target = Path(out) if out else None
+    facts = export_run(Path(run), form, target, fold=fold, stage=stage)
+    for line in file_lines(facts):
+        click.echo(line)
+    path = Path(run) / facts["file"] if target is None else target
+    for name in facts["files"]:
+        click.echo(f"{path.with_name(name)}")

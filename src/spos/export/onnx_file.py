@@ -1,0 +1,138 @@
+"""ONNX files: written by torch's exporter, read and run by onnxruntime."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+from spos.errors import UserError
+from spos.export.metadata import INPUT, OUTPUT, Metadata
+from spos.export.runnable import Runnable
+
+#: The version of the ONNX operators, and the releases of onnxruntime from which it is read.
+OPSET, OPSET_READER = 20, "onnxruntime 1.17"
+_INSTALL = "install it: pip install 'spos[export]'"
+
+
+def require_exporter() -> None:
+    """Refuse to begin without the packages that an ONNX file is written and checked with.
+
+    Raises:
+        UserError: one is not installed.
+    """
+    try:
+        import onnx
+        import onnxruntime
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise UserError(f"--format onnx: {error.name} is not installed; {_INSTALL}") from None
+    del onnx, onnxruntime
+
+
+def write_onnx(path: Path, graph: fx.GraphModule, metadata: Metadata, *, fold: bool) -> None:
+    """Write a network and its metadata as one ONNX file that takes any number of images.
+
+    Args:
+        path: of the file.
+        graph: from uint8 [N, C, S, S] to the outputs.
+        metadata: written into the file.
+        fold: let the exporter rewrite the graph, which puts batch norms into convolutions; without
+            it constants alone are computed beforehand.
+
+    Raises:
+        UserError: the exporter does not know an operation of the network.
+    """
+    import onnxscript.optimizer
+
+    side = metadata.image_size
+    example = torch.zeros(2, metadata.channels, side, side, dtype=torch.uint8)
+    with _quiet():
+        try:
+            program: Any = torch.onnx.export(
+                graph,
+                (example,),
+                dynamo=True,
+                verbose=False,
+                opset_version=OPSET,
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                dynamic_shapes={INPUT: {0: torch.export.Dim("batch")}},
+                optimize=fold,
+            )
+        except Exception as error:
+            raise UserError(
+                f"--format onnx: the exporter of torch refuses the network ({_reason(error)})"
+            ) from error
+        if not fold:
+            onnxscript.optimizer.fold_constants(program.model)
+            onnxscript.optimizer.remove_unused_nodes(program.model)
+    program.model.metadata_props.update(metadata.to_strings())
+    program.save(path, external_data=False)
+
+
+def open_onnx(path: Path) -> tuple[Metadata, Runnable]:
+    """Open an ONNX file on one thread of the CPU; nothing in it is executed but its operations.
+
+    Raises:
+        UserError: onnxruntime is not installed, or the file is damaged or none of ours.
+    """
+    try:
+        import onnxruntime
+    except ImportError:
+        raise UserError(f"{path}: onnxruntime, which reads it, is not installed; {_INSTALL}") from (
+            None
+        )
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        session = onnxruntime.InferenceSession(
+            path.read_bytes(), options, providers=["CPUExecutionProvider"]
+        )
+    except OSError:
+        raise
+    except Exception as error:
+        # onnxruntime has an exception of its own for each of its codes, without a common class.
+        raise UserError(f"{path} is no ONNX file, or damaged ({_reason(error)})") from error
+    metadata = Metadata.from_strings(session.get_modelmeta().custom_metadata_map, path)
+    _check_interface(path, session, metadata)
+
+    def run(images: Tensor) -> Tensor:
+        (outputs,) = session.run([OUTPUT], {INPUT: images.numpy()})
+        return torch.from_numpy(outputs)
+
+    return metadata, Runnable(run, f"onnxruntime {onnxruntime.__version__}")
+
+
+def _check_interface(path: Path, session: Any, metadata: Metadata) -> None:
+    given = [(node.name, node.type, tuple(node.shape[1:])) for node in session.get_inputs()]
+    side = metadata.image_size
+    wanted = (INPUT, "tensor(uint8)", (metadata.channels, side, side))
+    if given != [wanted] or [node.name for node in session.get_outputs()] != [OUTPUT]:
+        raise UserError(f"{path} is damaged: its input is {given}, its metadata says {wanted}")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what the exporter says of itself off the terminal."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _reason(error: Exception) -> str:
+    cause = error.__cause__ or error
+    return " ".join(str(cause).split())[:200] or type(error).__name__

@@ -1,0 +1,164 @@
+"""The trained network of a run, and what the run says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from spos.checkpoint import Checkpoints
+from spos.context import Context
+from spos.data import ImageData, Images, StreamedImages
+from spos.data.photograph import resized_side
+from spos.errors import UserError, nearest
+from spos.export.metadata import Metadata
+from spos.listener import Silent
+from spos.run_directory import RunDirectory, read_own
+from spos.task import DEFAULT, Task
+from spos.training_state import load_model
+
+#: The training of the network that the run is about.
+RETRAIN = "retrain"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained network of a run.
+
+    Args:
+        path: of the run directory.
+        stage: the training, ``retrain`` or ``compare-N``.
+        network: in evaluation mode on the CPU; it reads normalised images.
+        data: the images of the run.
+        test: the test images.
+        context: of the run.
+        outcome: of the training.
+        task: what it was trained for and judged by.
+        result: what ``result.json`` holds; empty where it is missing.
+    """
+
+    path: Path
+    stage: str
+    network: nn.Module
+    data: ImageData
+    test: Images
+    context: Context
+    outcome: dict[str, Any]
+    task: dict[str, Any]
+    result: dict[str, Any]
+
+    @property
+    def costs(self) -> dict[str, Any]:
+        """The costs of the network by name."""
+        costs: dict[str, Any] = self.outcome["costs"]
+        return costs
+
+    @property
+    def metadata(self) -> Metadata:
+        """What a file of the network has to say of itself."""
+        data = self.data
+        streamed = isinstance(self.test, StreamedImages)
+        side = resized_side(data.image_size)
+        return Metadata(
+            architecture=self.outcome["architecture"],
+            space=self.context.config.space,
+            channels=data.channels,
+            image_size=data.image_size,
+            resized_side=side,
+            # What the test images of the run were decoded for.
+            decoded_side=side if streamed else data.image_size,
+            mean=tuple(data.mean),
+            std=tuple(data.std),
+            classes=tuple(data.classes),
+            outputs=data.outputs,
+            metric=self.task["metric"],
+            loss=self.task["loss"],
+        )
+
+
+def check_run(path: Path) -> None:
+    """Refuse a folder that is no run directory.
+
+    Raises:
+        UserError: it is none.
+    """
+    if not RunDirectory(path).config_path.is_file():
+        raise UserError(f"{path} is no run directory: it has no config.yaml")
+
+
+def load_trained(
+    path: Path,
+    stage: str = RETRAIN,
+    *,
+    load: Callable[[], ImageData] | None = None,
+    task: Task | None = None,
+) -> Trained:
+    """Read a trained network of a run; nothing is written.
+
+    Args:
+        path: the run directory.
+        stage: the training, ``retrain`` or ``compare-N``.
+        load: gives the images of a run on images of your own (:func:`spos.data.dataset_data`).
+        task: the task of a run whose targets are values.
+
+    Raises:
+        UserError: there is no such run or network, its files are damaged, or its images are not
+            there any more.
+    """
+    check_run(path)
+    directory = RunDirectory(path)
+    outcome = _outcome(directory, stage)
+    config, fixed = directory.settle({}, ())
+    if config.data.source == "dataset" and load is None:
+        raise UserError(
+            f"{path} was trained on images of your own: export it in Python, with "
+            "spos.export.export_run(..., load=...)"
+        )
+    # Files are made for any machine: the network is read, compared and measured on the CPU.
+    context = Context(config, fixed, directory, Silent(), accelerator="cpu", load=load, task=task)
+    data = context.data()
+    network, costs = context.network(data, outcome["architecture"])
+    checkpoints = directory.path / stage
+    loaded = Checkpoints(checkpoints).load()
+    steps = outcome["steps"]
+    if loaded is None or loaded.step < steps:
+        there = 0 if loaded is None else loaded.step
+        damaged = f" ({'; '.join(loaded.damaged)})" if loaded and loaded.damaged else ""
+        raise UserError(
+            f"{checkpoints} holds no trained network any more: {there} of {steps} steps are there"
+            f"{damaged}; restore it, or delete {directory.stage_path(stage)} to train the rest "
+            "again"
+        )
+    load_model(network, loaded.tensors)
+    facts = path / "data.json"
+    return Trained(
+        path=path,
+        stage=stage,
+        network=network.eval(),
+        data=data,
+        test=data.test(),
+        context=context,
+        outcome={"costs": costs, **outcome},
+        task=read_own(facts).get("task", DEFAULT) if facts.exists() else DEFAULT,
+        result=read_own(directory.result_path) if directory.result_path.exists() else {},
+    )
+
+
+def _outcome(directory: RunDirectory, stage: str) -> dict[str, Any]:
+    known = [RETRAIN, *sorted(path.stem for path in directory.path.glob("compare-*.json"))]
+    if stage not in known:
+        raise UserError(f"--stage {stage}: {nearest(stage, known)}")
+    outcome = directory.outcome(stage)
+    if outcome is None:
+        raise UserError(
+            f"{directory.path} has no retrained network: run spos retrain --out "
+            f"{directory.path} first"
+        )
+    if not {"architecture", "steps", "test_top1"} <= outcome.keys():
+        raise UserError(
+            f"{directory.stage_path(stage)} is damaged: delete it to do the stage again"
+        )
+    return outcome

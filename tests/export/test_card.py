@@ -1,0 +1,159 @@
+"""The model card: what it says of a run, and code that runs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from spos.data import load_data
+from spos.export import export_run
+from spos.export.card import model_card
+
+FACTS: dict[str, Any] = {
+    "format": "onnx",
+    "opset": 20,
+    "bytes": 1000,
+    "folded": True,
+    "stage": "retrain",
+    "metadata": {
+        "architecture": "1,3",
+        "space": "shufflenetv2",
+        "channels": 3,
+        "image_size": 224,
+        "resized_side": 256,
+        "mean": [0.5, 0.4, 0.3],
+        "std": [0.1, 0.2, 0.3],
+        "classes": ["a*b", "<c>"],
+        "outputs": 2,
+        "loss": "cross-entropy",
+        "spos": "0.1.0",
+    },
+    "check": {
+        "images": 1000,
+        "of": 5000,
+        "agreeing": 999,
+        "ties": 1,
+        "correct": 900,
+        "largest_difference": 0.1,
+        "tolerance": 1e-5,
+        "largest_output": 5.0,
+        "beyond_tolerance": 4,
+    },
+    "latency": {
+        "median_us": 1500.0,
+        "quartiles_us": [1400.0, 1700.0],
+        "calls": 200,
+        "engine": "onnxruntime 1",
+        "machine": "a machine",
+    },
+    "costs": {"flops": 1000000, "params": 2000, "latency": 1200000},
+    "test": {"metric": "top-1", "score": 0.9, "images": 5000},
+    "versions": {"python": "3.11"},
+}
+RESULT: dict[str, Any] = {
+    "spos": "0.1.0",
+    "space": {"name": "shufflenetv2", "preset": "tiny", "size": "65536"},
+    "data": {
+        "source": "folder:flowers",
+        "train": 100,
+        "validation": 20,
+        "test": 5000,
+        "notes": ["no test/ folder"],
+        "skipped": ["x"],
+    },
+    "constraint": {"maximum": {"flops": 1000000.0}, "minimum": {}},
+    "search": {"algorithm": "evolution", "evaluated": 500},
+    "winner": {"architecture": "1,3", "flops": 1000000, "params": 2000, "one_shot_top1": 0.7},
+    "retrain": {"test_top1": 0.9, "steps": 100},
+    "seeds": {"run": 3, "search": 4},
+    "versions": {"torch": "2.13.0"},
+}
+
+
+def test_a_card_says_what_is_known():
+    card = model_card(FACTS, RESULT, "a.onnx")
+    for told in (
+        "classifies 90.0% of the test images correctly",
+        "at most 1.000M multiply-adds",
+        "2 classes: a\\*b, \\<c\\>",
+        "100 for training and 20 for the comparisons",
+        "no test/ folder",
+        "1 broken files were left out",
+        "one-shot top-1",
+        "70.0%",
+        "not compared with random networks",
+        "evolution, 500 networks evaluated",
+        "seed of the run: 3, seed of the search: 4",
+        "same class on 999 of 1,000",
+        "on the other 1 two classes are level",
+        "on 4 images a value on the boundary of two quantisation levels",
+        "latency 1.5ms for one image on one thread",
+        "the latency table of the run says 1.2ms",
+        "the shorter side to 256 pixels",
+    ):
+        assert told in card
+
+
+def test_a_comparison_and_a_network_by_name_are_told():
+    networks = [{"architecture": "2,2", "test_top1": 0.8, "one_shot_top1": 0.6}] * 2
+    compared = {**RESULT, "comparison": {"networks": networks, "found_test_top1": 0.9}}
+    assert "better than 2 of 2 random networks" in model_card(FACTS, compared, "a.onnx")
+    random = {**FACTS, "stage": "compare-1"}
+    random["metadata"] = {**FACTS["metadata"], "architecture": "2,2"}
+    card = model_card(random, compared, "a.onnx")
+    assert "60.0%" in card and "a random one" in card and "better than" not in card
+    named = {**RESULT, "winner": None, "search": None}
+    named["network"] = {"name": "1,3", "flops": 1000000, "params": 2000}
+    card = model_card(FACTS, named, "a.onnx")
+    assert "no search chose it" in card and "one-shot" not in card
+
+
+def test_without_a_result_it_has_what_the_file_says():
+    card = model_card(FACTS, {}, "a.onnx")
+    assert "test top-1: 90.0%" in card and "| multiply-adds | 1.000M (1,000,000) |" in card
+
+
+@pytest.mark.parametrize("form", ["state-dict", "torch-export"])
+def test_its_code_classifies_an_image(
+    form: str,
+    own_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    facts = export_run(own_run, form, tmp_path / f"network_{form[0]}{suffix(form)}")
+    test = load_data("digits").test()
+    Image.fromarray(test.pixels([5])[0, 0].numpy()).save(tmp_path / "image.png")
+    (code,) = code_of(tmp_path / f"{facts['file']}.md")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    exec(compile(code, "card", "exec"), {})
+    sys.modules.pop(f"network_{form[0]}", None)
+    said = capsys.readouterr().out.strip()
+    assert (
+        said in json.loads((tmp_path / f"{facts['file']}.json").read_text())["metadata"]["classes"]
+    )
+    assert said == expected(own_run, facts, test.pixels([5]))
+
+
+def suffix(form: str) -> str:
+    return {"state-dict": ".safetensors", "torch-export": ".pt2"}[form]
+
+
+def code_of(card: Path) -> list[str]:
+    return [part.partition("```")[0] for part in card.read_text().split("```python\n")[1:]]
+
+
+def expected(run: Path, facts: dict[str, Any], pixels: Any) -> str:
+    """The class by the trained network itself."""
+    from spos.export.deployed import Deployed
+    from spos.export.trained import load_trained
+
+    trained = load_trained(run)
+    place = int(Deployed(trained.network, trained.metadata)(pixels)[0].argmax())
+    return str(facts["metadata"]["classes"][place])

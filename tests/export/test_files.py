@@ -1,0 +1,130 @@
+"""Model files: written, opened, and files that are something else."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from networks import metadata
+from torch import Tensor, fx
+
+from spos import UserError
+from spos.export.onnx_file import OPSET, open_onnx, require_exporter, write_onnx
+from spos.export.program_file import open_program, read_program_metadata, write_program
+from spos.export.weights_file import read_weights, write_weights
+
+Graphs = Callable[..., fx.GraphModule]
+onnx = pytest.importorskip("onnx", reason="the extra 'export' is not installed")
+pytest.importorskip("onnxruntime", reason="the extra 'export' is not installed")
+
+
+def operations(path: Path) -> set[str]:
+    return {node.op_type for node in onnx.load(path).graph.node}
+
+
+@pytest.fixture(scope="module")
+def onnx_file(graph_of: Graphs, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("onnx") / "a.onnx"
+    write_onnx(path, graph_of("plain", fold=False), metadata(), fold=False)
+    return path
+
+
+@pytest.fixture(scope="module")
+def program_file(graph_of: Graphs, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("program") / "a.pt2"
+    write_program(path, graph_of("plain"), metadata())
+    return path
+
+
+def test_an_onnx_file_holds_everything(onnx_file: Path, graph_of: Graphs, pixels: Tensor):
+    facts, runnable = open_onnx(onnx_file)
+    assert facts == metadata()
+    for images in (pixels, pixels[:1]):
+        expected = graph_of("plain", fold=False)(images)
+        torch.testing.assert_close(runnable.run(images), expected, rtol=1e-4, atol=1e-5)
+    model = onnx.load(onnx_file)
+    assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", OPSET)]
+    assert "BatchNormalization" in operations(onnx_file)
+    assert not list(onnx_file.parent.glob("*.data"))
+
+
+def test_a_program_holds_everything(program_file: Path, graph_of: Graphs, pixels: Tensor):
+    facts, runnable = open_program(program_file)
+    assert facts == metadata() == read_program_metadata(program_file)
+    for images in (pixels, pixels[:1]):
+        expected = graph_of("plain")(images)
+        torch.testing.assert_close(runnable.run(images), expected, rtol=1e-4, atol=1e-5)
+
+
+def damaged(path: Path, tmp_path: Path, keep: float) -> Path:
+    content = path.read_bytes()
+    cut = tmp_path / path.name
+    cut.write_bytes(content[: int(len(content) * keep)])
+    return cut
+
+
+@pytest.mark.parametrize("keep", [0, 0.5, 0.99])
+def test_files_cut_short_are_one_line(
+    keep: float, onnx_file: Path, program_file: Path, graph_of: Graphs, tmp_path: Path
+):
+    weights = tmp_path / "b.safetensors"
+    write_weights(weights, graph_of("plain"), metadata())
+    assert read_weights(weights)[0] == metadata()
+    for path, read in (
+        (onnx_file, open_onnx),
+        (program_file, read_program_metadata),
+        (weights, read_weights),
+    ):
+        with pytest.raises(UserError) as caught:
+            read(damaged(path, tmp_path, keep))
+        assert path.name in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_program_of_other_bytes_is_noticed(program_file: Path, tmp_path: Path):
+    content = bytearray(program_file.read_bytes())
+    with zipfile.ZipFile(program_file) as archive:
+        largest = max(archive.infolist(), key=lambda entry: entry.file_size)
+    content[largest.header_offset + 200] ^= 1
+    other = tmp_path / "a.pt2"
+    other.write_bytes(content)
+    with pytest.raises(UserError, match="damaged"):
+        read_program_metadata(other)
+
+
+def test_models_of_others_are_refused(onnx_file: Path, tmp_path: Path):
+    model = onnx.load(onnx_file)
+    del model.metadata_props[:]
+    path = tmp_path / "foreign.onnx"
+    onnx.save(model, path)
+    with pytest.raises(UserError, match=r"foreign.onnx is no model of spos"):
+        open_onnx(path)
+    archive = tmp_path / "foreign.pt2"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("a/data.txt", "none")
+    with pytest.raises(UserError, match=r"foreign.pt2 is no model of spos"):
+        read_program_metadata(archive)
+
+
+def test_an_input_that_is_not_what_the_metadata_says_is_damage(onnx_file: Path, tmp_path: Path):
+    model = onnx.load(onnx_file)
+    for entry in model.metadata_props:
+        if entry.key == "image_size":
+            entry.value = json.dumps(9)
+    path = tmp_path / "other.onnx"
+    onnx.save(model, path)
+    with pytest.raises(UserError, match=r"other.onnx is damaged: its input is"):
+        open_onnx(path)
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxruntime", "onnxscript"])
+def test_a_missing_package_is_named(package: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setitem(__import__("sys").modules, package, None)
+    with pytest.raises(UserError, match=rf"{package} is not installed.*spos\[export\]"):
+        require_exporter()
+    if package == "onnxruntime":
+        with pytest.raises(UserError, match=r"onnxruntime, which reads it, is not installed"):
+            open_onnx(tmp_path / "a.onnx")

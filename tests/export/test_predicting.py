@@ -1,0 +1,143 @@
+"""Classes of image files."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from networks import metadata
+from PIL import Image
+from torch import Tensor
+
+from spos import UserError
+from spos.data import Images, load_data
+from spos.export.predicting import Classifier, open_classifier
+from spos.export.runnable import Runnable
+
+
+def brightness(images: Tensor) -> Tensor:
+    """Ten outputs, the highest of the tenth of the scale that the mean of the image is in."""
+    mean = images.float().mean((1, 2, 3), keepdim=False)[:, None]
+    return -(mean - torch.arange(10) * 25.5 - 12.75).abs() / 10
+
+
+def classifier(**changes: object) -> Classifier:
+    return Classifier(metadata(**changes), Runnable(brightness, "a test"))
+
+
+def photograph(path: Path, size: tuple[int, int], mode: str = "RGB") -> Path:
+    random = np.random.default_rng(sum(size))
+    bands = len(Image.new(mode, (1, 1)).getbands())
+    array = random.integers(0, 256, (size[1], size[0], bands), dtype=np.uint8)
+    Image.fromarray(array.squeeze()).convert(mode).save(path)
+    return path
+
+
+@pytest.mark.parametrize("side", [16, 128])
+@pytest.mark.parametrize("stream", ["never", "always"])
+def test_images_are_read_as_the_run_reads_them(side: int, stream: str, tmp_path: Path):
+    for split in ("train", "test"):
+        for name in ("one", "two"):
+            (tmp_path / split / name).mkdir(parents=True)
+            for number, kind in enumerate(("png", "jpg", "jpg")):
+                size = (300 + 900 * number, 260 + 400 * number)
+                photograph(tmp_path / split / name / f"{number}.{kind}", size)
+    data = load_data(f"folder:{tmp_path}", image_size=side, stream=stream, validation=2)
+    test = data.test()
+    decoded = side if stream == "never" else round(side * 256 / 224) if side >= 128 else side
+    reader = classifier(
+        channels=3, mean=data.mean, std=data.std, image_size=side, decoded_side=decoded
+    )
+    files = sorted((tmp_path / "test").rglob("*.*"))
+    assert len(files) == len(test) == 6
+    for place, path in enumerate(files):
+        assert torch.equal(reader.read(path), test.pixels([place])[0])
+
+
+@functools.cache
+def digits() -> Images:
+    return load_data("digits").test()
+
+
+@settings(max_examples=25)
+@given(place=st.integers(0, 358))
+def test_a_grey_network_reads_a_grey_file_as_it_is(
+    place: int, tmp_path_factory: pytest.TempPathFactory
+):
+    pixels = digits().pixels([place])[0]
+    path = tmp_path_factory.mktemp("digit") / "digit.png"
+    Image.fromarray(pixels[0].numpy()).save(path)
+    assert torch.equal(classifier().read(path), pixels)
+    Image.fromarray(pixels[0].numpy()).convert("RGB").save(path)
+    assert torch.equal(classifier().read(path), pixels)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "1", "LA"])
+def test_images_of_any_mode_are_converted(mode: str, tmp_path: Path):
+    path = tmp_path / "a.png"
+    Image.new("RGB", (9, 7), (130, 130, 130)).convert(mode).save(path)
+    assert classifier().read(path).shape == (1, 8, 8)
+    colour = classifier(channels=3, mean=(0.0,) * 3, std=(1.0,) * 3).read(path)
+    assert colour.shape == (3, 8, 8)
+
+
+def test_classes_come_with_their_probabilities(tmp_path: Path):
+    paths = []
+    for shade in (0, 100, 255):
+        paths.append(tmp_path / f"{shade}.png")
+        Image.new("L", (8, 8), shade).save(paths[-1])
+    found = classifier().classify(paths)
+    assert [row["classes"][0]["class"] for row in found] == ["a", "d", "j"]
+    assert [row["file"] for row in found] == list(map(str, paths))
+    for row in found:
+        shares = [best["probability"] for best in row["classes"]]
+        assert len(shares) == 5 and shares == sorted(shares, reverse=True)
+    whole = classifier().classify(paths[:1], 10)[0]["classes"]
+    assert sum(best["probability"] for best in whole) == pytest.approx(1)
+    # More files than are run at a time.
+    assert classifier().classify(paths * 50)[::3] == found[:1] * 50
+
+
+def test_fewer_classes_than_five_are_all(tmp_path: Path):
+    path = tmp_path / "a.png"
+    Image.new("L", (8, 8)).save(path)
+    two = Classifier(
+        metadata(classes=("x", "y"), outputs=2), Runnable(lambda x: brightness(x)[:, :2], "a test")
+    )
+    assert len(two.classify([path])[0]["classes"]) == 2
+    for top in (0, 3):
+        with pytest.raises(UserError, match=f"--top {top}: allowed: 1 to 2"):
+            two.classify([path], top)
+
+
+def test_files_that_are_no_images_are_one_line(tmp_path: Path):
+    cut = photograph(tmp_path / "cut.jpg", (64, 64))
+    cut.write_bytes(cut.read_bytes()[:500])
+    (tmp_path / "text.png").write_text("none")
+    (tmp_path / "empty.png").write_bytes(b"")
+    told = {
+        "cut.jpg": "[Tt]runcated",
+        "text.png": "not a JPEG, PNG, BMP, or WebP image",
+        "empty.png": "empty file",
+        "missing.png": "No such file",
+    }
+    for name, reason in told.items():
+        with pytest.raises(UserError, match=rf"{name}.*{reason}"):
+            classifier().classify([tmp_path / name])
+
+
+def test_files_that_are_no_networks_are_one_line(tmp_path: Path):
+    with pytest.raises(UserError, match="there is no such file"):
+        open_classifier(tmp_path / "a.onnx")
+    for name in ("a.onnx", "a.png", "a.pt2"):
+        (tmp_path / name).write_bytes(b"none of ours")
+        with pytest.raises(UserError, match="is no ONNX file, or damaged"):
+            open_classifier(tmp_path / name)
+    (tmp_path / "a.safetensors").write_bytes(b"")
+    with pytest.raises(UserError, match="weights alone are no network"):
+        open_classifier(tmp_path / "a.safetensors")

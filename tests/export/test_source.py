@@ -1,0 +1,61 @@
+"""Networks as Python source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, fx, nn
+
+from spos import UserError
+from spos.export.source import load_source, python_source
+from spos.spaces import SPACES
+
+FACTS = {"title": "x", "version": "0", "weights": "x.safetensors", "channels": 1, "side": 8}
+
+
+def spaces() -> list[str]:
+    return [name for name, member in SPACES.items() if "tiny" in member.presets]
+
+
+@pytest.mark.parametrize("space", spaces())
+@pytest.mark.parametrize(("fold", "option"), [(True, 2), (False, 0)])
+def test_the_source_is_the_network(
+    space: str, fold: bool, option: int, graph_of: Callable[..., fx.GraphModule], pixels: Tensor
+):
+    graph = graph_of(space, fold=fold, option=option)
+    source = python_source(graph, **FACTS)
+    assert "spos." not in source.split('"""', 2)[2]
+    network = load_source(source)
+    network.load_state_dict(graph.state_dict())
+    assert torch.equal(network(pixels), graph(pixels))
+
+
+class Own(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
+class OwnLeaf(nn.ReLU):
+    """A class that the source could not name."""
+
+
+def test_a_part_that_is_no_module_of_torch_is_one_line():
+    class Tracer(fx.Tracer):
+        def is_leaf_module(self, module: nn.Module, name: str) -> bool:
+            return isinstance(module, (Own, OwnLeaf)) or super().is_leaf_module(module, name)
+
+    model = nn.Sequential(nn.Linear(2, 2), OwnLeaf())
+    graph = fx.GraphModule(model, Tracer().trace(model))
+    with pytest.raises(UserError, match="--format state-dict: the module 1, a OwnLeaf"):
+        python_source(graph, **FACTS)
+
+
+def test_a_function_of_the_users_is_one_line():
+    graph = fx.symbolic_trace(nn.ReLU())
+    node = next(node for node in graph.graph.nodes if node.op == "placeholder")
+    with graph.graph.inserting_after(node):
+        graph.graph.call_function(spaces, ())
+    with pytest.raises(UserError, match="--format state-dict: the function"):
+        python_source(graph, **FACTS)
