@@ -56,14 +56,13 @@ def with_bounded(
         UserError: a bound is about a cost that there is not, or the latency table is of another
             supernet or device.
     """
-    bounded = tuple(dict.fromkeys((*config.constraint.maximum, *config.constraint.minimum)))
     tables = [own]
     table = latency_table(config, directory)
     if table is not None:
         table.check_supernet(config.space, config.preset, config.layout, supernet)
         table.check_device(config.constraint.latency_device)
         tables.append(CostTable(supernet, eager=eager, counter=table.counter(supernet)))
-    for name in bounded:
+    for name in config.costs:
         if name in own.names or (name == "latency" and table is not None):
             continue
         if name == "latency":

@@ -11,6 +11,9 @@ from typing import Any
 
 import click
 
+from spos.commands.export import export_command
+from spos.commands.latency import latency_command
+from spos.commands.predict import predict_command
 from spos.errors import UserError, nearest
 from spos.interrupt import raise_interrupt
 from spos.options import all_of, setting_options, settings_of
@@ -158,6 +161,7 @@ def _show(run: str, as_json: bool) -> None:
 @click.option("--classes", default="1000", metavar="N", help="Classes of the classifier.")
 @click.option("--image-channels", default="3", metavar="N", help="3 for colour, 1 for grey.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="A layout setting.")
+@click.option("--latency-table", metavar="FILE", help="That spos latency wrote.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def _profile(
     space: str,
@@ -166,6 +170,7 @@ def _profile(
     classes: str,
     image_channels: str,
     assignments: tuple[str, ...],
+    latency_table: str | None,
     as_json: bool,
 ) -> None:
     """Print the multiply-adds and parameters of an architecture."""
@@ -178,6 +183,7 @@ def _profile(
         classes=_whole(classes, "--classes"),
         image_channels=_whole(image_channels, "--image-channels"),
         assignments=assignments,
+        latency_table=latency_table,
     )
     if as_json:
         click.echo(json.dumps(facts))
@@ -215,6 +221,11 @@ def _import_official(checkpoint: str, out: str) -> None:
     facts = import_official_run(Path(checkpoint), Path(out))
     click.echo(f"{facts['tensors']} tensors, {facts['classes']} classes: {out} is ready to search")
     click.echo(f"next: spos search --out {out} --data folder:PATH --max-flops 330M")
+
+
+main.add_command(export_command)
+main.add_command(latency_command)
+main.add_command(predict_command)
 
 
 def entry() -> None:

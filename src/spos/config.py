@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+from spos.constraint_settings import ConstraintSettings, read_constraint
 from spos.cost import Constraint
 from spos.data import POLICIES
 from spos.differentiable.settings import DifferentiableSettings
@@ -15,7 +15,6 @@ from spos.recipe import Recipe
 from spos.search import SearchSettings
 from spos.settings import as_plain, replace_settings
 from spos.spaces import family
-from spos.units import parse_cost
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
@@ -84,25 +83,6 @@ class RunSettings:
 
 
 @dataclass(frozen=True)
-class ConstraintSettings:
-    """The bounds of a search, and where its evaluations are kept.
-
-    Args:
-        maximum: the largest value allowed of each cost.
-        minimum: the least value allowed of each cost.
-        storage: an Optuna storage URL; the run directory's own SQLite file without it.
-        latency_table: the file that ``spos latency`` wrote, which gives the cost ``latency``.
-        latency_device: the device that the table was measured on, where it is not this one.
-    """
-
-    maximum: Mapping[str, float] = field(default_factory=dict)
-    minimum: Mapping[str, float] = field(default_factory=dict)
-    storage: str = ""
-    latency_table: str = ""
-    latency_device: str = ""
-
-
-@dataclass(frozen=True)
 class NetworkSettings:
     """A network to train instead of one that a search finds.
 
@@ -146,8 +126,14 @@ class Config:
 
     @property
     def bounds(self) -> Constraint:
-        """The constraint of the search."""
-        return Constraint(maximum=self.constraint.maximum, minimum=self.constraint.minimum)
+        """The constraint of the search; of searches for many budgets, that of the largest."""
+        return self.constraint.constraints[-1]
+
+    @property
+    def costs(self) -> tuple[str, ...]:
+        """The costs that the search is about: those that it bounds or minimises."""
+        bounds = self.bounds
+        return tuple(dict.fromkeys((*bounds.maximum, *bounds.minimum, *self.search.pareto)))
 
     def as_plain(self) -> dict[str, Any]:
         """The configuration as nested values that YAML holds."""
@@ -213,12 +199,19 @@ def make_config(values: Mapping[str, Any]) -> Config:
         search=section("search", SearchSettings()),
         differentiable=section("differentiable", DifferentiableSettings()),
         constraint=replace_settings(
-            ConstraintSettings(), _bounds(values.get("constraint", {})), "constraint"
+            ConstraintSettings(), read_constraint(values.get("constraint", {})), "constraint"
         ),
         network=section("network", NetworkSettings()),
         retrain=section("retrain", plan.retrain),
     )
-    _ = config.bounds  # Refuses a minimum above its maximum.
+    _ = config.constraint.constraints  # Refuses a minimum above its maximum.
+    if config.constraint.budgets and config.search.algorithm not in ("evolution", "random"):
+        raise UserError(
+            f"constraint.budgets with the algorithm {config.search.algorithm}: allowed with many "
+            "budgets are evolution and random"
+        )
+    if config.constraint.budgets and config.search.pareto:
+        raise UserError("constraint.budgets and search.pareto: give one of them, not both")
     for name in ("supernet", "retrain"):
         augment = getattr(config, name).augment
         if augment not in POLICIES:
@@ -254,10 +247,14 @@ def check_sections(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
             raise UserError(f"unknown section '{name}': {nearest(str(name), SECTIONS)}")
         if not isinstance(section, Mapping):
             raise UserError(f"section '{name}' is not a mapping of settings")
-    return {
+    sections = {
         name: {str(key): value for key, value in section.items()}
         for name, section in values.items()
     }
+    if sections.get("search", {}).get("pareto"):
+        # Whoever asks for a front need not say how it is searched for.
+        sections["search"].setdefault("algorithm", "nsga2")
+    return sections
 
 
 def _channels(layout: Any, values: dict[str, Any]) -> dict[str, Any]:
@@ -270,27 +267,6 @@ def _channels(layout: Any, values: dict[str, Any]) -> dict[str, Any]:
     if not hasattr(layout, "scaled"):
         raise UserError("layout.width: the widths of this space are not scaled together")
     return {**rest, "channels": layout.scaled(values["width"]).channels}
-
-
-def _bounds(values: dict[str, Any]) -> dict[str, Any]:
-    """The settings of a constraint, with quantities such as 330M turned into numbers."""
-    bounds = dict(values)
-    for side in ("maximum", "minimum"):
-        if isinstance(values.get(side), Mapping):
-            bounds[side] = {
-                str(cost): _bound(str(cost), value, f"constraint.{side}.{cost}")
-                for cost, value in values[side].items()
-            }
-    return bounds
-
-
-def _bound(cost: str, value: Any, key: str) -> float:
-    if value == 0 and not isinstance(value, bool):
-        return 0.0  # A bound on a count.
-    number = parse_cost(cost, value, key) if isinstance(value, (str, int, float)) else math.nan
-    if not math.isfinite(number):
-        raise UserError(f"{key}: {value!r} is not a number such as 330M")
-    return number
 
 
 def first_difference(

@@ -16,6 +16,7 @@ from spos.observer import Recorder
 from spos.one_shot import loader
 from spos.recipe import Recipe
 from spos.training import train
+from spos.training_method import Method
 
 
 def fit(
@@ -26,6 +27,7 @@ def fit(
     stage: str,
     folder: str,
     recipe: Recipe,
+    method: Method | None = None,
 ) -> float:
     """Train a model with checkpoints in a folder of the run, and return the seconds it took."""
     fabric = context.fabric
@@ -63,6 +65,7 @@ def fit(
         seed=seed,
         loss=context.task.loss,
         top1=context.task.measures_top1,
+        method=method,
         observer=Recorder(context.directory, stage, context.listener),
         save_every=context.config.run.save_every,
     )

@@ -10,6 +10,7 @@ from spos.data import ImageData, Images, evaluation_batches
 from spos.errors import UserError
 from spos.evaluation import Loader, OneShotEvaluator, correct
 from spos.randomness import generator
+from spos.search import DIFFERENTIABLE
 from spos.supernet import Supernet
 from spos.training_state import load_model
 
@@ -21,9 +22,11 @@ def load_supernet(context: Context) -> Supernet:
         UserError: it is not trained, its checkpoint is damaged, or it is of other classes.
     """
     path, steps = context.directory.path, context.config.supernet.steps
-    trained = context.finished("train")
+    # A differentiable search trains the weights itself.
+    stage = "search" if context.config.search.algorithm in DIFFERENTIABLE else "train"
+    trained = context.finished(stage)
     if trained is None:
-        raise UserError(f"{path} holds no trained supernet: run spos train first")
+        raise UserError(f"{path} holds no trained supernet: run spos {stage} first")
     data = context.data()
     classes = trained.get("classes", data.outputs)
     if classes != data.outputs:
@@ -37,8 +40,8 @@ def load_supernet(context: Context) -> Supernet:
         damaged = "; ".join(loaded.damaged) if loaded else ""
         raise UserError(
             f"{path} holds no trained supernet any more: {there} of {steps} steps are there"
-            f"{damaged and f' ({damaged})'}; restore the checkpoint, or delete train.json and run "
-            "spos train to train the rest again"
+            f"{damaged and f' ({damaged})'}; restore the checkpoint, or delete {stage}.json and "
+            f"run spos {stage} to train the rest again"
         )
     supernet = context.supernet(data)
     load_model(supernet, loaded.tensors)

@@ -56,9 +56,15 @@ ALIASES: dict[str, tuple[str, str, Callable[[str], Any], str]] = {
     "supernet_steps": ("--supernet-steps", "supernet.steps", int, "Of the supernet training."),
     "retrain_steps": ("--retrain-steps", "retrain.steps", int, "Of the winner's training."),
     "network": ("--network", "network.name", str, "Retrain this network, not a search's."),
-    "algorithm": ("--algorithm", "search.algorithm", str, "evolution, random, nsga2, fbnet..."),
+    "algorithm": (
+        "--algorithm",
+        "search.algorithm",
+        str,
+        "evolution, random, nsga2, fbnet, darts or proxylessnas.",
+    ),
     "population": ("--population", "search.population", int, "Candidates an iteration."),
     "iterations": ("--iterations", "search.iterations", int, "Iterations of the search."),
+    "pareto": ("--pareto", "search.pareto", str, "Find a front: minimise these costs as well."),
     "latency_table": (
         "--latency-table",
         "constraint.latency_table",
@@ -115,6 +121,7 @@ setting_options = all_of(
     click.option(
         "--min", "at_least", multiple=True, metavar="COST=N", help="At least, of any cost."
     ),
+    click.option("--budgets", metavar="COST=N,N", help="One search for each limit of a cost."),
     click.option("--config", "config_file", metavar="FILE", help="A YAML file of settings."),
     click.option(
         "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any setting of the run."
@@ -131,6 +138,7 @@ def settings_of(options: dict[str, Any]) -> dict[str, Any]:
     Raises:
         UserError: the file or a value cannot be read.
     """
+    from spos.constraint_settings import parse_budgets
     from spos.settings import parse_assignments
     from spos.units import parse_cost
 
@@ -159,6 +167,9 @@ def settings_of(options: dict[str, Any]) -> dict[str, Any]:
             # A count may be bounded by 0.
             zero = value.strip() == "0"
             bounds[cost] = 0.0 if zero else parse_cost(cost, value, f"--{flag} {cost}")
+    budgets = options.pop("budgets")
+    if budgets is not None:
+        named.setdefault("constraint", {})["budgets"] = parse_budgets(budgets)
     return _merge(_merge(file, assigned), named)
 
 

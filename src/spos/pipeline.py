@@ -12,6 +12,7 @@ from spos.comparison import compare_stage
 from spos.config import STAGE_SECTIONS
 from spos.context import Context
 from spos.data import ImageData, check_batch
+from spos.differentiable.without_training import without_training
 from spos.errors import UserError
 from spos.listener import Listener, Silent
 from spos.report import write_report
@@ -66,9 +67,12 @@ def run(
         given = {**given, "data": {**given.get("data", {}), "source": "dataset"}}
     directory = RunDirectory(out)
     with directory.open():
+        stages = without_training(directory, given, stages, reuse)
         if reuse is not None:
             directory.begin_with(RunDirectory(reuse), given)
-        config, fixed = directory.settle(given, STAGE_SECTIONS[stages[-1]])
+        config, fixed = directory.settle(
+            given, STAGE_SECTIONS[stages[-1]], searching="search" in stages
+        )
         context = Context(
             config,
             fixed,
@@ -82,7 +86,8 @@ def run(
         context.check_task()
         if config.network.name:
             _check_network(context, stages, compare)
-        if any(context.finished(name) is None for name in stages if name != "retrain"):
+        unfinished = any(context.finished(name) is None for name in stages if name != "retrain")
+        if unfinished or directory.extended:
             _look_ahead(context, stages)
         for name in stages:
             STAGES[name](context)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import torch
 from rich.table import Table
 
 from spos.config import check_sections
+from spos.cost import CostTable
+from spos.cost.combined import CombinedCosts
 from spos.errors import UserError
+from spos.latency import LatencyTable
 from spos.settings import parse_assignments, replace_settings
 from spos.spaces import family
-from spos.units import format_quantity
+from spos.units import UNITS, format_cost
 
 
 def profile_architecture(
@@ -23,6 +27,7 @@ def profile_architecture(
     classes: int = 1000,
     image_channels: int = 3,
     assignments: Iterable[str] = (),
+    latency_table: str | None = None,
 ) -> dict[str, Any]:
     """Count the stand-alone network of an architecture.
 
@@ -34,6 +39,8 @@ def profile_architecture(
         classes: of the classifier, at least 1.
         image_channels: 3 for colour, 1 for grey images.
         assignments: settings of the layout, such as ``layout.image_size=192``.
+        latency_table: a file that ``spos latency`` wrote, of whatever device; without it there is
+            no latency.
 
     Returns:
         Multiply-adds ("flops"), parameters, both encodings, and the costs of every stage.
@@ -56,6 +63,11 @@ def profile_architecture(
     parsed = spaces.parse(supernet.space, preset, architecture)
     # Only this architecture is asked for, so only its own stages are counted.
     table = spaces.costs(supernet, eager=False)
+    if latency_table is not None:
+        measured = LatencyTable.read(Path(latency_table))
+        measured.check_supernet(space, preset, layout, supernet)
+        latency = CostTable(supernet, eager=False, counter=measured.counter(supernet))
+        table = CombinedCosts([table, latency])
     return {
         **table.cost(parsed),
         "space": space,
@@ -80,8 +92,9 @@ def profile_table(facts: dict[str, Any]) -> Table:
         table.add_row(
             stage["name"],
             " ".join(stage["choices"].values()),
-            *(format_quantity(stage[cost]) for cost in costs),
+            *(format_cost(cost, stage[cost]) for cost in costs),
         )
     table.add_section()
-    table.add_row("all", "", *(f"{facts[cost]:,}" for cost in costs))
+    totals = (f"{facts[c]:,}" if c not in UNITS else format_cost(c, facts[c]) for c in costs)
+    table.add_row("all", "", *totals)
     return table

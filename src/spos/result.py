@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import platform
+from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
 import torch
 
 from spos import __version__
+from spos.bounded_costs import latency_table
+from spos.budgets import budget_rows, retraining_seconds
+from spos.config import Config
 from spos.context import Context
 from spos.files import write_json
 from spos.run_directory import read_own
+from spos.search import DIFFERENTIABLE
 from spos.spaces import family
 
 #: The fields that differ between two runs that are otherwise the same.
@@ -55,15 +60,14 @@ def collect(context: Context) -> dict[str, Any]:
         "data": {**data, "test": retrained.get("test_images")} if retrained else data,
         "constraint": {
             "text": str(config.bounds),
-            "maximum": dict(config.constraint.maximum),
+            "maximum": dict(config.bounds.maximum),
             "minimum": dict(config.constraint.minimum),
         },
+        **_latency(context),
         "search": found
         and {
-            **{
-                name: getattr(config.search, name)
-                for name in ("algorithm", "population", "iterations", "parents")
-            },
+            **{name: getattr(config.search, name) for name in _search_settings(config)},
+            "pareto": list(config.search.pareto),
             "evaluated": found["evaluated"],
             "exhausted": found["exhausted"],
         },
@@ -71,8 +75,15 @@ def collect(context: Context) -> dict[str, Any]:
         "network": {"name": named, **retrained["costs"]} if named and retrained else None,
         "retrain": retrained and {k: retrained[k] for k in ("test_top1", "steps")},
         "top": found["top"] if found else [],
+        "front": found.get("front", []) if found else [],
+        "budgets": budget_rows(context, found) if found else [],
         "comparison": compared and {k: v for k, v in compared.items() if k != "seconds"},
-        "seconds": {stage: outcome["seconds"] for stage, outcome in outcomes.items() if outcome},
+        "seconds": {
+            stage: outcome["seconds"]
+            + (retraining_seconds(context, found) if stage == "retrain" else 0)
+            for stage, outcome in outcomes.items()
+            if outcome
+        },
         "seeds": {"run": config.run.seed, "search": config.search.seed},
         "versions": {
             "python": platform.python_version(),
@@ -81,6 +92,18 @@ def collect(context: Context) -> dict[str, Any]:
         "device": str(context.fabric.device),
         "devices": context.devices,
     }
+
+
+def _search_settings(config: Config) -> tuple[str, ...]:
+    if config.search.algorithm in DIFFERENTIABLE:
+        return ("algorithm",)
+    return ("algorithm", "population", "iterations", "parents")
+
+
+def _latency(context: Context) -> dict[str, Any]:
+    """Where the latencies of a run come from; nothing where it has none."""
+    table = latency_table(context.config, context.directory.path)
+    return {} if table is None else {"latency": {"unit": "ns", **asdict(table.runtime)}}
 
 
 def write_result(context: Context) -> dict[str, Any]:

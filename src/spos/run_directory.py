@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,10 @@ from spos.config import (
 )
 from spos.errors import UserError
 from spos.files import read_json, write_atomically, write_json
+from spos.search.sqlite import copy_database
 
+#: Searches whose first iterations are the same however many follow.
+CONTINUED = ("evolution", "random", "nsga2")
 #: The temporary names under which the files of a run are written.
 UNFINISHED = (
     ".*.json.*",
@@ -52,6 +54,8 @@ class RunDirectory:
         self.result_path = path / "result.json"
         self.report_path = path / "report.html"
         self.study_path = path / "study.db"
+        #: Whether a finished search goes on with more iterations (:meth:`settle`).
+        self.extended = False
 
     @contextmanager
     def open(self) -> Iterator[None]:
@@ -120,13 +124,15 @@ class RunDirectory:
             raise UserError(f"{self.config_path} is damaged: {error}") from error
 
     def settle(
-        self, given: Mapping[str, Any], sections: Iterable[str]
+        self, given: Mapping[str, Any], sections: Iterable[str], *, searching: bool = False
     ) -> tuple[Config, dict[str, Any]]:
         """The configuration of the run: what is on disk, what is given, and the preset's.
 
         Args:
             given: sections of the configuration.
             sections: those to be fixed as a whole; of the others, what is given is.
+            searching: whether a search is about to begin or to go on: with more iterations than
+                it has on disk, where nothing is retrained yet.
 
         Returns:
             The configuration, and what :meth:`fix` writes of it.
@@ -138,7 +144,8 @@ class RunDirectory:
         merged = merge_sections(stored, given)
         config = make_config(merged)
         plain = config.as_plain()
-        difference = first_difference(stored, plain, SECTIONS)
+        known = self._continued(stored, config) if searching else stored
+        difference = first_difference(known, plain, SECTIONS)
         if difference:
             raise UserError(
                 f"{self.path} was made with another configuration: {difference}; give the same, or "
@@ -157,8 +164,22 @@ class RunDirectory:
         Args:
             content: what :meth:`settle` returned.
         """
+        if self.extended:
+            # First: without it, a search with either number of iterations is one that has begun.
+            self.stage_path("search").unlink(missing_ok=True)
+            self.extended = False
         if content != self.stored():
             write_atomically(self.config_path, _yaml(content))
+
+    def _continued(self, stored: dict[str, Any], config: Config) -> dict[str, Any]:
+        """What is stored, with more iterations of a search if nothing depends on their number."""
+        search = config.search
+        before = stored.get("search", {}).get("iterations", search.iterations)
+        retrained = [path for name in ("retrain", "compare") for path in self.path.glob(f"{name}*")]
+        if search.algorithm not in CONTINUED or not before < search.iterations or retrained:
+            return stored
+        self.extended = self.stage_path("search").exists()
+        return {**stored, "search": {**stored["search"], "iterations": search.iterations}}
 
     def begin_with(self, other: RunDirectory, given: Mapping[str, Any]) -> None:
         """Copy the trained supernet and the evaluations of another run, unless that is done.
@@ -267,25 +288,3 @@ def read_own(path: Path, advice: str = "restore it, or give another --out") -> d
 def _yaml(content: Mapping[str, Any]) -> str:
     text: str = yaml.safe_dump(dict(content), sort_keys=False, default_flow_style=None, width=100)
     return text
-
-
-def copy_database(source: Path, target: Path) -> None:
-    """Copy an SQLite file as one consistent state, also while another process writes to it.
-
-    Raises:
-        UserError: the file is damaged.
-    """
-    temporary = target.with_name(f".{target.name}.copy")
-    temporary.unlink(missing_ok=True)
-    try:
-        with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(temporary)) as new:
-            old.backup(new)
-    except sqlite3.Error as error:
-        temporary.unlink(missing_ok=True)
-        raise UserError(f"{source} cannot be copied: {error}") from error
-    for left in (
-        "-wal",
-        "-shm",
-    ):  # The log of another file under this name would be read as its own.
-        target.with_name(target.name + left).unlink(missing_ok=True)
-    os.replace(temporary, target)

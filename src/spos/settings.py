@@ -123,7 +123,10 @@ def parse_assignments(assignments: typing.Iterable[str]) -> dict[str, Any]:
 
 def as_plain(settings: Any) -> dict[str, Any]:
     """A dataclass as values that YAML and JSON hold."""
-    return {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in dataclasses.asdict(settings).items()
-    }
+    return {name: _plain(value) for name, value in dataclasses.asdict(settings).items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(entry) for name, entry in value.items()}
+    return list(value) if isinstance(value, tuple) else value

@@ -8,16 +8,18 @@ from typing import Any
 
 from optuna.exceptions import StorageInternalError
 
+from spos.budgets import retrain_budgets
 from spos.context import Context
 from spos.cost import CostModel
+from spos.differentiable.stage import differentiable_stage
 from spos.errors import UserError
 from spos.fit import fit, retrain
 from spos.interrupt import deferred_interrupt
 from spos.one_shot import load_supernet, one_shot_evaluator
 from spos.randomness import generator
-from spos.search import Candidate, Feasible, SearchResult, open_study, search
+from spos.search import DIFFERENTIABLE, Candidate, Feasible, check_costs, open_study, search
+from spos.search_outcome import Found, search_outcome
 from spos.space import Architecture
-from spos.supernet import Supernet
 
 
 def train_stage(context: Context) -> dict[str, Any]:
@@ -37,17 +39,22 @@ def _train_supernet(context: Context) -> float:
 
 
 def _check_reachable(context: Context, table: CostModel) -> None:
-    """Refuse a constraint that no network of the space satisfies."""
-    feasible = Feasible(table.space, table, context.config.bounds)
-    feasible.draw(1, generator(context.config.run.seed, "reachable"))
+    """Refuse a constraint that no network of the space satisfies, and costs that it lacks."""
+    config = context.config
+    check_costs(config.search, table.names)
+    for constraint in config.constraint.constraints:
+        feasible = Feasible(table.space, table, constraint)
+        feasible.draw(1, generator(config.run.seed, "reachable"))
 
 
 def search_stage(context: Context) -> dict[str, Any]:
     """Search the trained supernet, or go on where it stopped."""
     done = context.finished("search")
-    if done is not None:
+    if done is not None and not context.directory.extended:
         return done
     config, directory = context.config, context.directory
+    if config.search.algorithm in DIFFERENTIABLE:
+        return differentiable_stage(context)
     supernet = load_supernet(context)
     data = context.data()
     table = context.costs(supernet)
@@ -70,7 +77,13 @@ def search_stage(context: Context) -> dict[str, Any]:
             best = max(evaluated.values(), default=candidate.accuracy)
             task = context.task
             scores = f"{task.show(candidate.accuracy)}  best {task.show(best)}"
-            context.listener.progress("search", count, total, f"{task.name} {scores}")
+            within = f"  {constraint}" if len(constraints) > 1 else ""
+            done = sum(len(result.candidates) for _, result in found)
+            # As far as can be said, the searches that follow are as long as this one.
+            left = total * (len(constraints) - len(found))
+            context.listener.progress(
+                "search", done + count, done + left, f"{task.name} {scores}{within}"
+            )
 
         evaluated: dict[Architecture, float] = {}
         evaluator = one_shot_evaluator(context, data, supernet)
@@ -82,61 +95,42 @@ def search_stage(context: Context) -> dict[str, Any]:
                 if interrupt.requested:
                     raise KeyboardInterrupt
 
+        constraints = config.constraint.constraints
+        found: list[Found] = []
         try:
-            result = search(
-                supernet.space,
-                table,
-                config.bounds,
-                evaluate,
-                study,
-                config.search,
-                on_evaluated=told,
-            )
+            for constraint in constraints:
+                result = search(
+                    supernet.space,
+                    table,
+                    constraint,
+                    evaluate,
+                    study,
+                    config.search,
+                    on_evaluated=told,
+                )
+                found.append((constraint, result))
         except StorageInternalError as error:
             reason = " ".join(str(error.__cause__ or error).split())[:200]
             raise UserError(f"{storage} cannot be written: {reason}") from error
     seconds = before + time.monotonic() - began
-    return context.finish("search", _search_outcome(result, supernet, table, seconds))
-
-
-def _search_outcome(
-    result: SearchResult, supernet: Supernet, table: CostModel, seconds: float
-) -> dict[str, Any]:
-    winner = result.top[0]
-    return {
-        "evaluated": result.evaluated,
-        "exhausted": result.exhausted,
-        "winner": {
-            **_candidate(winner),
-            "names": supernet.space.names(winner.architecture),
-            "stages": table.stages(winner.architecture),
-        },
-        "top": [_candidate(candidate) for candidate in result.top],
-        "candidates": [_candidate(candidate) for candidate in result.candidates],
-        "seconds": seconds,
-    }
-
-
-def _candidate(candidate: Candidate) -> dict[str, Any]:
-    return {
-        "architecture": str(candidate.architecture),
-        "one_shot_top1": candidate.accuracy,
-        **candidate.costs,
-        "iteration": candidate.iteration,
-        "origin": candidate.origin,
-    }
+    return context.finish("search", search_outcome(found, table, study, config.search, seconds))
 
 
 def retrain_stage(context: Context) -> dict[str, Any]:
-    """Train the winner, or a network given by name, and read the test images once."""
+    """Train the winner, or a network given by name, and read the test images once.
+
+    Where there are many budgets, the network found for each is trained in the same way.
+    """
     done = context.finished("retrain")
-    if done is not None:
+    found = context.finished("search")
+    if done is not None and not (found and found.get("budgets")):
         return done
     named = context.config.network.name
     if named:
         return context.finish("retrain", context.launch(retrain, named, "retrain"))
-    found = context.finished("search")
     if found is None:
         raise UserError(f"{context.directory.path} has no search result: run spos search first")
-    outcome = context.launch(retrain, found["winner"]["architecture"], "retrain")
-    return context.finish("retrain", outcome)
+    retrain_budgets(context, found)
+    outcome = context.finished("retrain")
+    assert outcome is not None, "the winner is among the networks of the budgets"
+    return outcome

@@ -10,6 +10,7 @@ import pytest
 
 from spos.cost import Constraint
 from spos.search import Feasible, SearchSettings
+from spos.search.pareto import ParetoProgress, front
 from spos.search.progress import Progress
 from spos.space import Architecture, Choice, SearchSpace
 
@@ -39,6 +40,40 @@ def benchmark(additive):
             accuracies[space.from_names(names)] = float(row["cifar10_test_top1"])
     assert len(accuracies) == space.size == 15_625
     return additive(space, flops=[list(FLOPS.values())] * 6), accuracies
+
+
+def mean_hypervolume(benchmark, algorithm: str, seeds: int) -> tuple[float, float]:
+    """Of the fronts that searches of 500 evaluations find, as a share of the true front's."""
+    table, accuracies = benchmark
+    feasible = Feasible(table.space, table, Constraint())
+    costs = {architecture: table.cost(architecture)["flops"] for architecture in accuracies}
+    largest = table.range()["flops"][1]
+
+    def hypervolume(architectures) -> float:
+        # Over the 10% that guessing has, and up to the cost of the largest network.
+        points = [(accuracies[a], costs[a]) for a in architectures]
+        best = [points[n] for n in front(points)]
+        ends = [*(cost for _, cost in best[1:]), largest]
+        return sum((a - 10) * (end - cost) for (a, cost), end in zip(best, ends, strict=True))
+
+    whole, shares = hypervolume(accuracies), []
+    for seed in range(seeds):
+        how = SearchSettings(algorithm, population=20, iterations=25, seed=seed, pareto=("flops",))
+        progress = ParetoProgress(feasible, how)
+        while pending := progress.pending():
+            for proposal in pending:
+                progress.accuracies[proposal.architecture] = accuracies[proposal.architecture]
+        assert len(progress.proposals) == 500
+        shares.append(hypervolume(p.architecture for p in progress.front()) / whole)
+    return float(np.mean(shares)), min(shares)
+
+
+def test_the_front_is_close_to_the_true_one(benchmark):
+    # Measured over 20 seeds: NSGA-II misses 0.13% of the hypervolume on average, random 0.37%.
+    found, worst = mean_hypervolume(benchmark, "nsga2", seeds=5)
+    random, _ = mean_hypervolume(benchmark, "random", seeds=5)
+    assert worst > 0.996
+    assert 1 - found < 0.6 * (1 - random)
 
 
 def mean_best(benchmark, algorithm: str, constraint: Constraint, seeds: int) -> float:

@@ -65,6 +65,8 @@ class CostTable:
         self.space = supernet.space
         self._counter = counter or Counting(supernet)
         self.names = self._counter.names
+        # Of some counters, what a network costs once is a part of the costs of its first stage.
+        self._first_apart = getattr(self._counter, "first_apart", False)
         self._meta = on_meta(supernet)
         self._kinds = kinds(self._meta)
         # Costs and output, or what is wrong, of the first stage of a kind serve all that are alike.
@@ -207,7 +209,7 @@ class CostTable:
         return self._nodes[number][shapes]
 
     def _entry(self, number: int, value: Any, shapes: str, options: Options) -> tuple[Costs, Node]:
-        key = self._kinds[number], shapes, options
+        key = self._kinds[number] if number or not self._first_apart else -1, shapes, options
         if key not in self._known:
             self._known[key] = self._count(number, value, options)
         known = self._known[key]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,20 @@ from markupsafe import Markup
 
 from spos.files import write_atomically
 from spos.report import words
+from spos.report.budgets import budgets_figure
 from spos.report.chart import LEVELS
 from spos.report.curves import progress_figure, training_figures
 from spos.report.dots import comparison_figure
+from spos.report.facts import facts
 from spos.report.measure import measure
 from spos.report.network import COLOURS, Drawing, draw
 from spos.report.scatter import search_figure, shown
+from spos.report.theta import choice_figures, entropy_figure, legend
 
 #: Every wide chart is drawn twice: text that is legible in one is not in the other.
 WIDE, NARROW = 860, 380
-#: Names of classes and skipped files that are listed in full.
-LISTED = 40
+#: The algorithms that train the choice together with the weights.
+LEARNED = {"fbnet": "FBNet", "darts": "DARTS", "proxylessnas": "ProxylessNAS"}
 
 Row = Mapping[str, Any]
 
@@ -91,10 +95,26 @@ def _context(result: Row, candidates: Sequence[Row], metrics: Sequence[Row]) -> 
         ],
         "lead": " ".join(filter(None, (_lead(result, candidates), judged.short if judged else ""))),
         "figures": _key_figures(result),
-        "search": _both(search_figure, result, candidates) if winner else [],
+        # One network alone is no picture of a search.
+        "search": _both(search_figure, result, candidates)
+        if winner and (len(candidates) > 1 or not _learned(result))
+        else [],
+        "more_costs": [
+            (words.cost_label(cost), drawn)
+            for cost in words.front_costs(result)[1:]
+            if (drawn := _both(partial(search_figure, cost=cost), result, candidates))
+        ],
         "search_note": _search_note(result, candidates),
+        "budgets": result.get("budgets") or [],
+        "budget_cost": words.searched_cost(result),
+        "budgets_figure": _both(budgets_figure, result),
+        "front": result.get("front") or [],
+        "front_costs": " and ".join(map(words.cost_label, words.front_costs(result))),
         "measure": measure(result),
         "progress": _both(progress_figure, result, candidates),
+        "entropy": _both(entropy_figure, result, metrics),
+        "choices": choice_figures(result, metrics),
+        "options": legend(result),
         "winner": winner,
         "drawing": _drawing(result) if winner else None,
         "top": result.get("top") or [],
@@ -114,11 +134,16 @@ def _context(result: Row, candidates: Sequence[Row], metrics: Sequence[Row]) -> 
                     "Every step trains random paths: these are the curves of many networks.",
                     "train",
                 ),
+                (
+                    "Search",
+                    "The weights of all networks, mixed or sampled as the algorithm has it.",
+                    "search",
+                ),
                 ("Retraining of the network found, from scratch", "", "retrain"),
             )
             if (drawn := training_figures(metrics, stage))
         ],
-        "facts": _facts(result),
+        "facts": facts(result),
     }
 
 
@@ -133,7 +158,16 @@ def _lead(result: Row, candidates: Sequence[Row]) -> str:
         return ""
     count = len(candidates) or search.get("evaluated") or 0
     population = f" of {words.size(str(space['size']))}" if space.get("size") else ""
-    how = {"evolution": "An evolutionary search", "random": "A random search"}
+    if _learned(result):
+        return (
+            f"{LEARNED[search['algorithm']]} trained the weights and the choice{population} "
+            f"networks together; {count:,} {'was' if count == 1 else 'were'} scored in the end."
+        )
+    how = {
+        "evolution": "An evolutionary search",
+        "random": "A random search",
+        "nsga2": "A search by NSGA-II",
+    }
     text = (
         f"{how.get(search.get('algorithm', ''), 'A search')} scored {count:,}{population} networks "
         "with the weights of one supernet, which was trained once."
@@ -141,6 +175,10 @@ def _lead(result: Row, candidates: Sequence[Row]) -> str:
     if search.get("exhausted"):
         text += " No other network satisfies the limits: the search ended early."
     return text
+
+
+def _learned(result: Row) -> bool:
+    return (result.get("search") or {}).get("algorithm") in LEARNED
 
 
 def _key_figures(result: Row) -> list[tuple[str, str]]:
@@ -196,68 +234,6 @@ def _networks(result: Row) -> list[dict[str, Any]]:
     return sorted(
         rows, key=lambda row: math.inf if row.get("test_top1") is None else -row["test_top1"]
     )
-
-
-def _facts(result: Row) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Everything else that describes the run, in groups of a name and a value."""
-    groups = [
-        ("Data", _data_facts(result.get("data") or {})),
-        ("Search", _search_facts(result)),
-        ("Wall time", _times(result.get("seconds") or {})),
-        ("Environment", _environment(result)),
-    ]
-    return [(title, facts) for title, facts in groups if facts]
-
-
-def _data_facts(data: Row) -> list[tuple[str, str]]:
-    facts = [("source", str(data["source"]))] if data.get("source") else []
-    facts += [
-        (f"{part} images", f"{data[part]:,}")
-        for part in ("train", "validation", "test")
-        if data.get(part) is not None
-    ]
-    if data.get("image_size"):
-        colours = {1: "grey", 3: "colour"}.get(data.get("channels", 0), "")
-        facts.append(("image size", f"{data['image_size']} × {data['image_size']} {colours}"))
-    for name, label in (("classes", "classes"), ("skipped", "skipped files"), ("notes", "notes")):
-        if held := data.get(name) or []:
-            more = f" and {len(held) - LISTED:,} more" if len(held) > LISTED else ""
-            listed = ("; " if name == "notes" else ", ").join(map(str, held[:LISTED])) + more
-            facts.append((label, listed if name == "notes" else f"{len(held):,}: {listed}"))
-    return facts
-
-
-def _search_facts(result: Row) -> list[tuple[str, str]]:
-    space, search = result.get("space") or {}, result.get("search") or {}
-    facts = []
-    if space:
-        choices = space.get("choices") or []
-        facts.append(("space", " ".join(str(space.get(k) or "") for k in ("name", "preset"))))
-        facts.append(("choices", f"{len(choices):,}"))
-        facts.append(("networks", words.size(str(space.get("size", "")))))
-    if result.get("constraint"):
-        facts.append(("limit", words.limits(result["constraint"]) or "none"))
-    facts += [
-        (name, f"{search[name]:,}" if isinstance(search[name], int) else str(search[name]))
-        for name in ("algorithm", "population", "iterations", "parents", "evaluated")
-        if search.get(name) is not None
-    ]
-    steps = (result.get("retrain") or {}).get("steps")
-    return facts + ([("retraining steps", f"{steps:,}")] if steps is not None else [])
-
-
-def _times(seconds: Row) -> list[tuple[str, str]]:
-    facts = [(words.STAGES.get(k, k), words.duration(v)) for k, v in seconds.items()]
-    total = [("Total", words.duration(sum(seconds.values())))]
-    return facts + (total if len(facts) > 1 else [])
-
-
-def _environment(result: Row) -> list[tuple[str, str]]:
-    facts = [("spos", str(result["spos"]))] if result.get("spos") else []
-    facts += [(str(k), str(v)) for k, v in (result.get("versions") or {}).items()]
-    facts += [("device", str(result["device"]))] if result.get("device") else []
-    seeds = (result.get("seeds") or {}).items()
-    return facts + [(k if k == "seed" else f"seed of the {k}", str(v)) for k, v in seeds]
 
 
 def _ramp(share: float) -> tuple[str, str]:

@@ -18,6 +18,7 @@ from spos.report.chart import (
     level,
     spread,
 )
+from spos.report.front import draw_front
 from spos.report.measure import Measure, measure
 from spos.report.words import cost as written
 from spos.report.words import cost_label, cost_words, searched_cost
@@ -35,9 +36,12 @@ def shown(candidates: Sequence[Row], cost: str = "flops") -> list[Row]:
     return sorted(known[::stride], key=lambda c: c.get("iteration") or 0)
 
 
-def search_figure(result: Row, candidates: Sequence[Row], width: int) -> Markup | None:
-    """One-shot scores over the cost; None where there is nothing to plot."""
-    cost = searched_cost(result)
+def search_figure(
+    result: Row, candidates: Sequence[Row], width: int, cost: str = ""
+) -> Markup | None:
+    """One-shot scores over a cost, or that of the search; None where there is nothing to plot."""
+    own = searched_cost(result)
+    cost = cost or own
     drawn, winner = shown(candidates, cost), result.get("winner")
     if not drawn or not winner or not finite(winner.get(cost)):
         return None
@@ -49,7 +53,7 @@ def search_figure(result: Row, candidates: Sequence[Row], width: int) -> Markup 
     last = max(c.get("iteration") or 0 for c in drawn)
     narrow = width < 600
     chart = Chart(
-        f"search-{width}",
+        f"search-{width}" if cost == own else f"search-{cost}-{width}",
         f"One-shot {by.noun} over {cost_label(cost)} of the candidates",
         f"{len(drawn)} candidates between {by.show(min(scores))} and "
         f"{by.show(max(scores))}. The winner has {by.show(winner['one_shot_top1'])} and "
@@ -81,7 +85,10 @@ def search_figure(result: Row, candidates: Sequence[Row], width: int) -> Markup 
             f"{written(cost, candidate[cost])}, iteration {iteration}, "
             f"{candidate.get('origin', '')}",
         )
-    _ring(chart, winner, cost, by)
+    front = result.get("front") or []
+    draw_front(chart, front, cost, by)
+    # Beside the winner is the line of the front.
+    _ring(chart, winner, cost, by, raised=14 if front else 0)
     return chart.svg()
 
 
@@ -125,10 +132,11 @@ def _colour_bar(chart: Chart, last: int) -> None:
     chart.text(left + wide + 6, top + 10, str(last), "tick")
 
 
-def _ring(chart: Chart, winner: Row, cost: str, by: Measure) -> None:
+def _ring(chart: Chart, winner: Row, cost: str, by: Measure, raised: int) -> None:
     point = (winner[cost], winner["one_shot_top1"])
     chart.circle(point, 8.5, "ring", f"winner: {winner.get('architecture', '')}")
     x, y = chart.x(point[0]), chart.y(point[1])
     end = x > (chart.left + chart.right) / 2
     words = f"winner {by.show(point[1])}, {written(cost, point[0])}"
-    chart.text(x + (-14 if end else 14), y + 4, words, "mark", "end" if end else "start")
+    at = x + (-14 if end else 14)
+    chart.text(at, y + 4 - raised, words, "mark", "end" if end else "start")

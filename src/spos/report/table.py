@@ -32,6 +32,10 @@ def result_tables(result: Row) -> list[RenderableType]:
     parts: list[RenderableType] = [_text(words.headline(result))]
     if result.get("winner") or result.get("network"):
         parts.append(_winner(result))
+    if result.get("budgets"):
+        parts.append(_budgets(result))
+    if result.get("front"):
+        parts.append(_front(result))
     if result.get("top"):
         parts.append(_top(result))
     judged = words.verdict(result)
@@ -140,6 +144,40 @@ def _top(result: Row) -> Table:
             *(words.cost(cost, row.get(cost)) for cost in others),
             str(row.get("iteration", "")),
             _text(row.get("origin", "")),
+        )
+    return table
+
+
+def _costs(result: Row, row: Row) -> list[str]:
+    others = [words.cost(cost, row.get(cost)) for cost in words.other_costs(result)]
+    return [words.quantity(row.get("flops")), words.quantity(row.get("params")), *others]
+
+
+def _budgets(result: Row) -> Table:
+    rows, cost, by = result["budgets"], words.searched_cost(result), measure(result)
+    costs = ("FLOPs", "params", *words.other_costs(result))
+    table = _columns(
+        "One network for each budget", rows, "at most", "architecture", "test", "one-shot", *costs
+    )
+    for row in rows:
+        table.add_row(
+            words.cost(cost, (row.get("maximum") or {}).get(cost)),
+            _text(row.get("architecture", "")),
+            by.show(row.get("test_top1")),
+            by.show(row.get("one_shot_top1")),
+            *_costs(result, row),
+        )
+    return table
+
+
+def _front(result: Row) -> Table:
+    rows, costs = result["front"], ("FLOPs", "params", *words.other_costs(result))
+    table = _columns("Front, from the cheapest", rows, "architecture", "one-shot", *costs)
+    for row in rows:
+        table.add_row(
+            _text(row.get("architecture", "")),
+            measure(result).show(row.get("one_shot_top1")),
+            *_costs(result, row),
         )
     return table
 

@@ -99,7 +99,7 @@ def size(text: str) -> str:
 
 
 def searched_cost(result: Mapping[str, Any]) -> str:
-    """The cost that a search is about: the first that it bounds, or multiply-adds.
+    """The cost that a search is about: the first that it minimises or bounds, or multiply-adds.
 
     Example:
         >>> searched_cost({"constraint": {"maximum": {"bitops": 10}, "minimum": {}}})
@@ -107,13 +107,20 @@ def searched_cost(result: Mapping[str, Any]) -> str:
     """
     constraint = result.get("constraint") or {}
     bounded = [*(constraint.get("maximum") or {}), *(constraint.get("minimum") or {})]
-    return str(bounded[0]) if bounded else "flops"
+    return str([*front_costs(result), *bounded, "flops"][0])
+
+
+def front_costs(result: Mapping[str, Any]) -> list[str]:
+    """The costs that the search minimised, where it was for a front."""
+    return list((result.get("search") or {}).get("pareto") or [])
 
 
 def other_costs(result: Mapping[str, Any]) -> list[str]:
-    """The cost that the search bounds, where it has no column of its own in every table."""
-    cost = searched_cost(result)
-    return [] if cost in ("flops", "params") else [cost]
+    """The costs that the search is about and that have no column of their own in every table."""
+    constraint = result.get("constraint") or {}
+    bounded = (*(constraint.get("maximum") or {}), *(constraint.get("minimum") or {}))
+    costs = [searched_cost(result), *front_costs(result), *bounded]
+    return [cost for cost in dict.fromkeys(costs) if cost not in ("flops", "params")]
 
 
 def cost_words(name: str) -> str:

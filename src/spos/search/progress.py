@@ -41,12 +41,11 @@ class Progress:
         self.accuracies = dict(self.known)
         self._endless = endless
         start: list[Architecture] = []
-        if settings.algorithm == "evolution" and settings.from_known:
+        if settings.algorithm != "random" and settings.from_known:
             candidates = list(self.known)
             within = feasible.satisfied(candidates)
             start = [a for a, satisfied in zip(candidates, within, strict=True) if satisfied]
-            start.sort(key=lambda architecture: -self.known[architecture])
-        self.population = first_population(feasible, settings, start)
+        self.population = first_population(feasible, settings, self._fittest(start))
         self.proposals = list(self.population)
 
     @property
@@ -73,16 +72,24 @@ class Progress:
                 return missing
             if iteration == self.settings.iterations and not self._endless:
                 return []
-            self.population = next_population(
-                self.feasible,
-                self.settings,
-                iteration,
-                [p.architecture for p in self.best()],
-                {p.architecture for p in self.proposals},
-            )
+            self.population = self._next(iteration)
             self.proposals += self.population
 
     def best(self) -> list[Proposal]:
         """The most accurate candidates so far, as many as are parents, best first."""
         evaluated = [p for p in self.proposals if p.architecture in self.accuracies]
         return best(evaluated, self.accuracies, self.settings.parents)
+
+    def _fittest(self, known: list[Architecture]) -> list[Architecture]:
+        """Known feasible architectures, those to begin with first."""
+        return sorted(known, key=lambda architecture: -self.known[architecture])
+
+    def _next(self, iteration: int) -> list[Proposal]:
+        """The population after those that are evaluated."""
+        return next_population(
+            self.feasible,
+            self.settings,
+            iteration,
+            [p.architecture for p in self.best()],
+            {p.architecture for p in self.proposals},
+        )

@@ -15,8 +15,10 @@ from spos.cost.model import CostModel
 from spos.errors import UserError
 from spos.search.evolution import Proposal
 from spos.search.feasible import Feasible
+from spos.search.mirror import Mirror
+from spos.search.pareto import ParetoProgress
 from spos.search.progress import Progress
-from spos.search.settings import SearchSettings
+from spos.search.settings import DIFFERENTIABLE, SearchSettings
 from spos.search.start import known_at_start, search_id
 from spos.search.study import accuracies_of, distributions, trial_attributes
 from spos.space import Architecture, SearchSpace
@@ -34,7 +36,8 @@ class Candidate:
         costs: by name; "flops" are multiply-adds.
         iteration: the iteration of the search that proposed it, from 0.
         position: in the population of the iteration, from 0.
-        origin: how it came about: "random", "crossover", "mutation", or "known" from before.
+        origin: how it came about: "random", "crossover", "mutation", "nsga2", or "known" from
+            before.
     """
 
     architecture: Architecture
@@ -54,12 +57,15 @@ class SearchResult:
         candidates: all candidates, by iteration and position.
         evaluated: how many of them were not known before the search started.
         exhausted: whether the search ended early because no further architecture is feasible.
+        front: of a search for a front, the candidates that no other one is better than, the
+            cheapest first; of any other search empty.
     """
 
     top: tuple[Candidate, ...]
     candidates: tuple[Candidate, ...]
     evaluated: int
     exhausted: bool
+    front: tuple[Candidate, ...] = ()
 
 
 def search(
@@ -72,7 +78,10 @@ def search(
     *,
     on_evaluated: Callable[[Candidate, int, int], None] | None = None,
 ) -> SearchResult:
-    """Search for the most accurate architectures within a constraint.
+    """Search for the most accurate architectures within a constraint, or for a front.
+
+    With ``pareto`` in the settings, accuracy is maximised and those costs are minimised. The study
+    then has a second one beside it with all objectives, named ``NAME-front-ID``.
 
     Every accuracy is in the study as soon as it is known. A search that was killed, called again
     with the same arguments, evaluates what is missing and returns what it would have returned.
@@ -92,7 +101,7 @@ def search(
         UserError: nothing satisfies the constraint, the study is of another space, or an
             evaluation gives no finite accuracy.
 
-    Source: Guo et al., Algorithm 1.
+    Source: Guo et al., Algorithm 1; Deb et al., NSGA-II (2002).
 
     Example:
         >>> from spos.cost import CostTable
@@ -114,12 +123,19 @@ def search(
         >>> constraint.satisfied(result.top[0].costs)
         True
     """
+    if settings.algorithm in DIFFERENTIABLE:
+        raise UserError(
+            f"search algorithm {settings.algorithm}: it trains weights and choice together, which "
+            "spos.differentiable does; allowed here: evolution, random, nsga2"
+        )
     feasible = Feasible(space, table, constraint)
     known = known_at_start(study, space, settings, constraint)
-    progress = Progress(feasible, settings, known)
+    front = ParetoProgress(feasible, settings, known) if settings.pareto else None
+    progress = front or Progress(feasible, settings, known)
     for architecture, accuracy in accuracies_of(study.get_trials(deepcopy=False), space).items():
         progress.accuracies.setdefault(architecture, accuracy)
     identity = search_id(settings, constraint)
+    mirror = Mirror(study, space, settings, identity) if front else None
 
     def candidate(proposal: Proposal) -> Candidate:
         architecture = proposal.architecture
@@ -139,15 +155,20 @@ def search(
                 progress.accuracies[proposal.architecture] = accuracy
                 evaluated = candidate(proposal)
                 _record(study, space, evaluated, identity, started)
+                if mirror:
+                    mirror.add([evaluated])
                 missing, started = missing - 1, datetime.now()
                 if on_evaluated is not None:
                     on_evaluated(evaluated, len(progress.proposals) - missing, progress.total)
     candidates = tuple(map(candidate, progress.proposals))
+    if mirror:
+        mirror.add(candidates)
     return SearchResult(
         top=tuple(map(candidate, progress.best())),
         candidates=candidates,
         evaluated=sum(one.architecture not in progress.known for one in candidates),
         exhausted=progress.exhausted,
+        front=tuple(map(candidate, front.front())) if front else (),
     )
 
 

@@ -98,6 +98,11 @@ class EvolutionSampler(BaseSampler):
             {"seed": seed} if iterations is None else {"seed": seed, "iterations": iterations}
         )
         self._settings = SearchSettings(**settings)
+        if self._settings.pareto:
+            raise UserError(
+                "EvolutionSampler maximises one objective: search for a front with "
+                "spos.search.search, or with Optuna's NSGAIISampler"
+            )
         self._feasible = Feasible(space, table, constraint)
         self._distributions = distributions(space)
         self._endless = iterations is None

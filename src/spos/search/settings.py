@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from spos.errors import UserError, nearest
 
-ALGORITHMS = ("evolution", "random")
+#: Those that train architecture parameters together with the weights.
+DIFFERENTIABLE = ("fbnet", "darts", "proxylessnas")
+ALGORITHMS = ("evolution", "random", "nsga2", *DIFFERENTIABLE)
 
 
 @dataclass(frozen=True)
@@ -14,7 +16,10 @@ class SearchSettings:
     """The settings of a search; the defaults are the paper's.
 
     Args:
-        algorithm: ``"evolution"``, or ``"random"`` for the baseline with the same budget.
+        algorithm: ``"evolution"``, ``"nsga2"`` for a front of accuracy and costs, or ``"random"``
+            for the baseline with the same budget. ``"fbnet"``, ``"darts"`` and ``"proxylessnas"``
+            train the choice itself (:mod:`spos.differentiable`); of the settings below they read
+            ``parents`` alone, as the number of best candidates to list.
         population: candidates per iteration (P), at least 1.
         iterations: populations evaluated (T), at least 1.
         parents: how many of the best candidates ever seen are parents (k), at least 1.
@@ -26,9 +31,11 @@ class SearchSettings:
             within the constraint; at least 1. Random candidates take the place of those not found.
         from_known: begin an evolution with the best candidates that the study knows already.
         seed: of all randomness, at least 0.
+        pareto: costs to minimise beside the accuracy, by name: the search then finds a front.
 
     Raises:
-        UserError: a setting is out of range, or the children are more than the population.
+        UserError: a setting is out of range or goes with another algorithm, or the children are
+            more than the population.
 
     Source: Guo et al., Algorithm 1 and Section 4.
 
@@ -39,7 +46,7 @@ class SearchSettings:
         Traceback (most recent call last):
         ...
         spos.errors.UserError: unknown search algorithm 'evolutoin': did you mean 'evolution'? \
-allowed: evolution, random
+allowed: evolution, random, nsga2, fbnet, darts, proxylessnas
     """
 
     algorithm: str = "evolution"
@@ -52,6 +59,7 @@ allowed: evolution, random
     tries: int = 100
     from_known: bool = True
     seed: int = 0
+    pareto: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.algorithm not in ALGORITHMS:
@@ -87,6 +95,34 @@ allowed: evolution, random
                 f"than the population of {self.population}: allowed are at most "
                 f"{self.population} together"
             )
+        self._check_front()
+
+    def _check_front(self) -> None:
+        costs = ",".join(self.pareto)
+        if len(set(self.pareto)) < len(self.pareto) or not all(self.pareto):
+            raise UserError(f"search pareto {costs}: name each cost once, such as flops,params")
+        if self.pareto and self.algorithm == "evolution":
+            raise UserError(
+                f"search pareto {costs}: evolution finds one network, not a front; allowed with it "
+                "are the algorithms nsga2 and random"
+            )
+        if self.algorithm != "nsga2":
+            return
+        if not self.pareto:
+            raise UserError(
+                "search algorithm nsga2: name the costs to minimise beside the accuracy, such as "
+                "--pareto flops"
+            )
+        if self.population < 2:
+            raise UserError(
+                f"search population {self.population}: nsga2 crosses two networks, the least is 2"
+            )
+        for name in ("crossover_children", "mutation_children"):
+            if getattr(self, name) is not None:
+                raise UserError(
+                    f"search {name}: nsga2 makes every child by crossover and mutation; leave it "
+                    "out, or give the algorithm evolution"
+                )
 
     @property
     def children(self) -> tuple[int, int]:

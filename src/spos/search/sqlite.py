@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -124,3 +125,25 @@ def _check(path: Path) -> None:
         raise UserError(f"study file {path} is damaged: {reason}; {mend}")
     if not holds_studies:
         raise UserError(f"study file {path} is a SQLite file without an Optuna study in it: {mend}")
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """Copy an SQLite file as one consistent state, also while another process writes to it.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    temporary = target.with_name(f".{target.name}.copy")
+    temporary.unlink(missing_ok=True)
+    try:
+        with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(temporary)) as new:
+            old.backup(new)
+    except sqlite3.Error as error:
+        temporary.unlink(missing_ok=True)
+        raise UserError(f"{source} cannot be copied: {error}") from error
+    for left in (
+        "-wal",
+        "-shm",
+    ):  # The log of another file under this name would be read as its own.
+        target.with_name(target.name + left).unlink(missing_ok=True)
+    os.replace(temporary, target)

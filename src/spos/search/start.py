@@ -70,11 +70,27 @@ def known_at_start(
     return accuracies_of(before, space)
 
 
+def evaluated_by(study: optuna.Study, settings: SearchSettings, constraint: Constraint) -> int:
+    """How many evaluations a study has that a search paid for.
+
+    Args:
+        study: of the evaluations.
+        settings: of the search.
+        constraint: of the search.
+    """
+    identity = search_id(settings, constraint)
+    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return sum(trial.user_attrs.get("search") == identity for trial in trials)
+
+
 def _decisive(settings: SearchSettings, constraint: Constraint) -> dict[str, object]:
     decisive: dict[str, object] = asdict(settings)
     crossover, mutation = settings.children
     decisive |= {"crossover_children": crossover, "mutation_children": mutation}
     del decisive["iterations"]
+    if not settings.pareto:
+        # Searches that began before there were fronts keep their names.
+        del decisive["pareto"]
     for name in ("maximum", "minimum"):
         bounds = getattr(constraint, name)
         decisive[name] = {cost: float(bound) for cost, bound in bounds.items()}

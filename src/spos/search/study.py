@@ -9,6 +9,7 @@ from pathlib import Path
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from spos.errors import UserError
@@ -96,7 +97,7 @@ def keep_space(study: optuna.Study, space: SearchSpace) -> None:
     Raises:
         UserError: the study is of another space, or does not maximize one objective.
     """
-    if study._is_multi_objective() or study.direction != optuna.study.StudyDirection.MAXIMIZE:
+    if study._is_multi_objective() or study.direction != StudyDirection.MAXIMIZE:
         raise UserError(
             f"study '{study.study_name}' does not maximize one objective: create it with "
             "direction='maximize', the objective is the accuracy"
@@ -173,6 +174,16 @@ def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
         {'stem': CategoricalDistribution(choices=('3x3', '5x5'))}
     """
     return {choice.name: CategoricalDistribution(choice.options) for choice in space.choices}
+
+
+def objective_directions(costs: int) -> list[StudyDirection]:
+    """The directions of a study of the accuracy and some costs.
+
+    Example:
+        >>> [direction.name for direction in objective_directions(2)]
+        ['MAXIMIZE', 'MINIMIZE', 'MINIMIZE']
+    """
+    return [StudyDirection.MAXIMIZE, *[StudyDirection.MINIMIZE] * costs]
 
 
 def trial_attributes(
