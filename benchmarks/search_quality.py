@@ -29,8 +29,8 @@ SEARCHES: dict[str, dict[str, Any]] = {
         "supernet": {"steps": 3200},
         "search": {"algorithm": "evolution", "iterations": 5},
     },
-    "FBNet": {"supernet": {"steps": 700}, "search": {"algorithm": "fbnet"}},
-    "ProxylessNAS": {"supernet": {"steps": 2700}, "search": {"algorithm": "proxylessnas"}},
+    "FBNet": {"supernet": {"steps": 350}, "search": {"algorithm": "fbnet"}},
+    "ProxylessNAS": {"supernet": {"steps": 1900}, "search": {"algorithm": "proxylessnas"}},
 }
 
 

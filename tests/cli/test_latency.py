@@ -84,7 +84,7 @@ def test_a_table_is_measured_once_and_validated(cli: Cli, tmp_path: Path):
     validation = json.loads((tmp_path / "measured-validation.json").read_text())
     assert len(validation["networks"]) == 6
     fitted = json.loads(out.read_text())
-    assert fitted["fit"] == validation["fit"] and fitted["fit"]["networks"] == 3
+    assert fitted["fit"] == validation["fit"] and fitted["fit"]["networks"] == 6
     assert fitted["parts"] == stored["parts"]
 
 

@@ -41,17 +41,17 @@ def supernet() -> Supernet:
 )
 def test_a_latency_is_counted_in_microseconds_where_there_are_ten(nanoseconds, unit):
     table = CostTable(supernet(), counter=Times(nanoseconds))
-    expected, chosen = _expected(table, DifferentiableSettings(cost="latency"))
+    expected, chosen = _expected(table, DifferentiableSettings(), "latency")
     assert expected is not None
     assert chosen == unit
 
 
 def test_a_unit_that_leaves_no_logarithm_is_refused_with_the_nearest_valid_one():
     table = CostTable(supernet())
-    assert _expected(table, DifferentiableSettings())[1] == 1.0
-    assert _expected(table, DifferentiableSettings(unit=500.0))[1] == 500.0
+    assert _expected(table, DifferentiableSettings(), "flops")[1] == 1.0
+    assert _expected(table, DifferentiableSettings(unit=500.0), "flops")[1] == 500.0
     with pytest.raises(UserError) as raised:
-        _expected(table, DifferentiableSettings(unit=576.0))
+        _expected(table, DifferentiableSettings(unit=576.0), "flops")
     assert str(raised.value) == (
         "differentiable.unit 576: the cheapest network has flops 576, and the logarithm of its "
         "cost must be above 0; nearest valid: 518"

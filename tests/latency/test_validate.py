@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from spos.cost import CostTable
 from spos.errors import UserError
 from spos.latency import measure_latency, validate
-from spos.latency.agreement import agreement, fit_line
+from spos.latency.agreement import agreement, fit_line, left_out
 from spos.latency.plot import validation_page
 from spos.latency.summary import summary_table, validation_table
 from spos.supernet import Supernet
@@ -29,10 +29,10 @@ def test_what_networks_take_beside_their_parts_is_found(tmp_path: Path, supernet
     clock = Clock(once=5000, each=-300)
     out = tmp_path / "v.json"
     result = validate(table, supernet, out, networks=20, rounds=2, make=clock)
-    assert (result.fit.intercept, result.fit.boundary, result.fit.networks) == (5000, -300, 10)
+    assert (result.fit.intercept, result.fit.boundary, result.fit.networks) == (5000, -300, 20)
     assert result.after.error == 0 and result.after.spearman == pytest.approx(1)
     assert result.before.error > 0.01 and result.before.bias == -result.before.error
-    assert (result.before.networks, result.before_rest.networks) == (20, 10)
+    assert (result.before.networks, result.after.networks) == (20, 20)
     assert result.noise.error == 0
     fitted = dataclasses.replace(table, fit=result.fit)
     costs = CostTable(supernet, counter=fitted.counter(supernet))
@@ -41,7 +41,7 @@ def test_what_networks_take_beside_their_parts_is_found(tmp_path: Path, supernet
         architecture = [int(option) for option in network.architecture.split(",")]
         assert costs.cost(architecture)["latency"] == network.measured == network.fitted
     stored = json.loads(out.read_text())
-    assert stored["fit"] == {"intercept": 5000, "boundary": -300, "networks": 10}
+    assert stored["fit"] == {"intercept": 5000, "boundary": -300, "networks": 20}
     assert stored["of"]["batch"] == 1 and "parts" not in stored["of"]
     assert len(stored["networks"]) == 20 and stored["after"]["error"] == 0
     # The table that is fitted predicts as it stands, and the fit is found again.
@@ -90,11 +90,11 @@ def test_the_page_and_the_tables(supernet: Supernet):
     table = measure_latency(supernet, rounds=1, make=Clock())
     result = validate(table, supernet, networks=10, rounds=2, make=Clock(once=5000))
     page = validation_page(result)
-    assert page.count('class="before"') == 10 and page.count('class="after"') == 5
+    assert page.count('class="before"') == 10 and page.count('class="after"') == 10
     svg = page[page.index("<svg") : page.index("</svg>") + 6]
     assert ElementTree.fromstring(svg).tag == "svg"
     assert "http" not in page and "&lt;" not in page.split("</style>")[0]
-    assert validation_table(result).row_count == 4
+    assert validation_table(result).row_count == 3
     # The first layer, those alike, the last one, and pooling, flattening and the classifier.
     assert summary_table(table, supernet).row_count == 4
 
@@ -111,3 +111,14 @@ def test_a_factor_is_all_bias_and_leaves_the_order(measured: list[float], factor
 def test_a_fit_where_all_networks_have_as_many_parts():
     parts, computing = np.array([100.0, 200.0, 300.0]), np.array([4.0, 4.0, 4.0])
     assert fit_line(parts, computing, parts + 40) == (40, 0)
+
+
+@given(st.integers(0, 5), st.floats(0, 1e6))
+def test_a_network_has_no_part_in_the_fit_that_it_is_judged_by(place: int, changed: float):
+    parts = np.array([100.0, 250.0, 300.0, 420.0, 500.0, 610.0])
+    computing = np.array([2.0, 4.0, 3.0, 5.0, 6.0, 6.0])
+    measured = parts + 40 - 3 * computing
+    other = measured.copy()
+    other[place] = changed
+    before, after = (left_out(parts, computing, m)[place] for m in (measured, other))
+    assert before == after == pytest.approx(measured[place], abs=4)

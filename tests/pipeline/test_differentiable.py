@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 
 from spos.checkpoint import Checkpoints
+from spos.cost import CostTable
 from spos.errors import UserError
+from spos.latency import measure_latency
+from spos.latency.sources import source_of
 from spos.listener import Silent
 from spos.pipeline import run
 
@@ -82,7 +85,7 @@ def test_a_run_searches_and_retrains_without_a_training_before(finished: Path) -
     for place, (name, shares) in enumerate(found["probabilities"].items()):
         assert list(shares) == result["space"]["choices"][place]["options"], name
         assert sum(shares.values()) == pytest.approx(1, abs=1e-5)
-    assert found["unit"] == 1e3
+    assert (found["cost"], found["unit"]) == ("flops", 1e3)
 
 
 def test_theta_is_recorded_and_drawn(finished: Path) -> None:
@@ -142,6 +145,21 @@ def test_the_best_of_several_samples_wins(tmp_path: Path, algorithm: str) -> Non
     scores = [row["one_shot_top1"] for row in result["top"]]
     assert scores == sorted(scores, reverse=True)
     assert result["winner"]["one_shot_top1"] == scores[0]
+
+
+def test_with_a_latency_table_the_loss_is_about_latency(tmp_path: Path) -> None:
+    settings = ("layout.channels=[16,24]", "layout.depths=[1,2]")
+    source = source_of(None, "shufflenetv2", "tiny", settings, 10, 1)
+    path = tmp_path / "cpu.json"
+    facts = {"space": source.space, "preset": source.preset, "layout": source.layout}
+    table = measure_latency(source.build(), path, **facts, rounds=1)
+    costs = CostTable(source.build(), counter=table.counter(source.build()))
+    low, high = costs.range()["latency"]
+    constraint = {"maximum": {"flops": "130K"}, "latency_table": str(path)}
+    run(tmp_path / "run", given(constraint=constraint), ("search",))
+    found = json.loads((tmp_path / "run" / "search.json").read_text())
+    assert (found["cost"], found["unit"]) == ("latency", 1e3)
+    assert low < lines(tmp_path / "run", "theta")[-1]["expected_cost"] < high
 
 
 def test_the_joint_form_needs_no_cost_and_no_images_of_its_own(tmp_path: Path) -> None:

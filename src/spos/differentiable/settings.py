@@ -29,7 +29,8 @@ class DifferentiableSettings:
         temperature: of the Gumbel softmax at first, above 0.
         temperature_decay: the temperature falls by the factor exp(-this) an epoch; at least 0.
         temperature_least: it does not fall below this; above 0.
-        cost: the cost in the loss of theta.
+        cost: the cost in the loss of theta; empty takes ``latency`` where the run has a latency
+            table, ``flops`` otherwise.
         unit: what the cost is counted in there, above 0: 1e6 for millions of multiply-adds. 0 takes
             the largest of 1e6, 1e3 and 1 (for a latency, of 1e3 and 1: microseconds and
             nanoseconds) of which the cheapest network of the space has at least 10.
@@ -61,7 +62,7 @@ class DifferentiableSettings:
     temperature: float = 5.0
     temperature_decay: float = 0.045
     temperature_least: float = 0.05
-    cost: str = "flops"
+    cost: str = ""
     unit: float = 0.0
     alpha: float = 0.2
     beta: float = 0.6

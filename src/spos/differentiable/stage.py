@@ -58,7 +58,8 @@ def differentiable_stage(context: Context) -> dict[str, Any]:
     table = context.costs(supernet)
     feasible = Feasible(supernet.space, table, config.bounds)
     feasible.draw(1, generator(config.run.seed, "reachable"))
-    expected, unit = _expected(table, settings)
+    cost = settings.cost or ("latency" if config.constraint.latency_table else "flops")
+    expected, unit = _expected(table, settings, cost)
     parts = _split(context, data)
     supernet.to(context.fabric.device)
     theta = Theta(
@@ -106,9 +107,9 @@ def differentiable_stage(context: Context) -> dict[str, Any]:
     finally:
         theta.clear()
     candidates = _derive(context, data, supernet, feasible, theta)
-    return context.finish(
-        "search", _outcome(context, supernet, table, candidates, theta, unit, seconds)
-    )
+    outcome = _outcome(context, supernet, table, candidates, theta)
+    loss = {} if expected is None else {"cost": cost, "unit": unit}
+    return context.finish("search", {**outcome, **loss, "seconds": seconds})
 
 
 def _check(context: Context) -> None:
@@ -148,20 +149,20 @@ def _check(context: Context) -> None:
 
 
 def _expected(
-    table: CostModel, settings: DifferentiableSettings
+    table: CostModel, settings: DifferentiableSettings, cost: str
 ) -> tuple[ExpectedCost | None, float]:
     """The mean cost and its unit; none in the joint form, whose loss has no cost."""
     if settings.form == "joint":
         return None, 1.0
-    expected = ExpectedCost(table, settings.cost)
-    least = table.range()[settings.cost][0]
-    largest = 1e3 if UNITS.get(settings.cost) == "ns" else 1e6
+    expected = ExpectedCost(table, cost)
+    least = table.range()[cost][0]
+    largest = 1e3 if UNITS.get(cost) == "ns" else 1e6
     units = [unit for unit in (1e6, 1e3, 1.0) if unit <= largest]
     unit = settings.unit or next((u for u in units if least >= UNITS_AT_LEAST * u), 1.0)
     if least <= unit:
         raise UserError(
             f"differentiable.unit {format_quantity(unit)}: the cheapest network has "
-            f"{settings.cost} {format_quantity(least)}, and the logarithm of its cost must be "
+            f"{cost} {format_quantity(least)}, and the logarithm of its cost must be "
             f"above 0; nearest valid: {format_quantity(max(least * 0.9, 1e-9))}"
         )
     return expected, unit
@@ -234,8 +235,6 @@ def _outcome(
     table: CostModel,
     candidates: list[Candidate],
     theta: Theta,
-    unit: float,
-    seconds: float,
 ) -> dict[str, Any]:
     best = sorted(candidates, key=lambda one: (-one.accuracy, one.position))
     top = best[: context.config.search.parents]
@@ -255,6 +254,4 @@ def _outcome(
         "top": [candidate_row(candidate) for candidate in top],
         "candidates": [candidate_row(candidate) for candidate in candidates],
         "probabilities": probabilities,
-        "unit": unit,
-        "seconds": seconds,
     }

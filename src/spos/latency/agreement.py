@@ -79,5 +79,28 @@ def fit_line(parts: Values, computing: Values, measured: Values) -> tuple[int, i
     return round(float(once)), round(float(each))
 
 
+def left_out(parts: Values, computing: Values, measured: Values) -> Values:
+    """What the fit to all other networks predicts of each network.
+
+    Args:
+        parts: as in :func:`fit_line`, of at least 3 networks.
+        computing: likewise.
+        measured: likewise.
+
+    Source: leave-one-out cross-validation (Stone, 1974).
+
+    Example:
+        >>> parts, computing = np.array([100.0, 100.0, 200.0]), np.array([2.0, 2.0, 2.0])
+        >>> left_out(parts, computing, np.array([150.0, 160.0, 270.0])).tolist()
+        [165.0, 160.0, 255.0]
+    """
+    predicted = np.empty_like(parts)
+    for network in range(len(parts)):
+        others = np.arange(len(parts)) != network
+        once, each = fit_line(parts[others], computing[others], measured[others])
+        predicted[network] = parts[network] + once + each * computing[network]
+    return predicted
+
+
 def _known(value: float) -> float | None:
     return None if math.isnan(value) else float(value)

@@ -200,7 +200,10 @@ class Onnx:
 
 
 def take_sample(once: Callable[[], Sequence[float]]) -> Sample:
-    """The medians of some runs, after others to warm up.
+    """The median of some runs, after others to warm up, shared out as the medians of the steps.
+
+    Medians of steps add up to less than the median of all together where single runs are slow now
+    and then; a latency is a sum of steps, and so they are made to.
 
     Args:
         once: runs everything, and gives the nanoseconds of each step.
@@ -215,8 +218,11 @@ def take_sample(once: Callable[[], Sequence[float]]) -> Sample:
         warmed, count = warmed + taken, count + 1
     # The last run: the first ones may have loaded or compiled something.
     runs = min(MOST, max(FEWEST, math.ceil(SAMPLE * 1e9 / max(taken, 1.0))))
-    medians = np.median([once() for _ in range(runs)], axis=0)
-    return Sample(tuple(round(float(median), 1) for median in medians), runs)
+    taken_by_steps = np.array([once() for _ in range(runs)])
+    medians = np.median(taken_by_steps, axis=0)
+    whole = float(np.median(taken_by_steps.sum(axis=1)))
+    shares = medians * (whole / max(float(medians.sum()), 1e-9))
+    return Sample(tuple(round(float(share), 1) for share in shares), runs)
 
 
 def in_a_row(steps: Sequence[Step], value: Any) -> list[float]:

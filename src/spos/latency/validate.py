@@ -16,7 +16,7 @@ import torch
 from spos.cost import CostTable
 from spos.errors import UserError
 from spos.files import write_json
-from spos.latency.agreement import Agreement, Values, agreement, fit_line
+from spos.latency.agreement import Agreement, Values, agreement, fit_line, left_out
 from spos.latency.backend import Backend, Sampler, check_runtime, make_backend
 from spos.latency.measure import (
     CALIBRATION,
@@ -49,8 +49,7 @@ class Network:
         measured: in nanoseconds.
         spread: the interquartile range over the rounds, in nanoseconds.
         predicted: by the table as it stands.
-        fitted: by the table with the new fit.
-        trained: whether the fit was made with it.
+        fitted: by the table with a fit to all other networks.
     """
 
     architecture: str
@@ -58,7 +57,6 @@ class Network:
     spread: int
     predicted: int
     fitted: int
-    trained: bool
 
 
 @dataclass(frozen=True)
@@ -67,11 +65,10 @@ class Validation:
 
     Args:
         table: as it stands.
-        fit: what networks take beside their parts, on one half of the networks.
-        networks: all of them.
-        before: the table as it stands, on all networks.
-        before_rest: the same, on the half that the fit was not made with.
-        after: the table with the fit, on that half.
+        fit: what networks take beside their parts.
+        networks: all that were measured.
+        before: the table as it stands.
+        after: the table with a fit, each network judged by a fit to all others.
         noise: the networks in one half of the rounds against the other half: what no prediction
             is expected to beat.
         date: ISO 8601.
@@ -81,7 +78,6 @@ class Validation:
     fit: Fit
     networks: tuple[Network, ...]
     before: Agreement
-    before_rest: Agreement
     after: Agreement
     noise: Agreement
     date: str
@@ -181,14 +177,10 @@ def compare(
         computing: how many of them compute something.
     """
     measured = np.array([median(taken.whole) for taken in samples.values()], dtype=float)
-    half = len(measured) // 2
-    # They are drawn at random: the first half is a random half.
-    fit = Fit(*fit_line(parts[:half], computing[:half], measured[:half]), half)
-    fitted = parts + fit.intercept + fit.boundary * computing
+    fit = Fit(*fit_line(parts, computing, measured), len(measured))
+    fitted = left_out(parts, computing, measured)
     rows = [
-        Network(
-            name, median(taken.whole), spread(taken.whole), int(now[n]), int(fitted[n]), n < half
-        )
+        Network(name, median(taken.whole), spread(taken.whole), int(now[n]), int(fitted[n]))
         for n, (name, taken) in enumerate(samples.items())
     ]
     rounds = np.array([taken.whole for taken in samples.values()])
@@ -197,8 +189,7 @@ def compare(
         fit,
         tuple(rows),
         agreement(now, measured),
-        agreement(now[half:], measured[half:]),
-        agreement(fitted[half:], measured[half:]),
+        agreement(fitted, measured),
         agreement(np.median(rounds[:, ::2], axis=1), np.median(rounds[:, 1::2], axis=1)),
         datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
     )
