@@ -71,6 +71,7 @@ class Search:
         weights: Any = None,
         theta: Any = None,
         supernet: Supernet | None = None,
+        limit: float = 0.0,
     ) -> None:
         self.supernet = supernet or network()
         self.theta = Theta(
@@ -86,7 +87,7 @@ class Search:
         self.method = MixtureMethod(
             self.supernet,
             self.theta,
-            Schedule(algorithm, settings, recipe, 3, settings.unit, 0),
+            Schedule(algorithm, settings, recipe, 3, settings.unit, 0, limit),
             None if settings.form == "joint" else expected,
             theta or batches("theta"),
             cross_entropy(),
@@ -191,6 +192,19 @@ def test_the_loss_of_theta_pulls_towards_cheap_options(tmp_path, cost):
         assert int(column.argmin()) == 0
     costs = [record["expected_cost"] for record in search.records]
     assert costs[-1] < costs[0]
+
+
+def test_only_what_exceeds_the_limit_is_charged(tmp_path):
+    settings = replace(SETTINGS, beta=20.0, warmup=0.0)
+    ends = {}
+    for limit in (0.0, 5_000.0, 25_000.0):
+        search = Search("darts", settings, replace(RECIPE, steps=80), limit=limit)
+        search.train(tmp_path / str(limit))
+        ends[limit] = search.records[-1]["expected_cost"]
+    start = search.records[0]["expected_cost"]
+    # The mean cost falls to the limit and stays about there; without one it falls on.
+    assert ends[0.0] < 4_000 < 4_250 < ends[5_000.0] < 5_750 < start < 10_000
+    assert ends[25_000.0] > 5_750
 
 
 def test_a_theta_that_is_no_number_is_refused_and_the_last_good_state_stays(tmp_path):

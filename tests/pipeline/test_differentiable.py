@@ -136,7 +136,8 @@ def test_its_weights_score_random_networks_for_a_comparison(finished: Path, tmp_
 @pytest.mark.parametrize("algorithm", ["darts", "proxylessnas"])
 def test_the_best_of_several_samples_wins(tmp_path: Path, algorithm: str) -> None:
     sections = given(
-        search={"algorithm": algorithm}, differentiable={"derive": "sample", "samples": 6}
+        search={"algorithm": algorithm},
+        differentiable={"derive": "sample", "samples": 6, "charge": "above-limit"},
     )
     result = run(tmp_path / "run", sections, ("search",))
     assert [row["origin"] for row in result["top"]].count("argmax") == 1
@@ -188,6 +189,12 @@ def test_the_joint_form_needs_no_cost_and_no_images_of_its_own(tmp_path: Path) -
         ({"differentiable": {"alpha": 0}}, {}, "differentiable.alpha 0.0: must be above 0"),
         ({"differentiable": {"unit": 1e6}}, {}, "differentiable.unit 1.000M: the cheapest"),
         ({"differentiable": {"cost": "latency"}}, {}, "unknown cost 'latency'"),
+        (
+            {"differentiable": {"charge": "above-limit", "cost": "params"}},
+            {},
+            "the run allows any params; give it a limit, such as --max-params, or the charge all",
+        ),
+        ({"differentiable": {"charge": "above"}}, {}, "differentiable.charge 'above'"),
         ({"differentiable": {"theta_images": 12}}, {}, "theta_images 12: batch_size 16"),
         ({"differentiable": {"theta_images": 1.5}}, {}, "differentiable.theta_images 1.5"),
         (

@@ -36,6 +36,7 @@ class Schedule:
         epoch: the steps of a pass over the images that the weights learn from.
         unit: what the mean cost is counted in, in the loss of theta.
         seed: of everything random.
+        limit: a mean cost below this counts as this.
     """
 
     algorithm: str
@@ -44,6 +45,7 @@ class Schedule:
     epoch: int
     unit: float
     seed: int
+    limit: float = 0.0
 
     @property
     def joint(self) -> bool:
@@ -157,8 +159,9 @@ class MixtureMethod:
         assert self._expected is not None
         settings = self._schedule.settings
         cost = self._expected([mixture.probabilities for mixture in self._drawn])
+        charged = cost.clamp_min(self._schedule.limit)
         # Wu et al., Section 3.3, Equation 2.
-        total = loss * settings.alpha * torch.log(cost / self._schedule.unit) ** settings.beta
+        total = loss * settings.alpha * torch.log(charged / self._schedule.unit) ** settings.beta
         if not loss.isfinite():
             what = f"the loss became {loss.item()} on the images of theta"
             raise diverged(what, step + 1, self._schedule.recipe)

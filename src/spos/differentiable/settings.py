@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from spos.errors import UserError, nearest
 
 FORMS = ("alternating", "joint")
+CHARGES = ("all", "above-limit")
 DERIVATIONS = ("argmax", "sample")
 #: Adam moves a number by about its rate, and a theta of thousands decides everything.
 MOST_RATE = 1e3
@@ -31,6 +32,8 @@ class DifferentiableSettings:
         temperature_least: it does not fall below this; above 0.
         cost: the cost in the loss of theta; empty takes ``latency`` where the run has a latency
             table, ``flops`` otherwise.
+        charge: ``all``: the cheaper, the better, as in the paper; or ``above-limit``: a mean cost
+            below the largest that the run allows counts as that, so that only the excess is charged.
         unit: what the cost is counted in there, above 0: 1e6 for millions of multiply-adds. 0 takes
             the largest of 1e6, 1e3 and 1 (for a latency, of 1e3 and 1: microseconds and
             nanoseconds) of which the cheapest network of the space has at least 10.
@@ -63,6 +66,7 @@ class DifferentiableSettings:
     temperature_decay: float = 0.045
     temperature_least: float = 0.05
     cost: str = ""
+    charge: str = "all"
     unit: float = 0.0
     alpha: float = 0.2
     beta: float = 0.6
@@ -70,7 +74,7 @@ class DifferentiableSettings:
     samples: int = 50
 
     def __post_init__(self) -> None:
-        for name, allowed in (("form", FORMS), ("derive", DERIVATIONS)):
+        for name, allowed in (("form", FORMS), ("charge", CHARGES), ("derive", DERIVATIONS)):
             value = getattr(self, name)
             if value not in allowed:
                 raise UserError(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from spos.context import Context
-from spos.cost import CostModel
+from spos.cost import Constraint, CostModel
 from spos.cost.expected import ExpectedCost
 from spos.data import ImageData, Images, check_batch, training_batches
 from spos.data.split import split_targets
@@ -72,6 +72,7 @@ def differentiable_stage(context: Context) -> dict[str, Any]:
         max(1, len(parts.weights) // recipe.batch_size),
         unit,
         config.run.seed,
+        _limit(config.bounds, settings, cost),
     )
 
     def theta_batches(start: int) -> Iterable[tuple[Tensor, Tensor]]:
@@ -166,6 +167,18 @@ def _expected(
             f"above 0; nearest valid: {format_quantity(max(least * 0.9, 1e-9))}"
         )
     return expected, unit
+
+
+def _limit(bounds: Constraint, settings: DifferentiableSettings, cost: str) -> float:
+    """The mean cost that is not charged."""
+    if settings.form == "joint" or settings.charge == "all":
+        return 0.0
+    if cost not in bounds.maximum:
+        raise UserError(
+            f"differentiable.charge {settings.charge}: the run allows any {cost}; give it a limit, "
+            f"such as --max-{cost}, or the charge all"
+        )
+    return bounds.maximum[cost]
 
 
 def _split(context: Context, data: ImageData) -> _Parts:
