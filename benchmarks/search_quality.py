@@ -23,14 +23,25 @@ from record import write_record
 from spos.console import ConsoleListener
 from spos.pipeline import run
 
+#: A bound is no part of the loss of these searches: without this they pay for what is within it.
+_WITHIN = {"charge": "above-limit"}
 #: Settings of each search: as many steps as take the same time where this was run.
 SEARCHES: dict[str, dict[str, Any]] = {
-    "SPOS, evolution": {
+    "SPOS": {
         "supernet": {"steps": 3200},
         "search": {"algorithm": "evolution", "iterations": 5},
     },
-    "FBNet": {"supernet": {"steps": 350}, "search": {"algorithm": "fbnet"}},
-    "ProxylessNAS": {"supernet": {"steps": 1900}, "search": {"algorithm": "proxylessnas"}},
+    "FBNet": {
+        "supernet": {"steps": 350},
+        "search": {"algorithm": "fbnet"},
+        "differentiable": _WITHIN,
+    },
+    "FBNet, charged for all": {"supernet": {"steps": 350}, "search": {"algorithm": "fbnet"}},
+    "ProxylessNAS": {
+        "supernet": {"steps": 1900},
+        "search": {"algorithm": "proxylessnas"},
+        "differentiable": _WITHIN,
+    },
 }
 
 
@@ -52,8 +63,8 @@ def results_of(
     own = {"run": {"seed": seed}, "search": {"seed": seed}}
     for name, settings in SEARCHES.items():
         chosen = {"supernet": {"steps": steps[name]}} if name in steps else {}
-        out = folder / f"{name.split(',')[0].lower()}-{seed}"
-        spos = name.startswith("SPOS")
+        out = folder / f"{name.lower().replace(',', '').replace(' ', '-')}-{seed}"
+        spos = name == "SPOS"
         results[name] = run(
             out, merged(given, settings, own, chosen), listener=listener, compare=1 if spos else 0
         )
@@ -72,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--max-flops", type=float, required=True)
     parser.add_argument("--runs", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--steps", nargs="*", default=[], metavar="SEARCH=N")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args(arguments)
@@ -82,12 +93,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     steps = {name: int(n) for name, _, n in (text.partition("=") for text in options.steps)}
     options.runs.mkdir(parents=True, exist_ok=True)
     found: dict[str, list[dict[str, Any]]] = {}
-    for seed in range(options.seeds):
+    for seed in options.seeds:
         for name, result in results_of(given, options.runs, seed, steps).items():
             spent = result["seconds"]
             searched = spent.get("train", 0.0) + spent["search"]
             found.setdefault(name, []).append(
                 {
+                    "seed": seed,
                     "test_top1": result["retrain"]["test_top1"],
                     "seconds": searched,
                     "architecture": result["winner"]["architecture"],
@@ -95,7 +107,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 }
             )
             for other in (result["comparison"] or {}).get("networks", []):
-                found.setdefault("random network", []).append({**other, "seconds": 0.0})
+                found.setdefault("random network", []).append(
+                    {**other, "seed": seed, "seconds": 0.0}
+                )
     rows = []
     for name, networks in sorted(found.items(), key=lambda item: -_mean(item[1])):
         scores = [network["test_top1"] for network in networks]

@@ -32,8 +32,8 @@ class DifferentiableSettings:
         temperature_least: it does not fall below this; above 0.
         cost: the cost in the loss of theta; empty takes ``latency`` where the run has a latency
             table, ``flops`` otherwise.
-        charge: ``all``: the cheaper, the better, as in the paper; or ``above-limit``: a mean cost
-            below the largest that the run allows counts as that, so that only the excess is charged.
+        charge: ``all``: the cheaper, the better, as in the paper; or ``above-limit``: only what
+            exceeds the largest value that the run allows is charged.
         unit: what the cost is counted in there, above 0: 1e6 for millions of multiply-adds. 0 takes
             the largest of 1e6, 1e3 and 1 (for a latency, of 1e3 and 1: microseconds and
             nanoseconds) of which the cheapest network of the space has at least 10.
