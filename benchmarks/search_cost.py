@@ -267,24 +267,27 @@ def write(out: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def plot(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Time and activation memory of a step over the number of options."""
+    """Time and activation memory of a step, as multiples of a stand-alone network's."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(1, 2, figsize=(10, 4))
-    for axis, key, scale, label in (
-        (axes[0], "seconds", 1e3, "time of a step in ms"),
-        (axes[1], "activation_bytes", 1e-6, "activations kept for the backward pass in MB"),
+    figure, axes = pyplot.subplots(1, 2, figsize=(10, 4), sharey=True)
+    alone = {row["options"]: row for row in rows if row["training"] == METHODS[0]}
+    for axis, key, label in (
+        (axes[0], "seconds", "time of a step"),
+        (axes[1], "activation_bytes", "activations kept for the backward pass"),
     ):
         for name, style in zip(METHODS, ("k--", "C0o-", "C1s-", "C2^-", "C3d-"), strict=True):
             own = [row for row in rows if row["training"] == name]
-            axis.plot([r["options"] for r in own], [r[key] * scale for r in own], style, label=name)
+            shares = [row[key] / alone[row["options"]][key] for row in own]
+            axis.plot([row["options"] for row in own], shares, style, label=name)
         axis.set_xlabel("options in a layer")
-        axis.set_ylabel(label)
+        axis.set_title(f"{label}, times stand-alone", fontsize=11)
         axis.set_ylim(bottom=0)
         axis.spines[["top", "right"]].set_visible(False)
+        axis.grid(axis="y", alpha=0.3)
     axes[0].legend(frameon=False)
     figure.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)
