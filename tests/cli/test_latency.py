@@ -64,7 +64,7 @@ def test_a_table_is_measured_once_and_validated(cli: Cli, tmp_path: Path):
     out = tmp_path / "measured.json"
     ended = cli("latency", *SPACE, "--rounds", "1", "--threads", "1", "--out", out)
     assert ended.status == 0, ended.err
-    assert "the space from" in ended.out and str(out) in ended.out
+    assert "the space from" in ended.out and f"--validate {out} --fit" in ended.out
     stored = json.loads(out.read_text())
     facts = ("space", "preset", "outputs", "unit", "backend", "threads", "batch", "format")
     assert [stored[name] for name in facts] == [
@@ -74,18 +74,20 @@ def test_a_table_is_measured_once_and_validated(cli: Cli, tmp_path: Path):
     assert len(stored["parts"]) == 15 and all(part["median"] > 0 for part in stored["parts"])
     again = cli("latency", *SPACE, "--rounds", "1", "--out", out)
     assert again.status == 0 and "is measured already: delete it" in again.err
+    assert "--fit" in again.out
     assert json.loads(out.read_text()) == stored
     other = cli("latency", *SPACE, "--batch", "2", "--out", out)
     assert "exists, measured with torch on" in other.mistake and "batch 2" in other.mistake
     ended = cli("latency", "--validate", out, "--networks", "6", "--rounds", "2", "--fit")
     assert ended.status == 0, ended.err
-    assert "Spearman" in ended.out and "with the fit" in ended.out
+    assert "Spearman" in ended.out and "with a fit" in ended.out
     assert (tmp_path / "measured-validation.html").read_text().startswith("<!doctype html>")
     validation = json.loads((tmp_path / "measured-validation.json").read_text())
     assert len(validation["networks"]) == 6
     fitted = json.loads(out.read_text())
     assert fitted["fit"] == validation["fit"] and fitted["fit"]["networks"] == 6
     assert fitted["parts"] == stored["parts"]
+    assert "--fit" not in cli("latency", *SPACE, "--rounds", "1", "--out", out).out
 
 
 def test_a_search_under_a_bound_of_latency(cli: Cli, tmp_path: Path, cpu: Path):

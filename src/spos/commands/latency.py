@@ -77,6 +77,11 @@ def _measure(options: dict[str, Any]) -> None:
 
     _print(summary_table(table, supernet))
     click.echo(options["out"])
+    if not table.fit.networks:
+        click.echo(
+            "a network takes less or more than its parts by themselves: correct the table with\n"
+            f"  spos latency --validate {options['out']} --fit"
+        )
 
 
 def _validate(options: dict[str, Any]) -> None:

@@ -36,7 +36,7 @@ def agreement_rows(result: Validation) -> list[tuple[str, Agreement]]:
     """What a validation compares, in words."""
     return [
         ("the table as it stands", result.before),
-        ("with a fit to the other networks", result.after),
+        ("with a fit to the others", result.after),
         ("half the rounds against the others", result.noise),
     ]
 
