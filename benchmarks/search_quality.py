@@ -36,7 +36,6 @@ SEARCHES: dict[str, dict[str, Any]] = {
         "search": {"algorithm": "fbnet"},
         "differentiable": _WITHIN,
     },
-    "FBNet, charged for all": {"supernet": {"steps": 350}, "search": {"algorithm": "fbnet"}},
     "ProxylessNAS": {
         "supernet": {"steps": 1900},
         "search": {"algorithm": "proxylessnas"},

@@ -24,20 +24,32 @@ def latency_table(config: Config, directory: Path) -> LatencyTable | None:
         directory: of the run; once the run has begun it holds a copy, which goes before the file.
 
     Raises:
-        UserError: the file cannot be read, or is not the one that the run began with.
+        UserError: the file cannot be read.
     """
     given, kept = config.constraint.latency_table, directory / LATENCY_TABLE
     if not given:
         return None
-    if not kept.exists():
-        return LatencyTable.read(Path(given))
-    table = LatencyTable.read(kept)
-    if Path(given).exists() and LatencyTable.read(Path(given)) != table:
+    return LatencyTable.read(kept if kept.exists() else Path(given))
+
+
+def check_latency_table(given: str, directory: Path) -> None:
+    """Refuse a file that is not the latency table that a run has begun with.
+
+    Args:
+        given: the file that was given in this command; empty where none was.
+        directory: of the run.
+
+    Raises:
+        UserError: it is another table; one that is gone is not missed.
+    """
+    kept = directory / LATENCY_TABLE
+    if not (given and kept.exists() and Path(given).exists()):
+        return
+    if LatencyTable.read(Path(given)) != LatencyTable.read(kept):
         raise UserError(
             f"--latency-table {given}: it is not the table that {directory} began with any more "
-            f"({kept}): restore it, or give another --out"
+            f"({kept}): leave it out to go on with that one, or give another --out"
         )
-    return table
 
 
 def with_bounded(
@@ -60,14 +72,16 @@ def with_bounded(
     table = latency_table(config, directory)
     if table is not None:
         table.check_supernet(config.space, config.preset, config.layout, supernet)
-        table.check_device(config.constraint.latency_device)
+        if not (directory / LATENCY_TABLE).exists():
+            # A run that has begun may be finished anywhere.
+            table.check_device(config.constraint.latency_device)
         tables.append(CostTable(supernet, eager=eager, counter=table.counter(supernet)))
     for name in config.costs:
         if name in own.names or (name == "latency" and table is not None):
             continue
         if name == "latency":
             raise UserError(
-                "a limit of latency needs the latencies of the device: measure them with spos "
+                "a search by latency needs the latencies of the device: measure them with spos "
                 "latency, and give --latency-table FILE"
             )
         if name not in DEPLOYMENT:

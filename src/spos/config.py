@@ -12,7 +12,7 @@ from spos.data import POLICIES
 from spos.differentiable.settings import DifferentiableSettings
 from spos.errors import UserError, nearest
 from spos.recipe import Recipe
-from spos.search import SearchSettings
+from spos.search import DIFFERENTIABLE, SearchSettings
 from spos.settings import as_plain, replace_settings
 from spos.spaces import family
 
@@ -131,9 +131,14 @@ class Config:
 
     @property
     def costs(self) -> tuple[str, ...]:
-        """The costs that the search is about: those that it bounds or minimises."""
+        """The costs that the search is about: those that it bounds, minimises or charges."""
         bounds = self.bounds
-        return tuple(dict.fromkeys((*bounds.maximum, *bounds.minimum, *self.search.pareto)))
+        charged = []
+        if self.search.algorithm in DIFFERENTIABLE and self.differentiable.cost:
+            charged = [self.differentiable.cost]
+        return tuple(
+            dict.fromkeys((*bounds.maximum, *bounds.minimum, *self.search.pareto, *charged))
+        )
 
     def as_plain(self) -> dict[str, Any]:
         """The configuration as nested values that YAML holds."""
@@ -158,7 +163,7 @@ SECTIONS = (
 #: The sections that each stage of a run depends on; they are fixed when it begins.
 STAGE_SECTIONS = {"train": SECTIONS[:5], "search": SECTIONS[:8], "retrain": SECTIONS}
 #: Settings that the result does not depend on: a run may go on with others.
-FREE = ("data.workers", "run.save_every")
+FREE = ("data.workers", "run.save_every", "constraint.latency_device")
 
 
 def make_config(values: Mapping[str, Any]) -> Config:

@@ -46,6 +46,11 @@ class ConstraintSettings:
                     f"constraint.budgets and constraint.maximum bound {cost}: give one of them "
                     f"(--budgets {cost}=... or --max-{cost}), not both"
                 )
+        if self.latency_device and not self.latency_table:
+            raise UserError(
+                f"--latency-device {self.latency_device}: it says whose --latency-table FILE is; "
+                "give that as well"
+            )
 
     @property
     def constraints(self) -> tuple[Constraint, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from spos.bounded_costs import check_latency_table
 from spos.comparison import compare_stage
 from spos.config import STAGE_SECTIONS
 from spos.context import Context
@@ -67,6 +68,7 @@ def run(
         given = {**given, "data": {**given.get("data", {}), "source": "dataset"}}
     directory = RunDirectory(out)
     with directory.open():
+        check_latency_table(str(given.get("constraint", {}).get("latency_table") or ""), out)
         stages = without_training(directory, given, stages, reuse)
         if reuse is not None:
             directory.begin_with(RunDirectory(reuse), given)

@@ -31,7 +31,7 @@ def search_outcome(
         seconds: that it took.
     """
     result = found[-1][1]
-    paid = [evaluated_by(study, settings, constraint) for constraint, _ in found]
+    paid = [evaluated_by(study, settings, constraint, table) for constraint, _ in found]
     outcome = {
         "evaluated": sum(paid) if len(found) > 1 else result.evaluated,
         "exhausted": result.exhausted,

@@ -123,6 +123,32 @@ def test_a_search_under_a_bound_of_latency(cli: Cli, tmp_path: Path, cpu: Path):
         assert measured[name] == kept[name]
 
 
+def test_a_run_is_finished_on_another_machine(cli: Cli, tmp_path: Path, cpu: Path):
+    out = tmp_path / "run"
+    bounds = ("--max-latency", "6.08ms", "--latency-table", cpu)
+    assert cli("search", *SMALL, "--out", out, *bounds).status == 2  # Nothing is trained yet.
+    ended = cli("train", *SMALL, "--out", out)
+    assert ended.status == 0, ended.err
+    assert cli("search", "--out", out, *bounds).status == 0
+    # The table that the run keeps is what it goes on with; another device is as if it had moved.
+    kept = out / "latency.json"
+    table = json.loads(kept.read_text())
+    kept.write_text(json.dumps({**table, "device": "a processor elsewhere"}))
+    cpu.unlink()
+    ended = cli("retrain", "--out", out)
+    assert ended.status == 0, ended.err
+    # A search of another directory has to name the device.
+    elsewhere = tmp_path / "elsewhere.json"
+    elsewhere.write_text(kept.read_text())
+    other = ("run", *SMALL, "--reuse", out, "--max-latency", "6.08ms")
+    told = cli(*other, "--out", tmp_path / "b", "--latency-table", elsewhere).mistake
+    assert "--latency-device 'a processor elsewhere'" in told
+    # What is given again has to be what the run began with.
+    elsewhere.write_text(json.dumps({**json.loads(kept.read_text()), "date": "later"}))
+    told = cli("retrain", "--out", out, "--latency-table", elsewhere).mistake
+    assert "latency_table is" in told or "leave it out" in told
+
+
 def test_the_latency_of_an_architecture(cli: Cli, cpu: Path):
     arguments = ("profile", "shufflenetv2", *SPACE[2:], "--arch", "0,1,2")
     facts = json.loads(cli(*arguments, "--latency-table", cpu, "--json").out)

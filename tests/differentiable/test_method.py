@@ -208,6 +208,13 @@ def test_only_what_exceeds_the_limit_is_charged(tmp_path):
     assert charged[20:] != pytest.approx(free[20:], rel=1e-2)
 
 
+def test_a_loss_below_zero_is_refused(tmp_path):
+    search = Search("darts", replace(SETTINGS, warmup=0.0))
+    search.method._loss = lambda outputs, targets: cross_entropy()(outputs, targets) - 5
+    with pytest.raises(UserError, match=r"loss became -\d.* would reward what is expensive"):
+        search.train(tmp_path)
+
+
 def test_a_theta_that_is_no_number_is_refused_and_the_last_good_state_stays(tmp_path):
     search = Search("fbnet", replace(SETTINGS, learning_rate=1e3, weight_decay=1e37))
     with pytest.raises(UserError) as raised:

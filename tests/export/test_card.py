@@ -128,7 +128,10 @@ def test_its_code_classifies_an_image(
 ):
     facts = export_run(own_run, form, tmp_path / f"network_{form[0]}{suffix(form)}")
     test = load_data("digits").test()
-    Image.fromarray(test.pixels([5])[0, 0].numpy()).save(tmp_path / "image.png")
+    # Black that is transparent where the digit is light: on white, the digit.
+    light = test.pixels([5])[0, 0].numpy()
+    layers = [Image.fromarray(values) for values in (0 * light, 255 - light)]
+    Image.merge("LA", layers).save(tmp_path / "image.png")
     (code,) = code_of(tmp_path / f"{facts['file']}.md")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))

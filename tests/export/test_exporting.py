@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -64,6 +66,48 @@ def test_the_folder_is_as_before_where_an_export_fails(
     with pytest.raises(UserError, match=r"differs from the trained one by 0\.01"):
         export_run(own_run, "state-dict")
     assert sorted(own_run.iterdir()) == before
+
+
+def test_source_that_is_not_ours_stays(own_run: Path, tmp_path: Path):
+    own = tmp_path / "model.py"
+    own.write_text("print('mine')\n")
+    with pytest.raises(UserError, match=r"would replace .*model\.py"):
+        export_run(own_run, "state-dict", tmp_path / "model.safetensors")
+    assert own.read_text() == "print('mine')\n"
+    # Our own may be written again.
+    for _ in range(2):
+        export_run(own_run, "state-dict", tmp_path / "net.safetensors")
+    for name, nearest in [("class", "class_network"), ("torch", "torch_network"), ("a-b", "a_b")]:
+        with pytest.raises(UserError, match=rf"nearest valid: .*/{nearest}\.safetensors"):
+            export_run(own_run, "state-dict", tmp_path / f"{name}.safetensors")
+
+
+def test_a_kill_never_leaves_a_network_beside_what_belongs_to_another(
+    own_run: Path, monkeypatch: pytest.MonkeyPatch
+):
+    export_run(own_run, "state-dict")
+    replaced = []
+    replace = os.replace
+
+    def kill(source: Any, target: Any) -> None:
+        if len(replaced) == 2:
+            raise KeyboardInterrupt
+        replaced.append(target)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", kill)
+    with pytest.raises(KeyboardInterrupt):
+        export_run(own_run, "state-dict", fold=False)
+    assert len(replaced) == 2 and not (own_run / "network.safetensors").exists()
+    monkeypatch.undo()
+    # A folder that a kill left long ago is removed, one of an export at work is not.
+    for name, age in ((".network.safetensors.old", 7200), (".network.safetensors.new", 0)):
+        (own_run / name).mkdir()
+        os.utime(own_run / name, (time.time() - age,) * 2)
+    facts = export_run(own_run, "state-dict", fold=False)
+    content = (own_run / "network.safetensors").read_bytes()
+    assert facts["sha256"] == hashlib.sha256(content).hexdigest()
+    assert {p.name for p in own_run.glob(".network*")} == {".network.safetensors.new"}
 
 
 def rewrite(path: Path, **changes: Any) -> None:

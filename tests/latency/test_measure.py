@@ -34,6 +34,7 @@ from spos.listener import Silent
 from spos.nn import OneOf
 from spos.spaces import family
 from spos.supernet import Supernet
+from spos.version import __version__
 
 
 def test_parts_that_are_alike_are_one_and_nothing_is_not_measured(supernet: Supernet):
@@ -46,7 +47,7 @@ def test_parts_that_are_alike_are_one_and_nothing_is_not_measured(supernet: Supe
     others = [part for part in table.parts.values() if not part.nothing]
     # Ten runs in each of three rounds of at least three rows.
     assert all(part.median > 0 and part.runs >= 90 and part.spread == 0 for part in others)
-    assert table.versions == {"clock": "1"} and table.outputs == 5
+    assert table.versions == {"spos": __version__, "clock": "1"} and table.outputs == 5
 
 
 def test_every_part_runs_in_a_row_with_others_of_its_network(supernet: Supernet):
@@ -161,6 +162,61 @@ def test_samples_of_parts_that_there_are_not_are_damage(tmp_path: Path, supernet
     kept.write_text(json.dumps({**stored, "samples": {"no such row": [[1.0]]}}))
     with pytest.raises(UserError, match="is damaged: delete it"):
         measure_latency(supernet, path, rounds=2, make=Clock())
+
+
+def test_samples_of_another_model_are_not_gone_on_with(tmp_path: Path):
+    def model(kernel: int) -> Supernet:
+        options = {"a": nn.Conv2d(3, 4, kernel, padding="same"), "b": nn.Conv2d(3, 4, 1)}
+        return Supernet(nn.Sequential(OneOf(options)), (3, 8, 8))
+
+    path, clock = tmp_path / "cpu.json", Clock()
+    clock.before_sample = lambda: os.kill(os.getpid(), signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        measure_latency(model(3), path, rounds=2, make=clock)
+    with pytest.raises(UserError, match="with another model: "):
+        measure_latency(model(5), path, rounds=2, make=Clock())
+    assert measure_latency(model(3), path, rounds=2, make=Clock()).versions["spos"] == __version__
+
+
+@pytest.mark.parametrize(
+    "values", [[[1.0, 2.0], [1.0]], [[float("nan")] * 2, [1.0] * 2], [["x"]], 3]
+)
+def test_samples_that_are_none_are_damage(tmp_path: Path, supernet: Supernet, values: object):
+    path, clock = tmp_path / "cpu.json", Clock()
+    clock.before_sample = lambda: os.kill(os.getpid(), signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        measure_latency(supernet, path, rounds=2, make=clock)
+    kept = path.with_name("cpu.json.partial")
+    stored = json.loads(kept.read_text())
+    name = next(iter(stored["samples"]))
+    kept.write_text(json.dumps({**stored, "samples": {**stored["samples"], name: values}}))
+    with pytest.raises(UserError, match="is damaged: delete it"):
+        measure_latency(supernet, path, rounds=2, make=Clock())
+
+
+def test_a_compiler_that_does_not_work_is_one_line(monkeypatch: pytest.MonkeyPatch):
+    def compile_(function: object, **options: object) -> object:
+        def fail(value: object) -> None:
+            raise RuntimeError("InvalidCxxCompiler: no working C++ compiler found\nmore")
+
+        return fail
+
+    monkeypatch.setattr(torch, "compile", compile_)
+    backend = Torch(check_runtime("torch.compile", "cpu", 1, 1, False))
+    graph = torch.fx.symbolic_trace(nn.ReLU())
+    with pytest.raises(UserError, match=r"does not compile here .*needs a C\+\+") as raised:
+        backend.load(graph, torch.zeros(1))
+    assert "\n" not in str(raised.value)
+
+
+def test_a_sample_adds_up_to_the_median_of_whole_runs():
+    times = iter([[1.0, 5.0], [5.0, 1.0], [3.0, 3.0]] * 1000)
+    first, second = take_sample(lambda: [1e6 * value for value in next(times)]).nanoseconds
+    assert first + second == pytest.approx(6e6, abs=1)
+    # Each step is slow in one run of three, by itself; the medians would say 3 and 3.
+    skewed = iter([[1.0, 1.0], [4.0, 1.0], [1.0, 4.0]] * 1000)
+    first, second = take_sample(lambda: [1e6 * value for value in next(skewed)]).nanoseconds
+    assert first == second == pytest.approx(2.5e6, abs=1)
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,32 @@ def test_a_network_costs_its_parts_and_the_fit(supernet: Supernet):
     )
 
 
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"unit": "ms"}, "unit 'ms', allowed is ns"),
+        ({"format": "2"}, "damaged: format '2'"),
+        ({"format": None}, "damaged: format None"),
+        ({"input_shape": []}, r"input_shape \[\]"),
+        ({"outputs": -3}, "outputs -3"),
+    ],
+)
+def test_what_a_table_does_not_say_is_not_guessed(
+    tmp_path: Path, supernet: Supernet, changes: dict[str, Any], told: str
+):
+    path = tmp_path / "cpu.json"
+    measured(supernet).write(path)
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    with pytest.raises(UserError, match=told):
+        LatencyTable.read(path)
+
+
+def test_a_file_nested_too_deep_is_no_table(tmp_path: Path):
+    (tmp_path / "cpu.json").write_text("[" * 100_000)
+    with pytest.raises(UserError, match="no latency table or damaged"):
+        LatencyTable.read(tmp_path / "cpu.json")
+
+
 def test_what_a_network_takes_once_is_counted_once_where_all_stages_are_alike():
     supernet = Supernet(nn.Sequential(layer(3, 3), layer(3, 3), layer(3, 3)), (3, 8, 8))
     table = dataclasses.replace(measured(supernet), fit=Fit(intercept=10**9))

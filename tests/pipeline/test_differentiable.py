@@ -188,12 +188,22 @@ def test_the_joint_form_needs_no_cost_and_no_images_of_its_own(tmp_path: Path) -
         ({"search": {"pareto": ["flops"]}}, {}, "finds one network, not a front"),
         ({"differentiable": {"alpha": 0}}, {}, "differentiable.alpha 0.0: must be above 0"),
         ({"differentiable": {"unit": 1e6}}, {}, "differentiable.unit 1.000M: the cheapest"),
-        ({"differentiable": {"cost": "latency"}}, {}, "unknown cost 'latency'"),
+        ({"differentiable": {"cost": "latency"}}, {}, "give --latency-table FILE"),
+        ({"differentiable": {"cost": "energy"}}, {}, "unknown cost 'energy'"),
+        ({"constraint": {"latency_device": "A72"}}, {}, "--latency-device A72: it says whose"),
         (
             {"differentiable": {"charge": "above-limit", "cost": "params"}},
             {},
             "the run allows any params; give it a limit, such as --max-params, or the charge all",
         ),
+        (
+            {"differentiable": {"form": "joint", "charge": "above-limit"}},
+            {},
+            "differentiable.charge above-limit: the joint form has no cost",
+        ),
+        ({"differentiable": {"form": "joint", "cost": "flops"}}, {}, "the joint form has no cost"),
+        ({"differentiable": {"cost": "memory"}}, {}, "the costliest stage and no sum"),
+        ({"differentiable": {"temperature": 1e-320}}, {}, "must be at least 1e-06"),
         ({"differentiable": {"charge": "above"}}, {}, "differentiable.charge 'above'"),
         ({"differentiable": {"theta_images": 12}}, {}, "theta_images 12: batch_size 16"),
         ({"differentiable": {"theta_images": 1.5}}, {}, "differentiable.theta_images 1.5"),
@@ -223,3 +233,28 @@ def test_a_run_with_a_supernet_of_single_paths_is_refused(tmp_path: Path) -> Non
     run(out, {name: values for name, values in GIVEN.items() if name != "search"}, ("train",))
     with pytest.raises(UserError, match="holds a supernet trained by single paths"):
         run(out, {"search": {"algorithm": "darts"}}, ("search",))
+
+
+def test_a_supernet_of_single_paths_that_is_half_trained_is_left_alone(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    plain = {name: values for name, values in GIVEN.items() if name != "search"}
+    plain["run"] = {**GIVEN["run"], "save_every": 0}
+
+    class Killed(Silent):
+        def progress(self, stage: str, done: int, total: int, detail: str) -> None:
+            if done >= 5:
+                raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError, match="killed"):
+        run(out, plain, ("train",), listener=Killed())
+    before = (out / "config.yaml").read_text()
+    with pytest.raises(UserError, match="holds a supernet trained by single paths"):
+        run(out, {"search": {"algorithm": "fbnet"}}, ("search",))
+    assert (out / "config.yaml").read_text() == before
+    run(out, plain, ("train",))
+
+
+def test_the_loss_of_a_model_cost_that_is_a_sum_is_charged(tmp_path: Path) -> None:
+    run(tmp_path / "run", given(differentiable={"cost": "model_bytes"}), ("search",))
+    found = json.loads((tmp_path / "run" / "search.json").read_text())
+    assert found["cost"] == "model_bytes" and found["winner"]["model_bytes"] > 0

@@ -43,6 +43,19 @@ def test_the_name_of_a_search_is_that_of_earlier_versions() -> None:
     assert search_id(SearchSettings(), Constraint(maximum={"flops": 130e3})) == "ded1da9c0b93"
 
 
+def test_searches_by_other_latencies_are_others(additive, spaces):
+    space = spaces(3, 3, 3, 3)
+    fast = additive(space, latency=[[0, 1, 2]] * 4)
+    slow = additive(space, latency=[[0, 1, 3]] * 4)
+    bounded, free = Constraint(maximum={"latency": 6}), Constraint()
+    names = {search_id(SearchSettings(), bounded, table) for table in (fast, slow)}
+    assert len(names) == 2
+    front = SearchSettings(algorithm="nsga2", pareto=("latency",))
+    assert search_id(front, free, fast) != search_id(front, free, slow)
+    assert search_id(SearchSettings(), free, fast) == search_id(SearchSettings(), free, slow)
+    assert search_id(SearchSettings(), bounded, fast) in names
+
+
 @pytest.mark.parametrize("settings", [{}, {"algorithm": "random"}, FRONT])
 def test_more_iterations_pay_for_those_alone(tower, evaluator, new_study, run, settings):
     first, paid = run(how(**settings))

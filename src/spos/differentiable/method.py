@@ -159,6 +159,11 @@ class MixtureMethod:
         assert self._expected is not None
         settings = self._schedule.settings
         cost = self._expected([mixture.probabilities for mixture in self._drawn])
+        if loss < 0:
+            raise UserError(
+                f"the loss became {loss.item():g} on the images of theta: times a cost, one below "
+                "0 would reward what is expensive; give a loss of at least 0, or the form joint"
+            )
         charged = cost.clamp_min(self._schedule.limit)
         # Wu et al., Section 3.3, Equation 2.
         total = loss * settings.alpha * torch.log(charged / self._schedule.unit) ** settings.beta
@@ -209,5 +214,5 @@ class MixtureMethod:
             f"learning_rate {settings.learning_rate:g}, temperature "
             f"{self._schedule.temperature(step):g}, alpha {settings.alpha:g}, beta "
             f"{settings.beta:g}): the last good state is kept; try a lower learning_rate of theta "
-            "or of the supernet, a lower alpha or a higher temperature, in a new run directory"
+            "or of the supernet, a lower beta or a higher temperature, in a new run directory"
         )

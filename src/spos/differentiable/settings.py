@@ -12,6 +12,8 @@ CHARGES = ("all", "above-limit")
 DERIVATIONS = ("argmax", "sample")
 #: Adam moves a number by about its rate, and a theta of thousands decides everything.
 MOST_RATE = 1e3
+#: Below, a softmax is one-hot, and its gradients are no numbers.
+LEAST_TEMPERATURE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,18 @@ class DifferentiableSettings:
         for name in ("learning_rate", "temperature", "temperature_least", "alpha"):
             if not 0 < getattr(self, name) < math.inf:
                 raise UserError(f"differentiable.{name} {getattr(self, name)}: must be above 0")
+        for name in ("temperature", "temperature_least"):
+            if getattr(self, name) < LEAST_TEMPERATURE:
+                raise UserError(
+                    f"differentiable.{name} {getattr(self, name)}: must be at least "
+                    f"{LEAST_TEMPERATURE:g}"
+                )
+        if self.form == "joint" and (self.cost or self.charge != "all"):
+            given = f"cost {self.cost}" if self.cost else f"charge {self.charge}"
+            raise UserError(
+                f"differentiable.{given}: the joint form has no cost in its loss; leave it out, or "
+                "give the form alternating"
+            )
         if self.learning_rate > MOST_RATE:
             raise UserError(
                 f"differentiable.learning_rate {self.learning_rate}: must be at most {MOST_RATE:g}"

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from spos.checkpoint import Checkpoints
 from spos.context import Context
 from spos.cost import Constraint, CostModel
 from spos.cost.expected import ExpectedCost
@@ -18,7 +19,7 @@ from spos.differentiable.derive import Distribution
 from spos.differentiable.method import MixtureMethod, Schedule
 from spos.differentiable.record import ThetaRecorder
 from spos.differentiable.settings import DifferentiableSettings
-from spos.differentiable.theta import Theta, mix, readers
+from spos.differentiable.theta import Theta, has_theta, mix, readers
 from spos.errors import UserError
 from spos.fit import fit
 from spos.one_shot import one_shot_evaluator
@@ -117,7 +118,9 @@ def _check(context: Context) -> None:
     """Refuse what does not go with the algorithm."""
     config = context.config
     algorithm, settings = config.search.algorithm, config.differentiable
-    if context.finished("train") is not None:
+    stored = Checkpoints(context.directory.path / "supernet").load()
+    single_paths = stored is not None and not has_theta(stored.tensors)
+    if context.finished("train") is not None or single_paths:
         raise UserError(
             f"{context.directory.path} holds a supernet trained by single paths: --algorithm "
             f"{algorithm} trains one of its own, give another --out"

@@ -119,6 +119,11 @@ class Theta:
                 }
 
 
+def has_theta(tensors: Mapping[str, Tensor]) -> bool:
+    """Whether a checkpoint is of a training that had architecture parameters."""
+    return any(name.startswith(_PREFIX) for name in tensors)
+
+
 def mix(module: OneOf, weights: Sequence[tuple[int, Tensor]]) -> None:
     """Give a module the weights of its options; of a single one, make that the active option."""
     if len(weights) == 1:

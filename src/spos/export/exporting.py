@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import glob
 import hashlib
 import json
 import os
 import platform
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -26,6 +28,8 @@ from spos.export.timing import measure_latency
 from spos.export.trained import RETRAIN, Trained, check_run, load_trained
 from spos.task import Task
 
+#: Seconds after which an export that left a folder behind has been killed.
+ABANDONED = 3600.0
 #: What each format is written and checked with.
 _PACKAGES = {
     "onnx": ("torch", "onnx", "onnxscript", "onnxruntime"),
@@ -118,10 +122,24 @@ def _export(
     (folder / f"{target.name}.md").write_text(card, encoding="utf-8")
     text = json.dumps(facts, indent=2, allow_nan=False) + "\n"
     (folder / f"{target.name}.json").write_text(text, encoding="utf-8")
-    # The network comes last: where it is, everything that belongs to it is there.
-    for path in sorted(folder.iterdir(), key=lambda path: path.name == target.name):
-        os.replace(path, target.with_name(path.name))
+    _put(folder, target)
     return facts
+
+
+def _put(folder: Path, target: Path) -> None:
+    """Put a network and what belongs to it in their places."""
+    # The network goes first and comes last: where it is, all that belongs to it is of its kind.
+    target.unlink(missing_ok=True)
+    for path in sorted(folder.iterdir(), key=lambda path: path.name == target.name):
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(path, target.with_name(path.name))
+    # The names, too, are to outlast a loss of power.
+    parent = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(parent)
+    finally:
+        os.close(parent)
 
 
 def _check_target(target: Path, kind: Format) -> None:
@@ -141,6 +159,10 @@ def _check_target(target: Path, kind: Format) -> None:
 @contextmanager
 def _beside(target: Path) -> Iterator[Path]:
     """A folder beside a file that is to be written, which is gone afterwards."""
+    for left in target.parent.glob(f".{glob.escape(target.name)}.*"):
+        # What a kill has left; nothing that is being written is so old.
+        if left.is_dir() and time.time() - left.stat().st_mtime > ABANDONED:
+            shutil.rmtree(left, ignore_errors=True)
     try:
         folder = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
     except OSError as error:

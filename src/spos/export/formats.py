@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import keyword
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +15,11 @@ from spos.export.metadata import Metadata
 from spos.export.onnx_file import open_onnx, require_exporter, write_onnx
 from spos.export.program_file import open_program, write_program
 from spos.export.runnable import Runnable
-from spos.export.source import python_source
+from spos.export.source import is_ours, python_source
 from spos.export.weights_file import open_weights, write_weights
+
+#: What the model card imports beside the source of a network.
+IMPORTED = ("numpy", "torch", "PIL", "safetensors", "spos")
 
 
 @dataclass(frozen=True)
@@ -71,12 +76,21 @@ def _open_weights(path: Path) -> tuple[Metadata, Runnable]:
 
 
 def _check_weights(path: Path) -> None:
-    if not path.stem.isidentifier():
-        valid = "".join(c if c.isidentifier() or c.isdigit() else "_" for c in path.stem)
-        valid = valid if valid.isidentifier() else f"_{valid}"
+    valid = "".join(c if c.isidentifier() or c.isdigit() else "_" for c in path.stem)
+    valid = valid if valid.isidentifier() else f"_{valid}"
+    # A module of such a name would hide the one that the source or its user imports.
+    if keyword.iskeyword(valid) or valid in (*sys.stdlib_module_names, *IMPORTED):
+        valid = f"{valid}_network"
+    if valid != path.stem:
         raise UserError(
             f"--out {path}: the source beside it is a module of Python, whose name is an "
-            f"identifier; nearest valid: {path.with_name(valid + path.suffix)}"
+            f"identifier and no module's yet; nearest valid: {path.with_name(valid + path.suffix)}"
+        )
+    source = path.with_suffix(".py")
+    if source.exists() and not is_ours(source):
+        raise UserError(
+            f"--out {path}: the source of the network would replace {source}, which spos has not "
+            "written; give another name"
         )
 
 

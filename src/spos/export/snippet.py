@@ -9,7 +9,9 @@ from typing import Any
 _PIXELS = """
 
 def pixels(path):
-    image = ImageOps.exif_transpose(Image.open(path)).convert("{mode}")
+    image = ImageOps.exif_transpose(Image.open(path)).convert("RGBA")
+    white = Image.new("RGBA", image.size, "white")
+    image = Image.alpha_composite(white, image).convert("{mode}")
     part = {side} * min(image.size) / {resized}
     left, top = ((length - part) / 2 for length in image.size)
     box = (left, top, left + part, top + part)

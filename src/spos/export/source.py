@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, fx, nn
@@ -29,6 +30,17 @@ class Network(nn.Module):
 '''
 #: Names that fx takes for granted, and that the head of a source imports or does without.
 _KNOWN = {"torch", "device", "inf", "nan", "NoneType", "fx_pytree", "pytree"}
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file begins as a source that spos wrote."""
+    start, _, _ = _HEAD.partition("{")
+    try:
+        with path.open(encoding="utf-8") as file:
+            first = file.readline()
+    except (OSError, UnicodeDecodeError):
+        return False
+    return first.startswith(start) and ", written by spos " in first
 
 
 def python_source(

@@ -147,7 +147,14 @@ class Torch:
         function: Step = torch.compile(network.forward, fullgraph=True, dynamic=False)
         # The compiler writes code for the number of threads of the moment.
         with _threads(self._runtime.threads), torch.inference_mode():
-            function(tree_map(self._placed, value))
+            try:
+                function(tree_map(self._placed, value))
+            except Exception as error:
+                lines = str(error).strip().splitlines() or [type(error).__name__]
+                raise UserError(
+                    f"--backend torch.compile does not compile here ({lines[0]}): it needs a C++ "
+                    "compiler on the CPU and Triton on CUDA; or use --backend torch"
+                ) from error
         return function
 
     def sampler(self, steps: Sequence[Step], value: Any) -> Sampler:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from spos.latency.rows import Row, rows_of
 from spos.latency.table import LatencyTable, outputs_of, plain_layout
 from spos.listener import Listener, Silent
 from spos.supernet import Supernet
+from spos.version import __version__
 
 #: Samples of each row of parts.
 ROUNDS = 15
@@ -87,6 +89,7 @@ def measure_latency(
     runtime = check_runtime(backend, accelerator, threads, batch, channels_last)
     partial_path, kept = beside(out, ".partial"), beside(out, ".models")
     runner = make(runtime, kept)
+    versions = versions_of(runner)
     facts: dict[str, Any] = {
         "space": space,
         "preset": preset,
@@ -102,21 +105,30 @@ def measure_latency(
         rounds,
         listener or Silent(),
         partial=partial_path,
-        conditions=conditions(runtime, runner, {**facts, "rows": len(rows)}),
+        conditions=conditions(runtime, versions, supernet, {**facts, "rows": len(rows)}),
     )
     found = _gathered(loader, parts, rows, samples)
     date = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-    table = LatencyTable(**facts, runtime=runtime, versions=runner.versions, date=date, parts=found)
+    table = LatencyTable(**facts, runtime=runtime, versions=versions, date=date, parts=found)
     if out is not None:
         table.write(out)
     forget(partial_path, kept)
     return table
 
 
-def conditions(runtime: Runtime, backend: Backend, facts: dict[str, Any]) -> dict[str, Any]:
+def versions_of(backend: Backend) -> dict[str, str]:
+    """The versions of all that a latency depends on."""
+    return {"spos": __version__, **backend.versions}
+
+
+def conditions(
+    runtime: Runtime, versions: Mapping[str, str], supernet: Supernet, facts: Mapping[str, Any]
+) -> dict[str, Any]:
     """What samples depend on, as JSON gives it back."""
     plain = {k: list(v) if isinstance(v, tuple) else v for k, v in facts.items()}
-    return {**plain, **vars(runtime), **backend.versions}
+    shapes = [(name, list(tensor.shape)) for name, tensor in supernet.state_dict().items()]
+    model = hashlib.sha256(f"{supernet}{shapes}".encode()).hexdigest()[:12]
+    return {**plain, "model": model, **vars(runtime), **versions}
 
 
 def beside(out: Path | None, ending: str) -> Path | None:

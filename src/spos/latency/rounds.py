@@ -164,6 +164,8 @@ class _Known:
             for name, values in stored["samples"].items():
                 self._samples[name][:] = [tuple(map(float, steps)) for steps in values]
                 self._runs[name] = int(stored["runs"][name])
+                if len(set(map(len, self._samples[name]))) > 1 or not np.isfinite(values).all():
+                    raise ValueError(name)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise UserError(
                 f"{path} is damaged: delete it, and the measurement begins anew"

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 FORMAT = 1
 #: What tells the file from any other JSON.
 KIND = "spos latency table"
+#: Of all latencies.
+UNIT = "ns"
 
 
 def as_stored(table: LatencyTable) -> dict[str, Any]:
@@ -28,7 +30,7 @@ def as_stored(table: LatencyTable) -> dict[str, Any]:
         "layout": dict(table.layout),
         "input_shape": list(table.input_shape),
         "outputs": table.outputs,
-        "unit": "ns",
+        "unit": UNIT,
         **dataclasses.asdict(table.runtime),
         "versions": dict(table.versions),
         "date": table.date,
@@ -51,7 +53,9 @@ def from_stored(stored: Any, path: str) -> dict[str, Any]:
     """
     if not isinstance(stored, Mapping) or stored.get("kind") != KIND:
         raise UserError(f"{path} is no latency table: spos latency writes one")
-    if isinstance(stored.get("format"), int) and stored["format"] > FORMAT:
+    if type(stored.get("format")) is not int or stored["format"] < 1:
+        raise UserError(f"{path} is damaged: format {stored.get('format')!r}")
+    if stored["format"] > FORMAT:
         raise UserError(
             f"{path} has format {stored['format']} of a newer spos; this one reads up to {FORMAT}"
         )
@@ -68,12 +72,17 @@ def from_stored(stored: Any, path: str) -> dict[str, Any]:
             raise ValueError("a latency below 0")
         if len(parts) < len(stored["parts"]):
             raise ValueError("a part is there twice")
+        if stored["unit"] != UNIT:
+            raise ValueError(f"unit {stored['unit']!r}, allowed is {UNIT}")
+        shape = tuple(_is(size, int) for size in stored["input_shape"])
+        if not shape or min(*shape, _is(stored["outputs"], int)) < 1:
+            raise ValueError(f"input_shape {list(shape)} and outputs {stored['outputs']}")
         return {
             **{name: _is(stored[name], str) for name in ("space", "preset", "date")},
             "layout": _is(stored["layout"], dict),
             "versions": _is(stored["versions"], dict),
-            "input_shape": tuple(_is(size, int) for size in stored["input_shape"]),
-            "outputs": _is(stored["outputs"], int),
+            "input_shape": shape,
+            "outputs": stored["outputs"],
             "runtime": _record(Runtime, stored),
             "fit": _record(Fit, stored["fit"]),
             "parts": parts,

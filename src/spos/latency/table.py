@@ -86,7 +86,7 @@ class LatencyTable:
             raise UserError(f"{path} is no latency table: it is not text") from error
         try:
             stored = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (json.JSONDecodeError, RecursionError) as error:
             raise UserError(f"{path} is no latency table or damaged: {error}") from error
         return LatencyTable(**from_stored(stored, str(path)))
 
@@ -124,11 +124,12 @@ class LatencyTable:
         if outputs != self.outputs:
             raise _another("number of outputs", self.outputs, outputs)
 
-    def check_device(self, name: str) -> None:
+    def check_device(self, name: str, advice: str = "") -> None:
         """Refuse a table of another device than this machine's.
 
         Args:
             name: of the device that the user says is the target; empty for this machine's.
+            advice: what to do on another machine, where naming the target is of no use.
 
         Raises:
             UserError: the table's device is another one.
@@ -141,7 +142,7 @@ class LatencyTable:
                     "the table of another device"
                 )
             return
-        target = f"if it is the target, say --latency-device '{there}'"
+        target = advice or f"if it is the target, say --latency-device '{there}'"
         try:
             here = device_name(self.runtime.accelerator)
         except UserError as error:

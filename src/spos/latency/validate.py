@@ -26,6 +26,7 @@ from spos.latency.measure import (
     conditions,
     forget,
     random_like,
+    versions_of,
 )
 from spos.latency.plan import network_of
 from spos.latency.record import Fit
@@ -122,7 +123,7 @@ def validate(
     if rounds < 2 or rounds % 2:
         raise UserError(f"--rounds {rounds}: must be even and at least 2, for two halves")
     there = table.runtime
-    table.check_device("")
+    table.check_device("", "validate it on the device that it was measured on")
     runtime = check_runtime(
         there.backend, there.accelerator, there.threads, there.batch, there.channels_last
     )
@@ -150,7 +151,7 @@ def validate(
         rounds,
         listener or Silent(),
         partial=partial_path,
-        conditions=conditions(runtime, runner, facts),
+        conditions=conditions(runtime, versions_of(runner), supernet, facts),
         seed=seed,
     )
     result = compare(table, samples, now, parts, computing)

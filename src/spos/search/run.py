@@ -129,12 +129,12 @@ def search(
             "spos.differentiable does; allowed here: evolution, random, nsga2"
         )
     feasible = Feasible(space, table, constraint)
-    known = known_at_start(study, space, settings, constraint)
+    known = known_at_start(study, space, settings, constraint, table)
     front = ParetoProgress(feasible, settings, known) if settings.pareto else None
     progress = front or Progress(feasible, settings, known)
     for architecture, accuracy in accuracies_of(study.get_trials(deepcopy=False), space).items():
         progress.accuracies.setdefault(architecture, accuracy)
-    identity = search_id(settings, constraint)
+    identity = search_id(settings, constraint, table)
     mirror = Mirror(study, space, settings, identity) if front else None
 
     def candidate(proposal: Proposal) -> Candidate:

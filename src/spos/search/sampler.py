@@ -193,7 +193,9 @@ class EvolutionSampler(BaseSampler):
         """Learn what the study has learnt; say what is running, by number of the trial."""
         space = self._feasible.space
         if study.study_name != self._study_name:
-            known = known_at_start(study, space, self._settings, self._feasible.constraint)
+            known = known_at_start(
+                study, space, self._settings, self._feasible.constraint, self._feasible.table
+            )
             self._progress = Progress(self._feasible, self._settings, known, endless=self._endless)
             self._read: set[int] = set()
             self._failures: Counter[Architecture] = Counter()
@@ -261,7 +263,7 @@ class EvolutionSampler(BaseSampler):
             feasible.table.cost(candidate.architecture),
             candidate.origin,
             iteration=candidate.iteration,
-            search=search_id(settings, feasible.constraint),
+            search=search_id(settings, feasible.constraint, feasible.table),
         )
 
 

@@ -6,20 +6,27 @@ import hashlib
 import json
 from dataclasses import asdict
 
+import numpy as np
 import optuna
 from optuna.trial import TrialState
 
-from spos.cost import Constraint
+from spos.cost import Constraint, CostModel
+from spos.randomness import generator
 from spos.search.settings import SearchSettings
 from spos.search.study import accuracies_of, keep_space
 from spos.space import Architecture, SearchSpace
 
+#: Architectures by whose latencies two latency tables are told apart.
+TOLD_APART_BY = 256
 
-def search_id(settings: SearchSettings, constraint: Constraint) -> str:
+
+def search_id(
+    settings: SearchSettings, constraint: Constraint, table: CostModel | None = None
+) -> str:
     """The name of a search in its study: a hash of what decides its course.
 
     The number of iterations is no part of it: a search with more iterations goes on where the one
-    with fewer ended.
+    with fewer ended. What latencies are is: those of another device make another search.
 
     Example:
         >>> unconstrained = Constraint()
@@ -27,12 +34,16 @@ def search_id(settings: SearchSettings, constraint: Constraint) -> str:
         >>> search_id(SearchSettings(), unconstrained) == longer
         True
     """
-    text = json.dumps(_decisive(settings, constraint), sort_keys=True)
+    text = json.dumps(_decisive(settings, constraint, table), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def known_at_start(
-    study: optuna.Study, space: SearchSpace, settings: SearchSettings, constraint: Constraint
+    study: optuna.Study,
+    space: SearchSpace,
+    settings: SearchSettings,
+    constraint: Constraint,
+    table: CostModel | None = None,
 ) -> dict[Architecture, float]:
     """The accuracies that the study knew when a search started, in the order of the trials.
 
@@ -44,17 +55,18 @@ def known_at_start(
         space: the search space.
         settings: of the search.
         constraint: of the search.
+        table: of the costs, where latency is one.
 
     Raises:
         UserError: the study is of another space.
     """
     keep_space(study, space)
-    key = f"search:{search_id(settings, constraint)}"
+    key = f"search:{search_id(settings, constraint, table)}"
     trials = study.get_trials(deepcopy=False)
     kept = study.user_attrs.get(key)
     if kept is None:
         kept = {
-            **_decisive(settings, constraint),
+            **_decisive(settings, constraint, table),
             "trials": len(trials),
             "unfinished": [t.number for t in trials if not t.state.is_finished()],
         }
@@ -70,20 +82,28 @@ def known_at_start(
     return accuracies_of(before, space)
 
 
-def evaluated_by(study: optuna.Study, settings: SearchSettings, constraint: Constraint) -> int:
+def evaluated_by(
+    study: optuna.Study,
+    settings: SearchSettings,
+    constraint: Constraint,
+    table: CostModel | None = None,
+) -> int:
     """How many evaluations a study has that a search paid for.
 
     Args:
         study: of the evaluations.
         settings: of the search.
         constraint: of the search.
+        table: of the costs, where latency is one.
     """
-    identity = search_id(settings, constraint)
+    identity = search_id(settings, constraint, table)
     trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     return sum(trial.user_attrs.get("search") == identity for trial in trials)
 
 
-def _decisive(settings: SearchSettings, constraint: Constraint) -> dict[str, object]:
+def _decisive(
+    settings: SearchSettings, constraint: Constraint, table: CostModel | None
+) -> dict[str, object]:
     decisive: dict[str, object] = asdict(settings)
     crossover, mutation = settings.children
     decisive |= {"crossover_children": crossover, "mutation_children": mutation}
@@ -94,4 +114,19 @@ def _decisive(settings: SearchSettings, constraint: Constraint) -> dict[str, obj
     for name in ("maximum", "minimum"):
         bounds = getattr(constraint, name)
         decisive[name] = {cost: float(bound) for cost, bound in bounds.items()}
+    # Other costs follow from the space; searches that began before keep their names.
+    if table is not None and "latency" in {
+        *constraint.maximum,
+        *constraint.minimum,
+        *settings.pareto,
+    }:
+        decisive["latencies"] = _latencies(table)
     return decisive
+
+
+def _latencies(table: CostModel) -> str:
+    """A hash of the latencies of some architectures, the same ones for every table of a space."""
+    random = generator(0, "latencies")
+    rows = np.array([table.space.sample(random) for _ in range(TOLD_APART_BY)], dtype=np.int64)
+    column = table.many(rows)[:, table.names.index("latency")]
+    return hashlib.sha256(column.astype("<i8").tobytes()).hexdigest()[:12]
