@@ -69,6 +69,7 @@ def test_the_rate_is_positive_and_never_above_the_highest(data):
         ({"gradient_clip": math.nan}, "gradient_clip nan"),
         ({"warmup_steps": -1}, "warmup_steps -1: must not be negative"),
         ({"warmup_steps": 100}, "warmup_steps 100: must be below steps 100"),
+        ({"widening_steps": 100}, "widening_steps 100: must be below steps 100"),
         ({"schedule": "linea"}, "did you mean 'linear'"),
     ],
 )

@@ -96,7 +96,8 @@ def test_json_names_every_choice_in_order(point):
             '{"stem": "conv5", "body": "a"}',
             "'stem' has no option 'conv5': did you mean 'conv5x5'? allowed: conv3x3, conv5x5",
         ),
-        ('{"stem": 1, "body": "a"}', "not a JSON object from choice to option name"),
+        ('{"stem": [1], "body": "a"}', "choice 'stem': [1] is no name of an option"),
+        ('{"stem": true, "body": "a"}', "choice 'stem': true is no name of an option"),
         ('{"stem": "conv5x5", ', "not valid JSON"),
     ],
 )
@@ -105,6 +106,14 @@ def test_a_wrong_architecture_is_refused_in_one_line(space, text, says):
         space.parse(text)
     assert says in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_options_that_are_numbers_may_be_written_as_numbers():
+    widths = SearchSpace([Choice("width", ("0.4", "0.6", "8"))])
+    assert widths.parse('{"width": 0.4}') == widths.parse('{"width": "0.4"}') == (0,)
+    for wrong, close in [("0.5", "0.4"), ("5", "8"), ("80", "8"), ("0.59", "0.6")]:
+        with pytest.raises(UserError, match=f"no option '{wrong}': did you mean '{close}'"):
+            widths.parse(f'{{"width": {wrong}}}')
 
 
 def test_indices_may_come_from_numpy_and_become_plain_integers(space):

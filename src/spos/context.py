@@ -27,7 +27,7 @@ from spos.listener import Listener
 from spos.processes import launch, signals_held
 from spos.randomness import torch_seed
 from spos.run_directory import RunDirectory, read_own
-from spos.spaces import family
+from spos.spaces import family, is_name
 from spos.supernet import Supernet
 from spos.task import DEFAULT, Task, check_same, check_sendable
 from spos.zoo import NETWORKS, build_network
@@ -212,7 +212,7 @@ class Context:
         # A point of the run's own space has the layout of the run.
         if own or text not in NETWORKS:
             supernet = self.supernet(data, "retrain")
-            if text[:1].isalpha() and text not in member.networks:
+            if is_name(text) and text not in member.networks:
                 known = nearest(text, dict.fromkeys((*NETWORKS, *member.networks)))
                 raise UserError(f"unknown network '{text}': {known}")
             architecture = member.parse(supernet.space, preset, text)

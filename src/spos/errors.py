@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from contextlib import suppress
 
 
 class UserError(ValueError):
@@ -32,8 +33,15 @@ def nearest(given: object, allowed: Iterable[str]) -> str:
     Example:
         >>> nearest("tinny", ["imagenet", "cifar", "tiny"])
         "did you mean 'tiny'? allowed: imagenet, cifar, tiny"
+        >>> nearest("17", ["8", "16", "71"])
+        "did you mean '16'? allowed: 8, 16, 71"
     """
     allowed = list(allowed)
+    with suppress(ValueError):
+        number = float(str(given))
+        # Numbers are near by their values, not by their digits.
+        closest = min(allowed, key=lambda option: abs(float(option) - number))
+        return f"did you mean '{closest}'? allowed: {', '.join(allowed)}"
     folded = {option.lower(): option for option in allowed}
     close = difflib.get_close_matches(str(given).lower(), list(folded), n=1, cutoff=0.5)
     hint = f"did you mean '{folded[close[0]]}'? " if close else ""

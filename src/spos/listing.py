@@ -73,6 +73,9 @@ def spaces_table(rows: list[dict[str, Any]]) -> Table:
             range_text(row["costs"]["flops"]),
             range_text(row["costs"]["params"]),
         )
+        if len(set(row["costs"]["flops"])) == 1 and "bitops" in row["costs"]:
+            # What is searched does not change the multiply-adds.
+            table.add_row("", "", "", "", "bitops", range_text(row["costs"]["bitops"]), "")
     return table
 
 

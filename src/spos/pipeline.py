@@ -19,7 +19,7 @@ from spos.listener import Listener, Silent
 from spos.report import write_report
 from spos.result import write_result
 from spos.run_directory import RunDirectory
-from spos.search import open_storage
+from spos.search import DIFFERENTIABLE, open_storage
 from spos.stages import retrain_stage, search_stage, train_stage
 from spos.task import Task
 
@@ -113,7 +113,8 @@ def _write(context: Context) -> dict[str, Any]:
 def _look_ahead(context: Context, stages: tuple[str, ...]) -> None:
     """Refuse before the first stage what a later one would refuse after hours."""
     config = context.config
-    if "search" in stages and config.constraint.storage:
+    single_paths = config.search.algorithm not in DIFFERENTIABLE
+    if "search" in stages and single_paths and config.constraint.storage:
         open_storage(config.constraint.storage)
     if "retrain" in stages:
         data = context.data()

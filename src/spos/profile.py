@@ -73,6 +73,7 @@ def profile_architecture(
         "space": space,
         "preset": preset,
         "architecture": str(parsed),
+        **spaces.notated(supernet.space.names(parsed)),
         "names": supernet.space.names(parsed),
         "stages": table.stages(parsed),
     }
@@ -81,6 +82,8 @@ def profile_architecture(
 def profile_table(facts: dict[str, Any]) -> Table:
     """The facts of :func:`profile_architecture` for a terminal."""
     title = f"{facts['space']} {facts['preset']}  {facts['architecture']}"
+    if "notation" in facts:
+        title = f"{title}\n{facts['notation']}"
     table = Table(title=title, caption="FLOPs are multiply-adds")
     table.add_column("stage")
     table.add_column("option")

@@ -65,6 +65,11 @@ class Recipe:
             raise UserError("nesterov true: needs a momentum above 0")
         if self.warmup_steps >= self.steps:
             raise UserError(f"warmup_steps {self.warmup_steps}: must be below steps {self.steps}")
+        if self.widening_steps >= self.steps:
+            raise UserError(
+                f"widening_steps {self.widening_steps}: must be below steps {self.steps}, or some "
+                "widths are never trained"
+            )
         if self.schedule not in SCHEDULES:
             raise UserError(
                 f"unknown schedule '{self.schedule}': {nearest(self.schedule, SCHEDULES)}"

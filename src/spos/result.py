@@ -36,16 +36,13 @@ def collect(context: Context) -> dict[str, Any]:
     named = config.network.name
     data = read_own(context.directory.path / "data.json")
     data.pop("task", None)
+    member = family(config.space)
     with torch.device("meta"):
-        space = (
-            family(config.space)
-            .build(
-                config.layout,
-                classes=data.get("outputs", len(data["classes"])),
-                image_channels=data["channels"],
-            )
-            .space
-        )
+        space = member.build(
+            config.layout,
+            classes=data.get("outputs", len(data["classes"])),
+            image_channels=data["channels"],
+        ).space
     return {
         "spos": __version__,
         "space": {
@@ -71,7 +68,7 @@ def collect(context: Context) -> dict[str, Any]:
             "evaluated": found["evaluated"],
             "exhausted": found["exhausted"],
         },
-        "winner": found and found["winner"],
+        "winner": found and {**found["winner"], **member.notated(found["winner"]["names"])},
         "network": {"name": named, **retrained["costs"]} if named and retrained else None,
         "retrain": retrained and {k: retrained[k] for k in ("test_top1", "steps")},
         "top": found["top"] if found else [],

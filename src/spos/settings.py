@@ -77,6 +77,9 @@ def _convert(value: Any, hint: Any, key: str) -> Any:
                 number = float(value)
                 if not math.isnan(number):
                     return number
+    elif hint is str and isinstance(value, (int, float)) and not isinstance(value, bool):
+        # YAML reads 2 as a number, where a name is wanted: what is allowed is said by its reader.
+        return str(value)
     elif isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
         return value
     raise UserError(f"{key}: {value!r} is not {_describe(hint)}")

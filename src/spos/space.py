@@ -252,15 +252,19 @@ of range, allowed: 0 (3x3), 1 (5x5)
         """Read JSON of names.
 
         Raises:
-            UserError: it is no JSON object of strings, or not a point of this space.
+            UserError: it is no JSON object of option names, or not a point of this space. Where
+                options are numbers, they may be written as such.
         """
         try:
             names = json.loads(text)
         except json.JSONDecodeError as error:
             raise UserError(f"the architecture is not valid JSON: {error}") from None
-        if not isinstance(names, dict) or not all(isinstance(v, str) for v in names.values()):
+        if not isinstance(names, dict):
             raise UserError("the architecture is not a JSON object from choice to option name")
-        return self.from_names(names)
+        for name, value in names.items():
+            if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+                raise UserError(f"choice '{name}': {json.dumps(value)} is no name of an option")
+        return self.from_names({name: str(value) for name, value in names.items()})
 
     def sample(self, random: np.random.Generator) -> Architecture:
         """Draw an architecture uniformly: every choice's option independently, each as likely.

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from spos.pipeline import run
+from spos.spaces.nasbench201 import architecture_string
 
 RECIPE = {"steps": 12, "batch_size": 16, "warmup_steps": 2}
 GIVEN: dict[str, Any] = {
@@ -43,6 +44,8 @@ def test_a_search_under_bounds(
         assert winner[cost] >= least
     assert 0 <= result["retrain"]["test_top1"] <= 1
     assert (tmp_path / "run" / "report.html").exists()
+    if name == "nasbench201":
+        assert winner["notation"] == architecture_string(winner["names"])
 
 
 def test_a_network_of_the_benchmark_is_trained_by_its_own_notation(tmp_path: Path):

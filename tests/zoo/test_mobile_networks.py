@@ -14,6 +14,7 @@ from spos import UserError
 from spos.cost import count_network
 from spos.recipe import Recipe
 from spos.spaces import SPACES
+from spos.spaces.shufflenetv2_channels import BLOCK_CHANNEL
 from spos.training import make_optimizer
 from spos.zoo import NETWORKS, build_network
 from spos.zoo.published import published_network
@@ -58,12 +59,16 @@ def test_the_figures_here_are_those_of_the_published_file():
         "proxyless_r": published["proxylessnas"]["networks"]["proxyless_r_mobile"],
         **{
             name: published["shufflenetv2_oneshot"]["networks"][name]
-            for name in ("spos_block", "all_choice_3", "all_choice_5")
+            for name in ("spos_block", "all_choice_3", "all_choice_5", "spos_block_channel")
         },
     }
     for name, row in rows.items():
         exact = (round(row["macs_m"] * 1e6), round(row["params_m"] * 1e6))
         assert exact == COSTS[name]
+    row = rows["spos_block_channel"]
+    indices = [int(option) for option in BLOCK_CHANNEL.split(",")]
+    assert indices[::2] == row["arch"]
+    assert [round((option + 1) / 5, 1) for option in indices[1::2]] == row["mid_channel_scale"]
     # Of these two the file has rounded figures alone.
     fbnet_b = published["fbnet"]["networks"]["fbnet_b"]
     assert fbnet_b["macs_m"] == round(COSTS["fbnet_b"][0] / 1e6, 1)

@@ -98,6 +98,7 @@ def _winner(result: Row) -> Table:
     table = _pairs("Network found" if result.get("winner") else "Network trained")
     rows = [
         ("architecture", winner.get("architecture", winner.get("name", ""))),
+        ("notation", winner.get("notation", "–")),
         (f"test {by.name}", by.show(retrained.get("test_top1"))),
         (f"one-shot {by.name}", by.show(winner.get("one_shot_top1"))),
         ("FLOPs", _exact(winner.get("flops"), " multiply-adds")),

@@ -120,6 +120,9 @@ def other_costs(result: Mapping[str, Any]) -> list[str]:
     constraint = result.get("constraint") or {}
     bounded = (*(constraint.get("maximum") or {}), *(constraint.get("minimum") or {}))
     costs = [searched_cost(result), *front_costs(result), *bounded]
+    if result.get("network") and not result.get("winner"):
+        # Nothing was searched: all that is known of the network is told.
+        costs += [cost for cost in result["network"] if cost != "name"]
     return [cost for cost in dict.fromkeys(costs) if cost not in ("flops", "params")]
 
 

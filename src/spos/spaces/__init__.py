@@ -40,6 +40,7 @@ class Family:
             :class:`spos.cost.CostTable`).
         translate: turns the paper's own notation of an architecture into what the space reads, and
             leaves any other text as it is.
+        notation: that notation of an architecture, given the option name of each choice.
     """
 
     paper: str
@@ -49,6 +50,7 @@ class Family:
     networks: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     costs: Callable[..., CostModel] = CostTable
     translate: Callable[[str], str] = str
+    notation: Callable[[Mapping[str, str]], str] | None = None
 
     def preset(self, name: str) -> Any:
         """The layout of a preset.
@@ -87,10 +89,28 @@ class Family:
                 raise UserError(
                     f"the published network is of the preset {published}, not of {preset}"
                 )
-        elif text[:1].isalpha():
+        elif is_name(text):
             known = nearest(text, self.networks) if self.networks else "this space has none by name"
             raise UserError(f"unknown network '{text}': {known}")
         return space.parse(self.translate(text))
+
+    def notated(self, names: Mapping[str, str]) -> dict[str, str]:
+        """The paper's own notation of an architecture as a fact; none where there is no such thing.
+
+        Args:
+            names: the option of each choice.
+        """
+        return {} if self.notation is None else {"notation": self.notation(names)}
+
+
+def is_name(text: str) -> bool:
+    """Whether a text is meant as the name of a network, not as an architecture.
+
+    Example:
+        >>> is_name("fbnet_b"), is_name("0,1,2"), is_name("none~0|+|none~0|none~1|")
+        (True, False, False)
+    """
+    return text[:1].isalpha() and not {"~", "|"} & set(text)
 
 
 SPACES: dict[str, Family] = {
@@ -134,6 +154,7 @@ SPACES: dict[str, Family] = {
         build=nasbench201.nasbench201,
         plans=nasbench201.PLANS,
         translate=nasbench201.translate,
+        notation=nasbench201.architecture_string,
     ),
     "plain": Family(
         paper="Zoph and Le, Neural Architecture Search with Reinforcement Learning, ICLR 2017",

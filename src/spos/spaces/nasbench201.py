@@ -197,7 +197,7 @@ def translate(text: str) -> str:
         >>> translate("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|")[:20]
         '{"0->1": "none", "0-'
     """
-    if not text.lstrip().startswith("|"):
+    if "~" not in text and not text.lstrip().startswith("|"):
         return text
     return json.dumps(parse_architecture_string(text))
 
