@@ -44,11 +44,35 @@ def write_atomically(path: Path, content: bytes | str) -> None:
             # Of a full disk, Python does not say which file did not fit.
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
-    folder = os.open(path.parent, os.O_RDONLY)
+    _sync(path.parent)
+
+
+def put(source: Path, target: Path) -> None:
+    """Move a finished file to its place on the same disk, so that it outlasts a loss of power.
+
+    Args:
+        source: written, under a temporary name.
+        target: replaced where it exists.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> _ = (folder / ".a").write_text("whole")
+        >>> put(folder / ".a", folder / "a")
+        >>> (folder / "a").read_text()
+        'whole'
+    """
+    _sync(source)
+    os.replace(source, target)
+    _sync(target.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)
 
 
 def write_json(path: Path, value: Any) -> None:

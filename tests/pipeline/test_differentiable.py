@@ -194,7 +194,7 @@ def test_the_joint_form_needs_no_cost_and_no_images_of_its_own(tmp_path: Path) -
         (
             {"differentiable": {"charge": "above-limit", "cost": "params"}},
             {},
-            "the run allows any params; give it a limit, such as --max-params, or the charge all",
+            "the run allows any params; give it a limit, --max params=N, or the charge all",
         ),
         (
             {"differentiable": {"form": "joint", "charge": "above-limit"}},

@@ -91,7 +91,7 @@ def _reason(error: Exception, content: bytes) -> str:
         return "empty file"
     if isinstance(error, UnidentifiedImageError):
         return "not a JPEG, PNG, BMP, or WebP image"
-    return f"damaged image: {' '.join(str(error).split()) or type(error).__name__}"
+    return f"unreadable image: {' '.join(str(error).split()) or type(error).__name__}"
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

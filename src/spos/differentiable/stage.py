@@ -179,7 +179,7 @@ def _limit(bounds: Constraint, settings: DifferentiableSettings, cost: str) -> f
     if cost not in bounds.maximum:
         raise UserError(
             f"differentiable.charge {settings.charge}: the run allows any {cost}; give it a limit, "
-            f"such as --max-{cost}, or the charge all"
+            f"--max {cost}=N, or the charge all"
         )
     return bounds.maximum[cost]
 

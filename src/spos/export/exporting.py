@@ -6,7 +6,6 @@ import dataclasses
 import glob
 import hashlib
 import json
-import os
 import platform
 import shutil
 import tempfile
@@ -26,6 +25,7 @@ from spos.export.formats import Format, find_format
 from spos.export.onnx_file import OPSET
 from spos.export.timing import measure_latency
 from spos.export.trained import RETRAIN, Trained, check_run, load_trained
+from spos.files import put
 from spos.task import Task
 
 #: Seconds after which an export that left a folder behind has been killed.
@@ -122,24 +122,16 @@ def _export(
     (folder / f"{target.name}.md").write_text(card, encoding="utf-8")
     text = json.dumps(facts, indent=2, allow_nan=False) + "\n"
     (folder / f"{target.name}.json").write_text(text, encoding="utf-8")
-    _put(folder, target)
+    _put_all(folder, target)
     return facts
 
 
-def _put(folder: Path, target: Path) -> None:
+def _put_all(folder: Path, target: Path) -> None:
     """Put a network and what belongs to it in their places."""
     # The network goes first and comes last: where it is, all that belongs to it is of its kind.
     target.unlink(missing_ok=True)
     for path in sorted(folder.iterdir(), key=lambda path: path.name == target.name):
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(path, target.with_name(path.name))
-    # The names, too, are to outlast a loss of power.
-    parent = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(parent)
-    finally:
-        os.close(parent)
+        put(path, target.with_name(path.name))
 
 
 def _check_target(target: Path, kind: Format) -> None:

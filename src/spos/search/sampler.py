@@ -104,6 +104,7 @@ class EvolutionSampler(BaseSampler):
                 "spos.search.search, or with Optuna's NSGAIISampler"
             )
         self._feasible = Feasible(space, table, constraint)
+        self._identity = search_id(self._settings, constraint, table)
         self._distributions = distributions(space)
         self._endless = iterations is None
         self._lock = threading.Lock()
@@ -255,15 +256,15 @@ class EvolutionSampler(BaseSampler):
     def _attributes(
         self, candidate: Proposal | Architecture, origin: str = ""
     ) -> dict[str, object]:
-        settings, feasible = self._settings, self._feasible
+        table = self._feasible.table
         if isinstance(candidate, Architecture):
-            return trial_attributes(candidate, feasible.table.cost(candidate), origin)
+            return trial_attributes(candidate, table.cost(candidate), origin)
         return trial_attributes(
             candidate.architecture,
-            feasible.table.cost(candidate.architecture),
+            table.cost(candidate.architecture),
             candidate.origin,
             iteration=candidate.iteration,
-            search=search_id(settings, feasible.constraint, feasible.table),
+            search=self._identity,
         )
 
 

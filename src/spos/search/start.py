@@ -6,7 +6,6 @@ import hashlib
 import json
 from dataclasses import asdict
 
-import numpy as np
 import optuna
 from optuna.trial import TrialState
 
@@ -126,7 +125,6 @@ def _decisive(
 
 def _latencies(table: CostModel) -> str:
     """A hash of the latencies of some architectures, the same ones for every table of a space."""
-    random = generator(0, "latencies")
-    rows = np.array([table.space.sample(random) for _ in range(TOLD_APART_BY)], dtype=np.int64)
+    rows = table.space.sample_many(TOLD_APART_BY, generator(0, "latencies"))
     column = table.many(rows)[:, table.names.index("latency")]
     return hashlib.sha256(column.astype("<i8").tobytes()).hexdigest()[:12]
