@@ -23,16 +23,16 @@ from lightning_fabric import Fabric
 from record import write_record
 from torch import Tensor
 
-from spos.checkpoint import Checkpoints
+from spos._util.files import read_json, write_json
+from spos._util.settings import as_plain
 from spos.data import ImageData, evaluation_batches, load_data, training_batches
-from spos.evaluation import score
-from spos.files import read_json, write_json
 from spos.nn.quantisers import ACTIVATIONS, WEIGHTS
-from spos.recipe import Recipe
-from spos.recipes import PLANS
-from spos.settings import as_plain
+from spos.search.evaluation import score
+from spos.spaces.recipes import PLANS
 from spos.spaces.resnet_bits import PRESETS, uniform
-from spos.training import train
+from spos.training.checkpoint import Checkpoints
+from spos.training.loop import train
+from spos.training.recipe import Recipe
 
 LAYOUT = replace(PRESETS["cifar"].scaled(0.5), stem_stride=2)
 

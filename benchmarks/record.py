@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import torch
 
-from spos.files import write_atomically
+from spos._util.files import write_atomically
 
 
 def circumstances() -> dict[str, Any]:

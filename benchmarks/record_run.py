@@ -16,7 +16,7 @@ from typing import Any
 
 from record import write_record
 
-from spos.files import read_json
+from spos._util.files import read_json
 
 
 def rows_of(result: dict[str, Any]) -> list[dict[str, Any]]:

@@ -15,8 +15,8 @@ from typing import Any
 
 from record import write_record
 
-from spos.files import read_json
-from spos.units import format_quantity
+from spos._util.files import read_json
+from spos.cost.units import format_quantity
 
 
 def rows_of(label: str, result: dict[str, Any], cost: str) -> Iterator[dict[str, Any]]:

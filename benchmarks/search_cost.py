@@ -31,15 +31,15 @@ from torch import Tensor, nn
 from spos import CostTable, OneOf, Supernet
 from spos.cost.expected import ExpectedCost
 from spos.data import ImageData, load_data, training_batches
-from spos.differentiable.method import MixtureMethod, Schedule
-from spos.differentiable.settings import DifferentiableSettings
-from spos.differentiable.theta import Theta
-from spos.paths import uniform_paths
-from spos.recipe import Recipe
 from spos.spaces.fbnet import candidate
 from spos.spaces.mobile import MobileLayout, Place, mobile_network
-from spos.training import make_optimizer
-from spos.training_method import Method, UniformPaths
+from spos.training.loop import make_optimizer
+from spos.training.method import Method, UniformPaths
+from spos.training.methods.mixture import MixtureMethod, Schedule
+from spos.training.methods.settings import DifferentiableSettings
+from spos.training.methods.theta import Theta
+from spos.training.paths import uniform_paths
+from spos.training.recipe import Recipe
 
 LAYOUT = MobileLayout(
     image_size=32,
@@ -75,7 +75,7 @@ def space(options: int) -> Supernet:
 
 
 class Training:
-    """One of the trainings, step by step, as :func:`spos.training.train` does them."""
+    """One of the trainings, step by step, as :func:`spos.training.loop.train` does them."""
 
     def __init__(self, name: str, options: int, data: ImageData, device: str) -> None:
         self._fabric = Fabric(accelerator=device, devices=1)

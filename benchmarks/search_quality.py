@@ -20,8 +20,8 @@ import torch
 import yaml
 from record import write_record
 
-from spos.console import ConsoleListener
-from spos.pipeline import run
+from spos._cli.console import ConsoleListener
+from spos.run import run
 
 #: A bound is no part of the loss of these searches: without this they pay for what is within it.
 _WITHIN = {"charge": "above-limit"}

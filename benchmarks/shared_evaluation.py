@@ -20,8 +20,8 @@ import torch
 from record import write_record
 
 from spos import Architecture, OneShotEvaluator, Supernet
-from spos.evaluation import recalibrate, score
-from spos.randomness import generator
+from spos._util.randomness import generator
+from spos.search.evaluation import recalibrate, score
 from spos.spaces.shufflenetv2 import PRESETS, shufflenetv2
 
 LAYOUT = replace(

@@ -21,9 +21,9 @@ import torch
 import yaml
 from record import write_record
 
-from spos.console import ConsoleListener
-from spos.files import read_json
-from spos.pipeline import run
+from spos._cli.console import ConsoleListener
+from spos._util.files import read_json
+from spos.run import run
 
 #: How each supernet is trained: the share of the steps over which widths open, and the optimiser.
 WAYS = {
@@ -38,7 +38,7 @@ def measure(given: dict[str, Any], out: Path, share: float, optimizer: str) -> l
     steps = given["supernet"]["steps"]
     supernet = {**given["supernet"], "widening_steps": round(share * steps)}
     listener = ConsoleListener()
-    torch_sgd = patch("spos.training.PathSGD", torch.optim.SGD)
+    torch_sgd = patch("spos.training.loop.PathSGD", torch.optim.SGD)
     with torch_sgd if optimizer == "SGD" else nullcontext():
         run(out, {**given, "supernet": supernet}, ("train", "search"), listener=listener)
     listener.close()

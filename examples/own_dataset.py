@@ -17,10 +17,10 @@ from torch.utils.data import Dataset
 
 from spos import OneOf, Supernet
 from spos.data import ImageData, dataset_data
-from spos.pipeline import run
-from spos.recipe import Recipe
-from spos.recipes import Plan
+from spos.run import run
 from spos.spaces import SPACES, Family
+from spos.spaces.recipes import Plan
+from spos.training.recipe import Recipe
 
 
 class Digits(Dataset[tuple[np.ndarray, int]]):

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from spos import OneOf, Supernet
 from spos.nn import ElasticConv2d, Width
-from spos.pipeline import run
-from spos.recipe import Recipe
-from spos.recipes import Plan
+from spos.run import run
 from spos.spaces import SPACES, Family
+from spos.spaces.recipes import Plan
+from spos.training.recipe import Recipe
 
 
 class Block(nn.Module):

@@ -20,10 +20,10 @@ from torch.utils.data import Dataset
 
 from spos import OneOf, Supernet, Task
 from spos.data import ImageData, dataset_data
-from spos.pipeline import run
-from spos.recipe import Recipe
-from spos.recipes import Plan
+from spos.run import run
 from spos.spaces import SPACES, Family
+from spos.spaces.recipes import Plan
+from spos.training.recipe import Recipe
 
 CLOSED = (0, 6, 8, 9)
 

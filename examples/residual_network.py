@@ -14,11 +14,11 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 from spos import Constraint, CostTable, OneOf, OneShotEvaluator, Supernet
-from spos.checkpoint import Checkpoints
-from spos.randomness import torch_generator
-from spos.recipe import Recipe
+from spos._util.randomness import torch_generator
 from spos.search import SearchSettings, search
-from spos.training import train
+from spos.training.checkpoint import Checkpoints
+from spos.training.loop import train
+from spos.training.recipe import Recipe
 
 
 def conv(channels: int, kernel: int) -> nn.Sequential:

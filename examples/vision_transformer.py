@@ -20,10 +20,10 @@ from torch.nn import functional as F
 from spos import OneOf, Supernet
 from spos.nn import ElasticConv2d, ElasticLayerNorm, ElasticLinear, Searchable, Width
 from spos.nn.region import use
-from spos.pipeline import run
-from spos.recipe import Recipe
-from spos.recipes import Plan
+from spos.run import run
 from spos.spaces import SPACES, Family
+from spos.spaces.recipes import Plan
+from spos.training.recipe import Recipe
 
 #: Features of one head, the same for any number of them (Chen et al., "AutoFormer", ICCV 2021).
 HEAD = 8

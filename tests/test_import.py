@@ -11,7 +11,7 @@ import spos
 
 
 def test_the_package_is_there_before_torch_is():
-    code = "import sys, spos, spos.cli, spos.report; print('torch' in sys.modules)"
+    code = "import sys, spos, spos._cli.main, spos.report; print('torch' in sys.modules)"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout == "False\n"
 

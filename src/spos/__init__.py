@@ -4,19 +4,19 @@ A supernet is an ordinary module in which a few modules read a choice; an archit
 data, one option a choice; everything else is a function over the two.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from spos.version import __version__
+from spos._util.lazy import lazy_names
+from spos._util.version import __version__
 
 if TYPE_CHECKING:
+    from spos._util.errors import UserError
     from spos.cost import Constraint, CostTable
-    from spos.errors import UserError
-    from spos.evaluation import OneShotEvaluator
     from spos.nn import OneOf
+    from spos.nn.supernet import Stage, Supernet
+    from spos.run.task import Task
+    from spos.search.evaluation import OneShotEvaluator
     from spos.space import Architecture, Choice, SearchSpace
-    from spos.supernet import Stage, Supernet
-    from spos.task import Task
 
 __all__ = [
     "Architecture",
@@ -33,29 +33,22 @@ __all__ = [
     "__version__",
 ]
 
-# Imported when first asked for: torch takes seconds, and `spos --help` needs none of it.
 _MODULES = {
     "Architecture": "spos.space",
     "Choice": "spos.space",
     "Constraint": "spos.cost",
     "CostTable": "spos.cost",
     "OneOf": "spos.nn",
-    "OneShotEvaluator": "spos.evaluation",
+    "OneShotEvaluator": "spos.search.evaluation",
     "SearchSpace": "spos.space",
-    "Stage": "spos.supernet",
-    "Supernet": "spos.supernet",
-    "Task": "spos.task",
-    "UserError": "spos.errors",
+    "Stage": "spos.nn.supernet",
+    "Supernet": "spos.nn.supernet",
+    "Task": "spos.run.task",
+    "UserError": "spos._util.errors",
 }
-_PACKAGES = ("cost", "data", "nn", "search", "spaces")
+_PACKAGES = ("cost", "data", "export", "nn", "report", "run", "search", "spaces", "training")
 
-
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return getattr(import_module(_MODULES[name]), name)
-    if name in _PACKAGES:
-        return import_module(f"spos.{name}")
-    raise AttributeError(f"module 'spos' has no attribute '{name}'")
+__getattr__ = lazy_names(__name__, _MODULES, _PACKAGES)
 
 
 def __dir__() -> list[str]:

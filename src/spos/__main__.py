@@ -1,6 +1,6 @@
 """``python -m spos``, the same as ``spos``."""
 
-from spos.cli import entry
+from spos._cli.main import entry
 
 if __name__ == "__main__":
     entry()

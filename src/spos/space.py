@@ -15,7 +15,7 @@ from operator import index, lt
 import numpy as np
 from numpy.typing import NDArray
 
-from spos.errors import UserError, nearest
+from spos._util.errors import UserError, nearest
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ class SearchSpace:
             >>> SearchSpace([Choice("stem", ("3x3", "5x5"))]).validate([2])
             Traceback (most recent call last):
             ...
-            spos.errors.UserError: architecture 2: option 2 of choice 'stem' (position 1) is out \
+            spos.UserError: architecture 2: option 2 of choice 'stem' (position 1) is out \
 of range, allowed: 0 (3x3), 1 (5x5)
         """
         try:

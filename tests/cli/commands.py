@@ -18,8 +18,8 @@ from typing import Any
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
     [
-        "spos.pipeline",
-        "spos.console",
+        "spos.run.pipeline",
+        "spos._cli.console",
         "alembic.command",
         "optuna.storages._rdb.storage",
         "sklearn.datasets",
@@ -119,7 +119,7 @@ def _main(stdout: Path, stderr: Path, *arguments: str) -> None:
     multiprocessing.set_start_method("fork", force=True)
     import torch
 
-    from spos.cli import entry
+    from spos._cli.main import entry
 
     # Sums over several threads are in another order, and so of another value.
     torch.set_num_threads(1)

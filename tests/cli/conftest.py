@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from spos.cli import entry
+from spos._cli.main import entry
 
 # The processes that commands run in import the module by this name.
 sys.path.append(str(Path(__file__).parent))

@@ -22,9 +22,9 @@ SPACE = (
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """A table of that space with 1 ms for each part and a little for each option."""
-    from spos.latency import measure_latency
-    from spos.latency.backend import Sample
-    from spos.latency.sources import source_of
+    from spos.cost.latency import measure_latency
+    from spos.cost.latency.backend import Sample
+    from spos.run.latency import source_of
 
     source = source_of(None, "shufflenetv2", "tiny", SPACE[9::2], 10, 1)
 

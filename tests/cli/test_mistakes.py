@@ -195,7 +195,7 @@ def test_memory_that_runs_out_is_a_line_with_advice(
     def run(*arguments: object, **options: object) -> None:
         raise error
 
-    monkeypatch.setattr("spos.pipeline.run", run)
+    monkeypatch.setattr("spos.run.pipeline.run", run)
     mistake = cli("run", "--out", tmp_path / "run").mistake
     assert mistake.startswith("out of memory (")
     assert mistake.endswith("set a smaller batch_size or run.evaluation_batch")
@@ -207,7 +207,7 @@ def test_an_error_of_the_program_is_not_hidden(
     def run(*arguments: object, **options: object) -> None:
         raise KeyError("weight")
 
-    monkeypatch.setattr("spos.pipeline.run", run)
+    monkeypatch.setattr("spos.run.pipeline.run", run)
     with pytest.raises(KeyError):
         cli("run", "--out", tmp_path / "run")
 

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from spos import CostTable, OneOf, Supernet
+from spos._util.errors import UserError
 from spos.cost import Constraint
 from spos.cost.combined import CombinedCosts
 from spos.cost.deployment import ModelBytes, PeakMemory, peak_memory
-from spos.errors import UserError
 from spos.spaces import SPACES, family
 
 FLOAT = 4

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 
+from spos._util.errors import UserError
 from spos.data import load_data
 from spos.data.sources.cifar import VERSIONS
 from spos.data.sources.fashion_mnist import DEBIAN
-from spos.errors import UserError
 
 
 def fails(message: str, spec: str, **options) -> None:

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from spos._util.errors import UserError
 from spos.data import rich
 from spos.data.augmentation import POLICIES, augment, check_policy, draw, padding
-from spos.errors import UserError
 
 
 def random(seed: int = 0) -> torch.Generator:

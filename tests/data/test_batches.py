@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from spos._util.errors import UserError
 from spos.data import ImageData, evaluation_batches, load_data, training_batches
-from spos.errors import UserError
 
 POLICIES = ["none", "standard", "cutout", "rich", "imagenet"]
 

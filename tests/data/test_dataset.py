@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset, IterableDataset
 
+from spos._util.errors import UserError
 from spos.data import StreamedImages, TensorImages, dataset_data, training_batches
-from spos.errors import UserError
 
 
 class Pairs(Dataset):

@@ -9,9 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
+from spos._util.errors import UserError
 from spos.data import StreamedImages, TensorImages, load_data
 from spos.data.store import ZipStore
-from spos.errors import UserError
 
 
 def fails(path: Path | str, message: str, **options) -> None:

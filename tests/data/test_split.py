@@ -6,8 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spos._util.errors import UserError
 from spos.data.split import stratified_split
-from spos.errors import UserError
 
 counts_and_size = st.lists(st.integers(2, 40), min_size=1, max_size=8).flatmap(
     lambda counts: st.tuples(

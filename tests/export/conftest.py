@@ -13,7 +13,7 @@ import torch
 from torch import fx
 
 from spos.export.deployed import deploy
-from spos.pipeline import run
+from spos.run import run
 
 # The tests import the module beside this one by its name.
 sys.path.append(str(Path(__file__).parent))

@@ -21,10 +21,10 @@ from spos.export import export_run, formats
 from spos.export.runnable import Runnable
 from spos.export.source import load_source
 from spos.export.weights_file import read_weights
-from spos.pipeline import run
-from spos.recipe import Recipe
-from spos.recipes import Plan
+from spos.run import run
 from spos.spaces import SPACES, Family
+from spos.spaces.recipes import Plan
+from spos.training.recipe import Recipe
 
 
 def test_weights_come_with_their_source(own_run: Path):

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from spos import CostTable, Supernet, UserError
-from spos.evaluation import recalibrate
 from spos.nn import (
     ElasticBatchNorm2d,
     ElasticConv2d,
@@ -20,9 +19,10 @@ from spos.nn import (
     OneOf,
     Width,
 )
-from spos.optimizer import PathSGD
-from spos.recipe import Recipe
-from spos.training import make_optimizer
+from spos.search.evaluation import recalibrate
+from spos.training.loop import make_optimizer
+from spos.training.optimizer import PathSGD
+from spos.training.recipe import Recipe
 
 
 class Stream(nn.Module):

@@ -15,8 +15,8 @@ from torch.nn import functional as F
 from spos import OneOf, Supernet, UserError
 from spos.nn import BitPair, Bits, ElasticBatchNorm2d, FixedBitsConv2d, QuantisedConv2d, Width
 from spos.nn.quantisers import ACTIVATIONS, WEIGHTS
-from spos.recipe import Recipe
-from spos.training import make_optimizer
+from spos.training.loop import make_optimizer
+from spos.training.recipe import Recipe
 
 PAIRS = ("w1a2", "w2a2", "w3a4", "w8a8")
 COMBINATIONS = [(weights, activations) for weights in WEIGHTS for activations in ACTIVATIONS]

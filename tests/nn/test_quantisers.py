@@ -22,8 +22,8 @@ from spos.nn.quantisers import (
     LearnedStepWeight,
     check_quantisers,
 )
-from spos.recipe import Recipe
-from spos.training import make_optimizer
+from spos.training.loop import make_optimizer
+from spos.training.recipe import Recipe
 
 ALL_BITS = range(1, 9)
 bits_drawn = st.integers(1, 8)

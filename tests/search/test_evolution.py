@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spos._util.errors import UserError
 from spos.cost import Constraint
-from spos.errors import UserError
 from spos.search import Feasible, SearchSettings
 from spos.search.evolution import Proposal, best, next_population
 from spos.search.progress import Progress

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spos._util.errors import UserError
 from spos.cost import Constraint
-from spos.errors import UserError
 from spos.search import Feasible
 
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spos._util.errors import UserError
 from spos.cost import Constraint
-from spos.errors import UserError
 from spos.search import EvolutionSampler, SearchSettings, evaluations, open_study, search
 from spos.search.pareto import front
 from spos.space import Architecture

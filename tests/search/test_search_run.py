@@ -11,8 +11,8 @@ import numpy as np
 import optuna
 import pytest
 
+from spos._util.errors import UserError
 from spos.cost import Constraint
-from spos.errors import UserError
 from spos.search import SearchSettings, evaluations, open_study, search
 from spos.space import Architecture
 

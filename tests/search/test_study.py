@@ -8,8 +8,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from spos._util.errors import UserError
 from spos.cost import Constraint
-from spos.errors import UserError
 from spos.search import SearchSettings, evaluations, open_study, search
 from spos.space import Architecture, SearchSpace
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from spos import UserError
-from spos.blocks.mobile import convolution
+from spos.spaces.blocks.mobile import convolution
 from spos.spaces.mobile import MobileLayout, Place, mobile_network
 
 LAYOUT = MobileLayout(

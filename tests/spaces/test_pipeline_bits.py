@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from spos.pipeline import run
+from spos.run import run
 from spos.space import Architecture
 from spos.spaces import family
 from spos.spaces.resnet_bits import PAIRS

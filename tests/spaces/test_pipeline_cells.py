@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from spos.pipeline import run
+from spos.run import run
 from spos.spaces.nasbench201 import architecture_string
 
 RECIPE = {"steps": 12, "batch_size": 16, "warmup_steps": 2}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from spos.pipeline import run
+from spos.run import run
 
 RECIPE = {"steps": 12, "batch_size": 16, "warmup_steps": 2}
 

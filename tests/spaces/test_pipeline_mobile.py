@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from spos.pipeline import run
+from spos.run import run
 from spos.space import Architecture
 
 RECIPE = {"steps": 30, "batch_size": 16, "warmup_steps": 4}

@@ -14,10 +14,10 @@ from torch.nn import functional as F
 
 from spos import Constraint, Supernet, UserError
 from spos.cost import OptionCount, count_network
-from spos.optimizer import PathSGD
 from spos.search import Feasible
 from spos.spaces import family
 from spos.spaces.plain import PRESETS, PlainLayout, plain, plain_costs
+from spos.training.optimizer import PathSGD
 
 LAYOUT = PlainLayout(image_size=8, layers=3, filters=(4, 6), kernels=(1, 3), strides=(1, 2))
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spos._util.errors import UserError, nearest
 from spos.cost.model import CostModel
-from spos.errors import UserError, nearest
 from spos.space import SearchSpace
 
 
@@ -27,7 +27,7 @@ class CombinedCosts:
         >>> from spos.cost import CostTable
         >>> from spos.cost.deployment import PeakMemory
         >>> from spos.nn import OneOf
-        >>> from spos.supernet import Supernet
+        >>> from spos.nn.supernet import Supernet
         >>> model = nn.Sequential(OneOf({"3x3": nn.Conv2d(3, 8, 3), "1x1": nn.Conv2d(3, 8, 1)}))
         >>> supernet = Supernet(model, (3, 10, 10))
         >>> memory = CostTable(supernet, counter=PeakMemory())

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from spos._util.errors import UserError, nearest
 from spos.cost.model import CostModel
-from spos.errors import UserError, nearest
-from spos.units import format_cost
+from spos.cost.units import format_cost
 
 
 @dataclass(frozen=True)

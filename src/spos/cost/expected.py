@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spos._util.errors import UserError, nearest
 from spos.cost.combined import CombinedCosts
 from spos.cost.model import CostModel
 from spos.cost.node import Node
 from spos.cost.table import ENUMERATED, CostTable
-from spos.errors import UserError, nearest
 
 
 class ExpectedCost:
@@ -37,7 +37,7 @@ class ExpectedCost:
     Example:
         >>> from torch import nn
         >>> from spos.nn import OneOf
-        >>> from spos.supernet import Supernet
+        >>> from spos.nn.supernet import Supernet
         >>> model = nn.Sequential(OneOf({"3x3": nn.Conv2d(3, 8, 3), "1x1": nn.Conv2d(3, 8, 1)}))
         >>> expected = ExpectedCost(CostTable(Supernet(model, (3, 10, 10))), "flops")
         >>> expected([torch.tensor([0.5, 0.5])])

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from spos.nn.choice import ChoiceModule
-from spos.supernet import Stage, Supernet
+from spos.nn.supernet import Stage, Supernet
 
 
 def kinds(supernet: Supernet) -> list[int]:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spos._util.errors import UserError, nearest
 from spos.cost.model import CostModel
-from spos.errors import UserError, nearest
 from spos.space import SearchSpace
 
 
@@ -31,7 +31,7 @@ class OptionCount:
         >>> from torch import nn
         >>> from spos.cost import Constraint, CostTable
         >>> from spos.nn import OneOf
-        >>> from spos.supernet import Supernet
+        >>> from spos.nn.supernet import Supernet
         >>> def layer():
         ...     return OneOf({"conv": nn.Conv2d(3, 3, 3, padding=1), "skip": nn.Identity()})
         >>> table = CostTable(Supernet(nn.Sequential(layer(), layer()), (3, 8, 8)))

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from spos.errors import UserError
+from spos._util.errors import UserError
+from spos.nn.supernet import Stage, Supernet
 from spos.space import Architecture
-from spos.supernet import Stage, Supernet
 
 Module = TypeVar("Module", bound=nn.Module)
 #: The options of the choices that a stage reads, in their order.

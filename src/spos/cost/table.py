@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
+from spos._util.errors import UserError
 from spos.cost.combinations import Met, common, distinct
 from spos.cost.count import Counting
 from spos.cost.likeness import kinds
 from spos.cost.node import Counted, Node, add_up
 from spos.cost.part import Costs, Counter, Options, Part, on_meta
-from spos.errors import UserError
-from spos.supernet import Supernet
+from spos.nn.supernet import Supernet
 
 #: The most combinations of options of one stage that are counted one by one when a table is built.
 ENUMERATED = 256

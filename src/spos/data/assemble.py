@@ -11,11 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from spos._util.errors import UserError
+from spos._util.randomness import generator
 from spos.data.image_data import ImageData
 from spos.data.images import Images, Indices, TensorImages
 from spos.data.split import Size, split_targets
-from spos.errors import UserError
-from spos.randomness import generator
 
 SAMPLE = 1000
 """How many streamed training images the mean and the deviation are estimated from."""

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spos.errors import UserError, nearest
+from spos._util.errors import UserError, nearest
 
 POLICIES: dict[str, tuple[str, ...]] = {
     "none": (),
@@ -41,7 +41,7 @@ def check_policy(policy: str) -> None:
         >>> check_policy("standart")
         Traceback (most recent call last):
         ...
-        spos.errors.UserError: augment standart: did you mean 'standard'? allowed: none, flip, \
+        spos.UserError: augment standart: did you mean 'standard'? allowed: none, flip, \
 crop, standard, cutout, rich, imagenet
     """
     if policy not in POLICIES:

@@ -9,12 +9,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from spos._util.errors import UserError
+from spos._util.randomness import generator, torch_generator
 from spos.data.augmentation import POLICIES, augment, check_policy, draw
 from spos.data.image_data import ImageData
 from spos.data.images import Images
 from spos.data.streamed import StreamedImages, decoded_batches
-from spos.errors import UserError
-from spos.randomness import generator, torch_generator
 
 Batches = Iterator[tuple[Tensor, Tensor]]
 

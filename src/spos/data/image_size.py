@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from spos.errors import UserError
+from spos._util.errors import UserError
 
 PHOTOGRAPH = 224
 """The side of ImageNet's images, for photographs of different sizes."""
@@ -20,7 +20,7 @@ def check_image_size(image_size: int | None) -> None:
         >>> check_image_size(0)
         Traceback (most recent call last):
         ...
-        spos.errors.UserError: --image-size 0: a side in pixels of at least 1; nearest valid: 1
+        spos.UserError: --image-size 0: a side in pixels of at least 1; nearest valid: 1
     """
     if image_size is not None and image_size < 1:
         raise UserError(

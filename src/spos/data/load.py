@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from spos._util.errors import UserError, nearest
 from spos.data.assemble import Source, assemble
 from spos.data.image_data import ImageData
 from spos.data.image_size import check_image_size
@@ -11,7 +12,6 @@ from spos.data.sources.digits import digits_source
 from spos.data.sources.fashion_mnist import fashion_mnist_source
 from spos.data.sources.folder import FolderOptions, folder_source
 from spos.data.split import Size, check_size
-from spos.errors import UserError, nearest
 
 SOURCES = ("digits", "folder", "fashion-mnist", "cifar10", "cifar100")
 ON_BROKEN = ("fail", "skip")

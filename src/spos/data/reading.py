@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spos.errors import UserError, nearest
+from spos._util.errors import UserError, nearest
 
 STREAM = ("auto", "always", "never")
 
@@ -17,7 +17,7 @@ def check_reading(seed: int, stream: str, workers: int, memory_limit: int) -> No
         >>> check_reading(0, "auto", -1, 1)
         Traceback (most recent call last):
         ...
-        spos.errors.UserError: --workers -1: a number of processes of at least 0; nearest valid: 0
+        spos.UserError: --workers -1: a number of processes of at least 0; nearest valid: 0
     """
     if seed < 0:
         raise UserError(f"--seed {seed}: a whole number of at least 0; nearest valid: 0")

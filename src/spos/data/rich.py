@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spos.errors import UserError
+from spos._util.errors import UserError
 
 PER_IMAGE = 2
 """How many operations an image goes through; half of the images of a slot stay as they are."""

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from spos.errors import UserError
-from spos.randomness import generator
+from spos._util.errors import UserError
+from spos._util.randomness import generator
 
 IntArray = npt.NDArray[np.int64]
 
@@ -32,7 +32,7 @@ def check_size(option: str, size: Size) -> None:
         >>> check_size("--validation", 1.5)
         Traceback (most recent call last):
         ...
-        spos.errors.UserError: --validation 1.5: a fraction is above 0 and below 1, a number of \
+        spos.UserError: --validation 1.5: a fraction is above 0 and below 1, a number of \
 images is whole and at least 1; nearest valid: 0.9
     """
     whole = isinstance(size, int) and not isinstance(size, bool)

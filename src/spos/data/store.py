@@ -9,8 +9,8 @@ import zlib
 from abc import ABC, abstractmethod
 from pathlib import Path
 
+from spos._util.errors import UserError
 from spos.data.decode import BrokenImageError
-from spos.errors import UserError
 
 
 class Store(ABC):

@@ -14,11 +14,11 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from spos._util.errors import UserError
+from spos._util.randomness import generator
 from spos.data.decode import to_array
 from spos.data.images import Images, Indices, as_indices
 from spos.data.photograph import fit, random_photograph
-from spos.errors import UserError
-from spos.randomness import generator
 
 Places = Callable[[int], npt.NDArray[np.int64]]
 

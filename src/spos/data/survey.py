@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from spos._util.errors import UserError
 from spos.data.decode import BrokenImageError, check, decode_and_measure, to_array
 from spos.data.photograph import fit
 from spos.data.store import Store
-from spos.errors import UserError
 
 _CHUNK = 64
 

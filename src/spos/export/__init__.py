@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from spos._util.lazy import lazy_names
 
 if TYPE_CHECKING:
     from spos.export.exporting import export_run
@@ -11,15 +12,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Classifier", "export_run", "open_classifier"]
 
-# Imported when first asked for: a prediction needs none of what makes a run.
-_MODULES = {
-    "Classifier": "spos.export.predicting",
-    "export_run": "spos.export.exporting",
-    "open_classifier": "spos.export.predicting",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return getattr(import_module(_MODULES[name]), name)
-    raise AttributeError(f"module 'spos.export' has no attribute '{name}'")
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "Classifier": "spos.export.predicting",
+        "export_run": "spos.export.exporting",
+        "open_classifier": "spos.export.predicting",
+    },
+)

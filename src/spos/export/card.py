@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from spos.cost.units import format_cost
 from spos.export.snippet import snippet
 from spos.report import words
 from spos.report.measure import measure
-from spos.units import format_cost
 
 Facts = Mapping[str, Any]
 #: Classes that are listed; of more, the first.

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from spos._util.errors import UserError
 from spos.data import TensorImages, evaluation_batches
-from spos.errors import UserError
 from spos.export.trained import Trained
 
 #: The most images that are compared, evenly spread over the test images.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from spos.errors import UserError
+from spos._util.errors import UserError
 from spos.export.metadata import Metadata
 
 

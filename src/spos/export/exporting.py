@@ -16,8 +16,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from spos._util.errors import UserError
+from spos._util.files import put
 from spos.data import ImageData
-from spos.errors import UserError
 from spos.export.card import model_card
 from spos.export.comparing import compare, reference
 from spos.export.deployed import deploy, rounds
@@ -25,8 +26,7 @@ from spos.export.formats import Format, find_format
 from spos.export.onnx_file import OPSET
 from spos.export.timing import measure_latency
 from spos.export.trained import RETRAIN, Trained, check_run, load_trained
-from spos.files import put
-from spos.task import Task
+from spos.run.task import Task
 
 #: Seconds after which an export that left a folder behind has been killed.
 ABANDONED = 3600.0

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from torch import fx
 
-from spos.errors import UserError, nearest
+from spos._util.errors import UserError, nearest
 from spos.export.metadata import Metadata
 from spos.export.onnx_file import open_onnx, require_exporter, write_onnx
 from spos.export.program_file import open_program, write_program
@@ -115,7 +115,7 @@ def find_format(name: str) -> Format:
         >>> find_format("onxx")
         Traceback (most recent call last):
         ...
-        spos.errors.UserError: --format onxx: did you mean 'onnx'? allowed: onnx, torch-export, \
+        spos.UserError: --format onxx: did you mean 'onnx'? allowed: onnx, torch-export, \
 state-dict
     """
     if name not in FORMATS:

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from spos.errors import UserError
-from spos.version import __version__
+from spos._util.errors import UserError
+from spos._util.version import __version__
 
 #: The version of what is written; a reader refuses a later one.
 FORMAT = 1

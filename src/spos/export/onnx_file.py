@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from spos.errors import UserError
+from spos._util.errors import UserError
 from spos.export.metadata import INPUT, OUTPUT, Metadata
 from spos.export.runnable import Runnable
 

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from spos._util.errors import UserError
 from spos.data.decode import BrokenImageError, decode, to_array
 from spos.data.photograph import fit
-from spos.errors import UserError
 from spos.export.metadata import Metadata
 from spos.export.onnx_file import open_onnx
 from spos.export.program_file import open_program, read_program_metadata

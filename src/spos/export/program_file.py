@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, fx
 
-from spos.errors import UserError
+from spos._util.errors import UserError
 from spos.export.metadata import INPUT, Metadata
 from spos.export.runnable import Runnable
 

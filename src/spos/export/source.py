@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, fx, nn
 
-from spos.errors import UserError
+from spos._util.errors import UserError
 
 _HEAD = '''"""The network {title}, written by spos {version}.
 

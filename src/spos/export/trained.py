@@ -9,16 +9,17 @@ from typing import Any
 
 from torch import nn
 
-from spos.checkpoint import Checkpoints
-from spos.context import Context
+from spos._util.errors import UserError, nearest
+from spos._util.files import read_own
+from spos._util.listener import Silent
 from spos.data import ImageData, Images, StreamedImages
 from spos.data.photograph import resized_side
-from spos.errors import UserError, nearest
 from spos.export.metadata import Metadata
-from spos.listener import Silent
-from spos.run_directory import RunDirectory, read_own
-from spos.task import DEFAULT, Task
-from spos.training_state import load_model
+from spos.run.context import Context
+from spos.run.directory import RunDirectory
+from spos.run.task import DEFAULT, Task
+from spos.training.checkpoint import Checkpoints
+from spos.training.state import load_model
 
 #: The training of the network that the run is about.
 RETRAIN = "retrain"

@@ -7,11 +7,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, fx
 
-from spos.checkpoint import DamagedError, read_tensors, write_tensors
-from spos.errors import UserError
+from spos._util.errors import UserError
 from spos.export.metadata import Metadata
 from spos.export.runnable import Runnable
 from spos.export.source import load_source
+from spos.training.checkpoint import DamagedError, read_tensors, write_tensors
 
 
 def write_weights(path: Path, graph: fx.GraphModule, metadata: Metadata) -> None:

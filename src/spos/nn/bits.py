@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-from spos.errors import UserError
+from spos._util.errors import UserError
 from spos.nn.choice import ChoiceModule
 from spos.nn.quantisers import MOST_BITS
 
@@ -43,7 +43,7 @@ def bit_pair(text: str) -> BitPair:
         >>> bit_pair("w2a9")
         Traceback (most recent call last):
         ...
-        spos.errors.UserError: bits 'w2a9': write w2a4 for weights of 2 and activations of 4 bits, \
+        spos.UserError: bits 'w2a9': write w2a4 for weights of 2 and activations of 4 bits, \
 each 1 to 8; nearest w2a8
     """
     match = re.fullmatch(r"w(\d{1,9})a(\d{1,9})", str(text))

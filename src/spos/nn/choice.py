@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spos.errors import UserError
+from spos._util.errors import UserError
 from spos.nn.searchable import Searchable
 from spos.space import Choice
 

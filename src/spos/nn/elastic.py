@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spos.errors import UserError
+from spos._util.errors import UserError
 from spos.nn.region import use
 from spos.nn.searchable import Searchable
 from spos.nn.width import FixedWidth, Width, as_width
@@ -175,7 +175,7 @@ class ElasticBatchNorm2d(Searchable):
     """A batch norm over searched channels, whose statistics are slices, too.
 
     The statistics of a supernet are a mixture over all paths, so they serve no path: recalibrate
-    (:func:`spos.evaluation.recalibrate`) before measuring one.
+    (:func:`spos.search.evaluation.recalibrate`) before measuring one.
 
     Args:
         features: channels, a number or a :class:`Width`.

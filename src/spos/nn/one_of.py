@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from spos.errors import UserError
+from spos._util.errors import UserError
 from spos.nn.choice import ChoiceModule
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spos.errors import UserError
+from spos._util.errors import UserError
 from spos.nn.bits import BitPair, Bits
 from spos.nn.elastic import Size
 from spos.nn.quantisers import ACTIVATIONS, WEIGHTS, check_quantisers

@@ -3,7 +3,7 @@
 Forward the values are a few levels exactly. Backward the rounding is passed straight through
 (Bengio et al., "Estimating or Propagating Gradients Through Stochastic Neurons", 2013). Learned
 scalars are called ``step`` or ``clip``: a step is never decayed, a clip is, as in PACT (see
-:func:`spos.training.make_optimizer`).
+:func:`spos.training.loop.make_optimizer`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from spos.errors import UserError, nearest
+from spos._util.errors import UserError, nearest
 
 #: The most bits of a quantised weight or activation.
 MOST_BITS = 8

@@ -1,7 +1,7 @@
 """The part of a parameter that a step used.
 
 An elastic layer uses a slice. The gradient of the rest is zero, but momentum and weight decay would
-move it all the same; :class:`spos.optimizer.PathSGD` asks here what to leave alone.
+move it all the same; :class:`spos.training.optimizer.PathSGD` asks here what to leave alone.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spos.errors import UserError
+from spos._util.errors import UserError
 from spos.nn.choice import ChoiceModule
 from spos.nn.elastic import ElasticConv2d, Size
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from torch import nn
 
-from spos.errors import UserError
+from spos._util.errors import UserError
 from spos.nn.choice import ChoiceModule
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from spos.units import UNITS
+from spos.cost.units import UNITS
 
 #: Steps of the colour scale; the style sheet has one class of each.
 LEVELS = 24

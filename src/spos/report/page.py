@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from spos.files import write_atomically
+from spos._util.files import write_atomically
 from spos.report import words
 from spos.report.budgets import budgets_figure
 from spos.report.chart import LEVELS

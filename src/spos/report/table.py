@@ -10,9 +10,9 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from spos.cost.units import UNITS
 from spos.report import words
 from spos.report.measure import measure
-from spos.units import UNITS
 
 Row = Mapping[str, Any]
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from spos.cost.units import format_cost, format_quantity
 from spos.report.measure import Measure, measure
-from spos.units import format_cost, format_quantity
 
 _COSTS = {
     "flops": "multiply-adds",

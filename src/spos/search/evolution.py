@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
-from spos.randomness import generator
+from spos._util.randomness import generator
 from spos.search.feasible import Feasible
 from spos.search.settings import SearchSettings
 from spos.space import Architecture

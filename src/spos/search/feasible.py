@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spos._util.errors import UserError
+from spos._util.randomness import generator
 from spos.cost import Constraint, CostModel
-from spos.errors import UserError
-from spos.randomness import generator
+from spos.cost.units import format_cost
 from spos.search.repair import ROWS, repair
 from spos.space import Architecture, SearchSpace
-from spos.units import format_cost
 
 #: A space of at most this many architectures is enumerated: nothing feasible is ever missed.
 ENUMERATED = 200_000

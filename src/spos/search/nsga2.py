@@ -8,7 +8,7 @@ import optuna
 from optuna.samplers import NSGAIISampler
 from optuna.trial import FrozenTrial, TrialState
 
-from spos.randomness import generator
+from spos._util.randomness import generator
 from spos.search.evolution import Proposal
 from spos.search.feasible import Feasible
 from spos.search.settings import SearchSettings

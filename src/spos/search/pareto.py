@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from spos.errors import UserError, nearest
+from spos._util.errors import UserError, nearest
 from spos.search.evolution import Proposal, next_population
 from spos.search.feasible import Feasible
 from spos.search.nsga2 import Generations, Values

@@ -10,9 +10,9 @@ from datetime import datetime
 
 import optuna
 
+from spos._util.errors import UserError
 from spos.cost import Constraint
 from spos.cost.model import CostModel
-from spos.errors import UserError
 from spos.search.evolution import Proposal
 from spos.search.feasible import Feasible
 from spos.search.mirror import Mirror
@@ -126,7 +126,7 @@ def search(
     if settings.algorithm in DIFFERENTIABLE:
         raise UserError(
             f"search algorithm {settings.algorithm}: it trains weights and choice together, which "
-            "spos.differentiable does; allowed here: evolution, random, nsga2"
+            "a run does; allowed here: evolution, random, nsga2"
         )
     feasible = Feasible(space, table, constraint)
     known = known_at_start(study, space, settings, constraint, table)

@@ -15,10 +15,10 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
+from spos._util.errors import UserError, nearest
+from spos._util.randomness import generator
 from spos.cost import Constraint
 from spos.cost.model import CostModel
-from spos.errors import UserError, nearest
-from spos.randomness import generator
 from spos.search.evolution import Proposal
 from spos.search.feasible import Feasible
 from spos.search.progress import Progress

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from spos.errors import UserError, nearest
+from spos._util.errors import UserError, nearest
 
 #: Those that train architecture parameters together with the weights.
 DIFFERENTIABLE = ("fbnet", "darts", "proxylessnas")
@@ -18,7 +18,7 @@ class SearchSettings:
     Args:
         algorithm: ``"evolution"``, ``"nsga2"`` for a front of accuracy and costs, or ``"random"``
             for the baseline with the same budget. ``"fbnet"``, ``"darts"`` and ``"proxylessnas"``
-            train the choice itself (:mod:`spos.differentiable`); of the settings below they read
+            train the choice itself (:mod:`spos.training.methods`); of the settings below they read
             ``parents`` alone, as the number of best candidates to list.
         population: candidates per iteration (P), at least 1.
         iterations: populations evaluated (T), at least 1.
@@ -45,7 +45,7 @@ class SearchSettings:
         >>> SearchSettings(algorithm="evolutoin")
         Traceback (most recent call last):
         ...
-        spos.errors.UserError: unknown search algorithm 'evolutoin': did you mean 'evolution'? \
+        spos.UserError: unknown search algorithm 'evolutoin': did you mean 'evolution'? \
 allowed: evolution, random, nsga2, fbnet, darts, proxylessnas
     """
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import optuna
 from sqlalchemy.exc import SQLAlchemyError
 
-from spos.errors import UserError
+from spos._util.errors import UserError
 
 #: How long to wait for another process that writes, in seconds.
 PATIENCE = 60.0

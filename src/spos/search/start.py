@@ -9,8 +9,8 @@ from dataclasses import asdict
 import optuna
 from optuna.trial import TrialState
 
+from spos._util.randomness import generator
 from spos.cost import Constraint, CostModel
-from spos.randomness import generator
 from spos.search.settings import SearchSettings
 from spos.search.study import accuracies_of, keep_space
 from spos.space import Architecture, SearchSpace

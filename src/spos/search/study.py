@@ -12,7 +12,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from spos.errors import UserError
+from spos._util.errors import UserError
 from spos.search.sqlite import open_file
 from spos.space import Architecture, Choice, SearchSpace
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from spos._util.errors import UserError, nearest
 from spos.cost import CostModel, CostTable
-from spos.errors import UserError, nearest
-from spos.recipes import PLANS, Plan
+from spos.nn.supernet import Supernet
 from spos.space import Architecture, SearchSpace
 from spos.spaces import (
     fbnet,
@@ -19,7 +19,7 @@ from spos.spaces import (
     shufflenetv2,
     shufflenetv2_channels,
 )
-from spos.supernet import Supernet
+from spos.spaces.recipes import PLANS, Plan
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Family:
     """A search space with its presets.
 
     A space of your own joins the catalogue by ``SPACES["mine"] = Family(...)``, at the top level of
-    a module; :func:`spos.pipeline.run` then takes ``{"space": {"name": "mine", ...}}``.
+    a module; :func:`spos.run.pipeline.run` then takes ``{"space": {"name": "mine", ...}}``.
 
     Args:
         paper: where it was published.
@@ -182,7 +182,7 @@ def family(name: str) -> Family:
         >>> family("shuflenetv2")  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         ...
-        spos.errors.UserError: unknown space 'shuflenetv2': did you mean 'shufflenetv2'? \
+        spos.UserError: unknown space 'shuflenetv2': did you mean 'shufflenetv2'? \
 allowed: shufflenetv2, ...
     """
     if name not in SPACES:

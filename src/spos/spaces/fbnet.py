@@ -17,11 +17,11 @@ from __future__ import annotations
 
 from torch import nn
 
-from spos.blocks.mobile import convolution, inverted_residual
-from spos.errors import UserError
+from spos._util.errors import UserError
 from spos.nn import OneOf
+from spos.nn.supernet import Supernet
+from spos.spaces.blocks.mobile import convolution, inverted_residual
 from spos.spaces.mobile import MobileLayout, Place, mobile_network
-from spos.supernet import Supernet
 
 #: Kernel, expansion and groups of each option but the skip.
 _BLOCKS = {

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, TypeVar, cast
 
-from spos.errors import UserError
+from spos._util.errors import UserError
 
 Own = TypeVar("Own", bound="StagedLayout")
 

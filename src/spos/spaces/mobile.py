@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from torch import nn
 
-from spos.blocks.mobile import Activation, convolution, inverted_residual
-from spos.errors import UserError
+from spos._util.errors import UserError
+from spos.spaces.blocks.mobile import Activation, convolution, inverted_residual
 from spos.spaces.layout import StagedLayout, check_dropout, check_positive, check_stages
 
 

@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
-from spos.blocks.cells import convolution, operation
-from spos.errors import UserError, nearest
+from spos._util.errors import UserError, nearest
 from spos.nn import OneOf
-from spos.recipe import Recipe
-from spos.recipes import PLANS as GENERAL_PLANS
+from spos.nn.supernet import Supernet
+from spos.spaces.blocks.cells import convolution, operation
 from spos.spaces.layout import check_positive, check_stages
-from spos.supernet import Supernet
+from spos.spaces.recipes import PLANS as GENERAL_PLANS
+from spos.training.recipe import Recipe
 
 OPTIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 #: Each node reads the input, node 0, and all nodes before it.

@@ -12,11 +12,11 @@ from itertools import pairwise
 
 from torch import nn
 
+from spos._util.errors import UserError
 from spos.cost import CostModel, CostTable, OptionCount
-from spos.errors import UserError
 from spos.nn import ElasticBatchNorm2d, ElasticLinear, OneOf, Stride, StridedConv2d, Width
+from spos.nn.supernet import Supernet
 from spos.spaces.layout import check_positive
-from spos.supernet import Supernet
 
 
 @dataclass(frozen=True)

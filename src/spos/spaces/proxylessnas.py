@@ -16,10 +16,10 @@ from dataclasses import replace
 
 from torch import nn
 
-from spos.blocks.mobile import inverted_residual
 from spos.nn import OneOf
+from spos.nn.supernet import Supernet
+from spos.spaces.blocks.mobile import inverted_residual
 from spos.spaces.mobile import MobileLayout, Place, mobile_network
-from spos.supernet import Supernet
 
 #: Kernel and expansion of each block.
 _BLOCKS = {

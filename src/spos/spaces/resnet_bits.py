@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 
 from torch import nn
 
-from spos.blocks.residual import MakeConvolution, Size, basic_block
-from spos.errors import UserError
+from spos._util.errors import UserError
 from spos.nn import BitPair, Bits, FixedBitsConv2d, QuantisedConv2d, Width, bit_pair
 from spos.nn.quantised import ACTIVATION_QUANTISER, WEIGHT_QUANTISER
 from spos.nn.quantisers import check_quantisers
+from spos.nn.supernet import Supernet
+from spos.spaces.blocks.residual import MakeConvolution, Size, basic_block
 from spos.spaces.layout import StagedLayout, check_positive, check_scales, check_stages
-from spos.supernet import Supernet
 
 #: The pairs of the paper: bits of weights, bits of activations.
 PAIRS = ("w1a2", "w2a2", "w1a4", "w2a4", "w3a4", "w4a4")

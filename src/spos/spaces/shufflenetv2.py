@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from spos.blocks.shuffle import OPTIONS, choice_block, pointwise
-from spos.errors import UserError
+from spos._util.errors import UserError
 from spos.nn import OneOf
+from spos.nn.supernet import Supernet
+from spos.spaces.blocks.shuffle import OPTIONS, choice_block, pointwise
 from spos.spaces.layout import StagedLayout, check_dropout, check_positive, check_stages
-from spos.supernet import Supernet
 
 
 @dataclass(frozen=True)

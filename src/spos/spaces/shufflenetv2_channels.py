@@ -9,13 +9,13 @@ from dataclasses import asdict, dataclass
 
 from torch import nn
 
-from spos.blocks.shuffle import OPTIONS, choice_block
-from spos.errors import UserError, nearest
+from spos._util.errors import UserError, nearest
 from spos.nn import OneOf, Width
+from spos.nn.supernet import Supernet
+from spos.spaces.blocks.shuffle import OPTIONS, choice_block
 from spos.spaces.layout import check_scales
 from spos.spaces.shufflenetv2 import PRESETS as BLOCK_PRESETS
 from spos.spaces.shufflenetv2 import Layout, around
-from spos.supernet import Supernet
 
 #: The blocks are searched, too.
 FREE = "free"

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from spos._util.errors import UserError
 from spos.data.assemble import Source, arrays_source
 from spos.data.images import TensorImages
-from spos.errors import UserError
 
 _PIXELS = 3 * 32 * 32
 

@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
 
+from spos._util.errors import UserError, nearest
 from spos.data.assemble import Source, assemble
 from spos.data.decode import to_array
 from spos.data.image_data import ImageData
@@ -20,7 +21,6 @@ from spos.data.reading import check_reading
 from spos.data.sources.items import to_image, to_label, to_values
 from spos.data.split import Size, check_size, split_targets
 from spos.data.streamed import Photographs, StreamedImages
-from spos.errors import UserError, nearest
 
 #: What the items of a Dataset are to be told by.
 TARGETS = ("classes", "values")

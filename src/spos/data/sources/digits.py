@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from spos._util.errors import UserError
 from spos.data.assemble import Source, arrays_source
 from spos.data.images import TensorImages
 from spos.data.split import stratified_split
-from spos.errors import UserError
 
 TEST = 0.2
 """The set has no official test images: a fifth of each digit, the same for every run."""

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from spos._util.errors import UserError
 from spos.data.assemble import Source, arrays_source
 from spos.data.images import TensorImages
 from spos.data.sources.idx import read_idx
-from spos.errors import UserError
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package dataset-fashion-mnist puts the files."""

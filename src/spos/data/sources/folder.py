@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from spos._util.errors import UserError, nearest
 from spos.data.assemble import Source
 from spos.data.decode import BrokenImageError, decode
 from spos.data.image_size import default_image_size
@@ -24,7 +25,6 @@ from spos.data.split import Size, stratified_split
 from spos.data.store import FolderStore, Store, ZipStore
 from spos.data.streamed import Photographs, StreamedImages
 from spos.data.survey import Survey, decode_all, skip_or_fail, survey
-from spos.errors import UserError, nearest
 
 
 class FilePhotographs(Photographs):

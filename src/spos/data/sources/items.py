@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from spos._util.errors import UserError
 from spos.data.decode import to_rgb
-from spos.errors import UserError
 
 
 def to_label(label: Any, where: str) -> int:

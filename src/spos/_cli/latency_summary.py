@@ -1,0 +1,79 @@
+"""Latency tables and validations for a terminal."""
+
+from __future__ import annotations
+
+from rich.table import Table
+
+from spos.cost import CostTable
+from spos.cost.latency.record import PartKey, PartLatency
+from spos.cost.latency.table import LatencyTable
+from spos.cost.latency.validate import Validation
+from spos.cost.units import format_cost
+from spos.nn.supernet import Supernet
+from spos.report.latency import HEADINGS, agreement_cells, agreement_rows
+
+#: How many of the parts with the largest spreads are shown.
+LARGEST = 3
+
+
+def summary_table(table: LatencyTable, supernet: Supernet) -> Table:
+    """What was measured of each stage, and the range over the space.
+
+    Args:
+        table: of the supernet.
+        supernet: that it is of.
+    """
+    named = " ".join(filter(None, (table.space, table.preset)))
+    shown = Table(title=f"latency {named}".strip(), caption=_caption(table, supernet))
+    for heading in ("stage", "input", "fastest", "", "slowest", "", "largest spread"):
+        left = heading in ("stage", "input")
+        shown.add_column(heading, justify="left" if left else "right", overflow="fold")
+    groups: dict[tuple[str, str], list[tuple[PartKey, PartLatency]]] = {}
+    for key, found in table.parts.items():
+        groups.setdefault((key.stage, key.input), []).append((key, found))
+    for (stage, shapes), group in groups.items():
+        fastest, slowest = (choose(group, key=lambda g: g[1].median) for choose in (min, max))
+        shown.add_row(
+            stage,
+            shapes,
+            " ".join(fastest[0].options),
+            _time(fastest[1].median),
+            " ".join(slowest[0].options) if len(group) > 1 else "",
+            _time(slowest[1].median) if len(group) > 1 else "",
+            _time(max(found.spread for _, found in group)),
+        )
+    return shown
+
+
+def validation_table(result: Validation) -> Table:
+    """How well a table predicts."""
+    shown = Table(title=f"{len(result.networks)} networks  {result.table.runtime}")
+    for heading in HEADINGS:
+        shown.add_column(heading, justify="right" if heading else "left")
+    for name, compared in agreement_rows(result):
+        shown.add_row(name, *agreement_cells(compared))
+    shown.caption = (
+        f"fit: {_time(result.fit.intercept)} once, {_time(result.fit.boundary)} for each part that "
+        "computes something"
+    )
+    return shown
+
+
+def _caption(table: LatencyTable, supernet: Supernet) -> str:
+    low, high = CostTable(supernet, counter=table.counter(supernet)).range()["latency"]
+    lines = [str(table.runtime), f"the space from {_time(low)} to {_time(high)}"]
+    noisy = sorted(table.parts.items(), key=lambda entry: -_share(entry[1]))[:LARGEST]
+    told = "; ".join(f"{_named(key)} {_share(found):.0%}" for key, found in noisy)
+    return "\n".join((*lines, f"largest spreads over median: {told}"))
+
+
+def _named(key: PartKey) -> str:
+    return " ".join((key.stage, *key.options))
+
+
+def _share(found: PartLatency) -> float:
+    return found.spread / found.median if found.median else 0.0
+
+
+def _time(nanoseconds: float) -> str:
+    return format_cost("latency", nanoseconds)

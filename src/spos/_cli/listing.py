@@ -1,0 +1,104 @@
+"""The catalogue of search spaces as facts and as a table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from rich import box
+from rich.table import Table
+
+from spos.cost.units import format_quantity
+from spos.spaces import SPACES, family
+
+
+def list_spaces(name: str | None = None) -> Iterator[dict[str, Any]]:
+    """The facts of the spaces of the catalogue, one after the other: counting them takes seconds.
+
+    Args:
+        name: of the one whose presets are all told; without it every space with its first preset.
+
+    Returns:
+        Name, preset, image size, number of choices, exact size, the range of each cost for 10
+        classes (1000 at 224 pixels), the published architectures, and the paper.
+
+    Raises:
+        UserError: there is no such space.
+
+    Example:
+        >>> facts = {row["preset"]: row for row in list_spaces("shufflenetv2")}
+        >>> facts["tiny"]["size"], facts["tiny"]["costs"]["params"]
+        (65536, (17940, 26228))
+    """
+    chosen = SPACES if name is None else {name: family(name)}
+    for space, member in chosen.items():
+        presets = list(member.presets)
+        for preset in presets if name is not None else presets[:1]:
+            layout = member.preset(preset)
+            with torch.device("meta"):
+                supernet = member.build(layout, classes=1000 if layout.image_size == 224 else 10)
+            yield {
+                "space": space,
+                "preset": preset,
+                "image_size": layout.image_size,
+                "choices": len(supernet.space),
+                "size": supernet.space.size,
+                "costs": member.costs(supernet).range(),
+                "networks": [n for n, (where, _) in member.networks.items() if where == preset],
+                "paper": member.paper,
+            }
+
+
+def spaces_table(rows: list[dict[str, Any]]) -> Table:
+    """The facts of :func:`list_spaces` for a terminal."""
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        padding=(0, 0),
+        pad_edge=False,
+        caption="FLOPs are multiply-adds; spos spaces NAME: all presets",
+    )
+    for column in ("space", "preset"):
+        table.add_column(column, no_wrap=True)
+    for column in ("image", "choices", "networks", "FLOPs", "params"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(
+            row["space"],
+            row["preset"],
+            str(row["image_size"]),
+            str(row["choices"]),
+            size_text(row["size"]),
+            range_text(row["costs"]["flops"]),
+            range_text(row["costs"]["params"]),
+        )
+        if len(set(row["costs"]["flops"])) == 1 and "bitops" in row["costs"]:
+            # What is searched does not change the multiply-adds.
+            table.add_row("", "", "", "", "bitops", range_text(row["costs"]["bitops"]), "")
+    return table
+
+
+def range_text(bounds: tuple[int, int]) -> str:
+    """A range of a cost with two figures.
+
+    Example:
+        >>> range_text((270_400_000, 398_600_000))
+        '270M–400M'
+        >>> range_text((1_814_073_344, 1_814_073_344))
+        '1.8G'
+    """
+    texts = (format_quantity(float(f"{bound:.2g}")) for bound in dict.fromkeys(bounds))
+    return "–".join(re.sub(r"\.0+$|(\.\d*[1-9])0+$", r"\1", t[:-1]) + t[-1] for t in texts)
+
+
+def size_text(size: int) -> str:
+    """The size of a space, as people read it.
+
+    Example:
+        >>> size_text(15625), size_text(4**20)
+        ('15,625', '1.1e12')
+    """
+    if size < 10**6:
+        return f"{size:,}"
+    return f"{size:.1e}".replace("e+", "e")

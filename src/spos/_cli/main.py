@@ -1,0 +1,281 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from spos._cli.export import export_command
+from spos._cli.latency import latency_command
+from spos._cli.options import all_of, setting_options, settings_of
+from spos._cli.predict import predict_command
+from spos._util.errors import UserError, nearest
+from spos._util.interrupt import raise_interrupt
+from spos._util.version import __version__
+
+_execution_options = all_of(
+    click.option("--out", required=True, metavar="DIR", help="The run directory, as runs/first."),
+    click.option("--devices", default="1", metavar="N", help="Processes, one device each."),
+    click.option("--accelerator", default="auto", metavar="NAME", help="auto, cpu, cuda or mps."),
+    click.option("--threads", metavar="N", help="Threads of a process on the CPU."),
+    click.option("--reuse", metavar="DIR", help="Take supernet and evaluations of another run."),
+)
+_compare_option = click.option(
+    "--compare",
+    metavar="N",
+    help="Retrain N random networks of the winner's cost as well.",
+)
+
+
+def _whole(text: str, flag: str) -> int:
+    if not (text.isascii() and text.isdigit()) or int(text) < 1:
+        raise UserError(f"{flag} {text}: must be a whole number from 1")
+    return int(text)
+
+
+def _perform(stages: tuple[str, ...], options: dict[str, Any]) -> None:
+    out, reuse, threads = Path(options["out"]), options["reuse"], options["threads"]
+    devices = _whole(options["devices"], "--devices")
+    compare = options.get("compare")
+    compared = 0 if compare is None else _whole(compare, "--compare")
+    given = settings_of(options)
+    if threads is not None:
+        # Of the processes that this one starts, too.
+        os.environ["OMP_NUM_THREADS"] = str(_whole(threads, "--threads"))
+    import torch
+
+    from spos._cli.console import ConsoleListener
+    from spos.report import result_tables
+    from spos.run import run
+
+    if threads is not None:
+        torch.set_num_threads(int(threads))
+    listener = ConsoleListener()
+    try:
+        result = run(
+            out,
+            given,
+            stages,
+            listener=listener,
+            devices=devices,
+            accelerator=options["accelerator"],
+            compare=compared,
+            reuse=Path(reuse) if reuse else None,
+        )
+    finally:
+        listener.close()
+    _print(result_tables(result))
+    for name in ("report.html", "result.json"):
+        if (out / name).exists():
+            click.echo(f"{out / name}")
+
+
+def _print(tables: list[Any]) -> None:
+    from rich.console import Console
+
+    console = Console()
+    for table in tables:
+        console.print(table)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="spos")
+def main() -> None:
+    """Find the most accurate network within a budget: single-path one-shot search."""
+
+
+@main.command("train")
+@setting_options
+@_execution_options
+def _train(**options: Any) -> None:
+    """Train the supernet."""
+    _perform(("train",), options)
+
+
+@main.command("search")
+@setting_options
+@_execution_options
+def _search(**options: Any) -> None:
+    """Search the trained supernet."""
+    _perform(("search",), options)
+
+
+@main.command("retrain")
+@setting_options
+@_execution_options
+@_compare_option
+def _retrain(**options: Any) -> None:
+    """Train the winner from scratch and test it."""
+    _perform(("retrain",), options)
+
+
+@main.command("run")
+@setting_options
+@_execution_options
+@_compare_option
+def _run(**options: Any) -> None:
+    """Train, search, retrain, and report."""
+    _perform(("train", "search", "retrain"), options)
+
+
+@main.command("show")
+@click.argument("run", metavar="DIR")
+@click.option("--json", "as_json", is_flag=True, help="Print result.json as it is.")
+def _show(run: str, as_json: bool) -> None:
+    """Print the result of a run as a table."""
+    from spos._util.files import read_json
+
+    path = Path(run) / "result.json"
+    if not path.exists():
+        raise UserError(f"{path} does not exist: is {run} the directory of a run?")
+    again = "repeat the run's command to write it again"
+    try:
+        result = read_json(path)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is damaged ({error}): {again}") from error
+    if not isinstance(result, dict) or "winner" not in result:
+        raise UserError(f"{path} is damaged: {again}")
+    if as_json:
+        click.echo(json.dumps(result, indent=2))
+        return
+    from spos.report import result_tables
+
+    _print(result_tables(result))
+
+
+@main.command("profile")
+@click.argument("space", default="shufflenetv2")
+@click.option("--preset", default="imagenet", metavar="NAME", help="Of the space.")
+@click.option(
+    "--arch",
+    "architecture",
+    required=True,
+    help="Option indices, JSON of names, or a published name.",
+)
+@click.option("--classes", default="1000", metavar="N", help="Classes of the classifier.")
+@click.option("--image-channels", default="3", metavar="N", help="3 for colour, 1 for grey.")
+@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="A layout setting.")
+@click.option("--latency-table", metavar="FILE", help="That spos latency wrote.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def _profile(
+    space: str,
+    preset: str,
+    architecture: str,
+    classes: str,
+    image_channels: str,
+    assignments: tuple[str, ...],
+    latency_table: str | None,
+    as_json: bool,
+) -> None:
+    """Print the multiply-adds and parameters of an architecture."""
+    from spos._cli.profile import profile_architecture, profile_table
+
+    facts = profile_architecture(
+        space,
+        preset,
+        architecture,
+        classes=_whole(classes, "--classes"),
+        image_channels=_whole(image_channels, "--image-channels"),
+        assignments=assignments,
+        latency_table=latency_table,
+    )
+    if as_json:
+        click.echo(json.dumps(facts))
+    else:
+        _print([profile_table(facts)])
+
+
+@main.command("spaces")
+@click.argument("name", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def _spaces(name: str | None, as_json: bool) -> None:
+    """List the search spaces, or the presets of one."""
+    from rich.console import Console
+
+    from spos._cli.listing import list_spaces, spaces_table
+
+    # Counting takes seconds; on a terminal it is said so.
+    with Console(stderr=True).status("counting the networks of every space"):
+        rows = list(list_spaces(name))
+    if as_json:
+        click.echo(json.dumps(rows))
+        return
+    _print([spaces_table(rows)])
+    for paper in dict.fromkeys(f"{row['space']}: {row['paper']}" for row in rows):
+        click.echo(paper)
+
+
+@main.command("import-official")
+@click.argument("checkpoint", metavar="CHECKPOINT")
+@click.option("--out", required=True, metavar="DIR", help="The run directory, as runs/official.")
+def _import_official(checkpoint: str, out: str) -> None:
+    """Begin a run with the supernet of the official release."""
+    from spos.run.importing import import_official_run
+
+    facts = import_official_run(Path(checkpoint), Path(out))
+    click.echo(f"{facts['tensors']} tensors, {facts['classes']} classes: {out} is ready to search")
+    click.echo(f"next: spos search --out {out} --data folder:PATH --max-flops 330M")
+
+
+main.add_command(export_command)
+main.add_command(latency_command)
+main.add_command(predict_command)
+
+
+def entry() -> None:
+    """Run the command line: one line and status 2 for a mistake, 130 for Ctrl-C."""
+    # Set before a library is imported, whose threads would read it.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, raise_interrupt)
+    try:
+        # Not main(): on Ctrl-C it would print an empty line before ours.
+        with main.make_context("spos", sys.argv[1:]) as context:
+            main.invoke(context)
+        sys.stdout.flush()
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+    except click.ClickException as error:
+        _fail(_one_line(error))
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        click.echo("spos: interrupted; the state is saved, the same command goes on", err=True)
+        # Not sys.exit: where the signal fell into code run by exec, Python would end itself with
+        # another status.
+        os._exit(130)
+    except BrokenPipeError:
+        # The reader of the output has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        from spos._util.failure import explain
+
+        line = explain(error)
+        if line is None:
+            raise
+        _fail(line)
+
+
+def _fail(line: str) -> None:
+    click.echo(f"spos: error: {line}", err=True)
+    sys.exit(2)
+
+
+def _one_line(error: click.ClickException) -> str:
+    text = " ".join(error.format_message().split())
+    if text.startswith("No such command"):
+        given = text.split("'")[1]
+        return f"unknown command '{given}': {nearest(given, main.commands)}"
+    return text
+
+
+if __name__ == "__main__":
+    entry()

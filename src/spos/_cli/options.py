@@ -1,0 +1,195 @@
+"""The options of the command line that are settings of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import yaml
+
+from spos._util.errors import UserError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def number_or_fraction(text: str) -> int | float:
+    """The size of a split."""
+    try:
+        return int(text) if text.isdigit() else float(text)
+    except ValueError:
+        raise ValueError(f"'{text}' is neither a number of images nor a fraction") from None
+
+
+#: Options that are another name of a setting: option, setting, type, help.
+ALIASES: dict[str, tuple[str, str, Callable[[str], Any], str]] = {
+    "space": ("--space", "space.name", str, "The search space."),
+    "preset": ("--preset", "space.preset", str, "Its preset: imagenet, cifar or tiny."),
+    "width": ("--width", "layout.width", float, "Multiply the channels of the preset's stages."),
+    "channels": ("--channels", "layout.channels", str, "Channels of each stage: 64,160,320,640."),
+    "depths": ("--depths", "layout.depths", str, "Choice blocks of each stage: 4,4,8,4."),
+    "image_size": ("--image-size", "layout.image_size", int, "Side of the input in pixels."),
+    "data": (
+        "--data",
+        "data.source",
+        str,
+        "digits, folder:PATH (or a .zip), fashion-mnist[:PATH], cifar10:PATH, cifar100:PATH.",
+    ),
+    "validation": (
+        "--validation",
+        "data.validation",
+        number_or_fraction,
+        "Images split off for the search: a number, or a fraction.",
+    ),
+    "test": (
+        "--test",
+        "data.test",
+        number_or_fraction,
+        "Images split off for the test, where the source has none of its own.",
+    ),
+    "stream": ("--stream", "data.stream", str, "Decode while training: auto, always or never."),
+    "on_broken": ("--on-broken", "data.on_broken", str, "A broken image: fail, or skip it."),
+    "workers": ("--workers", "data.workers", int, "Processes that decode streamed images."),
+    "seed": ("--seed", "run.seed", int, "Of everything random."),
+    "precision": ("--precision", "run.precision", str, "32-true, bf16-mixed or 16-mixed."),
+    "supernet_steps": ("--supernet-steps", "supernet.steps", int, "Of the supernet training."),
+    "retrain_steps": ("--retrain-steps", "retrain.steps", int, "Of the winner's training."),
+    "network": ("--network", "network.name", str, "Retrain this network, not a search's."),
+    "algorithm": (
+        "--algorithm",
+        "search.algorithm",
+        str,
+        "evolution, random, nsga2, fbnet, darts or proxylessnas.",
+    ),
+    "population": ("--population", "search.population", int, "Candidates an iteration."),
+    "iterations": ("--iterations", "search.iterations", int, "Iterations of the search."),
+    "pareto": ("--pareto", "search.pareto", str, "Find a front: minimise these costs as well."),
+    "latency_table": (
+        "--latency-table",
+        "constraint.latency_table",
+        str,
+        "The latencies that spos latency measured on the device.",
+    ),
+    "latency_device": (
+        "--latency-device",
+        "constraint.latency_device",
+        str,
+        "The device of the table, where it is not this one.",
+    ),
+    "storage": ("--storage", "constraint.storage", str, "Optuna storage URL of the evaluations."),
+}
+#: Options that bound a cost: side of the constraint, cost, help.
+BOUNDS = {
+    "max_flops": ("maximum", "flops", "At most this many multiply-adds, such as 330M."),
+    "max_params": ("maximum", "params", "At most this many parameters, such as 3.5M."),
+    "max_bitops": ("maximum", "bitops", "At most this many bit operations, such as 6.78G."),
+    "max_model_bits": ("maximum", "model_bits", "At most this size of all parameters in bits."),
+    "max_latency": ("maximum", "latency", "At most this latency, such as 4ms or 350us."),
+    "max_memory": ("maximum", "memory", "At most these bytes of activations at once, as 2MB."),
+    "max_model_bytes": ("maximum", "model_bytes", "At most these bytes of all parameters."),
+    "min_flops": ("minimum", "flops", "At least this many multiply-adds."),
+    "min_params": ("minimum", "params", "At least this many parameters."),
+}
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def all_of(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """One decorator for several options."""
+
+    def apply(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return apply
+
+
+setting_options = all_of(
+    *(
+        click.option(flag, name, type=kind, help=text, metavar="VALUE")
+        for name, (flag, _, kind, text) in ALIASES.items()
+    ),
+    *(
+        click.option(_flag(name), name, help=text, metavar="N")
+        for name, (_, _, text) in BOUNDS.items()
+    ),
+    click.option("--max", "at_most", multiple=True, metavar="COST=N", help="At most, of any cost."),
+    click.option(
+        "--min", "at_least", multiple=True, metavar="COST=N", help="At least, of any cost."
+    ),
+    click.option("--budgets", metavar="COST=N,N", help="One search for each limit of a cost."),
+    click.option("--config", "config_file", metavar="FILE", help="A YAML file of settings."),
+    click.option(
+        "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any setting of the run."
+    ),
+)
+
+
+def settings_of(options: dict[str, Any]) -> dict[str, Any]:
+    """The sections that the options give: those of the file, of --set, and named ones on top.
+
+    Args:
+        options: by name; those of a run's settings are taken out.
+
+    Raises:
+        UserError: the file or a value cannot be read.
+    """
+    from spos._util.settings import parse_assignments
+    from spos.cost.units import parse_cost
+    from spos.run.constraint_settings import parse_budgets
+
+    path = options.pop("config_file")
+    file = {} if path is None else _read(path)
+    assigned = parse_assignments(options.pop("assignments"))
+    named: dict[str, dict[str, Any]] = {}
+    for name, (_, setting, _, _) in ALIASES.items():
+        value = options.pop(name)
+        if value is not None:
+            section, _, key = setting.partition(".")
+            named.setdefault(section, {})[key] = value
+    for name, (side, cost, _) in BOUNDS.items():
+        text = options.pop(name)
+        if text is not None:
+            bounds = named.setdefault("constraint", {}).setdefault(side, {})
+            bounds[cost] = parse_cost(cost, text, _flag(name))
+    for flag, side in (("max", "maximum"), ("min", "minimum")):
+        for text in options.pop("at_most" if flag == "max" else "at_least"):
+            cost, equals, value = text.partition("=")
+            if not equals or not cost:
+                raise UserError(f"--{flag} {text}: write COST=N, such as --{flag} flops=330M")
+            bounds = named.setdefault("constraint", {}).setdefault(side, {})
+            if cost in bounds:
+                raise UserError(f"--{flag} {text}: the limit of {cost} is given twice")
+            # A count may be bounded by 0.
+            zero = value.strip() == "0"
+            bounds[cost] = 0.0 if zero else parse_cost(cost, value, f"--{flag} {cost}")
+    budgets = options.pop("budgets")
+    if budgets is not None:
+        named.setdefault("constraint", {})["budgets"] = parse_budgets(budgets)
+    return _merge(_merge(file, assigned), named)
+
+
+def _read(path: str) -> Mapping[str, Any]:
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+    except OSError as error:
+        raise UserError(f"--config {path}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"--config {path}: {' '.join(str(error).split())}") from error
+    if not isinstance(content, Mapping):
+        raise UserError(f"--config {path}: not a mapping of sections")
+    return content
+
+
+def _merge(weak: Mapping[str, Any], strong: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(weak)
+    for name, value in strong.items():
+        if isinstance(value, Mapping) and isinstance(merged.get(name), Mapping):
+            merged[name] = _merge(merged[name], value)
+        else:
+            merged[name] = value
+    return merged

@@ -1,0 +1,103 @@
+"""What an architecture of a catalogue space costs, without training anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.table import Table
+
+from spos._util.errors import UserError
+from spos._util.settings import parse_assignments, replace_settings
+from spos.cost import CostTable
+from spos.cost.combined import CombinedCosts
+from spos.cost.latency import LatencyTable
+from spos.cost.units import UNITS, format_cost
+from spos.run.config import check_sections
+from spos.spaces import family
+
+
+def profile_architecture(
+    space: str,
+    preset: str,
+    architecture: str,
+    *,
+    classes: int = 1000,
+    image_channels: int = 3,
+    assignments: Iterable[str] = (),
+    latency_table: str | None = None,
+) -> dict[str, Any]:
+    """Count the stand-alone network of an architecture.
+
+    Args:
+        space: of the catalogue.
+        preset: of the space.
+        architecture: option indices joined by commas, JSON of names, or the name of a published
+            architecture of the preset.
+        classes: of the classifier, at least 1.
+        image_channels: 3 for colour, 1 for grey images.
+        assignments: settings of the layout, such as ``layout.image_size=192``.
+        latency_table: a file that ``spos latency`` wrote, of whatever device; without it there is
+            no latency.
+
+    Returns:
+        Multiply-adds ("flops"), parameters, both encodings, and the costs of every stage.
+
+    Raises:
+        UserError: the space, preset, setting or architecture is not valid.
+
+    Example:
+        >>> facts = profile_architecture("shufflenetv2", "tiny", "0,1,2,3,0,1,2,3", classes=10)
+        >>> facts["architecture"], facts["names"]["stage2.1"]
+        ('0,1,2,3,0,1,2,3', 'shuffle3x3')
+    """
+    values = check_sections(parse_assignments(assignments))
+    if set(values) - {"layout"}:
+        raise UserError(f"--set {next(iter(values))}: allowed here is layout.KEY=VALUE")
+    spaces = family(space)
+    layout = replace_settings(spaces.preset(preset), values.get("layout", {}), "layout")
+    with torch.device("meta"):
+        supernet = spaces.build(layout, classes=classes, image_channels=image_channels)
+    parsed = spaces.parse(supernet.space, preset, architecture)
+    # Only this architecture is asked for, so only its own stages are counted.
+    table = spaces.costs(supernet, eager=False)
+    if latency_table is not None:
+        measured = LatencyTable.read(Path(latency_table))
+        measured.check_supernet(space, preset, layout, supernet)
+        latency = CostTable(supernet, eager=False, counter=measured.counter(supernet))
+        table = CombinedCosts([table, latency])
+    return {
+        **table.cost(parsed),
+        "space": space,
+        "preset": preset,
+        "architecture": str(parsed),
+        **spaces.notated(supernet.space.names(parsed)),
+        "names": supernet.space.names(parsed),
+        "stages": table.stages(parsed),
+    }
+
+
+def profile_table(facts: dict[str, Any]) -> Table:
+    """The facts of :func:`profile_architecture` for a terminal."""
+    title = f"{facts['space']} {facts['preset']}  {facts['architecture']}"
+    if "notation" in facts:
+        title = f"{title}\n{facts['notation']}"
+    table = Table(title=title, caption="FLOPs are multiply-adds")
+    table.add_column("stage")
+    table.add_column("option")
+    labels = {"flops": "FLOPs", "params": "parameters"}
+    costs = [name for name in facts["stages"][0] if name not in ("name", "choices")]
+    for cost in costs:
+        table.add_column(labels.get(cost, cost), justify="right")
+    for stage in facts["stages"]:
+        table.add_row(
+            stage["name"],
+            " ".join(stage["choices"].values()),
+            *(format_cost(cost, stage[cost]) for cost in costs),
+        )
+    table.add_section()
+    totals = (f"{facts[c]:,}" if c not in UNITS else format_cost(c, facts[c]) for c in costs)
+    table.add_row("all", "", *totals)
+    return table

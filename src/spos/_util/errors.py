@@ -1,0 +1,51 @@
+"""The one exception for a mistake that the user can mend."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from contextlib import suppress
+
+
+class UserError(ValueError):
+    """A mistake in what the user gave: one line that says what was given and what is allowed.
+
+    The command line prints it without a traceback and exits with status 2.
+
+    Example:
+        >>> raise UserError("batch_size 0: a batch needs at least 1 image")
+        Traceback (most recent call last):
+        ...
+        spos.UserError: batch_size 0: a batch needs at least 1 image
+    """
+
+    # Where users catch it from, also in tracebacks and in what one process sends to another.
+    __module__ = "spos"
+
+
+def nearest(given: object, allowed: Iterable[str]) -> str:
+    """Say what is allowed, and which of it is nearest to what was given.
+
+    Args:
+        given: what matched nothing.
+        allowed: the valid values.
+
+    Returns:
+        A clause to end an error line with.
+
+    Example:
+        >>> nearest("tinny", ["imagenet", "cifar", "tiny"])
+        "did you mean 'tiny'? allowed: imagenet, cifar, tiny"
+        >>> nearest("17", ["8", "16", "71"])
+        "did you mean '16'? allowed: 8, 16, 71"
+    """
+    allowed = list(allowed)
+    with suppress(ValueError):
+        number = float(str(given))
+        # Numbers are near by their values, not by their digits.
+        closest = min(allowed, key=lambda option: abs(float(option) - number))
+        return f"did you mean '{closest}'? allowed: {', '.join(allowed)}"
+    folded = {option.lower(): option for option in allowed}
+    close = difflib.get_close_matches(str(given).lower(), list(folded), n=1, cutoff=0.5)
+    hint = f"did you mean '{folded[close[0]]}'? " if close else ""
+    return f"{hint}allowed: {', '.join(allowed)}"

@@ -1,0 +1,121 @@
+"""Writing files so that a kill at any moment leaves the old content or the new, never a part."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from spos._util.errors import UserError
+
+
+def write_atomically(path: Path, content: bytes | str) -> None:
+    """Write a file through a temporary one beside it: write, fsync, rename.
+
+    Args:
+        path: the file to write; its folder must exist.
+        content: bytes, or text to encode as UTF-8.
+
+    Raises:
+        OSError: the folder does not exist or is not writable.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "a.txt"
+        >>> write_atomically(path, "whole")
+        >>> path.read_text()
+        'whole'
+    """
+    data = content.encode() if isinstance(content, str) else content
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        # mkstemp makes private files; a result is as readable as any file the user writes.
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)
+        os.replace(temporary, path)
+    except BaseException as error:
+        Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno and error.filename is None:
+            # Of a full disk, Python does not say which file did not fit.
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
+    _sync(path.parent)
+
+
+def put(source: Path, target: Path) -> None:
+    """Move a finished file to its place on the same disk, so that it outlasts a loss of power.
+
+    Args:
+        source: written, under a temporary name.
+        target: replaced where it exists.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> _ = (folder / ".a").write_text("whole")
+        >>> put(folder / ".a", folder / "a")
+        >>> (folder / "a").read_text()
+        'whole'
+    """
+    _sync(source)
+    os.replace(source, target)
+    _sync(target.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as indented JSON, atomically.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "a.json"
+        >>> write_json(path, {"flops": 322918720})
+        >>> read_json(path)
+        {'flops': 322918720}
+    """
+    write_atomically(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        OSError: the file cannot be read.
+        json.JSONDecodeError: it is not JSON.
+    """
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def read_own(path: Path, advice: str = "restore it, or give another --out") -> dict[str, Any]:
+    """Read a JSON file of a run directory.
+
+    Args:
+        path: the file.
+        advice: what to do where it is damaged.
+
+    Raises:
+        UserError: it cannot be read as a mapping.
+    """
+    try:
+        content = read_json(path)
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: {advice}") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is damaged ({error}): {advice}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is damaged: {advice}")
+    return content

@@ -1,0 +1,139 @@
+"""Work in several processes, which stop when the first one is asked to, and report in a line."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import traceback
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from multiprocessing.queues import SimpleQueue
+from types import FrameType
+from typing import Any
+
+from lightning_fabric import Fabric
+from torch.multiprocessing.spawn import ProcessException
+
+from spos._util.errors import UserError
+from spos._util.failure import explain
+
+# Their announcements are no news to the user of a command. Set here, so that the processes that are
+# started set it too, before anything is announced.
+logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+#: How the work of a process ended, the more telling first.
+ENDINGS = ("mistake", "interrupted", "failure", "done")
+
+
+def launch(fabric: Fabric, work: Callable[..., Any], *arguments: Any) -> Any:
+    """Do work in the processes of a Fabric.
+
+    Args:
+        fabric: not yet launched.
+        work: called in each process with the process's Fabric and the arguments; at the top level
+            of a module.
+        arguments: to pass on.
+
+    Returns:
+        What the process of rank 0 returns.
+
+    Raises:
+        UserError: in one of the processes, or one was killed.
+        KeyboardInterrupt: it was asked to stop.
+    """
+    answers = multiprocessing.get_context("spawn").SimpleQueue()
+    # The processes are born with the signals of this thread blocked: a Ctrl-C waits until they
+    # have imported what they need to answer it.
+    with ThreadPoolExecutor(1, initializer=_block) as thread:
+        start: Callable[..., Any] = fabric.launch
+        launched = thread.submit(start, _process, answers, work, arguments)
+        with _passing_on() as interrupted:
+            died = launched.exception()
+    ended: dict[str, list[Any]] = {ending: [] for ending in ENDINGS}
+    while not answers.empty():
+        ending, rank, value = answers.get()
+        ended[ending].append((rank, value))
+    if ended["mistake"]:
+        raise UserError(ended["mistake"][0][1])
+    if interrupted or ended["interrupted"]:
+        raise KeyboardInterrupt
+    if ended["failure"]:
+        raise RuntimeError("in process {}: {}".format(*ended["failure"][0]))
+    if isinstance(died, ProcessException):
+        raise UserError(
+            f"{died}: perhaps there was not enough memory; the same command goes on from the last "
+            "checkpoint"
+        )
+    if died is not None:
+        raise died
+    return dict(ended["done"])[0]
+
+
+@contextmanager
+def signals_held() -> Iterator[None]:
+    """Keep SIGINT and SIGTERM waiting; processes that are started inside never get them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _block() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+
+
+@contextmanager
+def _passing_on() -> Iterator[list[int]]:
+    """Note SIGINT and SIGTERM, and pass them on to the other processes as SIGTERM."""
+    noted: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        noted.append(number)
+        for process in multiprocessing.active_children():
+            process.terminate()
+
+    before = {number: signal.signal(number, note) for number in SIGNALS}
+    try:
+        yield noted
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _process(
+    fabric: Fabric,
+    answers: SimpleQueue[tuple[str, int, Any]],
+    work: Callable[..., Any],
+    arguments: tuple[Any, ...],
+) -> None:
+    rank = fabric.global_rank
+
+    def answer(ending: str, value: Any = None) -> None:
+        answers.put((ending, rank, value))
+
+    # A terminal sends Ctrl-C to all processes of the group; the first process passes it on.
+    os.setpgid(0, 0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        for number in SIGNALS:
+            signal.signal(number, signal.default_int_handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        parent = multiprocessing.parent_process()
+        if parent is not None and not parent.is_alive():
+            raise KeyboardInterrupt
+        answer("done", work(fabric, *arguments))
+        return
+    except KeyboardInterrupt:
+        answer("interrupted")
+        return
+    except Exception as error:
+        line = explain(error)
+        answer("failure" if line is None else "mistake", line or traceback.format_exc())
+    # The others may wait for this process: it has failed, so that they are ended.
+    raise SystemExit(1)

@@ -1,0 +1,54 @@
+"""What the devices of this machine are called."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from pathlib import Path
+
+import torch
+
+from spos._util.errors import UserError, nearest
+
+ACCELERATORS = ("cpu", "cuda")
+_CPU_FACTS = Path("/proc/cpuinfo")
+
+
+def device_name(accelerator: str) -> str:
+    """The name of this machine's processor or graphics card.
+
+    Args:
+        accelerator: ``cpu`` or ``cuda``, the first card.
+
+    Raises:
+        UserError: there is no such device here.
+
+    Example:
+        >>> device_name("cpu") != ""
+        True
+    """
+    if accelerator not in ACCELERATORS:
+        raise UserError(f"--accelerator {accelerator}: {nearest(accelerator, ACCELERATORS)}")
+    if accelerator == "cpu":
+        return _processor()
+    if not torch.cuda.is_available():
+        raise UserError("--accelerator cuda: this machine has no CUDA device; allowed here: cpu")
+    return torch.cuda.get_device_name(0)
+
+
+def _processor() -> str:
+    if _CPU_FACTS.exists():
+        for line in _CPU_FACTS.read_text(encoding="utf-8", errors="replace").splitlines():
+            field, _, value = line.partition(":")
+            if field.strip() in ("model name", "Hardware", "cpu model") and value.strip():
+                return " ".join(value.split())
+    if platform.system() == "Darwin":
+        asked = subprocess.run(
+            ["sysctl", "-n", "machdep.cpu.brand_string"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if asked.stdout.strip():
+            return asked.stdout.strip()
+    return platform.processor() or platform.machine()

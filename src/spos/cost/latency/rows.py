@@ -1,0 +1,123 @@
+"""Rows of parts: what comes before a part in a network comes before it when it is measured."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from spos._util.randomness import generator
+from spos.cost.latency.record import PartKey, part_key
+from spos.cost.latency.table import one_changed
+from spos.cost.likeness import kinds
+from spos.cost.part import Part, run
+from spos.cost.table import ENUMERATED
+from spos.nn.supernet import Supernet
+from spos.space import Architecture
+
+#: How many rows a part is in, at least.
+COMPANIES = 3
+#: Architectures in a row that bring nothing wanted before the search for more ends.
+FRUITLESS = 200
+
+
+@dataclass(frozen=True)
+class Row:
+    """Parts of one architecture that run one after the other.
+
+    Args:
+        name: no other row has it.
+        parts: on the meta device; the value of the first is the input of the row.
+    """
+
+    name: str
+    parts: tuple[Part, ...]
+
+    @property
+    def keys(self) -> tuple[PartKey, ...]:
+        """Of its parts."""
+        return tuple(map(part_key, self.parts))
+
+
+def rows_of(supernet: Supernet, wanted: Collection[Part]) -> list[Row]:
+    """Whole architectures in which every part occurs that is to be measured, most of them often.
+
+    Args:
+        supernet: on the meta device.
+        wanted: parts of it; one that no architecture was found with is a row by itself.
+
+    Returns:
+        The rows, the same for the same arguments.
+
+    Example:
+        >>> from torch import nn
+        >>> from spos.cost.part import on_meta
+        >>> from spos.cost.latency.plan import parts_of
+        >>> from spos.nn import OneOf
+        >>> options = {"wide": nn.Conv2d(3, 8, 3), "narrow": nn.Conv2d(3, 8, 1)}
+        >>> supernet = on_meta(Supernet(nn.Sequential(nn.ReLU(), OneOf(options)), (3, 9, 9)))
+        >>> len(rows_of(supernet, parts_of(supernet).values()))
+        2
+    """
+    # How many more rows each part is to be in.
+    missing = dict.fromkeys(map(part_key, wanted), COMPANIES)
+    walk = _Walk(supernet)
+    rows: dict[str, Row] = {}
+    fruitless = 0
+    for architecture, drawn in _candidates(supernet):
+        # Random ones are for parts that are in no row yet.
+        enough = COMPANIES - 1 if drawn else 0
+        if fruitless == FRUITLESS or max(missing.values()) <= enough:
+            break
+        fruitless += 1
+        row = Row(str(architecture), walk.parts(architecture))
+        if row.name not in rows and any(missing.get(key, 0) > enough for key in row.keys):
+            rows[row.name], fruitless = row, 0
+            for key in row.keys:
+                if key in missing:
+                    missing[key] -= 1
+    met = {key for row in rows.values() for key in row.keys}
+    alone = [Row(str(part_key(part)), (part,)) for part in wanted if part_key(part) not in met]
+    return [*rows.values(), *alone]
+
+
+class _Walk:
+    """Follows architectures through a supernet, each part once."""
+
+    def __init__(self, supernet: Supernet) -> None:
+        self._supernet = supernet
+        self._kinds = kinds(supernet)
+        self._outputs: dict[PartKey, Any] = {}
+
+    def parts(self, architecture: Architecture) -> tuple[Part, ...]:
+        value: Any = torch.empty(1, *self._supernet.input_shape, device="meta")
+        found = []
+        for number, stage in enumerate(self._supernet.stages):
+            options = stage.options(architecture)
+            part = Part(self._supernet, self._kinds[number], number, options, value)
+            key = part_key(part)
+            if key not in self._outputs:
+                self._outputs[key] = run(part.network(), value)
+            value = self._outputs[key]
+            found.append(part)
+        return tuple(found)
+
+
+def _candidates(supernet: Supernet) -> Iterator[tuple[Architecture, bool]]:
+    """Architectures that have every option of every choice equally often, then random ones."""
+    counts, random = supernet.space.option_counts, generator(0, "latency rows")
+    # Of a stage with too many combinations only those are wanted that differ from the first in one.
+    combinations = (math.prod(counts[p] for p in stage.choices) for stage in supernet.stages)
+    if max(combinations) > ENUMERATED:
+        for place, count in enumerate(counts):
+            for option in range(count):
+                yield Architecture(one_changed(counts, place, option)), False
+    for _ in range(COMPANIES):
+        orders = [random.permutation(count) for count in counts]
+        for turn in range(max(counts)):
+            yield Architecture(int(order[turn % len(order)]) for order in orders), False
+    while True:
+        yield supernet.space.sample(random), True

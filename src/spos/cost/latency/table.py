@@ -1,0 +1,246 @@
+"""The latencies of the parts of a supernet on a device."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from spos._util.errors import UserError
+from spos._util.files import write_json
+from spos._util.settings import as_plain
+from spos.cost.latency.device import device_name
+from spos.cost.latency.record import Fit, PartKey, PartLatency, Runtime, part_key
+from spos.cost.latency.stored import as_stored, from_stored
+from spos.cost.part import Costs, Counter, Options, Part, on_meta, run
+from spos.cost.table import ENUMERATED
+from spos.nn.supernet import Supernet
+
+
+@dataclass(frozen=True)
+class LatencyTable:
+    """The latency of every part of a supernet, as ``spos latency`` measures it.
+
+    The latency of an architecture is the intercept, its parts, and the boundary times the number of
+    parts that compute something (:class:`spos.cost.latency.record.Fit`).
+
+    Args:
+        space: of the catalogue; empty for a model of one's own, as the next two.
+        preset: of the space.
+        layout: its settings, as JSON holds them.
+        input_shape: of one image: (channels, height, width).
+        outputs: numbers that a network gives of one image.
+        runtime: on what it was measured.
+        versions: of the libraries and the system.
+        date: when, as ISO 8601.
+        parts: the latencies.
+        fit: what a network takes beside its parts.
+
+    Source: the sum over layers is that of Wu et al., "FBNet", CVPR 2019, Section 3.2.
+
+    Example:
+        >>> from torch import nn
+        >>> from spos.cost import CostTable
+        >>> from spos.nn import OneOf
+        >>> model = nn.Sequential(OneOf({"3x3": nn.Conv2d(3, 8, 3), "1x1": nn.Conv2d(3, 8, 1)}))
+        >>> supernet = Supernet(model, (3, 10, 10))
+        >>> table = LatencyTable(
+        ...     "", "", {}, (3, 10, 10), 512, Runtime("torch", "cpu", "any", 1, 1, False), {}, "",
+        ...     {
+        ...         PartKey("0", ("3x3",), "1x3x10x10"): PartLatency(median=9000, spread=5, runs=9),
+        ...         PartKey("0", ("1x1",), "1x3x10x10"): PartLatency(median=4000, spread=5, runs=9),
+        ...     },
+        ... )
+        >>> CostTable(supernet, counter=table.counter(supernet)).cost([0])
+        {'latency': 9000}
+    """
+
+    space: str
+    preset: str
+    layout: Mapping[str, Any]
+    input_shape: tuple[int, ...]
+    outputs: int
+    runtime: Runtime
+    versions: Mapping[str, str]
+    date: str
+    parts: Mapping[PartKey, PartLatency]
+    fit: Fit = field(default_factory=Fit)
+
+    @staticmethod
+    def read(path: Path) -> LatencyTable:
+        """Read the file that :meth:`write` wrote.
+
+        Raises:
+            UserError: it cannot be read, is no latency table, damaged, or of a newer format.
+        """
+        try:
+            text = path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"latency table {path}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise UserError(f"{path} is no latency table: it is not text") from error
+        try:
+            stored = json.loads(text)
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise UserError(f"{path} is no latency table or damaged: {error}") from error
+        return LatencyTable(**from_stored(stored, str(path)))
+
+    def write(self, path: Path) -> None:
+        """Write it as JSON, atomically.
+
+        Raises:
+            OSError: the folder does not exist or is not writable.
+        """
+        write_json(path, as_stored(vars(self)))
+
+    def check_supernet(self, space: str, preset: str, layout: Any, supernet: Supernet) -> None:
+        """Refuse a supernet that the table is not of.
+
+        Args:
+            space: of the catalogue.
+            preset: of the space.
+            layout: a dataclass of settings.
+            supernet: built of them.
+
+        Raises:
+            UserError: it names the first thing that differs.
+        """
+        plain = plain_layout(layout)
+        pairs: list[tuple[str, Any, Any]] = [
+            ("space", self.space, space),
+            ("preset", self.preset, preset),
+            *((f"layout.{k}", self.layout.get(k), plain.get(k)) for k in {**plain, **self.layout}),
+            ("input shape", self.input_shape, supernet.input_shape),
+        ]
+        for what, there, here in pairs:
+            if there != here:
+                raise _another(what, there, here)
+        outputs = outputs_of(supernet)
+        if outputs != self.outputs:
+            raise _another("number of outputs", self.outputs, outputs)
+
+    def check_device(self, name: str, advice: str = "") -> None:
+        """Refuse a table of another device than this machine's.
+
+        Args:
+            name: of the device that the user says is the target; empty for this machine's.
+            advice: what to do on another machine, where naming the target is of no use.
+
+        Raises:
+            UserError: the table's device is another one.
+        """
+        there = self.runtime.device
+        if name:
+            if name != there:
+                raise UserError(
+                    f"--latency-device '{name}': the latency table is of '{there}'; give that, or "
+                    "the table of another device"
+                )
+            return
+        target = advice or f"if it is the target, say --latency-device '{there}'"
+        try:
+            here = device_name(self.runtime.accelerator)
+        except UserError as error:
+            raise UserError(
+                f"the latency table is of '{there}', and this machine has no "
+                f"{self.runtime.accelerator} device: {target}"
+            ) from error
+        if here != there:
+            raise UserError(
+                f"the latency table is of '{there}', and this machine has '{here}': {target}"
+            )
+
+    def counter(self, supernet: Supernet) -> Counter:
+        """What a :class:`spos.cost.CostTable` counts the latency with.
+
+        Args:
+            supernet: that the table is of.
+        """
+        return _Lookup(self)
+
+    def latency(self, part: Part) -> int:
+        """The latency of a part in nanoseconds, with its share of what a network takes besides.
+
+        Raises:
+            UserError: the table lacks it.
+        """
+        first = self.fit.intercept if part.number == 0 else 0
+        return first + self._measured(part)
+
+    def _measured(self, part: Part) -> int:
+        found = self.parts.get(part_key(part))
+        if found is not None:
+            return self._with_boundary(found)
+        counts = [part.supernet.space.option_counts[place] for place in part.stage.choices]
+        if math.prod(counts) <= ENUMERATED:
+            raise _lacks(part)
+        base = self._alone(part, (0,) * len(counts))
+        return base + sum(
+            self._alone(part, one_changed(counts, place, option)) - base
+            for place, option in enumerate(part.options)
+        )
+
+    def _alone(self, part: Part, options: Options) -> int:
+        other = Part(part.supernet, part.kind, part.number, options, part.value)
+        found = self.parts.get(part_key(other))
+        if found is None:
+            raise _lacks(other)
+        return self._with_boundary(found)
+
+    def _with_boundary(self, found: PartLatency) -> int:
+        return 0 if found.nothing else found.median + self.fit.boundary
+
+
+def one_changed(counts: Sequence[int], place: int, option: int) -> Options:
+    """The first option of every choice, and another one of the choice at a place."""
+    return (0,) * place + (option,) + (0,) * (len(counts) - place - 1)
+
+
+def plain_layout(layout: Any) -> dict[str, Any]:
+    """The settings of a layout as JSON gives them back."""
+    plain: dict[str, Any] = json.loads(json.dumps(as_plain(layout)))
+    return plain
+
+
+def outputs_of(supernet: Supernet) -> int:
+    """Numbers that a network gives of one image.
+
+    Raises:
+        UserError: it does not run, or gives no tensor.
+    """
+    network = on_meta(supernet).extract([0] * len(supernet.space))
+    output = run(network, torch.empty(1, *supernet.input_shape, device="meta"))
+    if not isinstance(output, torch.Tensor):
+        raise UserError(f"the supernet gives a {type(output).__name__}, not a tensor of outputs")
+    return output.numel()
+
+
+def _another(what: str, there: Any, here: Any) -> UserError:
+    return UserError(
+        f"the latency table is of another supernet: its {what} is {there}, here it is {here}; "
+        "measure this one with spos latency"
+    )
+
+
+def _lacks(part: Part) -> UserError:
+    return UserError(
+        f"the latency table lacks {part_key(part)}: measure the space again with spos latency"
+    )
+
+
+class _Lookup:
+    peak = False
+    names = ("latency",)
+    first_apart = True
+
+    def __init__(self, table: LatencyTable) -> None:
+        self._table = table
+
+    def __call__(self, part: Part) -> tuple[Costs, Any]:
+        output = run(part.network(), part.value)
+        return (self._table.latency(part),), output

@@ -1,0 +1,229 @@
+"""How well a latency table predicts whole networks."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from spos._util.errors import UserError
+from spos._util.files import write_json
+from spos._util.listener import Listener, Silent
+from spos.cost import CostTable
+from spos.cost.latency.agreement import Agreement, Values, agreement, fit_line, left_out
+from spos.cost.latency.backend import Backend, Sampler, check_runtime, make_backend
+from spos.cost.latency.measure import (
+    CALIBRATION,
+    MakeBackend,
+    beside,
+    calibrate,
+    conditions,
+    forget,
+    random_like,
+    versions_of,
+)
+from spos.cost.latency.plan import network_of
+from spos.cost.latency.record import Fit
+from spos.cost.latency.rounds import Samples, median, sample_rounds, spread
+from spos.cost.latency.stored import as_stored
+from spos.cost.latency.table import LatencyTable
+from spos.nn.supernet import Supernet
+from spos.space import Architecture
+
+#: Samples of each network; an even number, for the two halves.
+ROUNDS = 20
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network that was measured.
+
+    Args:
+        architecture: its option indices.
+        measured: in nanoseconds.
+        spread: the interquartile range over the rounds, in nanoseconds.
+        predicted: by the table as it stands.
+        fitted: by the table with a fit to all other networks.
+    """
+
+    architecture: str
+    measured: int
+    spread: int
+    predicted: int
+    fitted: int
+
+
+@dataclass(frozen=True)
+class Validation:
+    """How well a table predicts.
+
+    Args:
+        table: as it stands.
+        fit: what networks take beside their parts.
+        networks: all that were measured.
+        before: the table as it stands.
+        after: the table with a fit, each network judged by a fit to all others.
+        noise: the networks in one half of the rounds against the other half: what no prediction
+            is expected to beat.
+        date: ISO 8601.
+    """
+
+    table: LatencyTable
+    fit: Fit
+    networks: tuple[Network, ...]
+    before: Agreement
+    after: Agreement
+    noise: Agreement
+    date: str
+
+    def as_stored(self) -> dict[str, Any]:
+        """What the file of a validation holds."""
+        table = as_stored(vars(self.table))
+        plain = dataclasses.asdict(dataclasses.replace(self, table=None))  # type: ignore[arg-type]
+        del plain["table"]
+        kept = {name: value for name, value in table.items() if name not in ("parts", "kind")}
+        return {"kind": "spos latency validation", "of": kept, "unit": "ns", **plain}
+
+
+def validate(
+    table: LatencyTable,
+    supernet: Supernet,
+    out: Path | None = None,
+    *,
+    networks: int = 50,
+    seed: int = 0,
+    rounds: int = ROUNDS,
+    listener: Listener | None = None,
+    make: MakeBackend = make_backend,
+) -> Validation:
+    """Measure random networks on this device and compare them with what a table predicts.
+
+    Args:
+        table: measured on this device.
+        supernet: that it is of.
+        out: the file to write; what is known before the end is kept in FILE.partial beside it.
+        networks: how many, at least 4, all different.
+        seed: of the draw.
+        rounds: samples of each network, even.
+        listener: told of the progress.
+        make: makes the backend, as in :func:`spos.cost.latency.measure_latency`.
+
+    Raises:
+        UserError: the table is of another device or supernet, or too few networks are asked for.
+    """
+    if networks < 4:
+        raise UserError(f"--networks {networks}: must be at least 4, better 50")
+    if rounds < 2 or rounds % 2:
+        raise UserError(f"--rounds {rounds}: must be even and at least 2, for two halves")
+    there = table.runtime
+    table.check_device("", "validate it on the device that it was measured on")
+    runtime = check_runtime(
+        there.backend, there.accelerator, there.threads, there.batch, there.channels_last
+    )
+    partial_path, kept = beside(out, ".partial"), beside(out, ".models")
+    runner = make(runtime, kept)
+    drawn = draw(supernet, networks, seed)
+    unfitted = dataclasses.replace(table, fit=Fit())
+    now, parts = predictions(table, supernet, drawn), predictions(unfitted, supernet, drawn)
+    computing = predictions(dataclasses.replace(table, fit=Fit(0, 1)), supernet, drawn) - parts
+    facts = {
+        "space": table.space,
+        "preset": table.preset,
+        "layout": dict(table.layout),
+        "input_shape": table.input_shape,
+        "outputs": table.outputs,
+        "networks": networks,
+        "seed": seed,
+    }
+    things = {
+        str(network): partial(_prepare, runner, supernet, network, runtime.batch)
+        for network in drawn
+    }
+    samples = sample_rounds(
+        things,
+        rounds,
+        listener or Silent(),
+        partial=partial_path,
+        conditions=conditions(runtime, versions_of(runner), supernet, facts),
+        seed=seed,
+    )
+    result = compare(table, samples, now, parts, computing)
+    if out is not None:
+        write_json(out, result.as_stored())
+    forget(partial_path, kept)
+    return result
+
+
+def compare(
+    table: LatencyTable,
+    samples: Mapping[str, Samples],
+    now: Values,
+    parts: Values,
+    computing: Values,
+) -> Validation:
+    """Compare what a table predicts with samples of networks.
+
+    Args:
+        table: as it stands.
+        samples: of the networks, an even number of rounds.
+        now: what the table predicts of each.
+        parts: the sum of its parts.
+        computing: how many of them compute something.
+    """
+    measured = np.array([median(taken.whole) for taken in samples.values()], dtype=float)
+    fit = Fit(*fit_line(parts, computing, measured), len(measured))
+    fitted = left_out(parts, computing, measured)
+    rows = [
+        Network(name, median(taken.whole), spread(taken.whole), int(now[n]), int(fitted[n]))
+        for n, (name, taken) in enumerate(samples.items())
+    ]
+    rounds = np.array([taken.whole for taken in samples.values()])
+    return Validation(
+        table,
+        fit,
+        tuple(rows),
+        agreement(now, measured),
+        agreement(fitted, measured),
+        agreement(np.median(rounds[:, ::2], axis=1), np.median(rounds[:, 1::2], axis=1)),
+        datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+    )
+
+
+def draw(supernet: Supernet, count: int, seed: int) -> list[Architecture]:
+    """Random architectures, all different.
+
+    Raises:
+        UserError: the space has fewer.
+    """
+    space, random = supernet.space, np.random.default_rng(seed)
+    if space.size < count:
+        raise UserError(f"--networks {count}: the space has {space.size}")
+    drawn: dict[Architecture, None] = {}
+    while len(drawn) < count:
+        drawn.setdefault(space.sample(random))
+    return list(drawn)
+
+
+def predictions(
+    table: LatencyTable, supernet: Supernet, networks: Sequence[Architecture]
+) -> Values:
+    """What a table predicts of networks, in nanoseconds."""
+    costs = CostTable(supernet, eager=False, counter=table.counter(supernet))
+    return np.array([costs.cost(network)["latency"] for network in networks], dtype=float)
+
+
+def _prepare(
+    backend: Backend, supernet: Supernet, architecture: Architecture, batch: int
+) -> Sampler:
+    network = supernet.extract(architecture)
+    image = torch.empty(1, *supernet.input_shape, device="meta")
+    calibrate(network, random_like(image, CALIBRATION))
+    value = random_like(image, batch)
+    return backend.sampler([backend.load(network_of(network), value)], value)

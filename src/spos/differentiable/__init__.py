@@ -1,1 +1,0 @@
-"""Differentiable architecture search: FBNet, DARTS and ProxylessNAS over one supernet."""

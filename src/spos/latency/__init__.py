@@ -1,7 +1,0 @@
-"""Measured latency: the table of a device, how it is measured, and how far it can be trusted."""
-
-from spos.latency.measure import measure_latency
-from spos.latency.table import LatencyTable
-from spos.latency.validate import validate
-
-__all__ = ["LatencyTable", "measure_latency", "validate"]

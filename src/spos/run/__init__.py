@@ -1,0 +1,23 @@
+"""A run: its settings, its directory, its stages, and what came of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from spos._util.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from spos.run.directory import RunDirectory
+    from spos.run.pipeline import run
+    from spos.run.task import Task
+
+__all__ = ["RunDirectory", "Task", "run"]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "RunDirectory": "spos.run.directory",
+        "Task": "spos.run.task",
+        "run": "spos.run.pipeline",
+    },
+)

@@ -1,0 +1,295 @@
+"""The configuration of a run: one section per stage, written once and never changed after."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from spos._util.errors import UserError, nearest
+from spos._util.settings import as_plain, replace_settings
+from spos.cost import Constraint
+from spos.data import POLICIES
+from spos.run.constraint_settings import ConstraintSettings, read_constraint
+from spos.search import DIFFERENTIABLE, SearchSettings
+from spos.spaces import family
+from spos.training.methods.settings import DifferentiableSettings
+from spos.training.recipe import Recipe
+
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Where the images come from and how they are split.
+
+    Args:
+        source: such as ``digits`` or ``folder:flowers``.
+        validation: images split off the training images for the search: a number, or a fraction.
+        test: images split off where the source has no test images of its own.
+        on_broken: ``fail`` or ``skip``.
+        stream: ``auto``, ``always`` or ``never``: decode in worker processes while training.
+        workers: worker processes of a streamed source.
+        mean: of each channel on the scale 0 to 1, to subtract; the training images' if empty.
+        std: of each channel, to divide by; the training images' if empty.
+    """
+
+    source: str = "digits"
+    validation: int | float = 0.1
+    test: int | float = 0.1
+    on_broken: str = "fail"
+    stream: str = "auto"
+    workers: int = 0
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.mean) != len(self.std) or any(value <= 0 for value in self.std):
+            raise UserError(
+                f"data.mean {self.mean} and data.std {self.std}: give one of each per channel, the "
+                "deviations above 0, or neither"
+            )
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What holds for every stage.
+
+    Args:
+        seed: of everything random.
+        precision: of Lightning Fabric: ``32-true``, ``bf16-mixed`` or ``16-mixed``.
+        channels_last: lay images out with channels last, which is faster on most devices.
+        evaluation_batch: images a batch in evaluation, and in batch-norm recalibration.
+        calibration: training images for the recalibration of batch norm; whole batches are used.
+        save_every: seconds of training between checkpoints.
+    """
+
+    seed: int = 0
+    precision: str = "32-true"
+    channels_last: bool = True
+    evaluation_batch: int = 256
+    calibration: int = 20000
+    save_every: float = 60.0
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise UserError(
+                f"unknown precision '{self.precision}': {nearest(self.precision, PRECISIONS)}"
+            )
+        least_values = {"seed": 0, "evaluation_batch": 2, "calibration": 2, "save_every": 0}
+        for name, least in least_values.items():
+            if not getattr(self, name) >= least:
+                raise UserError(f"run.{name} {getattr(self, name)}: must be at least {least}")
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """A network to train instead of one that a search finds.
+
+    Args:
+        name: of a published network (:data:`spos.spaces.zoo.NETWORKS`), or an architecture of the
+            space: a published one by name, option indices, or JSON of names. Empty: the winner's.
+    """
+
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that decides the result of a run.
+
+    Args:
+        space: the name of the search space.
+        preset: of the space.
+        layout: the macro-architecture of the space.
+        data: the images.
+        run: what holds for every stage.
+        supernet: the training of the supernet.
+        search: the search.
+        differentiable: the search by fbnet, darts or proxylessnas.
+        constraint: the bounds of the search.
+        network: what is trained instead of the winner.
+        retrain: the training of the winner.
+    """
+
+    space: str
+    preset: str
+    layout: Any
+    data: DataSettings
+    run: RunSettings
+    supernet: Recipe
+    search: SearchSettings
+    differentiable: DifferentiableSettings
+    constraint: ConstraintSettings
+    network: NetworkSettings
+    retrain: Recipe
+
+    @property
+    def bounds(self) -> Constraint:
+        """The constraint of the search; of searches for many budgets, that of the largest."""
+        return self.constraint.constraints[-1]
+
+    @property
+    def costs(self) -> tuple[str, ...]:
+        """The costs that the search is about: those that it bounds, minimises or charges."""
+        bounds = self.bounds
+        charged = []
+        if self.search.algorithm in DIFFERENTIABLE and self.differentiable.cost:
+            charged = [self.differentiable.cost]
+        return tuple(
+            dict.fromkeys((*bounds.maximum, *bounds.minimum, *self.search.pareto, *charged))
+        )
+
+    def as_plain(self) -> dict[str, Any]:
+        """The configuration as nested values that YAML holds."""
+        sections: dict[str, Any] = {"space": {"name": self.space, "preset": self.preset}}
+        for name in SECTIONS[1:]:
+            sections[name] = as_plain(getattr(self, name))
+        return sections
+
+
+SECTIONS = (
+    "space",
+    "layout",
+    "data",
+    "run",
+    "supernet",
+    "search",
+    "differentiable",
+    "constraint",
+    "network",
+    "retrain",
+)
+#: The sections that each stage of a run depends on; they are fixed when it begins.
+STAGE_SECTIONS = {"train": SECTIONS[:5], "search": SECTIONS[:8], "retrain": SECTIONS}
+#: Settings that the result does not depend on: a run may go on with others.
+FREE = ("data.workers", "run.save_every", "constraint.latency_device")
+
+
+def make_config(values: Mapping[str, Any]) -> Config:
+    """Build a configuration from the sections given; the preset decides the rest.
+
+    Args:
+        values: nested mappings, as :meth:`Config.as_plain` gives them; any part may be missing.
+
+    Raises:
+        UserError: a section, a setting, or its value is not valid.
+
+    Example:
+        >>> config = make_config({"space": {"preset": "tiny"}, "supernet": {"steps": 60}})
+        >>> config.supernet.steps, config.search.population
+        (60, 50)
+    """
+    values = check_sections(values)
+    names = {name: str(value) for name, value in values.get("space", {}).items()}
+    space, preset = names.pop("name", "shufflenetv2"), names.pop("preset", "tiny")
+    if names:
+        raise UserError(f"unknown setting 'space.{next(iter(names))}': allowed: name, preset")
+    layout = family(space).preset(preset)
+    plan = family(space).plan(preset)
+
+    def section(name: str, default: Any) -> Any:
+        try:
+            return replace_settings(default, values.get(name, {}), name)
+        except UserError as error:
+            raise UserError(str(error) if name in str(error) else f"{name}: {error}") from None
+
+    config = Config(
+        space=space,
+        preset=preset,
+        layout=replace_settings(layout, _channels(layout, values.get("layout", {})), "layout"),
+        data=section("data", DataSettings(source=plan.data, validation=plan.validation)),
+        run=section("run", RunSettings(calibration=plan.calibration)),
+        supernet=section("supernet", plan.supernet),
+        search=section("search", SearchSettings()),
+        differentiable=section("differentiable", DifferentiableSettings()),
+        constraint=replace_settings(
+            ConstraintSettings(), read_constraint(values.get("constraint", {})), "constraint"
+        ),
+        network=section("network", NetworkSettings()),
+        retrain=section("retrain", plan.retrain),
+    )
+    _ = config.constraint.constraints  # Refuses a minimum above its maximum.
+    if config.constraint.budgets and config.search.algorithm not in ("evolution", "random"):
+        raise UserError(
+            f"constraint.budgets with the algorithm {config.search.algorithm}: allowed with many "
+            "budgets are evolution and random"
+        )
+    if config.constraint.budgets and config.search.pareto:
+        raise UserError("constraint.budgets and search.pareto: give one of them, not both")
+    for name in ("supernet", "retrain"):
+        augment = getattr(config, name).augment
+        if augment not in POLICIES:
+            raise UserError(f"unknown {name}.augment '{augment}': {nearest(augment, POLICIES)}")
+    return config
+
+
+def merge_sections(stored: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings that are stored, and settings given beside or instead of them.
+
+    Example:
+        >>> merge_sections({"run": {"seed": 1, "precision": "32-true"}}, {"run": {"seed": 2}})
+        {'run': {'seed': 2, 'precision': '32-true'}}
+    """
+    stored, given = check_sections(stored), check_sections(given)
+    if "width" in given.get("layout", {}):
+        # What is stored of a width is the channels that it led to.
+        space = {"name": "shufflenetv2", "preset": "tiny"}
+        space |= stored.get("space", {}) | given.get("space", {})
+        layout = family(str(space["name"])).preset(str(space["preset"]))
+        given = {**given, "layout": _channels(layout, given["layout"])}
+    return {name: stored.get(name, {}) | given.get(name, {}) for name in {**stored, **given}}
+
+
+def check_sections(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The sections of a configuration, as plain dictionaries.
+
+    Raises:
+        UserError: one is unknown, or no mapping of settings.
+    """
+    for name, section in values.items():
+        if name not in SECTIONS:
+            raise UserError(f"unknown section '{name}': {nearest(str(name), SECTIONS)}")
+        if not isinstance(section, Mapping):
+            raise UserError(f"section '{name}' is not a mapping of settings")
+    sections = {
+        name: {str(key): value for key, value in section.items()}
+        for name, section in values.items()
+    }
+    if sections.get("search", {}).get("pareto"):
+        # Whoever asks for a front need not say how it is searched for.
+        sections["search"].setdefault("algorithm", "nsga2")
+    return sections
+
+
+def _channels(layout: Any, values: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a layout, with a width turned into the channels that it leads to."""
+    if "width" not in values:
+        return values
+    rest = {name: value for name, value in values.items() if name != "width"}
+    if "channels" in rest:
+        raise UserError("layout.width and layout.channels: give one of them, not both")
+    if not hasattr(layout, "scaled"):
+        raise UserError("layout.width: the widths of this space are not scaled together")
+    return {**rest, "channels": layout.scaled(values["width"]).channels}
+
+
+def first_difference(
+    stored: Mapping[str, Any], given: Mapping[str, Any], sections: tuple[str, ...]
+) -> str | None:
+    """Say in what two configurations differ, in the settings that are stored and decide a result.
+
+    A setting that the stored one lacks is one that did not exist when it was stored.
+
+    Example:
+        >>> first_difference({"run": {"seed": 0}}, {"run": {"seed": 1}}, ("run",))
+        'run.seed is 0 there and 1 here'
+    """
+    for name in sections:
+        if name not in stored:
+            continue
+        for key in stored[name]:
+            there, here = stored[name].get(key), given[name].get(key)
+            if there != here and f"{name}.{key}" not in FREE:
+                return f"{name}.{key} is {there} there and {here} here"
+    return None

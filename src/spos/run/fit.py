@@ -1,0 +1,99 @@
+"""One training of a run: of its supernet, or of a network from scratch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from spos.data import ImageData, Images, training_batches
+from spos.run.context import Context
+from spos.run.one_shot import loader
+from spos.run.recorder import Recorder
+from spos.training.checkpoint import Checkpoints
+from spos.training.loop import train
+from spos.training.memory import check_memory
+from spos.training.method import Method
+from spos.training.recipe import Recipe
+
+
+def fit(
+    context: Context,
+    data: ImageData,
+    images: Images,
+    model: nn.Module,
+    stage: str,
+    folder: str,
+    recipe: Recipe,
+    method: Method | None = None,
+) -> float:
+    """Train a model with checkpoints in a folder of the run, and return the seconds it took."""
+    fabric = context.fabric
+    shape = (data.channels, data.image_size, data.image_size)
+    check_memory(model, shape, recipe.batch_size // fabric.world_size, fabric.device)
+    images = images.to(fabric.device)
+    seed = context.config.run.seed
+    if context.config.run.channels_last:
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def batches(start: int) -> Iterator[tuple[Tensor, Tensor]]:
+        return context.laid_out(
+            training_batches(
+                data,
+                images,
+                batch_size=recipe.batch_size,
+                seed=seed,
+                start=start,
+                steps=recipe.steps,
+                augment=recipe.augment,
+                device=fabric.device,
+                rank=fabric.global_rank,
+                world_size=fabric.world_size,
+            )
+        )
+
+    batches(recipe.steps)  # Refuses a batch that the images or the processes do not make.
+    context.begin()
+    outcome = train(
+        fabric,
+        model,
+        batches,
+        recipe,
+        Checkpoints(context.directory.path / folder),
+        seed=seed,
+        loss=context.task.loss,
+        top1=context.task.measures_top1,
+        method=method,
+        observer=Recorder(context.directory, stage, context.listener),
+        save_every=context.config.run.save_every,
+    )
+    if outcome.interrupted:
+        raise KeyboardInterrupt
+    return outcome.seconds
+
+
+def retrain(context: Context, text: str, stage: str) -> dict[str, Any]:
+    """Train a network from scratch on all training images, then read the test images once.
+
+    Args:
+        context: of the run.
+        text: an architecture, or the name of a published network.
+        stage: the name of the training in the run directory.
+
+    Returns:
+        The score on the test images (``test_top1``, whatever the metric), and what it took.
+    """
+    data = context.data()
+    network, costs = context.network(data, text)
+    recipe = context.config.retrain
+    images = data.train.join(data.validation)
+    seconds = fit(context, data, images, network, stage, stage, recipe)
+    outcome = {"architecture": text, "costs": costs, "steps": recipe.steps, "seconds": seconds}
+    if context.fabric.is_global_zero:
+        test = data.test()
+        with context.fabric.autocast():
+            outcome["test_top1"] = context.task.score(network, loader(context, data, test))
+        outcome["test_images"] = len(test)
+    return outcome

@@ -1,0 +1,52 @@
+"""A run that begins with somebody else's supernet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from spos._util.errors import UserError
+from spos.run.directory import RunDirectory
+from spos.spaces import family
+from spos.spaces.official import INPUT_MEAN, INPUT_STD, classes_of, load_official, to_supernet
+from spos.training.checkpoint import Checkpoints
+
+PRESET = "imagenet"
+
+
+def import_official_run(checkpoint: Path, out: Path) -> dict[str, Any]:
+    """Make a run directory whose supernet is trained: the official release's.
+
+    ``spos search`` goes on from it. Images are normalised as the release does, and in RGB order.
+
+    Args:
+        checkpoint: the file of the release.
+        out: the run directory; it must not hold a run.
+
+    Returns:
+        The number of classes, of tensors, and of training steps.
+
+    Raises:
+        UserError: the file is no supernet of the release, or the directory holds a run.
+    """
+    state = load_official(checkpoint)
+    classes = classes_of(state)
+    spaces = family("shufflenetv2")
+    supernet = spaces.build(spaces.preset(PRESET), classes=classes)
+    to_supernet(state, supernet, rgb=True)
+    directory = RunDirectory(out)
+    with directory.open():
+        if directory.stored():
+            raise UserError(f"--out {out}: it holds a run already; give another")
+        data = {"mean": list(INPUT_MEAN), "std": list(INPUT_STD)}
+        given = {"space": {"preset": PRESET}, "data": data}
+        config, fixed = directory.settle(given, ("space", "layout", "supernet"))
+        directory.fix(fixed)
+        tensors = {f"model.{name}": value for name, value in supernet.state_dict().items()}
+        steps = config.supernet.steps
+        Checkpoints(out / "supernet").save(steps, tensors, {"seconds": 0.0})
+        directory.finish(
+            "train",
+            {"steps": steps, "seconds": 0.0, "imported": checkpoint.name, "classes": classes},
+        )
+    return {"classes": classes, "tensors": len(state), "steps": steps}

@@ -1,0 +1,81 @@
+"""The trained supernet of a run, and the evaluation of candidates with its weights."""
+
+from __future__ import annotations
+
+import torch
+
+from spos._util.errors import UserError
+from spos._util.randomness import generator
+from spos.data import ImageData, Images, evaluation_batches
+from spos.nn.supernet import Supernet
+from spos.run.context import Context
+from spos.search import DIFFERENTIABLE
+from spos.search.evaluation import Loader, OneShotEvaluator, correct
+from spos.training.checkpoint import Checkpoints
+from spos.training.state import load_model
+
+
+def load_supernet(context: Context) -> Supernet:
+    """The trained supernet of the run.
+
+    Raises:
+        UserError: it is not trained, its checkpoint is damaged, or it is of other classes.
+    """
+    path, steps = context.directory.path, context.config.supernet.steps
+    # A differentiable search trains the weights itself.
+    stage = "search" if context.config.search.algorithm in DIFFERENTIABLE else "train"
+    trained = context.finished(stage)
+    if trained is None:
+        raise UserError(f"{path} holds no trained supernet: run spos {stage} first")
+    data = context.data()
+    classes = trained.get("classes", data.outputs)
+    if classes != data.outputs:
+        raise UserError(
+            f"the supernet of {path} tells {classes} classes apart, {data.source} has "
+            f"{data.outputs}: give the images that it was trained on"
+        )
+    loaded = Checkpoints(path / "supernet").load()
+    if loaded is None or loaded.step < steps:
+        there = 0 if loaded is None else loaded.step
+        damaged = "; ".join(loaded.damaged) if loaded else ""
+        raise UserError(
+            f"{path} holds no trained supernet any more: {there} of {steps} steps are there"
+            f"{damaged and f' ({damaged})'}; restore the checkpoint, or delete {stage}.json and "
+            f"run spos {stage} to train the rest again"
+        )
+    supernet = context.supernet(data)
+    load_model(supernet, loaded.tensors)
+    if context.config.run.channels_last:
+        supernet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return supernet.to(context.fabric.device)
+
+
+def one_shot_evaluator(context: Context, data: ImageData, supernet: Supernet) -> OneShotEvaluator:
+    """The evaluation of candidates on the validation images of a run."""
+    return OneShotEvaluator(
+        supernet,
+        _calibration(context, data),
+        loader(context, data, data.validation),
+        metric=correct if context.task.metric is None else context.task.metric,
+        evaluate=context.task.evaluate,
+        autocast=context.fabric.autocast,
+    )
+
+
+def loader(context: Context, data: ImageData, images: Images) -> Loader:
+    """Images in batches for evaluation, on the device of a run."""
+    images = images.to(context.fabric.device)
+    batch_size = context.config.run.evaluation_batch
+    device = context.fabric.device
+    return lambda: context.laid_out(
+        evaluation_batches(data, images, batch_size=batch_size, device=device)
+    )
+
+
+def _calibration(context: Context, data: ImageData) -> Loader:
+    settings = context.config.run
+    count = min(settings.calibration, len(data.train))
+    # The mean over batches is the mean over images only where all batches are full.
+    whole = max(count - count % settings.evaluation_batch, min(count, settings.evaluation_batch))
+    chosen = generator(settings.seed, "calibration").permutation(len(data.train))[:whole]
+    return loader(context, data, data.train.subset(sorted(chosen.tolist())))

@@ -1,0 +1,165 @@
+"""From images to a searched, retrained network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from spos._util.errors import UserError
+from spos._util.listener import Listener, Silent
+from spos.data import ImageData, check_batch
+from spos.report import write_report
+from spos.run.comparison import compare_stage
+from spos.run.config import STAGE_SECTIONS
+from spos.run.context import Context
+from spos.run.costs import check_latency_table
+from spos.run.directory import RunDirectory
+from spos.run.result import write_result
+from spos.run.stages import retrain_stage, search_stage, train_stage
+from spos.run.task import Task
+from spos.run.without_training import without_training
+from spos.search import DIFFERENTIABLE, open_storage
+
+STAGES: dict[str, Callable[[Context], Any]] = {
+    "train": train_stage,
+    "search": search_stage,
+    "retrain": retrain_stage,
+}
+
+
+def run(
+    out: Path,
+    given: Mapping[str, Any],
+    stages: tuple[str, ...] = ("train", "search", "retrain"),
+    *,
+    listener: Listener | None = None,
+    devices: int = 1,
+    accelerator: str = "auto",
+    compare: int = 0,
+    reuse: Path | None = None,
+    load: Callable[[], ImageData] | None = None,
+    task: Task | None = None,
+) -> dict[str, Any]:
+    """Do stages of a run, each from where it stopped; what is done is not done again.
+
+    Args:
+        out: the run directory; made where needed.
+        given: sections of the configuration (:func:`spos.run.config.make_config`).
+        stages: of ``train``, ``search`` and ``retrain``, in this order.
+        listener: told of progress.
+        devices: processes, each with one device.
+        accelerator: of Lightning Fabric.
+        compare: random networks of the winner's multiply-adds to retrain as well.
+        reuse: a run whose trained supernet and evaluations a new run begins with.
+        load: gives images of your own (:func:`spos.data.dataset_data`), the same at every call.
+        task: a loss and a metric of your own; classification by top-1 accuracy without it.
+
+    Returns:
+        What ``result.json`` holds.
+
+    Raises:
+        UserError: a mistake in what was given.
+        KeyboardInterrupt: it was asked to stop; the state is saved.
+    """
+    if load is not None:
+        given = {**given, "data": {**given.get("data", {}), "source": "dataset"}}
+    directory = RunDirectory(out)
+    with directory.open():
+        check_latency_table(str(given.get("constraint", {}).get("latency_table") or ""), out)
+        stages = without_training(directory, given, stages, reuse)
+        if reuse is not None:
+            directory.begin_with(RunDirectory(reuse), given)
+        config, fixed = directory.settle(
+            given, STAGE_SECTIONS[stages[-1]], searching="search" in stages
+        )
+        context = Context(
+            config,
+            fixed,
+            directory,
+            listener or Silent(),
+            devices=devices,
+            accelerator=accelerator,
+            load=load,
+            task=task,
+        )
+        context.check_task()
+        if config.network.name:
+            _check_network(context, stages, compare)
+        unfinished = any(context.finished(name) is None for name in stages if name != "retrain")
+        if unfinished or directory.extended:
+            _look_ahead(context, stages)
+        for name in stages:
+            STAGES[name](context)
+        result = _write(context)
+        if compare:
+            compare_stage(context, compare)
+            result = _write(context)
+        return result
+
+
+def _write(context: Context) -> dict[str, Any]:
+    """Write the result and the report of what is there so far."""
+    directory = context.directory
+    result = write_result(context)
+    found = context.finished("search")
+    if found is not None:
+        write_report(directory.report_path, result, found["candidates"], directory.metrics())
+    return result
+
+
+def _look_ahead(context: Context, stages: tuple[str, ...]) -> None:
+    """Refuse before the first stage what a later one would refuse after hours."""
+    config = context.config
+    single_paths = config.search.algorithm not in DIFFERENTIABLE
+    if "search" in stages and single_paths and config.constraint.storage:
+        open_storage(config.constraint.storage)
+    if "retrain" in stages:
+        data = context.data()
+        try:
+            check_batch(
+                config.retrain.batch_size,
+                len(data.train) + len(data.validation),
+                world_size=context.devices,
+            )
+        except UserError as error:
+            raise UserError(f"retrain: {error}") from None
+        if not config.network.name:
+            _check_extraction(context, data)
+
+
+def _check_network(context: Context, stages: tuple[str, ...], compare: int) -> None:
+    """Refuse a network by name where one is searched: its score would be taken for the winner's."""
+    path, name = context.directory.path, context.config.network.name
+    searched = any(context.finished(stage) is not None for stage in ("train", "search"))
+    if stages != ("retrain",) or searched:
+        where = f"{path} holds a search: give another --out" if searched else "use spos retrain"
+        raise UserError(f"--network {name}: a network by name is trained alone; {where}")
+    if compare:
+        raise UserError(
+            f"--network {name} and --compare {compare}: random networks are compared with the "
+            "winner of a search; give one of them, not both"
+        )
+    done = context.finished("retrain")
+    if done is not None and done["architecture"] != name:
+        raise UserError(
+            f"{path} holds the training of {done['architecture']}, not of {name}: give another "
+            "--out"
+        )
+    data = context.data()
+    with torch.device("meta"):
+        context.network(data, name)
+
+
+def _check_extraction(context: Context, data: ImageData) -> None:
+    """Refuse a model whose networks cannot be written as a graph, so that none could be retrained.
+
+    Looked at are the networks that take the same option everywhere.
+    """
+    with torch.device("meta"):
+        supernet = context.supernet(data)
+    counts = supernet.space.option_counts
+    for option in range(max(counts)):
+        supernet.subnet(min(option, count - 1) for count in counts)

@@ -1,0 +1,280 @@
+"""One-shot scores: inherit the weights, recalibrate batch norm, measure.
+
+Candidates that begin with the same options share that beginning: the activations behind it are
+computed once for all of them, and the statistics of its batch norms are the same.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from itertools import groupby
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils._pytree import tree_leaves, tree_map
+
+from spos._util.errors import UserError
+from spos.nn.supernet import Supernet
+from spos.space import Architecture
+
+#: Called anew for every pass over the images.
+Loader = Callable[[], Iterable[tuple[Tensor, Tensor]]]
+Batches = Iterable[tuple[Any, Tensor]]
+#: From outputs and targets to the sum of a score over the images; higher is better.
+Metric = Callable[[Any, Tensor], Any]
+#: From a network and its batches to its score; higher is better.
+Evaluate = Callable[[nn.Module, Batches], Any]
+
+
+def correct(outputs: Tensor, targets: Tensor) -> Tensor:
+    """How many images of a batch are classified correctly.
+
+    Example:
+        >>> correct(torch.tensor([[0.1, 0.9], [0.8, 0.2]]), torch.tensor([1, 1]))
+        tensor(1)
+    """
+    return (outputs.argmax(1) == targets).sum()
+
+
+def score(network: nn.Module, loader: Loader, metric: Metric = correct) -> float:
+    """The mean score of a network over images, such as its top-1 accuracy in [0, 1].
+
+    Args:
+        network: in evaluation mode during the call.
+        loader: the images and targets.
+        metric: the sum of the score over a batch.
+
+    Raises:
+        UserError: the metric gives something else than a number.
+    """
+    network.eval()
+    total, images = 0.0, 0
+    with torch.inference_mode():
+        for inputs, targets in loader():
+            total += number(metric(network(inputs), targets), "metric", "the sum over the batch")
+            images += len(targets)
+    return total / images
+
+
+def number(value: Any, giver: str, meaning: str) -> float:
+    """What a function of the user's gave as one number.
+
+    Raises:
+        UserError: it is none.
+    """
+    try:
+        return float(value)
+    except (TypeError, ValueError, RuntimeError):
+        shape = f"a tensor of shape {list(value.shape)}" if isinstance(value, Tensor) else None
+        raise UserError(
+            f"the {giver} gave {shape or f'a {type(value).__name__}'}: it has to give one number "
+            f"({meaning})"
+        ) from None
+
+
+class Passes:
+    """The batches of a loader, to be gone through as often as one likes.
+
+    Example:
+        >>> batches = Passes(lambda: [(torch.zeros(2), torch.zeros(2))])
+        >>> len(list(batches)), len(list(batches))
+        (1, 1)
+    """
+
+    def __init__(self, loader: Loader) -> None:
+        self._loader = loader
+
+    def __iter__(self) -> Iterator[tuple[Any, Tensor]]:
+        return iter(self._loader())
+
+
+def recalibrate(network: nn.Module, loader: Loader) -> None:
+    """Replace the statistics of all batch norms by their exact mean over batches.
+
+    Args:
+        network: changed in place.
+        loader: training images, the same number in every batch.
+
+    Source: Guo et al., Section 3.3.
+
+    Example:
+        >>> norm = nn.BatchNorm1d(1)
+        >>> recalibrate(norm, lambda: [(torch.tensor([[1.0], [3.0]]), torch.zeros(2))])
+        >>> norm.running_mean, norm.running_var
+        (tensor([2.]), tensor([2.]))
+    """
+    with torch.no_grad(), _recalibrating(network):
+        for inputs, _ in loader():
+            network(inputs)
+
+
+@contextmanager
+def _recalibrating(network: nn.Module) -> Iterator[None]:
+    """Make the statistics of all batch norms the mean over the batches that run inside."""
+    # Only batch norms see batch statistics: dropout stays off, so that an evaluation is exact.
+    network.eval()
+    norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None
+        norm.train()
+    try:
+        yield
+    finally:
+        network.eval()
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+
+
+class OneShotEvaluator:
+    """The score of architectures with the weights of a supernet, which stays as it is.
+
+    Args:
+        supernet: the trained supernet.
+        calibration: training images for the statistics of batch norm, full batches.
+        validation: images and targets to measure on.
+        metric: the sum of the score over a batch; the number of correct images without it.
+        evaluate: gives the score of a whole network, where that is no sum over images; in place of
+            a metric. It sees the images themselves, so that candidates share no beginnings.
+        memory: bytes that shared activations may take; beyond it the beginning is computed again.
+        autocast: the precision to compute in, such as ``fabric.autocast``.
+
+    Source: Guo et al., Section 3.3.
+    """
+
+    def __init__(
+        self,
+        supernet: Supernet,
+        calibration: Loader,
+        validation: Loader,
+        *,
+        metric: Metric = correct,
+        evaluate: Evaluate | None = None,
+        memory: int = 2 << 30,
+        autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    ) -> None:
+        self._supernet = supernet
+        self._calibration = calibration
+        self._validation = validation
+        self._metric = metric
+        self._evaluate = evaluate
+        self._memory = memory
+        self._autocast = autocast
+
+    def __call__(
+        self, architectures: Sequence[Architecture]
+    ) -> Iterator[tuple[Architecture, float]]:
+        """Evaluate architectures.
+
+        Args:
+            architectures: points of the space.
+
+        Returns:
+            Each with its score, in an order of its own.
+
+        Raises:
+            UserError: a score is no finite number.
+        """
+        ordered = sorted(set(architectures), key=self._path)
+        if not ordered:
+            return
+        # Grad mode and autocast belong to the thread, and a generator gives the thread back to its
+        # caller at every result, so each step of the walk sets them for itself.
+        data = _copied(self._calibration), _copied(self._validation)
+        if self._evaluate is None:
+            walk = self._visit(0, ordered, *data, self._memory)
+        else:
+            walk = self._apart(ordered, *data, self._evaluate)
+        while True:
+            with torch.no_grad(), self._autocast():
+                result = next(walk, None)
+            if result is None:
+                return
+            if not math.isfinite(result[1]):
+                raise UserError(
+                    f"the score of architecture {result[0]} is {result[1]}: a metric has to give a "
+                    "finite number"
+                )
+            yield result
+
+    def _apart(
+        self,
+        architectures: list[Architecture],
+        calibration: Loader,
+        validation: Loader,
+        evaluate: Evaluate,
+    ) -> Iterator[tuple[Architecture, float]]:
+        for architecture in architectures:
+            network = self._supernet.extract(architecture)
+            self._recalibrate(network, calibration)
+            value = evaluate(network, Passes(validation))
+            yield architecture, number(value, "evaluate function", "the score of the network")
+
+    def _path(self, architecture: Architecture) -> list[tuple[int, ...]]:
+        return [stage.options(architecture) for stage in self._supernet.stages]
+
+    def _visit(
+        self,
+        depth: int,
+        group: list[Architecture],
+        calibration: Loader,
+        validation: Loader,
+        memory: int,
+    ) -> Iterator[tuple[Architecture, float]]:
+        # The group is sorted: what its first and last share, all share.
+        end = depth
+        first, last = self._path(group[0]), self._path(group[-1])
+        while len(group) > 1 and first[end] == last[end]:
+            end += 1
+        if len(group) == 1:
+            segment = self._segment(depth, len(first), group[0])
+            self._recalibrate(segment, calibration)
+            yield group[0], score(segment, validation, self._metric)
+            return
+        if end > depth:
+            segment = self._segment(depth, end, group[0])
+            shared = self._share(segment, calibration, validation, memory)
+            if shared is not None:
+                calibration, validation, memory = shared
+                depth = end
+        for _, members in groupby(group, key=lambda a: self._path(a)[end]):
+            yield from self._visit(depth, list(members), calibration, validation, memory)
+
+    def _segment(self, start: int, end: int, architecture: Architecture) -> nn.Sequential:
+        stages = self._supernet.stages[start:end]
+        return nn.Sequential(*(self._supernet.extract(architecture, stage) for stage in stages))
+
+    def _recalibrate(self, segment: nn.Module, calibration: Loader) -> None:
+        if any(isinstance(module, _BatchNorm) for module in segment.modules()):
+            recalibrate(segment, calibration)
+        else:
+            segment.eval()
+
+    def _share(
+        self, segment: nn.Sequential, calibration: Loader, validation: Loader, memory: int
+    ) -> tuple[Loader, Loader, int] | None:
+        kept: list[list[tuple[Any, Tensor]]] = []
+        for loader, mode in ((calibration, _recalibrating(segment)), (validation, nullcontext())):
+            kept.append([])
+            with mode:
+                for inputs, targets in loader():
+                    output = segment(inputs)
+                    memory -= sum(t.nbytes for t in tree_leaves(output) if isinstance(t, Tensor))
+                    if memory < 0:
+                        return None
+                    kept[-1].append((output, targets))
+        return _copied(lambda: kept[0]), _copied(lambda: kept[1]), memory
+
+
+def _copied(loader: Loader) -> Loader:
+    # A stage may change its input in place; what is given serves the next candidate too.
+    def copies() -> Iterator[tuple[Any, Tensor]]:
+        for inputs, targets in loader():
+            yield tree_map(lambda x: x.clone() if isinstance(x, Tensor) else x, inputs), targets
+
+    return copies

@@ -1,0 +1,256 @@
+"""Operations and cells: small graphs whose edges are operations, of which networks are stacked.
+
+Sources: Zoph et al., "Learning Transferable Architectures for Scalable Image Recognition", CVPR
+2018, Section 3; Liu et al., "DARTS", ICLR 2019, Section 2.1; Dong and Yang, "NAS-Bench-201", ICLR
+2020, Section 2.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from spos._util.errors import UserError, nearest
+
+
+class Zero(nn.Module):
+    """The operation ``none``: zeros of the input's shape, through which no gradient flows."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.zeros_like(x)
+
+
+class FactorizedReduction(nn.Module):
+    """Half the resolution by two 1x1 convolutions, one on even and one on odd positions.
+
+    Args:
+        inputs: input channels.
+        outputs: output channels; of an odd number the odd positions give one more.
+
+    Source: Zoph et al., the released definition of NASNet.
+
+    Example:
+        >>> FactorizedReduction(4, 7)(torch.zeros(1, 4, 9, 9)).shape
+        torch.Size([1, 7, 5, 5])
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        half = outputs // 2
+        self.activation = nn.ReLU()
+        self.even = nn.Conv2d(inputs, half, 1, 2, bias=False)
+        self.odd = nn.Conv2d(inputs, outputs - half, 1, 2, bias=False)
+        self.norm = nn.BatchNorm2d(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.activation(x)
+        # The zeros matter for odd sides alone, where even and odd positions differ in number.
+        shifted = F.pad(x, (-1, 1, -1, 1))
+        result: Tensor = self.norm(torch.cat((self.even(x), self.odd(shifted)), dim=1))
+        return result
+
+
+def convolution(inputs: int, outputs: int, kernel: int = 1, stride: int = 1) -> nn.Sequential:
+    """An activation, a convolution and its batch norm, in the order of cells.
+
+    Args:
+        inputs: input channels.
+        outputs: output channels.
+        kernel: the side of the kernel, odd.
+        stride: of the convolution.
+    """
+    return nn.Sequential(
+        # Not in place: other edges of the cell read the same input.
+        nn.ReLU(),
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
+        nn.BatchNorm2d(outputs),
+    )
+
+
+def _separable(
+    inputs: int, outputs: int, kernel: int, stride: int, dilation: int = 1
+) -> nn.Sequential:
+    padding = dilation * (kernel // 2)
+    return nn.Sequential(
+        nn.ReLU(),
+        nn.Conv2d(inputs, inputs, kernel, stride, padding, dilation, inputs, bias=False),
+        nn.Conv2d(inputs, outputs, 1, bias=False),
+        nn.BatchNorm2d(outputs),
+    )
+
+
+def _twice_separable(kernel: int, inputs: int, outputs: int, stride: int) -> nn.Sequential:
+    return nn.Sequential(
+        *_separable(inputs, outputs, kernel, stride), *_separable(outputs, outputs, kernel, 1)
+    )
+
+
+def _dilated(kernel: int, inputs: int, outputs: int, stride: int) -> nn.Sequential:
+    return _separable(inputs, outputs, kernel, stride, dilation=2)
+
+
+def _normal(kernel: int, inputs: int, outputs: int, stride: int) -> nn.Sequential:
+    return convolution(inputs, outputs, kernel, stride)
+
+
+def _pool(kind: str, inputs: int, outputs: int, stride: int) -> nn.Module:
+    pool: nn.Module
+    if kind == "max":
+        pool = nn.MaxPool2d(3, stride, 1)
+    else:
+        pool = nn.AvgPool2d(3, stride, 1, count_include_pad=False)
+    if inputs == outputs:
+        return pool
+    return nn.Sequential(pool, nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
+
+
+def _skip(inputs: int, outputs: int, stride: int) -> nn.Module:
+    if stride == 1 and inputs == outputs:
+        return nn.Identity()
+    return convolution(inputs, outputs, 1, stride)
+
+
+def _none(inputs: int, outputs: int, stride: int) -> nn.Module:
+    if stride != 1 or inputs != outputs:
+        raise UserError("the operation none keeps the shape of its input: use it at stride 1")
+    return Zero()
+
+
+#: Each is made from input channels, output channels and stride.
+OPERATIONS: dict[str, Callable[[int, int, int], nn.Module]] = {
+    "none": _none,
+    "skip_connect": _skip,
+    "nor_conv_1x1": partial(_normal, 1),
+    "nor_conv_3x3": partial(_normal, 3),
+    "avg_pool_3x3": partial(_pool, "avg"),
+    "max_pool_3x3": partial(_pool, "max"),
+    "sep_conv_3x3": partial(_twice_separable, 3),
+    "sep_conv_5x5": partial(_twice_separable, 5),
+    "sep_conv_7x7": partial(_twice_separable, 7),
+    "dil_conv_3x3": partial(_dilated, 3),
+    "dil_conv_5x5": partial(_dilated, 5),
+}
+
+
+def operation(name: str, inputs: int, outputs: int, stride: int = 1) -> nn.Module:
+    """An operation of a cell's edge, by the name that genotypes give it.
+
+    Where a pooling or a skip cannot keep its shape, a 1x1 convolution adapts it, as in the released
+    definition of NASNet.
+
+    Args:
+        name: of :data:`OPERATIONS`.
+        inputs: input channels.
+        outputs: output channels.
+        stride: 1 or 2.
+
+    Raises:
+        UserError: there is no such operation, or it is ``none`` where the shape changes.
+
+    Example:
+        >>> operation("sep_conv_5x5", 4, 8, 2)(torch.zeros(1, 4, 6, 6)).shape
+        torch.Size([1, 8, 3, 3])
+    """
+    if name not in OPERATIONS:
+        raise UserError(f"unknown operation '{name}': {nearest(name, OPERATIONS)}")
+    return OPERATIONS[name](inputs, outputs, stride)
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """What the nodes of a cell compute, and which of them it gives.
+
+    Args:
+        edges: an operation and the number of its input, two of them for each node. Inputs 0 and 1
+            are the last cell but one and the last cell; nodes have the numbers from 2.
+        concat: the numbers of what is concatenated.
+
+    Raises:
+        UserError: an edge reads a node that is not before it, or one without a partner.
+    """
+
+    edges: tuple[tuple[str, int], ...]
+    concat: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not self.edges or len(self.edges) % 2:
+            raise UserError(f"{len(self.edges)} edges: a cell has two for each of its nodes")
+        for place, (name, source) in enumerate(self.edges):
+            node = 2 + place // 2
+            if not 0 <= source < node:
+                raise UserError(f"node {node} reads {name} of {source}: allowed: 0 to {node - 1}")
+        if not self.concat or not set(self.concat) <= set(range(2 + len(self.edges) // 2)):
+            raise UserError(
+                f"a cell gives {', '.join(map(str, self.concat)) or 'nothing'}: allowed: 0 to "
+                f"{1 + len(self.edges) // 2}"
+            )
+
+
+class Cell(nn.Module):
+    """A cell from a genotype: reads the outputs of two cells, and gives the last and its own.
+
+    Args:
+        wiring: its operations.
+        before: channels of the last cell but one.
+        last: channels of the last cell.
+        filters: channels of each of its nodes.
+        stride: of the operations on its inputs, 1 or 2.
+        halve: the last cell but one has twice the resolution of the last.
+        project: bring the last cell but one to ``filters`` channels; otherwise operations read it
+            as it is.
+
+    Source: Zoph et al., Section 3; Liu et al., Section 2.1.
+
+    Example:
+        >>> wiring = Wiring((("sep_conv_3x3", 0), ("skip_connect", 1)), concat=(2,))
+        >>> cell = Cell(wiring, before=4, last=8, filters=6)
+        >>> last, own = cell((torch.zeros(1, 4, 5, 5), torch.zeros(1, 8, 5, 5)))
+        >>> last.shape, own.shape
+        (torch.Size([1, 8, 5, 5]), torch.Size([1, 6, 5, 5]))
+    """
+
+    def __init__(
+        self,
+        wiring: Wiring,
+        before: int,
+        last: int,
+        filters: int,
+        *,
+        stride: int = 1,
+        halve: bool = False,
+        project: bool = True,
+    ) -> None:
+        super().__init__()
+        if halve:
+            self.before: nn.Module = FactorizedReduction(before, filters)
+        else:
+            self.before = convolution(before, filters) if project else nn.Identity()
+        self.last = convolution(last, filters)
+        channels = [filters if halve or project else before, filters]
+        self.sources = tuple(source for _, source in wiring.edges)
+        self.concat = wiring.concat
+        self.operations = nn.ModuleList(
+            operation(
+                name,
+                channels[source] if source < 2 else filters,
+                filters,
+                stride if source < 2 else 1,
+            )
+            for name, source in wiring.edges
+        )
+        self.channels = sum(channels[n] if n < 2 else filters for n in self.concat)
+
+    def forward(self, pair: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        before, last = pair
+        states = [self.before(before), self.last(last)]
+        for place in range(0, len(self.sources), 2):
+            left, right = self.sources[place], self.sources[place + 1]
+            states.append(
+                self.operations[place](states[left]) + self.operations[place + 1](states[right])
+            )
+        return last, torch.cat([states[number] for number in self.concat], dim=1)

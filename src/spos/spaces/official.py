@@ -1,0 +1,250 @@
+"""The weights of the official PyTorch release of SPOS, read into the ImageNet supernet.
+
+The release is https://github.com/megvii-model/SinglePathOneShot; its supernet is published as
+``checkpoint-150000.pth.tar``. A path gives the same output in both networks on the same input, so
+what decides the accuracy is whether the input is the same. Theirs, for the supernet, the search
+and the retrained networks alike:
+
+- evaluation: the shorter side to 256 pixels (the longer one to ``int(256 / shorter * longer +
+  0.5)``) by OpenCV's ``INTER_LINEAR``, which does not antialias, then the central 224x224;
+- training, and the recalibration of batch norms in the search: ``RandomResizedCrop(224)``,
+  ``ColorJitter`` of 0.4 in brightness, contrast and saturation, a horizontal flip of probability
+  0.5;
+- both: channels in the order blue, green, red, as float32 from 0 to 255, with no mean subtracted
+  and no division.
+
+Images on a scale of 0 to 1 become that by a mean of 0 and a standard deviation of 1/255
+(:data:`INPUT_MEAN`, :data:`INPUT_STD`); ``rgb=True`` turns the input channels of the first
+convolution around, so that it reads red, green, blue. Both are exact. Another standard deviation
+could be folded into that convolution too, but no other mean: it pads with zeros, and those would
+have to become the mean.
+
+The search of the release evaluates a path only after recalibration: the statistics in the
+checkpoint are a mixture over all paths of training.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from spos._util.errors import UserError
+from spos.nn.supernet import Supernet
+
+INPUT_MEAN = (0.0, 0.0, 0.0)
+"""The mean to subtract from images on a scale of 0 to 1, to make them the release's input."""
+
+INPUT_STD = (1 / 255, 1 / 255, 1 / 255)
+"""The standard deviation to divide such images by."""
+
+_FIRST = "first_conv.0.weight"
+_CLASSIFIER = "classifier.0.weight"
+
+
+def load_official(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """Read a supernet checkpoint of the official release.
+
+    Args:
+        path: a file by ``torch.save``, of which tensors are read and nothing is executed, or a
+            ``.safetensors`` file. The weights are the content, or its entry ``state_dict``; the
+            prefix ``module.`` of ``DataParallel`` may stand before every name.
+
+    Returns:
+        Tensors on the CPU by the names of the release, such as ``first_conv.0.weight`` and
+        ``features.0.3.branch_main.0.weight`` (block 0, option 3).
+
+    Raises:
+        UserError: there is no such file, it is damaged, reading it would run code, or it holds
+            something else than the release's supernet.
+
+    Source: the release, ``src/Supernet``.
+    """
+    file = Path(path)
+    content = _read(file)
+    if isinstance(content, Mapping) and "state_dict" in content:
+        content = content["state_dict"]
+    if not isinstance(content, Mapping):
+        raise UserError(
+            f"{file} holds no weights but {type(content).__name__}: give a dictionary of tensors, "
+            "or one with such a dictionary as its entry 'state_dict'"
+        )
+    other = [str(name) for name, value in content.items() if not isinstance(value, Tensor)]
+    if other:
+        raise UserError(
+            f"{file} holds more than tensors ({_first(other)}): give a dictionary of tensors, or "
+            "one with such a dictionary as its entry 'state_dict'"
+        )
+    names = [str(name) for name in content]
+    prefix = "module." if names and all(name.startswith("module.") for name in names) else ""
+    state = {str(name)[len(prefix) :]: tensor for name, tensor in content.items()}
+    _check_supernet(state, str(file))
+    return state
+
+
+def classes_of(state: Mapping[str, Tensor]) -> int:
+    """The number of classes that the weights of the release tell apart.
+
+    Args:
+        state: what :func:`load_official` gave.
+
+    Raises:
+        UserError: there is no classifier of the release in it.
+
+    Example:
+        >>> classes_of({"classifier.0.weight": torch.zeros(1000, 1024)})
+        1000
+    """
+    weight = state.get(_CLASSIFIER)
+    if weight is None or weight.dim() != 2:
+        found = "no such tensor" if weight is None else f"shape {_shape(weight)}"
+        raise UserError(f"{_CLASSIFIER}: {found}, the release has one of classes x 1024")
+    return weight.shape[0]
+
+
+def to_supernet(state: Mapping[str, Tensor], supernet: Supernet, *, rgb: bool = False) -> None:
+    """Give a supernet the weights and statistics of the release.
+
+    Args:
+        state: what :func:`load_official` gave.
+        supernet: ``shufflenetv2(PRESETS["imagenet"], classes=classes_of(state))``; it stays as it
+            was if anything is raised.
+        rgb: serve images whose channels are red, green, blue; without it the supernet expects
+            them as the release does, blue first.
+
+    Raises:
+        UserError: a tensor of the release has no place in the supernet, one of the supernet's has
+            no value in the release, or their shapes differ.
+    """
+    _fill(state, supernet, rgb, "the state")
+
+
+def import_official(path: str | os.PathLike[str], supernet: Supernet, *, rgb: bool = False) -> None:
+    """Load a supernet checkpoint of the official release into a supernet.
+
+    Args:
+        path: as for :func:`load_official`.
+        supernet: as for :func:`to_supernet`.
+        rgb: as for :func:`to_supernet`.
+
+    Raises:
+        UserError: as in :func:`load_official` and :func:`to_supernet`.
+    """
+    _fill(load_official(path), supernet, rgb, str(path))
+
+
+def _read(file: Path) -> Any:
+    if not file.is_file():
+        what = "is not a file" if file.exists() else "does not exist"
+        raise UserError(f"{file} {what}: give a checkpoint by torch.save or a .safetensors file")
+    try:
+        if file.suffix == ".safetensors":
+            return load_file(file, device="cpu")
+        if zipfile.is_zipfile(file):
+            # torch does not compare the checksums: altered weights would pass for good ones.
+            with zipfile.ZipFile(file) as archive:
+                damaged = archive.testzip()
+            if damaged is not None:
+                raise UserError(f"{file} is damaged: {damaged} in it is not what was written")
+        return torch.load(file, weights_only=True, map_location="cpu")
+    except UserError:
+        raise
+    except PermissionError:
+        raise UserError(f"{file} may not be read: change its permissions") from None
+    except SafetensorError as error:
+        raise UserError(f"{file} is damaged or no .safetensors file ({_line(error)})") from error
+    # What a damaged pickle raises is anything at all.
+    except Exception as error:
+        code = _code_in(str(error))
+        if code:
+            raise UserError(
+                f"{file} is refused: reading it would run {code}, and only tensors are read; save "
+                "model.state_dict() alone"
+            ) from error
+        raise UserError(
+            f"{file} is damaged or no checkpoint by torch.save ({_line(error)})"
+        ) from error
+
+
+def _code_in(message: str) -> str | None:
+    # torch has one class of error for a pickle that is damaged and for one that is not allowed.
+    found = re.search(r"GLOBAL (\S+)", message)
+    if found:
+        return found[1]
+    refusals = ("unrecognized function", "Can only create new object", "Can only build Tensor")
+    return "code" if any(refusal in message for refusal in refusals) else None
+
+
+def _line(error: Exception) -> str:
+    # Torch's advice on how to load the file unsafely is not repeated.
+    text = str(error).split("WeightsUnpickler error:")[-1].split("In PyTorch 2.6")[0].strip()
+    return text.splitlines()[0] if text else type(error).__name__
+
+
+def _check_supernet(state: Mapping[str, Tensor], source: str) -> None:
+    affine = [
+        name
+        for name in state
+        if name.endswith((".weight", ".bias"))
+        and f"{name.rpartition('.')[0]}.running_mean" in state
+    ]
+    if affine:
+        raise UserError(
+            f"{source} holds a stand-alone network, as its batch norms have affine parameters "
+            f"({_first(affine)}): give the checkpoint of the release's supernet"
+        )
+    lacking = [name for name in (_FIRST, _CLASSIFIER) if name not in state]
+    if lacking:
+        raise UserError(
+            f"{source} lacks {' and '.join(lacking)}: give the checkpoint of the release's supernet"
+        )
+
+
+def _release_name(name: str) -> str:
+    name = name.removeprefix("model.")
+    name = re.sub(r"^(features\.\d+)\.options\.", r"\1.", name)
+    return re.sub(r"^classifier\.\d+\.", "classifier.0.", name)
+
+
+def _fill(state: Mapping[str, Tensor], supernet: Supernet, rgb: bool, source: str) -> None:
+    _check_supernet(state, source)
+    ours = supernet.state_dict()
+    theirs = {name: _release_name(name) for name in ours}
+    places = set(theirs.values())
+    missing = [name for name in theirs.values() if name not in state]
+    unexpected = [name for name in state if name not in places]
+    misshapen = [
+        f"{theirs[name]} {_shape(state[theirs[name]])} instead of {_shape(own)}"
+        for name, own in ours.items()
+        if theirs[name] in state and state[theirs[name]].shape != own.shape
+    ]
+    kinds = (("missing", missing), ("unexpected", unexpected), ("wrong-shaped", misshapen))
+    wrong = [f"{len(names)} {kind} ({_first(names)})" for kind, names in kinds if names]
+    if wrong:
+        raise UserError(
+            f"{source} does not fit the supernet, tensors: {', '.join(wrong)}; build it as "
+            f'shufflenetv2(PRESETS["imagenet"], classes={classes_of(state)}) from the '
+            "release's supernet"
+        )
+    values = {name: state[theirs[name]] for name in ours}
+    if rgb:
+        first = f"model.{_FIRST}"
+        values[first] = values[first].flip(1)
+    supernet.load_state_dict(values)
+
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape)) or "scalar"
+
+
+def _first(names: list[str]) -> str:
+    rest = len(names) - 3
+    return ", ".join(names[:3]) + (f" and {rest} more" if rest > 0 else "")

@@ -1,0 +1,65 @@
+"""The recipes: settings known to work, by preset."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from spos.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The default settings of a preset.
+
+    Args:
+        supernet: how the supernet is trained.
+        retrain: how the winner is trained.
+        calibration: training images for the recalibration of batch norm.
+        data: the data source.
+        validation: images split off the training images for the search: a number, or a fraction.
+    """
+
+    supernet: Recipe
+    retrain: Recipe
+    calibration: int
+    data: str
+    validation: int | float = 0.1
+
+
+PLANS = {
+    # Guo et al., Section 4: the setting of the paper.
+    "imagenet": Plan(
+        supernet=Recipe(steps=150_000, batch_size=1024, learning_rate=0.5, augment="imagenet"),
+        retrain=Recipe(steps=300_000, batch_size=1024, learning_rate=0.5, augment="imagenet"),
+        calibration=20_000,
+        data="folder:imagenet",
+        validation=50_000,
+    ),
+    "cifar": Plan(
+        supernet=Recipe(
+            steps=100_000, batch_size=128, learning_rate=0.1, nesterov=True, warmup_steps=1000
+        ),
+        retrain=Recipe(
+            steps=100_000,
+            batch_size=128,
+            learning_rate=0.1,
+            weight_decay=5e-4,
+            nesterov=True,
+            schedule="cosine",
+            warmup_steps=1000,
+        ),
+        calibration=10_000,
+        data="folder:cifar10",
+    ),
+    "tiny": Plan(
+        supernet=Recipe(
+            steps=2000, batch_size=64, learning_rate=0.1, warmup_steps=50, augment="crop"
+        ),
+        retrain=Recipe(
+            steps=500, batch_size=64, learning_rate=0.1, warmup_steps=50, augment="crop"
+        ),
+        calibration=512,
+        data="digits",
+        validation=0.3,
+    ),
+}

@@ -1,0 +1,85 @@
+"""MobileNet and MobileNetV2."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from spos.spaces.blocks.mobile import convolution, depthwise_separable, inverted_residual
+from spos.spaces.mobile import MobileLayout, Place, mobile_network
+
+_V1_CHANNELS = (64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)
+_V2_CHANNELS = (24, 32, 64, 96, 160, 320)
+_V2_DEPTHS = (2, 3, 4, 3, 3, 1)
+
+
+def mobilenet_v1(
+    width: float, *, classes: int, image_channels: int = 3, small: bool = False
+) -> nn.Sequential:
+    """MobileNet.
+
+    Args:
+        width: what the channels are multiplied by, such as 0.75.
+        classes: the number of classes, at least 2.
+        image_channels: 3 for colour, 1 for grey images.
+        small: leave out the first two strides, for images of 32 pixels.
+
+    Source: Howard et al., "MobileNets: Efficient Convolutional Neural Networks for Mobile Vision
+    Applications", 2017, Table 1.
+
+    Example:
+        >>> network = mobilenet_v1(0.75, classes=1000)
+        >>> sum(parameter.numel() for parameter in network.parameters())
+        2585560
+    """
+    inputs = round(32 * width)
+    stem = nn.Sequential(*convolution(image_channels, inputs, 3, 1 if small else 2))
+    strides = (1, 1 if small else 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)
+    blocks = nn.Sequential()
+    for channels, stride in zip(_V1_CHANNELS, strides, strict=True):
+        outputs = round(channels * width)
+        blocks.append(depthwise_separable(inputs, outputs, stride))
+        inputs = outputs
+    model = nn.Sequential()
+    model.add_module("stem", stem)
+    model.add_module("blocks", blocks)
+    classifier = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, classes))
+    model.add_module("classifier", classifier)
+    return model
+
+
+def mobilenet_v2(*, classes: int, image_channels: int = 3, small: bool = False) -> nn.Sequential:
+    """MobileNetV2 of width 1.
+
+    Args:
+        classes: the number of classes, at least 2.
+        image_channels: 3 for colour, 1 for grey images.
+        small: leave out the first two strides, for images of 32 pixels.
+
+    Source: Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018,
+    Table 2.
+
+    Example:
+        >>> network = mobilenet_v2(classes=1000)
+        >>> sum(parameter.numel() for parameter in network.parameters())
+        3504872
+    """
+    layout = MobileLayout(
+        image_size=32 if small else 224,
+        stem_channels=32,
+        stem_stride=1 if small else 2,
+        first_channels=16,
+        channels=_V2_CHANNELS,
+        depths=_V2_DEPTHS,
+        strides=(1 if small else 2, 2, 2, 1, 2, 1),
+        head_channels=1280,
+        dropout=0.2,
+    )
+
+    def block(place: Place) -> nn.Module:
+        return inverted_residual(
+            place.inputs, place.outputs, 3, 6, place.stride, activation=nn.ReLU6
+        )
+
+    return mobile_network(
+        layout, block, classes=classes, image_channels=image_channels, activation=nn.ReLU6
+    )

@@ -1,0 +1,60 @@
+"""The published architectures of the spaces of the catalogue, with fresh weights."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import chain
+from typing import Any, cast
+
+import torch
+from torch import nn
+
+from spos._util.errors import UserError, nearest
+from spos.spaces import family
+
+#: The strides of the stages in the small-image variant of each space: two of the five are left out,
+#: that of the first convolution and the first one behind it.
+_SMALL_STRIDES = {
+    "shufflenetv2": (1, 2, 2, 2),
+    "shufflenetv2-joint": (1, 2, 2, 2),
+    "fbnet": (1, 1, 2, 2, 1, 2, 1),
+    "proxylessnas": (1, 2, 2, 1, 2, 1),
+}
+
+
+def published_network(
+    space: str, name: str, *, classes: int, image_channels: int = 3, small: bool = False
+) -> nn.Module:
+    """A published architecture of a space as a stand-alone network.
+
+    Args:
+        space: of :data:`spos.spaces.SPACES`.
+        name: of one of its networks, a point of its preset ``imagenet``.
+        classes: the number of classes, at least 2.
+        image_channels: 3 for colour, 1 for grey images.
+        small: leave out the first two strides, for images of 32 pixels; channels are the same.
+
+    Raises:
+        UserError: there is no small-image variant of the space, or no such network in it.
+
+    Example:
+        >>> network = published_network("fbnet", "fbnet_b", classes=1000)
+        >>> sum(parameter.numel() for parameter in network.parameters())
+        4816216
+    """
+    if space not in _SMALL_STRIDES:
+        raise UserError(f"unknown space '{space}': {nearest(space, _SMALL_STRIDES)}")
+    member = family(space)
+    layout = member.preset("imagenet")
+    if small:
+        layout = replace(layout, image_size=32, stem_stride=1, strides=_SMALL_STRIDES[space])
+    # The weights of the other paths are never drawn.
+    with torch.device("meta"):
+        supernet = member.build(layout, classes=classes, image_channels=image_channels)
+        network = supernet.subnet(member.parse(supernet.space, "imagenet", name))
+    network.to_empty(device=torch.get_default_device())
+    for module in network.modules():
+        own = chain(module.parameters(recurse=False), module.buffers(recurse=False))
+        if next(own, None) is not None:
+            cast(Any, module).reset_parameters()
+    return network

@@ -1,0 +1,48 @@
+"""ShuffleNetV2 of width 1.5."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from spos.spaces.blocks.shuffle import choice_block
+from spos.spaces.shufflenetv2 import Layout, around
+
+
+def shufflenet_v2(*, classes: int, image_channels: int = 3, small: bool = False) -> nn.Sequential:
+    """ShuffleNetV2 of width 1.5.
+
+    Args:
+        classes: the number of classes, at least 2.
+        image_channels: 3 for colour, 1 for grey images.
+        small: leave out the stride of the first convolution and the pooling behind it, for images
+            of 32 pixels.
+
+    Source: Ma et al., "ShuffleNet V2: Practical Guidelines for Efficient CNN Architecture Design",
+    ECCV 2018, Table 5 and Figure 3.
+
+    Example:
+        >>> network = shufflenet_v2(classes=1000)
+        >>> round(sum(parameter.numel() for parameter in network.parameters()) / 1e6, 1)
+        3.5
+    """
+    layout = Layout(
+        image_size=32 if small else 224,
+        stem_channels=24,
+        stem_stride=1 if small else 2,
+        channels=(176, 352, 704),
+        depths=(4, 8, 4),
+        strides=(2, 2, 2),
+        head_channels=1024,
+        dropout=0.0,
+        classifier_bias=True,
+    )
+
+    def block(name: str, inputs: int, outputs: int, stride: int, first: bool) -> nn.Module:
+        return choice_block("shuffle3x3", inputs, outputs, outputs // 2, stride, reduction=first)
+
+    model = around(layout, block, classes=classes, image_channels=image_channels)
+    if not small:
+        stem = model.get_submodule("first_conv")
+        assert isinstance(stem, nn.Sequential)
+        stem.append(nn.MaxPool2d(3, 2, 1))
+    return model

@@ -1,0 +1,246 @@
+"""One loop for every training: of a supernet, where each step draws a path, or a plain network."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.wrappers import _FabricOptimizer
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+
+from spos._util.errors import UserError
+from spos._util.interrupt import deferred_interrupt
+from spos._util.randomness import torch_seed
+from spos.training.checkpoint import Checkpoints, Loaded
+from spos.training.method import Method, UniformPaths
+from spos.training.optimizer import PathSGD
+from spos.training.progress import Progress, Window, diverged
+from spos.training.recipe import Recipe
+from spos.training.state import TrainingState
+
+#: From outputs and targets to the scalar to be minimised, a mean over the batch.
+Loss = Callable[[Any, Tensor], Tensor]
+#: From a step to the batches of it and all later ones.
+Batches = Callable[[int], Iterable[tuple[Tensor, Tensor]]]
+
+
+class Observer(Protocol):
+    """Who is told about a training: every method may do nothing."""
+
+    def resumed(self, loaded: Loaded) -> None: ...
+    def progressed(self, progress: Progress) -> None: ...
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a training ended.
+
+    Args:
+        step: steps done.
+        seconds: spent, all sittings together.
+        interrupted: whether it was asked to stop before the end.
+    """
+
+    step: int
+    seconds: float
+    interrupted: bool
+
+
+def cross_entropy(label_smoothing: float = 0.0) -> Loss:
+    """The loss of classification."""
+    return nn.CrossEntropyLoss(label_smoothing=label_smoothing)
+
+
+def make_optimizer(model: nn.Module, recipe: Recipe) -> PathSGD:
+    """SGD as the paper uses it: weight decay on weights alone, not on norms and biases.
+
+    Nor on the learned steps of quantisers; a learned clip is decayed, as its method has it.
+
+    Example:
+        >>> recipe = Recipe(steps=1, batch_size=1, learning_rate=0.1)
+        >>> [g["weight_decay"] for g in make_optimizer(nn.Linear(2, 2), recipe).param_groups]
+        [4e-05, 0.0]
+    """
+    # Dictionaries for their keys: a parameter that two modules share is to be moved once.
+    decayed: dict[nn.Parameter, None] = {}
+    exempt: dict[nn.Parameter, None] = {}
+    for module in model.modules():
+        normalises = isinstance(module, (_NormBase, nn.GroupNorm, nn.LayerNorm))
+        for name, parameter in module.named_parameters(recurse=False):
+            free = normalises or name in ("bias", "step")
+            (exempt if free else decayed)[parameter] = None
+    return PathSGD(
+        [
+            {"params": [*decayed], "weight_decay": recipe.weight_decay},
+            {"params": [*exempt], "weight_decay": 0.0},
+        ],
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        nesterov=recipe.nesterov,
+    )
+
+
+def train(
+    fabric: Fabric,
+    model: nn.Module,
+    batches: Batches,
+    recipe: Recipe,
+    checkpoints: Checkpoints,
+    *,
+    seed: int,
+    loss: Loss | None = None,
+    top1: bool = True,
+    method: Method | None = None,
+    observer: Observer | None = None,
+    save_every: float = 60.0,
+    report_every: float = 2.0,
+) -> Outcome:
+    """Train a supernet or a plain network, from where its checkpoints stand to the last step.
+
+    In a supernet every step draws its path uniformly, unless there is another method, and only the
+    weights on it have gradients: the others are not updated, decayed or moved by momentum. All
+    processes of a step train the same path, and average their gradients.
+
+    Args:
+        fabric: the devices and the precision; already launched.
+        model: trained in place, on the device of ``fabric``.
+        batches: from a step to the batches of it and the steps after it.
+        recipe: the settings.
+        checkpoints: where the state is read and written.
+        seed: of the paths and of dropout.
+        loss: of (output, target); cross-entropy with the recipe's label smoothing without it.
+        top1: report the share of images classified correctly, where the targets are classes.
+        method: what the steps train; uniform paths, or the whole of a plain network, without it.
+        observer: told of progress, in the first process.
+        save_every: seconds between checkpoints.
+        report_every: seconds between reports of progress.
+
+    Returns:
+        How it ended; the trained weights are in ``model`` and in the last checkpoint.
+
+    Raises:
+        UserError: the loss or a weight became infinite or no number, and the last good state stays
+            on disk; the loss is no scalar; or the batches ended before the last step.
+
+    Source: Guo et al., Sections 3.2 and 4 (training details).
+    """
+    loss = loss or cross_entropy(recipe.label_smoothing)
+    if isinstance(loss, nn.Module):
+        loss.to(fabric.device)
+    model.to(fabric.device).train()
+    optimizer = make_optimizer(model, recipe)
+    state = TrainingState(model, optimizer)
+    method = method or UniformPaths(model, recipe, seed)
+    loaded = checkpoints.load()
+    step, seconds = 0, 0.0
+    if loaded is not None:
+        state.load(loaded.tensors)
+        method.load(loaded.tensors)
+        step, seconds = loaded.step, loaded.metadata["seconds"]
+        if loaded.metadata.get("precision"):
+            fabric.strategy.precision.load_state_dict(loaded.metadata["precision"])
+        if observer and fabric.is_global_zero:
+            observer.resumed(loaded)
+    if step >= recipe.steps:
+        return Outcome(step, seconds, interrupted=False)
+    fabric_optimizer = cast(_FabricOptimizer, fabric.setup_optimizers(optimizer))
+    window = Window(step, top1)
+    # A short training has a curve, too.
+    shares = max(1, recipe.steps // 20)
+    began = saved = reported = time.monotonic()
+
+    def save() -> None:
+        spent = seconds + time.monotonic() - began
+        if fabric.is_global_zero:
+            tensors = {**state.tensors(), **method.tensors()}
+            for name, tensor in tensors.items():
+                if tensor.is_floating_point() and not tensor.isfinite().all():
+                    raise diverged(f"the weights are no finite numbers ({name})", step, recipe)
+            precision = fabric.strategy.precision.state_dict()
+            checkpoints.save(step, tensors, {"seconds": spent, "precision": precision})
+
+    def report() -> None:
+        spent = seconds + time.monotonic() - began
+        progress = window.close(step, recipe, spent)
+        if observer and fabric.is_global_zero:
+            observer.progressed(progress)
+
+    with deferred_interrupt() as interrupt:
+        for inputs, targets in batches(step):
+            torch.manual_seed(torch_seed(seed, "step", step, fabric.global_rank))
+            for group in optimizer.param_groups:
+                group["lr"] = recipe.rate(step)
+            fabric_optimizer.zero_grad(set_to_none=True)
+            for _ in method.passes(step):
+                with fabric.autocast():
+                    outputs = model(inputs)
+                    value = _scalar(loss(outputs, targets))
+                fabric.backward(value / recipe.paths)
+                window.add(value.detach(), outputs, targets)
+            _average_gradients(fabric, model)
+            if recipe.gradient_clip:
+                # Not torch's own function: in half precision the gradients are scaled until here.
+                fabric.clip_gradients(
+                    model,
+                    fabric_optimizer,
+                    max_norm=recipe.gradient_clip,
+                    error_if_nonfinite=False,
+                )
+            fabric_optimizer.step()
+            method.after_step(step)
+            step += 1
+            now = time.monotonic()
+            last = step == recipe.steps
+            stop = _any_process(fabric, interrupt.requested) and not last
+            save_now = last or stop or now - saved >= save_every
+            due = step % shares == 0 or now - reported >= report_every
+            if save_now or due:
+                # A loss that is no number must not reach a checkpoint, so it is looked for first.
+                report()
+                reported = now
+            if save_now:
+                save()
+                saved = now
+            if last or stop:
+                break
+        else:
+            raise UserError(
+                f"the batches ended after step {step} of {recipe.steps}: give one for every step"
+            )
+    interrupted = step < recipe.steps
+    return Outcome(step, seconds + time.monotonic() - began, interrupted)
+
+
+def _scalar(value: Any) -> Tensor:
+    if not isinstance(value, Tensor) or value.dim():
+        given = f"shape {list(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+        raise UserError(
+            f"the loss gave a value of {given}: it has to give a scalar tensor, the mean over the "
+            "batch"
+        )
+    return value
+
+
+def _any_process(fabric: Fabric, stop: bool) -> bool:
+    if fabric.world_size == 1:
+        return stop
+    return bool(cast(Tensor, fabric.all_reduce(torch.tensor(float(stop)), reduce_op="sum")) > 0)
+
+
+def _average_gradients(fabric: Fabric, model: nn.Module) -> None:
+    # DistributedDataParallel would exchange the gradients of every path; only one has any, and it
+    # is the same one in all processes.
+    if fabric.world_size == 1:
+        return
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    flat = cast(Tensor, fabric.all_reduce(flat, reduce_op="mean"))
+    offset = 0
+    for gradient in gradients:
+        gradient.copy_(flat[offset : offset + gradient.numel()].view_as(gradient))
+        offset += gradient.numel()

@@ -1,0 +1,102 @@
+"""What a training will need, told before it starts instead of being killed in the middle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import psutil
+import torch
+from torch import Tensor, nn
+
+from spos._util.errors import UserError
+from spos.cost.part import on_meta
+from spos.cost.units import format_quantity
+from spos.nn.supernet import Supernet
+
+
+def activation_bytes(model: nn.Module, input_shape: Sequence[int], batch_size: int) -> int:
+    """The bytes that a training step keeps for its backward pass.
+
+    Args:
+        model: a supernet, whose heaviest path is looked for among those that take the same option
+            everywhere, also with the largest of all sizes, or a plain network.
+        input_shape: of one input, without the batch.
+        batch_size: images a step in one process.
+
+    Example:
+        >>> activation_bytes(nn.Sequential(nn.Linear(4, 4), nn.ReLU()), (4,), 2)
+        64
+    """
+    meta = on_meta(model).train()
+    inputs = torch.empty(batch_size, *input_shape, device="meta")
+    own = {parameter.untyped_storage()._cdata for parameter in meta.parameters()}
+    paths: list[list[int]] = [[]]
+    if isinstance(meta, Supernet):
+        counts = meta.space.option_counts
+        paths = [[min(option, count - 1) for count in counts] for option in range(max(counts))]
+        # The largest sizes with every other option.
+        largest = [
+            [
+                len(choice.options) - 1 if choice.ordered else taken
+                for choice, taken in zip(meta.space.choices, path, strict=True)
+            ]
+            for path in paths
+        ]
+        paths += [path for path in largest if path not in paths]
+    heaviest = 0
+    for path in paths:
+        if isinstance(meta, Supernet):
+            meta.activate(path)
+        # Kept alive until the sum is made, so that no storage is counted twice or under a used id.
+        kept: dict[int, Tensor] = {}
+
+        def keep(tensor: Tensor, kept: dict[int, Tensor] = kept) -> Tensor:
+            storage = tensor.untyped_storage()._cdata
+            if storage not in own:
+                kept[storage] = tensor
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            output = meta(inputs)
+        heaviest = max(heaviest, sum(t.untyped_storage().nbytes() for t in kept.values()))
+        del output
+    return heaviest
+
+
+def check_memory(
+    model: nn.Module,
+    input_shape: Sequence[int],
+    batch_size: int,
+    device: torch.device,
+    available: int | None = None,
+) -> None:
+    """Refuse a training that the device has no memory for.
+
+    Args:
+        model: what is to be trained.
+        input_shape: of one input, without the batch.
+        batch_size: images a step in one process.
+        device: where.
+        available: bytes free on it; asked of the device without it.
+
+    Raises:
+        UserError: the weights, gradients, momentum and activations do not fit.
+    """
+    weights = sum(p.numel() * p.element_size() for p in model.parameters())
+    activations = activation_bytes(model, input_shape, batch_size)
+    if available is None:
+        if device.type == "cuda":
+            available = torch.cuda.mem_get_info(device)[0]
+        elif device.type == "cpu":
+            available = psutil.virtual_memory().available
+        else:
+            return
+    needed = 3 * weights + activations
+    if needed > available:
+        fitting = int(batch_size * max(0, available - 3 * weights) / max(1, activations) * 0.9)
+        advice = f"about {fitting} images fit" if fitting else "not even one image fits"
+        raise UserError(
+            f"not enough memory on {device}: a step of {batch_size} images needs about "
+            f"{format_quantity(needed)}B and {format_quantity(available)}B are free; set a smaller "
+            f"batch_size ({advice})"
+        )

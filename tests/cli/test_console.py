@@ -1,0 +1,52 @@
+"""What a run tells on standard error."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+
+import pytest
+
+from spos._cli.console import QUIET, ConsoleListener
+
+
+def test_a_file_gets_the_first_and_the_last_line_of_a_stage_and_one_a_minute(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr("spos._cli.console.time.monotonic", lambda: now[0])
+    listener = ConsoleListener()
+    for done in range(1, 11):
+        listener.progress("train", done, 10, f"loss {done}")
+        now[0] += QUIET / 4
+    listener.progress("search", 1, 5, "top-1 50%")
+    listener.message("skipped [bold].jpg")
+    listener.close()
+    assert capsys.readouterr().err.splitlines() == [
+        "spos: train 1/10  loss 1",
+        "spos: train 5/10  loss 5",
+        "spos: train 9/10  loss 9",
+        "spos: train 10/10  loss 10",
+        "spos: search 1/5  top-1 50%",
+        "spos: skipped [bold].jpg",
+    ]
+
+
+def test_a_terminal_gets_a_bar_with_messages_above_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "120")
+    listener = ConsoleListener()
+    listener.progress("train", 1, 10, "loss 2.5")
+    listener.message("skipped [bold].jpg")
+    # A worker process has a listener of its own.
+    pickle.loads(pickle.dumps(listener)).message("from a worker")
+    listener.progress("train", 10, 10, "loss 1.5")
+    listener.progress("search", 1, 5, "top-1 50%")
+    listener.close()
+    shown = capsys.readouterr().err
+    for text in ("train", "10/10", "loss 1.5", "search", "1/5", "top-1 50%"):
+        assert text in shown
+    assert "spos: skipped [bold].jpg" in shown
+    assert "spos: from a worker" in shown

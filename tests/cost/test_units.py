@@ -1,0 +1,64 @@
+"""Quantities as people write them."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spos import UserError
+from spos.cost.units import format_quantity, parse_quantity
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("330M", 330e6),
+        ("3.5m", 3.5e6),
+        (" 1.2 G ", 1.2e9),
+        ("40k", 40e3),
+        ("2T", 2e12),
+        ("250000", 250_000),
+        ("250_000", 250_000),
+        ("3.3e8", 3.3e8),
+        ("3.3e+08", 3.3e8),
+        (7, 7),
+        (1.5, 1.5),
+    ],
+)
+def test_a_quantity_is_read(text, value):
+    assert parse_quantity(text) == value
+
+
+@pytest.mark.parametrize(
+    "text", ["", "M", "-3M", "0", "330MB", "1,5M", "3 30", "nan", 0, -1, math.nan, math.inf]
+)
+def test_what_is_no_quantity_is_refused_by_name(text):
+    with pytest.raises(UserError) as raised:
+        parse_quantity(text, "--max-flops")
+    assert str(raised.value).startswith(f"--max-flops '{text}' is not a positive number such as")
+
+
+@given(st.floats(1, 1e15))
+def test_what_is_written_reads_back_to_four_figures(value):
+    text = format_quantity(value)
+    assert math.isclose(parse_quantity(text), value, rel_tol=0.5 if value < 1000 else 6e-4)
+    assert len(text) <= 7
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (322_918_720, "322.9M"),
+        (3_558_464, "3.558M"),
+        (1000, "1.000K"),
+        (999, "999"),
+        (0, "0"),
+        (999_999, "1.000M"),
+        (-2_500_000, "-2.500M"),
+    ],
+)
+def test_a_quantity_is_written_with_four_figures(value, text):
+    assert format_quantity(value) == text

@@ -1,0 +1,73 @@
+"""What the loss of theta counts its cost in, and who does not search by it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import optuna
+import pytest
+from torch import nn
+
+from spos import Constraint, CostTable, OneOf, Supernet, UserError
+from spos.cost.part import Costs, Part, run
+from spos.run.differentiable import _expected
+from spos.search import DIFFERENTIABLE, SearchSettings, search
+from spos.training.methods.settings import DifferentiableSettings
+
+
+class Times:
+    """Counts a latency: some nanoseconds a parameter."""
+
+    names = ("latency",)
+    peak = False
+
+    def __init__(self, nanoseconds: int) -> None:
+        self.nanoseconds = nanoseconds
+
+    def __call__(self, part: Part) -> tuple[Costs, Any]:
+        network = part.network()
+        count = sum(parameter.numel() for parameter in network.parameters())
+        return (count * self.nanoseconds,), run(network, part.value)
+
+
+def supernet() -> Supernet:
+    # The cheapest network has 10 parameters and 9 x 64 multiply-adds.
+    option = {str(k): nn.Conv2d(1, 1, k, padding=k // 2) for k in (3, 5)}
+    return Supernet(nn.Sequential(OneOf(option)), (1, 8, 8))
+
+
+@pytest.mark.parametrize(
+    ("nanoseconds", "unit"), [(1000, 1e3), (10_000_000, 1e3), (999, 1.0), (1, 1.0)]
+)
+def test_a_latency_is_counted_in_microseconds_where_there_are_ten(nanoseconds, unit):
+    table = CostTable(supernet(), counter=Times(nanoseconds))
+    expected, chosen = _expected(table, DifferentiableSettings(), "latency")
+    assert expected is not None
+    assert chosen == unit
+
+
+def test_a_unit_that_leaves_no_logarithm_is_refused_with_the_nearest_valid_one():
+    table = CostTable(supernet())
+    assert _expected(table, DifferentiableSettings(), "flops")[1] == 1.0
+    assert _expected(table, DifferentiableSettings(unit=500.0), "flops")[1] == 500.0
+    with pytest.raises(UserError) as raised:
+        _expected(table, DifferentiableSettings(unit=576.0), "flops")
+    assert str(raised.value) == (
+        "differentiable.unit 576: the cheapest network has flops 576, and the logarithm of its "
+        "cost must be above 0; nearest valid: 518"
+    )
+
+
+@pytest.mark.parametrize("algorithm", DIFFERENTIABLE)
+def test_a_search_of_a_trained_supernet_refuses_the_algorithms(algorithm):
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    table = CostTable(supernet())
+    with pytest.raises(UserError, match=r"spos\.differentiable does; allowed here: evolution"):
+        search(
+            table.space,
+            table,
+            Constraint(),
+            lambda candidates: iter([]),
+            optuna.create_study(direction="maximize"),
+            SearchSettings(algorithm=algorithm),
+        )

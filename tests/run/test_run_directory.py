@@ -1,0 +1,69 @@
+"""A run on disk."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+
+import pytest
+
+from spos._util.errors import UserError
+from spos.run.config import STAGE_SECTIONS
+from spos.run.directory import RunDirectory
+
+
+def test_what_is_given_for_a_later_stage_is_remembered(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path)
+    config, fixed = directory.settle({"search": {"population": 7}}, STAGE_SECTIONS["train"])
+    assert directory.stored() == {}
+    directory.fix(fixed)
+    assert directory.stored()["search"] == {"population": 7}
+    later, whole = directory.settle({"search": {"iterations": 3}}, STAGE_SECTIONS["search"])
+    assert (later.search.population, later.search.iterations) == (7, 3)
+    assert later.supernet == config.supernet
+    directory.fix(whole)
+    with pytest.raises(UserError, match=r"search\.iterations is 3 there and 4 here"):
+        directory.settle({"search": {"iterations": 4}}, STAGE_SECTIONS["search"])
+    assert "retrain" not in directory.stored()
+
+
+def test_a_configuration_that_is_fixed_already_is_not_written_again(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path)
+    directory.fix(directory.settle({}, STAGE_SECTIONS["train"])[1])
+    before = directory.config_path.stat().st_mtime_ns
+    directory.fix(directory.settle({}, STAGE_SECTIONS["train"])[1])
+    assert directory.config_path.stat().st_mtime_ns == before
+
+
+def test_only_one_opens_a_run(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / "run")
+    with directory.open():
+        found: list[str] = []
+
+        def other() -> None:
+            try:
+                with RunDirectory(tmp_path / "run").open():
+                    pass
+            except UserError as error:
+                found.append(str(error))
+
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+        assert "another spos process is at work on it" in found[0]
+    assert not (tmp_path / "run").exists()
+
+
+def test_curves_are_cut_back_to_the_step_that_a_training_goes_on_from(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path)
+    for stage, step in (("train", 5), ("train", 10), ("retrain", 10), ("retrain", 20)):
+        directory.record({"stage": stage, "step": step})
+    with directory.metrics_path.open("a") as file:
+        file.write('5\n{"stage": "retr')
+    directory.rewind_metrics("retrain", 10)
+    kept = [json.loads(line) for line in directory.metrics_path.read_text().splitlines()]
+    assert [(m["stage"], m["step"]) for m in kept] == [("train", 5), ("train", 10), ("retrain", 10)]
+    before = directory.metrics_path.stat().st_mtime_ns
+    directory.rewind_metrics("retrain", 10)
+    assert directory.metrics_path.stat().st_mtime_ns == before

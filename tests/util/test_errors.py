@@ -1,0 +1,15 @@
+"""What an error line ends with."""
+
+from __future__ import annotations
+
+from spos._util.errors import nearest
+
+
+def test_what_was_given_need_not_be_text():
+    assert nearest(3, ["1", "2"]) == "did you mean '2'? allowed: 1, 2"
+    assert nearest(3, ["one", "two"]) == "allowed: one, two"
+    assert nearest(None, ["1", "2"]) == "allowed: 1, 2"
+
+
+def test_what_is_allowed_need_not_be_anything():
+    assert nearest("3", []) == "allowed: "

@@ -1,0 +1,86 @@
+"""Files that are whole at every moment."""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from spos._util import files
+from spos._util.files import read_json, write_atomically, write_json
+
+
+def test_a_file_is_written_and_written_again(tmp_path: Path):
+    path = tmp_path / "a.txt"
+    write_atomically(path, "zwölf")
+    assert path.read_text(encoding="utf-8") == "zwölf"
+    write_atomically(path, b"\0\1")
+    assert path.read_bytes() == b"\0\1"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_is_told_with_the_name_of_the_file(tmp_path: Path, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*a\.txt'"):
+        write_atomically(tmp_path / "a.txt", "new")
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace", "chmod"])
+def test_the_old_content_stays_if_writing_fails(step, tmp_path: Path, monkeypatch):
+    path = tmp_path / "a.txt"
+    write_atomically(path, "old")
+
+    def fail(*_: object) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(files.os, step, fail)
+    with pytest.raises(OSError, match="no space left"):
+        write_atomically(path, "new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_json_does_not_hold_leaves_the_old_content(tmp_path: Path):
+    path = tmp_path / "a.json"
+    write_json(path, {"accuracy": 0.5})
+    for value in ({"accuracy": math.nan}, {"accuracy": object()}):
+        with pytest.raises((ValueError, TypeError)):
+            write_json(path, value)
+    assert read_json(path) == {"accuracy": 0.5}
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_a_file_has_the_permissions_of_the_umask(umask, mode, tmp_path: Path):
+    before = os.umask(umask)
+    try:
+        write_atomically(tmp_path / "a.txt", "content")
+        assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == mode
+        assert os.umask(umask) == umask
+    finally:
+        os.umask(before)
+
+
+def test_a_folder_that_does_not_exist_is_an_error(tmp_path: Path):
+    with pytest.raises(FileNotFoundError):
+        write_atomically(tmp_path / "nowhere" / "a.txt", "content")
+
+
+def test_json_reads_back(tmp_path: Path):
+    value = {"flops": 322_918_720, "names": ["a", "ü"], "rate": 0.1, "none": None}
+    write_json(tmp_path / "a.json", value)
+    assert read_json(tmp_path / "a.json") == value
+    assert (tmp_path / "a.json").read_text().endswith("}\n")
+
+
+def test_what_is_no_json_is_an_error(tmp_path: Path):
+    (tmp_path / "a.json").write_text("{")
+    with pytest.raises(json.JSONDecodeError):
+        read_json(tmp_path / "a.json")

@@ -1,0 +1,125 @@
+"""Dataclasses filled from text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pytest
+import yaml
+
+from spos import UserError
+from spos._util.settings import as_plain, parse_assignments, replace_settings
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One field of every kind."""
+
+    steps: int = 10
+    rate: float = 0.1
+    name: str = "a"
+    fast: bool = False
+    split: int | float = 0.1
+    limit: int | None = None
+    channels: tuple[int, ...] = (1, 2)
+    bounds: Mapping[str, float] = field(default_factory=dict)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "expected"),
+    [
+        ("steps", 20, 20),
+        ("rate", 1, 1.0),
+        ("rate", "1e-3", 1e-3),
+        ("name", "b", "b"),
+        ("fast", True, True),
+        ("split", 500, 500),
+        ("split", 0.25, 0.25),
+        ("limit", 3, 3),
+        ("limit", None, None),
+        ("channels", [3, 4, 5], (3, 4, 5)),
+        ("channels", "3,4", (3, 4)),
+        ("channels", 7, (7,)),
+        ("bounds", {"flops": 10}, {"flops": 10.0}),
+        ("bounds", {"flops": "3e8"}, {"flops": 3e8}),
+    ],
+)
+def test_a_value_of_the_right_kind_is_taken(name, given, expected):
+    value = getattr(replace_settings(Settings(), {name: given}, "run"), name)
+    assert value == expected
+    assert type(value) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "says"),
+    [
+        ("steps", "many", "run.steps: 'many' is not an integer"),
+        ("steps", 1.5, "run.steps: 1.5 is not an integer"),
+        ("steps", True, "run.steps: True is not an integer"),
+        ("steps", None, "run.steps: None is not an integer"),
+        ("rate", "fast", "run.rate: 'fast' is not a number"),
+        ("rate", True, "run.rate: True is not a number"),
+        ("rate", [0.1], "run.rate: [0.1] is not a number"),
+        ("rate", math.nan, "run.rate: nan is not a number"),
+        ("name", True, "run.name: True is not text"),
+        ("name", [3], "run.name: [3] is not text"),
+        ("fast", "yes", "run.fast: 'yes' is not true or false"),
+        ("fast", 1, "run.fast: 1 is not true or false"),
+        ("split", "half", "run.split: 'half' is not an integer or a number"),
+        ("limit", "none", "run.limit: 'none' is not an integer or nothing"),
+        ("channels", [1, "x"], "run.channels: 'x' is not an integer"),
+        ("channels", {"a": 1}, "run.channels: {'a': 1} is not an integer"),
+        ("channels", "3,]4", "run.channels: '3,]4' is not a list, each an integer"),
+        ("bounds", [1], "run.bounds: [1] is not a mapping"),
+        ("bounds", {"flops": "many"}, "run.bounds: 'many' is not a number"),
+        ("stps", 3, "unknown setting 'run.stps': did you mean 'steps'? allowed: steps, rate"),
+        (5, 3, "unknown setting 'run.5': allowed: steps, rate"),
+    ],
+)
+def test_a_wrong_setting_is_refused_by_name_in_one_line(name, given, says):
+    with pytest.raises(UserError) as raised:
+        replace_settings(Settings(), {name: given}, "run")
+    assert says in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_the_original_is_left_as_it_is():
+    settings = Settings()
+    assert replace_settings(settings, {"steps": 3}, "run") == Settings(steps=3)
+    assert replace_settings(settings, {}, "run") == settings == Settings()
+
+
+def test_settings_survive_yaml():
+    settings = Settings(channels=(3, 4), bounds={"flops": 3e8}, rate=1e-5, limit=4)
+    text = yaml.safe_dump(as_plain(settings))
+    assert replace_settings(Settings(), yaml.safe_load(text), "run") == settings
+
+
+def test_assignments_become_nested_values():
+    texts = ["run.steps=20", "run.rate=1e-3", "seed=1", "run.channels=[1, 2]", "name=a=b", "none="]
+    assert parse_assignments(texts) == {
+        "run": {"steps": 20, "rate": "1e-3", "channels": [1, 2]},
+        "seed": 1,
+        "name": "a=b",
+        "none": None,
+    }
+    assert parse_assignments(["run.steps=1", "run.steps=2"]) == {"run": {"steps": 2}}
+
+
+@pytest.mark.parametrize(
+    ("texts", "says"),
+    [
+        (["steps"], "'steps' is no setting: write KEY=VALUE"),
+        (["=3"], "'=3' is no setting"),
+        (["run.steps=["], "'run.steps=[': the value is not YAML"),
+        (["run=3", "run.steps=4"], "'run.steps=4': 'run' is set to 3 before"),
+        (["run=", "run.steps=4"], "'run.steps=4': 'run' is set to None before"),
+    ],
+)
+def test_what_is_no_assignment_is_refused(texts, says):
+    with pytest.raises(UserError) as raised:
+        parse_assignments(texts)
+    assert says in str(raised.value)
+    assert "\n" not in str(raised.value)
