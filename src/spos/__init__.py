@@ -48,7 +48,8 @@ _MODULES = {
 }
 _PACKAGES = ("cost", "data", "export", "nn", "report", "run", "search", "spaces", "training")
 
-__getattr__ = lazy_names(__name__, _MODULES, _PACKAGES)
+if not TYPE_CHECKING:
+    __getattr__ = lazy_names(__name__, _MODULES, _PACKAGES)
 
 
 def __dir__() -> list[str]:

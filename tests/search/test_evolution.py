@@ -9,16 +9,16 @@ from hypothesis import strategies as st
 
 from spos._util.errors import UserError
 from spos.cost import Constraint
-from spos.search import Feasible, SearchSettings
-from spos.search.evolution import Proposal, best, next_population
-from spos.search.progress import Progress
+from spos.search import ALGORITHMS, Feasible, Proposal, SearchSettings
+from spos.search.algorithms.evolution import Evolution
+from spos.search.course import Course
+from spos.search.history import History
 from spos.space import Architecture
 
 
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        ({"algorithm": "Evolution "}, "did you mean 'evolution'"),
         ({"population": 0}, "search population 0: allowed are whole numbers from 1, nearest 1"),
         ({"population": 2.5}, "search population 2.5"),
         ({"iterations": 0}, "search iterations 0"),
@@ -46,6 +46,25 @@ def test_children():
     assert SearchSettings(crossover_children=5, mutation_children=5).children == (5, 5)
 
 
+def course_of(feasible, how, scores=None):
+    return Course(ALGORITHMS[how.algorithm](feasible, how), scores)
+
+
+def children(feasible, how, parents):
+    """The second population of a search whose first one was its parents."""
+    history = History(feasible)
+    history.proposals = [Proposal(one, 0, n, "random") for n, one in enumerate(parents)]
+    history.scores = dict.fromkeys(parents, 0.5)
+    return Evolution(feasible, how).propose(1, history)
+
+
+def finish(course, score):
+    while pending := course.pending():
+        for proposal in reversed(pending):
+            course.history.scores[proposal.architecture] = score(proposal.architecture)
+    return course.history
+
+
 @settings(max_examples=20, deadline=None)
 @given(
     st.integers(0, 10_000),
@@ -54,61 +73,66 @@ def test_children():
     st.sampled_from([6, 10, 18, 36]),
     st.sampled_from([0.0, 0.1, 1.0]),
 )
-def test_next_population_is_new_feasible_and_whole(
+def test_children_are_new_and_feasible(
     spaces, additive, seed, population, parents, bound, mutation
 ):
     space = spaces(*[4] * 12)
     table = additive(space, flops=[[0, 1, 2, 3]] * 12)
     feasible = Feasible(space, table, Constraint(maximum={"flops": bound}))
     chosen = feasible.draw(parents, np.random.default_rng(seed))
-    seen = set(chosen)
-    how = SearchSettings(population=population, mutation=mutation, seed=seed)
-    following = next_population(feasible, how, 3, chosen, seen)
-    architectures = [p.architecture for p in following]
-    assert len(set(architectures)) == len(architectures) == population
-    assert not seen & set(architectures)
-    assert all(feasible.satisfied(architectures))
-    assert [p.position for p in following] == list(range(population))
-    assert {p.iteration for p in following} == {3}
-    for proposal in following:
-        if proposal.origin == "crossover":
+    how = SearchSettings(population=population, parents=parents, mutation=mutation, seed=seed)
+    born = children(feasible, how, chosen)
+    assert len(born) <= population
+    assert not set(chosen) & set(born)
+    assert all(feasible.satisfied(list(born)))
+    for child, origin in born.items():
+        assert origin in ("crossover", "mutation")
+        if origin == "crossover":
             assert any(
-                all(gene in pair for gene, *pair in zip(proposal.architecture, a, b, strict=True))
+                all(gene in pair for gene, *pair in zip(child, a, b, strict=True))
                 for a in chosen
                 for b in chosen
             )
-    assert following == next_population(feasible, how, 3, chosen, seen)
+    assert born == children(feasible, how, chosen)
 
 
 def test_half_by_crossover_and_half_by_mutation(tower):
     feasible = Feasible(tower.space, tower, Constraint())
     parents = feasible.draw(10, np.random.default_rng(0))
-    following = next_population(feasible, SearchSettings(), 1, parents, set(parents))
-    assert [p.origin for p in following] == ["crossover"] * 25 + ["mutation"] * 25
+    born = children(feasible, SearchSettings(), parents)
+    assert list(born.values()) == ["crossover"] * 25 + ["mutation"] * 25
     # A mutation redraws each option with probability 0.1, of which a quarter changes nothing.
     changes = [
-        min(sum(a != b for a, b in zip(p.architecture, parent, strict=True)) for parent in parents)
-        for p in following[25:]
+        min(sum(a != b for a, b in zip(child, parent, strict=True)) for parent in parents)
+        for child in list(born)[25:]
     ]
     assert 1 <= np.mean(changes) < 2
 
 
-def test_rest_is_random_where_children_are_not_new(tower):
+def test_rest_is_random_where_children_are_not_new(small):
+    # All but one of 81 architectures are within the constraint: children run out.
+    feasible = Feasible(small.space, small, Constraint(maximum={"flops": 7}))
+    how = SearchSettings(population=16, iterations=5, mutation=0.0, tries=5)
+    history = finish(course_of(feasible, how), sum)
+    assert len(history.proposals) == len(history.seen) == 80
+    assert {"crossover", "random"} == {p.origin for p in history.proposals if p.iteration}
+
+
+def test_one_parent_cannot_be_crossed(tower):
     feasible = Feasible(tower.space, tower, Constraint())
-    alike = [Architecture([0] * 12), Architecture([0] * 11 + [1])]
-    how = SearchSettings(mutation=0.0, tries=5)
-    origins = [p.origin for p in next_population(feasible, how, 1, alike, set(alike))]
-    assert origins == ["random"] * 50
-    one_parent = next_population(feasible, SearchSettings(), 1, alike[:1], set(alike))
-    assert [p.origin for p in one_parent] == ["mutation"] * 25 + ["random"] * 25
+    origins = children(feasible, SearchSettings(), [Architecture([0] * 12)]).values()
+    assert list(origins) == ["mutation"] * 25
 
 
-def test_ties_go_to_the_earlier():
-    proposals = [Proposal(Architecture([i, j]), i, j, "random") for i in range(3) for j in range(3)]
-    accuracies = {p.architecture: 0.5 for p in proposals}
-    accuracies[Architecture([2, 2])] = 0.6
-    chosen = best(reversed(proposals), accuracies, 3)
-    assert [p.architecture for p in chosen] == [(2, 2), (0, 0), (0, 1)]
+def test_ties_go_to_the_earlier(tower):
+    history = History(Feasible(tower.space, tower, Constraint()))
+    places = [(i, j) for i in range(3) for j in range(3)]
+    history.proposals = [
+        Proposal(Architecture([0] * 10 + [i, j]), i, j, "random") for i, j in reversed(places)
+    ]
+    history.scores = {p.architecture: 0.5 for p in history.proposals}
+    history.scores[Architecture([0] * 10 + [2, 2])] = 0.6
+    assert [one[10:] for one in history.best(3)] == [(2, 2), (0, 0), (0, 1)]
 
 
 def fitness(architecture: Architecture) -> float:
@@ -122,18 +146,15 @@ def test_the_course_is_algorithm_1(tower, seed):
     """Every population re-derived from the results alone: parents are the best k ever seen."""
     constraint = Constraint(maximum={"flops": 20})
     how = SearchSettings(population=20, iterations=8, parents=5, seed=seed)
-    progress = Progress(Feasible(tower.space, tower, constraint), how)
-    while pending := progress.pending():
-        for proposal in reversed(pending):
-            progress.accuracies[proposal.architecture] = fitness(proposal.architecture)
-    assert len(progress.proposals) == 160
+    history = finish(course_of(Feasible(tower.space, tower, constraint), how), fitness)
+    assert len(history.proposals) == 160
     for iteration in range(8):
-        population = [p for p in progress.proposals if p.iteration == iteration]
+        population = [p for p in history.proposals if p.iteration == iteration]
         origins = [p.origin for p in population]
         if iteration == 0:
             assert origins == ["random"] * 20
             continue
-        before = [p for p in progress.proposals if p.iteration < iteration]
+        before = [p for p in history.proposals if p.iteration < iteration]
         before.sort(key=lambda p: (-fitness(p.architecture), p.iteration, p.position))
         parents = [p.architecture for p in before[:5]]
         assert max(origins.count("crossover"), origins.count("mutation")) <= 10
@@ -147,8 +168,8 @@ def test_the_course_is_algorithm_1(tower, seed):
                     for parent in parents
                 )
                 assert 1 <= distance <= 7
-    top = progress.best()
-    ranked = sorted((fitness(p.architecture) for p in progress.proposals), reverse=True)
+    top = history.top(5)
+    ranked = sorted((fitness(p.architecture) for p in history.proposals), reverse=True)
     assert [fitness(p.architecture) for p in top] == ranked[:5]
 
 
@@ -164,12 +185,10 @@ def test_evolution_finds_what_random_search_misses(spaces, additive):
     optimum = max(accuracy(a) for a in space if sum(a) <= 14)
 
     def found(algorithm: str, seed: int) -> float:
-        progress = Progress(feasible, SearchSettings(algorithm=algorithm, seed=seed))
-        while pending := progress.pending():
-            for proposal in pending:
-                progress.accuracies[proposal.architecture] = accuracy(proposal.architecture)
-        assert len({p.architecture for p in progress.proposals}) == 1000
-        return accuracy(progress.best()[0].architecture)
+        course = course_of(feasible, SearchSettings(algorithm=algorithm, seed=seed))
+        history = finish(course, accuracy)
+        assert len(history.seen) == 1000
+        return accuracy(history.best(1)[0])
 
     assert [found("evolution", seed) for seed in range(3)] == [optimum] * 3
     assert all(found("random", seed) < optimum for seed in range(3))

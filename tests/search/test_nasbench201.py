@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from spos.cost import Constraint
-from spos.search import Feasible, SearchSettings
-from spos.search.pareto import ParetoProgress, front
-from spos.search.progress import Progress
+from spos.search import ALGORITHMS, Feasible, SearchSettings
+from spos.search.course import Course
+from spos.search.front import find_front
 from spos.space import Architecture, Choice, SearchSpace
 
 TABLE = Path(__file__).parents[3] / "shared" / "data" / "nasbench201-cifar10.csv"
@@ -42,6 +42,15 @@ def benchmark(additive):
     return additive(space, flops=[list(FLOPS.values())] * 6), accuracies
 
 
+def course_of(feasible, how, accuracies):
+    """A finished search whose scores are the true accuracies."""
+    course = Course(ALGORITHMS[how.algorithm](feasible, how))
+    while pending := course.pending():
+        for proposal in pending:
+            course.history.scores[proposal.architecture] = accuracies[proposal.architecture]
+    return course.history
+
+
 def mean_hypervolume(benchmark, algorithm: str, seeds: int) -> tuple[float, float]:
     """Of the fronts that searches of 500 evaluations find, as a share of the true front's."""
     table, accuracies = benchmark
@@ -52,19 +61,16 @@ def mean_hypervolume(benchmark, algorithm: str, seeds: int) -> tuple[float, floa
     def hypervolume(architectures) -> float:
         # Over the 10% that guessing has, and up to the cost of the largest network.
         points = [(accuracies[a], costs[a]) for a in architectures]
-        best = [points[n] for n in front(points)]
+        best = [points[n] for n in find_front(points)]
         ends = [*(cost for _, cost in best[1:]), largest]
         return sum((a - 10) * (end - cost) for (a, cost), end in zip(best, ends, strict=True))
 
     whole, shares = hypervolume(accuracies), []
     for seed in range(seeds):
         how = SearchSettings(algorithm, population=20, iterations=25, seed=seed, pareto=("flops",))
-        progress = ParetoProgress(feasible, how)
-        while pending := progress.pending():
-            for proposal in pending:
-                progress.accuracies[proposal.architecture] = accuracies[proposal.architecture]
-        assert len(progress.proposals) == 500
-        shares.append(hypervolume(p.architecture for p in progress.front()) / whole)
+        history = course_of(feasible, how, accuracies)
+        assert len(history.proposals) == 500
+        shares.append(hypervolume(p.architecture for p in history.front()) / whole)
     return float(np.mean(shares)), min(shares)
 
 
@@ -82,12 +88,9 @@ def mean_best(benchmark, algorithm: str, constraint: Constraint, seeds: int) -> 
     found = []
     for seed in range(seeds):
         how = SearchSettings(algorithm=algorithm, population=20, iterations=10, seed=seed)
-        progress = Progress(feasible, how)
-        while pending := progress.pending():
-            for proposal in pending:
-                progress.accuracies[proposal.architecture] = accuracies[proposal.architecture]
-        assert len(progress.proposals) == 200
-        found.append(accuracies[progress.best()[0].architecture])
+        history = course_of(feasible, how, accuracies)
+        assert len(history.proposals) == 200
+        found.append(accuracies[history.best(1)[0]])
     return float(np.mean(found))
 
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from spos._util.errors import UserError
 from spos.cost import Constraint
-from spos.search import EvolutionSampler, SearchSettings, evaluations, open_study, search
-from spos.search.pareto import front
+from spos.search import SearchSettings, evaluations, open_storage, open_study, search
+from spos.search.front import find_front as front
 from spos.space import Architecture
 
 HOW = SearchSettings(algorithm="nsga2", population=10, iterations=5, parents=4, pareto=("flops",))
@@ -70,15 +70,13 @@ def test_result(tower, evaluator, new_study, pareto, algorithm):
     assert len(set(evaluate.calls)) == 50
     assert all(WITHIN.satisfied(tower.cost(architecture)) for architecture in evaluate.calls)
     points = {
-        c.architecture: (c.accuracy, *(c.costs[name] for name in pareto)) for c in result.candidates
+        c.architecture: (c.score, *(c.costs[name] for name in pareto)) for c in result.candidates
     }
     best = {p for p in points.values() if not any(dominates(q, p) for q in points.values())}
     assert [points[c.architecture] for c in result.front] == sorted(best, key=lambda p: p[1:])
     assert result.top[0] in result.front
-    assert result.top[0].accuracy == max(c.accuracy for c in result.candidates)
-    assert [c.accuracy for c in result.top] == sorted(
-        (c.accuracy for c in result.top), reverse=True
-    )
+    assert result.top[0].score == max(c.score for c in result.candidates)
+    assert [c.score for c in result.top] == sorted((c.score for c in result.top), reverse=True)
     origins = {c.origin for c in result.candidates}
     assert origins == ({"random"} if algorithm == "random" else {"random", "nsga2"})
 
@@ -97,37 +95,36 @@ def test_a_killed_search_goes_on_exactly(tower, evaluator, new_study):
 
 
 def test_the_storage_holds_the_front_for_a_dashboard(tower, evaluator, new_study, tmp_path):
-    path = str(tmp_path / "study.db")
+    storage = open_storage(tmp_path / "study.db")
     how = SearchSettings("nsga2", population=6, iterations=3, pareto=("flops",))
     evaluated: Counter[Architecture] = Counter()
     for _ in range(3):
-        study = open_study(path, "test", tower.space)
+        study = open_study(storage, "test", tower.space)
         evaluate = evaluator(fitness, kill_after=7)
         with contextlib.suppress(KeyboardInterrupt):
-            result = search(tower.space, tower, WITHIN, evaluate, study, how)
+            result = search(tower.space, tower, WITHIN, evaluate, study, how, storage=storage)
         evaluated.update(evaluate.calls)
     assert set(evaluated.values()) == {1}
-    names = {one.study_name: one for one in optuna.get_all_study_summaries(study._storage)}
-    (name,) = set(names) - {"test"}
+    (name,) = set(optuna.get_all_study_names(storage)) - {"test"}
     assert name.startswith("test-front-")
-    shown = optuna.load_study(study_name=name, storage=study._storage)
+    shown = optuna.load_study(study_name=name, storage=storage)
     assert [direction.name for direction in shown.directions] == ["MAXIMIZE", "MINIMIZE"]
     assert shown.metric_names == ["one-shot accuracy", "flops"]
     held = Counter(trial.user_attrs["architecture"] for trial in shown.trials)
     assert held == Counter(str(c.architecture) for c in result.candidates)
     best = {tuple(trial.values) for trial in shown.best_trials}
-    assert best == {(c.accuracy, c.costs["flops"]) for c in result.front}
+    assert best == {(c.score, c.costs["flops"]) for c in result.front}
 
 
 def test_what_a_kill_kept_from_the_dashboard_is_added_later(tower, evaluator, new_study):
-    study = new_study()
-    search(tower.space, tower, WITHIN, evaluator(fitness), study, HOW)
-    (name,) = {s.study_name for s in optuna.get_all_study_summaries(study._storage)} - {
-        study.study_name
-    }
-    optuna.delete_study(study_name=name, storage=study._storage)
-    search(tower.space, tower, WITHIN, evaluator(fitness, kill_after=0), study, HOW)
-    assert len(optuna.load_study(study_name=name, storage=study._storage).trials) == 50
+    storage = optuna.storages.InMemoryStorage()
+    study = new_study(storage=storage)
+    search(tower.space, tower, WITHIN, evaluator(fitness), study, HOW, storage=storage)
+    (name,) = set(optuna.get_all_study_names(storage)) - {study.study_name}
+    optuna.delete_study(study_name=name, storage=storage)
+    killed = evaluator(fitness, kill_after=0)
+    search(tower.space, tower, WITHIN, killed, study, HOW, storage=storage)
+    assert len(optuna.load_study(study_name=name, storage=storage).trials) == 50
 
 
 def test_the_search_is_another_one_with_another_seed_or_cost(tower, evaluator, new_study):
@@ -151,7 +148,7 @@ def test_an_exhausted_space_gives_the_true_front(small, evaluator, new_study):
     assert {c.architecture for c in result.candidates} == set(small.space)
     points = [(fitness(a), sum(a)) for a in small.space]
     best = {p for p in points if not any(dominates(q, p) for q in points)}
-    assert {(c.accuracy, c.costs["flops"]) for c in result.front} == best
+    assert {(c.score, c.costs["flops"]) for c in result.front} == best
 
 
 def test_a_front_under_bounds_that_random_draws_do_not_hit(tower, evaluator, new_study):
@@ -179,7 +176,7 @@ def test_nsga2_finds_a_better_front_than_random_search_in_a_large_space(
                 algorithm, population=20, iterations=20, seed=seed, pareto=("flops",)
             )
             result = search(tower.space, tower, Constraint(), evaluator(quality), new_study(), how)
-            points = [(c.accuracy, c.costs["flops"]) for c in result.front]
+            points = [(c.score, c.costs["flops"]) for c in result.front]
             areas.append(hypervolume(points, 0.0, 36))
         return np.mean(areas)
 
@@ -199,9 +196,11 @@ def test_nsga2_finds_a_better_front_than_random_search_in_a_large_space(
         ),
     ],
 )
-def test_settings_that_do_not_go_together(settings, mistake):
+def test_settings_that_do_not_go_together(tower, evaluator, new_study, settings, mistake):
+    evaluate = evaluator(fitness)
     with pytest.raises(UserError, match=mistake):
-        SearchSettings(**settings)
+        search(tower.space, tower, WITHIN, evaluate, new_study(), SearchSettings(**settings))
+    assert evaluate.calls == []
 
 
 def test_a_cost_that_the_space_does_not_have(tower, evaluator, new_study):
@@ -212,11 +211,6 @@ def test_a_cost_that_the_space_does_not_have(tower, evaluator, new_study):
     assert evaluate.calls == []
 
 
-def test_the_sampler_of_one_objective_refuses_a_front(tower):
-    with pytest.raises(UserError, match="maximises one objective"):
-        EvolutionSampler(tower.space, tower, WITHIN, algorithm="nsga2", pareto=("flops",))
-
-
 def test_the_accuracies_of_a_front_are_known_to_later_searches(tower, evaluator, new_study):
     study = new_study()
     first = search(tower.space, tower, WITHIN, evaluator(fitness), study, HOW)
@@ -225,5 +219,5 @@ def test_the_accuracies_of_a_front_are_known_to_later_searches(tower, evaluator,
     how = SearchSettings(population=10, iterations=5, parents=4)
     second = search(tower.space, tower, WITHIN, evaluate, study, how)
     assert [c.origin for c in second.candidates[:10]] == ["known"] * 10
-    assert second.top[0].accuracy >= first.top[0].accuracy
+    assert second.top[0].score >= first.top[0].score
     assert len(evaluate.calls) == second.evaluated <= 40

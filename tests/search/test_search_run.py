@@ -43,8 +43,8 @@ def test_result(tower, evaluator, new_study):
     ]
     assert all(WITHIN.satisfied(c.costs) for c in result.candidates)
     assert all(c.costs == tower.cost(c.architecture) for c in result.candidates)
-    assert all(c.accuracy == fitness(c.architecture) for c in result.candidates)
-    ranked = sorted(result.candidates, key=lambda c: (-c.accuracy, c.iteration, c.position))
+    assert all(c.score == fitness(c.architecture) for c in result.candidates)
+    ranked = sorted(result.candidates, key=lambda c: (-c.score, c.iteration, c.position))
     assert list(result.top) == ranked[:4]
     assert [(done, total) for _, done, total in heard] == [(n, 50) for n in range(1, 51)]
     assert {candidate.architecture for candidate, _, _ in heard} == set(evaluations(study))
@@ -166,7 +166,7 @@ def test_second_search_uses_what_is_known(tower, evaluator, new_study):
     assert second.evaluated == len(evaluate.calls) <= 40
     known = sorted(
         (c for c in first.candidates if tighter.satisfied(c.costs)),
-        key=lambda c: (-c.accuracy, c.iteration, c.position),
+        key=lambda c: (-c.score, c.iteration, c.position),
     )
     start = second.candidates[:10]
     assert [c.architecture for c in start] == [c.architecture for c in known[:10]]
@@ -235,7 +235,7 @@ def test_exhausted_space(small, evaluator, new_study, algorithm):
     assert len(evaluate.calls) == len(everything) == 31
     assert result.exhausted
     ranked = max(fitness(a) for a in everything)
-    assert result.top[0].accuracy == ranked
+    assert result.top[0].score == ranked
 
 
 def test_budget_that_is_the_whole_space_is_not_early(small, evaluator, new_study):
@@ -251,7 +251,7 @@ def test_budget_that_is_the_whole_space_is_not_early(small, evaluator, new_study
 @pytest.mark.parametrize("accuracy", [float("nan"), float("inf")])
 def test_accuracy_that_is_no_number(tower, evaluator, new_study, accuracy):
     study = new_study()
-    with pytest.raises(UserError, match=r"accuracy of architecture [\d,]+ is (nan|inf)"):
+    with pytest.raises(UserError, match=r"score of architecture [\d,]+ is (nan|inf)"):
         search(tower.space, tower, WITHIN, evaluator(lambda _: accuracy), study, HOW)
     assert study.trials == []
 
@@ -260,7 +260,7 @@ def test_evaluation_that_breaks_its_contract(tower, new_study):
     def run(evaluate):
         search(tower.space, tower, WITHIN, evaluate, new_study(), HOW)
 
-    with pytest.raises(UserError, match="no accuracy for 9 of 10"):
+    with pytest.raises(UserError, match="no score for 9 of 10"):
         run(lambda candidates: iter([(candidates[0], 0.5)]))
     with pytest.raises(UserError, match="the same one twice"):
         run(lambda candidates: iter([(candidates[0], 0.5)] * 2))

@@ -145,7 +145,6 @@ def test_running_trials_of_a_killed_process_have_failed(tmp_path, tower):
     study.ask()
     (trial,) = open_study(str(tmp_path / "study.db"), "test", tower.space).trials
     assert trial.state == TrialState.FAIL
-    assert trial.user_attrs["interrupted"]
 
 
 def test_first_of_two_evaluations_counts(new_study, small):

@@ -15,14 +15,15 @@ if TYPE_CHECKING:
 
 __all__ = ["COSTS", "Constraint", "CostModel", "CostTable", "OptionCount", "count_network"]
 
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "COSTS": "spos.cost.count",
-        "Constraint": "spos.cost.constraint",
-        "CostModel": "spos.cost.model",
-        "CostTable": "spos.cost.table",
-        "OptionCount": "spos.cost.option_count",
-        "count_network": "spos.cost.count",
-    },
-)
+if not TYPE_CHECKING:
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "COSTS": "spos.cost.count",
+            "Constraint": "spos.cost.constraint",
+            "CostModel": "spos.cost.model",
+            "CostTable": "spos.cost.table",
+            "OptionCount": "spos.cost.option_count",
+            "count_network": "spos.cost.count",
+        },
+    )

@@ -12,11 +12,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Classifier", "export_run", "open_classifier"]
 
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "Classifier": "spos.export.predicting",
-        "export_run": "spos.export.exporting",
-        "open_classifier": "spos.export.predicting",
-    },
-)
+if not TYPE_CHECKING:
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "Classifier": "spos.export.predicting",
+            "export_run": "spos.export.exporting",
+            "open_classifier": "spos.export.predicting",
+        },
+    )

@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 
 __all__ = ["RunDirectory", "Task", "run"]
 
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "RunDirectory": "spos.run.directory",
-        "Task": "spos.run.task",
-        "run": "spos.run.pipeline",
-    },
-)
+if not TYPE_CHECKING:
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "RunDirectory": "spos.run.directory",
+            "Task": "spos.run.task",
+            "run": "spos.run.pipeline",
+        },
+    )

@@ -11,7 +11,8 @@ from spos._util.settings import as_plain, replace_settings
 from spos.cost import Constraint
 from spos.data import POLICIES
 from spos.run.constraint_settings import ConstraintSettings, read_constraint
-from spos.search import DIFFERENTIABLE, SearchSettings
+from spos.search import ALGORITHMS, SearchSettings
+from spos.search.settings import FRONT_ALGORITHM
 from spos.spaces import family
 from spos.training.methods.settings import DifferentiableSettings
 from spos.training.recipe import Recipe
@@ -134,7 +135,7 @@ class Config:
         """The costs that the search is about: those that it bounds, minimises or charges."""
         bounds = self.bounds
         charged = []
-        if self.search.algorithm in DIFFERENTIABLE and self.differentiable.cost:
+        if ALGORITHMS.find(self.search.algorithm).method and self.differentiable.cost:
             charged = [self.differentiable.cost]
         return tuple(
             dict.fromkeys((*bounds.maximum, *bounds.minimum, *self.search.pareto, *charged))
@@ -210,11 +211,14 @@ def make_config(values: Mapping[str, Any]) -> Config:
         retrain=section("retrain", plan.retrain),
     )
     _ = config.constraint.constraints  # Refuses a minimum above its maximum.
-    if config.constraint.budgets and config.search.algorithm not in ("evolution", "random"):
+    algorithm = ALGORITHMS.find(config.search.algorithm)
+    if config.constraint.budgets and not algorithm.serves_budgets:
+        able = " and ".join(name for name in ALGORITHMS if ALGORITHMS[name].serves_budgets)
         raise UserError(
             f"constraint.budgets with the algorithm {config.search.algorithm}: allowed with many "
-            "budgets are evolution and random"
+            f"budgets are {able}"
         )
+    algorithm.check(config.search)
     if config.constraint.budgets and config.search.pareto:
         raise UserError("constraint.budgets and search.pareto: give one of them, not both")
     for name in ("supernet", "retrain"):
@@ -258,7 +262,7 @@ def check_sections(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     }
     if sections.get("search", {}).get("pareto"):
         # Whoever asks for a front need not say how it is searched for.
-        sections["search"].setdefault("algorithm", "nsga2")
+        sections["search"].setdefault("algorithm", FRONT_ALGORITHM)
     return sections
 
 

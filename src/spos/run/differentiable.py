@@ -234,7 +234,7 @@ def _derive(
         detail = f"{context.task.name} {context.task.show(score)}  best {best}"
         context.listener.progress("search", len(scores), len(origins), detail)
     return [
-        Candidate(one, scores[one], feasible.table.cost(one), 0, position, origin)
+        Candidate(one, 0, position, origin, scores[one], feasible.table.cost(one))
         for position, (one, origin) in enumerate(origins.items())
     ]
 
@@ -252,7 +252,7 @@ def _outcome(
     candidates: list[Candidate],
     theta: Theta,
 ) -> dict[str, Any]:
-    best = sorted(candidates, key=lambda one: (-one.accuracy, one.position))
+    best = sorted(candidates, key=lambda one: (-one.score, one.position))
     top = best[: context.config.search.parents]
     winner = top[0].architecture
     probabilities = {

@@ -24,10 +24,9 @@ from spos.run.config import (
     make_config,
     merge_sections,
 )
+from spos.search import ALGORITHMS
 from spos.search.sqlite import copy_database
 
-#: Searches whose first iterations are the same however many follow.
-CONTINUED = ("evolution", "random", "nsga2")
 #: The temporary names under which the files of a run are written.
 UNFINISHED = (
     ".*.json.*",
@@ -176,7 +175,8 @@ class RunDirectory:
         search = config.search
         before = stored.get("search", {}).get("iterations", search.iterations)
         retrained = [path for name in ("retrain", "compare") for path in self.path.glob(f"{name}*")]
-        if search.algorithm not in CONTINUED or not before < search.iterations or retrained:
+        continues = ALGORITHMS.find(search.algorithm).continues
+        if not continues or not before < search.iterations or retrained:
             return stored
         self.extended = self.stage_path("search").exists()
         return {**stored, "search": {**stored["search"], "iterations": search.iterations}}

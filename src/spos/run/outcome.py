@@ -8,7 +8,8 @@ from typing import Any
 import optuna
 
 from spos.cost import Constraint, CostModel
-from spos.search import Candidate, SearchResult, SearchSettings, evaluated_by
+from spos.search import Candidate, SearchResult, SearchSettings
+from spos.search.start import evaluated_by
 
 #: The bounds of a search, and what it found within them.
 Found = tuple[Constraint, SearchResult]
@@ -60,7 +61,7 @@ def candidate(one: Candidate) -> dict[str, Any]:
     """A candidate of a search with its score and its costs."""
     return {
         "architecture": str(one.architecture),
-        "one_shot_top1": one.accuracy,
+        "one_shot_top1": one.score,
         **one.costs,
         "iteration": one.iteration,
         "origin": one.origin,

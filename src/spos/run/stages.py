@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from optuna.exceptions import StorageInternalError
 
 from spos._util.errors import UserError
-from spos._util.interrupt import deferred_interrupt
+from spos._util.interrupt import Interrupt, deferred_interrupt
 from spos._util.randomness import generator
 from spos.cost import CostModel
 from spos.run.budgets import retrain_budgets
@@ -18,7 +19,16 @@ from spos.run.differentiable import differentiable_stage
 from spos.run.fit import fit, retrain
 from spos.run.one_shot import load_supernet, one_shot_evaluator
 from spos.run.outcome import Found, search_outcome
-from spos.search import DIFFERENTIABLE, Candidate, Feasible, check_costs, open_study, search
+from spos.search import (
+    ALGORITHMS,
+    Candidate,
+    Feasible,
+    OneShotEvaluator,
+    open_storage,
+    open_study,
+    search,
+)
+from spos.search.settings import check_objectives
 from spos.space import Architecture
 
 
@@ -41,7 +51,7 @@ def _train_supernet(context: Context) -> float:
 def _check_reachable(context: Context, table: CostModel) -> None:
     """Refuse a constraint that no network of the space satisfies, and costs that it lacks."""
     config = context.config
-    check_costs(config.search, table.names)
+    check_objectives(config.search, table.names)
     for constraint in config.constraint.constraints:
         feasible = Feasible(table.space, table, constraint)
         feasible.draw(1, generator(config.run.seed, "reachable"))
@@ -53,7 +63,7 @@ def search_stage(context: Context) -> dict[str, Any]:
     if done is not None and not context.directory.extended:
         return done
     config, directory = context.config, context.directory
-    if config.search.algorithm in DIFFERENTIABLE:
+    if ALGORITHMS.find(config.search.algorithm).method is not None:
         return differentiable_stage(context)
     supernet = load_supernet(context)
     data = context.data()
@@ -67,16 +77,19 @@ def search_stage(context: Context) -> dict[str, Any]:
         )
     context.begin()
     name = f"spos-{context.evaluation_fingerprint(data, supernet)}"
-    storage = config.constraint.storage or str(directory.study_path)
+    place = config.constraint.storage or str(directory.study_path)
+    storage = open_storage(place)
     study = open_study(storage, name, supernet.space)
+    constraints = config.constraint.constraints
+    found: list[Found] = []
     began = time.monotonic()
     with deferred_interrupt() as interrupt:
+        evaluate = Evaluations(one_shot_evaluator(context, data, supernet), interrupt)
 
         def told(candidate: Candidate, count: int, total: int) -> None:
             context.set_clock("search", before + time.monotonic() - began)
-            best = max(evaluated.values(), default=candidate.accuracy)
             task = context.task
-            scores = f"{task.show(candidate.accuracy)}  best {task.show(best)}"
+            scores = f"{task.show(candidate.score)}  best {task.show(evaluate.best)}"
             within = f"  {constraint}" if len(constraints) > 1 else ""
             done = sum(len(result.candidates) for _, result in found)
             # As far as can be said, the searches that follow are as long as this one.
@@ -85,18 +98,6 @@ def search_stage(context: Context) -> dict[str, Any]:
                 "search", done + count, done + left, f"{task.name} {scores}{within}"
             )
 
-        evaluated: dict[Architecture, float] = {}
-        evaluator = one_shot_evaluator(context, data, supernet)
-
-        def evaluate(architectures: Iterable[Architecture]) -> Iterator[tuple[Architecture, float]]:
-            for architecture, accuracy in evaluator(list(architectures)):
-                evaluated[architecture] = accuracy
-                yield architecture, accuracy
-                if interrupt.requested:
-                    raise KeyboardInterrupt
-
-        constraints = config.constraint.constraints
-        found: list[Found] = []
         try:
             for constraint in constraints:
                 result = search(
@@ -106,14 +107,39 @@ def search_stage(context: Context) -> dict[str, Any]:
                     evaluate,
                     study,
                     config.search,
+                    storage=storage,
                     on_evaluated=told,
                 )
                 found.append((constraint, result))
         except StorageInternalError as error:
             reason = " ".join(str(error.__cause__ or error).split())[:200]
-            raise UserError(f"{storage} cannot be written: {reason}") from error
+            raise UserError(f"{place} cannot be written: {reason}") from error
     seconds = before + time.monotonic() - began
     return context.finish("search", search_outcome(found, table, study, config.search, seconds))
+
+
+class Evaluations:
+    """One-shot evaluations that end when the user asks to stop.
+
+    Args:
+        evaluator (OneShotEvaluator): scores candidates with the weights of the supernet.
+        interrupt (Interrupt): says whether the user asked to stop.
+    """
+
+    def __init__(self, evaluator: OneShotEvaluator, interrupt: Interrupt) -> None:
+        self._evaluator = evaluator
+        self._interrupt = interrupt
+        #: Best score so far.
+        self.best = -math.inf
+
+    def __call__(
+        self, architectures: Iterable[Architecture]
+    ) -> Iterator[tuple[Architecture, float]]:
+        for architecture, score in self._evaluator(list(architectures)):
+            self.best = max(self.best, score)
+            yield architecture, score
+            if self._interrupt.requested:
+                raise KeyboardInterrupt
 
 
 def retrain_stage(context: Context) -> dict[str, Any]:

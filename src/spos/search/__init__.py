@@ -1,27 +1,55 @@
-"""Architecture search: evolution (Algorithm 1 of the paper), fronts, and a random baseline."""
+"""Architecture search: how candidates are scored, and the algorithms that propose them."""
 
-from spos.cost.model import CostModel
-from spos.search.feasible import Feasible
-from spos.search.pareto import check_costs
-from spos.search.run import Candidate, SearchResult, search
-from spos.search.sampler import EvolutionSampler
-from spos.search.settings import ALGORITHMS, DIFFERENTIABLE, SearchSettings
-from spos.search.start import evaluated_by
-from spos.search.study import evaluations, open_storage, open_study
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from spos._util.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from spos.search.algorithm import ALGORITHMS, Algorithm, Prior
+    from spos.search.candidate import Candidate, Proposal, SearchResult
+    from spos.search.driver import search
+    from spos.search.evaluation import OneShotEvaluator
+    from spos.search.feasible import Feasible
+    from spos.search.history import History
+    from spos.search.settings import SearchSettings
+    from spos.search.study import evaluations, open_storage, open_study
 
 __all__ = [
     "ALGORITHMS",
-    "DIFFERENTIABLE",
+    "Algorithm",
     "Candidate",
-    "CostModel",
-    "EvolutionSampler",
     "Feasible",
+    "History",
+    "OneShotEvaluator",
+    "Prior",
+    "Proposal",
     "SearchResult",
     "SearchSettings",
-    "check_costs",
-    "evaluated_by",
     "evaluations",
     "open_storage",
     "open_study",
     "search",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "ALGORITHMS": "spos.search.algorithm",
+            "Algorithm": "spos.search.algorithm",
+            "Candidate": "spos.search.candidate",
+            "Feasible": "spos.search.feasible",
+            "History": "spos.search.history",
+            "OneShotEvaluator": "spos.search.evaluation",
+            "Prior": "spos.search.algorithm",
+            "Proposal": "spos.search.candidate",
+            "SearchResult": "spos.search.candidate",
+            "SearchSettings": "spos.search.settings",
+            "evaluations": "spos.search.study",
+            "open_storage": "spos.search.study",
+            "open_study": "spos.search.study",
+            "search": "spos.search.driver",
+        },
+    )

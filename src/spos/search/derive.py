@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spos._util.randomness import generator
-from spos.search import Feasible
-from spos.search.feasible import ENUMERATED
+from spos.search.feasible import ENUMERATED, Feasible
 from spos.space import Architecture, SearchSpace
 
 #: Feasible architectures that the search for the most probable one starts from.

@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
-from typing import Protocol
+from collections.abc import Iterable
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
 
+from spos.search.candidate import Candidate
 from spos.search.settings import SearchSettings
-from spos.search.study import distributions, objective_directions, trial_attributes
-from spos.space import Architecture, SearchSpace
-
-
-class Evaluated(Protocol):
-    """What the study needs of a candidate."""
-
-    @property
-    def architecture(self) -> Architecture: ...
-    @property
-    def accuracy(self) -> float: ...
-    @property
-    def costs(self) -> Mapping[str, int]: ...
-    @property
-    def iteration(self) -> int: ...
-    @property
-    def origin(self) -> str: ...
+from spos.search.study import make_distributions, objective_directions, trial_attributes
+from spos.space import SearchSpace
 
 
 class Mirror:
@@ -36,20 +21,26 @@ class Mirror:
     and what a kill kept from being mirrored is mirrored later.
 
     Args:
-        study: of the accuracies; the mirror lies in the same storage, under its name with
-            ``-front-`` and the id of the search.
+        storage (BaseStorage): storage of the study of scores.
+        name (str): name of that study; the mirror's has ``-front-`` and the id of the search after
+            it.
         space: the search space.
         settings: of the search; ``pareto`` names the costs.
         identity: the id of the search.
     """
 
     def __init__(
-        self, study: optuna.Study, space: SearchSpace, settings: SearchSettings, identity: str
+        self,
+        storage: optuna.storages.BaseStorage,
+        name: str,
+        space: SearchSpace,
+        settings: SearchSettings,
+        identity: str,
     ) -> None:
         self._space, self._costs, self._identity = space, settings.pareto, identity
         self._study = optuna.create_study(
-            storage=study._storage,
-            study_name=f"{study.study_name}-front-{identity}",
+            storage=storage,
+            study_name=f"{name}-front-{identity}",
             directions=objective_directions(len(settings.pareto)),
             load_if_exists=True,
         )
@@ -61,14 +52,14 @@ class Mirror:
         trials = self._study.get_trials(deepcopy=False)
         self._held = {trial.user_attrs.get("architecture") for trial in trials}
 
-    def add(self, candidates: Iterable[Evaluated]) -> None:
+    def add(self, candidates: Iterable[Candidate]) -> None:
         """Add those candidates that are not there yet, each as a finished trial."""
         new = {c.architecture: c for c in candidates if str(c.architecture) not in self._held}
         for candidate in new.values():
             trial = optuna.create_trial(
                 params=self._space.names(candidate.architecture),
-                distributions=distributions(self._space),
-                values=[candidate.accuracy, *(candidate.costs[name] for name in self._costs)],
+                distributions=make_distributions(self._space),
+                values=[candidate.score, *(candidate.costs[name] for name in self._costs)],
                 user_attrs=trial_attributes(
                     candidate.architecture,
                     candidate.costs,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from spos._util.errors import UserError, nearest
 
-#: Those that train architecture parameters together with the weights.
-DIFFERENTIABLE = ("fbnet", "darts", "proxylessnas")
-ALGORITHMS = ("evolution", "random", "nsga2", *DIFFERENTIABLE)
+#: The algorithm of a search for a front, where the settings name none.
+FRONT_ALGORITHM = "nsga2"
 
 
 @dataclass(frozen=True)
@@ -16,10 +16,9 @@ class SearchSettings:
     """The settings of a search; the defaults are the paper's.
 
     Args:
-        algorithm: ``"evolution"``, ``"nsga2"`` for a front of accuracy and costs, or ``"random"``
-            for the baseline with the same budget. ``"fbnet"``, ``"darts"`` and ``"proxylessnas"``
-            train the choice itself (:mod:`spos.training.methods`); of the settings below they read
-            ``parents`` alone, as the number of best candidates to list.
+        algorithm: the name of a member of :data:`spos.search.ALGORITHMS`; those that train the
+            choice itself, such as ``"fbnet"``, read ``parents`` alone of the settings below, as the
+            number of best candidates to list.
         population: candidates per iteration (P), at least 1.
         iterations: populations evaluated (T), at least 1.
         parents: how many of the best candidates ever seen are parents (k), at least 1.
@@ -42,11 +41,10 @@ class SearchSettings:
     Example:
         >>> SearchSettings().population * SearchSettings().iterations
         1000
-        >>> SearchSettings(algorithm="evolutoin")
+        >>> SearchSettings(mutation=1.1)
         Traceback (most recent call last):
         ...
-        spos.UserError: unknown search algorithm 'evolutoin': did you mean 'evolution'? \
-allowed: evolution, random, nsga2, fbnet, darts, proxylessnas
+        spos.UserError: search mutation 1.1: allowed are probabilities from 0 to 1, nearest 1
     """
 
     algorithm: str = "evolution"
@@ -62,9 +60,6 @@ allowed: evolution, random, nsga2, fbnet, darts, proxylessnas
     pareto: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.algorithm not in ALGORITHMS:
-            hint = nearest(str(self.algorithm), ALGORITHMS)
-            raise UserError(f"unknown search algorithm '{self.algorithm}': {hint}")
         for name, least in (
             ("population", 1),
             ("iterations", 1),
@@ -95,34 +90,9 @@ allowed: evolution, random, nsga2, fbnet, darts, proxylessnas
                 f"than the population of {self.population}: allowed are at most "
                 f"{self.population} together"
             )
-        self._check_front()
-
-    def _check_front(self) -> None:
         costs = ",".join(self.pareto)
         if len(set(self.pareto)) < len(self.pareto) or not all(self.pareto):
             raise UserError(f"search pareto {costs}: name each cost once, such as flops,params")
-        if self.pareto and self.algorithm == "evolution":
-            raise UserError(
-                f"search pareto {costs}: evolution finds one network, not a front; allowed with it "
-                "are the algorithms nsga2 and random"
-            )
-        if self.algorithm != "nsga2":
-            return
-        if not self.pareto:
-            raise UserError(
-                "search algorithm nsga2: name the costs to minimise beside the accuracy, such as "
-                "--pareto flops"
-            )
-        if self.population < 2:
-            raise UserError(
-                f"search population {self.population}: nsga2 crosses two networks, the least is 2"
-            )
-        for name in ("crossover_children", "mutation_children"):
-            if getattr(self, name) is not None:
-                raise UserError(
-                    f"search {name}: nsga2 makes every child by crossover and mutation; leave it "
-                    "out, or give the algorithm evolution"
-                )
 
     @property
     def children(self) -> tuple[int, int]:
@@ -141,3 +111,19 @@ allowed: evolution, random, nsga2, fbnet, darts, proxylessnas
         if mutation is None:
             mutation = self.population - crossover
         return max(crossover, 0), mutation
+
+
+def check_objectives(settings: SearchSettings, names: Iterable[str]) -> None:
+    """Refuse to minimise costs that the space does not have.
+
+    Args:
+        settings (SearchSettings): settings of the search.
+        names (Iterable[str]): names of the costs of the space.
+
+    Raises:
+        UserError: a cost is unknown.
+    """
+    known = tuple(names)
+    for name in settings.pareto:
+        if name not in known:
+            raise UserError(f"search pareto: unknown cost '{name}': {nearest(name, known)}")

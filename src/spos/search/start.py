@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 from spos._util.randomness import generator
 from spos.cost import Constraint, CostModel
 from spos.search.settings import SearchSettings
-from spos.search.study import accuracies_of, keep_space
+from spos.search.study import keep_space, scores_of
 from spos.space import Architecture, SearchSpace
 
 #: Architectures by whose latencies two latency tables are told apart.
@@ -44,7 +44,7 @@ def known_at_start(
     constraint: Constraint,
     table: CostModel | None = None,
 ) -> dict[Architecture, float]:
-    """The accuracies that the study knew when a search started, in the order of the trials.
+    """The scores that the study knew when a search started, in the order of the trials.
 
     The first call with the settings of a search is its start: the study keeps which trials there
     were, under the user attribute ``search:ID``.
@@ -78,7 +78,7 @@ def known_at_start(
         and trial.number not in unfinished
         and trial.state == TrialState.COMPLETE
     ]
-    return accuracies_of(before, space)
+    return scores_of(before, space)
 
 
 def evaluated_by(

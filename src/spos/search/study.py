@@ -18,18 +18,18 @@ from spos.space import Architecture, Choice, SearchSpace
 
 #: The user attribute of a study that holds its search space.
 SPACE = "space"
-#: The user attribute of a trial whose process ended before the evaluation did.
-INTERRUPTED = "interrupted"
 
 
-def open_study(storage: str | Path, name: str, space: SearchSpace) -> optuna.Study:
+def open_study(
+    storage: str | Path | optuna.storages.BaseStorage, name: str, space: SearchSpace
+) -> optuna.Study:
     """Open a study, or create it where there is none of that name.
 
     Trials that a killed process left running are marked as failed: open a study only where no
     other process evaluates for it.
 
     Args:
-        storage: the path of a SQLite file, or the URL of any storage of Optuna.
+        storage: the path of a SQLite file, the URL of any storage of Optuna, or one that is open.
         name: of the study.
         space: the search space; the study keeps it.
 
@@ -48,15 +48,14 @@ def open_study(storage: str | Path, name: str, space: SearchSpace) -> optuna.Stu
     """
     if optuna.logging.get_verbosity() == optuna.logging.INFO:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-    opened = open_storage(storage)
+    opened = open_storage(storage) if isinstance(storage, (str, Path)) else storage
     try:
         study = optuna.create_study(
             storage=opened, study_name=name, direction="maximize", load_if_exists=True
         )
         keep_space(study, space)
         for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            study._storage.set_trial_user_attr(trial._trial_id, INTERRUPTED, True)
-            study._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+            study.tell(trial.number, state=TrialState.FAIL)
     except UserError:
         raise
     except Exception as error:
@@ -97,14 +96,14 @@ def keep_space(study: optuna.Study, space: SearchSpace) -> None:
     Raises:
         UserError: the study is of another space, or does not maximize one objective.
     """
-    if study._is_multi_objective() or study.direction != StudyDirection.MAXIMIZE:
+    if study.directions != [StudyDirection.MAXIMIZE]:
         raise UserError(
             f"study '{study.study_name}' does not maximize one objective: create it with "
-            "direction='maximize', the objective is the accuracy"
+            "direction='maximize', the objective is the score"
         )
     kept = recorded_space(study)
     if kept is None:
-        own = distributions(space)
+        own = make_distributions(space)
         for trial in study.get_trials(deepcopy=False):
             for name, distribution in trial.distributions.items():
                 if own.get(name) != distribution:
@@ -127,7 +126,7 @@ def recorded_space(study: optuna.Study) -> SearchSpace | None:
 
 
 def evaluations(study: optuna.Study) -> dict[Architecture, float]:
-    """Every accuracy that a study knows, the first where there are two, in order of the trials.
+    """Every score that a study knows, the first where there are two, in order of the trials.
 
     Args:
         study: a study that keeps a search space, as those of :func:`open_study` do.
@@ -141,19 +140,19 @@ def evaluations(study: optuna.Study) -> dict[Architecture, float]:
             f"study '{study.study_name}' keeps no search space: open it with spos.search.open_study"
         )
     trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    return accuracies_of(trials, space)
+    return scores_of(trials, space)
 
 
-def accuracies_of(trials: Sequence[FrozenTrial], space: SearchSpace) -> dict[Architecture, float]:
-    """The accuracies of completed trials, the first of an architecture where there are two."""
-    accuracies: dict[Architecture, float] = {}
+def scores_of(trials: Sequence[FrozenTrial], space: SearchSpace) -> dict[Architecture, float]:
+    """The scores of completed trials, the first of an architecture where there are two."""
+    scores: dict[Architecture, float] = {}
     for trial in trials:
         if trial.state != TrialState.COMPLETE or not math.isfinite(trial.values[0]):
             continue
         architecture = architecture_of(trial, space)
         if architecture is not None:
-            accuracies.setdefault(architecture, trial.values[0])
-    return accuracies
+            scores.setdefault(architecture, trial.values[0])
+    return scores
 
 
 def architecture_of(trial: FrozenTrial, space: SearchSpace) -> Architecture | None:
@@ -166,18 +165,18 @@ def architecture_of(trial: FrozenTrial, space: SearchSpace) -> Architecture | No
         return None
 
 
-def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
+def make_distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
     """The choices of a space as categorical distributions of Optuna.
 
     Example:
-        >>> distributions(SearchSpace([Choice("stem", ("3x3", "5x5"))]))
+        >>> make_distributions(SearchSpace([Choice("stem", ("3x3", "5x5"))]))
         {'stem': CategoricalDistribution(choices=('3x3', '5x5'))}
     """
     return {choice.name: CategoricalDistribution(choice.options) for choice in space.choices}
 
 
 def objective_directions(costs: int) -> list[StudyDirection]:
-    """The directions of a study of the accuracy and some costs.
+    """The directions of a study of the score and some costs.
 
     Example:
         >>> [direction.name for direction in objective_directions(2)]
@@ -194,7 +193,7 @@ def trial_attributes(
     iteration: int | None = None,
     search: str | None = None,
 ) -> dict[str, object]:
-    """What a trial keeps besides its parameters and its accuracy.
+    """What a trial keeps besides its parameters and its score.
 
     Args:
         architecture: its canonical text is kept.

@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Checkpoints", "Recipe", "train"]
 
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "Checkpoints": "spos.training.checkpoint",
-        "Recipe": "spos.training.recipe",
-        "train": "spos.training.loop",
-    },
-)
+if not TYPE_CHECKING:
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "Checkpoints": "spos.training.checkpoint",
+            "Recipe": "spos.training.recipe",
+            "train": "spos.training.loop",
+        },
+    )

@@ -1,0 +1,67 @@
+"""Evolution, the search of the paper."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from spos._util.randomness import generator
+from spos.search.algorithm import ALGORITHMS, Algorithm
+from spos.search.history import History
+from spos.space import Architecture
+
+
+@ALGORITHMS.register("evolution")
+class Evolution(Algorithm):
+    """The best candidates seen are parents; children come about by crossover and by mutation.
+
+    A crossover takes each option from one of two different parents; a mutation redraws each option
+    of a parent with the probability of the settings. It begins with the best candidates that were
+    evaluated before, unless the settings say otherwise.
+
+    Source: Guo et al., Algorithm 1.
+    """
+
+    label = "Evolution"
+
+    def propose(self, iteration: int, history: History) -> Mapping[Architecture, str]:
+        """Children of the best candidates, new and within the constraint."""
+        if iteration == 0:
+            return self._known(history)
+        space, settings = self.feasible.space, self.settings
+        parents = history.best(settings.parents)
+        population: dict[Architecture, str] = {}
+        crossover, mutation = settings.children
+        random_crossover = generator(settings.seed, "crossover", iteration)
+        seen = history.seen
+
+        def crossed() -> Architecture:
+            mother, father = random_crossover.choice(len(parents), 2, replace=False).tolist()
+            return space.crossover(parents[mother], parents[father], random_crossover)
+
+        random_mutation = generator(settings.seed, "mutation", iteration)
+
+        def mutated() -> Architecture:
+            parent = parents[int(random_mutation.integers(len(parents)))]
+            return space.mutate(parent, random_mutation, settings.mutation)
+
+        def breed(origin: str, count: int, child: Callable[[], Architecture]) -> None:
+            wanted = len(population) + count
+            for _ in range(settings.tries):
+                missing = wanted - len(population)
+                if missing == 0:
+                    return
+                children = [child() for _ in range(missing)]
+                for new, within in zip(children, self.feasible.satisfied(children), strict=True):
+                    if within and new not in seen:
+                        population.setdefault(new, origin)
+
+        if len(parents) > 1:
+            breed("crossover", crossover, crossed)
+        breed("mutation", mutation, mutated)
+        return population
+
+    def _known(self, history: History) -> Mapping[Architecture, str]:
+        if not self.settings.from_known:
+            return {}
+        known = sorted(history.known_feasible(), key=lambda one: -history.known[one])
+        return dict.fromkeys(known[: self.population], "known")

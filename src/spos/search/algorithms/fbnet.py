@@ -1,0 +1,17 @@
+"""FBNet: the architecture that its training made most probable."""
+
+from __future__ import annotations
+
+from spos.search.algorithm import ALGORITHMS
+from spos.search.algorithms._distribution import DistributionSearch
+
+
+@ALGORITHMS.register("fbnet")
+class FBNet(DistributionSearch):
+    """Networks of the distribution that was trained through a Gumbel softmax.
+
+    Source: Wu et al., FBNet, CVPR 2019, Section 3.2.
+    """
+
+    label = "FBNet"
+    method = "fbnet"

@@ -1,0 +1,113 @@
+"""NSGA-II, by Optuna's sampler: a front of the score and costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import optuna
+from optuna.samplers import NSGAIISampler
+
+from spos._util.errors import UserError
+from spos._util.randomness import generator
+from spos.search.algorithm import ALGORITHMS, Algorithm
+from spos.search.front import Values
+from spos.search.history import History
+from spos.search.settings import SearchSettings
+from spos.search.study import make_distributions, objective_directions
+from spos.space import Architecture
+
+
+@ALGORITHMS.register("nsga2")
+class Nsga2(Algorithm):
+    """Generations by Optuna's NSGA-II, of which what is not feasible or not new is dropped.
+
+    For every generation a study in memory is told all generations before it, and its sampler is
+    seeded by the number of the generation: what is proposed depends on the scores alone.
+
+    Source: Deb et al., A fast and elitist multiobjective genetic algorithm: NSGA-II (2002).
+    """
+
+    label = "NSGA-II"
+    serves_budgets = False
+    finds_fronts = True
+
+    @classmethod
+    def check(cls, settings: SearchSettings) -> None:
+        """Refuse a search without costs to minimise, and children of the evolution."""
+        if not settings.pareto:
+            raise UserError(
+                "search algorithm nsga2: name the costs to minimise beside the accuracy, such as "
+                "--pareto flops"
+            )
+        if settings.population < 2:
+            raise UserError(
+                f"search population {settings.population}: nsga2 crosses two networks, the least "
+                "is 2"
+            )
+        for name in ("crossover_children", "mutation_children"):
+            if getattr(settings, name) is not None:
+                raise UserError(
+                    f"search {name}: nsga2 makes every child by crossover and mutation; leave it "
+                    "out, or give the algorithm evolution"
+                )
+
+    def propose(self, iteration: int, history: History) -> Mapping[Architecture, str]:
+        """Children of the generation before, or what NSGA-II keeps of the known ones."""
+        if iteration == 0:
+            return self._known(history)
+        population = self.settings.population
+        generations = [
+            [p.architecture for p in history.proposals[start : start + population]]
+            for start in range(0, len(history.proposals), population)
+        ]
+        study = self._study_of(generations, history)
+        study.sampler = self._sampler(iteration)
+        seen = history.seen
+        distributions = make_distributions(self.feasible.space)
+        children: dict[Architecture, str] = {}
+        for _ in range(self.settings.tries):
+            missing = population - len(children)
+            if missing == 0:
+                break
+            bred = [
+                self.feasible.space.from_names(study.ask(distributions).params)
+                for _ in range(missing)
+            ]
+            for child, within in zip(bred, self.feasible.satisfied(bred), strict=True):
+                if within and child not in seen:
+                    children.setdefault(child, "nsga2")
+        return children
+
+    def _known(self, history: History) -> Mapping[Architecture, str]:
+        known = history.known_feasible() if self.settings.from_known else []
+        if not known:
+            return {}
+        study = self._study_of([known], history)
+        kept = self._sampler(0).select_parent(study, 1)
+        return {self.feasible.space.from_names(trial.params): "known" for trial in kept}
+
+    def _study_of(
+        self, generations: Sequence[Iterable[Architecture]], history: History
+    ) -> optuna.Study:
+        """A study in memory that was told generations."""
+        study = optuna.create_study(directions=objective_directions(len(self.settings.pareto)))
+        distributions = make_distributions(self.feasible.space)
+        for generation in generations:
+            values: dict[Architecture, Values] = history.values(generation)
+            # As many as the generation has: Optuna counts trials to number the next one.
+            study.sampler = NSGAIISampler(population_size=max(2, len(values)), seed=0)
+            for architecture, objectives in values.items():
+                study.enqueue_trial(self.feasible.space.names(architecture))
+                trial = study.ask(distributions)
+                # The sampler numbers the generation of a trial when it is asked for parameters.
+                _ = trial.relative_params
+                study.tell(trial, objectives)
+        return study
+
+    def _sampler(self, generation: int) -> NSGAIISampler:
+        seed = int(generator(self.settings.seed, "nsga2", generation).integers(2**32))
+        return NSGAIISampler(
+            population_size=self.settings.population,
+            mutation_prob=self.settings.mutation,
+            seed=seed,
+        )

@@ -1,0 +1,192 @@
+"""A search from beginning to end, or from where it was killed to the end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, nullcontext
+from datetime import datetime
+
+import optuna
+
+from spos._util.errors import UserError
+from spos.cost import Constraint
+from spos.cost.model import CostModel
+from spos.search.algorithm import ALGORITHMS, Prior
+from spos.search.candidate import Candidate, Proposal, SearchResult
+from spos.search.course import Course
+from spos.search.feasible import Feasible
+from spos.search.mirror import Mirror
+from spos.search.settings import SearchSettings, check_objectives
+from spos.search.start import known_at_start, search_id
+from spos.search.study import make_distributions, scores_of, trial_attributes
+from spos.space import Architecture, SearchSpace
+
+#: Gets candidates, and yields each with its score, in any order.
+Evaluate = Callable[[Sequence[Architecture]], Iterator[tuple[Architecture, float]]]
+
+
+def search(
+    space: SearchSpace,
+    table: CostModel,
+    constraint: Constraint,
+    evaluate: Evaluate,
+    study: optuna.Study,
+    settings: SearchSettings,
+    *,
+    prior: Prior | None = None,
+    storage: optuna.storages.BaseStorage | None = None,
+    on_evaluated: Callable[[Candidate, int, int], None] | None = None,
+) -> SearchResult:
+    """Search for the best architectures within a constraint, or for a front.
+
+    Every score is in the study as soon as it is known. A search that was killed, called again with
+    the same arguments, evaluates what is missing and returns what it would have returned. Scores
+    that the study knows from other searches are not evaluated again.
+
+    Args:
+        space (SearchSpace): the search space.
+        table (CostModel): costs of its architectures.
+        constraint (Constraint): bounds of the costs; every candidate satisfies them.
+        evaluate (Evaluate): function that gets candidates and yields each with its score, in any
+            order.
+        study (optuna.Study): where scores are kept; of this space, or new
+            (:func:`spos.search.open_study`).
+        settings (SearchSettings): settings of the search. With ``pareto``, the score is maximised
+            and those costs are minimised.
+        prior (Prior | None): what the training of the supernet left, for the algorithms that need
+            it.
+        storage (BaseStorage | None): where a search for a front keeps a second study with all its
+            objectives, named ``NAME-front-ID``, for dashboards; nowhere without it.
+        on_evaluated (Callable): called after each evaluation with the candidate, and how many
+            candidates of the search have a score, of how many in all.
+
+    Returns:
+        What was found.
+
+    Raises:
+        UserError: nothing satisfies the constraint, the study is of another space, the algorithm
+            is unknown or does not go with the settings, or an evaluation gives no finite score.
+
+    Source: Guo et al., Algorithm 1; Deb et al., NSGA-II (2002).
+
+    Example:
+        >>> from spos.cost import CostTable
+        >>> from spos.spaces.shufflenetv2 import PRESETS, shufflenetv2
+        >>> optuna.logging.set_verbosity(optuna.logging.WARNING)
+        >>> table = CostTable(shufflenetv2(PRESETS["tiny"], classes=10, image_channels=1))
+        >>> least, largest = table.range()["flops"]
+        >>> constraint = Constraint(maximum={"flops": (least + largest) / 2})
+        >>> result = search(
+        ...     table.space,
+        ...     table,
+        ...     constraint,
+        ...     lambda candidates: ((candidate, sum(candidate) / 12) for candidate in candidates),
+        ...     optuna.create_study(direction="maximize"),
+        ...     SearchSettings(population=5, iterations=3),
+        ... )
+        >>> len(result.candidates), result.evaluated
+        (15, 15)
+        >>> constraint.satisfied(result.top[0].costs)
+        True
+    """
+    check_objectives(settings, table.names)
+    algorithm = ALGORITHMS.find(settings.algorithm)(
+        Feasible(space, table, constraint), settings, prior
+    )
+    known = known_at_start(study, space, settings, constraint, table)
+    course = Course(algorithm, known)
+    history = course.history
+    for architecture, score in scores_of(study.get_trials(deepcopy=False), space).items():
+        history.scores.setdefault(architecture, score)
+    identity = search_id(settings, constraint, table)
+    mirror = None
+    if settings.pareto and storage is not None:
+        mirror = Mirror(storage, study.study_name, space, settings, identity)
+
+    def candidate(proposal: Proposal) -> Candidate:
+        architecture = proposal.architecture
+        return Candidate(
+            architecture,
+            proposal.iteration,
+            proposal.position,
+            proposal.origin,
+            history.scores[architecture],
+            table.cost(architecture),
+        )
+
+    while pending := course.pending():
+        missing, started = len(pending), datetime.now()
+        with closing(_scores(evaluate, pending)) as scores:
+            for proposal, score in scores:
+                history.scores[proposal.architecture] = score
+                evaluated = candidate(proposal)
+                _record(study, space, evaluated, identity, started)
+                if mirror:
+                    mirror.add([evaluated])
+                missing, started = missing - 1, datetime.now()
+                if on_evaluated is not None:
+                    on_evaluated(evaluated, len(history.proposals) - missing, course.total)
+    candidates = tuple(map(candidate, history.proposals))
+    if mirror:
+        mirror.add(candidates)
+    return SearchResult(
+        top=tuple(map(candidate, history.top(settings.parents))),
+        candidates=candidates,
+        evaluated=sum(one.architecture not in history.known for one in candidates),
+        exhausted=course.exhausted,
+        front=tuple(map(candidate, history.front())) if settings.pareto else (),
+    )
+
+
+def _scores(
+    evaluate: Evaluate, pending: Sequence[Proposal]
+) -> Generator[tuple[Proposal, float], None, None]:
+    """Hold an evaluation to its contract."""
+    missing = {proposal.architecture: proposal for proposal in pending}
+    results = evaluate(list(missing))
+    # A generator may hold the state of a model: an interruption gives it back at once.
+    with closing(results) if isinstance(results, Generator) else nullcontext():
+        for given, value in results:
+            architecture, score = Architecture(given), float(value)
+            if architecture not in missing:
+                raise UserError(
+                    f"the evaluation yielded architecture {architecture}, which is none of the "
+                    "candidates it was given, or the same one twice"
+                )
+            if not math.isfinite(score):
+                raise UserError(
+                    f"the score of architecture {architecture} is {score}: an evaluation "
+                    "must give a finite number"
+                )
+            yield missing.pop(architecture), score
+    if missing:
+        raise UserError(
+            f"the evaluation yielded no score for {len(missing)} of {len(pending)} candidates, "
+            f"the first is architecture {next(iter(missing))}"
+        )
+
+
+def _record(
+    study: optuna.Study,
+    space: SearchSpace,
+    candidate: Candidate,
+    identity: str,
+    started: datetime,
+) -> None:
+    # A finished trial in one transaction, and not asked for beforehand: a kill then leaves either
+    # the whole evaluation or no trace of it.
+    trial = optuna.create_trial(
+        params=space.names(candidate.architecture),
+        distributions=make_distributions(space),
+        value=candidate.score,
+        user_attrs=trial_attributes(
+            candidate.architecture,
+            candidate.costs,
+            candidate.origin,
+            iteration=candidate.iteration,
+            search=identity,
+        ),
+    )
+    trial.datetime_start = started
+    study.add_trial(trial)
