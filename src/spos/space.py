@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
 from operator import index, lt
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,6 +101,18 @@ class Architecture(tuple[int, ...]):
 
     def __repr__(self) -> str:
         return f"Architecture({self})"
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        # Records hold architectures as their canonical text.
+        from pydantic_core import core_schema
+
+        def read(value: Any) -> Architecture:
+            return value if isinstance(value, cls) else cls.from_text(str(value))
+
+        return core_schema.no_info_plain_validator_function(
+            read, serialization=core_schema.to_string_ser_schema()
+        )
 
 
 class SearchSpace:

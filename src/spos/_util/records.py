@@ -1,0 +1,114 @@
+"""Typed records as JSON files: written whole, and validated when they are read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from spos._util.errors import UserError
+from spos._util.files import read_own, write_json
+
+Record = TypeVar("Record")
+
+#: Version of the formats of records. A file of a newer one is refused, an older one is upgraded.
+FORMAT = 2
+
+
+@cache
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def to_plain(record: Any) -> dict[str, Any]:
+    """A record as values that JSON holds.
+
+    Args:
+        record (Any): instance of a dataclass.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> @dataclass(frozen=True)
+        ... class Point:
+        ...     at: tuple[int, ...]
+        >>> to_plain(Point((1, 2)))
+        {'at': [1, 2]}
+    """
+    plain: dict[str, Any] = _adapter(type(record)).dump_python(record, mode="json")
+    return plain
+
+
+def from_plain(kind: type[Record], plain: Any, name: str, advice: str) -> Record:
+    """A record from values that JSON held; fields that it does not know are left out.
+
+    Args:
+        kind (type[Record]): dataclass to make.
+        plain (Any): values as JSON gives them.
+        name (str): what to call the values in an error, such as the path of their file.
+        advice (str): what the user can do where they are damaged.
+
+    Raises:
+        UserError: a field is missing or of another type.
+    """
+    try:
+        # By way of JSON text, so that a list is read as the tuple that it was.
+        record: Record = _adapter(kind).validate_json(json.dumps(plain), strict=True)
+    except (ValidationError, ValueError, RecursionError) as error:
+        raise UserError(f"{name} is damaged ({_first(error)}): {advice}") from error
+    return record
+
+
+def _first(error: Exception) -> str:
+    if not isinstance(error, ValidationError):
+        return " ".join(str(error).split())[:200]
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(map(str, first["loc"]))
+    return f"{place}: {first['msg']}"[:200]
+
+
+def write_record(path: Path, record: Any) -> None:
+    """Write a record as JSON, atomically, with the version of its format.
+
+    Args:
+        path (Path): file to write.
+        record (Any): instance of a dataclass.
+    """
+    write_json(path, {"format": FORMAT, **to_plain(record)})
+
+
+def read_record(
+    kind: type[Record],
+    path: Path,
+    *,
+    advice: str = "restore it, or give another --out",
+    upgrade: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+) -> Record:
+    """Read a record that :func:`write_record` wrote.
+
+    Args:
+        kind (type[Record]): dataclass to read.
+        path (Path): file to read.
+        advice (str): what the user can do where the file is damaged.
+        upgrade (Callable | None): turns the content of a file without a version into today's.
+
+    Raises:
+        UserError: the file is missing, damaged, or of a newer version.
+    """
+    plain = read_own(path, advice)
+    version = plain.pop("format", None)
+    if version is None:
+        try:
+            plain = upgrade(plain) if upgrade else plain
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise UserError(f"{path} is damaged ({error!r}): {advice}") from error
+    elif type(version) is not int or version < 1:
+        raise UserError(f"{path} is damaged (format {version!r}): {advice}")
+    elif version > FORMAT:
+        raise UserError(
+            f"{path} has format {version} of a newer spos; this one reads up to {FORMAT}"
+        )
+    return from_plain(kind, plain, str(path), advice)

@@ -1,0 +1,242 @@
+"""What came of a run: the record behind ``result.json``, the report and the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from spos._util.records import read_record
+from spos.report.former import upgrade_result
+from spos.report.measure import Measure
+from spos.search.candidate import Candidate
+
+
+@dataclass(frozen=True)
+class ChoiceFacts:
+    """A choice of the search space and its options."""
+
+    name: str
+    options: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SpaceFacts:
+    """The search space; ``size`` is the number of its architectures, which may exceed 64 bits."""
+
+    name: str
+    preset: str
+    size: str
+    choices: tuple[ChoiceFacts, ...] = ()
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """The images: where they come from, how many there are, and what was decided about them.
+
+    ``train``, ``validation`` and ``test`` are numbers of images; ``test`` is None until they are
+    read, at the very end.
+    """
+
+    source: str
+    classes: tuple[str, ...]
+    outputs: int
+    image_size: int
+    channels: int
+    train: int
+    validation: int
+    fingerprint: str
+    skipped: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    test: int | None = None
+
+
+@dataclass(frozen=True)
+class ConstraintFacts:
+    """The bounds of the search, as a sentence and by cost."""
+
+    text: str = ""
+    maximum: Mapping[str, float] = field(default_factory=dict)
+    minimum: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LatencyFacts:
+    """On what the latencies of a run were measured."""
+
+    unit: str
+    backend: str
+    accelerator: str
+    device: str
+    threads: int
+    batch: int
+    channels_last: bool
+
+
+@dataclass(frozen=True)
+class SearchFacts:
+    """How the network was searched for.
+
+    Args:
+        algorithm (str): name of the algorithm.
+        label (str): what the algorithm is called in a sentence.
+        method (str): the training method that the algorithm needs, if any; the supernet was then
+            trained together with the choice.
+        evaluated (int): candidates that this search scored.
+        exhausted (bool): whether it ended early for lack of further candidates.
+        population (int | None): candidates an iteration, where the algorithm has iterations.
+        iterations (int | None): iterations, likewise.
+        parents (int | None): parents of an iteration, likewise.
+        pareto (tuple[str, ...]): costs that were minimised beside the score.
+    """
+
+    algorithm: str
+    label: str
+    evaluated: int
+    exhausted: bool
+    method: str = ""
+    population: int | None = None
+    iterations: int | None = None
+    parents: int | None = None
+    pareto: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class StageCosts:
+    """A stage of the winner: its choices by name, and what it costs."""
+
+    name: str
+    choices: Mapping[str, str]
+    costs: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Winner(Candidate):
+    """The network found: a candidate, its options by name, its stages, its published notation."""
+
+    names: Mapping[str, str] = field(default_factory=dict)
+    stages: tuple[StageCosts, ...] = ()
+    notation: str | None = None
+
+
+@dataclass(frozen=True)
+class NamedNetwork:
+    """A published network that was trained instead of a winner, and its costs."""
+
+    name: str
+    costs: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Retrained:
+    """The network trained from scratch: its score on the test images after so many steps."""
+
+    test_score: float | None
+    steps: int
+
+
+@dataclass(frozen=True)
+class BudgetWinner:
+    """What was found for one of several budgets.
+
+    Args:
+        maximum (Mapping[str, float]): bounds of the budget by cost.
+        winner (Candidate): best candidate within them.
+        evaluated (int): candidates that were scored for this budget.
+        candidates (int): candidates of its search, those that were known before included.
+        test_score (float | None): score on the test images, once it is retrained.
+    """
+
+    maximum: Mapping[str, float]
+    winner: Candidate
+    evaluated: int
+    candidates: int
+    test_score: float | None = None
+
+
+@dataclass(frozen=True)
+class ComparedNetwork:
+    """A random network that was retrained as the winner was.
+
+    ``within`` is how far its cost is from the winner's, as a share of it; None is any distance.
+    """
+
+    name: str
+    architecture: str
+    costs: Mapping[str, int]
+    within: float | None
+    score: float
+    test_score: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The winner beside random networks of its cost, by their scores on the test images."""
+
+    asked: int
+    networks: tuple[ComparedNetwork, ...]
+    random_mean: float
+    random_std: float | None
+    found_test_score: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """Everything that came of a run; what is not finished yet is None or empty.
+
+    Args:
+        spos (str): version of spos.
+        space (SpaceFacts): the search space.
+        metric (Measure): what the scores are, and how they are written.
+        data (DataFacts): the images.
+        constraint (ConstraintFacts): the bounds of the search.
+        primary_cost (str): the cost that the search is about.
+        latency (LatencyFacts | None): where latencies come from, if the run has any.
+        search (SearchFacts | None): how the network was searched for.
+        winner (Winner | None): the network found.
+        network (NamedNetwork | None): the network trained instead of a winner.
+        retrain (Retrained | None): its training from scratch.
+        top (tuple[Candidate, ...]): the best candidates, best first.
+        front (tuple[Candidate, ...]): the front, cheapest first, if one was searched for.
+        budgets (tuple[BudgetWinner, ...]): what was found for each of several budgets.
+        comparison (Comparison | None): random networks beside the winner.
+        seconds (Mapping[str, float]): wall time by stage.
+        seeds (Mapping[str, int]): seeds by section.
+        versions (Mapping[str, str]): versions of Python and libraries.
+        device (str): device of the run.
+        devices (int): processes, each with one device.
+    """
+
+    spos: str
+    space: SpaceFacts
+    metric: Measure
+    data: DataFacts
+    constraint: ConstraintFacts
+    primary_cost: str = "flops"
+    latency: LatencyFacts | None = None
+    search: SearchFacts | None = None
+    winner: Winner | None = None
+    network: NamedNetwork | None = None
+    retrain: Retrained | None = None
+    top: tuple[Candidate, ...] = ()
+    front: tuple[Candidate, ...] = ()
+    budgets: tuple[BudgetWinner, ...] = ()
+    comparison: Comparison | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    seeds: Mapping[str, int] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    device: str = ""
+    devices: int = 1
+
+
+def read_result(path: Path) -> Result:
+    """Read a ``result.json``, of this version or of one before there were versions.
+
+    Args:
+        path (Path): file to read.
+
+    Raises:
+        UserError: it is missing, damaged, or of a newer version.
+    """
+    advice = "rerun the command of the run to write it again"
+    return read_record(Result, path, advice=advice, upgrade=upgrade_result)
