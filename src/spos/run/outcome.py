@@ -1,13 +1,16 @@
-"""What a search found, as search.json holds it."""
+"""What each stage of a run leaves: records behind the files of the run directory."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import optuna
 
 from spos.cost import Constraint, CostModel
+from spos.report.former import upgrade_comparison, upgrade_retrain, upgrade_search
+from spos.report.result import Comparison, StageCosts, Winner
 from spos.search import Candidate, SearchResult, SearchSettings
 from spos.search.start import evaluated_by
 
@@ -15,64 +18,184 @@ from spos.search.start import evaluated_by
 Found = tuple[Constraint, SearchResult]
 
 
-def search_outcome(
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """The outcome of a finished stage.
+
+    Args:
+        seconds (float): wall time of the stage, all its sittings together.
+    """
+
+    #: Name of the stage, and of its file.
+    stage: ClassVar[str]
+
+    seconds: float
+
+    @staticmethod
+    def upgrade(plain: dict[str, Any]) -> dict[str, Any]:
+        """A file made before formats had versions, in today's form."""
+        return plain
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOutcome(Outcome):
+    """A trained supernet.
+
+    Args:
+        steps (int): steps of its training.
+        classes (int | None): classes of an imported supernet.
+        imported (str | None): name of the file it was imported from.
+    """
+
+    stage: ClassVar[str] = "train"
+
+    steps: int
+    classes: int | None = None
+    imported: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BudgetOutcome:
+    """What a search found for one of several budgets, as :class:`SearchOutcome` holds it."""
+
+    maximum: Mapping[str, float]
+    winner: Winner
+    top: tuple[Candidate, ...]
+    evaluated: int
+    candidates: int
+    exhausted: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchOutcome(Outcome):
+    """What a search found; of searches for several budgets, for the largest one.
+
+    Args:
+        winner (Winner): best candidate; of a front the one with the highest score.
+        top (tuple[Candidate, ...]): the best candidates, best first.
+        candidates (tuple[Candidate, ...]): all candidates, by iteration and position.
+        evaluated (int): candidates that were scored for this search.
+        exhausted (bool): whether it ended early for lack of further candidates.
+        front (tuple[Candidate, ...]): the front, cheapest first, if one was searched for.
+        budgets (tuple[BudgetOutcome, ...]): what was found for each of several budgets.
+        probabilities (Mapping): probability of each option by choice, where they were trained.
+        cost (str | None): cost in the loss of the probabilities, if any.
+        unit (float | None): what that cost was counted in.
+    """
+
+    stage: ClassVar[str] = "search"
+
+    winner: Winner
+    top: tuple[Candidate, ...]
+    candidates: tuple[Candidate, ...]
+    evaluated: int
+    exhausted: bool
+    front: tuple[Candidate, ...] = ()
+    budgets: tuple[BudgetOutcome, ...] = ()
+    probabilities: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    cost: str | None = None
+    unit: float | None = None
+
+    @staticmethod
+    def upgrade(plain: dict[str, Any]) -> dict[str, Any]:
+        """A file made before formats had versions, in today's form."""
+        return upgrade_search(plain)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrainOutcome(Outcome):
+    """A network trained from scratch and tested once.
+
+    Args:
+        architecture (str): architecture of the space, or the name of a published network.
+        costs (Mapping[str, int]): costs by name.
+        steps (int): steps of its training.
+        test_score (float | None): score on the test images by the metric of the run.
+        test_images (int | None): number of test images.
+    """
+
+    stage: ClassVar[str] = "retrain"
+
+    architecture: str
+    costs: Mapping[str, int]
+    steps: int
+    test_score: float | None = None
+    test_images: int | None = None
+
+    @staticmethod
+    def upgrade(plain: dict[str, Any]) -> dict[str, Any]:
+        """A file made before formats had versions, in today's form."""
+        return upgrade_retrain(plain)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareOutcome(Outcome):
+    """Random networks beside the winner."""
+
+    stage: ClassVar[str] = "compare"
+
+    comparison: Comparison
+
+    @staticmethod
+    def upgrade(plain: dict[str, Any]) -> dict[str, Any]:
+        """A file made before formats had versions, in today's form."""
+        return {"seconds": plain["seconds"], "comparison": upgrade_comparison(plain)}
+
+
+def make_search_outcome(
     found: Sequence[Found],
     table: CostModel,
     study: optuna.Study,
     settings: SearchSettings,
     seconds: float,
-) -> dict[str, Any]:
-    """The outcome of a search, or of one search for each of many budgets.
+    **more: Any,
+) -> SearchOutcome:
+    """Put together the outcome of a search, or of one search for each of several budgets.
 
     Args:
-        found: the constraint and the result of each search; that of the largest budget last.
-        table: the costs of the architectures.
-        study: of the evaluations.
-        settings: of the search.
-        seconds: that it took.
+        found (Sequence[Found]): constraint and result of each search; the largest budget's last.
+        table (CostModel): costs of the architectures.
+        study (optuna.Study): study of the scores.
+        settings (SearchSettings): settings of the search.
+        seconds (float): wall time.
+        **more: further fields of the outcome.
     """
     result = found[-1][1]
+    several = len(found) > 1
     paid = [evaluated_by(study, settings, constraint, table) for constraint, _ in found]
-    outcome = {
-        "evaluated": sum(paid) if len(found) > 1 else result.evaluated,
-        "exhausted": result.exhausted,
-        "winner": _winner(result, table),
-        "top": [candidate(one) for one in result.top],
-        "candidates": [candidate(one) for one in result.candidates],
-    }
-    if result.front:
-        outcome["front"] = [candidate(one) for one in result.front]
-    if len(found) > 1:
-        outcome["budgets"] = [
-            {
-                "maximum": dict(constraint.maximum),
-                "winner": _winner(each, table),
-                "top": [candidate(one) for one in each.top],
-                "evaluated": new,
-                "candidates": len(each.candidates),
-                "exhausted": each.exhausted,
-            }
+    return SearchOutcome(
+        seconds=seconds,
+        winner=_winner(result, table),
+        top=result.top,
+        candidates=result.candidates,
+        evaluated=sum(paid) if several else result.evaluated,
+        exhausted=result.exhausted,
+        front=result.front,
+        budgets=tuple(
+            BudgetOutcome(
+                maximum=dict(constraint.maximum),
+                winner=_winner(each, table),
+                top=each.top,
+                evaluated=new,
+                candidates=len(each.candidates),
+                exhausted=each.exhausted,
+            )
             for (constraint, each), new in zip(found, paid, strict=True)
-        ]
-    return {**outcome, "seconds": seconds}
+            if several
+        ),
+        **more,
+    )
 
 
-def candidate(one: Candidate) -> dict[str, Any]:
-    """A candidate of a search with its score and its costs."""
-    return {
-        "architecture": str(one.architecture),
-        "one_shot_top1": one.score,
-        **one.costs,
-        "iteration": one.iteration,
-        "origin": one.origin,
-    }
-
-
-def _winner(result: SearchResult, table: CostModel) -> dict[str, Any]:
+def _winner(result: SearchResult, table: CostModel) -> Winner:
     # Of a front it is the most accurate one: the cheapest of equals comes first there.
-    winner = result.top[0]
-    return {
-        **candidate(winner),
-        "names": table.space.names(winner.architecture),
-        "stages": table.stages(winner.architecture),
-    }
+    best = result.top[0]
+    stages = (
+        StageCosts(
+            stage["name"],
+            stage["choices"],
+            {name: stage[name] for name in table.names},
+        )
+        for stage in table.stages(best.architecture)
+    )
+    return Winner(**vars(best), names=table.space.names(best.architecture), stages=tuple(stages))
