@@ -28,11 +28,11 @@ from spos._util.settings import as_plain
 from spos.data import ImageData, evaluation_batches, load_data, training_batches
 from spos.nn.quantisers import ACTIVATIONS, WEIGHTS
 from spos.search.evaluation import score
-from spos.spaces.recipes import PLANS
 from spos.spaces.resnet_bits import PRESETS, uniform
 from spos.training.checkpoint import Checkpoints
 from spos.training.loop import train
 from spos.training.recipe import Recipe
+from spos.training.recipes import PLANS
 
 LAYOUT = replace(PRESETS["cifar"].scaled(0.5), stem_stride=2)
 

@@ -31,8 +31,8 @@ from torch import Tensor, nn
 from spos import CostTable, OneOf, Supernet
 from spos.cost.expected import ExpectedCost
 from spos.data import ImageData, load_data, training_batches
+from spos.spaces._mobile import MobileLayout, Place, mobile_network
 from spos.spaces.fbnet import candidate
-from spos.spaces.mobile import MobileLayout, Place, mobile_network
 from spos.training.loop import make_optimizer
 from spos.training.method import Method, UniformPaths
 from spos.training.methods.mixture import MixtureMethod, Schedule

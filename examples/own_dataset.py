@@ -19,8 +19,8 @@ from spos import OneOf, Supernet
 from spos.data import ImageData, dataset_data
 from spos.run import run
 from spos.spaces import SPACES, Family
-from spos.spaces.recipes import Plan
 from spos.training.recipe import Recipe
+from spos.training.recipes import Plan
 
 
 class Digits(Dataset[tuple[np.ndarray, int]]):

@@ -16,8 +16,8 @@ from spos import OneOf, Supernet
 from spos.nn import ElasticConv2d, Width
 from spos.run import run
 from spos.spaces import SPACES, Family
-from spos.spaces.recipes import Plan
 from spos.training.recipe import Recipe
+from spos.training.recipes import Plan
 
 
 class Block(nn.Module):

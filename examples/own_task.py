@@ -22,8 +22,8 @@ from spos import OneOf, Supernet, Task
 from spos.data import ImageData, dataset_data
 from spos.run import run
 from spos.spaces import SPACES, Family
-from spos.spaces.recipes import Plan
 from spos.training.recipe import Recipe
+from spos.training.recipes import Plan
 
 CLOSED = (0, 6, 8, 9)
 

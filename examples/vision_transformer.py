@@ -22,8 +22,8 @@ from spos.nn import ElasticConv2d, ElasticLayerNorm, ElasticLinear, Searchable, 
 from spos.nn.region import use
 from spos.run import run
 from spos.spaces import SPACES, Family
-from spos.spaces.recipes import Plan
 from spos.training.recipe import Recipe
+from spos.training.recipes import Plan
 
 #: Features of one head, the same for any number of them (Chen et al., "AutoFormer", ICCV 2021).
 HEAD = 8

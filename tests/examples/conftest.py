@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from unittest.mock import patch
 
 import pytest
 
@@ -30,8 +29,9 @@ def example() -> Iterator[Callable[[str], ModuleType]]:
         spec.loader.exec_module(module)
         return module
 
-    # Not patch.dict for the modules: it would forget the libraries that an example imports, too.
-    with patch.dict(SPACES):
-        yield load
+    before = set(SPACES)
+    yield load
+    for name in set(SPACES) - before:
+        del SPACES[name]
     for name in set(loaded):
         del sys.modules[name]

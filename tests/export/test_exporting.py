@@ -23,8 +23,8 @@ from spos.export.source import load_source
 from spos.export.weights_file import read_weights
 from spos.run import run
 from spos.spaces import SPACES, Family
-from spos.spaces.recipes import Plan
 from spos.training.recipe import Recipe
+from spos.training.recipes import Plan
 
 
 def test_weights_come_with_their_source(own_run: Path):

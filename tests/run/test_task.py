@@ -18,8 +18,8 @@ from spos.data import ImageData, dataset_data
 from spos.report.table import result_tables
 from spos.run import run
 from spos.spaces import SPACES, Family
-from spos.spaces.recipes import Plan
 from spos.training.recipe import Recipe
+from spos.training.recipes import Plan
 
 
 @dataclass(frozen=True)

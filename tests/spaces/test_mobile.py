@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from spos import UserError
+from spos.spaces._mobile import MobileLayout, Place, mobile_network
 from spos.spaces.blocks.mobile import convolution
-from spos.spaces.mobile import MobileLayout, Place, mobile_network
 
 LAYOUT = MobileLayout(
     image_size=8,

@@ -21,10 +21,13 @@ def test_modules_are_members_without_being_imported(registry):
     assert not any(name.startswith("_") for name in registry)
 
 
-def test_a_script_adds_a_member(registry):
+def test_a_script_adds_a_member_and_takes_it_back(registry):
     assert registry.register("mine")(int) is int
     assert registry["mine"] is int
     assert list(registry)[-1] == "mine"
+    del registry["mine"]
+    registry["other"] = str
+    assert "mine" not in registry and registry["other"] is str
 
 
 def test_an_unknown_name_is_told_with_the_nearest(registry):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, MutableMapping
 from functools import cached_property
 from importlib import import_module, metadata
 from pathlib import Path
@@ -14,18 +14,20 @@ from spos._util.errors import UserError, nearest
 Member = TypeVar("Member")
 
 
-class Registry(Mapping[str, Member], Generic[Member]):
+class Registry(MutableMapping[str, Member], Generic[Member]):
     """What can be chosen by name: the modules of a folder, plug-ins, and what a script adds.
 
     A built-in member is one module of the folder, named as the member is, that registers it. A
     module whose name begins with an underscore is a helper. Another distribution adds a member by
-    an entry point of the group. Names are listed without importing anything.
+    an entry point of the group. Names are listed without importing anything, unless a module may
+    register several members.
 
     Args:
         kind (str): what a member is, for error messages, such as ``"training method"``.
         package (str): dotted name of the package whose modules are the members.
         group (str): entry point group of plug-ins, such as ``"spos.methods"``.
         separator (str): what stands in names where module names have an underscore.
+        several (bool): whether a module registers any number of members, under any names.
 
     Example:
         >>> shapes = Registry("shape", "spos._util", "spos.shapes")
@@ -39,11 +41,14 @@ class Registry(Mapping[str, Member], Generic[Member]):
         spos.UserError: unknown shape 'rund': did you mean 'round'? allowed: ...
     """
 
-    def __init__(self, kind: str, package: str, group: str, separator: str = "-") -> None:
+    def __init__(
+        self, kind: str, package: str, group: str, *, separator: str = "-", several: bool = False
+    ) -> None:
         self.kind = kind
         self.group = group
         self._package = package
         self._separator = separator
+        self._several = several
         self._registered: dict[str, Member] = {}
 
     def register(self, name: str) -> Callable[[Member], Member]:
@@ -54,7 +59,7 @@ class Registry(Mapping[str, Member], Generic[Member]):
         """
 
         def add(member: Member) -> Member:
-            self._registered[name] = member
+            self[name] = member
             return member
 
         return add
@@ -83,6 +88,7 @@ class Registry(Mapping[str, Member], Generic[Member]):
         Raises:
             UserError: there is none of that name, or a plug-in cannot be imported.
         """
+        self._import_all()
         if name not in self._registered:
             if name in self._modules:
                 import_module(self._modules[name])
@@ -91,6 +97,14 @@ class Registry(Mapping[str, Member], Generic[Member]):
             else:
                 raise UserError(f"unknown {self.kind} '{name}': {nearest(name, self)}")
         return self._registered[name]
+
+    def _import_all(self) -> None:
+        """Import what registers several members: their names are known only then."""
+        if self._several:
+            self._several = False
+            modules, self.__dict__["_modules"] = self._modules, {}
+            for module in modules.values():
+                import_module(module)
 
     def _loaded(self, point: metadata.EntryPoint) -> Member:
         try:
@@ -109,11 +123,19 @@ class Registry(Mapping[str, Member], Generic[Member]):
         except UserError as error:
             raise KeyError(name) from error
 
+    def __setitem__(self, name: str, member: Member) -> None:
+        self._registered[name] = member
+
+    def __delitem__(self, name: str) -> None:
+        del self._registered[name]
+
     def __iter__(self) -> Iterator[str]:
+        self._import_all()
         return iter(dict.fromkeys((*self._modules, *self._plugins, *self._registered)))
 
     def __len__(self) -> int:
         return len(list(iter(self)))
 
     def __contains__(self, name: object) -> bool:
+        self._import_all()
         return name in self._registered or name in self._modules or name in self._plugins

@@ -7,19 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from spos._util.errors import UserError, nearest
+from spos._util.registry import Registry
 from spos.cost import CostModel, CostTable
 from spos.nn.supernet import Supernet
 from spos.space import Architecture, SearchSpace
-from spos.spaces import (
-    fbnet,
-    nasbench201,
-    plain,
-    proxylessnas,
-    resnet_bits,
-    shufflenetv2,
-    shufflenetv2_channels,
-)
-from spos.spaces.recipes import PLANS, Plan
+from spos.training.recipes import Plan
 
 
 @dataclass(frozen=True)
@@ -113,63 +105,8 @@ def is_name(text: str) -> bool:
     return text[:1].isalpha() and not {"~", "|"} & set(text)
 
 
-SPACES: dict[str, Family] = {
-    "shufflenetv2": Family(
-        paper="Guo et al., Single Path One-Shot Neural Architecture Search, ECCV 2020",
-        presets=shufflenetv2.PRESETS,
-        build=shufflenetv2.shufflenetv2,
-        plans=PLANS,
-        networks={name: ("imagenet", text) for name, text in shufflenetv2.PUBLISHED.items()},
-    ),
-    "shufflenetv2-channels": Family(
-        paper="Guo et al., Single Path One-Shot Neural Architecture Search, ECCV 2020 (channels)",
-        presets=shufflenetv2_channels.CHANNEL_PRESETS,
-        build=shufflenetv2_channels.shufflenetv2_channels,
-        plans=PLANS,
-    ),
-    "shufflenetv2-joint": Family(
-        paper="Guo et al., Single Path One-Shot Neural Architecture Search, ECCV 2020 (joint)",
-        presets=shufflenetv2_channels.JOINT_PRESETS,
-        build=shufflenetv2_channels.shufflenetv2_channels,
-        plans=PLANS,
-        networks={"spos_block_channel": ("imagenet", shufflenetv2_channels.BLOCK_CHANNEL)},
-    ),
-    "fbnet": Family(
-        paper="Wu et al., FBNet: Hardware-Aware Efficient ConvNet Design, CVPR 2019",
-        presets=fbnet.PRESETS,
-        build=fbnet.fbnet,
-        plans=PLANS,
-        networks={name: ("imagenet", text) for name, text in fbnet.PUBLISHED.items()},
-    ),
-    "proxylessnas": Family(
-        paper="Cai et al., ProxylessNAS: Direct Neural Architecture Search, ICLR 2019",
-        presets=proxylessnas.PRESETS,
-        build=proxylessnas.proxylessnas,
-        plans=PLANS,
-        networks={name: ("imagenet", text) for name, text in proxylessnas.PUBLISHED.items()},
-    ),
-    "nasbench201": Family(
-        paper="Dong and Yang, NAS-Bench-201, ICLR 2020",
-        presets=nasbench201.PRESETS,
-        build=nasbench201.nasbench201,
-        plans=nasbench201.PLANS,
-        translate=nasbench201.translate,
-        notation=nasbench201.architecture_string,
-    ),
-    "plain": Family(
-        paper="Zoph and Le, Neural Architecture Search with Reinforcement Learning, ICLR 2017",
-        presets=plain.PRESETS,
-        build=plain.plain,
-        plans={name: PLANS[name] for name in plain.PRESETS},
-        costs=plain.plain_costs,
-    ),
-    "resnet-bits": Family(
-        paper="Guo et al., Single Path One-Shot Neural Architecture Search, ECCV 2020 (bits)",
-        presets=resnet_bits.PRESETS,
-        build=resnet_bits.resnet_bits,
-        plans={**PLANS, "imagenet34": PLANS["imagenet"]},
-    ),
-}
+#: Search spaces by name: one file each in ``spos/spaces``, or a plug-in.
+SPACES: Registry[Family] = Registry("space", "spos.spaces", "spos.spaces")
 
 
 def family(name: str) -> Family:
@@ -182,9 +119,6 @@ def family(name: str) -> Family:
         >>> family("shuflenetv2")  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         ...
-        spos.UserError: unknown space 'shuflenetv2': did you mean 'shufflenetv2'? \
-allowed: shufflenetv2, ...
+        spos.UserError: unknown space 'shuflenetv2': did you mean 'shufflenetv2'? allowed: ...
     """
-    if name not in SPACES:
-        raise UserError(f"unknown space '{name}': {nearest(name, SPACES)}")
-    return SPACES[name]
+    return SPACES.find(name)

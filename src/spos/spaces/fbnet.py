@@ -20,8 +20,10 @@ from torch import nn
 from spos._util.errors import UserError
 from spos.nn import OneOf
 from spos.nn.supernet import Supernet
+from spos.spaces import SPACES, Family
+from spos.spaces._mobile import MobileLayout, Place, mobile_network
 from spos.spaces.blocks.mobile import convolution, inverted_residual
-from spos.spaces.mobile import MobileLayout, Place, mobile_network
+from spos.training.recipes import PLANS
 
 #: Kernel, expansion and groups of each option but the skip.
 _BLOCKS = {
@@ -120,3 +122,12 @@ def candidate(option: str, place: Place) -> nn.Module:
     if place.keeps_shape:
         return nn.Identity()
     return nn.Sequential(*convolution(place.inputs, place.outputs, stride=place.stride))
+
+
+SPACES["fbnet"] = Family(
+    paper="Wu et al., FBNet: Hardware-Aware Efficient ConvNet Design, CVPR 2019",
+    presets=PRESETS,
+    build=fbnet,
+    plans=PLANS,
+    networks={name: ("imagenet", text) for name, text in PUBLISHED.items()},
+)

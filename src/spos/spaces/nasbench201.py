@@ -16,10 +16,11 @@ from torch import Tensor, nn
 from spos._util.errors import UserError, nearest
 from spos.nn import OneOf
 from spos.nn.supernet import Supernet
+from spos.spaces import SPACES, Family
+from spos.spaces._layout import check_positive, check_stages
 from spos.spaces.blocks.cells import convolution, operation
-from spos.spaces.layout import check_positive, check_stages
-from spos.spaces.recipes import PLANS as GENERAL_PLANS
 from spos.training.recipe import Recipe
+from spos.training.recipes import PLANS as GENERAL_PLANS
 
 OPTIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 #: Each node reads the input, node 0, and all nodes before it.
@@ -250,3 +251,13 @@ def nasbench201(layout: CellLayout, *, classes: int, image_channels: int = 3) ->
     )
     model.add_module("classifier", head)
     return Supernet(model, (image_channels, layout.image_size, layout.image_size))
+
+
+SPACES["nasbench201"] = Family(
+    paper="Dong and Yang, NAS-Bench-201, ICLR 2020",
+    presets=PRESETS,
+    build=nasbench201,
+    plans=PLANS,
+    translate=translate,
+    notation=architecture_string,
+)

@@ -16,7 +16,9 @@ from spos._util.errors import UserError
 from spos.cost import CostModel, CostTable, OptionCount
 from spos.nn import ElasticBatchNorm2d, ElasticLinear, OneOf, Stride, StridedConv2d, Width
 from spos.nn.supernet import Supernet
-from spos.spaces.layout import check_positive
+from spos.spaces import SPACES, Family
+from spos.spaces._layout import check_positive
+from spos.training.recipes import PLANS
 
 
 @dataclass(frozen=True)
@@ -148,3 +150,12 @@ def _check(layout: PlainLayout) -> None:
             raise UserError(
                 f"layout.{name} {', '.join(map(str, values))}: give rising numbers of at least 1"
             )
+
+
+SPACES["plain"] = Family(
+    paper="Zoph and Le, Neural Architecture Search with Reinforcement Learning, ICLR 2017",
+    presets=PRESETS,
+    build=plain,
+    plans={name: PLANS[name] for name in PRESETS},
+    costs=plain_costs,
+)

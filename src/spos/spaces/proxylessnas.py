@@ -18,8 +18,10 @@ from torch import nn
 
 from spos.nn import OneOf
 from spos.nn.supernet import Supernet
+from spos.spaces import SPACES, Family
+from spos.spaces._mobile import MobileLayout, Place, mobile_network
 from spos.spaces.blocks.mobile import inverted_residual
-from spos.spaces.mobile import MobileLayout, Place, mobile_network
+from spos.training.recipes import PLANS
 
 #: Kernel and expansion of each block.
 _BLOCKS = {
@@ -109,3 +111,12 @@ def proxylessnas(layout: MobileLayout, *, classes: int, image_channels: int = 3)
         layout, layer, classes=classes, image_channels=image_channels, activation=nn.ReLU6
     )
     return Supernet(model, (image_channels, layout.image_size, layout.image_size))
+
+
+SPACES["proxylessnas"] = Family(
+    paper="Cai et al., ProxylessNAS: Direct Neural Architecture Search, ICLR 2019",
+    presets=PRESETS,
+    build=proxylessnas,
+    plans=PLANS,
+    networks={name: ("imagenet", text) for name, text in PUBLISHED.items()},
+)

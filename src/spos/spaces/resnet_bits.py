@@ -16,8 +16,10 @@ from spos.nn import BitPair, Bits, FixedBitsConv2d, QuantisedConv2d, Width, bit_
 from spos.nn.quantised import ACTIVATION_QUANTISER, WEIGHT_QUANTISER
 from spos.nn.quantisers import check_quantisers
 from spos.nn.supernet import Supernet
+from spos.spaces import SPACES, Family
+from spos.spaces._layout import StagedLayout, check_positive, check_scales, check_stages
 from spos.spaces.blocks.residual import MakeConvolution, Size, basic_block
-from spos.spaces.layout import StagedLayout, check_positive, check_scales, check_stages
+from spos.training.recipes import PLANS
 
 #: The pairs of the paper: bits of weights, bits of activations.
 PAIRS = ("w1a2", "w2a2", "w1a4", "w2a4", "w3a4", "w4a4")
@@ -220,3 +222,11 @@ def _check(layout: BitsLayout) -> None:
     check_quantisers(layout.weights, layout.activations)
     for text in layout.bits:
         bit_pair(text)
+
+
+SPACES["resnet-bits"] = Family(
+    paper="Guo et al., Single Path One-Shot Neural Architecture Search, ECCV 2020 (bits)",
+    presets=PRESETS,
+    build=resnet_bits,
+    plans={**PLANS, "imagenet34": PLANS["imagenet"]},
+)

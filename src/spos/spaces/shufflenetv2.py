@@ -13,8 +13,10 @@ from torch import nn
 from spos._util.errors import UserError
 from spos.nn import OneOf
 from spos.nn.supernet import Supernet
+from spos.spaces import SPACES, Family
+from spos.spaces._layout import StagedLayout, check_dropout, check_positive, check_stages
 from spos.spaces.blocks.shuffle import OPTIONS, choice_block, pointwise
-from spos.spaces.layout import StagedLayout, check_dropout, check_positive, check_stages
+from spos.training.recipes import PLANS
 
 
 @dataclass(frozen=True)
@@ -162,3 +164,12 @@ def shufflenetv2(layout: Layout, *, classes: int, image_channels: int = 3) -> Su
 
     model = around(layout, block, classes=classes, image_channels=image_channels)
     return Supernet(model, (image_channels, layout.image_size, layout.image_size))
+
+
+SPACES["shufflenetv2"] = Family(
+    paper="Guo et al., Single Path One-Shot Neural Architecture Search, ECCV 2020",
+    presets=PRESETS,
+    build=shufflenetv2,
+    plans=PLANS,
+    networks={name: ("imagenet", text) for name, text in PUBLISHED.items()},
+)

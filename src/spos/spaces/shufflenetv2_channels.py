@@ -12,10 +12,12 @@ from torch import nn
 from spos._util.errors import UserError, nearest
 from spos.nn import OneOf, Width
 from spos.nn.supernet import Supernet
+from spos.spaces import SPACES, Family
+from spos.spaces._layout import check_scales
 from spos.spaces.blocks.shuffle import OPTIONS, choice_block
-from spos.spaces.layout import check_scales
 from spos.spaces.shufflenetv2 import PRESETS as BLOCK_PRESETS
 from spos.spaces.shufflenetv2 import Layout, around
+from spos.training.recipes import PLANS
 
 #: The blocks are searched, too.
 FREE = "free"
@@ -114,3 +116,11 @@ def shufflenetv2_channels(
 
     model = around(layout, block, classes=classes, image_channels=image_channels)
     return Supernet(model, (image_channels, layout.image_size, layout.image_size))
+
+
+SPACES["shufflenetv2-channels"] = Family(
+    paper="Guo et al., Single Path One-Shot Neural Architecture Search, ECCV 2020 (channels)",
+    presets=CHANNEL_PRESETS,
+    build=shufflenetv2_channels,
+    plans=PLANS,
+)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
+from spos.spaces._mobile import MobileLayout, Place, mobile_network
 from spos.spaces.blocks.mobile import inverted_residual
-from spos.spaces.mobile import MobileLayout, Place, mobile_network
 
 #: Kernel and expansion of the blocks of each stage.
 _STAGES = ((3, 3), (5, 3), (5, 6), (3, 6), (5, 6), (3, 6))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
+from spos.spaces._mobile import MobileLayout, Place, mobile_network
 from spos.spaces.blocks.mobile import convolution, depthwise_separable, inverted_residual
-from spos.spaces.mobile import MobileLayout, Place, mobile_network
 
 _V1_CHANNELS = (64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)
 _V2_CHANNELS = (24, 32, 64, 96, 160, 320)

@@ -13,8 +13,8 @@ from typing import NamedTuple
 from torch import nn
 
 from spos._util.errors import UserError
+from spos.spaces._layout import StagedLayout, check_dropout, check_positive, check_stages
 from spos.spaces.blocks.mobile import Activation, convolution, inverted_residual
-from spos.spaces.layout import StagedLayout, check_dropout, check_positive, check_stages
 
 
 @dataclass(frozen=True)

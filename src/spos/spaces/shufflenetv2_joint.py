@@ -1,0 +1,18 @@
+"""The paper's joint search of blocks and channels.
+
+Source: Guo et al., Section 4.2 (search of blocks and channels).
+"""
+
+from __future__ import annotations
+
+from spos.spaces import SPACES, Family
+from spos.spaces.shufflenetv2_channels import BLOCK_CHANNEL, JOINT_PRESETS, shufflenetv2_channels
+from spos.training.recipes import PLANS
+
+SPACES["shufflenetv2-joint"] = Family(
+    paper="Guo et al., Single Path One-Shot Neural Architecture Search, ECCV 2020 (joint)",
+    presets=JOINT_PRESETS,
+    build=shufflenetv2_channels,
+    plans=PLANS,
+    networks={"spos_block_channel": ("imagenet", BLOCK_CHANNEL)},
+)
