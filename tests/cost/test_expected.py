@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from spos import CostTable, OneOf, Supernet, UserError
 from spos.cost.combined import CombinedCosts
-from spos.cost.deployment import PeakMemory
+from spos.cost.cost import COSTS, CountedCost
 from spos.cost.expected import ExpectedCost, expected_cost
 from spos.spaces.nasbench201 import PRESETS, nasbench201
 from spos.spaces.plain import PRESETS as PLAIN
@@ -88,7 +88,7 @@ def test_many_choices_in_cells_are_added_up():
 
 def test_of_combined_costs_the_table_of_the_cost_is_taken(table_of, supernet_of):
     table = table_of("small")
-    memory = CostTable(supernet_of("small"), counter=PeakMemory())
+    memory = CostTable(supernet_of("small"), counter=CountedCost(COSTS["memory"]))
     combined = CombinedCosts([memory, table])
     probabilities = drawn(table, 0)
     assert torch.equal(

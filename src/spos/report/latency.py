@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
+from spos.cost.cost import format_cost
 from spos.cost.latency.agreement import Agreement
 from spos.cost.latency.validate import Validation
-from spos.cost.units import format_cost
 from spos.report.chart import Axis, Chart, cost_labels, element, spread
 
 STYLE = """

@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from spos._util.files import write_atomically
+from spos.cost.cost import find_cost
 from spos.report import words
 from spos.report.budgets import budgets_figure
 from spos.report.chart import LEVELS
@@ -50,7 +51,7 @@ def render(result: Row, candidates: Sequence[Row], metrics: Sequence[Row]) -> st
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(score=measure(result).show, quantity=words.quantity)
+    environment.filters.update(score=measure(result).show)
     environment.globals.update(cost=words.cost)
     page = environment.get_template("page.html.j2").render(
         **_context(result, candidates, metrics),
@@ -100,16 +101,17 @@ def _context(result: Row, candidates: Sequence[Row], metrics: Sequence[Row]) -> 
         if winner and (len(candidates) > 1 or not _learned(result))
         else [],
         "more_costs": [
-            (words.cost_label(cost), drawn)
-            for cost in words.front_costs(result)[1:]
-            if (drawn := _both(partial(search_figure, cost=cost), result, candidates))
+            (find_cost(cost).label, drawn)
+            for cost in words.front_costs(result)
+            if cost != words.searched_cost(result)
+            and (drawn := _both(partial(search_figure, cost=cost), result, candidates))
         ],
         "search_note": _search_note(result, candidates),
         "budgets": result.get("budgets") or [],
         "budget_cost": words.searched_cost(result),
         "budgets_figure": _both(budgets_figure, result),
         "front": result.get("front") or [],
-        "front_costs": " and ".join(map(words.cost_label, words.front_costs(result))),
+        "front_costs": " and ".join(find_cost(cost).label for cost in words.front_costs(result)),
         "measure": measure(result),
         "progress": _both(progress_figure, result, candidates),
         "entropy": _both(entropy_figure, result, metrics),
@@ -118,7 +120,7 @@ def _context(result: Row, candidates: Sequence[Row], metrics: Sequence[Row]) -> 
         "winner": winner,
         "drawing": _drawing(result) if winner else None,
         "top": result.get("top") or [],
-        "others": [(cost, words.cost_label(cost)) for cost in words.other_costs(result)],
+        "costs": [find_cost(cost) for cost in words.shown_costs(result)],
         "comparison": result.get("comparison"),
         "networks": _networks(result),
         "verdict": judged,
@@ -188,11 +190,9 @@ def _key_figures(result: Row) -> list[tuple[str, str]]:
     known = [
         (f"test {by.noun}", by.show(retrained.get("test_top1"))),
         (f"one-shot {by.noun}", by.show(winner.get("one_shot_top1"))),
-        ("FLOPs", words.quantity(winner.get("flops"))),
-        ("parameters", words.quantity(winner.get("params"))),
         *(
-            (words.cost_label(cost), words.cost(cost, winner.get(cost)))
-            for cost in words.other_costs(result)
+            (find_cost(cost).label, words.cost(cost, winner.get(cost)))
+            for cost in words.shown_costs(result)
         ),
     ]
     known = [(label, value) for label, value in known if value != "–"]
