@@ -49,6 +49,11 @@ def compare_stage(context: Context, count: int) -> dict[str, Any]:
         if outcome is None:
             outcome = context.launch(retrain, str(architecture), stage)
             context.finish(stage, outcome)
+        elif outcome["architecture"] != str(architecture):
+            raise UserError(
+                f"{context.directory.path}: {stage} is of a network that would not be drawn for "
+                f"this comparison any more; give another --out and --reuse {context.directory.path}"
+            )
         seconds += outcome["seconds"]
         networks.append(
             {
