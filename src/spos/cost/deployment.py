@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from spos.cost.count import size_in_bits
-from spos.cost.part import on_meta, run
+from spos.cost.part import run
 
 
 def count_peak_memory(network: nn.Module, value: Any) -> tuple[int, Any]:
@@ -31,6 +31,11 @@ def count_peak_memory(network: nn.Module, value: Any) -> tuple[int, Any]:
 
     Raises:
         UserError: the network does not run on the input.
+
+    Example:
+        >>> network = nn.Sequential(nn.Linear(10, 20), nn.Linear(20, 5)).to("meta")
+        >>> count_peak_memory(network, torch.empty(1, 10, device="meta"))[0]
+        120
     """
     network.eval()
     own = [*network.parameters(), *network.buffers()]
@@ -59,24 +64,6 @@ def count_model_bytes(network: nn.Module, value: Any) -> tuple[int, Any]:
     """
     output = run(network, value)
     return (size_in_bits(network) + 7) // 8, output
-
-
-def peak_memory(network: nn.Module, input_shape: Sequence[int]) -> int:
-    """The bytes of activations that live at once in the inference of one image.
-
-    Args:
-        network: a stand-alone network; it is left as it is.
-        input_shape: of one input, without the batch.
-
-    Raises:
-        UserError: it does not run on the input.
-
-    Example:
-        >>> peak_memory(nn.Sequential(nn.Linear(10, 20), nn.Linear(20, 5)), (10,))
-        120
-    """
-    value = torch.empty(1, *input_shape, device="meta")
-    return count_peak_memory(on_meta(network), value)[0]
 
 
 def _run_graph(network: nn.Module, value: Any) -> Any:

@@ -107,23 +107,6 @@ TIME = Unit(
 )
 
 
-def parse_quantity(text: str | float, what: str = "quantity") -> float:
-    """Read a number with an optional decimal suffix K, M, G or T.
-
-    Args:
-        text (str | float): such as ``"330M"``; a number is taken as it is.
-        what (str): what to call it in an error.
-
-    Raises:
-        UserError: the text is not a positive number.
-
-    Example:
-        >>> parse_quantity("3.5M")
-        3500000.0
-    """
-    return COUNT.parse(text, what)
-
-
 def format_quantity(value: float) -> str:
     """Write a number with a suffix and four figures.
 
