@@ -11,10 +11,17 @@ from spos import CostTable, OneOf, Supernet
 from spos._util.errors import UserError
 from spos.cost import Constraint
 from spos.cost.combined import CombinedCosts
-from spos.cost.deployment import ModelBytes, PeakMemory, peak_memory
+from spos.cost.cost import COSTS, CountedCost
+from spos.cost.deployment import count_peak_memory
+from spos.cost.part import on_meta
 from spos.spaces import SPACES, family
 
 FLOAT = 4
+MEMORY, SIZE = CountedCost(COSTS["memory"]), CountedCost(COSTS["model_bytes"])
+
+
+def peak_memory(network: nn.Module, input_shape: tuple[int, ...]) -> int:
+    return count_peak_memory(on_meta(network), torch.empty(1, *input_shape, device="meta"))[0]
 
 
 def test_a_chain_holds_what_comes_in_and_what_goes_out():
@@ -56,7 +63,7 @@ def test_weights_and_statistics_are_not_counted():
 @pytest.mark.parametrize("name", [name for name in SPACES if "tiny" in SPACES[name].presets])
 def test_the_peak_of_a_network_is_that_of_its_costliest_stage(name: str):
     supernet = family(name).build(family(name).preset("tiny"), classes=10, image_channels=1)
-    table = CostTable(supernet, eager=False, counter=PeakMemory())
+    table = CostTable(supernet, eager=False, counter=MEMORY)
     rows = supernet.space.sample_many(4, np.random.default_rng(0))
     for row in rows:
         whole = peak_memory(supernet.subnet(row), supernet.input_shape)
@@ -75,7 +82,7 @@ def two_layers() -> Supernet:
 
 
 def test_the_range_of_a_peak():
-    table = CostTable(two_layers(), counter=PeakMemory())
+    table = CostTable(two_layers(), counter=MEMORY)
     every = [table.cost([a, b])["memory"] for a in range(2) for b in range(2)]
     assert table.range() == {"memory": (min(every), max(every))}
     assert every == [(8 + 4) * FLOAT, (8 + 16) * FLOAT, (8 + 16) * FLOAT, (8 + 16) * FLOAT]
@@ -83,7 +90,7 @@ def test_the_range_of_a_peak():
 
 def test_model_bytes_are_those_of_all_parameters():
     supernet = two_layers()
-    table = CostTable(supernet, counter=ModelBytes())
+    table = CostTable(supernet, counter=SIZE)
     parameters = sum(parameter.numel() for parameter in supernet.subnet([0, 1]).parameters())
     assert table.cost([0, 1]) == {"model_bytes": FLOAT * parameters}
 
@@ -91,7 +98,10 @@ def test_model_bytes_are_those_of_all_parameters():
 def test_model_bytes_at_the_chosen_bits():
     supernet = family("resnet-bits").build(family("resnet-bits").preset("tiny"), classes=10)
     table = CombinedCosts(
-        [CostTable(supernet, eager=False), CostTable(supernet, eager=False, counter=ModelBytes())]
+        [
+            CostTable(supernet, eager=False),
+            CostTable(supernet, eager=False, counter=SIZE),
+        ]
     )
     for option in range(min(supernet.space.option_counts)):
         costs = table.cost([option] * len(supernet.space))
@@ -101,7 +111,7 @@ def test_model_bytes_at_the_chosen_bits():
 
 def test_costs_side_by_side():
     supernet = two_layers()
-    apart = [CostTable(supernet), CostTable(supernet, counter=PeakMemory())]
+    apart = [CostTable(supernet), CostTable(supernet, counter=MEMORY)]
     table = CombinedCosts(apart)
     assert table.names == ("flops", "params", "memory")
     assert table.range() == {**apart[0].range(), **apart[1].range()}
@@ -121,9 +131,9 @@ def test_costs_that_do_not_fit_together_are_refused():
     with pytest.raises(UserError, match="counted twice"):
         CombinedCosts([CostTable(supernet), CostTable(supernet)])
     with pytest.raises(UserError, match="different search spaces"):
-        CombinedCosts([CostTable(supernet), CostTable(other, counter=PeakMemory())])
+        CombinedCosts([CostTable(supernet), CostTable(other, counter=MEMORY)])
     with pytest.raises(UserError, match="unknown cost 'memry': did you mean 'memory'"):
-        CombinedCosts([CostTable(supernet, counter=PeakMemory())]).table_of("memry")
+        CombinedCosts([CostTable(supernet, counter=MEMORY)]).table_of("memry")
 
 
 def test_the_peak_agrees_with_the_allocations_of_a_real_run():

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from spos import CostTable, OneOf, Supernet, UserError
 from spos.cost.combined import CombinedCosts
-from spos.cost.deployment import PeakMemory
-from spos.cost.expected import ExpectedCost, expected_cost
+from spos.cost.cost import COSTS, CountedCost
+from spos.cost.expected import ExpectedCost
 from spos.spaces.nasbench201 import PRESETS, nasbench201
 from spos.spaces.plain import PRESETS as PLAIN
 from spos.spaces.plain import plain, plain_costs
@@ -49,7 +49,7 @@ def brute_force(table: CostTable, probabilities: list[Tensor], name: str) -> flo
 def test_it_is_the_mean_over_all_architectures(table_of, name, seed, cost):
     table = table_of(name)
     probabilities = drawn(table, seed)
-    expected = expected_cost(table, probabilities, cost).item()
+    expected = ExpectedCost(table, cost)(probabilities).item()
     assert expected == pytest.approx(brute_force(table, probabilities, cost), rel=1e-12)
 
 
@@ -88,12 +88,12 @@ def test_many_choices_in_cells_are_added_up():
 
 def test_of_combined_costs_the_table_of_the_cost_is_taken(table_of, supernet_of):
     table = table_of("small")
-    memory = CostTable(supernet_of("small"), counter=PeakMemory())
+    memory = CostTable(supernet_of("small"), counter=CountedCost(COSTS["memory"]))
     combined = CombinedCosts([memory, table])
     probabilities = drawn(table, 0)
     assert torch.equal(
-        expected_cost(combined, probabilities, "params"),
-        expected_cost(table, probabilities, "params"),
+        ExpectedCost(combined, "params")(probabilities),
+        ExpectedCost(table, "params")(probabilities),
     )
     with pytest.raises(UserError, match="'memory' is that of the costliest stage"):
         ExpectedCost(combined, "memory")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spos import UserError
-from spos.cost.units import format_quantity, parse_quantity
+from spos.cost.units import BYTES, COUNT, TIME, Unit, format_quantity
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ from spos.cost.units import format_quantity, parse_quantity
     ],
 )
 def test_a_quantity_is_read(text, value):
-    assert parse_quantity(text) == value
+    assert COUNT.parse(text) == value
 
 
 @pytest.mark.parametrize(
@@ -37,14 +37,45 @@ def test_a_quantity_is_read(text, value):
 )
 def test_what_is_no_quantity_is_refused_by_name(text):
     with pytest.raises(UserError) as raised:
-        parse_quantity(text, "--max-flops")
+        COUNT.parse(text, "--max-flops")
     assert str(raised.value).startswith(f"--max-flops '{text}' is not a positive number such as")
+
+
+@pytest.mark.parametrize(
+    ("unit", "text", "value"),
+    [
+        (BYTES, "2MB", 2e6),
+        (BYTES, "2m", 2e6),
+        (BYTES, "512", 512),
+        (BYTES, "1.5 kb", 1500),
+        (TIME, "350us", 350e3),
+        (TIME, "0.35 µs", 350),
+        (TIME, "4e-3s", 4e6),
+        (TIME, 12, 12),
+    ],
+)
+def test_sizes_and_times_are_read_in_their_units(unit: Unit, text, value):
+    assert unit.parse(text) == pytest.approx(value)
+    assert unit.parse(unit.format(value)) == pytest.approx(value, rel=5e-4)
+
+
+@pytest.mark.parametrize(
+    ("unit", "text", "told"),
+    [
+        (TIME, "4", "is not a time such as 4ms"),
+        (TIME, "4MB", "is not a time such as 4ms"),
+        (BYTES, "4ms", "is not a positive size such as 2MB"),
+    ],
+)
+def test_what_is_in_another_unit_is_refused(unit: Unit, text, told):
+    with pytest.raises(UserError, match=told):
+        unit.parse(text, "--max")
 
 
 @given(st.floats(1, 1e15))
 def test_what_is_written_reads_back_to_four_figures(value):
     text = format_quantity(value)
-    assert math.isclose(parse_quantity(text), value, rel_tol=0.5 if value < 1000 else 6e-4)
+    assert math.isclose(COUNT.parse(text), value, rel_tol=0.5 if value < 1000 else 6e-4)
     assert len(text) <= 7
 
 

@@ -115,7 +115,7 @@ def test_a_comparison_and_a_network_by_name_are_told():
 
 def test_without_a_result_it_has_what_the_file_says():
     card = model_card(FACTS, {}, "a.onnx")
-    assert "test top-1: 90.0%" in card and "| multiply-adds | 1.000M (1,000,000) |" in card
+    assert "test top-1: 90.0%" in card and "| FLOPs (multiply-adds) | 1.000M (1,000,000) |" in card
 
 
 @pytest.mark.parametrize("form", ["state-dict", "torch-export"])

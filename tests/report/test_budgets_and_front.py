@@ -14,7 +14,7 @@ from spos.report.budgets import budgets_figure
 from spos.report.chart import Axis, Chart
 from spos.report.front import draw_front
 from spos.report.measure import Measure
-from spos.report.words import front_costs, other_costs, searched_cost
+from spos.report.words import front_costs, searched_cost, shown_costs
 
 
 def shown(result: dict[str, Any]) -> str:
@@ -94,6 +94,21 @@ def test_the_line_goes_along_before_it_goes_up() -> None:
 def test_the_costs_of_a_front_are_those_of_the_tables() -> None:
     result = {"search": {"pareto": ["latency", "flops"]}, "constraint": {"maximum": {"params": 1}}}
     assert front_costs(result) == ["latency", "flops"]
-    assert searched_cost(result) == "latency"
-    assert other_costs(result) == ["latency"]
-    assert searched_cost({"search": None}) == "flops"
+    assert shown_costs(result) == ["flops", "params", "latency"]
+
+
+@pytest.mark.parametrize(
+    ("maximum", "minimum", "search", "cost"),
+    [
+        ({"params": 1, "bitops": 2}, {"flops": 1}, {"pareto": ["latency"]}, "params"),
+        ({}, {"strides": 1}, {"pareto": ["latency"]}, "strides"),
+        ({}, {}, {"pareto": ["latency", "params"]}, "latency"),
+        ({}, {}, {"pareto": [], "charged": "memory"}, "memory"),
+        ({}, {}, None, "flops"),
+    ],
+)
+def test_a_search_is_about_what_it_bounds_minimises_or_charges(
+    maximum: dict[str, float], minimum: dict[str, float], search: Any, cost: str
+) -> None:
+    constraint = {"maximum": maximum, "minimum": minimum}
+    assert searched_cost({"constraint": constraint, "search": search}) == cost

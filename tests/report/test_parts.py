@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spos.report.chart import element, nice_ticks, percent_labels, quantity_labels, spread
+from spos.report.chart import cost_labels, element, nice_ticks, percent_labels, spread
 from spos.report.network import blocks, draw
 from spos.report.words import headline, sampling_error, verdict
 
@@ -27,7 +27,7 @@ def test_a_range_is_never_empty(values: list[float]) -> None:
 
 
 def test_ticks_are_told_apart() -> None:
-    assert quantity_labels([0, 500, 1000, 1500]) == ["0", "0.5K", "1.0K", "1.5K"]
+    assert cost_labels("flops")([0, 500, 1000, 1500]) == ["0", "0.5K", "1.0K", "1.5K"]
     assert percent_labels([0.942, 0.944]) == ["94.2%", "94.4%"]
 
 

@@ -10,7 +10,12 @@ from unittest.mock import patch
 import pytest
 
 from spos import UserError
+from spos.cost.latency import LatencyTable
+from spos.cost.latency.plan import parts_of
+from spos.cost.latency.record import PartLatency, Runtime
+from spos.cost.latency.table import outputs_of, plain_layout
 from spos.run import run
+from spos.spaces import family
 
 RECIPE = {"steps": 6, "batch_size": 16, "warmup_steps": 2}
 GIVEN: dict[str, Any] = {
@@ -42,3 +47,38 @@ def test_the_result_is_there_before_networks_are_compared(tmp_path: Path) -> Non
     result = json.loads((tmp_path / "run" / "result.json").read_text(encoding="utf-8"))
     assert 0 <= result["retrain"]["test_top1"] <= 1
     assert (tmp_path / "run" / "report.html").exists()
+
+
+def test_in_a_search_for_a_front_they_are_near_in_the_cost_that_it_minimises(
+    tmp_path: Path,
+) -> None:
+    member = family("shufflenetv2")
+    layout = member.preset("tiny")
+    supernet = member.build(layout, classes=10, image_channels=1)
+    # Latencies that multiply-adds say nothing about.
+    nanoseconds = {"shuffle3x3": 1000, "shuffle5x5": 9000, "shuffle7x7": 100, "xception3x3": 3000}
+    table = LatencyTable(
+        *("shufflenetv2", "tiny", plain_layout(layout), supernet.input_shape),
+        outputs=outputs_of(supernet),
+        runtime=Runtime("torch", "cpu", "a phone", 1, 1, False),
+        versions={},
+        date="",
+        parts={
+            key: PartLatency(nanoseconds[key.options[0]] if key.options else 0, 0, 1)
+            for key in parts_of(supernet)
+        },
+    )
+    table.write(tmp_path / "phone.json")
+    measured = {"latency_table": str(tmp_path / "phone.json"), "latency_device": "a phone"}
+    given: dict[str, Any] = {
+        **GIVEN,
+        "space": {"preset": "tiny"},
+        "layout": {},
+        "constraint": measured,
+        "search": {"population": 4, "iterations": 1, "parents": 1, "pareto": "latency"},
+    }
+    result = run(tmp_path / "run", given, compare=3)
+    latency = result["winner"]["latency"]
+    assert [network["within"] for network in result["comparison"]["networks"]] == [0.05] * 3
+    for network in result["comparison"]["networks"]:
+        assert abs(network["latency"] - latency) <= 0.05 * latency

@@ -5,10 +5,10 @@ from __future__ import annotations
 from rich.table import Table
 
 from spos.cost import CostTable
+from spos.cost.cost import format_cost
 from spos.cost.latency.record import PartKey, PartLatency
 from spos.cost.latency.table import LatencyTable
 from spos.cost.latency.validate import Validation
-from spos.cost.units import format_cost
 from spos.nn.supernet import Supernet
 from spos.report.latency import HEADINGS, agreement_cells, agreement_rows
 

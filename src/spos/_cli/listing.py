@@ -10,6 +10,7 @@ import torch
 from rich import box
 from rich.table import Table
 
+from spos.cost.cost import find_cost
 from spos.cost.units import format_quantity
 from spos.spaces import SPACES, family
 
@@ -61,7 +62,8 @@ def spaces_table(rows: list[dict[str, Any]]) -> Table:
     )
     for column in ("space", "preset"):
         table.add_column(column, no_wrap=True)
-    for column in ("image", "choices", "networks", "FLOPs", "params"):
+    headings = [find_cost(name).heading for name in ("flops", "params")]
+    for column in ("image", "choices", "networks", *headings):
         table.add_column(column, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(
@@ -75,7 +77,8 @@ def spaces_table(rows: list[dict[str, Any]]) -> Table:
         )
         if len(set(row["costs"]["flops"])) == 1 and "bitops" in row["costs"]:
             # What is searched does not change the multiply-adds.
-            table.add_row("", "", "", "", "bitops", range_text(row["costs"]["bitops"]), "")
+            heading = find_cost("bitops").heading
+            table.add_row("", "", "", "", heading, range_text(row["costs"]["bitops"]), "")
     return table
 
 

@@ -10,6 +10,7 @@ import click
 import yaml
 
 from spos._util.errors import UserError
+from spos.cost.cost import COSTS, find_cost
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -81,15 +82,9 @@ ALIASES: dict[str, tuple[str, str, Callable[[str], Any], str]] = {
 }
 #: Options that bound a cost: side of the constraint, cost, help.
 BOUNDS = {
-    "max_flops": ("maximum", "flops", "At most this many multiply-adds, such as 330M."),
-    "max_params": ("maximum", "params", "At most this many parameters, such as 3.5M."),
-    "max_bitops": ("maximum", "bitops", "At most this many bit operations, such as 6.78G."),
-    "max_model_bits": ("maximum", "model_bits", "At most this size of all parameters in bits."),
-    "max_latency": ("maximum", "latency", "At most this latency, such as 4ms or 350us."),
-    "max_memory": ("maximum", "memory", "At most these bytes of activations at once, as 2MB."),
-    "max_model_bytes": ("maximum", "model_bytes", "At most these bytes of all parameters."),
-    "min_flops": ("minimum", "flops", "At least this many multiply-adds."),
-    "min_params": ("minimum", "params", "At least this many parameters."),
+    f"{flag}_{name}": (side, name, f"{words} N {find_cost(name).help}.")
+    for flag, side, words in (("max", "maximum", "At most"), ("min", "minimum", "At least"))
+    for name in COSTS.built_in
 }
 
 
@@ -139,8 +134,7 @@ def settings_of(options: dict[str, Any]) -> dict[str, Any]:
         UserError: the file or a value cannot be read.
     """
     from spos._util.settings import parse_assignments
-    from spos.cost.units import parse_cost
-    from spos.run.constraint_settings import parse_budgets
+    from spos.run.constraint_settings import parse_budgets, read_bound
 
     path = options.pop("config_file")
     file = {} if path is None else _read(path)
@@ -155,7 +149,7 @@ def settings_of(options: dict[str, Any]) -> dict[str, Any]:
         text = options.pop(name)
         if text is not None:
             bounds = named.setdefault("constraint", {}).setdefault(side, {})
-            bounds[cost] = parse_cost(cost, text, _flag(name))
+            bounds[cost] = read_bound(cost, text, _flag(name))
     for flag, side in (("max", "maximum"), ("min", "minimum")):
         for text in options.pop("at_most" if flag == "max" else "at_least"):
             cost, equals, value = text.partition("=")
@@ -164,9 +158,7 @@ def settings_of(options: dict[str, Any]) -> dict[str, Any]:
             bounds = named.setdefault("constraint", {}).setdefault(side, {})
             if cost in bounds:
                 raise UserError(f"--{flag} {text}: the limit of {cost} is given twice")
-            # A count may be bounded by 0.
-            zero = value.strip() == "0"
-            bounds[cost] = 0.0 if zero else parse_cost(cost, value, f"--{flag} {cost}")
+            bounds[cost] = read_bound(cost, value, f"--{flag} {cost}")
     budgets = options.pop("budgets")
     if budgets is not None:
         named.setdefault("constraint", {})["budgets"] = parse_budgets(budgets)

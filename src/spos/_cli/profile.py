@@ -13,8 +13,8 @@ from spos._util.errors import UserError
 from spos._util.settings import parse_assignments, replace_settings
 from spos.cost import CostTable
 from spos.cost.combined import CombinedCosts
+from spos.cost.cost import find_cost
 from spos.cost.latency import LatencyTable
-from spos.cost.units import UNITS, format_cost
 from spos.run.config import check_sections
 from spos.spaces import family
 
@@ -87,17 +87,19 @@ def profile_table(facts: dict[str, Any]) -> Table:
     table = Table(title=title, caption="FLOPs are multiply-adds")
     table.add_column("stage")
     table.add_column("option")
-    labels = {"flops": "FLOPs", "params": "parameters"}
-    costs = [name for name in facts["stages"][0] if name not in ("name", "choices")]
+    costs = [find_cost(name) for name in facts["stages"][0] if name not in ("name", "choices")]
     for cost in costs:
-        table.add_column(labels.get(cost, cost), justify="right")
+        table.add_column(cost.label, justify="right")
     for stage in facts["stages"]:
         table.add_row(
             stage["name"],
             " ".join(stage["choices"].values()),
-            *(format_cost(cost, stage[cost]) for cost in costs),
+            *(cost.format(stage[cost.name]) for cost in costs),
         )
     table.add_section()
-    totals = (f"{facts[c]:,}" if c not in UNITS else format_cost(c, facts[c]) for c in costs)
+    totals = (
+        cost.format(facts[cost.name]) if cost.unit.symbol else f"{facts[cost.name]:,}"
+        for cost in costs
+    )
     table.add_row("all", "", *totals)
     return table

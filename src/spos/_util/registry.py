@@ -75,6 +75,11 @@ class Registry(MutableMapping[str, Member], Generic[Member]):
             if not module.ispkg and not module.name.startswith("_")
         }
 
+    @property
+    def built_in(self) -> tuple[str, ...]:
+        """Names of the members that come with spos."""
+        return tuple(self._modules)
+
     @cached_property
     def _plugins(self) -> dict[str, metadata.EntryPoint]:
         return {point.name: point for point in metadata.entry_points(group=self.group)}

@@ -8,22 +8,36 @@ from spos._util.lazy import lazy_names
 
 if TYPE_CHECKING:
     from spos.cost.constraint import Constraint
-    from spos.cost.count import COSTS, count_network
+    from spos.cost.cost import COSTS, Cost, find_cost, register_cost
+    from spos.cost.count import count_network
     from spos.cost.model import CostModel
     from spos.cost.option_count import OptionCount
     from spos.cost.table import CostTable
 
-__all__ = ["COSTS", "Constraint", "CostModel", "CostTable", "OptionCount", "count_network"]
+__all__ = [
+    "COSTS",
+    "Constraint",
+    "Cost",
+    "CostModel",
+    "CostTable",
+    "OptionCount",
+    "count_network",
+    "find_cost",
+    "register_cost",
+]
 
 if not TYPE_CHECKING:
     __getattr__ = lazy_names(
         __name__,
         {
-            "COSTS": "spos.cost.count",
+            "COSTS": "spos.cost.cost",
             "Constraint": "spos.cost.constraint",
+            "Cost": "spos.cost.cost",
             "CostModel": "spos.cost.model",
             "CostTable": "spos.cost.table",
             "OptionCount": "spos.cost.option_count",
             "count_network": "spos.cost.count",
+            "find_cost": "spos.cost.cost",
+            "register_cost": "spos.cost.cost",
         },
     )

@@ -25,12 +25,12 @@ class CombinedCosts:
     Example:
         >>> from torch import nn
         >>> from spos.cost import CostTable
-        >>> from spos.cost.deployment import PeakMemory
+        >>> from spos.cost.cost import CountedCost, find_cost
         >>> from spos.nn import OneOf
         >>> from spos.nn.supernet import Supernet
         >>> model = nn.Sequential(OneOf({"3x3": nn.Conv2d(3, 8, 3), "1x1": nn.Conv2d(3, 8, 1)}))
         >>> supernet = Supernet(model, (3, 10, 10))
-        >>> memory = CostTable(supernet, counter=PeakMemory())
+        >>> memory = CostTable(supernet, counter=CountedCost(find_cost("memory")))
         >>> CombinedCosts([CostTable(supernet), memory]).cost([0])
         {'flops': 13824, 'params': 224, 'memory': 3248}
     """

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spos._util.errors import UserError, nearest
+from spos.cost.cost import format_cost
 from spos.cost.model import CostModel
-from spos.cost.units import format_cost
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from spos.cost.part import Costs, Part, on_meta, run
 from spos.nn.quantised import FixedBitsConv2d, QuantisedConv2d
 
-#: What is counted, in the order of every cost vector. The field prints multiply-adds as "FLOPs".
-COSTS = ("flops", "params")
-#: What is counted besides, where layers are quantised: multiply-adds times the bits of weights
-#: times those of activations, over the quantised layers alone; and the size of all parameters in
-#: bits, quantised weights at theirs and everything else at 32.
-BIT_COSTS = ("bitops", "model_bits")
+#: What is counted of every network, in the order of every cost vector.
+PLAIN = ("flops", "params")
+#: What is counted besides, where layers are quantised.
+QUANTISED = ("bitops", "model_bits")
 #: The bits of a parameter that is not quantised.
 FULL_BITS = 32
 
@@ -35,8 +33,8 @@ def cost_names(model: nn.Module) -> tuple[str, ...]:
     """
     quantised = (FixedBitsConv2d, QuantisedConv2d)
     if any(isinstance(module, quantised) for module in model.modules()):
-        return COSTS + BIT_COSTS
-    return COSTS
+        return PLAIN + QUANTISED
+    return PLAIN
 
 
 class Counting:
@@ -56,7 +54,7 @@ class Counting:
 
 
 def count(
-    module: nn.Module, value: Any, names: tuple[str, ...] = COSTS
+    module: nn.Module, value: Any, names: tuple[str, ...] = PLAIN
 ) -> tuple[tuple[int, ...], Any]:
     """Count one forward of a module on the meta device, in evaluation mode.
 

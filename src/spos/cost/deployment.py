@@ -12,62 +12,31 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from spos.cost.count import size_in_bits
-from spos.cost.part import Costs, Part, on_meta, run
+from spos.cost.part import run
 
 
-class PeakMemory:
-    """Counts the bytes of activations that live at once, at the moment when they are most.
+def count_peak_memory(network: nn.Module, value: Any) -> tuple[int, Any]:
+    """Count the bytes of activations that live at once, at the moment when they are most.
 
     Counted is the inference of one image by the stand-alone network in eager PyTorch: what comes
     into an operation, what goes out, and what is kept for later, such as a residual. What kernels
     take besides while they run, and weights, are not counted.
-    """
-
-    names = ("memory",)
-    peak = True
-
-    def __call__(self, part: Part) -> tuple[Costs, Any]:
-        peak, output = _peak(part.network(), part.value)
-        return (peak,), output
-
-
-class ModelBytes:
-    """Counts the bytes of all parameters, quantised weights at their bits."""
-
-    names = ("model_bytes",)
-    peak = False
-
-    def __call__(self, part: Part) -> tuple[Costs, Any]:
-        network = part.network()
-        output = run(network, part.value)
-        return ((size_in_bits(network) + 7) // 8,), output
-
-
-#: Costs that are counted where a constraint is about them.
-DEPLOYMENT: Mapping[str, Callable[[], PeakMemory | ModelBytes]] = {
-    "memory": PeakMemory,
-    "model_bytes": ModelBytes,
-}
-
-
-def peak_memory(network: nn.Module, input_shape: Sequence[int]) -> int:
-    """The bytes of activations that live at once in the inference of one image.
 
     Args:
-        network: a stand-alone network; it is left as it is.
-        input_shape: of one input, without the batch.
+        network (nn.Module): without choices, on the meta device.
+        value (Any): its input for one image.
+
+    Returns:
+        The bytes, and the output.
 
     Raises:
-        UserError: it does not run on the input.
+        UserError: the network does not run on the input.
 
     Example:
-        >>> peak_memory(nn.Sequential(nn.Linear(10, 20), nn.Linear(20, 5)), (10,))
+        >>> network = nn.Sequential(nn.Linear(10, 20), nn.Linear(20, 5)).to("meta")
+        >>> count_peak_memory(network, torch.empty(1, 10, device="meta"))[0]
         120
     """
-    return _peak(on_meta(network), torch.empty(1, *input_shape, device="meta"))[0]
-
-
-def _peak(network: nn.Module, value: Any) -> tuple[int, Any]:
     network.eval()
     own = [*network.parameters(), *network.buffers()]
     live = _Live(tensor.untyped_storage()._cdata for tensor in own)
@@ -78,6 +47,23 @@ def _peak(network: nn.Module, value: Any) -> tuple[int, Any]:
 
     output = run(network, value, forward)
     return live.peak, output
+
+
+def count_model_bytes(network: nn.Module, value: Any) -> tuple[int, Any]:
+    """Count the bytes of all parameters, quantised weights at their bits.
+
+    Args:
+        network (nn.Module): without choices, on the meta device.
+        value (Any): its input for one image.
+
+    Returns:
+        The bytes, and the output.
+
+    Raises:
+        UserError: the network does not run on the input.
+    """
+    output = run(network, value)
+    return (size_in_bits(network) + 7) // 8, output
 
 
 def _run_graph(network: nn.Module, value: Any) -> Any:

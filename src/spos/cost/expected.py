@@ -152,17 +152,3 @@ class _Edge:
             column = self._options[:, place].to(weights.device)
             weights = weights * probabilities[position][column]
         return weights
-
-
-def expected_cost(table: CostModel, probabilities: Sequence[Tensor], name: str) -> Tensor:
-    """The mean of a cost over architectures whose options are drawn independently, once.
-
-    Args:
-        table: the costs (see :class:`ExpectedCost`, which is faster for more than one call).
-        probabilities: of each choice those of its options, which add up to 1.
-        name: of the cost.
-
-    Raises:
-        UserError: as of :class:`ExpectedCost`.
-    """
-    return ExpectedCost(table, name)(probabilities)

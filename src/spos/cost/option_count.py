@@ -21,7 +21,8 @@ class OptionCount:
 
     Args:
         costs: what is counted already, such as a :class:`spos.cost.CostTable`.
-        name: of the number, new among the names of the costs.
+        name: of the number, new among the names of the costs; what it is called in reports is
+            said by :func:`spos.cost.register_cost`.
         options: the counted options of each choice, by the name of the choice.
 
     Raises:

@@ -1,43 +1,110 @@
-"""Quantities as people write them: 330M, 3.5M, 1.2G, 4ms."""
+"""Quantities as people write them: 330M, 3.5M, 1.2G, 2MB, 4ms."""
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from spos._util.errors import UserError
 
-_FACTORS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
-#: The units of times, in nanoseconds.
-_TIMES = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}
-#: What the numbers of a cost are in; those of other costs are counts.
-UNITS = {"latency": "ns", "memory": "B", "model_bytes": "B"}
 
-
-def parse_quantity(text: str | int | float, what: str = "quantity") -> float:
-    """Read a number with an optional decimal suffix K, M, G or T.
+@dataclass(frozen=True)
+class Unit:
+    """What a quantity is counted in.
 
     Args:
-        text: such as ``"330M"``; a number is taken as it is.
-        what: what to call it in an error.
-
-    Raises:
-        UserError: the text is no positive number.
+        factors (Mapping[str, int]): worth of each suffix in the smallest one, rising; the first is
+            the suffix of the numbers themselves, worth 1.
+        described (str): what a user may write, for error messages.
+        optional (str): end of the suffixes that may be left out.
+        padded (bool): whether four figures are written where fewer say as much.
 
     Example:
-        >>> parse_quantity("3.5M")
-        3500000.0
+        >>> TIME.parse("4ms"), BYTES.parse("2M"), TIME.format(4250000), BYTES.format(73728)
+        (4000000.0, 2000000.0, '4.25ms', '73.73KB')
     """
-    if not isinstance(text, str):
-        value = float(text)
-    else:
-        match = re.fullmatch(r"\s*(\d+(?:_\d+)*(?:\.\d+)?(?:e\+?\d+)?)\s*([kmgt]?)\s*", text, re.I)
-        value = float(match[1]) * _FACTORS[match[2].upper()] if match else -1.0
-    if not 0 < value < math.inf:
-        raise UserError(
-            f"{what} '{text}' is not a positive number such as 330M, 3.5M, 1.2G or 250000"
+
+    factors: Mapping[str, int]
+    described: str
+    optional: str = ""
+    padded: bool = True
+
+    @property
+    def symbol(self) -> str:
+        """Suffix of the numbers themselves: nothing, ``B`` or ``ns``."""
+        return next(iter(self.factors))
+
+    def suffix(self, value: float) -> str:
+        """The suffix to write a value with.
+
+        Args:
+            value (float): in the smallest unit.
+
+        Example:
+            >>> COUNT.suffix(322918720), TIME.suffix(350000)
+            ('M', 'us')
+        """
+        fitting = (s for s, f in reversed([*self.factors.items()]) if abs(value) >= f)
+        return next(fitting, self.symbol)
+
+    def parse(self, text: str | float, what: str = "quantity") -> float:
+        """Read a number with a suffix.
+
+        Args:
+            text (str | float): such as ``"330M"``; a number is in the smallest unit.
+            what (str): what to call it in an error.
+
+        Raises:
+            UserError: the text is not a positive quantity of this unit.
+        """
+        value = float(text) if not isinstance(text, str) else self._read(text)
+        if not 0 < value < math.inf:
+            raise UserError(f"{what} '{text}' is not {self.described}")
+        return value
+
+    def _read(self, text: str) -> float:
+        match = re.fullmatch(
+            r"\s*(\d+(?:_\d+)*(?:\.\d+)?(?:e[+-]?\d+)?)\s*([a-zµ]*)\s*", text, re.I
         )
-    return value
+        if not match:
+            return math.nan
+        given = match[2].lower().replace("µ", "u")
+        factors = {suffix.lower(): factor for suffix, factor in self.factors.items()}
+        if self.optional and not given.endswith(self.optional.lower()):
+            given += self.optional.lower()
+        return float(match[1]) * factors.get(given, math.nan)
+
+    def format(self, value: float) -> str:
+        """Write a number with a suffix and four figures.
+
+        Args:
+            value (float): in the smallest unit.
+        """
+        value = float(f"{value:.4g}")
+        suffix = self.suffix(value)
+        scaled = value / self.factors[suffix]
+        if not self.padded or suffix == self.symbol:
+            return f"{scaled:.4g}{suffix}"
+        return f"{scaled:.{max(0, 4 - len(str(int(abs(scaled)))))}f}{suffix}"
+
+
+COUNT = Unit(
+    {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12},
+    "a positive number such as 330M, 3.5M, 1.2G or 250000",
+)
+BYTES = Unit(
+    {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12},
+    "a positive size such as 2MB, 512KB or 250000",
+    optional="B",
+)
+#: In nanoseconds.
+TIME = Unit(
+    {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9},
+    "a time such as 4ms, 350us or 0.1s",
+    padded=False,
+)
 
 
 def format_quantity(value: float) -> str:
@@ -47,55 +114,4 @@ def format_quantity(value: float) -> str:
         >>> format_quantity(322918720)
         '322.9M'
     """
-    value = float(f"{value:.4g}")
-    for suffix, factor in reversed(_FACTORS.items()):
-        if abs(value) >= factor:
-            scaled = value / factor
-            digits = max(0, 4 - len(str(int(abs(scaled)))))
-            text = f"{scaled:.{digits}f}" if suffix else f"{scaled:.0f}"
-            return text + suffix
-    return f"{value:g}"
-
-
-def parse_cost(name: str, text: str | int | float, what: str = "quantity") -> float:
-    """Read a bound of a cost in the way of the cost: 4ms of latency, 2MB of memory, 330M of others.
-
-    Args:
-        name: of the cost.
-        text: with a suffix; a number is in the unit of the cost (:data:`UNITS`).
-        what: what to call it in an error.
-
-    Returns:
-        The bound in the unit of the cost; of latency in nanoseconds.
-
-    Raises:
-        UserError: the text is no positive number, or one in another unit.
-
-    Example:
-        >>> parse_cost("latency", "4ms"), parse_cost("memory", "2MB"), parse_cost("flops", "330M")
-        (4000000.0, 2000000.0, 330000000.0)
-    """
-    unit = UNITS.get(name)
-    if not isinstance(text, str) or unit is None:
-        return parse_quantity(text, what)
-    if unit == "B":
-        return parse_quantity(re.sub(r"(?<=[\dkmgtKMGT])[bB]\s*$", "", text), what)
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*(ns|us|µs|ms|s)\s*", text, re.I)
-    value = float(match[1]) * _TIMES[match[2].lower().replace("µ", "u")] if match else 0.0
-    if not 0 < value < math.inf:
-        raise UserError(f"{what} '{text}' is not a time such as 4ms, 350us or 0.1s")
-    return value
-
-
-def format_cost(name: str, value: float) -> str:
-    """Write a value of a cost, which is in its unit (:data:`UNITS`), with four figures.
-
-    Example:
-        >>> format_cost("latency", 4250000), format_cost("memory", 73728), format_cost("flops", 1e6)
-        ('4.25ms', '73.73KB', '1.000M')
-    """
-    unit = UNITS.get(name)
-    if unit == "ns":
-        suffix = next((s for s in ("s", "ms", "us") if abs(value) >= _TIMES[s]), "ns")
-        return f"{value / _TIMES[suffix]:.4g}{suffix}"
-    return format_quantity(value) + (unit or "")
+    return COUNT.format(value)

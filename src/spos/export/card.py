@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from spos.cost.units import format_cost
+from spos.cost.cost import find_cost, format_cost
 from spos.export.snippet import snippet
 from spos.report import words
 from spos.report.measure import measure
@@ -13,7 +13,6 @@ from spos.report.measure import measure
 Facts = Mapping[str, Any]
 #: Classes that are listed; of more, the first.
 LISTED = 20
-_COSTS = {"flops": "multiply-adds", "params": "parameters", "latency": "latency by the run's table"}
 
 
 def model_card(facts: Facts, result: Facts, name: str) -> str:
@@ -100,9 +99,9 @@ def _network(facts: Facts, result: Facts) -> list[tuple[str, str]]:
         ("architecture", f"`{metadata['architecture']}`"),
         ("space", f"{metadata['space']}{preset}{size}"),
     ]
-    for cost, value in facts["costs"].items():
-        shown = format_cost(cost, value)
-        rows.append((_COSTS.get(cost, words.cost_words(cost)), f"{shown} ({value:,})"))
+    for name, value in facts["costs"].items():
+        cost = find_cost(name)
+        rows.append((cost.title, cost.exact(value)))
     if limit:
         rows.append(("limit of the search", limit))
     return rows

@@ -7,10 +7,11 @@ from typing import Any
 
 from markupsafe import Markup
 
+from spos.cost.cost import find_cost
 from spos.report.chart import Axis, Chart, cost_labels, element, finite, spread
 from spos.report.measure import measure
 from spos.report.words import cost as written
-from spos.report.words import cost_label, searched_cost
+from spos.report.words import searched_cost
 
 Row = Mapping[str, Any]
 
@@ -30,7 +31,6 @@ def budgets_figure(result: Row, width: int) -> Markup | None:
     limits = [row["maximum"][cost] for row in rows]
     lower, upper = spread(scores, by.least(scores), 0.08)
     left, right = spread([*limits, *(row[cost] for row in rows)], max(limits) * 0.04)
-    label = "FLOPs (multiply-adds)" if cost == "flops" else cost_label(cost)
     names = " and ".join(name for name, _, _ in curves)
     chart = Chart(
         f"budgets-{width}",
@@ -41,7 +41,7 @@ def budgets_figure(result: Row, width: int) -> Markup | None:
             for row in rows
         ),
         (width, 300),
-        Axis(label, left, right, cost_labels(cost)),
+        Axis(find_cost(cost).title, left, right, cost_labels(cost)),
         Axis(by.noun, lower, upper, by.labels),
         (34, 92, 46, 52),
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from spos.cost.units import UNITS
+from spos.cost.cost import find_cost
 
 #: Steps of the colour scale; the style sheet has one class of each.
 LEVELS = 24
@@ -113,39 +113,25 @@ def percent_labels(ticks: Sequence[float]) -> list[str]:
     return [f"{tick * 100:.{digits}f}%" for tick in ticks]
 
 
-def quantity_labels(ticks: Sequence[float]) -> list[str]:
-    """Ticks of a quantity, all with one suffix and as many decimals.
-
-    Example:
-        >>> quantity_labels([320000, 340000])
-        ['320K', '340K']
-    """
-    largest = max((abs(tick) for tick in ticks), default=0)
-    suffixes = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "K"))
-    factor, suffix = next((s for s in suffixes if largest >= s[0]), (1.0, ""))
-    digits = decimals(ticks, factor)
-    return [f"{tick / factor:.{digits}f}{suffix}" if tick else "0" for tick in ticks]
-
-
 def cost_labels(name: str) -> Callable[[Sequence[float]], list[str]]:
-    """How the ticks of a cost are written, all in one unit.
+    """How the ticks of a cost are written: all with one suffix and as many decimals.
+
+    Args:
+        name (str): of the cost.
 
     Example:
-        >>> cost_labels("latency")([3500000, 4000000]), cost_labels("memory")([32000])
-        (['3.5ms', '4.0ms'], ['32KB'])
+        >>> cost_labels("latency")([3500000, 4000000]), cost_labels("flops")([0, 340000])
+        (['3.5ms', '4.0ms'], ['0', '340K'])
     """
-    unit = UNITS.get(name, "")
-    if unit != "ns":
-        return lambda ticks: [f"{text}{unit}" for text in quantity_labels(ticks)]
+    unit = find_cost(name).unit
 
-    def times(ticks: Sequence[float]) -> list[str]:
-        largest = max((abs(tick) for tick in ticks), default=0)
-        factors = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"))
-        factor, suffix = next((s for s in factors if largest >= s[0]), (1.0, "ns"))
+    def labels(ticks: Sequence[float]) -> list[str]:
+        suffix = unit.suffix(max(map(abs, ticks), default=0))
+        factor = unit.factors[suffix]
         digits = decimals(ticks, factor)
         return [f"{tick / factor:.{digits}f}{suffix}" if tick else "0" for tick in ticks]
 
-    return times
+    return labels
 
 
 def plain_labels(ticks: Sequence[float]) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from spos.report.chart import element
-from spos.report.words import percent, quantity
+from spos.report.words import cost, percent
 
 #: Colours of options; with more options than these the labels tell them apart.
 COLOURS = 8
@@ -123,8 +123,8 @@ def _box(block: Block, colour: str, total: int, largest: int) -> Markup:
         parts.append(element("text", large, x=middle, y=27, class_="kind", text_anchor="middle"))
     if block.flops is not None and total and largest:
         share = percent(block.flops / total)
-        words += f"\n{quantity(block.flops)} multiply-adds ({share})"
-        words += f", {quantity(block.params)} parameters"
+        words += f"\n{cost('flops', block.flops)} multiply-adds ({share})"
+        words += f", {cost('params', block.params)} parameters"
         wide = 34.0
         bar = wide * block.flops / largest
         parts += [

@@ -8,19 +8,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from spos._util.files import write_atomically
+from spos.cost.cost import find_cost
 from spos.report import words
 from spos.report.budgets import budgets_figure
-from spos.report.chart import LEVELS
 from spos.report.curves import progress_figure, training_figures
 from spos.report.dots import comparison_figure
 from spos.report.facts import facts
 from spos.report.measure import measure
-from spos.report.network import COLOURS, Drawing, draw
+from spos.report.network import Drawing, draw
 from spos.report.scatter import search_figure, shown
+from spos.report.template import fill_template
 from spos.report.theta import choice_figures, entropy_figure, legend
 
 #: Every wide chart is drawn twice: text that is legible in one is not in the other.
@@ -43,22 +43,10 @@ def render(result: Row, candidates: Sequence[Row], metrics: Sequence[Row]) -> st
         >>> "no network yet" in render({"spos": "0.1.0"}, [], [])
         True
     """
-    environment = Environment(
-        loader=PackageLoader("spos", "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(score=measure(result).show, quantity=words.quantity)
-    environment.globals.update(cost=words.cost)
-    page = environment.get_template("page.html.j2").render(
+    return fill_template(
+        "page.html.j2",
         **_context(result, candidates, metrics),
-        levels=[_ramp(number / (LEVELS - 1)) for number in range(LEVELS)],
-        hues=[250, 150, 75, 330, 200, 20, 110, 290][:COLOURS],
     )
-    # File names that are no valid text become class names; the page must be writable all the same.
-    return page.encode("utf-8", "replace").decode("utf-8")
 
 
 def write_report(
@@ -100,16 +88,17 @@ def _context(result: Row, candidates: Sequence[Row], metrics: Sequence[Row]) -> 
         if winner and (len(candidates) > 1 or not _learned(result))
         else [],
         "more_costs": [
-            (words.cost_label(cost), drawn)
-            for cost in words.front_costs(result)[1:]
-            if (drawn := _both(partial(search_figure, cost=cost), result, candidates))
+            (find_cost(cost).label, drawn)
+            for cost in words.front_costs(result)
+            if cost != words.searched_cost(result)
+            and (drawn := _both(partial(search_figure, cost=cost), result, candidates))
         ],
         "search_note": _search_note(result, candidates),
         "budgets": result.get("budgets") or [],
         "budget_cost": words.searched_cost(result),
         "budgets_figure": _both(budgets_figure, result),
         "front": result.get("front") or [],
-        "front_costs": " and ".join(map(words.cost_label, words.front_costs(result))),
+        "front_costs": " and ".join(find_cost(cost).label for cost in words.front_costs(result)),
         "measure": measure(result),
         "progress": _both(progress_figure, result, candidates),
         "entropy": _both(entropy_figure, result, metrics),
@@ -118,7 +107,7 @@ def _context(result: Row, candidates: Sequence[Row], metrics: Sequence[Row]) -> 
         "winner": winner,
         "drawing": _drawing(result) if winner else None,
         "top": result.get("top") or [],
-        "others": [(cost, words.cost_label(cost)) for cost in words.other_costs(result)],
+        "costs": [find_cost(cost) for cost in words.shown_costs(result)],
         "comparison": result.get("comparison"),
         "networks": _networks(result),
         "verdict": judged,
@@ -188,11 +177,9 @@ def _key_figures(result: Row) -> list[tuple[str, str]]:
     known = [
         (f"test {by.noun}", by.show(retrained.get("test_top1"))),
         (f"one-shot {by.noun}", by.show(winner.get("one_shot_top1"))),
-        ("FLOPs", words.quantity(winner.get("flops"))),
-        ("parameters", words.quantity(winner.get("params"))),
         *(
-            (words.cost_label(cost), words.cost(cost, winner.get(cost)))
-            for cost in words.other_costs(result)
+            (find_cost(cost).label, words.cost(cost, winner.get(cost)))
+            for cost in words.shown_costs(result)
         ),
     ]
     known = [(label, value) for label, value in known if value != "–"]
@@ -234,11 +221,3 @@ def _networks(result: Row) -> list[dict[str, Any]]:
     return sorted(
         rows, key=lambda row: math.inf if row.get("test_top1") is None else -row["test_top1"]
     )
-
-
-def _ramp(share: float) -> tuple[str, str]:
-    """A colour of the scale, on light and on dark paper: lightness falls, or rises, evenly."""
-    light = (0.84 - 0.50 * share, 95 + 190 * share)
-    dark = (0.44 + 0.48 * share, 285 - 185 * share)
-    first, second = (f"oklch({lightness:.3f} 0.105 {hue:.0f})" for lightness, hue in (light, dark))
-    return first, second

@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from spos.cost.cost import find_cost
 from spos.report.chart import (
     LEVELS,
     Axis,
@@ -21,7 +22,7 @@ from spos.report.chart import (
 from spos.report.front import draw_front
 from spos.report.measure import Measure, measure
 from spos.report.words import cost as written
-from spos.report.words import cost_label, cost_words, searched_cost
+from spos.report.words import searched_cost
 
 #: More points than a reader can tell apart only make the page heavy.
 PLOTTED = 2500
@@ -54,10 +55,10 @@ def search_figure(
     narrow = width < 600
     chart = Chart(
         f"search-{width}" if cost == own else f"search-{cost}-{width}",
-        f"One-shot {by.noun} over {cost_label(cost)} of the candidates",
+        f"One-shot {by.noun} over {find_cost(cost).label} of the candidates",
         f"{len(drawn)} candidates between {by.show(min(scores))} and "
         f"{by.show(max(scores))}. The winner has {by.show(winner['one_shot_top1'])} and "
-        f"{written(cost, winner[cost])} {cost_words(cost)}.",
+        f"{written(cost, winner[cost])} {find_cost(cost).noun}.",
         (width, 400 if narrow else 460),
         x,
         y,
@@ -107,8 +108,7 @@ def _cost_axis(result: Row, cost: str, costs: list[float]) -> tuple[Axis, list[t
     ]
     lower = min(lower, *(value - span * 0.03 for value, _ in limits), lower)
     upper = max(upper, *(value + span * 0.03 for value, _ in limits), upper)
-    label = "FLOPs (multiply-adds)" if cost == "flops" else cost_label(cost)
-    return Axis(label, lower, upper, cost_labels(cost)), limits
+    return Axis(find_cost(cost).title, lower, upper, cost_labels(cost)), limits
 
 
 def _colour_bar(chart: Chart, last: int) -> None:

@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from spos.cost.units import UNITS
+from spos.cost.cost import find_cost
 from spos.report import words
 from spos.report.measure import measure
 
@@ -101,11 +101,9 @@ def _winner(result: Row) -> Table:
         ("notation", winner.get("notation", "–")),
         (f"test {by.name}", by.show(retrained.get("test_top1"))),
         (f"one-shot {by.name}", by.show(winner.get("one_shot_top1"))),
-        ("FLOPs", _exact(winner.get("flops"), " multiply-adds")),
-        ("parameters", _exact(winner.get("params"))),
         *(
-            (words.cost_label(cost), _exact(winner.get(cost), name=cost))
-            for cost in words.other_costs(result)
+            (cost.title, "–" if (value := winner.get(cost.name)) is None else cost.exact(value))
+            for cost in map(find_cost, words.shown_costs(result))
         ),
         ("limit", words.limits(result.get("constraint")) or "none"),
     ]
@@ -115,34 +113,15 @@ def _winner(result: Row) -> Table:
     return table
 
 
-def _exact(value: int | None, unit: str = "", name: str = "") -> str:
-    if value is None or name in UNITS:
-        return words.cost(name, value)
-    return f"{words.quantity(value)} ({value:,}{unit})"
-
-
 def _top(result: Row) -> Table:
-    others = words.other_costs(result)
-    table = _columns(
-        "Best candidates",
-        result["top"],
-        "",
-        "architecture",
-        "one-shot",
-        "FLOPs",
-        "params",
-        *others,
-        "iter",
-        "origin",
-    )
+    headings = ("", "architecture", "one-shot", *_headings(result), "iter", "origin")
+    table = _columns("Best candidates", result["top"], *headings)
     for rank, row in enumerate(result["top"], 1):
         table.add_row(
             str(rank),
             _text(row.get("architecture", "")),
             measure(result).show(row.get("one_shot_top1")),
-            words.quantity(row.get("flops")),
-            words.quantity(row.get("params")),
-            *(words.cost(cost, row.get(cost)) for cost in others),
+            *_costs(result, row),
             str(row.get("iteration", "")),
             _text(row.get("origin", "")),
         )
@@ -150,16 +129,17 @@ def _top(result: Row) -> Table:
 
 
 def _costs(result: Row, row: Row) -> list[str]:
-    others = [words.cost(cost, row.get(cost)) for cost in words.other_costs(result)]
-    return [words.quantity(row.get("flops")), words.quantity(row.get("params")), *others]
+    return [words.cost(cost, row.get(cost)) for cost in words.shown_costs(result)]
+
+
+def _headings(result: Row) -> list[str]:
+    return [find_cost(cost).heading for cost in words.shown_costs(result)]
 
 
 def _budgets(result: Row) -> Table:
     rows, cost, by = result["budgets"], words.searched_cost(result), measure(result)
-    costs = ("FLOPs", "params", *words.other_costs(result))
-    table = _columns(
-        "One network for each budget", rows, "at most", "architecture", "test", "one-shot", *costs
-    )
+    headings = ("at most", "architecture", "test", "one-shot", *_headings(result))
+    table = _columns("One network for each budget", rows, *headings)
     for row in rows:
         table.add_row(
             words.cost(cost, (row.get("maximum") or {}).get(cost)),
@@ -172,8 +152,9 @@ def _budgets(result: Row) -> Table:
 
 
 def _front(result: Row) -> Table:
-    rows, costs = result["front"], ("FLOPs", "params", *words.other_costs(result))
-    table = _columns("Front, from the cheapest", rows, "architecture", "one-shot", *costs)
+    rows = result["front"]
+    headings = ("architecture", "one-shot", *_headings(result))
+    table = _columns("Front, from the cheapest", rows, *headings)
     for row in rows:
         table.add_row(
             _text(row.get("architecture", "")),
@@ -184,31 +165,19 @@ def _front(result: Row) -> Table:
 
 
 def _comparison(result: Row) -> Table:
-    others = words.other_costs(result)
     comparison = result["comparison"]
     winner = result.get("winner") or {}
     found = {**winner, "name": "found", "test_top1": comparison.get("found_test_top1")}
     rows = [found, *comparison["networks"]]
-    table = _columns(
-        "Against random networks",
-        rows,
-        "network",
-        "architecture",
-        "test",
-        "one-shot",
-        "FLOPs",
-        "params",
-        *others,
-    )
+    headings = ("network", "architecture", "test", "one-shot", *_headings(result))
+    table = _columns("Against random networks", rows, *headings)
     for row in rows:
         table.add_row(
             _text(row.get("name", "")),
             _text(row.get("architecture", "")),
             measure(result).show(row.get("test_top1")),
             measure(result).show(row.get("one_shot_top1")),
-            words.quantity(row.get("flops")),
-            words.quantity(row.get("params")),
-            *(words.cost(cost, row.get(cost)) for cost in others),
+            *_costs(result, row),
             style="bold" if row is found else None,
         )
     return table

@@ -8,20 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from spos.cost.units import format_cost, format_quantity
+from spos.cost.cost import find_cost, primary_cost
 from spos.report.measure import Measure, measure
 
-_COSTS = {
-    "flops": "multiply-adds",
-    "params": "parameters",
-    "bitops": "bit operations",
-    "model_bits": "bits of parameters",
-    "latency": "of latency",
-    "memory": "of activations at once",
-    "model_bytes": "of parameters",
-}
-#: Of the costs whose values have units.
-_LABELS = {"latency": "latency", "memory": "activation memory", "model_bytes": "model size"}
 STAGES = {
     "train": "Supernet training",
     "search": "Search",
@@ -50,11 +39,6 @@ def points(difference: float) -> str:
     return f"{difference * 100:.1f} points"
 
 
-def quantity(value: float | None) -> str:
-    """A cost with a suffix; a dash where there is none."""
-    return "–" if value is None else format_quantity(value)
-
-
 def cost(name: str, value: float | None) -> str:
     """A value of a cost in its unit; a dash where there is none.
 
@@ -62,7 +46,7 @@ def cost(name: str, value: float | None) -> str:
         >>> cost("latency", 4250000), cost("flops", None)
         ('4.25ms', '–')
     """
-    return "–" if value is None else format_cost(name, value)
+    return "–" if value is None else find_cost(name).format(value)
 
 
 def duration(seconds: float) -> str:
@@ -99,15 +83,19 @@ def size(text: str) -> str:
 
 
 def searched_cost(result: Mapping[str, Any]) -> str:
-    """The cost that a search is about: the first that it minimises or bounds, or multiply-adds.
+    """The cost that the search is about, see :func:`spos.cost.cost.primary_cost`.
 
     Example:
         >>> searched_cost({"constraint": {"maximum": {"bitops": 10}, "minimum": {}}})
         'bitops'
     """
-    constraint = result.get("constraint") or {}
-    bounded = [*(constraint.get("maximum") or {}), *(constraint.get("minimum") or {})]
-    return str([*front_costs(result), *bounded, "flops"][0])
+    constraint, search = result.get("constraint") or {}, result.get("search") or {}
+    return primary_cost(
+        constraint.get("maximum") or {},
+        constraint.get("minimum") or {},
+        search.get("pareto") or (),
+        search.get("charged"),
+    )
 
 
 def front_costs(result: Mapping[str, Any]) -> list[str]:
@@ -115,30 +103,20 @@ def front_costs(result: Mapping[str, Any]) -> list[str]:
     return list((result.get("search") or {}).get("pareto") or [])
 
 
-def other_costs(result: Mapping[str, Any]) -> list[str]:
-    """The costs that the search is about and that have no column of their own in every table."""
+def shown_costs(result: Mapping[str, Any]) -> list[str]:
+    """The costs that have a column in every table, multiply-adds and parameters first.
+
+    Example:
+        >>> shown_costs({"constraint": {"maximum": {"bitops": 10}}})
+        ['flops', 'params', 'bitops']
+    """
     constraint = result.get("constraint") or {}
     bounded = (*(constraint.get("maximum") or {}), *(constraint.get("minimum") or {}))
-    costs = [searched_cost(result), *front_costs(result), *bounded]
+    costs = ["flops", "params", searched_cost(result), *front_costs(result), *bounded]
     if result.get("network") and not result.get("winner"):
         # Nothing was searched: all that is known of the network is told.
         costs += [cost for cost in result["network"] if cost != "name"]
-    return [cost for cost in dict.fromkeys(costs) if cost not in ("flops", "params")]
-
-
-def cost_words(name: str) -> str:
-    """What a cost counts, in words."""
-    return _COSTS.get(name, name)
-
-
-def cost_label(name: str) -> str:
-    """The name of a cost beside its value.
-
-    Example:
-        >>> cost_label("bitops"), cost_label("latency")
-        ('bit operations', 'latency')
-    """
-    return _LABELS.get(name, cost_words(name))
+    return list(dict.fromkeys(costs))
 
 
 def limits(constraint: Mapping[str, Any] | None) -> str:
@@ -150,7 +128,7 @@ def limits(constraint: Mapping[str, Any] | None) -> str:
     """
     given = constraint or {}
     parts = [
-        f"{words} {format_cost(name, value)} {_COSTS.get(name, name)}"
+        f"{words} {cost(name, value)} {find_cost(name).noun}"
         for words, bounds in (("at most", "maximum"), ("at least", "minimum"))
         for name, value in (given.get(bounds) or {}).items()
     ]
@@ -165,9 +143,8 @@ def headline(result: Mapping[str, Any]) -> str:
     if not winner:
         asked = f" under a limit of {within}" if within else ""
         return f"The search{asked} has not finished; there is no network yet."
-    cost = (
-        f"{quantity(winner.get('flops'))} multiply-adds and {quantity(winner.get('params'))} "
-        "parameters"
+    costs = " and ".join(
+        f"{cost(name, winner.get(name))} {find_cost(name).noun}" for name in ("flops", "params")
     )
     asked = f" – the search allowed {within}" if within else ""
     by = measure(result)
@@ -176,12 +153,12 @@ def headline(result: Mapping[str, Any]) -> str:
         what = f"that classifies {score} of the test images correctly, with"
         if not by.top1:
             what = f"with a test score of {score} ({by.name}),"
-        return f"A network {what} {cost}{asked}."
+        return f"A network {what} {costs}{asked}."
     score = by.show(winner.get("one_shot_top1"))
     what = f"a one-shot accuracy of {score}"
     if not by.top1:
         what = f"a one-shot score of {score} ({by.name})"
-    return f"A network with {what}, {cost}{asked}. It is not retrained yet."
+    return f"A network with {what}, {costs}{asked}. It is not retrained yet."
 
 
 @dataclass(frozen=True)

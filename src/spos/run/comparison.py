@@ -9,6 +9,7 @@ from spos._util.errors import UserError
 from spos._util.randomness import generator
 from spos.cost import Constraint, CostModel
 from spos.run.context import Context
+from spos.run.costs import searched_cost
 from spos.run.fit import retrain
 from spos.run.one_shot import load_supernet, one_shot_evaluator
 from spos.search import Feasible
@@ -22,8 +23,8 @@ NEAR = (0.05, 0.1, 0.2, 0.4, None)
 def compare_stage(context: Context, count: int) -> dict[str, Any]:
     """Retrain random networks in the way of the winner.
 
-    They are drawn under the same constraint, and within 5% of the winner's cost (the first that is
-    bounded, or multiply-adds), or further off where there are none.
+    They are drawn under the same constraint, and within 5% of the winner's primary cost
+    (:func:`spos.cost.cost.primary_cost`), or further off where there are none.
 
     Args:
         context: of a run whose winner is retrained.
@@ -48,6 +49,11 @@ def compare_stage(context: Context, count: int) -> dict[str, Any]:
         if outcome is None:
             outcome = context.launch(retrain, str(architecture), stage)
             context.finish(stage, outcome)
+        elif outcome["architecture"] != str(architecture):
+            raise UserError(
+                f"{context.directory.path}: {stage} is of a network that would not be drawn for "
+                f"this comparison any more; give another --out and --reuse {context.directory.path}"
+            )
         seconds += outcome["seconds"]
         networks.append(
             {
@@ -82,8 +88,7 @@ def _random_like(
     taken, in the end any within the constraint.
     """
     bounds = context.config.bounds
-    # The cost that the search is about; without a bound, multiply-adds.
-    cost = next(iter((*bounds.maximum, *bounds.minimum)), "flops")
+    cost = searched_cost(context.config)
     levels: dict[float | None, Feasible] = {}
     chosen: dict[Architecture, float | None] = {}
     winning = table.space.parse(winner["architecture"])

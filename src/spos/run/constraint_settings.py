@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -10,7 +9,7 @@ from typing import Any
 
 from spos._util.errors import UserError
 from spos.cost import Constraint
-from spos.cost.units import format_cost, parse_cost
+from spos.cost.cost import find_cost
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ def read_constraint(values: Mapping[str, Any]) -> dict[str, Any]:
     for side in ("maximum", "minimum"):
         if isinstance(values.get(side), Mapping):
             read[side] = {
-                str(cost): _bound(str(cost), value, f"constraint.{side}.{cost}")
+                str(cost): read_bound(str(cost), value, f"constraint.{side}.{cost}")
                 for cost, value in values[side].items()
             }
     if isinstance(values.get("budgets"), Mapping):
@@ -127,20 +126,31 @@ def _budgets(cost: str, given: Any, key: str) -> tuple[float, ...]:
         given = given.split(",")
     if not isinstance(given, Sequence):
         given = [given]
-    values = sorted(_bound(cost, value, key) for value in given)
+    values = sorted(read_bound(cost, value, key) for value in given)
     if not values:
         raise UserError(f"{key}: it is empty, give limits such as 40M,60M,80M")
     for value, following in pairwise(values):
         if value == following:
-            raise UserError(f"{key}: {format_cost(cost, value)} is given twice")
+            raise UserError(f"{key}: {find_cost(cost).format(value)} is given twice")
     return tuple(values)
 
 
-def _bound(cost: str, value: Any, key: str) -> float:
-    if value == 0 and not isinstance(value, bool):
-        return 0.0  # A bound on a count.
-    known = isinstance(value, (str, int, float)) and not isinstance(value, bool)
-    number = parse_cost(cost, value, key) if known else math.nan
-    if not math.isfinite(number):
+def read_bound(cost: str, value: Any, key: str) -> float:
+    """Read a bound of a cost in its unit, or 0.
+
+    Args:
+        cost (str): name of the cost.
+        value (Any): such as ``"330M"``, ``"4ms"`` or a number; times are in nanoseconds.
+        key (str): what to call it in an error.
+
+    Raises:
+        UserError: it is not a quantity of the cost's unit.
+
+    Example:
+        >>> read_bound("latency", "4ms", "--max-latency"), read_bound("strides", "0", "--max")
+        (4000000.0, 0.0)
+    """
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         raise UserError(f"{key}: {value!r} is not a number such as 330M")
-    return number
+    # A count may be bounded by 0.
+    return 0.0 if str(value).strip() in ("0", "0.0") else find_cost(cost).parse(value, key)

@@ -7,13 +7,44 @@ from pathlib import Path
 from spos._util.errors import UserError, nearest
 from spos.cost import CostModel, CostTable
 from spos.cost.combined import CombinedCosts
-from spos.cost.deployment import DEPLOYMENT
+from spos.cost.cost import COSTS, CountedCost, primary_cost
 from spos.cost.latency import LatencyTable
 from spos.nn.supernet import Supernet
 from spos.run.config import Config
+from spos.search import DIFFERENTIABLE
 
 #: The copy of its latency table that a run keeps.
 LATENCY_TABLE = "latency.json"
+
+
+def charged_cost(config: Config) -> str:
+    """The cost in the loss of a differentiable search: latency without another, if it is known.
+
+    Args:
+        config (Config): of the run.
+    """
+    by_default = "latency" if config.constraint.latency_table else "flops"
+    return config.differentiable.cost or by_default
+
+
+def searched_cost(config: Config) -> str:
+    """The cost that the search of a run is about, see :func:`spos.cost.cost.primary_cost`.
+
+    Args:
+        config (Config): of the run.
+
+    Example:
+        >>> from spos.run.config import make_config
+        >>> searched_cost(make_config({"search": {"pareto": ["latency"]}}))
+        'latency'
+    """
+    learned = config.search.algorithm in DIFFERENTIABLE and config.differentiable.form != "joint"
+    return primary_cost(
+        config.bounds.maximum,
+        config.bounds.minimum,
+        config.search.pareto,
+        charged_cost(config) if learned else None,
+    )
 
 
 def latency_table(config: Config, directory: Path) -> LatencyTable | None:
@@ -84,8 +115,9 @@ def with_bounded(
                 "a search by latency needs the latencies of the device: measure them with spos "
                 "latency, and give --latency-table FILE"
             )
-        if name not in DEPLOYMENT:
-            known = (*own.names, "latency", *DEPLOYMENT)
+        if name not in COSTS or COSTS.find(name).counter is None:
+            counted = (cost for cost in COSTS if (found := COSTS.get(cost)) and found.counter)
+            known = dict.fromkeys((*own.names, "latency", *counted))
             raise UserError(f"unknown cost '{name}': {nearest(name, known)}")
-        tables.append(CostTable(supernet, eager=eager, counter=DEPLOYMENT[name]()))
+        tables.append(CostTable(supernet, eager=eager, counter=CountedCost(COSTS.find(name))))
     return CombinedCosts(tables) if len(tables) > 1 else own

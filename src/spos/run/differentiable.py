@@ -12,12 +12,14 @@ from torch import Tensor
 from spos._util.errors import UserError
 from spos._util.randomness import generator, torch_seed
 from spos.cost import Constraint, CostModel
+from spos.cost.cost import find_cost
 from spos.cost.expected import ExpectedCost
-from spos.cost.units import UNITS, format_quantity
+from spos.cost.units import TIME, format_quantity
 from spos.data import ImageData, Images, check_batch, training_batches
 from spos.data.split import split_targets
 from spos.nn.supernet import Supernet
 from spos.run.context import Context
+from spos.run.costs import charged_cost
 from spos.run.fit import fit
 from spos.run.one_shot import one_shot_evaluator
 from spos.run.outcome import candidate as candidate_row
@@ -59,7 +61,7 @@ def differentiable_stage(context: Context) -> dict[str, Any]:
     table = context.costs(supernet)
     feasible = Feasible(supernet.space, table, config.bounds)
     feasible.draw(1, generator(config.run.seed, "reachable"))
-    cost = settings.cost or ("latency" if config.constraint.latency_table else "flops")
+    cost = charged_cost(config)
     expected, unit = _expected(table, settings, cost)
     parts = _split(context, data)
     supernet.to(context.fabric.device)
@@ -160,7 +162,7 @@ def _expected(
         return None, 1.0
     expected = ExpectedCost(table, cost)
     least = table.range()[cost][0]
-    largest = 1e3 if UNITS.get(cost) == "ns" else 1e6
+    largest = 1e3 if find_cost(cost).unit is TIME else 1e6
     units = [unit for unit in (1e6, 1e3, 1.0) if unit <= largest]
     unit = settings.unit or next((u for u in units if least >= UNITS_AT_LEAST * u), 1.0)
     if least <= unit:

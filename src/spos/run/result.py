@@ -64,6 +64,7 @@ def collect(context: Context) -> dict[str, Any]:
         and {
             **{name: getattr(config.search, name) for name in _search_settings(config)},
             "pareto": list(config.search.pareto),
+            **({"charged": found["cost"]} if "cost" in found else {}),
             "evaluated": found["evaluated"],
             "exhausted": found["exhausted"],
         },

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from spos._util.errors import UserError
 from spos._util.randomness import generator
 from spos.cost import Constraint, CostModel
-from spos.cost.units import format_cost
+from spos.cost.cost import format_cost
 from spos.search.repair import ROWS, repair
 from spos.space import Architecture, SearchSpace
 

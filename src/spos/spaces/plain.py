@@ -13,7 +13,7 @@ from itertools import pairwise
 from torch import nn
 
 from spos._util.errors import UserError
-from spos.cost import CostModel, CostTable, OptionCount
+from spos.cost import Cost, CostModel, CostTable, OptionCount, register_cost
 from spos.nn import ElasticBatchNorm2d, ElasticLinear, OneOf, Stride, StridedConv2d, Width
 from spos.nn.supernet import Supernet
 from spos.spaces import SPACES, Family
@@ -40,6 +40,7 @@ class PlainLayout:
     strides: tuple[int, ...] = (1, 2)
 
 
+STRIDES = register_cost(Cost("strides", label="layers with a stride above 1"))
 PRESETS = {
     "cifar": PlainLayout(image_size=32),
     "tiny": PlainLayout(image_size=8, layers=4, filters=(8, 12, 16, 24)),
@@ -138,7 +139,7 @@ def plain_costs(supernet: Supernet, *, eager: bool = True) -> CostModel:
         for choice in supernet.space.choices
         if choice.name.endswith(".stride")
     }
-    return OptionCount(CostTable(supernet, eager=eager), "strides", halving)
+    return OptionCount(CostTable(supernet, eager=eager), STRIDES.name, halving)
 
 
 def _check(layout: PlainLayout) -> None:

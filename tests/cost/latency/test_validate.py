@@ -93,7 +93,7 @@ def test_the_page_and_the_tables(supernet: Supernet):
     assert page.count('class="before"') == 10 and page.count('class="after"') == 10
     svg = page[page.index("<svg") : page.index("</svg>") + 6]
     assert ElementTree.fromstring(svg).tag == "svg"
-    assert "http" not in page and "&lt;" not in page.split("</style>")[0]
+    assert "://" not in page and "&lt;" not in page.split("</style>")[0]
     assert validation_table(result).row_count == 3
     # The first layer, those alike, the last one, and pooling, flattening and the classifier.
     assert summary_table(table, supernet).row_count == 4

@@ -1,0 +1,13 @@
+"""Multiply-adds times the bits of weights times those of activations, over quantised layers."""
+
+from __future__ import annotations
+
+from spos.cost.cost import Cost, register_cost
+
+register_cost(
+    Cost(
+        "bitops",
+        label="bit operations",
+        help="bit operations, such as 6.78G",
+    )
+)

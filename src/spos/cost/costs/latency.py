@@ -1,0 +1,16 @@
+"""Time of one inference, which a table measured on the device gives."""
+
+from __future__ import annotations
+
+from spos.cost.cost import Cost, register_cost
+from spos.cost.units import TIME
+
+register_cost(
+    Cost(
+        "latency",
+        noun="of latency",
+        title="latency by the table of the device",
+        help="of latency, such as 4ms or 350us",
+        unit=TIME,
+    )
+)

@@ -1,0 +1,18 @@
+"""Bytes of activations that live at once in the inference of one image, at the most."""
+
+from __future__ import annotations
+
+from spos.cost.cost import Cost, register_cost
+from spos.cost.units import BYTES
+
+register_cost(
+    Cost(
+        "memory",
+        label="activation memory",
+        noun="of activations at once",
+        help="of activations at once, such as 2MB",
+        unit=BYTES,
+        counter="spos.cost.deployment:count_peak_memory",
+        aggregation="peak",
+    )
+)

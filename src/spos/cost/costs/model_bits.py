@@ -1,0 +1,13 @@
+"""Size of all parameters in bits: quantised weights at theirs, everything else at 32."""
+
+from __future__ import annotations
+
+from spos.cost.cost import Cost, register_cost
+
+register_cost(
+    Cost(
+        "model_bits",
+        label="bits of parameters",
+        help="bits of all parameters, such as 28M",
+    )
+)

@@ -1,0 +1,17 @@
+"""Bytes of all parameters, quantised weights at their bits."""
+
+from __future__ import annotations
+
+from spos.cost.cost import Cost, register_cost
+from spos.cost.units import BYTES
+
+register_cost(
+    Cost(
+        "model_bytes",
+        label="model size",
+        noun="of parameters",
+        help="of all parameters, such as 5MB",
+        unit=BYTES,
+        counter="spos.cost.deployment:count_model_bytes",
+    )
+)
