@@ -21,13 +21,17 @@ from spos.run.config import (
     Config,
     check_sections,
     first_difference,
+    fixed_sections,
     make_config,
     merge_sections,
+    required_method,
 )
 from spos.search.sqlite import copy_database
 
 #: Searches whose first iterations are the same however many follow.
 CONTINUED = ("evolution", "random", "nsga2")
+#: Settings that the section ``retrain`` once had, each with the value that decided nothing.
+FORMER_RETRAIN = {"paths": 1, "widening_steps": 0}
 #: The temporary names under which the files of a run are written.
 UNFINISHED = (
     ".*.json.*",
@@ -119,9 +123,10 @@ class RunDirectory:
         if not isinstance(stored, dict):
             raise UserError(f"{self.config_path} is damaged: it is no configuration of spos")
         try:
-            return check_sections(stored)
+            sections = check_sections(stored)
         except UserError as error:
             raise UserError(f"{self.config_path} is damaged: {error}") from error
+        return _without_former(sections, self.path)
 
     def settle(
         self, given: Mapping[str, Any], sections: Iterable[str], *, searching: bool = False
@@ -151,7 +156,7 @@ class RunDirectory:
                 f"{self.path} was made with another configuration: {difference}; give the same, or "
                 "another --out"
             )
-        whole = {name: plain[name] for name in sections}
+        whole = {name: plain[name] for name in fixed_sections(sections, config)}
         partial = {
             name: {key: plain[name][key] for key in values} for name, values in merged.items()
         }
@@ -201,6 +206,12 @@ class RunDirectory:
             raise UserError(f"--reuse {other.path}: it holds no trained supernet")
         stored = other.stored()
         kept = {name: stored[name] for name in STAGE_SECTIONS["train"] if name in stored}
+        algorithm = str(given.get("search", {}).get("algorithm", ""))
+        if required_method(algorithm):
+            raise UserError(
+                f"--reuse {other.path}: --algorithm {algorithm} trains weights of its own, leave "
+                "it out"
+            )
         config = make_config(merge_sections(kept, given))
         difference = first_difference(kept, config.as_plain(), SECTIONS)
         if difference:
@@ -262,6 +273,19 @@ class RunDirectory:
         """Append one line to the metrics."""
         with self.metrics_path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(dict(metric)) + "\n")
+
+
+def _without_former(sections: dict[str, dict[str, Any]], path: Path) -> dict[str, dict[str, Any]]:
+    """What is stored, without settings that there are no more and that decided nothing."""
+    retrain = dict(sections.get("retrain", {}))
+    for name, idle in FORMER_RETRAIN.items():
+        value = retrain.pop(name, idle)
+        if value != idle:
+            raise UserError(
+                f"{path} was made with retrain.{name} {value}, which is no longer a setting: a "
+                "plain network has no paths; give another --out"
+            )
+    return {**sections, "retrain": retrain} if "retrain" in sections else sections
 
 
 def _yaml(content: Mapping[str, Any]) -> str:

@@ -13,10 +13,11 @@ from spos.run.context import Context
 from spos.run.one_shot import loader
 from spos.run.recorder import Recorder
 from spos.training.checkpoint import Checkpoints
-from spos.training.loop import train
+from spos.training.loop import cross_entropy, train
 from spos.training.memory import check_memory
-from spos.training.method import Method
+from spos.training.method import MakeMethod, make_method, method_class
 from spos.training.recipe import Recipe
+from spos.training.teacher import Teacher
 
 
 def fit(
@@ -27,12 +28,20 @@ def fit(
     stage: str,
     folder: str,
     recipe: Recipe,
-    method: Method | None = None,
+    method: MakeMethod | None = None,
+    teacher: Teacher | None = None,
 ) -> float:
     """Train a model with checkpoints in a folder of the run, and return the seconds it took."""
     fabric = context.fabric
     shape = (data.channels, data.image_size, data.image_size)
-    check_memory(model, shape, recipe.batch_size // fabric.world_size, fabric.device)
+    check_memory(
+        model,
+        shape,
+        recipe.batch_size // fabric.world_size,
+        fabric.device,
+        options=getattr(method_class(method), "memory_options", 1) if method else 1,
+        copies=4 if recipe.ema else 3,
+    )
     images = images.to(fabric.device)
     seed = context.config.run.seed
     if context.config.run.channels_last:
@@ -55,6 +64,8 @@ def fit(
         )
 
     batches(recipe.steps)  # Refuses a batch that the images or the processes do not make.
+    loss = context.task.loss or cross_entropy(recipe.label_smoothing)
+    make_method(method, model, loss, recipe, seed)  # Refuses what does not go with the model.
     context.begin()
     outcome = train(
         fabric,
@@ -63,9 +74,10 @@ def fit(
         recipe,
         Checkpoints(context.directory.path / folder),
         seed=seed,
-        loss=context.task.loss,
+        loss=loss,
         top1=context.task.measures_top1,
         method=method,
+        teacher=teacher,
         observer=Recorder(context.directory, stage, context.listener),
         save_every=context.config.run.save_every,
     )
@@ -89,8 +101,11 @@ def retrain(context: Context, text: str, stage: str) -> dict[str, Any]:
     network, costs = context.network(data, text)
     recipe = context.config.retrain
     images = data.train.join(data.validation)
-    seconds = fit(context, data, images, network, stage, stage, recipe)
+    teacher = context.teacher
+    seconds = fit(context, data, images, network, stage, stage, recipe, teacher=teacher)
     outcome = {"architecture": text, "costs": costs, "steps": recipe.steps, "seconds": seconds}
+    if teacher is not None:
+        outcome["teacher"] = teacher.identity()
     if context.fabric.is_global_zero:
         test = data.test()
         with context.fabric.autocast():

@@ -12,10 +12,9 @@ import torch
 from spos._util.files import read_own, write_json
 from spos._util.version import __version__
 from spos.run.budgets import budget_rows, retraining_seconds
-from spos.run.config import Config
+from spos.run.config import Config, required_method
 from spos.run.context import Context
 from spos.run.costs import latency_table
-from spos.search import DIFFERENTIABLE
 from spos.spaces import family
 
 #: The fields that differ between two runs that are otherwise the same.
@@ -32,7 +31,7 @@ def collect(context: Context) -> dict[str, Any]:
     config = context.config
     outcomes = {stage: context.finished(stage) for stage in STAGES}
     found, retrained, compared = outcomes["search"], outcomes["retrain"], outcomes["compare"]
-    named = config.network.name
+    named, trained = config.network.name, outcomes["train"]
     data = read_own(context.directory.path / "data.json")
     data.pop("task", None)
     member = family(config.space)
@@ -60,6 +59,7 @@ def collect(context: Context) -> dict[str, Any]:
             "minimum": dict(config.constraint.minimum),
         },
         **_latency(context),
+        "train": trained and {k: trained[k] for k in ("steps", "method", "label") if k in trained},
         "search": found
         and {
             **{name: getattr(config.search, name) for name in _search_settings(config)},
@@ -69,7 +69,8 @@ def collect(context: Context) -> dict[str, Any]:
         },
         "winner": found and {**found["winner"], **member.notated(found["winner"]["names"])},
         "network": {"name": named, **retrained["costs"]} if named and retrained else None,
-        "retrain": retrained and {k: retrained[k] for k in ("test_top1", "steps")},
+        "retrain": retrained
+        and {k: retrained[k] for k in ("test_top1", "steps", "teacher") if k in retrained},
         "top": found["top"] if found else [],
         "front": found.get("front", []) if found else [],
         "budgets": budget_rows(context, found) if found else [],
@@ -91,7 +92,7 @@ def collect(context: Context) -> dict[str, Any]:
 
 
 def _search_settings(config: Config) -> tuple[str, ...]:
-    if config.search.algorithm in DIFFERENTIABLE:
+    if required_method(config.search.algorithm):
         return ("algorithm",)
     return ("algorithm", "population", "iterations", "parents")
 

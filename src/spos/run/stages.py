@@ -13,29 +13,39 @@ from spos._util.interrupt import deferred_interrupt
 from spos._util.randomness import generator
 from spos.cost import CostModel
 from spos.run.budgets import retrain_budgets
+from spos.run.config import required_method
 from spos.run.context import Context
-from spos.run.differentiable import differentiable_stage
+from spos.run.derive import derive_stage
+from spos.run.differentiable import theta_training
 from spos.run.fit import fit, retrain
-from spos.run.one_shot import load_supernet, one_shot_evaluator
+from spos.run.one_shot import load_supernet, one_shot_evaluator, trained
 from spos.run.outcome import Found, search_outcome
-from spos.search import DIFFERENTIABLE, Candidate, Feasible, check_costs, open_study, search
+from spos.search import Candidate, Feasible, check_costs, open_study, search
 from spos.space import Architecture
+from spos.training.method import method_class
 
 
 def train_stage(context: Context) -> dict[str, Any]:
-    """Train the supernet, or go on where it stopped."""
-    done = context.finished("train")
+    """Train the supernet by the method of the run, or go on where it stopped."""
+    done = trained(context)
     if done is not None:
         return done
+    recipe, method = context.config.supernet, method_class(context.method)
     seconds = context.launch(_train_supernet)
-    return context.finish("train", {"steps": context.config.supernet.steps, "seconds": seconds})
+    label = getattr(method, "label", "") or recipe.method
+    outcome = {"steps": recipe.steps, "method": recipe.method, "label": label, "seconds": seconds}
+    return context.finish("train", outcome)
 
 
 def _train_supernet(context: Context) -> float:
     data = context.data()
     supernet = context.supernet(data)
-    _check_reachable(context, context.costs(supernet))
-    return fit(context, data, data.train, supernet, "train", "supernet", context.config.supernet)
+    recipe, method, images = context.config.supernet, context.method, data.train
+    if required_method(context.config.search.algorithm):
+        method, images = theta_training(context, data, supernet)
+    else:
+        _check_reachable(context, context.costs(supernet))
+    return fit(context, data, images, supernet, "train", "supernet", recipe, method)
 
 
 def _check_reachable(context: Context, table: CostModel) -> None:
@@ -53,8 +63,8 @@ def search_stage(context: Context) -> dict[str, Any]:
     if done is not None and not context.directory.extended:
         return done
     config, directory = context.config, context.directory
-    if config.search.algorithm in DIFFERENTIABLE:
-        return differentiable_stage(context)
+    if required_method(config.search.algorithm):
+        return derive_stage(context)
     supernet = load_supernet(context)
     data = context.data()
     table = context.costs(supernet)
