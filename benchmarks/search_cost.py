@@ -33,13 +33,12 @@ from spos.cost.expected import ExpectedCost
 from spos.data import ImageData, load_data, training_batches
 from spos.spaces._mobile import MobileLayout, Place, mobile_network
 from spos.spaces.fbnet import candidate
+from spos.training import METHODS, Method, Recipe
+from spos.training.differentiable import DifferentiableSettings
 from spos.training.loop import make_optimizer
-from spos.training.method import Method, UniformPaths
-from spos.training.methods.mixture import MixtureMethod, Schedule
-from spos.training.methods.settings import DifferentiableSettings
-from spos.training.methods.theta import Theta
+from spos.training.method import WholeNetwork
 from spos.training.paths import uniform_paths
-from spos.training.recipe import Recipe
+from spos.training.theta import ThetaParts
 
 LAYOUT = MobileLayout(
     image_size=32,
@@ -58,7 +57,7 @@ ORDER = (
 )
 #: Different architectures that SPOS and the stand-alone networks go through.
 PATHS = 16
-METHODS = ("stand-alone", "spos", "fbnet", "darts", "proxylessnas")
+TRAININGS = ("stand-alone", "spos", "fbnet", "darts", "proxylessnas")
 #: Weight steps for each theta step: with a fifth of the images for theta, a pass over all.
 EVERY = 4
 SEED = 0
@@ -94,18 +93,21 @@ class Training:
             for model in self._models
         ]
         self._optimizers = [make_optimizer(model, recipe) for model in self._models]
-        self._method: Method = UniformPaths(self._models[0], recipe, SEED)
-        if name in ("fbnet", "darts", "proxylessnas"):
-            settings = DifferentiableSettings(warmup=0.0, every=EVERY)
-            self._method = MixtureMethod(
-                supernet,
-                Theta(supernet, learning_rate=0.01, weight_decay=5e-4),
-                Schedule(name, settings, recipe, 1000, 1e3, SEED),
-                ExpectedCost(CostTable(supernet), "flops"),
+        given = (self._loss, recipe, SEED)
+        self._methods: list[Method]
+        if name == "stand-alone":
+            self._methods = [WholeNetwork(model, *given) for model in self._models]
+        elif name == "spos":
+            self._methods = [METHODS["uniform"](supernet, *given)]
+        else:
+            parts = ThetaParts(
+                DifferentiableSettings(warmup=0.0, every=EVERY),
+                1000,
                 self._batches,
-                self._loss,
-                self._fabric,
+                ExpectedCost(CostTable(supernet), "flops"),
+                1e3,
             )
+            self._methods = [METHODS[name](supernet, *given, parts=parts)]
         self._images = self._batches(0)
 
     def _batches(self, start: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -127,14 +129,15 @@ class Training:
     def step(self) -> None:
         """Train one step."""
         turn = self._step % len(self._models)
-        model, optimizer = self._models[turn], self._optimizers[turn]
+        method, optimizer = self._methods[turn], self._optimizers[turn]
         inputs, targets = next(self._images)
         optimizer.zero_grad(set_to_none=True)
         # SPOS goes through the same few architectures again and again.
-        for _ in self._method.passes(self._step % PATHS if len(self._models) == 1 else 0):
-            self._loss(model(inputs), targets).backward()
+        again = self._step % PATHS if len(self._models) == 1 else 0
+        for one in method.losses(again, inputs, targets):
+            one.loss.backward()
         optimizer.step()
-        self._method.after_step(self._step)
+        method.after_step(self._step)
         self._step += 1
         if self._device.type == "cuda":
             torch.cuda.synchronize()
@@ -163,8 +166,8 @@ def kept_for_backward(work: Callable[[], None]) -> int:
 
 def times(options: int, data: ImageData, rounds: int, device: str) -> dict[str, float]:
     """Seconds of a step of each training, the mean over rounds of all its kinds of steps."""
-    trainings = {name: Training(name, options, data, device) for name in METHODS}
-    spent: dict[str, list[float]] = {name: [] for name in METHODS}
+    trainings = {name: Training(name, options, data, device) for name in TRAININGS}
+    spent: dict[str, list[float]] = {name: [] for name in TRAININGS}
     for number in range(rounds + 1):
         for name, training in trainings.items():
             began = time.perf_counter()
@@ -228,11 +231,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     steps = len(data.train) // BATCH
     rows = []
-    for count, name in itertools.product(options.options, METHODS):
-        if name == METHODS[0]:
+    for count, name in itertools.product(options.options, TRAININGS):
+        if name == TRAININGS[0]:
             seconds = times(count, data, options.rounds, options.device)
             alone = _in_fresh_process(options, name, count)
-        held = alone if name == METHODS[0] else _in_fresh_process(options, name, count)
+        held = alone if name == TRAININGS[0] else _in_fresh_process(options, name, count)
         # A pass of a mixture over all images: four fifths for weights, the rest for theta.
         share = 1.0 if name in ("stand-alone", "spos") else EVERY / (EVERY + 1)
         rows.append(
@@ -274,12 +277,12 @@ def plot(path: Path, rows: list[dict[str, Any]]) -> None:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(1, 2, figsize=(10, 4), sharey=True)
-    alone = {row["options"]: row for row in rows if row["training"] == METHODS[0]}
+    alone = {row["options"]: row for row in rows if row["training"] == TRAININGS[0]}
     for axis, key, label in (
         (axes[0], "seconds", "time of a step"),
         (axes[1], "activation_bytes", "activations kept for the backward pass"),
     ):
-        for name, style in zip(METHODS, ("k--", "C0o-", "C1s-", "C2^-", "C3d-"), strict=True):
+        for name, style in zip(TRAININGS, ("k--", "C0o-", "C1s-", "C2^-", "C3d-"), strict=True):
             own = [row for row in rows if row["training"] == name]
             shares = [row[key] / alone[row["options"]][key] for row in own]
             axis.plot([row["options"] for row in own], shares, style, label=name)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from spos._util.errors import UserError
 from spos._util.listener import Silent
@@ -53,7 +54,7 @@ class Interrupted(Silent):
         self.after = after
 
     def progress(self, stage: str, done: int, total: int, detail: str) -> None:
-        if stage == "search" and total == 24 and done >= self.after:
+        if stage == "train" and total == 24 and done >= self.after:
             raise RuntimeError("killed")
 
 
@@ -64,7 +65,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_a_run_searches_and_retrains_without_a_training_before(finished: Path) -> None:
+def test_a_run_trains_theta_derives_and_retrains(finished: Path) -> None:
     result = without_times(finished)
     winner = result["winner"]
     assert result["search"]["algorithm"] == "fbnet"
@@ -73,11 +74,13 @@ def test_a_run_searches_and_retrains_without_a_training_before(finished: Path) -
     assert sum(stage["flops"] for stage in winner["stages"]) == winner["flops"]
     assert 0 <= winner["one_shot_top1"] <= 1
     assert 0 < result["retrain"]["test_top1"] < 1
-    assert not (finished / "train.json").exists()
     assert set(json.loads((finished / "result.json").read_text())["seconds"]) == {
+        "train",
         "search",
         "retrain",
     }
+    assert result["train"] == {"steps": 24, "method": "fbnet", "label": "FBNet"}
+    assert lines(finished, "train")[-1]["step"] == 24 and not lines(finished, "search")
     loaded = Checkpoints(finished / "supernet").load()
     assert loaded is not None
     assert loaded.step == 24
@@ -176,12 +179,6 @@ def test_the_joint_form_needs_no_cost_and_no_images_of_its_own(tmp_path: Path) -
     ("sections", "options", "told"),
     [
         ({"space": {"name": "plain"}, "layout": {}}, {}, "choice 'layer1.filters' is a Width"),
-        ({}, {"stages": ("train",)}, "--algorithm fbnet: its search trains the weights"),
-        (
-            {},
-            {"reuse": Path("other")},
-            "--reuse other: --algorithm fbnet trains weights of its own",
-        ),
         ({}, {"devices": 2}, "--devices 2: --algorithm fbnet trains in one process"),
         ({"run": {"precision": "16-mixed"}}, {}, "16-mixed"),
         ({"constraint": {"storage": "sqlite:///x.db"}}, {}, "keeps no evaluations"),
@@ -210,7 +207,7 @@ def test_the_joint_form_needs_no_cost_and_no_images_of_its_own(tmp_path: Path) -
         (
             {"search": {"algorithm": "proxylessnas"}, "differentiable": {"form": "joint"}},
             {},
-            "form joint: the gates of proxylessnas",
+            "form joint: the gates of ProxylessNAS",
         ),
         ({"constraint": {"maximum": {"flops": "1K"}}}, {}, "no network of this space satisfies"),
     ],
@@ -236,8 +233,18 @@ def test_what_does_not_fit_is_refused_before_anything_is_trained(
 def test_a_run_with_a_supernet_of_single_paths_is_refused(tmp_path: Path) -> None:
     out = tmp_path / "run"
     run(out, {name: values for name, values in GIVEN.items() if name != "search"}, ("train",))
+    with pytest.raises(UserError, match=r"supernet\.method uniform: --algorithm darts searches"):
+        run(out, {"search": {"algorithm": "darts"}}, ("search",))
+    # Of a run made before there were methods, nothing says so but the supernet itself.
+    config = yaml.safe_load((out / "config.yaml").read_text())
+    del config["supernet"]["method"]
+    (out / "config.yaml").write_text(yaml.safe_dump(config))
+    (out / "train.json").unlink()
     with pytest.raises(UserError, match="holds a supernet trained by single paths"):
         run(out, {"search": {"algorithm": "darts"}}, ("search",))
+    with pytest.raises(UserError, match=r"--reuse .*: --algorithm darts trains weights of its own"):
+        (out / "train.json").write_text('{"seconds": 0.0}')
+        run(tmp_path / "other", {"search": {"algorithm": "darts"}}, reuse=out)
 
 
 def test_a_supernet_of_single_paths_that_is_half_trained_is_left_alone(tmp_path: Path) -> None:
@@ -253,7 +260,7 @@ def test_a_supernet_of_single_paths_that_is_half_trained_is_left_alone(tmp_path:
     with pytest.raises(RuntimeError, match="killed"):
         run(out, plain, ("train",), listener=Killed())
     before = (out / "config.yaml").read_text()
-    with pytest.raises(UserError, match="holds a supernet trained by single paths"):
+    with pytest.raises(UserError, match=r"supernet\.method uniform: --algorithm fbnet searches"):
         run(out, {"search": {"algorithm": "fbnet"}}, ("search",))
     assert (out / "config.yaml").read_text() == before
     run(out, plain, ("train",))
@@ -263,3 +270,63 @@ def test_the_loss_of_a_model_cost_that_is_a_sum_is_charged(tmp_path: Path) -> No
     run(tmp_path / "run", given(differentiable={"cost": "model_bytes"}), ("search",))
     found = json.loads((tmp_path / "run" / "search.json").read_text())
     assert found["cost"] == "model_bytes" and found["winner"]["model_bytes"] > 0
+
+
+def test_the_stages_one_by_one_find_the_same(finished: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    run(out, given(), ("train",))
+    config = yaml.safe_load((out / "config.yaml").read_text())
+    assert config["supernet"]["method"] == "fbnet"
+    # The loss of theta depends on them.
+    assert config["differentiable"]["beta"] == 0.6
+    assert config["constraint"]["maximum"] == {"flops": 130_000.0}
+    with pytest.raises(UserError, match=r"constraint.maximum is .* there"):
+        run(out, {"constraint": {"maximum": {"flops": "120K"}}}, ("search",))
+    run(out, {}, ("search",))
+    run(out, {}, ("retrain",))
+    assert without_times(out) == without_times(finished)
+
+
+def as_made_before(out: Path) -> None:
+    """Make a run what it was when the search trained the weights itself."""
+    (out / "train.json").unlink(missing_ok=True)
+    config = yaml.safe_load((out / "config.yaml").read_text())
+    del config["supernet"]["method"]
+    for name in {"supernet", "retrain"} & config.keys():
+        config[name].pop("ema", None)
+        config[name].update(paths=1, widening_steps=0)
+    (out / "config.yaml").write_text(yaml.safe_dump(config))
+    text = (out / "metrics.jsonl").read_text().replace('"stage": "train"', '"stage": "search"')
+    (out / "metrics.jsonl").write_text(text)
+
+
+def test_a_finished_run_made_before_is_reported_and_compared(
+    finished: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(finished, out)
+    as_made_before(out)
+    before = (out / "metrics.jsonl").read_text()
+    result = run(out, {}, compare=1)
+    assert (out / "metrics.jsonl").read_text().startswith(before)
+    assert not (out / "train.json").exists()
+    assert result["winner"] == json.loads((finished / "result.json").read_text())["winner"]
+    assert result["train"] is None and len(result["comparison"]["networks"]) == 1
+    assert "How the choice was learned" in (out / "report.html").read_text()
+
+
+def test_an_unfinished_run_made_before_goes_on(finished: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    always = {"run": {**GIVEN["run"], "save_every": 0}}
+    with pytest.raises(RuntimeError, match="killed"):
+        run(out, given(**always), listener=Interrupted(13))
+    as_made_before(out)
+    run(out, given(**always))
+    assert without_times(out) == without_times(finished)
+
+
+def test_evolution_over_a_supernet_trained_with_theta_is_refused(tmp_path: Path) -> None:
+    sections = given(search={"algorithm": "evolution"}, supernet={"method": "fbnet"})
+    with pytest.raises(UserError, match="give --algorithm fbnet, or a method of single paths"):
+        run(tmp_path / "run", sections)
+    assert not list(tmp_path.iterdir())

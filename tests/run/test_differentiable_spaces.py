@@ -9,9 +9,11 @@ import torch
 from spos import CostTable, Supernet, UserError
 from spos.cost.expected import ExpectedCost
 from spos.spaces import SPACES
-from spos.training.methods.mix import DRAWS, Moment
-from spos.training.methods.theta import Theta, readers
+from spos.training import METHODS
+from spos.training.mixture import Moment
+from spos.training.theta import Theta, readers
 
+DRAWS = {name: METHODS[name].draw for name in ("darts", "fbnet", "proxylessnas")}
 MIXED = ["shufflenetv2", "fbnet", "proxylessnas", "nasbench201"]
 
 

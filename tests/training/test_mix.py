@@ -11,15 +11,14 @@ from scipy import stats
 from torch import Tensor, nn
 
 from spos import OneOf, Supernet
-from spos.training.methods.mix import (
-    DRAWS,
-    Moment,
-    binary_gates,
-    gumbel_softmax,
-    softmax,
-)
-from spos.training.methods.theta import Theta, mix
+from spos.training import METHODS
+from spos.training.mixture import Moment
+from spos.training.theta import Theta, mix
 
+DRAWS = {name: METHODS[name].draw for name in ("darts", "fbnet", "proxylessnas")}
+binary_gates = DRAWS["proxylessnas"]
+gumbel_softmax = DRAWS["fbnet"]
+softmax = DRAWS["darts"]
 THETAS = st.lists(st.floats(-5, 5, width=32), min_size=2, max_size=7).map(torch.tensor)
 OF_THETA, OF_WEIGHTS = Moment(1.0, of_theta=True), Moment(1.0, of_theta=False)
 

@@ -18,17 +18,18 @@ from spos.cost.expected import ExpectedCost
 from spos.data import load_data, training_batches
 from spos.nn import ElasticConv2d, Width
 from spos.spaces.blocks.cells import Zero
+from spos.training import METHODS
 from spos.training.checkpoint import Checkpoints
+from spos.training.differentiable import DifferentiableSettings
 from spos.training.loop import cross_entropy, train
-from spos.training.methods.mix import DRAWS
-from spos.training.methods.mixture import MixtureMethod, Schedule
-from spos.training.methods.settings import DifferentiableSettings
-from spos.training.methods.theta import Theta
+from spos.training.method import Method
 from spos.training.recipe import Recipe
+from spos.training.theta import Theta, ThetaParts
 
 RECIPE = Recipe(steps=8, batch_size=6, learning_rate=0.1, warmup_steps=2)
 SETTINGS = DifferentiableSettings(warmup=0.25, unit=1e3, learning_rate=0.1)
-FORMS = [(a, f) for a in sorted(DRAWS) for f in ("alternating", "joint")]
+ALGORITHMS = ("darts", "fbnet", "proxylessnas")
+FORMS = [(a, f) for a in ALGORITHMS for f in ("alternating", "joint")]
 FORMS.remove(("proxylessnas", "joint"))
 
 
@@ -72,28 +73,34 @@ class Search:
         theta: Any = None,
         supernet: Supernet | None = None,
         limit: float = 0.0,
+        loss: Any = None,
     ) -> None:
         self.supernet = supernet or network()
-        self.theta = Theta(
-            self.supernet,
-            learning_rate=settings.learning_rate,
-            weight_decay=settings.weight_decay,
-        )
         self.fabric = Fabric(accelerator="cpu", devices=1)
         self.records: list[dict[str, Any]] = []
         self.recipe = recipe
         self.weights = weights or batches("weights")
         expected = ExpectedCost(CostTable(self.supernet), "flops")
-        self.method = MixtureMethod(
-            self.supernet,
-            self.theta,
-            Schedule(algorithm, settings, recipe, 3, settings.unit, 0, limit),
-            None if settings.form == "joint" else expected,
+        self.parts = ThetaParts(
+            settings,
+            3,
             theta or batches("theta"),
-            cross_entropy(),
-            self.fabric,
-            self.records.append,
+            None if settings.form == "joint" else expected,
+            settings.unit,
+            limit,
+            record=self.records.append,
         )
+        self.algorithm = algorithm
+        self.loss = loss or cross_entropy(recipe.label_smoothing)
+        self.method = self.make(self.supernet, self.loss, recipe, 0)
+
+    def make(self, *arguments: Any) -> Method:
+        self.method = METHODS[self.algorithm](*arguments, parts=self.parts)
+        return self.method
+
+    @property
+    def theta(self) -> Theta:
+        return self.method.theta
 
     def train(self, folder: Path, save_every: float = 0.0) -> None:
         train(
@@ -103,7 +110,8 @@ class Search:
             self.recipe,
             Checkpoints(folder),
             seed=0,
-            method=self.method,
+            loss=self.loss,
+            method=self.make,
             save_every=save_every,
         )
 
@@ -137,7 +145,7 @@ def test_a_training_that_was_killed_ends_as_one_that_was_not(tmp_path, algorithm
     assert resumed.records == [r for r in straight.records if r["step"] >= killed]
 
 
-@pytest.mark.parametrize("algorithm", sorted(DRAWS))
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_theta_waits_for_the_warm_up_and_then_moves(tmp_path, algorithm):
     search = Search(algorithm)
     search.train(tmp_path)
@@ -152,8 +160,8 @@ def test_a_theta_step_leaves_the_weights_and_a_weight_step_theta(tmp_path):
     search = Search("fbnet", replace(SETTINGS, warmup=0.0))
     search.supernet.train()
     images, targets = next(iter(search.weights(0)))
-    for _ in search.method.passes(0):
-        cross_entropy()(search.supernet(images), targets).backward()
+    for one in search.method.losses(0, images, targets):
+        one.loss.backward()
     assert all(value.grad is None for value in search.theta.values)
     weights = {name: p.detach().clone() for name, p in search.supernet.named_parameters()}
     gradients = {name: p.grad.clone() for name, p in search.supernet.named_parameters()}
@@ -175,8 +183,8 @@ def test_proxylessnas_trains_the_weights_of_one_path_a_step():
     search = Search("proxylessnas")
     search.supernet.train()
     images, targets = next(iter(search.weights(0)))
-    for _ in search.method.passes(0):
-        cross_entropy()(search.supernet(images), targets).backward()
+    for one in search.method.losses(0, images, targets):
+        one.loss.backward()
     path = search.supernet.active
     for place, option in enumerate(path):
         layer = search.supernet.model[place + 1]
@@ -209,8 +217,11 @@ def test_only_what_exceeds_the_limit_is_charged(tmp_path):
 
 
 def test_a_loss_below_zero_is_refused(tmp_path):
-    search = Search("darts", replace(SETTINGS, warmup=0.0))
-    search.method._loss = lambda outputs, targets: cross_entropy()(outputs, targets) - 5
+    search = Search(
+        "darts",
+        replace(SETTINGS, warmup=0.0),
+        loss=lambda outputs, targets: cross_entropy()(outputs, targets) - 5,
+    )
     with pytest.raises(UserError, match=r"loss became -\d.* would reward what is expensive"):
         search.train(tmp_path)
 
@@ -259,7 +270,7 @@ def test_modules_that_share_a_choice_share_its_weights():
     )
     theta = Theta(Supernet(model, (2,)), learning_rate=0.1, weight_decay=0.0)
     assert len(theta.values) == 1
-    drawn = DRAWS["darts"](theta.values[0], None, None)  # type: ignore[arg-type]
+    drawn = METHODS["darts"].draw(theta.values[0], None, None)  # type: ignore[arg-type]
     theta.mix([drawn])
     assert model[0].mixture is model[1].mixture
     model(torch.ones(1, 2)).sum().backward()
@@ -268,10 +279,10 @@ def test_modules_that_share_a_choice_share_its_weights():
     assert model[0].mixture is None
 
 
-@pytest.mark.parametrize("algorithm", sorted(DRAWS))
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_plainly_better_option_is_found_on_real_digits(tmp_path, algorithm):
     data = load_data("digits")
-    recipe = Recipe(steps=150, batch_size=32, learning_rate=0.1, warmup_steps=10)
+    recipe = Recipe(steps=150, batch_size=32, learning_rate=0.01, warmup_steps=10)
     settings = DifferentiableSettings(
         warmup=0.2, unit=1e3, learning_rate=0.05, alpha=1.0, beta=0.0, temperature_decay=0.1
     )

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from spos import UserError
 from spos.spaces import SPACES
-from spos.training.recipe import SCHEDULES, Recipe
+from spos.training.recipe import SCHEDULES, Recipe, SupernetRecipe
 
 
-def recipe(**values: object) -> Recipe:
-    return Recipe(**{"steps": 100, "batch_size": 8, "learning_rate": 0.5, **values})
+def recipe(**values: object) -> SupernetRecipe:
+    return SupernetRecipe(**{"steps": 100, "batch_size": 8, "learning_rate": 0.5, **values})
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_the_rate_is_positive_and_never_above_the_highest(data):
         ({"learning_rate": 0.0}, "learning_rate 0.0: must be above 0"),
         ({"learning_rate": math.nan}, "learning_rate nan"),
         ({"learning_rate": math.inf}, "learning_rate inf"),
-        ({"paths": 0}, "paths 0: must be above 0"),
+        ({"paths": 0}, "paths 0: must be at least 1"),
         ({"momentum": 1.0}, r"momentum 1.0: must be in \[0, 1\)"),
         ({"momentum": 0.0, "nesterov": True}, "nesterov"),
         ({"label_smoothing": -0.1}, r"label_smoothing -0.1: must be in \[0, 1\)"),
@@ -70,6 +70,8 @@ def test_the_rate_is_positive_and_never_above_the_highest(data):
         ({"warmup_steps": -1}, "warmup_steps -1: must not be negative"),
         ({"warmup_steps": 100}, "warmup_steps 100: must be below steps 100"),
         ({"widening_steps": 100}, "widening_steps 100: must be below steps 100"),
+        ({"widening_steps": -1}, "widening_steps -1: must not be negative"),
+        ({"ema": 1.0}, r"ema 1.0: must be in \[0, 1\)"),
         ({"schedule": "linea"}, "did you mean 'linear'"),
     ],
 )
@@ -77,6 +79,11 @@ def test_a_value_out_of_its_range_is_refused(values, says):
     with pytest.raises(UserError, match=says) as raised:
         recipe(**values)
     assert "\n" not in str(raised.value)
+
+
+def test_the_recipe_of_a_plain_network_knows_no_paths():
+    with pytest.raises(TypeError, match="paths"):
+        Recipe(steps=1, batch_size=1, learning_rate=0.1, paths=4)
 
 
 def test_every_preset_has_a_plan():

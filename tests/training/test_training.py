@@ -31,7 +31,7 @@ from spos.training.loop import (
 )
 from spos.training.paths import uniform_paths
 from spos.training.progress import Progress
-from spos.training.recipe import Recipe
+from spos.training.recipe import Recipe, SupernetRecipe
 from spos.training.state import load_model
 
 GetSupernet = Callable[[str], Supernet]
@@ -233,7 +233,14 @@ def test_momentum_is_kept_for_what_was_ever_on_a_path(make_supernet: GetSupernet
 
 @pytest.mark.parametrize("paths", [1, 2, 3])
 def test_a_step_descends_the_mean_gradient_of_its_paths(paths, make_supernet: GetSupernet, fit):
-    recipe = replace(RECIPE, steps=1, warmup_steps=0, weight_decay=0.01, paths=paths)
+    recipe = SupernetRecipe(
+        steps=1,
+        batch_size=6,
+        learning_rate=0.1,
+        weight_decay=0.01,
+        label_smoothing=0.0,
+        paths=paths,
+    )
     supernet, reference = make_supernet("small"), make_supernet("small").train()
     ((images, targets),) = batches(1)(0)
     losses = []
@@ -533,7 +540,7 @@ from spos.training.checkpoint import Checkpoints
 from spos.data.batches import training_batches
 from spos.data.image_data import ImageData
 from spos.data.images import TensorImages
-from spos.training.recipe import Recipe
+from spos.training.recipe import SupernetRecipe
 from spos.spaces.shufflenetv2 import Layout, shufflenetv2
 from spos.training.loop import train
 
@@ -541,7 +548,9 @@ LAYOUT = Layout(
     image_size=8, stem_channels=8, stem_stride=1, channels=(16, 32), depths=(2, 1),
     strides=(1, 2), head_channels=32, dropout=0.0,
 )
-RECIPE = Recipe(steps=4, batch_size=16, learning_rate=0.1, label_smoothing=0.0, paths=2)
+RECIPE = SupernetRecipe(
+    steps=4, batch_size=16, learning_rate=0.1, label_smoothing=0.0, paths=2
+)
 
 
 def supernet():

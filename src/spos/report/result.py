@@ -74,6 +74,15 @@ class LatencyFacts:
 
 
 @dataclass(frozen=True)
+class TrainFacts:
+    """The training of the supernet: its steps, its method, and what the method is called."""
+
+    steps: int
+    method: str = "uniform"
+    label: str = ""
+
+
+@dataclass(frozen=True)
 class SearchFacts:
     """How the network was searched for.
 
@@ -133,6 +142,7 @@ class Retrained:
 
     test_score: float | None
     steps: int
+    teacher: str | None = None
 
 
 @dataclass(frozen=True)
@@ -192,6 +202,7 @@ class Result:
         constraint (ConstraintFacts): the bounds of the search.
         primary_cost (str): the cost that the search is about.
         latency (LatencyFacts | None): where latencies come from, if the run has any.
+        train (TrainFacts | None): how the supernet was trained.
         search (SearchFacts | None): how the network was searched for.
         winner (Winner | None): the network found.
         network (NamedNetwork | None): the network trained instead of a winner.
@@ -214,6 +225,7 @@ class Result:
     constraint: ConstraintFacts
     primary_cost: str = "flops"
     latency: LatencyFacts | None = None
+    train: TrainFacts | None = None
     search: SearchFacts | None = None
     winner: Winner | None = None
     network: NamedNetwork | None = None

@@ -1,77 +1,74 @@
-"""The networks found for many budgets: each is retrained once, in the way of the winner."""
+"""The networks found for several budgets: each is retrained once, in the way of the winner."""
 
 from __future__ import annotations
 
-from typing import Any
-
+from spos.report.result import BudgetWinner
 from spos.run.context import Context
 from spos.run.fit import retrain
+from spos.run.outcome import RetrainOutcome, SearchOutcome
+from spos.search import Candidate
 
 
-def retrainings(found: dict[str, Any]) -> dict[str, str]:
-    """The trainings of the networks that a search found for its budgets.
+def name_retrainings(found: SearchOutcome) -> dict[str, str]:
+    """Name the trainings of the networks that a search found for its budgets.
 
     Args:
-        found: the outcome of the search.
+        found (SearchOutcome): outcome of the search.
 
     Returns:
         Name of the training by architecture: ``retrain`` for the winner under the largest budget,
         and ``retrain-1``, ``retrain-2`` and so on from the smallest budget. An architecture that
         wins under several budgets is trained once.
-
-    Example:
-        >>> wins = [{"winner": {"architecture": text}} for text in ("0,1", "0,1", "2,3", "3,3")]
-        >>> retrainings({"winner": {"architecture": "3,3"}, "budgets": wins})
-        {'3,3': 'retrain', '0,1': 'retrain-1', '2,3': 'retrain-3'}
     """
-    stages = {found["winner"]["architecture"]: "retrain"}
-    for number, budget in enumerate(found.get("budgets", ()), 1):
-        stages.setdefault(budget["winner"]["architecture"], f"retrain-{number}")
+    stages = {str(found.winner.architecture): "retrain"}
+    for number, budget in enumerate(found.budgets, 1):
+        stages.setdefault(str(budget.winner.architecture), f"retrain-{number}")
     return stages
 
 
-def retrain_budgets(context: Context, found: dict[str, Any]) -> None:
+def retrain_budgets(context: Context, found: SearchOutcome) -> None:
     """Retrain what is not retrained yet, or go on where a training stopped.
 
     Args:
-        context: of the run.
-        found: the outcome of the search.
+        context (Context): the run.
+        found (SearchOutcome): outcome of the search.
     """
-    for architecture, stage in retrainings(found).items():
-        if context.finished(stage) is None:
-            context.finish(stage, context.launch(retrain, architecture, stage))
+    for architecture, stage in name_retrainings(found).items():
+        if not context.directory.is_finished(stage):
+            context.directory.finish(context.launch(retrain, architecture, stage), stage)
 
 
-def budget_rows(context: Context, found: dict[str, Any]) -> list[dict[str, Any]]:
+def budget_winners(context: Context, found: SearchOutcome) -> tuple[BudgetWinner, ...]:
     """The network found for each budget, from the smallest.
 
     Args:
-        context: of the run.
-        found: the outcome of the search.
-
-    Returns:
-        Rows with the bounds (``maximum``), the architecture, its costs and one-shot score, how
-        many evaluations were new, and the test score (``test_top1``) where it is retrained.
+        context (Context): the run.
+        found (SearchOutcome): outcome of the search.
     """
-    stages = retrainings(found)
-    rows = []
-    for budget in found.get("budgets", ()):
-        winner = {k: v for k, v in budget["winner"].items() if k not in ("names", "stages")}
-        outcome = context.finished(stages[winner["architecture"]])
-        rows.append(
-            {
-                "maximum": budget["maximum"],
-                **winner,
-                "evaluated": budget["evaluated"],
-                "candidates": budget["candidates"],
-                "test_top1": outcome and outcome["test_top1"],
-            }
+    stages = name_retrainings(found)
+    winners = []
+    for budget in found.budgets:
+        one = budget.winner
+        retrained = context.directory.outcome(RetrainOutcome, stages[str(one.architecture)])
+        winner = Candidate(
+            one.architecture, one.iteration, one.position, one.origin, one.score, one.costs
         )
-    return rows
+        winners.append(
+            BudgetWinner(
+                maximum=budget.maximum,
+                winner=winner,
+                evaluated=budget.evaluated,
+                candidates=budget.candidates,
+                test_score=retrained.test_score if retrained else None,
+            )
+        )
+    return tuple(winners)
 
 
-def retraining_seconds(context: Context, found: dict[str, Any] | None) -> float:
-    """How long the trainings of the other budgets took, beside that of the largest."""
-    others = [stage for stage in retrainings(found).values() if stage != "retrain"] if found else []
-    outcomes = [outcome for stage in others if (outcome := context.finished(stage))]
-    return float(sum(outcome["seconds"] for outcome in outcomes))
+def retraining_seconds(context: Context, found: SearchOutcome | None) -> float:
+    """Wall time of the trainings of all budgets but the largest."""
+    if found is None:
+        return 0.0
+    others = [stage for stage in name_retrainings(found).values() if stage != "retrain"]
+    outcomes = [context.directory.outcome(RetrainOutcome, stage) for stage in others]
+    return float(sum(outcome.seconds for outcome in outcomes if outcome))

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import statistics
-from typing import Any
 
 from spos._util.errors import UserError
 from spos._util.randomness import generator
 from spos.cost import Constraint, CostModel
+from spos.report.result import ComparedNetwork, Comparison, Winner
 from spos.run.context import Context
 from spos.run.costs import searched_cost
 from spos.run.fit import retrain
 from spos.run.one_shot import load_supernet, one_shot_evaluator
+from spos.run.outcome import CompareOutcome, RetrainOutcome, SearchOutcome
 from spos.search import Feasible
 from spos.space import Architecture
 
@@ -20,67 +21,66 @@ from spos.space import Architecture
 NEAR = (0.05, 0.1, 0.2, 0.4, None)
 
 
-def compare_stage(context: Context, count: int) -> dict[str, Any]:
+def compare_stage(context: Context, count: int) -> CompareOutcome:
     """Retrain random networks in the way of the winner.
 
     They are drawn under the same constraint, and within 5% of the winner's primary cost
     (:func:`spos.cost.cost.primary_cost`), or further off where there are none.
 
     Args:
-        context: of a run whose winner is retrained.
-        count: how many; those compared before are kept.
+        context (Context): a run whose winner is retrained.
+        count (int): how many networks, at least 1; those compared before are kept.
     """
-    done = context.finished("compare")
+    directory = context.directory
+    done = directory.outcome(CompareOutcome)
     # There may be fewer networks than were asked for.
-    if done is not None and done.get("asked", len(done["networks"])) >= count:
+    if done is not None and done.comparison.asked >= count:
         return done
-    found, winner = context.finished("search"), context.finished("retrain")
-    if found is None or winner is None:
-        raise UserError(f"{context.directory.path} has no retrained winner to compare with")
+    found, winner = directory.outcome(SearchOutcome), directory.outcome(RetrainOutcome)
+    if found is None or winner is None or winner.test_score is None:
+        raise UserError(f"{directory.path} has no retrained winner to compare with")
     supernet = load_supernet(context)
     data = context.data()
     table = context.costs(supernet)
-    chosen = _random_like(context, table, found["winner"], count)
+    chosen = _random_like(context, table, found.winner, count)
     one_shot = dict(one_shot_evaluator(context, data, supernet)(list(chosen)))
     networks, seconds = [], 0.0
     for number, (architecture, near) in enumerate(chosen.items(), 1):
         stage = f"compare-{number}"
-        outcome = context.finished(stage)
+        outcome = directory.outcome(RetrainOutcome, stage)
         if outcome is None:
-            outcome = context.launch(retrain, str(architecture), stage)
-            context.finish(stage, outcome)
-        elif outcome["architecture"] != str(architecture):
+            trained: RetrainOutcome = context.launch(retrain, str(architecture), stage)
+            outcome = directory.finish(trained, stage)
+        elif outcome.architecture != str(architecture):
             raise UserError(
-                f"{context.directory.path}: {stage} is of a network that would not be drawn for "
-                f"this comparison any more; give another --out and --reuse {context.directory.path}"
+                f"{directory.path}: {stage} is of a network that would not be drawn for this "
+                f"comparison any more; give another --out and --reuse {directory.path}"
             )
-        seconds += outcome["seconds"]
+        assert outcome.test_score is not None, "the first process tests the network"
+        seconds += outcome.seconds
         networks.append(
-            {
-                "name": f"random {number}",
-                "architecture": str(architecture),
-                **table.cost(architecture),
-                "within": near,
-                "one_shot_top1": one_shot[architecture],
-                "test_top1": outcome["test_top1"],
-            }
+            ComparedNetwork(
+                name=f"random {number}",
+                architecture=str(architecture),
+                costs=table.cost(architecture),
+                within=near,
+                score=one_shot[architecture],
+                test_score=outcome.test_score,
+            )
         )
-    scores = [network["test_top1"] for network in networks]
-    return context.finish(
-        "compare",
-        {
-            "asked": count,
-            "networks": networks,
-            "random_mean": statistics.fmean(scores),
-            "random_std": statistics.stdev(scores) if len(scores) > 1 else None,
-            "found_test_top1": winner["test_top1"],
-            "seconds": seconds,
-        },
+    scores = [network.test_score for network in networks]
+    comparison = Comparison(
+        asked=count,
+        networks=tuple(networks),
+        random_mean=statistics.fmean(scores),
+        random_std=statistics.stdev(scores) if len(scores) > 1 else None,
+        found_test_score=winner.test_score,
     )
+    return directory.finish(CompareOutcome(seconds=seconds, comparison=comparison))
 
 
 def _random_like(
-    context: Context, table: CostModel, winner: dict[str, Any], count: int
+    context: Context, table: CostModel, winner: Winner, count: int
 ) -> dict[Architecture, float | None]:
     """Random networks about as costly as the winner, and within which share of its cost each is.
 
@@ -91,12 +91,14 @@ def _random_like(
     cost = searched_cost(context.config)
     levels: dict[float | None, Feasible] = {}
     chosen: dict[Architecture, float | None] = {}
-    winning = table.space.parse(winner["architecture"])
+    winning = winner.architecture
     for number in range(count):
         taken = {winning, *chosen}
         for near in NEAR:
             if near not in levels:
-                levels[near] = Feasible(table.space, table, _near(bounds, cost, winner[cost], near))
+                levels[near] = Feasible(
+                    table.space, table, _near(bounds, cost, winner.costs[cost], near)
+                )
             random = generator(context.config.run.seed, "compare", number)
             drawn = levels[near].draw(1, random, taken)
             if drawn:

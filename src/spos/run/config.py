@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from spos._util.errors import UserError, nearest
@@ -14,8 +14,8 @@ from spos.run.constraint_settings import ConstraintSettings, read_constraint
 from spos.search import ALGORITHMS, SearchSettings
 from spos.search.settings import FRONT_ALGORITHM
 from spos.spaces import family
-from spos.training.methods.settings import DifferentiableSettings
-from spos.training.recipe import Recipe
+from spos.training.differentiable import DifferentiableSettings
+from spos.training.recipe import Recipe, SupernetRecipe
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
@@ -107,7 +107,7 @@ class Config:
         run: what holds for every stage.
         supernet: the training of the supernet.
         search: the search.
-        differentiable: the search by fbnet, darts or proxylessnas.
+        differentiable: the training of theta, and the network that follows from it.
         constraint: the bounds of the search.
         network: what is trained instead of the winner.
         retrain: the training of the winner.
@@ -118,7 +118,7 @@ class Config:
     layout: Any
     data: DataSettings
     run: RunSettings
-    supernet: Recipe
+    supernet: SupernetRecipe
     search: SearchSettings
     differentiable: DifferentiableSettings
     constraint: ConstraintSettings
@@ -135,7 +135,7 @@ class Config:
         """The costs that the search is about: those that it bounds, minimises or charges."""
         bounds = self.bounds
         charged = []
-        if ALGORITHMS.find(self.search.algorithm).method and self.differentiable.cost:
+        if required_method(self.search.algorithm) and self.differentiable.cost:
             charged = [self.differentiable.cost]
         return tuple(
             dict.fromkeys((*bounds.maximum, *bounds.minimum, *self.search.pareto, *charged))
@@ -163,8 +163,34 @@ SECTIONS = (
 )
 #: The sections that each stage of a run depends on; they are fixed when it begins.
 STAGE_SECTIONS = {"train": SECTIONS[:5], "search": SECTIONS[:8], "retrain": SECTIONS}
+#: What the training of theta depends on as well: it learns from images of its own and from a cost.
+THETA_SECTIONS = ("differentiable", "constraint")
 #: Settings that the result does not depend on: a run may go on with others.
 FREE = ("data.workers", "run.save_every", "constraint.latency_device")
+
+
+def required_method(algorithm: str) -> str | None:
+    """The training method that a search algorithm needs its supernet trained by.
+
+    Args:
+        algorithm (str): of the search.
+
+    Returns:
+        Its name; None where the algorithm searches a supernet of any single-path method.
+
+    Example:
+        >>> required_method("fbnet"), required_method("evolution")
+        ('fbnet', None)
+    """
+    return ALGORITHMS.find(algorithm).method
+
+
+def fixed_sections(sections: Iterable[str], config: Config) -> tuple[str, ...]:
+    """The sections that a stage depends on, given those that it always does."""
+    trains_theta = "supernet" in (given := tuple(sections)) and required_method(
+        config.search.algorithm
+    )
+    return (*given, *THETA_SECTIONS) if trains_theta else given
 
 
 def make_config(values: Mapping[str, Any]) -> Config:
@@ -195,14 +221,16 @@ def make_config(values: Mapping[str, Any]) -> Config:
         except UserError as error:
             raise UserError(str(error) if name in str(error) else f"{name}: {error}") from None
 
+    search = section("search", SearchSettings())
+    supernet = section("supernet", plan.supernet)
     config = Config(
         space=space,
         preset=preset,
         layout=replace_settings(layout, _channels(layout, values.get("layout", {})), "layout"),
         data=section("data", DataSettings(source=plan.data, validation=plan.validation)),
         run=section("run", RunSettings(calibration=plan.calibration)),
-        supernet=section("supernet", plan.supernet),
-        search=section("search", SearchSettings()),
+        supernet=_with_method(supernet, search.algorithm, "method" in values.get("supernet", {})),
+        search=search,
         differentiable=section("differentiable", DifferentiableSettings()),
         constraint=replace_settings(
             ConstraintSettings(), read_constraint(values.get("constraint", {})), "constraint"
@@ -226,6 +254,19 @@ def make_config(values: Mapping[str, Any]) -> Config:
         if augment not in POLICIES:
             raise UserError(f"unknown {name}.augment '{augment}': {nearest(augment, POLICIES)}")
     return config
+
+
+def _with_method(recipe: SupernetRecipe, algorithm: str, given: bool) -> SupernetRecipe:
+    """The recipe of a supernet with the method that the search algorithm needs."""
+    needed = required_method(algorithm)
+    if needed is None or needed == recipe.method:
+        return recipe
+    if given:
+        raise UserError(
+            f"supernet.method {recipe.method}: --algorithm {algorithm} searches a supernet trained "
+            f"by the method {needed}; leave the setting out, and give a run directory of its own"
+        )
+    return replace(recipe, method=needed)
 
 
 def merge_sections(stored: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

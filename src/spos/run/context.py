@@ -31,6 +31,8 @@ from spos.run.task import DEFAULT, Task, check_same, check_sendable
 from spos.spaces import family, is_name
 from spos.spaces.zoo import NETWORKS, build_network
 from spos.training.checkpoint import digest
+from spos.training.method import METHODS, MakeMethod
+from spos.training.teacher import Teacher
 
 
 class Context:
@@ -45,6 +47,9 @@ class Context:
         accelerator: of Lightning Fabric: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         load: gives the images, instead of the source that the configuration names.
         task: the loss of the trainings and the fitness of the search.
+        method: what the steps of the supernet's training train, instead of the method that the
+            configuration names.
+        teacher: a trained network that the networks found learn from.
     """
 
     def __init__(
@@ -58,6 +63,8 @@ class Context:
         accelerator: str = "auto",
         load: Callable[[], ImageData] | None = None,
         task: Task | None = None,
+        method: MakeMethod | None = None,
+        teacher: Teacher | None = None,
     ) -> None:
         self.config = config
         self.fixed = fixed
@@ -67,6 +74,8 @@ class Context:
         self.accelerator = accelerator
         self.load = load or partial(_load, config)
         self.task = task or Task()
+        self.given_method = method
+        self.teacher = teacher
         # Once, and sent to other processes: there, a class of the user's script has another name,
         # and functions may change what they hold.
         self.task_facts = self.task.facts()
@@ -116,8 +125,18 @@ class Context:
         """
         if self.devices == 1:
             return work(self, *arguments)
-        check_sendable(self.task, self.load)
+        parts = {"load": self.load, "method": self.given_method, "teacher": self.teacher}
+        check_sendable(self.task, parts)
         return launch(self._make_fabric(self.devices), _in_process, self, work, arguments)
+
+    @property
+    def method(self) -> MakeMethod:
+        """What the steps of the supernet's training train.
+
+        Raises:
+            UserError: the configuration names no method that there is.
+        """
+        return self.given_method or METHODS.find(self.config.supernet.method)
 
     def begin(self) -> None:
         """Fix on disk what the run is, once all that might be refused has been looked at."""
@@ -181,7 +200,7 @@ class Context:
         """
         if self._data_path.exists():
             stored = read_own(self._data_path).get("task", DEFAULT)
-            judged = any(self.finished(stage) is not None for stage in ("search", "retrain"))
+            judged = any(map(self.directory.is_finished, ("search", "retrain")))
             check_same(stored, self.task_facts, judged, str(self.directory.path))
 
     def supernet(self, data: ImageData, purpose: str = "supernet") -> Supernet:
@@ -263,15 +282,6 @@ class Context:
             parts["fitness"] = self.task_facts["fitness"]
         text = json.dumps(parts, sort_keys=True)
         return digest(supernet.state_dict(), text)[:16]
-
-    def finished(self, stage: str) -> dict[str, Any] | None:
-        """The outcome of a stage; None while it is not finished."""
-        return self.directory.outcome(stage)
-
-    def finish(self, stage: str, outcome: dict[str, Any]) -> dict[str, Any]:
-        """Record the outcome of a stage."""
-        self.directory.finish(stage, outcome)
-        return outcome
 
     def clock_path(self, stage: str) -> Path:
         """Where the seconds spent on a stage are noted."""

@@ -10,19 +10,23 @@ from spos.cost.combined import CombinedCosts
 from spos.cost.cost import COSTS, CountedCost, primary_cost
 from spos.cost.latency import LatencyTable
 from spos.nn.supernet import Supernet
-from spos.run.config import Config
-from spos.search import DIFFERENTIABLE
+from spos.run.config import Config, required_method
 
 #: The copy of its latency table that a run keeps.
 LATENCY_TABLE = "latency.json"
 
 
-def charged_cost(config: Config) -> str:
-    """The cost in the loss of a differentiable search: latency without another, if it is known.
+def charged_cost(config: Config) -> str | None:
+    """The cost in the loss of theta: latency without another, if it is known.
 
     Args:
-        config (Config): of the run.
+        config (Config): configuration of the run.
+
+    Returns:
+        Its name; None in the joint form, whose loss has none.
     """
+    if config.differentiable.form == "joint":
+        return None
     by_default = "latency" if config.constraint.latency_table else "flops"
     return config.differentiable.cost or by_default
 
@@ -38,12 +42,11 @@ def searched_cost(config: Config) -> str:
         >>> searched_cost(make_config({"search": {"pareto": ["latency"]}}))
         'latency'
     """
-    learned = config.search.algorithm in DIFFERENTIABLE and config.differentiable.form != "joint"
     return primary_cost(
         config.bounds.maximum,
         config.bounds.minimum,
         config.search.pareto,
-        charged_cost(config) if learned else None,
+        charged_cost(config) if required_method(config.search.algorithm) else None,
     )
 
 

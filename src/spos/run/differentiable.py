@@ -1,12 +1,10 @@
-"""The search of a run whose supernet and architecture parameters are trained together."""
+"""The training of weights and theta in a run: what theta learns from, and what is refused."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable
+from functools import partial
 
-import torch
 from torch import Tensor
 
 from spos._util.errors import UserError
@@ -18,111 +16,120 @@ from spos.cost.units import TIME, format_quantity
 from spos.data import ImageData, Images, check_batch, training_batches
 from spos.data.split import split_targets
 from spos.nn.supernet import Supernet
+from spos.run.config import required_method
 from spos.run.context import Context
 from spos.run.costs import charged_cost
-from spos.run.fit import fit
-from spos.run.one_shot import one_shot_evaluator
-from spos.run.outcome import candidate as candidate_row
 from spos.run.theta_recorder import ThetaRecorder
-from spos.search import Candidate, Feasible
-from spos.search.derive import Distribution
-from spos.space import Architecture
+from spos.search import Feasible
 from spos.training.checkpoint import Checkpoints
-from spos.training.loop import cross_entropy
-from spos.training.methods.mixture import MixtureMethod, Schedule
-from spos.training.methods.settings import DifferentiableSettings
-from spos.training.methods.theta import Theta, has_theta, mix, readers
+from spos.training.differentiable import DifferentiableSettings
+from spos.training.method import MakeMethod, method_class
+from spos.training.theta import ThetaParts, has_theta, readers
 
 #: Of the units for the mean cost, the largest is taken of which the cheapest network has this many.
 UNITS_AT_LEAST = 10
 
 
-@dataclass(frozen=True)
-class _Parts:
-    """What the weights and theta learn from, each."""
+def theta_training(
+    context: Context, data: ImageData, supernet: Supernet
+) -> tuple[MakeMethod, Images]:
+    """The method of the run with all that theta needs, and the images that the weights learn from.
 
-    weights: Images
-    theta: Images | None
-
-
-def differentiable_stage(context: Context) -> dict[str, Any]:
-    """Train the weights and theta, or go on where it stopped, and derive a network from theta.
+    Args:
+        context (Context): of the run.
+        data (ImageData): its images.
+        supernet (Supernet): to be trained.
 
     Raises:
-        UserError: the space, the settings or the run directory do not fit the algorithm, or no
-            network satisfies the constraint.
+        UserError: the space, the settings or the images do not fit the algorithm, or no network
+            satisfies the constraint.
     """
     config = context.config
     settings, recipe = config.differentiable, config.supernet
-    _check(context)
-    data = context.data()
-    supernet = context.supernet(data)
     readers(supernet)  # Refuses choices that are not between modules.
     table = context.costs(supernet)
     feasible = Feasible(supernet.space, table, config.bounds)
     feasible.draw(1, generator(config.run.seed, "reachable"))
     cost = charged_cost(config)
-    expected, unit = _expected(table, settings, cost)
-    parts = _split(context, data)
-    supernet.to(context.fabric.device)
-    theta = Theta(
-        supernet, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay
-    )
-    schedule = Schedule(
-        config.search.algorithm,
-        settings,
-        recipe,
-        max(1, len(parts.weights) // recipe.batch_size),
-        unit,
-        config.run.seed,
-        _limit(config.bounds, settings, cost),
-    )
+    unit = 1.0 if cost is None else unit_of(table, settings, cost)
+    for_weights, for_theta = _split(context, data)
 
-    def theta_batches(start: int) -> Iterable[tuple[Tensor, Tensor]]:
-        assert parts.theta is not None
+    def batches(start: int) -> Iterable[tuple[Tensor, Tensor]]:
+        assert for_theta is not None
         return context.laid_out(
             training_batches(
                 data,
-                parts.theta.to(context.fabric.device),
+                for_theta.to(context.fabric.device),
                 batch_size=recipe.batch_size,
                 seed=torch_seed(config.run.seed, "theta images"),
                 start=start,
-                steps=schedule.theta_steps(recipe.steps),
+                steps=settings.theta_steps(recipe.steps, recipe.steps),
                 augment=recipe.augment,
                 device=context.fabric.device,
             )
         )
 
-    method = MixtureMethod(
-        supernet,
-        theta,
-        schedule,
-        expected,
-        theta_batches,
-        context.task.loss or cross_entropy(recipe.label_smoothing),
-        context.fabric,
+    parts = ThetaParts(
+        settings,
+        max(1, len(for_weights) // recipe.batch_size),
+        batches,
+        None if cost is None else ExpectedCost(table, cost),
+        unit,
+        0.0 if cost is None else _limit(config.bounds, settings, cost),
+        context.fabric.autocast,
         ThetaRecorder(context.directory),
     )
-    try:
-        _imagine_heaviest(supernet, config.search.algorithm)
-        seconds = fit(
-            context, data, parts.weights, supernet, "search", "supernet", recipe, method=method
+    return partial(context.method, parts=parts), for_weights
+
+
+def unit_of(table: CostModel, settings: DifferentiableSettings, cost: str) -> float:
+    """What the mean cost is counted in, in the loss of theta.
+
+    Args:
+        table (CostModel): costs of the space.
+        settings (DifferentiableSettings): of theta.
+        cost (str): its name in the table.
+
+    Raises:
+        UserError: there is no such cost, or the unit leaves no logarithm.
+    """
+    if cost not in table.names:
+        ExpectedCost(table, cost)  # Says which there are.
+    least = table.range()[cost][0]
+    largest = 1e3 if find_cost(cost).unit is TIME else 1e6
+    units = [unit for unit in (1e6, 1e3, 1.0) if unit <= largest]
+    unit = settings.unit or next((u for u in units if least >= UNITS_AT_LEAST * u), 1.0)
+    if least <= unit:
+        raise UserError(
+            f"differentiable.unit {format_quantity(unit)}: the cheapest network has "
+            f"{cost} {format_quantity(least)}, and the logarithm of its cost must be "
+            f"above 0; nearest valid: {format_quantity(max(least * 0.9, 1e-9))}"
         )
-    finally:
-        theta.clear()
-    candidates = _derive(context, data, supernet, feasible, theta)
-    outcome = _outcome(context, supernet, table, candidates, theta)
-    loss = {} if expected is None else {"cost": cost, "unit": unit}
-    return context.finish("search", {**outcome, **loss, "seconds": seconds})
+    return unit
 
 
-def _check(context: Context) -> None:
-    """Refuse what does not go with the algorithm."""
+def check_method(context: Context) -> None:
+    """Refuse what does not go with the training method, before anything is written.
+
+    Args:
+        context (Context): of a run whose supernet is not trained yet.
+
+    Raises:
+        UserError: there is no such method, the run directory holds a supernet of another kind, or
+            a setting does not go with it.
+    """
     config = context.config
-    algorithm, settings = config.search.algorithm, config.differentiable
+    algorithm = config.search.algorithm
+    if required_method(algorithm) is None:
+        if getattr(method_class(context.method), "trains_theta", False):
+            name = config.supernet.method
+            raise UserError(
+                f"supernet.method {name}: it trains theta, from which the algorithm of that name "
+                f"derives a network; give --algorithm {name}, or a method of single paths"
+            )
+        return
     stored = Checkpoints(context.directory.path / "supernet").load()
-    single_paths = stored is not None and not has_theta(stored.tensors)
-    if context.finished("train") is not None or single_paths:
+    if stored is not None and not has_theta(stored.tensors):
         raise UserError(
             f"{context.directory.path} holds a supernet trained by single paths: --algorithm "
             f"{algorithm} trains one of its own, give another --out"
@@ -147,36 +154,11 @@ def _check(context: Context) -> None:
             f"--storage {config.constraint.storage}: --algorithm {algorithm} keeps no evaluations, "
             "leave it out"
         )
-    if algorithm == "proxylessnas" and settings.form == "joint":
-        raise UserError(
-            "differentiable.form joint: the gates of proxylessnas need steps of their own for "
-            "theta; allowed: alternating"
-        )
-
-
-def _expected(
-    table: CostModel, settings: DifferentiableSettings, cost: str
-) -> tuple[ExpectedCost | None, float]:
-    """The mean cost and its unit; none in the joint form, whose loss has no cost."""
-    if settings.form == "joint":
-        return None, 1.0
-    expected = ExpectedCost(table, cost)
-    least = table.range()[cost][0]
-    largest = 1e3 if find_cost(cost).unit is TIME else 1e6
-    units = [unit for unit in (1e6, 1e3, 1.0) if unit <= largest]
-    unit = settings.unit or next((u for u in units if least >= UNITS_AT_LEAST * u), 1.0)
-    if least <= unit:
-        raise UserError(
-            f"differentiable.unit {format_quantity(unit)}: the cheapest network has "
-            f"{cost} {format_quantity(least)}, and the logarithm of its cost must be "
-            f"above 0; nearest valid: {format_quantity(max(least * 0.9, 1e-9))}"
-        )
-    return expected, unit
 
 
 def _limit(bounds: Constraint, settings: DifferentiableSettings, cost: str) -> float:
     """The mean cost that is not charged."""
-    if settings.form == "joint" or settings.charge == "all":
+    if settings.charge == "all":
         return 0.0
     if cost not in bounds.maximum:
         raise UserError(
@@ -186,12 +168,12 @@ def _limit(bounds: Constraint, settings: DifferentiableSettings, cost: str) -> f
     return bounds.maximum[cost]
 
 
-def _split(context: Context, data: ImageData) -> _Parts:
-    """The training images, part of them set apart for theta."""
+def _split(context: Context, data: ImageData) -> tuple[Images, Images | None]:
+    """The training images for the weights, and those set apart for theta."""
     config = context.config
     settings = config.differentiable
     if settings.form == "joint":
-        return _Parts(data.train, None)
+        return data.train, None
     option = "differentiable.theta_images"
     rest, part = split_targets(
         data.train.labels,
@@ -204,72 +186,4 @@ def _split(context: Context, data: ImageData) -> _Parts:
         check_batch(config.supernet.batch_size, len(part))
     except UserError as error:
         raise UserError(f"{option} {settings.theta_images}: {error}") from None
-    return _Parts(data.train.subset(rest), data.train.subset(part))
-
-
-def _imagine_heaviest(supernet: Supernet, algorithm: str) -> None:
-    """Mix as the heaviest step does, for the estimate of what memory the training takes."""
-    for module, _ in readers(supernet):
-        sizes = [sum(p.numel() for p in option.parameters()) for option in module.options]
-        heaviest = sorted(range(len(sizes)), key=lambda index: -sizes[index])
-        kept = heaviest[: 2 if algorithm == "proxylessnas" else None]
-        mix(module, [(index, torch.tensor(1 / len(kept))) for index in kept])
-
-
-def _derive(
-    context: Context, data: ImageData, supernet: Supernet, feasible: Feasible, theta: Theta
-) -> list[Candidate]:
-    """Networks of the distribution with their one-shot scores, the most probable one first."""
-    settings = context.config.differentiable
-    shares = [column.double().cpu().numpy() for column in theta.probabilities()]
-    distribution = Distribution(feasible, shares)
-    origins = {distribution.most_probable(): "argmax"}
-    if settings.derive == "sample":
-        random = generator(context.config.run.seed, "derive")
-        for architecture in distribution.sample(settings.samples, random):
-            if len(origins) < settings.samples:
-                origins.setdefault(architecture, "sampled")
-    scores: dict[Architecture, float] = {}
-    for architecture, score in _scored(context, data, supernet, list(origins)):
-        scores[architecture] = score
-        best = context.task.show(max(scores.values()))
-        detail = f"{context.task.name} {context.task.show(score)}  best {best}"
-        context.listener.progress("search", len(scores), len(origins), detail)
-    return [
-        Candidate(one, 0, position, origin, scores[one], feasible.table.cost(one))
-        for position, (one, origin) in enumerate(origins.items())
-    ]
-
-
-def _scored(
-    context: Context, data: ImageData, supernet: Supernet, architectures: list[Architecture]
-) -> Iterator[tuple[Architecture, float]]:
-    return one_shot_evaluator(context, data, supernet)(architectures)
-
-
-def _outcome(
-    context: Context,
-    supernet: Supernet,
-    table: CostModel,
-    candidates: list[Candidate],
-    theta: Theta,
-) -> dict[str, Any]:
-    best = sorted(candidates, key=lambda one: (-one.score, one.position))
-    top = best[: context.config.search.parents]
-    winner = top[0].architecture
-    probabilities = {
-        choice.name: dict(zip(choice.options, map(float, column), strict=True))
-        for choice, column in zip(supernet.space.choices, theta.probabilities(), strict=True)
-    }
-    return {
-        "evaluated": len(candidates),
-        "exhausted": False,
-        "winner": {
-            **candidate_row(top[0]),
-            "names": supernet.space.names(winner),
-            "stages": table.stages(winner),
-        },
-        "top": [candidate_row(candidate) for candidate in top],
-        "candidates": [candidate_row(candidate) for candidate in candidates],
-        "probabilities": probabilities,
-    }
+    return data.train.subset(rest), data.train.subset(part)

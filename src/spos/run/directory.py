@@ -8,25 +8,33 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import filelock
 import yaml
 
 from spos._util.errors import UserError
 from spos._util.files import read_own, write_atomically, write_json
+from spos._util.records import read_record, write_record
 from spos.run.config import (
     SECTIONS,
     STAGE_SECTIONS,
     Config,
     check_sections,
     first_difference,
+    fixed_sections,
     make_config,
     merge_sections,
+    required_method,
 )
+from spos.run.outcome import Outcome
 from spos.search import ALGORITHMS
 from spos.search.sqlite import copy_database
 
+Kept = TypeVar("Kept", bound=Outcome)
+
+#: Settings that the section ``retrain`` once had, each with the value that decided nothing.
+FORMER_RETRAIN = {"paths": 1, "widening_steps": 0}
 #: The temporary names under which the files of a run are written.
 UNFINISHED = (
     ".*.json.*",
@@ -118,9 +126,10 @@ class RunDirectory:
         if not isinstance(stored, dict):
             raise UserError(f"{self.config_path} is damaged: it is no configuration of spos")
         try:
-            return check_sections(stored)
+            sections = check_sections(stored)
         except UserError as error:
             raise UserError(f"{self.config_path} is damaged: {error}") from error
+        return _without_former(sections, self.path)
 
     def settle(
         self, given: Mapping[str, Any], sections: Iterable[str], *, searching: bool = False
@@ -150,7 +159,7 @@ class RunDirectory:
                 f"{self.path} was made with another configuration: {difference}; give the same, or "
                 "another --out"
             )
-        whole = {name: plain[name] for name in sections}
+        whole = {name: plain[name] for name in fixed_sections(sections, config)}
         partial = {
             name: {key: plain[name][key] for key in values} for name, values in merged.items()
         }
@@ -197,10 +206,16 @@ class RunDirectory:
             if mark.exists() and read_own(mark) == origin:
                 return
             raise UserError(f"--reuse {other.path}: {self.path} has begun already, without it")
-        if other.outcome("train") is None or not (other.path / "supernet").is_dir():
+        if not other.is_finished("train") or not (other.path / "supernet").is_dir():
             raise UserError(f"--reuse {other.path}: it holds no trained supernet")
         stored = other.stored()
         kept = {name: stored[name] for name in STAGE_SECTIONS["train"] if name in stored}
+        algorithm = str(given.get("search", {}).get("algorithm", ""))
+        if required_method(algorithm):
+            raise UserError(
+                f"--reuse {other.path}: --algorithm {algorithm} trains weights of its own, leave "
+                "it out"
+            )
         config = make_config(merge_sections(kept, given))
         difference = first_difference(kept, config.as_plain(), SECTIONS)
         if difference:
@@ -218,23 +233,33 @@ class RunDirectory:
         """Where the outcome of a finished stage lies."""
         return self.path / f"{stage}.json"
 
-    def outcome(self, stage: str) -> dict[str, Any] | None:
-        """The outcome of a stage; None while it is not finished.
+    def outcome(self, kind: type[Kept], stage: str | None = None) -> Kept | None:
+        """The outcome of a finished stage.
+
+        Args:
+            kind (type[Outcome]): record of the stage.
+            stage (str | None): name of the stage, where it is not the one that the record names.
+
+        Returns:
+            The record; None while the stage is not finished.
 
         Raises:
-            UserError: the file is damaged.
+            UserError: the file is damaged, or of a newer version.
         """
-        path = self.stage_path(stage)
+        path = self.stage_path(stage or kind.stage)
         if not path.exists():
             return None
-        outcome = read_own(path, "delete it to do the stage again")
-        if "seconds" not in outcome:
-            raise UserError(f"{path} is damaged: delete it to do the stage again")
-        return outcome
+        advice = "delete it to do the stage again"
+        return read_record(kind, path, advice=advice, upgrade=kind.upgrade)
 
-    def finish(self, stage: str, outcome: Mapping[str, Any]) -> None:
-        """Record the outcome of a stage."""
-        write_json(self.stage_path(stage), dict(outcome))
+    def is_finished(self, stage: str) -> bool:
+        """Whether a stage has an outcome."""
+        return self.stage_path(stage).exists()
+
+    def finish(self, outcome: Kept, stage: str | None = None) -> Kept:
+        """Record the outcome of a stage, and give it back."""
+        write_record(self.stage_path(stage or outcome.stage), outcome)
+        return outcome
 
     def metrics(self) -> list[dict[str, Any]]:
         """Everything recorded so far; a line cut short by a kill is left out."""
@@ -262,6 +287,19 @@ class RunDirectory:
         """Append one line to the metrics."""
         with self.metrics_path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(dict(metric)) + "\n")
+
+
+def _without_former(sections: dict[str, dict[str, Any]], path: Path) -> dict[str, dict[str, Any]]:
+    """What is stored, without settings that there are no more and that decided nothing."""
+    retrain = dict(sections.get("retrain", {}))
+    for name, idle in FORMER_RETRAIN.items():
+        value = retrain.pop(name, idle)
+        if value != idle:
+            raise UserError(
+                f"{path} was made with retrain.{name} {value}, which is no longer a setting: a "
+                "plain network has no paths; give another --out"
+            )
+    return {**sections, "retrain": retrain} if "retrain" in sections else sections
 
 
 def _yaml(content: Mapping[str, Any]) -> str:

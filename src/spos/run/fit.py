@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -11,12 +11,14 @@ from torch import Tensor, nn
 from spos.data import ImageData, Images, training_batches
 from spos.run.context import Context
 from spos.run.one_shot import loader
+from spos.run.outcome import RetrainOutcome
 from spos.run.recorder import Recorder
 from spos.training.checkpoint import Checkpoints
-from spos.training.loop import train
+from spos.training.loop import cross_entropy, train
 from spos.training.memory import check_memory
-from spos.training.method import Method
+from spos.training.method import MakeMethod, make_method, method_class
 from spos.training.recipe import Recipe
+from spos.training.teacher import Teacher
 
 
 def fit(
@@ -27,12 +29,20 @@ def fit(
     stage: str,
     folder: str,
     recipe: Recipe,
-    method: Method | None = None,
+    method: MakeMethod | None = None,
+    teacher: Teacher | None = None,
 ) -> float:
     """Train a model with checkpoints in a folder of the run, and return the seconds it took."""
     fabric = context.fabric
     shape = (data.channels, data.image_size, data.image_size)
-    check_memory(model, shape, recipe.batch_size // fabric.world_size, fabric.device)
+    check_memory(
+        model,
+        shape,
+        recipe.batch_size // fabric.world_size,
+        fabric.device,
+        options=getattr(method_class(method), "memory_options", 1) if method else 1,
+        copies=4 if recipe.ema else 3,
+    )
     images = images.to(fabric.device)
     seed = context.config.run.seed
     if context.config.run.channels_last:
@@ -55,6 +65,8 @@ def fit(
         )
 
     batches(recipe.steps)  # Refuses a batch that the images or the processes do not make.
+    loss = context.task.loss or cross_entropy(recipe.label_smoothing)
+    make_method(method, model, loss, recipe, seed)  # Refuses what does not go with the model.
     context.begin()
     outcome = train(
         fabric,
@@ -63,9 +75,10 @@ def fit(
         recipe,
         Checkpoints(context.directory.path / folder),
         seed=seed,
-        loss=context.task.loss,
+        loss=loss,
         top1=context.task.measures_top1,
         method=method,
+        teacher=teacher,
         observer=Recorder(context.directory, stage, context.listener),
         save_every=context.config.run.save_every,
     )
@@ -74,26 +87,33 @@ def fit(
     return outcome.seconds
 
 
-def retrain(context: Context, text: str, stage: str) -> dict[str, Any]:
+def retrain(context: Context, text: str, stage: str) -> RetrainOutcome:
     """Train a network from scratch on all training images, then read the test images once.
 
     Args:
-        context: of the run.
-        text: an architecture, or the name of a published network.
-        stage: the name of the training in the run directory.
+        context (Context): the run.
+        text (str): architecture, or the name of a published network.
+        stage (str): name of the training in the run directory.
 
     Returns:
-        The score on the test images (``test_top1``, whatever the metric), and what it took.
+        The score on the test images, and what it took.
     """
     data = context.data()
     network, costs = context.network(data, text)
     recipe = context.config.retrain
     images = data.train.join(data.validation)
-    seconds = fit(context, data, images, network, stage, stage, recipe)
-    outcome = {"architecture": text, "costs": costs, "steps": recipe.steps, "seconds": seconds}
-    if context.fabric.is_global_zero:
-        test = data.test()
-        with context.fabric.autocast():
-            outcome["test_top1"] = context.task.score(network, loader(context, data, test))
-        outcome["test_images"] = len(test)
-    return outcome
+    teacher = context.teacher
+    seconds = fit(context, data, images, network, stage, stage, recipe, teacher=teacher)
+    outcome = RetrainOutcome(
+        architecture=text,
+        costs=costs,
+        steps=recipe.steps,
+        seconds=seconds,
+        teacher=None if teacher is None else teacher.identity(),
+    )
+    if not context.fabric.is_global_zero:
+        return outcome
+    test = data.test()
+    with context.fabric.autocast():
+        score = context.task.score(network, loader(context, data, test))
+    return replace(outcome, test_score=score, test_images=len(test))

@@ -7,6 +7,7 @@ from typing import Any
 
 from spos._util.errors import UserError
 from spos.run.directory import RunDirectory
+from spos.run.outcome import TrainOutcome
 from spos.spaces import family
 from spos.spaces.official import INPUT_MEAN, INPUT_STD, classes_of, load_official, to_supernet
 from spos.training.checkpoint import Checkpoints
@@ -46,7 +47,6 @@ def import_official_run(checkpoint: Path, out: Path) -> dict[str, Any]:
         steps = config.supernet.steps
         Checkpoints(out / "supernet").save(steps, tensors, {"seconds": 0.0})
         directory.finish(
-            "train",
-            {"steps": steps, "seconds": 0.0, "imported": checkpoint.name, "classes": classes},
+            TrainOutcome(steps=steps, seconds=0.0, imported=checkpoint.name, classes=classes)
         )
     return {"classes": classes, "tensors": len(state), "steps": steps}

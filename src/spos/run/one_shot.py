@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from spos._util.errors import UserError
 from spos._util.randomness import generator
 from spos.data import ImageData, Images, evaluation_batches
 from spos.nn.supernet import Supernet
+from spos.run.config import required_method
 from spos.run.context import Context
-from spos.search import DIFFERENTIABLE
+from spos.run.outcome import TrainOutcome
 from spos.search.evaluation import Loader, OneShotEvaluator, correct
 from spos.training.checkpoint import Checkpoints
 from spos.training.state import load_model
@@ -19,16 +21,34 @@ def load_supernet(context: Context) -> Supernet:
     """The trained supernet of the run.
 
     Raises:
+        UserError: as of :func:`load_checkpoint`.
+    """
+    return load_checkpoint(context)[0]
+
+
+def trained(context: Context) -> TrainOutcome | None:
+    """The outcome of the supernet's training; None while it is not finished."""
+    outcome = context.directory.outcome(TrainOutcome)
+    method = required_method(context.config.search.algorithm)
+    if outcome is None and method and context.directory.is_finished("search"):
+        # A run made when the search trained theta itself: that is finished where the search is.
+        steps = context.config.supernet.steps
+        outcome = TrainOutcome(seconds=0.0, steps=steps, method=method)
+    return outcome
+
+
+def load_checkpoint(context: Context) -> tuple[Supernet, dict[str, Tensor]]:
+    """The trained supernet of the run, and all that its training left.
+
+    Raises:
         UserError: it is not trained, its checkpoint is damaged, or it is of other classes.
     """
     path, steps = context.directory.path, context.config.supernet.steps
-    # A differentiable search trains the weights itself.
-    stage = "search" if context.config.search.algorithm in DIFFERENTIABLE else "train"
-    trained = context.finished(stage)
-    if trained is None:
-        raise UserError(f"{path} holds no trained supernet: run spos {stage} first")
+    outcome = trained(context)
+    if outcome is None:
+        raise UserError(f"{path} holds no trained supernet: run spos train first")
     data = context.data()
-    classes = trained.get("classes", data.outputs)
+    classes = data.outputs if outcome.classes is None else outcome.classes
     if classes != data.outputs:
         raise UserError(
             f"the supernet of {path} tells {classes} classes apart, {data.source} has "
@@ -40,14 +60,14 @@ def load_supernet(context: Context) -> Supernet:
         damaged = "; ".join(loaded.damaged) if loaded else ""
         raise UserError(
             f"{path} holds no trained supernet any more: {there} of {steps} steps are there"
-            f"{damaged and f' ({damaged})'}; restore the checkpoint, or delete {stage}.json and "
-            f"run spos {stage} to train the rest again"
+            f"{damaged and f' ({damaged})'}; restore the checkpoint, or delete train.json and run "
+            "spos train to train the rest again"
         )
     supernet = context.supernet(data)
     load_model(supernet, loaded.tensors)
     if context.config.run.channels_last:
         supernet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return supernet.to(context.fabric.device)
+    return supernet.to(context.fabric.device), loaded.tensors
 
 
 def one_shot_evaluator(context: Context, data: ImageData, supernet: Supernet) -> OneShotEvaluator:

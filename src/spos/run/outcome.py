@@ -43,6 +43,8 @@ class TrainOutcome(Outcome):
 
     Args:
         steps (int): steps of its training.
+        method (str): name of the training method.
+        label (str): what the method is called in a report.
         classes (int | None): classes of an imported supernet.
         imported (str | None): name of the file it was imported from.
     """
@@ -50,6 +52,8 @@ class TrainOutcome(Outcome):
     stage: ClassVar[str] = "train"
 
     steps: int
+    method: str = "uniform"
+    label: str = ""
     classes: int | None = None
     imported: str | None = None
 
@@ -112,6 +116,7 @@ class RetrainOutcome(Outcome):
         steps (int): steps of its training.
         test_score (float | None): score on the test images by the metric of the run.
         test_images (int | None): number of test images.
+        teacher (str | None): network that it learned from, if any.
     """
 
     stage: ClassVar[str] = "retrain"
@@ -121,6 +126,7 @@ class RetrainOutcome(Outcome):
     steps: int
     test_score: float | None = None
     test_images: int | None = None
+    teacher: str | None = None
 
     @staticmethod
     def upgrade(plain: dict[str, Any]) -> dict[str, Any]:

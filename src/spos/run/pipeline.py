@@ -7,21 +7,27 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from spos._util.errors import UserError
 from spos._util.listener import Listener, Silent
 from spos.data import ImageData, check_batch
 from spos.report import write_report
+from spos.report.result import Result
 from spos.run.comparison import compare_stage
-from spos.run.config import STAGE_SECTIONS
+from spos.run.config import STAGE_SECTIONS, required_method
 from spos.run.context import Context
 from spos.run.costs import check_latency_table
+from spos.run.differentiable import check_method
 from spos.run.directory import RunDirectory
+from spos.run.one_shot import trained
+from spos.run.outcome import RetrainOutcome, SearchOutcome
 from spos.run.result import write_result
 from spos.run.stages import retrain_stage, search_stage, train_stage
 from spos.run.task import Task
-from spos.run.without_training import without_training
-from spos.search import DIFFERENTIABLE, open_storage
+from spos.search import open_storage
+from spos.training.method import MakeMethod, method_class
+from spos.training.teacher import Teacher
 
 STAGES: dict[str, Callable[[Context], Any]] = {
     "train": train_stage,
@@ -42,7 +48,9 @@ def run(
     reuse: Path | None = None,
     load: Callable[[], ImageData] | None = None,
     task: Task | None = None,
-) -> dict[str, Any]:
+    method: str | MakeMethod | None = None,
+    teacher: nn.Module | Teacher | None = None,
+) -> Result:
     """Do stages of a run, each from where it stopped; what is done is not done again.
 
     Args:
@@ -56,9 +64,14 @@ def run(
         reuse: a run whose trained supernet and evaluations a new run begins with.
         load: gives images of your own (:func:`spos.data.dataset_data`), the same at every call.
         task: a loss and a metric of your own; classification by top-1 accuracy without it.
+        method: what the steps of the supernet's training train, the setting ``supernet.method``: a
+            name of :data:`spos.training.METHODS`, or a class of your own
+            (:class:`spos.training.Method`), also with arguments by ``functools.partial``.
+        teacher: a trained network for the run's images that the networks found learn from
+            (:class:`spos.training.Teacher`).
 
     Returns:
-        What ``result.json`` holds.
+        What came of it, as ``result.json`` holds it.
 
     Raises:
         UserError: a mistake in what was given.
@@ -66,10 +79,12 @@ def run(
     """
     if load is not None:
         given = {**given, "data": {**given.get("data", {}), "source": "dataset"}}
+    if method is not None:
+        name = method if isinstance(method, str) else method_class(method).__name__
+        given = {**given, "supernet": {**given.get("supernet", {}), "method": name}}
     directory = RunDirectory(out)
     with directory.open():
         check_latency_table(str(given.get("constraint", {}).get("latency_table") or ""), out)
-        stages = without_training(directory, given, stages, reuse)
         if reuse is not None:
             directory.begin_with(RunDirectory(reuse), given)
         config, fixed = directory.settle(
@@ -84,11 +99,16 @@ def run(
             accelerator=accelerator,
             load=load,
             task=task,
+            method=None if isinstance(method, str) else method,
+            teacher=Teacher(teacher) if isinstance(teacher, nn.Module) else teacher,
         )
+        if stages == ("search",) and required_method(config.search.algorithm):
+            # What follows from theta follows from its training: one command does both.
+            stages = ("train", "search")
         context.check_task()
         if config.network.name:
             _check_network(context, stages, compare)
-        unfinished = any(context.finished(name) is None for name in stages if name != "retrain")
+        unfinished = not all(directory.is_finished(name) for name in stages if name != "retrain")
         if unfinished or directory.extended:
             _look_ahead(context, stages)
         for name in stages:
@@ -100,21 +120,22 @@ def run(
         return result
 
 
-def _write(context: Context) -> dict[str, Any]:
+def _write(context: Context) -> Result:
     """Write the result and the report of what is there so far."""
     directory = context.directory
     result = write_result(context)
-    found = context.finished("search")
+    found = directory.outcome(SearchOutcome)
     if found is not None:
-        write_report(directory.report_path, result, found["candidates"], directory.metrics())
+        write_report(directory.report_path, result, found.candidates, directory.metrics())
     return result
 
 
 def _look_ahead(context: Context, stages: tuple[str, ...]) -> None:
     """Refuse before the first stage what a later one would refuse after hours."""
     config = context.config
-    single_paths = config.search.algorithm not in DIFFERENTIABLE
-    if "search" in stages and single_paths and config.constraint.storage:
+    if "train" in stages and trained(context) is None:
+        check_method(context)
+    if "search" in stages and config.constraint.storage:
         open_storage(config.constraint.storage)
     if "retrain" in stages:
         data = context.data()
@@ -133,7 +154,7 @@ def _look_ahead(context: Context, stages: tuple[str, ...]) -> None:
 def _check_network(context: Context, stages: tuple[str, ...], compare: int) -> None:
     """Refuse a network by name where one is searched: its score would be taken for the winner's."""
     path, name = context.directory.path, context.config.network.name
-    searched = any(context.finished(stage) is not None for stage in ("train", "search"))
+    searched = any(map(context.directory.is_finished, ("train", "search")))
     if stages != ("retrain",) or searched:
         where = f"{path} holds a search: give another --out" if searched else "use spos retrain"
         raise UserError(f"--network {name}: a network by name is trained alone; {where}")
@@ -142,11 +163,10 @@ def _check_network(context: Context, stages: tuple[str, ...], compare: int) -> N
             f"--network {name} and --compare {compare}: random networks are compared with the "
             "winner of a search; give one of them, not both"
         )
-    done = context.finished("retrain")
-    if done is not None and done["architecture"] != name:
+    done = context.directory.outcome(RetrainOutcome)
+    if done is not None and done.architecture != name:
         raise UserError(
-            f"{path} holds the training of {done['architecture']}, not of {name}: give another "
-            "--out"
+            f"{path} holds the training of {done.architecture}, not of {name}: give another --out"
         )
     data = context.data()
     with torch.device("meta"):

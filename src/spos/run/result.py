@@ -3,108 +3,135 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
-from typing import Any
 
 import torch
 
-from spos._util.files import read_own, write_json
+from spos._util.files import read_own
+from spos._util.records import from_plain, write_record
 from spos._util.version import __version__
-from spos.run.budgets import budget_rows, retraining_seconds
-from spos.run.config import Config
+from spos.report.measure import Measure
+from spos.report.result import (
+    ChoiceFacts,
+    ConstraintFacts,
+    DataFacts,
+    LatencyFacts,
+    NamedNetwork,
+    Result,
+    Retrained,
+    SearchFacts,
+    SpaceFacts,
+    TrainFacts,
+)
+from spos.run.budgets import budget_winners, retraining_seconds
 from spos.run.context import Context
-from spos.run.costs import latency_table
-from spos.search import DIFFERENTIABLE
+from spos.run.costs import latency_table, searched_cost
+from spos.run.outcome import CompareOutcome, RetrainOutcome, SearchOutcome, TrainOutcome
+from spos.search import ALGORITHMS
 from spos.spaces import family
 
-#: The fields that differ between two runs that are otherwise the same.
-TIMES = ("seconds",)
-STAGES = ("train", "search", "retrain", "compare")
 
+def collect_result(context: Context) -> Result:
+    """Put together what the finished stages of a run found.
 
-def collect(context: Context) -> dict[str, Any]:
-    """Put together what the finished stages found.
-
-    Returns:
-        What ``result.json`` holds; a stage that is not finished leaves its part empty.
+    Args:
+        context (Context): the run.
     """
-    config = context.config
-    outcomes = {stage: context.finished(stage) for stage in STAGES}
-    found, retrained, compared = outcomes["search"], outcomes["retrain"], outcomes["compare"]
-    named = config.network.name
-    data = read_own(context.directory.path / "data.json")
+    config, directory = context.config, context.directory
+    found, retrained = directory.outcome(SearchOutcome), directory.outcome(RetrainOutcome)
+    compared, trained = directory.outcome(CompareOutcome), directory.outcome(TrainOutcome)
+    data = read_own(directory.path / "data.json")
     data.pop("task", None)
-    member = family(config.space)
+    member, named = family(config.space), config.network.name
+    facts = from_plain(
+        DataFacts,
+        {"outputs": len(data["classes"]), **data},
+        str(directory.path / "data.json"),
+        "restore it, or give another --out",
+    )
+    if retrained:
+        # The test images are counted when they are read, at the very end.
+        facts = replace(facts, test=retrained.test_images)
     with torch.device("meta"):
         space = member.build(
-            config.layout,
-            classes=data.get("outputs", len(data["classes"])),
-            image_channels=data["channels"],
+            config.layout, classes=facts.outputs, image_channels=facts.channels
         ).space
-    return {
-        "spos": __version__,
-        "space": {
-            "name": config.space,
-            "preset": config.preset,
-            "size": str(space.size),
-            "choices": [{"name": c.name, "options": list(c.options)} for c in space.choices],
-        },
-        # What the fields that are called top1 hold: they keep their names whatever is measured.
-        "metric": {"name": context.task.name, "share": context.task.share},
-        # The test images are counted when they are read, at the very end.
-        "data": {**data, "test": retrained.get("test_images")} if retrained else data,
-        "constraint": {
-            "text": str(config.bounds),
-            "maximum": dict(config.bounds.maximum),
-            "minimum": dict(config.constraint.minimum),
-        },
-        **_latency(context),
-        "search": found
-        and {
-            **{name: getattr(config.search, name) for name in _search_settings(config)},
-            "pareto": list(config.search.pareto),
-            **({"charged": found["cost"]} if "cost" in found else {}),
-            "evaluated": found["evaluated"],
-            "exhausted": found["exhausted"],
-        },
-        "winner": found and {**found["winner"], **member.notated(found["winner"]["names"])},
-        "network": {"name": named, **retrained["costs"]} if named and retrained else None,
-        "retrain": retrained and {k: retrained[k] for k in ("test_top1", "steps")},
-        "top": found["top"] if found else [],
-        "front": found.get("front", []) if found else [],
-        "budgets": budget_rows(context, found) if found else [],
-        "comparison": compared and {k: v for k, v in compared.items() if k != "seconds"},
-        "seconds": {
-            stage: outcome["seconds"]
-            + (retraining_seconds(context, found) if stage == "retrain" else 0)
-            for stage, outcome in outcomes.items()
-            if outcome
-        },
-        "seeds": {"run": config.run.seed, "search": config.search.seed},
-        "versions": {
+    winner = None
+    if found:
+        notation = member.notation(found.winner.names) if member.notation else None
+        winner = replace(found.winner, notation=notation)
+    table = latency_table(config, directory.path)
+    outcomes = {"train": trained, "search": found, "retrain": retrained, "compare": compared}
+    seconds = {stage: outcome.seconds for stage, outcome in outcomes.items() if outcome}
+    if retrained:
+        seconds["retrain"] += retraining_seconds(context, found)
+    return Result(
+        spos=__version__,
+        space=SpaceFacts(
+            name=config.space,
+            preset=config.preset,
+            size=str(space.size),
+            choices=tuple(ChoiceFacts(one.name, tuple(one.options)) for one in space.choices),
+        ),
+        metric=Measure(context.task.name, context.task.share),
+        data=facts,
+        constraint=ConstraintFacts(
+            text=str(config.bounds),
+            maximum=dict(config.bounds.maximum),
+            minimum=dict(config.constraint.minimum),
+        ),
+        primary_cost=searched_cost(config),
+        latency=LatencyFacts(unit="ns", **asdict(table.runtime)) if table else None,
+        train=TrainFacts(trained.steps, trained.method, trained.label) if trained else None,
+        search=_search_facts(context, found) if found else None,
+        winner=winner,
+        network=NamedNetwork(named, retrained.costs) if named and retrained else None,
+        retrain=Retrained(retrained.test_score, retrained.steps, retrained.teacher)
+        if retrained
+        else None,
+        top=found.top if found else (),
+        front=found.front if found else (),
+        budgets=budget_winners(context, found) if found else (),
+        comparison=compared.comparison if compared else None,
+        seconds=seconds,
+        seeds={"run": config.run.seed, "search": config.search.seed},
+        versions={
             "python": platform.python_version(),
             **{name: version(name) for name in ("torch", "lightning-fabric", "optuna", "numpy")},
         },
-        "device": str(context.fabric.device),
-        "devices": context.devices,
-    }
+        device=str(context.fabric.device),
+        devices=context.devices,
+    )
 
 
-def _search_settings(config: Config) -> tuple[str, ...]:
-    if config.search.algorithm in DIFFERENTIABLE:
-        return ("algorithm",)
-    return ("algorithm", "population", "iterations", "parents")
+def _search_facts(context: Context, found: SearchOutcome) -> SearchFacts:
+    settings = context.config.search
+    algorithm = ALGORITHMS.find(settings.algorithm)
+    facts = SearchFacts(
+        algorithm=settings.algorithm,
+        label=algorithm.label,
+        method=algorithm.method or "",
+        evaluated=found.evaluated,
+        exhausted=found.exhausted,
+        pareto=settings.pareto,
+    )
+    if algorithm.method:
+        return facts
+    return replace(
+        facts,
+        population=settings.population,
+        iterations=settings.iterations,
+        parents=settings.parents,
+    )
 
 
-def _latency(context: Context) -> dict[str, Any]:
-    """Where the latencies of a run come from; nothing where it has none."""
-    table = latency_table(context.config, context.directory.path)
-    return {} if table is None else {"latency": {"unit": "ns", **asdict(table.runtime)}}
+def write_result(context: Context) -> Result:
+    """Write ``result.json`` of what is there so far.
 
-
-def write_result(context: Context) -> dict[str, Any]:
-    """Write ``result.json`` of what is there so far, and return it."""
-    result = collect(context)
-    write_json(context.directory.result_path, result)
+    Args:
+        context (Context): the run.
+    """
+    result = collect_result(context)
+    write_record(context.directory.result_path, result)
     return result

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from optuna.exceptions import StorageInternalError
 
@@ -14,13 +13,20 @@ from spos._util.interrupt import Interrupt, deferred_interrupt
 from spos._util.randomness import generator
 from spos.cost import CostModel
 from spos.run.budgets import retrain_budgets
+from spos.run.config import required_method
 from spos.run.context import Context
-from spos.run.differentiable import differentiable_stage
+from spos.run.differentiable import theta_training
 from spos.run.fit import fit, retrain
-from spos.run.one_shot import load_supernet, one_shot_evaluator
-from spos.run.outcome import Found, search_outcome
+from spos.run.one_shot import load_checkpoint, one_shot_evaluator, trained
+from spos.run.outcome import (
+    Found,
+    RetrainOutcome,
+    SearchOutcome,
+    TrainOutcome,
+    make_search_outcome,
+)
+from spos.run.prior import read_prior
 from spos.search import (
-    ALGORITHMS,
     Candidate,
     Feasible,
     OneShotEvaluator,
@@ -30,22 +36,30 @@ from spos.search import (
 )
 from spos.search.settings import check_objectives
 from spos.space import Architecture
+from spos.training.method import method_class
 
 
-def train_stage(context: Context) -> dict[str, Any]:
-    """Train the supernet, or go on where it stopped."""
-    done = context.finished("train")
+def train_stage(context: Context) -> TrainOutcome:
+    """Train the supernet by the method of the run, or go on where it stopped."""
+    done = trained(context)
     if done is not None:
         return done
+    recipe, method = context.config.supernet, method_class(context.method)
     seconds = context.launch(_train_supernet)
-    return context.finish("train", {"steps": context.config.supernet.steps, "seconds": seconds})
+    label = getattr(method, "label", "") or recipe.method
+    outcome = TrainOutcome(steps=recipe.steps, method=recipe.method, label=label, seconds=seconds)
+    return context.directory.finish(outcome)
 
 
 def _train_supernet(context: Context) -> float:
     data = context.data()
     supernet = context.supernet(data)
-    _check_reachable(context, context.costs(supernet))
-    return fit(context, data, data.train, supernet, "train", "supernet", context.config.supernet)
+    recipe, method, images = context.config.supernet, context.method, data.train
+    if required_method(context.config.search.algorithm):
+        method, images = theta_training(context, data, supernet)
+    else:
+        _check_reachable(context, context.costs(supernet))
+    return fit(context, data, images, supernet, "train", "supernet", recipe, method)
 
 
 def _check_reachable(context: Context, table: CostModel) -> None:
@@ -57,18 +71,17 @@ def _check_reachable(context: Context, table: CostModel) -> None:
         feasible.draw(1, generator(config.run.seed, "reachable"))
 
 
-def search_stage(context: Context) -> dict[str, Any]:
+def search_stage(context: Context) -> SearchOutcome:
     """Search the trained supernet, or go on where it stopped."""
-    done = context.finished("search")
+    done = context.directory.outcome(SearchOutcome)
     if done is not None and not context.directory.extended:
         return done
     config, directory = context.config, context.directory
-    if ALGORITHMS.find(config.search.algorithm).method is not None:
-        return differentiable_stage(context)
-    supernet = load_supernet(context)
+    supernet, tensors = load_checkpoint(context)
     data = context.data()
     table = context.costs(supernet)
     _check_reachable(context, table)
+    prior, told_of_prior = read_prior(config, supernet, tensors, table)
     before = context.clock("search")
     if before and not config.constraint.storage and not directory.study_path.exists():
         raise UserError(
@@ -107,6 +120,7 @@ def search_stage(context: Context) -> dict[str, Any]:
                     evaluate,
                     study,
                     config.search,
+                    prior=prior,
                     storage=storage,
                     on_evaluated=told,
                 )
@@ -115,7 +129,8 @@ def search_stage(context: Context) -> dict[str, Any]:
             reason = " ".join(str(error.__cause__ or error).split())[:200]
             raise UserError(f"{place} cannot be written: {reason}") from error
     seconds = before + time.monotonic() - began
-    return context.finish("search", search_outcome(found, table, study, config.search, seconds))
+    outcome = make_search_outcome(found, table, study, config.search, seconds, **told_of_prior)
+    return directory.finish(outcome)
 
 
 class Evaluations:
@@ -142,21 +157,22 @@ class Evaluations:
                 raise KeyboardInterrupt
 
 
-def retrain_stage(context: Context) -> dict[str, Any]:
+def retrain_stage(context: Context) -> RetrainOutcome:
     """Train the winner, or a network given by name, and read the test images once.
 
-    Where there are many budgets, the network found for each is trained in the same way.
+    Where there are several budgets, the network found for each is trained in the same way.
     """
-    done = context.finished("retrain")
-    found = context.finished("search")
-    if done is not None and not (found and found.get("budgets")):
+    directory = context.directory
+    done, found = directory.outcome(RetrainOutcome), directory.outcome(SearchOutcome)
+    if done is not None and not (found and found.budgets):
         return done
     named = context.config.network.name
     if named:
-        return context.finish("retrain", context.launch(retrain, named, "retrain"))
+        trained: RetrainOutcome = context.launch(retrain, named, "retrain")
+        return directory.finish(trained)
     if found is None:
-        raise UserError(f"{context.directory.path} has no search result: run spos search first")
+        raise UserError(f"{directory.path} has no search result: run spos search first")
     retrain_budgets(context, found)
-    outcome = context.finished("retrain")
+    outcome = directory.outcome(RetrainOutcome)
     assert outcome is not None, "the winner is among the networks of the budgets"
     return outcome

@@ -14,7 +14,7 @@ from torch import nn
 from spos._util.errors import UserError
 from spos.run.identity import identity
 from spos.search.evaluation import Evaluate, Loader, Metric, Passes, correct, number, score
-from spos.training.loop import Loss
+from spos.training.method import Loss
 
 #: The metric of classification.
 TOP1 = "top-1"
@@ -178,14 +178,18 @@ def check_same(
             )
 
 
-def check_sendable(task: Task, load: Any) -> None:
+def check_sendable(task: Task, others: Mapping[str, Any]) -> None:
     """Refuse what other processes cannot be sent.
 
+    Args:
+        task: of the run.
+        others: what else is sent, by name, such as the function that loads the images.
+
     Raises:
-        UserError: a function of the task, or the one that loads the images, cannot be pickled.
+        UserError: a function of the task, or another part, cannot be pickled.
     """
     parts = {name: getattr(task, name) for name in ("loss", "metric", "evaluate")}
-    for name, value in {**parts, "load": load}.items():
+    for name, value in {**parts, **others}.items():
         try:
             pickle.dumps(value)
         except Exception as error:

@@ -9,16 +9,32 @@ from spos._util.lazy import lazy_names
 if TYPE_CHECKING:
     from spos.training.checkpoint import Checkpoints
     from spos.training.loop import train
-    from spos.training.recipe import Recipe
+    from spos.training.method import METHODS, Method, Pass
+    from spos.training.recipe import Recipe, SupernetRecipe
+    from spos.training.teacher import Teacher
 
-__all__ = ["Checkpoints", "Recipe", "train"]
+__all__ = [
+    "METHODS",
+    "Checkpoints",
+    "Method",
+    "Pass",
+    "Recipe",
+    "SupernetRecipe",
+    "Teacher",
+    "train",
+]
 
 if not TYPE_CHECKING:
     __getattr__ = lazy_names(
         __name__,
         {
+            "METHODS": "spos.training.method",
             "Checkpoints": "spos.training.checkpoint",
+            "Method": "spos.training.method",
+            "Pass": "spos.training.method",
             "Recipe": "spos.training.recipe",
+            "SupernetRecipe": "spos.training.recipe",
+            "Teacher": "spos.training.teacher",
             "train": "spos.training.loop",
         },
     )

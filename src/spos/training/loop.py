@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 import torch
 from lightning_fabric import Fabric
@@ -16,17 +15,15 @@ from torch.nn.modules.batchnorm import _NormBase
 from spos._util.errors import UserError
 from spos._util.interrupt import deferred_interrupt
 from spos._util.randomness import torch_seed
+from spos.training.average import WeightAverage
 from spos.training.checkpoint import Checkpoints, Loaded
-from spos.training.method import Method, UniformPaths
+from spos.training.method import Batches, Loss, MakeMethod, make_method
 from spos.training.optimizer import PathSGD
 from spos.training.progress import Progress, Window, diverged
 from spos.training.recipe import Recipe
 from spos.training.state import TrainingState
-
-#: From outputs and targets to the scalar to be minimised, a mean over the batch.
-Loss = Callable[[Any, Tensor], Tensor]
-#: From a step to the batches of it and all later ones.
-Batches = Callable[[int], Iterable[tuple[Tensor, Tensor]]]
+from spos.training.step import passes_of
+from spos.training.teacher import Teacher, check_same_teacher
 
 
 class Observer(Protocol):
@@ -95,16 +92,17 @@ def train(
     seed: int,
     loss: Loss | None = None,
     top1: bool = True,
-    method: Method | None = None,
+    method: str | MakeMethod | None = None,
+    teacher: nn.Module | Teacher | None = None,
     observer: Observer | None = None,
     save_every: float = 60.0,
     report_every: float = 2.0,
 ) -> Outcome:
     """Train a supernet or a plain network, from where its checkpoints stand to the last step.
 
-    In a supernet every step draws its path uniformly, unless there is another method, and only the
-    weights on it have gradients: the others are not updated, decayed or moved by momentum. All
-    processes of a step train the same path, and average their gradients.
+    The method of the recipe decides what a step trains; without one it is a uniformly drawn path of
+    a supernet, and all of a plain network. Weights without a gradient are not updated, decayed or
+    moved by momentum. All processes of a step train the same paths, and average their gradients.
 
     Args:
         fabric: the devices and the precision; already launched.
@@ -115,7 +113,10 @@ def train(
         seed: of the paths and of dropout.
         loss: of (output, target); cross-entropy with the recipe's label smoothing without it.
         top1: report the share of images classified correctly, where the targets are classes.
-        method: what the steps train; uniform paths, or the whole of a plain network, without it.
+        method: what the steps train instead: a name of :data:`spos.training.METHODS`, a class of
+            your own (:class:`spos.training.Method`), or a function of the same arguments.
+        teacher: a trained network to learn from besides the targets; a
+            :class:`spos.training.Teacher` says by how much.
         observer: told of progress, in the first process.
         save_every: seconds between checkpoints.
         report_every: seconds between reports of progress.
@@ -125,7 +126,8 @@ def train(
 
     Raises:
         UserError: the loss or a weight became infinite or no number, and the last good state stays
-            on disk; the loss is no scalar; or the batches ended before the last step.
+            on disk; the loss is no scalar; the method or the teacher does not fit; or the batches
+            ended before the last step.
 
     Source: Guo et al., Sections 3.2 and 4 (training details).
     """
@@ -135,12 +137,19 @@ def train(
     model.to(fabric.device).train()
     optimizer = make_optimizer(model, recipe)
     state = TrainingState(model, optimizer)
-    method = method or UniformPaths(model, recipe, seed)
+    chosen = make_method(method, model, loss, recipe, seed)
+    average = WeightAverage(model, recipe.ema) if recipe.ema else None
+    if isinstance(teacher, nn.Module):
+        teacher = Teacher(teacher)
+    taught = None if teacher is None else teacher.identity()
     loaded = checkpoints.load()
     step, seconds = 0, 0.0
     if loaded is not None:
+        check_same_teacher(loaded.metadata.get("teacher"), taught)
         state.load(loaded.tensors)
-        method.load(loaded.tensors)
+        chosen.load(loaded.tensors)
+        if average is not None:
+            average.load(loaded.tensors)
         step, seconds = loaded.step, loaded.metadata["seconds"]
         if loaded.metadata.get("precision"):
             fabric.strategy.precision.load_state_dict(loaded.metadata["precision"])
@@ -149,7 +158,9 @@ def train(
     if step >= recipe.steps:
         return Outcome(step, seconds, interrupted=False)
     fabric_optimizer = cast(_FabricOptimizer, fabric.setup_optimizers(optimizer))
-    window = Window(step, top1)
+    if teacher is not None:
+        teacher.network.to(fabric.device).eval()
+    window = Window(step, top1, chosen.passes)
     # A short training has a curve, too.
     shares = max(1, recipe.steps // 20)
     began = saved = reported = time.monotonic()
@@ -157,12 +168,15 @@ def train(
     def save() -> None:
         spent = seconds + time.monotonic() - began
         if fabric.is_global_zero:
-            tensors = {**state.tensors(), **method.tensors()}
+            tensors = {**state.tensors(), **chosen.tensors()}
+            if average is not None:
+                tensors.update(average.tensors())
             for name, tensor in tensors.items():
                 if tensor.is_floating_point() and not tensor.isfinite().all():
                     raise diverged(f"the weights are no finite numbers ({name})", step, recipe)
             precision = fabric.strategy.precision.state_dict()
-            checkpoints.save(step, tensors, {"seconds": spent, "precision": precision})
+            facts = {"seconds": spent, "precision": precision, "teacher": taught}
+            checkpoints.save(step, tensors, facts)
 
     def report() -> None:
         spent = seconds + time.monotonic() - began
@@ -176,12 +190,9 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = recipe.rate(step)
             fabric_optimizer.zero_grad(set_to_none=True)
-            for _ in method.passes(step):
-                with fabric.autocast():
-                    outputs = model(inputs)
-                    value = _scalar(loss(outputs, targets))
-                fabric.backward(value / recipe.paths)
-                window.add(value.detach(), outputs, targets)
+            for one in passes_of(fabric, chosen, teacher, step, inputs, targets):
+                fabric.backward(one.loss / chosen.passes)
+                window.add(one.loss.detach(), one.outputs, targets)
             _average_gradients(fabric, model)
             if recipe.gradient_clip:
                 # Not torch's own function: in half precision the gradients are scaled until here.
@@ -192,10 +203,14 @@ def train(
                     error_if_nonfinite=False,
                 )
             fabric_optimizer.step()
-            method.after_step(step)
+            chosen.after_step(step)
             step += 1
             now = time.monotonic()
             last = step == recipe.steps
+            if average is not None:
+                average.update()
+                if last:
+                    average.apply()
             stop = _any_process(fabric, interrupt.requested) and not last
             save_now = last or stop or now - saved >= save_every
             due = step % shares == 0 or now - reported >= report_every
@@ -214,16 +229,6 @@ def train(
             )
     interrupted = step < recipe.steps
     return Outcome(step, seconds + time.monotonic() - began, interrupted)
-
-
-def _scalar(value: Any) -> Tensor:
-    if not isinstance(value, Tensor) or value.dim():
-        given = f"shape {list(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
-        raise UserError(
-            f"the loss gave a value of {given}: it has to give a scalar tensor, the mean over the "
-            "batch"
-        )
-    return value
 
 
 def _any_process(fabric: Fabric, stop: bool) -> bool:

@@ -11,10 +11,14 @@ from torch import Tensor, nn
 from spos._util.errors import UserError
 from spos.cost.part import on_meta
 from spos.cost.units import format_quantity
+from spos.nn.one_of import OneOf
 from spos.nn.supernet import Supernet
+from spos.training.theta import mix
 
 
-def activation_bytes(model: nn.Module, input_shape: Sequence[int], batch_size: int) -> int:
+def activation_bytes(
+    model: nn.Module, input_shape: Sequence[int], batch_size: int, options: int | None = 1
+) -> int:
     """The bytes that a training step keeps for its backward pass.
 
     Args:
@@ -22,6 +26,7 @@ def activation_bytes(model: nn.Module, input_shape: Sequence[int], batch_size: i
             everywhere, also with the largest of all sizes, or a plain network.
         input_shape: of one input, without the batch.
         batch_size: images a step in one process.
+        options: how many options of a layer run at once, the heaviest ones; None for all.
 
     Example:
         >>> activation_bytes(nn.Sequential(nn.Linear(4, 4), nn.ReLU()), (4,), 2)
@@ -31,7 +36,9 @@ def activation_bytes(model: nn.Module, input_shape: Sequence[int], batch_size: i
     inputs = torch.empty(batch_size, *input_shape, device="meta")
     own = {parameter.untyped_storage()._cdata for parameter in meta.parameters()}
     paths: list[list[int]] = [[]]
-    if isinstance(meta, Supernet):
+    if options != 1:
+        _mix_heaviest(meta, options)
+    elif isinstance(meta, Supernet):
         counts = meta.space.option_counts
         paths = [[min(option, count - 1) for count in counts] for option in range(max(counts))]
         # The largest sizes with every other option.
@@ -45,7 +52,7 @@ def activation_bytes(model: nn.Module, input_shape: Sequence[int], batch_size: i
         paths += [path for path in largest if path not in paths]
     heaviest = 0
     for path in paths:
-        if isinstance(meta, Supernet):
+        if isinstance(meta, Supernet) and path:
             meta.activate(path)
         # Kept alive until the sum is made, so that no storage is counted twice or under a used id.
         kept: dict[int, Tensor] = {}
@@ -63,12 +70,23 @@ def activation_bytes(model: nn.Module, input_shape: Sequence[int], batch_size: i
     return heaviest
 
 
+def _mix_heaviest(model: nn.Module, options: int | None) -> None:
+    for module in model.modules():
+        if isinstance(module, OneOf):
+            sizes = [sum(p.numel() for p in option.parameters()) for option in module.options]
+            heaviest = sorted(range(len(sizes)), key=lambda index: -sizes[index])[:options]
+            mix(module, [(index, torch.tensor(1 / len(heaviest))) for index in heaviest])
+
+
 def check_memory(
     model: nn.Module,
     input_shape: Sequence[int],
     batch_size: int,
     device: torch.device,
     available: int | None = None,
+    *,
+    options: int | None = 1,
+    copies: int = 3,
 ) -> None:
     """Refuse a training that the device has no memory for.
 
@@ -78,12 +96,14 @@ def check_memory(
         batch_size: images a step in one process.
         device: where.
         available: bytes free on it; asked of the device without it.
+        options: how many options of a layer run at once; None for all.
+        copies: how often the weights are kept: with gradients and momentum three times.
 
     Raises:
         UserError: the weights, gradients, momentum and activations do not fit.
     """
     weights = sum(p.numel() * p.element_size() for p in model.parameters())
-    activations = activation_bytes(model, input_shape, batch_size)
+    activations = activation_bytes(model, input_shape, batch_size, options)
     if available is None:
         if device.type == "cuda":
             available = torch.cuda.mem_get_info(device)[0]
@@ -91,9 +111,9 @@ def check_memory(
             available = psutil.virtual_memory().available
         else:
             return
-    needed = 3 * weights + activations
+    needed = copies * weights + activations
     if needed > available:
-        fitting = int(batch_size * max(0, available - 3 * weights) / max(1, activations) * 0.9)
+        fitting = int(batch_size * max(0, available - copies * weights) / max(1, activations) * 0.9)
         advice = f"about {fitting} images fit" if fitting else "not even one image fits"
         raise UserError(
             f"not enough memory on {device}: a step of {batch_size} images needs about "

@@ -47,10 +47,17 @@ def diverged(what: str, step: int, recipe: Recipe) -> UserError:
 
 
 class Window:
-    """The losses since the last report, left on the device until it is due."""
+    """The losses since the last report, left on the device until it is due.
 
-    def __init__(self, step: int, top1: bool) -> None:
+    Args:
+        step (int): steps done.
+        top1 (bool): whether to count the images classified correctly.
+        passes (int): losses a step.
+    """
+
+    def __init__(self, step: int, top1: bool, passes: int = 1) -> None:
         self.top1 = top1
+        self.passes = passes
         self._open(step)
 
     def _open(self, step: int) -> None:
@@ -71,7 +78,7 @@ class Window:
         losses = torch.stack(self.losses).float()
         bad = (~torch.isfinite(losses)).nonzero()
         if len(bad):
-            at = self.first + int(bad[0]) // recipe.paths + 1
+            at = self.first + int(bad[0]) // self.passes + 1
             raise diverged(f"the loss became {losses[bad[0]].item()}", at, recipe)
         top1 = float(torch.stack(self.correct).sum()) / self.images if self.correct else None
         progress = Progress(

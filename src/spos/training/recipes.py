@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from spos.training.recipe import Recipe
+from spos.training.recipe import Recipe, SupernetRecipe
 
 
 @dataclass(frozen=True)
@@ -12,7 +12,8 @@ class Plan:
     """The default settings of a preset.
 
     Args:
-        supernet: how the supernet is trained.
+        supernet: how the supernet is trained; made a :class:`spos.training.SupernetRecipe` with
+            uniform paths where it is a plain recipe.
         retrain: how the winner is trained.
         calibration: training images for the recalibration of batch norm.
         data: the data source.
@@ -25,18 +26,24 @@ class Plan:
     data: str
     validation: int | float = 0.1
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.supernet, SupernetRecipe):
+            object.__setattr__(self, "supernet", SupernetRecipe(**vars(self.supernet)))
+
 
 PLANS = {
     # Guo et al., Section 4: the setting of the paper.
     "imagenet": Plan(
-        supernet=Recipe(steps=150_000, batch_size=1024, learning_rate=0.5, augment="imagenet"),
+        supernet=SupernetRecipe(
+            steps=150_000, batch_size=1024, learning_rate=0.5, augment="imagenet"
+        ),
         retrain=Recipe(steps=300_000, batch_size=1024, learning_rate=0.5, augment="imagenet"),
         calibration=20_000,
         data="folder:imagenet",
         validation=50_000,
     ),
     "cifar": Plan(
-        supernet=Recipe(
+        supernet=SupernetRecipe(
             steps=100_000, batch_size=128, learning_rate=0.1, nesterov=True, warmup_steps=1000
         ),
         retrain=Recipe(
@@ -52,7 +59,7 @@ PLANS = {
         data="folder:cifar10",
     ),
     "tiny": Plan(
-        supernet=Recipe(
+        supernet=SupernetRecipe(
             steps=2000, batch_size=64, learning_rate=0.1, warmup_steps=50, augment="crop"
         ),
         retrain=Recipe(

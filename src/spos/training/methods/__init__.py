@@ -1,1 +1,1 @@
-"""What the steps of a training train: one file a method."""
+"""The training methods, one file each (:data:`spos.training.METHODS`)."""

@@ -123,3 +123,12 @@ class DifferentiableSettings:
     def warmup_steps(self, steps: int) -> int:
         """The steps of a training during which theta stays as it is."""
         return math.floor(self.warmup * steps)
+
+    def theta_steps(self, step: int, steps: int) -> int:
+        """How many theta steps come before those of a weight step.
+
+        Args:
+            step (int): weight step, counted from 0.
+            steps (int): weight steps of the training.
+        """
+        return max(0, step - self.warmup_steps(steps)) // self.every

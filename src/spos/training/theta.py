@@ -2,18 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from spos._util.errors import UserError
+from spos.cost.expected import ExpectedCost
 from spos.nn.choice import ChoiceModule
 from spos.nn.one_of import OneOf
 from spos.nn.supernet import Supernet
-from spos.training.methods.mix import Mixture
+from spos.training.differentiable import DifferentiableSettings
+from spos.training.method import Batches
+from spos.training.mixture import Mixture
 
 _PREFIX = "theta."
+
+
+@dataclass(frozen=True)
+class ThetaParts:
+    """What theta learns from, and who is told of it.
+
+    Args:
+        settings (DifferentiableSettings): of theta.
+        epoch (int | None): steps of a pass over the images that the weights learn from; a 90th of
+            the training without it.
+        batches (Batches | None): images of theta by the number of its step; only for the
+            alternating form.
+        expected (ExpectedCost | None): mean cost in the loss of theta; likewise.
+        unit (float): what the mean cost is counted in.
+        limit (float): mean cost that is not charged, in its own unit: one below counts as this.
+        autocast (Callable): gives the context of the precision of a forward pass.
+        record (Callable): told of theta now and then.
+    """
+
+    settings: DifferentiableSettings = field(
+        default_factory=lambda: DifferentiableSettings(form="joint")
+    )
+    epoch: int | None = None
+    batches: Batches | None = None
+    expected: ExpectedCost | None = None
+    unit: float = 1.0
+    limit: float = 0.0
+    autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
+    record: Callable[[dict[str, Any]], None] = lambda values: None
 
 
 class Theta:

@@ -1,0 +1,56 @@
+"""What the training of a supernet learned of its architectures, for the algorithms that read it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from spos.cost import CostModel
+from spos.nn.supernet import Supernet
+from spos.run.config import Config, required_method
+from spos.run.costs import charged_cost
+from spos.run.differentiable import unit_of
+from spos.search import Prior
+from spos.training.theta import Theta
+
+
+def read_prior(
+    config: Config, supernet: Supernet, tensors: Mapping[str, Tensor], table: CostModel
+) -> tuple[Prior | None, dict[str, Any]]:
+    """The probabilities of the options that a training learned beside the weights.
+
+    Args:
+        config (Config): configuration of the run.
+        supernet (Supernet): the trained supernet.
+        tensors (Mapping[str, Tensor]): tensors of its checkpoint.
+        table (CostModel): costs of its architectures.
+
+    Returns:
+        What the algorithm reads, and what the outcome of the search tells of it; nothing where the
+        algorithm needs neither.
+
+    Raises:
+        UserError: the algorithm needs them and the checkpoint holds none.
+    """
+    if required_method(config.search.algorithm) is None:
+        return None, {}
+    settings = config.differentiable
+    theta = Theta(
+        supernet, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay
+    )
+    theta.load(tensors)
+    columns = theta.probabilities()
+    told: dict[str, Any] = {
+        "probabilities": {
+            choice.name: dict(zip(choice.options, map(float, column), strict=True))
+            for choice, column in zip(supernet.space.choices, columns, strict=True)
+        }
+    }
+    cost = charged_cost(config)
+    if cost is not None:
+        told |= {"cost": cost, "unit": unit_of(table, settings, cost)}
+    samples = settings.samples if settings.derive == "sample" else 1
+    shares = tuple(column.double().cpu().numpy() for column in columns)
+    return Prior(shares, samples), told

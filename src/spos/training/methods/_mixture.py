@@ -1,0 +1,199 @@
+"""What a step trains where options are mixed: weights, and theta in turns or together."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from spos._util.errors import UserError
+from spos._util.randomness import torch_generator, torch_seed
+from spos.training.method import Loss, Method, Pass
+from spos.training.mixture import Mixture, Moment
+from spos.training.progress import diverged
+from spos.training.recipe import Recipe
+from spos.training.theta import Theta, ThetaParts
+
+#: Records of theta that a training makes.
+RECORDS = 100
+#: Epochs of a training whose images are not counted: those of FBNet.
+EPOCHS = 90
+
+
+class MixtureMethod(Method):
+    """Weights of mixed options, and theta.
+
+    Args:
+        model (Supernet): trained; all its choices are between modules.
+        loss (Loss): of outputs and targets.
+        recipe (Recipe): optimisation settings of the weights.
+        seed (int): of everything random.
+        paths (int): mixtures a step, each on the same batch, at least 1.
+        parts (ThetaParts): of theta; without them it is trained jointly, from the loss alone.
+
+    Attributes:
+        joint: whether there is a joint form.
+        cools: whether the temperature matters.
+
+    Raises:
+        UserError: a choice is of another kind, or the settings do not go with the algorithm.
+
+    Example:
+        >>> from spos import OneOf, Supernet
+        >>> from spos.training import METHODS
+        >>> supernet = Supernet(
+        ...     nn.Sequential(OneOf({"a": nn.Identity(), "b": nn.Identity()})), (2,)
+        ... )
+        >>> recipe = Recipe(steps=10, batch_size=2, learning_rate=0.1)
+        >>> method = METHODS["darts"](supernet, nn.functional.cross_entropy, recipe, seed=0)
+        >>> for one in method.losses(0, torch.ones(1, 2), torch.tensor([0])):
+        ...     print(one.outputs)
+        tensor([[1., 1.]], grad_fn=<AddBackward0>)
+    """
+
+    settings = ("paths",)
+    trains_theta = True
+    joint: ClassVar[bool] = True
+    cools: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss: Loss,
+        recipe: Recipe,
+        seed: int,
+        *,
+        paths: int = 1,
+        parts: ThetaParts | None = None,
+    ) -> None:
+        super().__init__(model, loss, recipe, seed)
+        self._parts = parts or ThetaParts()
+        settings = self._parts.settings
+        self._jointly = settings.form == "joint"
+        if self._jointly and not self.joint:
+            raise UserError(
+                f"differentiable.form joint: the gates of {self.label} need steps of their own for "
+                "theta; allowed: alternating"
+            )
+        self.passes = paths
+        self.theta = Theta(
+            self.supernet, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay
+        )
+        self._epoch = self._parts.epoch or max(1, recipe.steps // EPOCHS)
+        self._remaining: Iterator[tuple[Tensor, Tensor]] | None = None
+        self._drawn: list[Mixture] = []
+
+    @staticmethod
+    @abstractmethod
+    def draw(theta: Tensor, moment: Moment, random: torch.Generator) -> Mixture:
+        """The weights of the options of a choice: all that the algorithms differ in.
+
+        Args:
+            theta (Tensor): one number for each option.
+            moment (Moment): for what the weights are drawn.
+            random (torch.Generator): all randomness there is, on the CPU.
+        """
+
+    def losses(self, step: int, inputs: Tensor, targets: Tensor) -> Iterator[Pass]:
+        """Mix the options for the weights of a step."""
+        if step % max(1, self.recipe.steps // RECORDS) == 0:
+            self._tell(step)
+        self.theta.forget_gradients()
+        for number in range(self.passes):
+            # The gates of ProxylessNAS have two steps of different kinds, so that there it is never
+            # both; the others draw alike for both.
+            values = [v if self._jointly else v.detach() for v in self.theta.values]
+            self._drawn = self._draw(values, step, number, of_theta=False)
+            self.theta.mix(self._drawn)
+            yield self.forward(inputs, targets)
+
+    def after_step(self, step: int) -> None:
+        """Train theta where it is its turn."""
+        settings, steps = self._parts.settings, self.recipe.steps
+        if settings.theta_steps(step + 1, steps) > settings.theta_steps(step, steps):
+            if not self._jointly:
+                self._learn(step)
+            self.theta.step([mixture.moved for mixture in self._drawn])
+            if not self.theta.finite():
+                raise self._broken("theta is no finite number any more", step)
+        if step + 1 == steps:
+            self._tell(step + 1)
+
+    def _learn(self, step: int) -> None:
+        """The gradients of theta on a batch of its own."""
+        parts, settings = self._parts, self._parts.settings
+        assert parts.batches is not None and parts.expected is not None
+        if self._remaining is None:
+            first = settings.theta_steps(step, self.recipe.steps)
+            self._remaining = iter(parts.batches(first))
+        inputs, targets = next(self._remaining)
+        torch.manual_seed(torch_seed(self.seed, "theta step", step))
+        values = self.theta.values
+        self._drawn = self._draw(values, step, 0, of_theta=True)
+        self.theta.mix(self._drawn)
+        with parts.autocast():
+            loss = self.loss(self.model(inputs), targets)
+        cost = parts.expected([mixture.probabilities for mixture in self._drawn])
+        if loss < 0:
+            raise UserError(
+                f"the loss became {loss.item():g} on the images of theta: times a cost, one below "
+                "0 would reward what is expensive; give a loss of at least 0, or the form joint"
+            )
+        charged = cost.clamp_min(parts.limit)
+        # Wu et al., Section 3.3, Equation 2.
+        total = loss * settings.alpha * torch.log(charged / parts.unit) ** settings.beta
+        if not loss.isfinite():
+            what = f"the loss became {loss.item()} on the images of theta"
+            raise diverged(what, step + 1, self.recipe)
+        if not total.isfinite():
+            raise self._broken(f"the loss of theta became {total.item()}", step)
+        gradients = torch.autograd.grad(total, values, allow_unused=True)
+        for value, gradient in zip(values, gradients, strict=True):
+            value.grad = gradient
+
+    def _draw(self, values: list[Any], step: int, number: int, *, of_theta: bool) -> list[Mixture]:
+        purpose = "mixture of theta" if of_theta else "mixture"
+        random = torch_generator(self.seed, purpose, step, number)
+        moment = Moment(self._temperature(step), of_theta)
+        return [self.draw(value, moment, random) for value in values]
+
+    def _temperature(self, step: int) -> float:
+        return self._parts.settings.temperature_at(step // self._epoch)
+
+    def _tell(self, step: int) -> None:
+        """Record theta after a number of steps."""
+        probabilities = self.theta.probabilities()
+        shares = [column.double().cpu() for column in probabilities]
+        record: dict[str, Any] = {
+            "step": step,
+            "probabilities": [[round(p, 6) for p in column.tolist()] for column in shares],
+            "entropy": [round(float(torch.special.entr(c).sum()), 6) for c in shares],
+        }
+        if self.cools:
+            record["temperature"] = self._temperature(min(step, self.recipe.steps - 1))
+        if self._parts.expected is not None:
+            # A step is in the precision of the training; half of it would round the cost.
+            with torch.autocast(probabilities[0].device.type, enabled=False):
+                record["expected_cost"] = float(self._parts.expected(probabilities))
+        self._parts.record(record)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Theta and what Adam knows of it."""
+        return self.theta.tensors()
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take theta up from a checkpoint."""
+        self.theta.load(tensors)
+
+    def _broken(self, what: str, step: int) -> UserError:
+        settings = self._parts.settings
+        return UserError(
+            f"{what} at step {step + 1} of {self.recipe.steps} (differentiable: "
+            f"learning_rate {settings.learning_rate:g}, temperature "
+            f"{self._temperature(step):g}, alpha {settings.alpha:g}, beta "
+            f"{settings.beta:g}): the last good state is kept; try a lower learning_rate of theta "
+            "or of the supernet, a lower beta or a higher temperature, in a new run directory"
+        )

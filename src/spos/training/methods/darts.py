@@ -1,0 +1,35 @@
+"""DARTS: all options at once, weighted by a softmax."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from spos.training.method import METHODS
+from spos.training.methods._mixture import MixtureMethod
+from spos.training.mixture import Mixture, Moment
+
+
+@METHODS.register("darts")
+class DARTS(MixtureMethod):
+    """Weights and theta of options that a softmax mixes; of first order.
+
+    Source: Liu et al., DARTS, ICLR 2019.
+    """
+
+    label = "DARTS"
+    memory_options = None
+
+    @staticmethod
+    def draw(theta: Tensor, moment: Moment, random: torch.Generator) -> Mixture:
+        """A softmax of theta, all options at once, nothing random.
+
+        Source: Liu et al., DARTS, ICLR 2019, Section 2.2, Equation 2.
+
+        Example:
+            >>> drawn = DARTS.draw(torch.zeros(2), Moment(1.0, of_theta=True), torch.Generator())
+            >>> [float(weight) for _, weight in drawn.weights]
+            [0.5, 0.5]
+        """
+        weights = torch.softmax(theta, dim=0)
+        return Mixture(tuple(enumerate(weights.unbind())), weights)

@@ -1,0 +1,123 @@
+"""A trained network that another one learns from."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from spos._util.errors import UserError
+from spos.training.checkpoint import digest
+from spos.training.method import Pass
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A classifier whose scores a network learns besides the labels.
+
+    The loss becomes ``(1 - weight) * loss + weight * temperature**2 * KL(teacher, network)``, with
+    both distributions softened by the temperature.
+
+    Args:
+        network (nn.Module): trained; put in evaluation mode, and left as it is.
+        weight (float): share of the teacher in the loss, in [0, 1].
+        temperature (float): of both softmaxes, above 0.
+
+    Raises:
+        UserError: a value is out of its range.
+
+    Source: Hinton et al., "Distilling the Knowledge in a Neural Network", 2015, Section 2.
+
+    Example:
+        >>> teacher = Teacher(nn.Identity(), weight=1.0)
+        >>> scores = torch.tensor([[2.0, 1.0]])
+        >>> one = Pass(torch.tensor(7.0), scores)
+        >>> teacher.teach(one, teacher.scores(scores), torch.tensor([0])).item()
+        0.0
+    """
+
+    network: nn.Module
+    weight: float = 0.5
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.network, nn.Module):
+            raise UserError(
+                f"the teacher is {self.network!r:.50}: give a network, a torch.nn.Module"
+            )
+        if not 0 <= self.weight <= 1:
+            raise UserError(f"teacher weight {self.weight}: must be in [0, 1]")
+        if not 0 < self.temperature < math.inf:
+            raise UserError(f"teacher temperature {self.temperature}: must be above 0")
+
+    def identity(self) -> str:
+        """What the teaching depends on, as text."""
+        weights = digest(self.network.state_dict(), "")[:16]
+        return (
+            f"{type(self.network).__name__} ({weights}), weight {self.weight:g}, "
+            f"temperature {self.temperature:g}"
+        )
+
+    def scores(self, inputs: Tensor) -> Tensor:
+        """The outputs of the teacher for a batch; the network is on its device."""
+        with torch.no_grad():
+            outputs: Tensor = self.network(inputs)
+        return outputs
+
+    def teach(self, one: Pass, scores: Tensor, targets: Tensor) -> Tensor:
+        """The loss of a pass with the teacher's part.
+
+        Args:
+            one (Pass): loss from the targets, and the outputs of the network.
+            scores (Tensor): outputs of the teacher, shape (batch, classes).
+            targets (Tensor): classes of the batch, shape (batch,).
+
+        Raises:
+            UserError: the outputs are not scores of classes, or not those of the teacher's.
+        """
+        outputs = one.outputs
+        if targets.dim() != 1 or targets.is_floating_point():
+            raise UserError("the targets are values, not classes: a teacher needs classes")
+        if _shape(outputs) != _shape(scores) or outputs.dim() != 2:
+            raise UserError(
+                f"the teacher gives {_shape(scores)} for a batch and the network {_shape(outputs)}:"
+                " both have to give a score of every class"
+            )
+        softened = F.kl_div(
+            F.log_softmax(outputs.float() / self.temperature, dim=1),
+            F.log_softmax(scores.float() / self.temperature, dim=1),
+            reduction="batchmean",
+            log_target=True,
+        )
+        return (1 - self.weight) * one.loss + self.weight * self.temperature**2 * softened
+
+
+def check_same_teacher(before: str | None, now: str | None) -> None:
+    """Refuse to go on with another teacher than a checkpoint was trained with.
+
+    Args:
+        before (str | None): identity of the teacher of the checkpoint; None for none.
+        now (str | None): of the one given.
+
+    Raises:
+        UserError: it is another one.
+    """
+    if before != now:
+        raise UserError(
+            f"the checkpoint was trained with {_named(before)} and goes on with {_named(now)}: "
+            "give the same, or another folder"
+        )
+
+
+def _named(teacher: str | None) -> str:
+    return "no teacher" if teacher is None else f"the teacher {teacher}"
+
+
+def _shape(outputs: Any) -> str:
+    if isinstance(outputs, Tensor):
+        return f"a tensor of shape {list(outputs.shape)}"
+    return "nothing" if outputs is None else f"a {type(outputs).__name__}"
