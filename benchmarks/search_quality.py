@@ -94,24 +94,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     found: dict[str, list[dict[str, Any]]] = {}
     for seed in options.seeds:
         for name, result in results_of(given, options.runs, seed, steps).items():
-            spent = result["seconds"]
+            spent = result.seconds
             searched = spent.get("train", 0.0) + spent["search"]
             found.setdefault(name, []).append(
                 {
                     "seed": seed,
-                    "test_top1": result["retrain"]["test_top1"],
+                    "test_score": result.retrain.test_score,
                     "seconds": searched,
-                    "architecture": result["winner"]["architecture"],
-                    "flops": result["winner"]["flops"],
+                    "architecture": result.winner.architecture,
+                    "flops": result.winner.costs["flops"],
                 }
             )
-            for other in (result["comparison"] or {}).get("networks", []):
+            for other in (result.comparison or {}).get("networks", []):
                 found.setdefault("random network", []).append(
                     {**other, "seed": seed, "seconds": 0.0}
                 )
     rows = []
     for name, networks in sorted(found.items(), key=lambda item: -_mean(item[1])):
-        scores = [network["test_top1"] for network in networks]
+        scores = [network.test_score for network in networks]
         rows.append(
             {
                 "search": name,
@@ -126,7 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _mean(networks: list[dict[str, Any]]) -> float:
-    return statistics.fmean(network["test_top1"] for network in networks)
+    return statistics.fmean(network.test_score for network in networks)
 
 
 if __name__ == "__main__":

@@ -86,6 +86,6 @@ if __name__ == "__main__":
         },
         load=load,
     )
-    winner = result["winner"]
+    winner = result.winner
     print(f"found {winner['architecture']}: {winner['flops']} multiply-adds")
-    print(f"test top-1 {result['retrain']['test_top1']:.3f}")
+    print(f"test top-1 {result.retrain.test_score:.3f}")

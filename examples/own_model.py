@@ -92,7 +92,7 @@ def search(out: Path, settings: Mapping[str, Any] | None = None) -> dict[str, An
 if __name__ == "__main__":
     torch.set_num_threads(1)
     result = search(Path(sys.argv[1]))
-    winner = result["winner"]
+    winner = result.winner
     print(f"found {winner['names']}")
     print(f"{winner['flops']} multiply-adds, {winner['params']} parameters")
-    print(f"test top-1 {result['retrain']['test_top1']:.3f}")
+    print(f"test top-1 {result.retrain.test_score:.3f}")

@@ -224,8 +224,8 @@ def search(
 if __name__ == "__main__":
     torch.set_num_threads(1)
     result = search(Path(sys.argv[1]), *sys.argv[2:])
-    winner = result["winner"]
-    for name, option in winner["names"].items():
+    winner = result.winner
+    for name, option in winner.names.items():
         print(f"{name}: {option}")
     print(f"{winner['flops']} multiply-adds, {winner['params']} parameters")
-    print(f"test top-1 {result['retrain']['test_top1']:.3f}")
+    print(f"test top-1 {result.retrain.test_score:.3f}")

@@ -53,11 +53,11 @@ def test_an_exported_network_classifies_files_as_the_run_did(
     result = json.loads((finished / "result.json").read_text())
     assert told["metadata"]["architecture"] == result["winner"]["architecture"]
     card = (finished / "network.onnx.md").read_text()
-    assert "random networks" in card and f"{result['retrain']['test_top1']:.1%}" in card
+    assert "random networks" in card and f"{result['retrain']['test_score']:.1%}" in card
     found = json.loads(cli("predict", model, *digits, "--top", "1", "--json").out)
     named = [row["classes"][0]["class"] for row in found]
     right = sum(name == label for name, label in zip(named, labels, strict=True))
-    assert right / len(labels) == result["retrain"]["test_top1"]
+    assert right / len(labels) == result["retrain"]["test_score"]
     lines = cli("predict", model, digits[0]).out.splitlines()
     assert lines[0] == str(digits[0]) and len(lines) == 6
     assert re.fullmatch(r"  +\d+\.\d\d%  \d", lines[1])

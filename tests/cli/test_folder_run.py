@@ -68,7 +68,7 @@ def test_a_zip_of_images_is_searched_from_beginning_to_end(
     assert result["data"]["classes"] == ["bright", "dark"]
     assert (result["data"]["train"], result["data"]["validation"]) == (18, 6)
     assert (result["data"]["channels"], result["data"]["image_size"]) == (3, 8)
-    assert 0 <= result["retrain"]["test_top1"] <= 1
+    assert 0 <= result["retrain"]["test_score"] <= 1
     assert ended.told == [f"spos: {note}" for note in result["data"]["notes"]]
 
 

@@ -23,7 +23,7 @@ def test_a_network_is_trained_and_tested(name: str, cli: Cli, tmp_path: Path) ->
     assert result["network"]["name"] == name
     assert result["network"]["flops"] > 0
     assert ("bitops" in result["network"]) == name.startswith("resnet18")
-    assert 0 <= result["retrain"]["test_top1"] <= 1
+    assert 0 <= result["retrain"]["test_score"] <= 1
     assert "Network trained" in ended.out
     assert name in cli("show", out).out
     before = (out / "retrain.json").read_bytes()

@@ -87,7 +87,7 @@ def test_the_official_supernet_is_searched(
     assert ended.status == 0, ended.err
     result = result_of(out)
     assert result["search"]["evaluated"] == 2
-    assert result["winner"]["flops"] <= 330_000_000
+    assert result["winner"]["costs"]["flops"] <= 330_000_000
     assert yaml.safe_load((out / "config.yaml").read_text())["data"]["source"] == f"folder:{two}"
     assert "data.source is" in cli(*search, "--data", f"folder:{three}").mistake
 

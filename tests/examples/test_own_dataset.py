@@ -18,7 +18,7 @@ def test_the_example_ends_with_a_tested_network(tmp_path: Path):
     assert done.returncode == 0, done.stderr
     assert re.search(r"^found [012](,[012]){4}: \d+ multiply-adds$", done.stdout, re.M)
     result = json.loads((out / "result.json").read_text())
-    assert result["space"]["name"] == "stack"
-    assert result["data"]["source"] == "dataset"
-    assert result["winner"]["flops"] <= 500_000
-    assert result["retrain"]["test_top1"] > 0.9
+    assert result.space.name == "stack"
+    assert result.data.source == "dataset"
+    assert result.winner.costs["flops"] <= 500_000
+    assert result.retrain.test_score > 0.9

@@ -22,9 +22,9 @@ SHORT = {
 
 def test_the_example_ends_with_a_tested_network(example, tmp_path: Path):
     result = example("own_model").search(tmp_path / "run", SHORT)
-    assert result["winner"]["flops"] <= 600_000
-    assert set(result["winner"]["names"]) == {f"{n}.{c}" for n in range(1, 5) for c in PARTS}
-    assert result["retrain"]["test_top1"] > 0.5
+    assert result.winner.costs["flops"] <= 600_000
+    assert set(result.winner.names) == {f"{n}.{c}" for n in range(1, 5) for c in PARTS}
+    assert result.retrain.test_score > 0.5
 
 
 PARTS = ("hidden", "expand")

@@ -18,11 +18,11 @@ SHORT = {
 
 def test_the_example_ends_with_a_tested_network(example, tmp_path: Path):
     result = example("own_task").search(tmp_path / "run", SHORT)
-    assert result["winner"]["flops"] <= 500_000
-    assert result["metric"] == {"name": "all labels right", "share": True}
-    assert result["data"]["outputs"] == 3
+    assert result.winner.costs["flops"] <= 500_000
+    assert result.metric == {"name": "all labels right", "share": True}
+    assert result.data.outputs == 3
     # Guessing each label right as often as the commonest is gets about a fifth of all triples.
-    assert result["retrain"]["test_top1"] > 0.5
+    assert result.retrain.test_score > 0.5
 
 
 def test_the_values_are_those_of_the_digits(example):

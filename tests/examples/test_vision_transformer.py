@@ -96,9 +96,9 @@ def test_nothing_is_recalibrated(example):
 
 def test_the_example_ends_with_a_tested_network(example, tmp_path: Path):
     result = example("vision_transformer").search(tmp_path / "run", settings=SHORT)
-    assert result["winner"]["flops"] <= 400_000
-    assert result["winner"]["names"]["width"] in ("16", "24", "32")
-    assert 0 < result["retrain"]["test_top1"] <= 1
+    assert result.winner.costs["flops"] <= 400_000
+    assert result.winner.names["width"] in ("16", "24", "32")
+    assert 0 < result.retrain.test_score <= 1
 
 
 def test_images_of_fashion_mnist_fit_its_preset(example):

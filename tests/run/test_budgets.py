@@ -81,39 +81,39 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
 
 def test_every_budget_has_its_network(finished: tuple[Path, dict[str, Any]]) -> None:
     out, result = finished
-    found, rows = search_of(out), result["budgets"]
-    assert [row["maximum"] for row in rows] == [{"flops": 4e4}, {"flops": 6e4}, {"flops": 8e4}]
+    found, rows = search_of(out), result.budgets
+    assert [row.maximum for row in rows] == [{"flops": 4e4}, {"flops": 6e4}, {"flops": 8e4}]
     for row, budget in zip(rows, found["budgets"], strict=True):
-        assert row["flops"] <= row["maximum"]["flops"]
-        assert all(c["flops"] <= row["maximum"]["flops"] for c in budget["top"])
-        assert row["one_shot_top1"] == max(c["one_shot_top1"] for c in budget["top"])
-        assert 0 <= row["test_top1"] <= 1
-        assert budget["candidates"] == 8
+        assert row.costs["flops"] <= row.maximum["flops"]
+        assert all(c.costs["flops"] <= row.maximum["flops"] for c in budget.top)
+        assert row.score == max(c.score for c in budget.top)
+        assert 0 <= row.test_score <= 1
+        assert budget.candidates == 8
     # What is found for a budget is known to the next one, so that none is worse.
-    assert sorted(row["one_shot_top1"] for row in rows) == [row["one_shot_top1"] for row in rows]
-    assert rows[-1]["architecture"] == result["winner"]["architecture"]
-    assert rows[-1]["test_top1"] == result["retrain"]["test_top1"]
+    assert sorted(row.score for row in rows) == [row.score for row in rows]
+    assert rows[-1]["architecture"] == result.winner.architecture
+    assert rows[-1]["test_score"] == result.retrain.test_score
     assert found["winner"] == found["budgets"][-1]["winner"]
-    assert result["constraint"]["maximum"] == {"flops": 8e4}
+    assert result.constraint.maximum == {"flops": 8e4}
 
 
 def test_every_evaluation_is_paid_once(finished: tuple[Path, dict[str, Any]]) -> None:
     out, result = finished
     found, known = search_of(out), [trial.user_attrs["architecture"] for trial in trials(out)]
-    assert len(known) == len(set(known)) == result["search"]["evaluated"]
-    paid = [budget["evaluated"] for budget in found["budgets"]]
+    assert len(known) == len(set(known)) == result.search.evaluated
+    paid = [budget.evaluated for budget in found["budgets"]]
     # The first population of a larger budget is known, and of the second some may be.
     assert paid[0] == 8 and all(0 < count <= 4 for count in paid[1:])
-    assert [c["origin"] for c in found["candidates"][:4]] == ["known"] * 4
+    assert [c.origin for c in found["candidates"][:4]] == ["known"] * 4
 
 
 def test_an_architecture_is_retrained_once(finished: tuple[Path, dict[str, Any]]) -> None:
     out, result = finished
     stages = {path.stem for path in out.glob("retrain*.json")}
-    assert len(stages) == len({row["architecture"] for row in result["budgets"]})
+    assert len(stages) == len({row.architecture for row in result.budgets})
     assert "retrain" in stages
     spent = sum(json.loads((out / f"{stage}.json").read_text())["seconds"] for stage in stages)
-    assert result["seconds"]["retrain"] == pytest.approx(spent)
+    assert result.seconds["retrain"] == pytest.approx(spent)
 
 
 def test_the_budgets_are_shown_and_reported(finished: tuple[Path, dict[str, Any]]) -> None:
@@ -121,8 +121,8 @@ def test_the_budgets_are_shown_and_reported(finished: tuple[Path, dict[str, Any]
     shown, page = text_of(result), (out / "report.html").read_text()
     assert "One network for each budget" in shown
     assert "One network for each budget" in page
-    for row in result["budgets"]:
-        assert row["architecture"] in shown and row["architecture"] in page
+    for row in result.budgets:
+        assert row.architecture in shown and row.architecture in page
 
 
 def test_each_is_what_a_search_of_its_own_finds(
@@ -132,7 +132,7 @@ def test_each_is_what_a_search_of_its_own_finds(
     before: Path | None = None
     for number, budget in enumerate(found["budgets"]):
         out = tmp_path / str(number)
-        bounds = {"constraint": {"maximum": budget["maximum"]}}
+        bounds = {"constraint": {"maximum": budget.maximum}}
         run(out, {**GIVEN, **bounds}, SEARCH if before is None else ("search",), reuse=before)
         alone = search_of(out)
         for name in ("winner", "top", "evaluated"):
@@ -162,18 +162,18 @@ def test_a_budget_that_no_network_satisfies_is_refused_before_training(tmp_path:
 def test_a_front(tmp_path: Path) -> None:
     out = tmp_path / "run"
     result = run(out, {**GIVEN, **FRONT, "constraint": {"maximum": {"flops": 1e5}}})
-    found, front = search_of(out), result["front"]
+    found, front = search_of(out), result.front
     assert front == found["front"]
-    assert [row["flops"] for row in front] == sorted(row["flops"] for row in front)
-    assert result["search"]["pareto"] == ["flops", "strides"]
-    assert result["search"]["algorithm"] == "nsga2"
-    assert all(c["flops"] <= 1e5 for c in found["candidates"])
-    assert result["winner"]["architecture"] in {row["architecture"] for row in front}
-    assert result["winner"]["one_shot_top1"] == max(row["one_shot_top1"] for row in front)
+    assert [row.costs["flops"] for row in front] == sorted(row.costs["flops"] for row in front)
+    assert result.search.pareto == ["flops", "strides"]
+    assert result.search.algorithm == "nsga2"
+    assert all(c.costs["flops"] <= 1e5 for c in found["candidates"])
+    assert result.winner.architecture in {row.architecture for row in front}
+    assert result.winner.score == max(row.score for row in front)
     shown, page = text_of(result), (out / "report.html").read_text()
     assert "Front, from the cheapest" in shown and "The front" in page
     for row in front:
-        assert row["architecture"] in shown and row["architecture"] in page
+        assert row.architecture in shown and row.architecture in page
     # A later search under one bound begins with what is known.
     bounds = {"constraint": {"maximum": {"flops": front[0]["flops"]}}}
     after = tmp_path / "after"

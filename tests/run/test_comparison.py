@@ -32,11 +32,11 @@ GIVEN: dict[str, Any] = {
 def test_where_none_is_near_one_further_off_is_taken(tmp_path: Path) -> None:
     # Four networks, of which two have the same bit operations and the others are far off.
     given = {**GIVEN, "constraint": {"maximum": {"bitops": 1e9}}}
-    compared = run(tmp_path / "run", given, compare=5)["comparison"]
+    compared = run(tmp_path / "run", given, compare=5).comparison
     assert len(compared["networks"]) == 3
-    assert len({network["architecture"] for network in compared["networks"]}) == 3
+    assert len({network.architecture for network in compared["networks"]}) == 3
     assert compared["networks"][-1]["within"] is None
-    again = run(tmp_path / "run", given, compare=5)["comparison"]
+    again = run(tmp_path / "run", given, compare=5).comparison
     assert again == compared
 
 
@@ -45,7 +45,7 @@ def test_the_result_is_there_before_networks_are_compared(tmp_path: Path) -> Non
     with stopped, pytest.raises(UserError, match="stopped"):
         run(tmp_path / "run", GIVEN, compare=2)
     result = json.loads((tmp_path / "run" / "result.json").read_text(encoding="utf-8"))
-    assert 0 <= result["retrain"]["test_top1"] <= 1
+    assert 0 <= result.retrain.test_score <= 1
     assert (tmp_path / "run" / "report.html").exists()
 
 
@@ -78,7 +78,7 @@ def test_in_a_search_for_a_front_they_are_near_in_the_cost_that_it_minimises(
         "search": {"population": 4, "iterations": 1, "parents": 1, "pareto": "latency"},
     }
     result = run(tmp_path / "run", given, compare=3)
-    latency = result["winner"]["latency"]
-    assert [network["within"] for network in result["comparison"]["networks"]] == [0.05] * 3
-    for network in result["comparison"]["networks"]:
-        assert abs(network["latency"] - latency) <= 0.05 * latency
+    latency = result.winner.costs["latency"]
+    assert [network.within for network in result.comparison.networks] == [0.05] * 3
+    for network in result.comparison.networks:
+        assert abs(network.costs["latency"] - latency) <= 0.05 * latency

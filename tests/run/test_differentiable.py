@@ -67,26 +67,26 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_trains_theta_derives_and_retrains(finished: Path) -> None:
     result = without_times(finished)
-    winner = result["winner"]
-    assert result["search"]["algorithm"] == "fbnet"
-    assert winner["origin"] == "argmax"
-    assert winner["flops"] <= 130_000
-    assert sum(stage["flops"] for stage in winner["stages"]) == winner["flops"]
-    assert 0 <= winner["one_shot_top1"] <= 1
-    assert 0 < result["retrain"]["test_top1"] < 1
+    winner = result.winner
+    assert result.search.algorithm == "fbnet"
+    assert winner.origin == "argmax"
+    assert winner.costs["flops"] <= 130_000
+    assert sum(stage["flops"] for stage in winner.stages) == winner.costs["flops"]
+    assert 0 <= winner.score <= 1
+    assert 0 < result.retrain.test_score < 1
     assert set(json.loads((finished / "result.json").read_text())["seconds"]) == {
         "train",
         "search",
         "retrain",
     }
-    assert result["train"] == {"steps": 24, "method": "fbnet", "label": "FBNet"}
+    assert result.train == {"steps": 24, "method": "fbnet", "label": "FBNet"}
     assert lines(finished, "train")[-1]["step"] == 24 and not lines(finished, "search")
     loaded = Checkpoints(finished / "supernet").load()
     assert loaded is not None
     assert loaded.step == 24
     found = json.loads((finished / "search.json").read_text())
     for place, (name, shares) in enumerate(found["probabilities"].items()):
-        assert list(shares) == result["space"]["choices"][place]["options"], name
+        assert list(shares) == result.space.choices[place]["options"], name
         assert sum(shares.values()) == pytest.approx(1, abs=1e-5)
     assert (found["cost"], found["unit"]) == ("flops", 1e3)
 
@@ -131,9 +131,9 @@ def test_its_weights_score_random_networks_for_a_comparison(finished: Path, tmp_
     out = tmp_path / "run"
     shutil.copytree(finished, out)
     result = run(out, {}, compare=1)
-    (network,) = result["comparison"]["networks"]
-    assert network["flops"] <= 130_000
-    assert network["architecture"] != result["winner"]["architecture"]
+    (network,) = result.comparison.networks
+    assert network.costs["flops"] <= 130_000
+    assert network.architecture != result.winner.architecture
 
 
 @pytest.mark.parametrize("algorithm", ["darts", "proxylessnas"])
@@ -143,12 +143,12 @@ def test_the_best_of_several_samples_wins(tmp_path: Path, algorithm: str) -> Non
         differentiable={"derive": "sample", "samples": 6, "charge": "above-limit"},
     )
     result = run(tmp_path / "run", sections, ("search",))
-    assert [row["origin"] for row in result["top"]].count("argmax") == 1
-    assert [row["origin"] for row in result["top"]].count("sampled") == 5
-    assert all(row["flops"] <= 130_000 for row in result["top"])
-    scores = [row["one_shot_top1"] for row in result["top"]]
+    assert [row.origin for row in result.top].count("argmax") == 1
+    assert [row.origin for row in result.top].count("sampled") == 5
+    assert all(row.costs["flops"] <= 130_000 for row in result.top)
+    scores = [row.score for row in result.top]
     assert scores == sorted(scores, reverse=True)
-    assert result["winner"]["one_shot_top1"] == scores[0]
+    assert result.winner.score == scores[0]
 
 
 def test_with_a_latency_table_the_loss_is_about_latency(tmp_path: Path) -> None:
@@ -310,8 +310,8 @@ def test_a_finished_run_made_before_is_reported_and_compared(
     result = run(out, {}, compare=1)
     assert (out / "metrics.jsonl").read_text().startswith(before)
     assert not (out / "train.json").exists()
-    assert result["winner"] == json.loads((finished / "result.json").read_text())["winner"]
-    assert result["train"] is None and len(result["comparison"]["networks"]) == 1
+    assert result.winner == json.loads((finished / "result.json").read_text())["winner"]
+    assert result.train is None and len(result.comparison.networks) == 1
     assert "How the choice was learned" in (out / "report.html").read_text()
 
 

@@ -79,7 +79,7 @@ def test_only_the_further_iterations_are_paid(out: Path, whole: dict[str, Any]) 
     result = run(out, MORE, ("search",), listener=heard)
     assert heard.heard == 8
     assert found(out) == whole
-    assert (result["search"]["iterations"], result["search"]["evaluated"]) == (4, 16)
+    assert (result.search.iterations, result.search.evaluated) == (4, 16)
     assert iterations(out) == 4
     again = Count()
     run(out, MORE, ("search",), listener=again)
@@ -141,5 +141,5 @@ def test_what_is_retrained_already_is_not_searched_on(out: Path, whole: dict[str
 def test_a_whole_run_goes_on_as_well(out: Path, whole: dict[str, Any]) -> None:
     result = run(out, MORE)
     assert found(out) == whole
-    assert result["winner"] == whole["winner"]
-    assert 0 <= result["retrain"]["test_top1"] <= 1
+    assert result.winner == whole["winner"]
+    assert 0 <= result.retrain.test_score <= 1

@@ -37,7 +37,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_network_found_is_within_its_bound(found: Path) -> None:
     result = run(found, {})
-    assert all(row["convolutions"] <= 18 for row in result["top"])
+    assert all(row.costs["convolutions"] <= 18 for row in result.top)
     assert "convolution layers" in (found / "report.html").read_text(encoding="utf-8")
 
 

@@ -101,12 +101,12 @@ def studies(out: Path) -> set[str]:
 
 def test_a_run_minimises_the_loss_and_maximises_the_metric(finished: Path) -> None:
     result = json.loads((finished / "result.json").read_text())
-    assert result["metric"] == {"name": "negative mean error", "share": False}
-    assert (result["data"]["classes"], result["data"]["outputs"]) == ([], 2)
-    scores = [candidate["one_shot_top1"] for candidate in result["top"]]
+    assert result.metric == {"name": "negative mean error", "share": False}
+    assert (result.data.classes, result.data.outputs) == ([], 2)
+    scores = [candidate.score for candidate in result.top]
     assert scores == sorted(scores, reverse=True) and max(scores) < 0
     # Predicting the middle is wrong by a quarter on average.
-    assert -0.2 < result["retrain"]["test_top1"] < 0
+    assert -0.2 < result.retrain.test_score < 0
     metrics = [json.loads(line) for line in (finished / "metrics.jsonl").open()]
     assert not any("top1" in metric for metric in metrics)
     losses = [metric["loss"] for metric in metrics if metric["stage"] == "retrain"]
@@ -116,7 +116,7 @@ def test_a_run_minimises_the_loss_and_maximises_the_metric(finished: Path) -> No
 def test_the_report_calls_the_metric_by_its_name(finished: Path) -> None:
     result = json.loads((finished / "result.json").read_text())
     page = (finished / "report.html").read_text()
-    score = f"{result['retrain']['test_top1']:.4g}"
+    score = f"{result.retrain.test_score:.4g}"
     assert f"a test score of {score} (negative mean error)" in page
     assert "one-shot negative mean error" in page
     assert "accuracy" not in page.lower() and "top-1" not in page
@@ -157,12 +157,12 @@ def test_another_metric_reuses_the_supernet_and_no_evaluation(
 ) -> None:
     out = tmp_path / "worst"
     result = run(out, GIVEN, load=load, task=WORST, reuse=finished)
-    assert result["search"]["evaluated"] == 4
-    assert result["metric"]["name"] == "negative worst error"
+    assert result.search.evaluated == 4
+    assert result.metric.name == "negative worst error"
     assert len(studies(out)) == 2 and studies(finished) < studies(out)
     # The same metric is known already.
     again = run(tmp_path / "mean", GIVEN, load=load, task=MEAN, reuse=finished)
-    assert again["top"] == json.loads((finished / "result.json").read_text())["top"]
+    assert again.top == json.loads((finished / "result.json").read_text())["top"]
     assert len(studies(tmp_path / "mean")) == 1
     other = Task("negative mean error", loss=nn.functional.l1_loss, metric=closeness)
     with pytest.raises(UserError, match=r"trains by mse_loss"):
@@ -171,7 +171,7 @@ def test_another_metric_reuses_the_supernet_and_no_evaluation(
 
 def test_random_networks_are_compared_by_the_metric(finished: Path) -> None:
     result: dict[str, Any] = run(finished, GIVEN, load=load, task=MEAN, compare=1)
-    assert all(network["test_top1"] < 0 for network in result["comparison"]["networks"])
+    assert all(network.test_score < 0 for network in result.comparison.networks)
     page = (finished / "report.html").read_text()
     assert "Its test score (negative mean error) is -0." in page
     assert "standard error" not in page

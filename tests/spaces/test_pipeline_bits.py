@@ -27,11 +27,11 @@ def test_a_search_under_bounds_in_bits(tmp_path: Path):
     assert layout.bits == PAIRS
     bounds = {"bitops": "1.2M", "model_bits": "28K"}
     result = run(tmp_path / "run", {**GIVEN, "constraint": {"maximum": bounds}})
-    winner = result["winner"]
-    assert 0 < winner["bitops"] <= 1.2e6 and 0 < winner["model_bits"] <= 28e3
-    assert sum(stage["bitops"] for stage in winner["stages"]) == winner["bitops"]
-    assert set(winner["names"].values()) <= set(PAIRS)
-    assert len(Architecture.from_text(winner["architecture"])) == 3
-    assert result["retrain"]["test_top1"] > 0
+    winner = result.winner
+    assert 0 < winner.costs["bitops"] <= 1.2e6 and 0 < winner.costs["model_bits"] <= 28e3
+    assert sum(stage["bitops"] for stage in winner.stages) == winner.costs["bitops"]
+    assert set(winner.names.values()) <= set(PAIRS)
+    assert len(Architecture.from_text(winner.architecture)) == 3
+    assert result.retrain.test_score > 0
     page = (tmp_path / "run" / "report.html").read_text()
     assert "1.200M bit operations" in page and "28.00K bits of parameters" in page

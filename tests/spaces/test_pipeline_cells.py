@@ -36,16 +36,16 @@ def test_a_search_under_bounds(
 ):
     given = {**GIVEN, "space": {"name": name, "preset": "tiny"}, "layout": layout}
     result = run(tmp_path / "run", {**given, "constraint": bounds})
-    winner = result["winner"]
+    winner = result.winner
     for cost, most in bounds["maximum"].items():
         assert 0 < winner[cost] <= most
-        assert sum(stage[cost] for stage in winner["stages"]) == winner[cost]
+        assert sum(stage[cost] for stage in winner.stages) == winner[cost]
     for cost, least in bounds.get("minimum", {}).items():
         assert winner[cost] >= least
-    assert 0 <= result["retrain"]["test_top1"] <= 1
+    assert 0 <= result.retrain.test_score <= 1
     assert (tmp_path / "run" / "report.html").exists()
     if name == "nasbench201":
-        assert winner["notation"] == architecture_string(winner["names"])
+        assert winner.notation == architecture_string(winner.names)
 
 
 def test_a_network_of_the_benchmark_is_trained_by_its_own_notation(tmp_path: Path):
@@ -56,4 +56,4 @@ def test_a_network_of_the_benchmark_is_trained_by_its_own_notation(tmp_path: Pat
         "network": {"name": text},
     }
     result = run(tmp_path / "run", given, ("retrain",))
-    assert 0 <= result["retrain"]["test_top1"] <= 1
+    assert 0 <= result.retrain.test_score <= 1

@@ -25,10 +25,10 @@ GIVEN: dict[str, Any] = {
 def test_a_search_under_a_bound(name: str, most: int, tmp_path: Path):
     given = {**GIVEN, "space": {"name": name, "preset": "tiny"}}
     result = run(tmp_path / "run", {**given, "constraint": {"maximum": {"flops": most}}})
-    winner = result["winner"]
-    assert 0 < winner["flops"] <= most
-    assert sum(stage["flops"] for stage in winner["stages"]) == winner["flops"]
-    assert len(Architecture.from_text(winner["architecture"])) == 3
-    assert list(winner["names"]) == ["stage1.0", "stage2.0", "stage2.1"]
-    assert 0 < result["retrain"]["test_top1"] <= 1
+    winner = result.winner
+    assert 0 < winner.costs["flops"] <= most
+    assert sum(stage["flops"] for stage in winner.stages) == winner.costs["flops"]
+    assert len(Architecture.from_text(winner.architecture)) == 3
+    assert list(winner.names) == ["stage1.0", "stage2.0", "stage2.1"]
+    assert 0 < result.retrain.test_score <= 1
     assert (tmp_path / "run" / "report.html").exists()
