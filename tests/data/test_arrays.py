@@ -182,7 +182,11 @@ def test_the_pickled_version_of_cifar_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("spec", "options", "message"),
     [
-        ("digit", {}, r"^unknown data source 'digit': did you mean 'digits'\? allowed: cifar10, "),
+        (
+            "digit",
+            {},
+            r"^--data digit: unknown data source 'digit': did you mean 'digits'\?",
+        ),
         ("cifr10:/x", {}, "did you mean 'cifar10'"),
         ("digits:/x", {}, "digits has no path; nearest valid: digits"),
         ("cifar10", {}, "^--data cifar10: the path is missing; allowed: the folder"),

@@ -46,9 +46,9 @@ def load_data(spec: str, **options: Any) -> ImageData:
         (1294, 144, 359, 8)
     """
     name, _, argument = spec.partition(":")
-    read, checked = SOURCES.find(name), DataOptions(**options)
+    checked = DataOptions(**options)
     try:
-        source = read(argument, checked)
+        source = SOURCES.find(name)(argument, checked)
     except UserError as error:
         raise UserError(f"--data {spec}: {error}") from error
     return assemble(spec, name, source, checked)
