@@ -91,19 +91,20 @@ def test_another_network_of_the_run_in_a_file_of_a_name(
     outcome = json.loads((finished / "compare-2.json").read_text())
     assert told["metadata"]["architecture"] == outcome["architecture"]
     assert (
-        "loading a .pt2 file runs what its author put" in cli("predict", target, digits[0]).mistake
+        "loading a .pt2 file can run code of its author"
+        in cli("predict", target, digits[0]).mistake
     )
     assert cli("predict", "--trust", target, digits[0]).status == 0
 
 
 MISTAKES = {
     "format": (["RUN", "--format", "onxx"], "--format onxx: did you mean 'onnx'?"),
-    "no run": (["nowhere"], "nowhere is no run directory"),
+    "no run": (["nowhere"], "nowhere is not a run directory"),
     "stage": (["RUN", "--stage", "compare-3"], "--stage compare-3: did you mean 'compare-"),
     "suffix": (["RUN", "--out", "OUT/a.pt2"], "ends in .onnx; nearest valid: OUT/a.onnx"),
-    "no folder": (["RUN", "--out", "OUT/b/a.onnx"], "there is no folder OUT/b; make it first"),
-    "a folder": (["RUN", "--out", "OUT/c.onnx"], "it is a folder; give the name of a file"),
-    "a file as a folder": (["RUN", "--out", "OUT/d/a.onnx"], "there is no folder OUT/d"),
+    "no folder": (["RUN", "--out", "OUT/b/a.onnx"], "the folder OUT/b does not exist"),
+    "a folder": (["RUN", "--out", "OUT/c.onnx"], "is a folder; give the name of a file"),
+    "a file as a folder": (["RUN", "--out", "OUT/d/a.onnx"], "the folder OUT/d does not exist"),
     "unwritable": (["RUN", "--out", "/proc/a.onnx"], "--out /proc/a.onnx: not writable"),
     "a name that is no module": (
         ["RUN", "--format", "state-dict", "--out", "OUT/my-net.safetensors"],
@@ -141,8 +142,8 @@ def test_a_missing_exporter_is_one_line(
 
 
 def test_a_mistake_of_a_prediction_is_one_line(cli: Cli, tmp_path: Path):
-    assert "there is no such file" in cli("predict", tmp_path / "a.onnx", "x.png").mistake
+    assert "no such file" in cli("predict", tmp_path / "a.onnx", "x.png").mistake
     (tmp_path / "a.onnx").write_bytes(b"none")
-    assert "is no ONNX file, or damaged" in cli("predict", tmp_path / "a.onnx", "x.png").mistake
+    assert "is not an ONNX file, or damaged" in cli("predict", tmp_path / "a.onnx", "x.png").mistake
     assert "--top x: must be a whole number" in cli("predict", "a", "b", "--top", "x").mistake
     assert "Missing argument 'IMAGE...'" in cli("predict", "a").mistake

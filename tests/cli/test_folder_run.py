@@ -111,9 +111,9 @@ def without(pattern: str) -> dict[str, bytes]:
 
 BROKEN = {
     "missing": (None, "no such folder"),
-    "empty": ({}, "it is empty"),
+    "empty": ({}, "no train/ in it"),
     "no train": (without("train/"), "no train/ in it"),
-    "one class": (without("dark"), "one class in train/"),
+    "one class": (without("dark"), "only one class"),
     "an empty class": (
         {**without("train/dark"), "train/dark/notes.txt": b"none"},
         "no image in train/dark/",

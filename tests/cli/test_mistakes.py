@@ -104,7 +104,7 @@ GIVEN = {
     "validation": (["run", "--out", "OUT", "--validation", "some"], "'some' is neither a number"),
     "validation out of range": (
         ["run", "--out", "OUT", "--validation", "1.5"],
-        "--validation 1.5: a fraction is above 0 and below 1",
+        "validation 1.5: must be a fraction between 0 and 1",
     ),
     "data": (["run", "--out", "OUT", "--data", "digit"], "did you mean 'digits'?"),
     "fewer images than a batch": (

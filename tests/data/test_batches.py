@@ -108,7 +108,7 @@ def test_streamed_and_held_images_make_the_same_batches(make_folder):
             "batch_size 2000: there are only 1294 training images; .* possible is 1294",
         ),
         ({"batch_size": 1400, "world_size": 4}, "the largest batch size possible is 1292"),
-        ({"batch_size": 0}, "batch_size 0: a batch needs at least 1 image"),
+        ({"batch_size": 0}, "batch_size 0: must be at least 1"),
         ({"batch_size": 9, "world_size": 2}, "batch_size 9: 2 processes .* nearest valid: 8"),
         ({"batch_size": 1, "world_size": 2}, "nearest valid: 2"),
         ({"rank": 2, "world_size": 2}, "rank 2 of 2 processes: allowed: 0 to 1"),

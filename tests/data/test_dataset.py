@@ -102,23 +102,31 @@ def of(image, label=0):
     ("items", "options", "message"),
     [
         (Pairs(byte_tensor, 0), {}, "^train: the Dataset is empty"),
-        (Pairs(byte_tensor, 60, 1), {}, "one class"),
-        ([1, 2, 3], {}, r"^train, item 0: a int; allowed: \(image, label\)"),
-        ([(byte_tensor(0), "cat")], {}, "item 0: the label 'cat'; allowed: a whole number"),
-        ([(byte_tensor(0), -1)], {}, "the label -1"),
-        ([(byte_tensor(0), 0.5)], {}, "the label 0.5"),
-        ([(byte_tensor(0), torch.tensor([1, 2]))], {}, "the label tensor"),
-        ([("a.png", 0)], {}, "a str; allowed: a PIL image, a tensor, or an array"),
-        ([(torch.zeros(8, 8), 0)], {}, r"a tensor \[8, 8\]; allowed: \[C, H, W\]"),
-        ([(np.zeros((3, 8, 8)), 0)], {}, r"an array \[3, 8, 8\]; allowed: \[H, W\]"),
+        (Pairs(byte_tensor, 60, 1), {}, "only one class"),
+        ([1, 2, 3], {}, r"^train, item 0: int; allowed: \(image, label\)"),
+        ([(byte_tensor(0), "cat")], {}, "item 0: label 'cat'; allowed: an integer"),
+        ([(byte_tensor(0), -1)], {}, "label -1"),
+        ([(byte_tensor(0), 0.5)], {}, "label 0.5"),
+        ([(byte_tensor(0), torch.tensor([1, 2]))], {}, "label tensor"),
+        ([("a.png", 0)], {}, "item 0: str; allowed: a PIL image, a tensor, or an array"),
+        (
+            [(torch.zeros(8, 8), 0)],
+            {},
+            r"of shape \[8, 8\]; allowed: a tensor \[C, H, W\]",
+        ),
+        (
+            [(np.zeros((3, 8, 8)), 0)],
+            {},
+            r"of shape \[3, 8, 8\]; allowed: an array \[H, W\]",
+        ),
         ([(torch.randn(3, 8, 8), 0)], {}, "before any normalisation"),
         ([(torch.full((3, 8, 8), torch.nan), 0)], {}, "values of nan to nan"),
         ([(np.zeros((8, 8), np.uint16), 0)], {}, "values of type uint16; allowed: uint8"),
-        ([(torch.zeros(3, 0, 4), 0)], {}, "an image without pixels"),
+        ([(torch.zeros(3, 0, 4), 0)], {}, r"an image of shape \[3, 0, 4\]"),
         (Pairs(byte_tensor), {"classes": ["a"]}, "classes: 1 names for labels up to 2; .* 3"),
-        (Pairs(byte_tensor), {"validation": 2.0}, "^validation 2.0: a fraction"),
-        (Pairs(byte_tensor), {"test_size": 1}, "^test_size 1: 1 of 60 images"),
-        (Pairs(byte_tensor), {"test": Pairs(byte_tensor, 8, 4)}, "^test: the label 3; .* 0 to 2"),
+        (Pairs(byte_tensor), {"validation": 2.0}, "^validation 2.0: must be a fraction"),
+        (Pairs(byte_tensor), {"test_size": 1}, "^test 1: 1 of 60 images"),
+        (Pairs(byte_tensor), {"test": Pairs(byte_tensor, 8, 4)}, "^test: label 3; .* 0 to 2"),
         (
             Pairs(lambda index: np.zeros((8 + index % 2, 12), np.uint8)),
             {},
@@ -142,7 +150,7 @@ def test_a_dataset_without_an_index_is_refused():
         def __iter__(self):
             yield byte_tensor(0), 0
 
-    with pytest.raises(UserError, match="dataset Stream: it has no items by index"):
+    with pytest.raises(UserError, match="dataset Stream: has no items by index"):
         dataset_data(Stream())
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from spos._util.errors import UserError
 from spos.data import StreamedImages, TensorImages, load_data
-from spos.data.store import ZipStore
+from spos.data.files import ZipStore
 
 
 def fails(path: Path | str, message: str, **options) -> None:
@@ -23,7 +23,7 @@ def fails(path: Path | str, message: str, **options) -> None:
 def test_train_alone_gives_the_test_set_too_the_same_for_every_seed(make_folder):
     path = make_folder(train=20)
     one, other = (load_data(f"folder:{path}", seed=seed) for seed in (0, 1))
-    assert one.notes == ("no test/ folder: 6 of the 60 images in train/ set apart as test",)
+    assert one.notes == ("no test set: 6 of the 60 training images held out",)
     assert [len(one.train), len(one.validation), len(one.test())] == [49, 5, 6]
     assert torch.equal(one.test().images, other.test().images)
     assert not torch.equal(one.validation.images, other.validation.images)
@@ -177,7 +177,8 @@ def test_a_class_of_broken_files_only_is_named(make_folder):
 
 def test_damage_in_a_zip_archive_is_found(make_folder, tmp_path, zip_folder):
     archive = zip_folder(make_folder(train=20), tmp_path / "set.zip")
-    offset = ZipStore(archive).entries["train/dog/003.png"][0]
+    with zipfile.ZipFile(archive) as opened:
+        offset = opened.getinfo("train/dog/003.png").header_offset
     content = bytearray(archive.read_bytes())
     content[offset + 100] ^= 0xFF
     archive.write_bytes(content)
@@ -214,12 +215,12 @@ def test_a_missing_folder_is_named_with_the_nearest(make_folder):
 def test_mistakes_in_the_layout_are_named(make_folder, tmp_path, encode):
     empty = tmp_path / "empty"
     empty.mkdir()
-    fails(empty, "it is empty; it needs train/")
-    fails(make_folder("a", training=3), r"no train/ in it; .* the folders here are training/")
+    fails(empty, "no train/ in it; .* folders found: none")
+    fails(make_folder("a", training=3), "no train/ in it; .* folders found: training/")
     nested = make_folder("b/inner", train=3)
     (nested.parent / "other").mkdir()
-    fails(nested.parent, "train/ is in inner/: name that folder")
-    fails(make_folder("c", classes=("cat",), train=9), r"one class in train/ \('cat'\)")
+    fails(nested.parent, "train/ is in inner/: give that folder")
+    fails(make_folder("c", classes=("cat",), train=9), r"only one class \('cat'\)")
     hollow = make_folder("d", train=9)
     (hollow / "train/eel").mkdir()
     fails(hollow, "no image in train/eel/; allowed: .jpg")
@@ -232,16 +233,16 @@ def test_mistakes_in_the_layout_are_named(make_folder, tmp_path, encode):
     fails(bare, "no image in train/;")
     (tmp_path / "files").mkdir()
     (tmp_path / "files/1.png").write_bytes(encode())
-    fails(tmp_path / "files", "no train/ in it, nor any folder")
+    fails(tmp_path / "files", "no train/ in it; .* folders found: none")
 
 
 def test_too_few_images_to_split_are_named(make_folder):
     path = make_folder(train=10)
     for file in sorted((path / "train/owl").iterdir())[1:]:
         file.unlink()
-    with pytest.raises(UserError, match=r"--test 0\.1: class 'owl' has 1 image left to split"):
+    with pytest.raises(UserError, match=r"^test 0\.1: class 'owl' has 1 image left to split"):
         load_data(f"folder:{path}")
-    with pytest.raises(UserError, match="3 classes needs an image on both sides"):
+    with pytest.raises(UserError, match="3 classes needs an image in both parts"):
         load_data(f"folder:{make_folder('b', train=10)}", validation=2)
 
 
@@ -254,10 +255,7 @@ def test_what_is_no_zip_archive_is_named(make_folder, tmp_path, encode, zip_fold
     fails(text, "not a readable zip archive")
     other = tmp_path / "c.tar"
     other.write_text("x")
-    fails(other, "it is a file; allowed: a folder or a .zip")
-    with zipfile.ZipFile(text, "w", zipfile.ZIP_LZMA) as archive:
-        archive.writestr("train/cat/1.png", encode())
-    fails(text, "compression 14; allowed: stored, deflated")
+    fails(other, "not a folder; allowed: a folder or a .zip")
     with pytest.raises(UserError, match="the path is missing; allowed: folder:PATH"):
         load_data("folder:")
 

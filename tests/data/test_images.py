@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from spos.data import TensorImages
-from spos.data.assemble import resize_tensor, statistics
+from spos.data.load import statistics
+from spos.data.source import resize
 
 
 def numbered(count: int) -> TensorImages:
@@ -60,7 +61,7 @@ def test_a_constant_channel_has_deviation_one():
 def test_resizing_keeps_the_middle_and_the_range():
     wide = torch.zeros(1, 1, 4, 12, dtype=torch.uint8)
     wide[..., 4:8] = 200
-    assert (resize_tensor(wide, 2) == 200).all()
+    assert (resize(wide, 2) == 200).all()
     checks = (torch.arange(8) % 2 * 255).to(torch.uint8).expand(1, 1, 8, 8).contiguous()
-    assert resize_tensor(checks, 16).shape == (1, 1, 16, 16)
-    assert abs(int(resize_tensor(checks, 1)) - 128) < 3
+    assert resize(checks, 16).shape == (1, 1, 16, 16)
+    assert abs(int(resize(checks, 1)) - 128) < 3

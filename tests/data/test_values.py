@@ -8,7 +8,7 @@ import torch
 
 from spos import UserError
 from spos.data import TensorImages, dataset_data, evaluation_batches, training_batches
-from spos.data.split import random_split
+from spos.data.split import split_targets
 
 
 class Valued:
@@ -79,8 +79,8 @@ def test_a_dataset_of_test_images_may_have_values_of_its_own():
 @pytest.mark.parametrize(
     ("items", "options", "message"),
     [
-        (Valued(lambda i: "cat"), {}, "^train, item 0: the target 'cat'; allowed: a number, or a"),
-        (Valued(lambda i: [0.0, float("inf")]), {}, "^train, item 0: a target that is infinite"),
+        (Valued(lambda i: "cat"), {}, "^train, item 0: target 'cat'; allowed: a number, or a"),
+        (Valued(lambda i: [0.0, float("inf")]), {}, "^train, item 0: non-finite target"),
         (
             Valued(lambda i: [0.0] * (1 + (i == 3))),
             {},
@@ -89,16 +89,16 @@ def test_a_dataset_of_test_images_may_have_values_of_its_own():
         (Valued(lambda i: 1, 0), {}, "^train: the Dataset is empty; it needs images$"),
         (Valued(lambda i: 1), {"classes": ["a"]}, "^classes: targets='values' have none"),
         (Valued(lambda i: 1), {"targets": "value"}, "^targets value: did you mean 'values'"),
-        (Valued(lambda i: 0.5), {"targets": "classes"}, "the label 0.5; .* targets='values'$"),
+        (Valued(lambda i: 0.5), {"targets": "classes"}, "label 0.5; .* targets='values'$"),
         (
             Valued(lambda i: 1),
             {"test": Valued(lambda i: [1, 2])},
-            r"^test: targets of shape \[2\], those of train have \[\]",
+            r"^test: targets of shape \[2\], those of train have shape \[\]",
         ),
         (
             Valued(lambda i: 1),
             {"validation": 36},
-            "^--validation 36: 36 of 36 images, but both sides need one; allowed: 1 to 35 images",
+            "^validation 36: 36 of 36 images, but both parts need an image; allowed: 1 to 35",
         ),
     ],
 )
@@ -109,11 +109,12 @@ def test_mistakes_are_named_in_one_line(items, options, message):
 
 
 def test_a_random_split_is_disjoint_complete_and_the_seeds():
-    rest, part = random_split(50, 0.3, seed=1)
+    targets = torch.rand(50)
+    rest, part = split_targets(targets, 0.3, seed=1)
     assert sorted([*rest, *part]) == list(range(50)) and len(part) == 15
     assert all(np.diff(rest) > 0) and all(np.diff(part) > 0)
-    assert np.array_equal(part, random_split(50, 15, seed=1)[1])
-    assert not np.array_equal(part, random_split(50, 15, seed=2)[1])
+    assert np.array_equal(part, split_targets(targets, 15, seed=1)[1])
+    assert not np.array_equal(part, split_targets(targets, 15, seed=2)[1])
 
 
 def test_images_with_values_in_memory():

@@ -45,7 +45,9 @@ SHORT += ["--retrain-steps", "8"]
 
 
 def spos(site: Path, *arguments: str) -> None:
-    code = f"import sys; sys.path.insert(0, {str(site)!r}); from spos._cli.main import entry; entry()"
+    code = (
+        f"import sys; sys.path.insert(0, {str(site)!r}); from spos._cli.main import entry; entry()"
+    )
     command = [sys.executable, "-c", code, *arguments]
     done = subprocess.run(command, cwd=site, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr

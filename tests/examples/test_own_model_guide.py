@@ -116,9 +116,9 @@ MISTAKES: dict[str, Callable[[], Any]] = {
     "Stream does not run": lambda: CostTable(Supernet(Stream(), (3, 8, 8))),
     "sizes 8, 4": lambda: Width([8, 4]),
     "the loss of the task is the class": lambda: Task(loss=nn.MSELoss),
-    "a metric of one's own": lambda: Task(metric=max),
+    "a custom metric needs": lambda: Task(metric=max),
     "the targets of the dataset are values": lambda: Task().check(False, "dataset"),
-    "train, item 0: the label": lambda: dataset_data([(torch.zeros(1, 8, 8), 0.5)] * 2),
+    "train, item 0: label": lambda: dataset_data([(torch.zeros(1, 8, 8), 0.5)] * 2),
     "metric cannot be sent": lambda: check_sendable(
         Task("error", metric=lambda outputs, targets: 0), None
     ),

@@ -81,19 +81,19 @@ def test_a_card_says_what_is_known():
         "classifies 90.0% of the test images correctly",
         "at most 1.000M multiply-adds",
         "2 classes: a\\*b, \\<c\\>",
-        "100 for training and 20 for the comparisons",
+        "100 training and 20 validation images",
         "no test/ folder",
         "1 broken files were left out",
         "one-shot top-1",
         "70.0%",
         "not compared with random networks",
         "evolution, 500 networks evaluated",
-        "seed of the run: 3, seed of the search: 4",
+        "seeds: run 3, search 4",
         "same class on 999 of 1,000",
-        "on the other 1 two classes are level",
+        "on the other 1 two classes are tied",
         "on 4 images a value on the boundary of two quantisation levels",
         "latency 1.5ms for one image on one thread",
-        "the latency table of the run says 1.2ms",
+        "latency by the run's table: 1.2ms",
         "the shorter side to 256 pixels",
     ):
         assert told in card
@@ -106,11 +106,11 @@ def test_a_comparison_and_a_network_by_name_are_told():
     random = {**FACTS, "stage": "compare-1"}
     random["metadata"] = {**FACTS["metadata"], "architecture": "2,2"}
     card = model_card(random, compared, "a.onnx")
-    assert "60.0%" in card and "a random one" in card and "better than" not in card
+    assert "60.0%" in card and "A random network of the run" in card and "better than" not in card
     named = {**RESULT, "winner": None, "search": None}
     named["network"] = {"name": "1,3", "flops": 1000000, "params": 2000}
     card = model_card(FACTS, named, "a.onnx")
-    assert "no search chose it" in card and "one-shot" not in card
+    assert "not found by a search" in card and "one-shot" not in card
 
 
 def test_without_a_result_it_has_what_the_file_says():

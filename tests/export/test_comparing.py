@@ -84,5 +84,5 @@ def test_few_images_of_a_quantised_network_may_fall_to_another_level():
 
 
 def test_other_shapes_are_refused():
-    with pytest.raises(UserError, match=r"gives \[100, 4\], the trained one \[100, 5\]"):
+    with pytest.raises(UserError, match=r"outputs of shape \[100, 4\], the trained one \[100, 5\]"):
         judged(expected().outputs[:, :4])

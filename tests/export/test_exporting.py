@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 from spos import OneOf, Supernet, Task, UserError
 from spos.data import ImageData, dataset_data
 from spos.export import export_run, formats
-from spos.export.runnable import Runnable
+from spos.export.metadata import OpenedNetwork
 from spos.export.source import load_source
 from spos.export.weights_file import read_weights
 from spos.run import run
@@ -57,9 +56,9 @@ def test_the_folder_is_as_before_where_an_export_fails(
     before = sorted(own_run.iterdir())
     good = formats.FORMATS["state-dict"]
 
-    def wrong(path: Path) -> tuple[Any, Runnable]:
-        metadata, runnable = good.open(path)
-        return metadata, Runnable(lambda images: runnable.run(images) + 0.01, "a wrong one")
+    def wrong(path: Path) -> OpenedNetwork:
+        opened = good.open(path)
+        return dataclasses.replace(opened, run=lambda images: opened.run(images) + 0.01)
 
     bad = dataclasses.replace(good, open=wrong)
     monkeypatch.setitem(formats.FORMATS, "state-dict", bad)
@@ -100,14 +99,10 @@ def test_a_kill_never_leaves_a_network_beside_what_belongs_to_another(
         export_run(own_run, "state-dict", fold=False)
     assert len(replaced) == 2 and not (own_run / "network.safetensors").exists()
     monkeypatch.undo()
-    # A folder that a kill left long ago is removed, one of an export at work is not.
-    for name, age in ((".network.safetensors.old", 7200), (".network.safetensors.new", 0)):
-        (own_run / name).mkdir()
-        os.utime(own_run / name, (time.time() - age,) * 2)
     facts = export_run(own_run, "state-dict", fold=False)
     content = (own_run / "network.safetensors").read_bytes()
     assert facts["sha256"] == hashlib.sha256(content).hexdigest()
-    assert {p.name for p in own_run.glob(".network*")} == {".network.safetensors.new"}
+    assert not list(own_run.glob(".network*"))
 
 
 def rewrite(path: Path, **changes: Any) -> None:
@@ -115,7 +110,7 @@ def rewrite(path: Path, **changes: Any) -> None:
 
 
 MISTAKES: dict[str, tuple[Callable[[Path], Any], str]] = {
-    "no run": (lambda run: (run / "config.yaml").unlink(), "run is no run directory"),
+    "no run": (lambda run: (run / "config.yaml").unlink(), "run is not a run directory"),
     "not retrained": (lambda run: (run / "retrain.json").unlink(), "run spos retrain --out"),
     "a damaged outcome": (
         lambda run: (run / "retrain.json").write_text('{"seconds": 1}'),
@@ -123,7 +118,7 @@ MISTAKES: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "no checkpoint": (
         lambda run: [path.unlink() for path in (run / "retrain").iterdir()],
-        "holds no trained network any more: 0 of 20 steps",
+        "has no trained network any more: 0 of 20 steps",
     ),
     "a damaged checkpoint": (
         lambda run: [path.write_bytes(b"x") for path in (run / "retrain").iterdir()],
@@ -186,12 +181,12 @@ def test_a_network_of_values_is_exported_but_predicts_no_classes(
     task = Task("closeness", loss=nn.functional.l1_loss, metric=closeness)
     given = {"space": {"name": "own", "preset": "small"}, "network": {"name": "1"}}
     run(out, given, ("retrain",), load=load, task=task)
-    with pytest.raises(UserError, match=r"images of your own: export it in Python"):
+    with pytest.raises(UserError, match=r"a Dataset of your own: export it in Python"):
         export_run(out, "torch-export")
     facts = export_run(out, "torch-export", load=load, task=task)
     assert facts["check"]["agreeing"] is None and facts["metadata"]["outputs"] == 2
     assert facts["test"]["metric"] == "closeness"
     card = (out / "network.pt2.md").read_text()
-    assert "2 values for an image, no classes" in card and "test closeness: -" in card
-    with pytest.raises(UserError, match=r"trained for values \(closeness\), not for classes"):
+    assert "2 values per image, no classes" in card and "test closeness: -" in card
+    with pytest.raises(UserError, match=r"trained on values \(closeness\), not on classes"):
         open_classifier(out / "network.pt2", trust=True)

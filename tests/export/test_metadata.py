@@ -44,15 +44,15 @@ def test_values_are_no_classes():
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"spos_format": None}, "net is no model of spos"),
+        ({"spos_format": None}, "net is not a model of spos"),
         ({"spos_format": "2"}, "net: its metadata is of version 2, this spos reads 1"),
         ({"classes": None}, "net is damaged"),
-        ({"classes": "[1, 2]"}, "classes are no names"),
+        ({"classes": "[1, 2]"}, "class names are not text"),
         ({"classes": '["a"]'}, "1 classes, 2 outputs"),
         ({"channels": "2"}, "2 channels, 3 means"),
         ({"std": "[1.0]"}, "3 channels"),
-        ({"image_size": "0"}, "whole numbers from 1"),
-        ({"image_size": '"8"'}, "whole numbers from 1"),
+        ({"image_size": "0"}, "must be integers from 1"),
+        ({"image_size": '"8"'}, "must be integers from 1"),
         ({"mean": "[0.1"}, "net is damaged"),
     ],
 )

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from spos import UserError
 from spos.data import Images, load_data
+from spos.export.metadata import OpenedNetwork
 from spos.export.predicting import Classifier, open_classifier
-from spos.export.runnable import Runnable
 
 
 def brightness(images: Tensor) -> Tensor:
@@ -27,7 +27,7 @@ def brightness(images: Tensor) -> Tensor:
 
 
 def classifier(**changes: object) -> Classifier:
-    return Classifier(metadata(**changes), Runnable(brightness, "a test"))
+    return Classifier(OpenedNetwork(metadata(**changes), brightness, "a test"))
 
 
 def photograph(path: Path, size: tuple[int, int], mode: str = "RGB") -> Path:
@@ -107,7 +107,9 @@ def test_fewer_classes_than_five_are_all(tmp_path: Path):
     path = tmp_path / "a.png"
     Image.new("L", (8, 8)).save(path)
     two = Classifier(
-        metadata(classes=("x", "y"), outputs=2), Runnable(lambda x: brightness(x)[:, :2], "a test")
+        OpenedNetwork(
+            metadata(classes=("x", "y"), outputs=2), lambda x: brightness(x)[:, :2], "a test"
+        )
     )
     assert len(two.classify([path])[0]["classes"]) == 2
     for top in (0, 3):
@@ -132,12 +134,12 @@ def test_files_that_are_no_images_are_one_line(tmp_path: Path):
 
 
 def test_files_that_are_no_networks_are_one_line(tmp_path: Path):
-    with pytest.raises(UserError, match="there is no such file"):
+    with pytest.raises(UserError, match="no such file"):
         open_classifier(tmp_path / "a.onnx")
     for name in ("a.onnx", "a.png", "a.pt2"):
         (tmp_path / name).write_bytes(b"none of ours")
-        with pytest.raises(UserError, match="is no ONNX file, or damaged"):
+        with pytest.raises(UserError, match="is not an ONNX file, or damaged"):
             open_classifier(tmp_path / name)
     (tmp_path / "a.safetensors").write_bytes(b"")
-    with pytest.raises(UserError, match="weights alone are no network"):
+    with pytest.raises(UserError, match="weights cannot be run without its source"):
         open_classifier(tmp_path / "a.safetensors")

@@ -6,13 +6,12 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from networks import metadata
 from torch import Tensor, fx, nn
 
 from spos import UserError
 from spos.export.source import load_source, python_source
 from spos.spaces import SPACES
-
-FACTS = {"title": "x", "version": "0", "weights": "x.safetensors", "channels": 1, "side": 8}
 
 
 def spaces() -> list[str]:
@@ -25,7 +24,7 @@ def test_the_source_is_the_network(
     space: str, fold: bool, option: int, graph_of: Callable[..., fx.GraphModule], pixels: Tensor
 ):
     graph = graph_of(space, fold=fold, option=option)
-    source = python_source(graph, **FACTS)
+    source = python_source(graph, metadata(), "x.safetensors")
     assert "spos." not in source.split('"""', 2)[2]
     network = load_source(source)
     network.load_state_dict(graph.state_dict())
@@ -49,7 +48,7 @@ def test_a_part_that_is_no_module_of_torch_is_one_line():
     model = nn.Sequential(nn.Linear(2, 2), OwnLeaf())
     graph = fx.GraphModule(model, Tracer().trace(model))
     with pytest.raises(UserError, match="--format state-dict: the module 1, a OwnLeaf"):
-        python_source(graph, **FACTS)
+        python_source(graph, metadata(), "x.safetensors")
 
 
 def test_a_function_of_the_users_is_one_line():
@@ -58,4 +57,4 @@ def test_a_function_of_the_users_is_one_line():
     with graph.graph.inserting_after(node):
         graph.graph.call_function(spaces, ())
     with pytest.raises(UserError, match="--format state-dict: the function"):
-        python_source(graph, **FACTS)
+        python_source(graph, metadata(), "x.safetensors")

@@ -242,8 +242,8 @@ def test_a_run_with_a_supernet_of_single_paths_is_refused(tmp_path: Path) -> Non
     (out / "train.json").unlink()
     with pytest.raises(UserError, match="holds a supernet trained by single paths"):
         run(out, {"search": {"algorithm": "darts"}}, ("search",))
+    (out / "train.json").write_text('{"format": 2, "seconds": 0.0, "steps": 1}')
     with pytest.raises(UserError, match=r"--reuse .*: --algorithm darts trains weights of its own"):
-        (out / "train.json").write_text('{"seconds": 0.0}')
         run(tmp_path / "other", {"search": {"algorithm": "darts"}}, reuse=out)
 
 

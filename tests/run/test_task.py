@@ -131,22 +131,20 @@ def test_the_same_run_again_does_nothing_and_another_metric_is_refused(finished:
     result = finished / "result.json"
     assert {path for path in before if before[path] != after[path]} <= {result}
     with pytest.raises(
-        UserError, match=r"judged by negative mean error: closeness \(.*, not by neg"
+        UserError, match=r"evaluated by negative mean error: closeness \(.*, not neg"
     ):
         run(finished, GIVEN, load=load, task=WORST)
     other = Task("negative mean error", loss=nn.functional.l1_loss, metric=closeness)
-    with pytest.raises(UserError, match=r"trains by mse_loss \(.* not by l1_loss"):
+    with pytest.raises(UserError, match=r"trained with mse_loss \(.* not l1_loss"):
         run(finished, GIVEN, load=load, task=other)
-    with pytest.raises(UserError, match=r"trains by mse_loss \(.*, not by cross-entropy: give"):
+    with pytest.raises(UserError, match=r"trained with mse_loss \(.*, not cross-entropy: give"):
         run(finished, GIVEN, load=load)
 
 
 def test_values_without_a_loss_and_a_metric_are_refused_before_anything_is_trained(
     tmp_path: Path,
 ) -> None:
-    says = (
-        r"^the targets of the dataset are values, not classes: give run\(\) a task of its own loss"
-    )
+    says = r"^the targets of the dataset are values, not classes: give run\(\) a task with a cust"
     with pytest.raises(UserError, match=says):
         run(tmp_path / "none", GIVEN, load=load)
     assert not (tmp_path / "none").exists()
@@ -165,7 +163,7 @@ def test_another_metric_reuses_the_supernet_and_no_evaluation(
     assert again.top == json.loads((finished / "result.json").read_text())["top"]
     assert len(studies(tmp_path / "mean")) == 1
     other = Task("negative mean error", loss=nn.functional.l1_loss, metric=closeness)
-    with pytest.raises(UserError, match=r"trains by mse_loss"):
+    with pytest.raises(UserError, match=r"trained with mse_loss"):
         run(tmp_path / "loss", GIVEN, load=load, task=other, reuse=finished)
 
 

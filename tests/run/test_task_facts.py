@@ -42,7 +42,9 @@ def test_without_anything_it_is_classification():
     batches = [(torch.eye(3), torch.tensor([0, 1, 0]))]
     assert task.score(nn.Identity(), lambda: batches) == pytest.approx(2 / 3)
     assert Task(loss=nn.functional.cross_entropy).measures_top1
-    assert task.facts() == DEFAULT
+    # Runs store this: it is what one made before resumes by.
+    stored = {"metric": "top-1", "share": True, "fitness": "top-1", "loss": "cross-entropy"}
+    assert task.facts() == DEFAULT == stored
 
 
 def test_a_metric_is_summed_over_batches_and_divided_by_the_images():
@@ -78,7 +80,7 @@ def test_a_score_that_is_no_number_is_one_line(supernet_of: GetSupernet):
     def undefined(outputs: Tensor, targets: Tensor) -> Tensor:
         return outputs.sum() * float("nan")
 
-    with pytest.raises(UserError, match=r"^the error is nan: a score has to be a finite number$"):
+    with pytest.raises(UserError, match=r"^the error is nan: a score must be finite$"):
         Task("error", metric=undefined).score(nn.Identity(), loader)
     evaluator = OneShotEvaluator(supernet_of("small"), images, images, metric=undefined)
     with pytest.raises(UserError, match="score of architecture 0,0,0,0 is nan: a metric has to"):
@@ -105,14 +107,14 @@ def test_an_evaluation_without_a_result_is_one_line():
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
-        ({"metric": negative_error}, "^a metric of one's own needs a name"),
-        ({"name": "top-1", "metric": negative_error}, "^a metric of one's own needs a name"),
-        ({"name": "error"}, "^the task 'error' has nothing to measure that by"),
+        ({"metric": negative_error}, "^a custom metric needs a name"),
+        ({"name": "top-1", "metric": negative_error}, "^a custom metric needs a name"),
+        ({"name": "error"}, "^the task 'error' has neither a metric nor"),
         ({"loss": nn.MSELoss}, "the loss of the task is the class MSELoss: give an instance"),
-        ({"loss": 3}, "^the loss of the task is 3: give a function$"),
+        ({"loss": 3}, "^the loss of the task is 3: must be a function$"),
         (
             {"name": "error", "metric": negative_error, "evaluate": largest_output},
-            "a metric and an evaluate function: give one",
+            "both a metric and an evaluate function: give one",
         ),
     ],
 )
@@ -132,7 +134,7 @@ def test_mistakes_are_named_in_one_line(parts, message):
 )
 def test_classification_by_default_is_for_classes_alone(task: Task, lacking: str):
     task.check(True, "dataset")
-    message = f"^the targets of the dataset are values, not classes: .* its own {lacking}, such as"
+    message = f"^the targets of the dataset are values, not classes: .* custom {lacking}, such as"
     with pytest.raises(UserError, match=message):
         task.check(False, "dataset")
     Task("error", loss=nn.functional.mse_loss, metric=negative_error).check(False, "dataset")
@@ -144,9 +146,11 @@ def test_the_metric_may_change_until_something_is_judged_the_loss_never():
     trained = Task("error", loss=nn.functional.l1_loss, metric=negative_error)
     check_same(begun.facts(), begun.facts(), True, "runs/a")
     check_same(begun.facts(), judge.facts(), False, "runs/a")
-    with pytest.raises(UserError, match=r"^runs/a judged by error: negative_error \(.*give the sa"):
+    with pytest.raises(
+        UserError, match=r"^runs/a was evaluated by error: negative_error \(.*the same m"
+    ):
         check_same(begun.facts(), judge.facts(), True, "runs/a")
-    with pytest.raises(UserError, match=r"^runs/a trains by mse_loss \(.*, not by l1_loss \("):
+    with pytest.raises(UserError, match=r"^runs/a was trained with mse_loss \(.*, not l1_loss \("):
         check_same(begun.facts(), trained.facts(), False, "runs/a")
 
 

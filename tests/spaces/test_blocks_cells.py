@@ -90,11 +90,11 @@ def test_the_inputs_of_a_cell_may_differ_in_size():
 @pytest.mark.parametrize(
     ("edges", "concat", "says"),
     [
-        ((("none", 0),), (2,), "1 edges: a cell has two for each of its nodes"),
+        ((("none", 0),), (2,), "1 edges: a cell has two for each node"),
         ((), (2,), "0 edges"),
         ((("none", 0), ("none", 2)), (2,), "node 2 reads none of 2: allowed: 0 to 1"),
-        ((("none", 0), ("none", 1)), (3,), "a cell gives 3: allowed: 0 to 2"),
-        ((("none", 0), ("none", 1)), (), "a cell gives nothing"),
+        ((("none", 0), ("none", 1)), (3,), "a cell outputs 3: allowed: 0 to 2"),
+        ((("none", 0), ("none", 1)), (), "a cell outputs nothing"),
     ],
 )
 def test_a_wiring_that_does_not_fit_together_is_refused(edges, concat, says):

@@ -111,11 +111,11 @@ def test_assignments_become_nested_values():
 @pytest.mark.parametrize(
     ("texts", "says"),
     [
-        (["steps"], "'steps' is no setting: write KEY=VALUE"),
-        (["=3"], "'=3' is no setting"),
+        (["steps"], "'steps' is not a setting: write KEY=VALUE"),
+        (["=3"], "'=3' is not a setting"),
         (["run.steps=["], "'run.steps=[': the value is not YAML"),
-        (["run=3", "run.steps=4"], "'run.steps=4': 'run' is set to 3 before"),
-        (["run=", "run.steps=4"], "'run.steps=4': 'run' is set to None before"),
+        (["run=3", "run.steps=4"], "'run.steps=4': 'run' is already set to 3"),
+        (["run=", "run.steps=4"], "'run.steps=4': 'run' is already set to None"),
     ],
 )
 def test_what_is_no_assignment_is_refused(texts, says):

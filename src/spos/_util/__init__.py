@@ -1,1 +1,1 @@
-"""What every room uses and none is about: errors, files, randomness, processes."""
+"""What every package uses: errors, files, randomness, processes, registries."""

@@ -1,4 +1,4 @@
-"""The one exception for a mistake that the user can mend."""
+"""The exception for mistakes that the user can correct."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import suppress
 
 
 class UserError(ValueError):
-    """A mistake in what the user gave: one line that says what was given and what is allowed.
+    """A mistake in the user's input: one line with what was given and what is allowed.
 
     The command line prints it without a traceback and exits with status 2.
 
@@ -19,19 +19,19 @@ class UserError(ValueError):
         spos.UserError: batch_size 0: a batch needs at least 1 image
     """
 
-    # Where users catch it from, also in tracebacks and in what one process sends to another.
+    # The public name, also in tracebacks and in pickles sent between processes.
     __module__ = "spos"
 
 
 def nearest(given: object, allowed: Iterable[str]) -> str:
-    """Say what is allowed, and which of it is nearest to what was given.
+    """List the allowed values, with the one nearest to what was given.
 
     Args:
-        given: what matched nothing.
-        allowed: the valid values.
+        given (object): the invalid value.
+        allowed (Iterable[str]): valid values.
 
     Returns:
-        A clause to end an error line with.
+        str: a clause to end an error line with.
 
     Example:
         >>> nearest("tinny", ["imagenet", "cifar", "tiny"])
@@ -42,7 +42,7 @@ def nearest(given: object, allowed: Iterable[str]) -> str:
     allowed = list(allowed)
     with suppress(ValueError):
         number = float(str(given))
-        # Numbers are near by their values, not by their digits.
+        # Numbers are compared by value, not by digits.
         closest = min(allowed, key=lambda option: abs(float(option) - number))
         return f"did you mean '{closest}'? allowed: {', '.join(allowed)}"
     folded = {option.lower(): option for option in allowed}

@@ -1,4 +1,4 @@
-"""What went wrong, in one line, where that is no mistake of the program."""
+"""One line for errors that are not bugs: mistakes of the user, files, memory."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ MEMORY = "out of memory ({reason}): set a smaller batch_size or run.evaluation_b
 def explain(error: BaseException) -> str | None:
     """The line to print for an error that needs no traceback; None for one that does.
 
+    Args:
+        error (BaseException): what was raised.
+
     Example:
         >>> explain(FileNotFoundError(2, "No such file or directory", "runs/a"))
         'runs/a: No such file or directory'
@@ -22,7 +25,7 @@ def explain(error: BaseException) -> str | None:
         return str(error)
     if isinstance(error, OSError):
         reason = error.strerror or " ".join(str(error).split()) or type(error).__name__
-        # Of a file that is to be renamed, the name that it should get.
+        # When a file is renamed, the name that it should get.
         name = error.filename2 or error.filename
         return f"{name}: {reason}" if name else f"a file cannot be read or written: {reason}"
     if _out_of_memory(error):
@@ -37,5 +40,5 @@ def _out_of_memory(error: BaseException) -> bool:
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(error, torch.OutOfMemoryError):
         return True
-    # The allocator of the CPU has no error of its own.
+    # The CPU allocator has no error class of its own.
     return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)

@@ -1,4 +1,4 @@
-"""Writing files so that a kill at any moment leaves the old content or the new, never a part."""
+"""Files written so that a kill at any moment leaves the old or the new content, never a part."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     """Write a file through a temporary one beside it: write, fsync, rename.
 
     Args:
-        path: the file to write; its folder must exist.
-        content: bytes, or text to encode as UTF-8.
+        path (Path): file to write; its folder must exist.
+        content (bytes | str): content; text is encoded as UTF-8.
 
     Raises:
         OSError: the folder does not exist or is not writable.
@@ -35,7 +35,7 @@ def write_atomically(path: Path, content: bytes | str) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        # mkstemp makes private files; a result is as readable as any file the user writes.
+        # mkstemp makes private files; results get the user's usual permissions.
         umask = os.umask(0)
         os.umask(umask)
         os.chmod(temporary, 0o666 & ~umask)
@@ -43,18 +43,18 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno and error.filename is None:
-            # Of a full disk, Python does not say which file did not fit.
+            # When the disk is full, Python does not name the file.
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     _sync(path.parent)
 
 
 def put(source: Path, target: Path) -> None:
-    """Move a finished file to its place on the same disk, so that it outlasts a loss of power.
+    """Move a finished file to its place on the same disk, durably.
 
     Args:
-        source: written, under a temporary name.
-        target: replaced where it exists.
+        source (Path): finished file under a temporary name.
+        target (Path): its place; replaced if it exists.
 
     Example:
         >>> import tempfile
@@ -80,6 +80,10 @@ def _sync(path: Path) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write a value as indented JSON, atomically.
 
+    Args:
+        path (Path): file to write; its folder must exist.
+        value: what JSON can hold; no NaN.
+
     Example:
         >>> import tempfile
         >>> path = Path(tempfile.mkdtemp()) / "a.json"
@@ -93,9 +97,12 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """Read a JSON file.
 
+    Args:
+        path (Path): file to read.
+
     Raises:
         OSError: the file cannot be read.
-        json.JSONDecodeError: it is not JSON.
+        json.JSONDecodeError: the file is not JSON.
     """
     return json.loads(path.read_text(encoding="utf-8"))
 
@@ -104,11 +111,11 @@ def read_own(path: Path, advice: str = "restore it, or give another --out") -> d
     """Read a JSON file of a run directory.
 
     Args:
-        path: the file.
-        advice: what to do where it is damaged.
+        path (Path): file to read.
+        advice (str): what to do if it is missing or damaged.
 
     Raises:
-        UserError: it cannot be read as a mapping.
+        UserError: the file is missing, or does not hold a JSON object.
     """
     try:
         content = read_json(path)

@@ -1,4 +1,4 @@
-"""Ctrl-C at a moment when the state is whole."""
+"""Ctrl-C deferred until the state can be saved."""
 
 from __future__ import annotations
 
@@ -8,19 +8,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-#: Whether the process was asked to stop. A library may swallow the exception that says so.
+# Whether the process was asked to stop: a library may swallow the exception.
 _asked = False
 
 
 def raise_interrupt(number: int, frame: FrameType | None) -> None:
-    """A signal handler: raise KeyboardInterrupt, and remember it where that is swallowed."""
+    """A signal handler that raises KeyboardInterrupt, and remembers it if that is swallowed."""
     global _asked
     _asked = True
     raise KeyboardInterrupt
 
 
 class Interrupt:
-    """Whether an interruption was asked for."""
+    """Whether an interruption was requested.
+
+    Attributes:
+        requested (bool): whether SIGINT or SIGTERM was received.
+    """
 
     def __init__(self) -> None:
         self.requested = _asked
@@ -28,9 +32,12 @@ class Interrupt:
 
 @contextmanager
 def deferred_interrupt() -> Iterator[Interrupt]:
-    """Note the first SIGINT or SIGTERM instead of raising; a second one acts at once.
+    """Record the first SIGINT or SIGTERM instead of raising; a second one raises.
 
-    The work inside looks at ``requested`` between steps, saves and stops.
+    The code inside checks ``requested`` between steps, saves its state and stops.
+
+    Yields:
+        Interrupt: whether an interruption was requested.
 
     Example:
         >>> import os

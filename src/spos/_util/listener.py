@@ -1,4 +1,4 @@
-"""What a run tells whoever is watching it."""
+"""Messages and progress of a run."""
 
 from __future__ import annotations
 
@@ -6,24 +6,28 @@ from typing import Protocol
 
 
 class Listener(Protocol):
-    """Told of the progress of a run. It must survive pickling: worker processes tell it too."""
+    """Receives messages and progress. Must be picklable: worker processes call it too."""
 
     def message(self, text: str) -> None:
-        """Something that the user should know."""
-
-    def progress(self, stage: str, done: int, total: int, detail: str) -> None:
-        """How far a stage is.
+        """Receive a message for the user.
 
         Args:
-            stage: such as "train".
-            done: steps or candidates done.
-            total: of how many.
-            detail: the figures of the moment, such as "loss 1.23".
+            text (str): one line.
+        """
+
+    def progress(self, stage: str, done: int, total: int, detail: str) -> None:
+        """Receive the progress of a stage.
+
+        Args:
+            stage (str): name of the stage, such as ``"train"``.
+            done (int): steps or candidates done.
+            total (int): their total number.
+            detail (str): current figures, such as ``"loss 1.23"``.
         """
 
 
 class Silent:
-    """A listener that does nothing."""
+    """A listener that ignores everything."""
 
     def message(self, text: str) -> None: ...
 

@@ -1,4 +1,4 @@
-"""Work in several processes, which stop when the first one is asked to, and report in a line."""
+"""Work in several processes: interrupted through the first one, errors reported in one line."""
 
 from __future__ import annotations
 
@@ -20,35 +20,35 @@ from torch.multiprocessing.spawn import ProcessException
 from spos._util.errors import UserError
 from spos._util.failure import explain
 
-# Their announcements are no news to the user of a command. Set here, so that the processes that are
-# started set it too, before anything is announced.
+# Their announcements are noise to the user. Set at import, so that started processes set it too,
+# before anything is announced.
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-#: How the work of a process ended, the more telling first.
+# How the work of a process ended, the more informative first.
 ENDINGS = ("mistake", "interrupted", "failure", "done")
 
 
 def launch(fabric: Fabric, work: Callable[..., Any], *arguments: Any) -> Any:
-    """Do work in the processes of a Fabric.
+    """Run a function in the processes of a Fabric.
 
     Args:
-        fabric: not yet launched.
-        work: called in each process with the process's Fabric and the arguments; at the top level
-            of a module.
-        arguments: to pass on.
+        fabric (Fabric): not yet launched.
+        work (Callable): called in each process with its Fabric and the arguments; defined at the
+            top level of a module.
+        arguments: passed on to ``work``.
 
     Returns:
-        What the process of rank 0 returns.
+        The result of the process of rank 0.
 
     Raises:
-        UserError: in one of the processes, or one was killed.
-        KeyboardInterrupt: it was asked to stop.
+        UserError: raised in a process, or a process was killed.
+        KeyboardInterrupt: an interruption was requested.
     """
     answers = multiprocessing.get_context("spawn").SimpleQueue()
-    # The processes are born with the signals of this thread blocked: a Ctrl-C waits until they
-    # have imported what they need to answer it.
+    # Processes inherit the blocked signals of this thread: a Ctrl-C waits until they have imported
+    # what they need to handle it.
     with ThreadPoolExecutor(1, initializer=_block) as thread:
         start: Callable[..., Any] = fabric.launch
         launched = thread.submit(start, _process, answers, work, arguments)
@@ -66,7 +66,7 @@ def launch(fabric: Fabric, work: Callable[..., Any], *arguments: Any) -> Any:
         raise RuntimeError("in process {}: {}".format(*ended["failure"][0]))
     if isinstance(died, ProcessException):
         raise UserError(
-            f"{died}: perhaps there was not enough memory; the same command goes on from the last "
+            f"{died}: possibly out of memory; rerun the same command to resume from the last "
             "checkpoint"
         )
     if died is not None:
@@ -76,7 +76,7 @@ def launch(fabric: Fabric, work: Callable[..., Any], *arguments: Any) -> Any:
 
 @contextmanager
 def signals_held() -> Iterator[None]:
-    """Keep SIGINT and SIGTERM waiting; processes that are started inside never get them."""
+    """Hold back SIGINT and SIGTERM; processes that are started inside never receive them."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield
@@ -90,7 +90,7 @@ def _block() -> None:
 
 @contextmanager
 def _passing_on() -> Iterator[list[int]]:
-    """Note SIGINT and SIGTERM, and pass them on to the other processes as SIGTERM."""
+    """Record SIGINT and SIGTERM, and forward them to the other processes as SIGTERM."""
     noted: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
@@ -117,7 +117,7 @@ def _process(
     def answer(ending: str, value: Any = None) -> None:
         answers.put((ending, rank, value))
 
-    # A terminal sends Ctrl-C to all processes of the group; the first process passes it on.
+    # A terminal sends Ctrl-C to all processes of the group; the first process forwards it.
     os.setpgid(0, 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
@@ -135,5 +135,5 @@ def _process(
     except Exception as error:
         line = explain(error)
         answer("failure" if line is None else "mistake", line or traceback.format_exc())
-    # The others may wait for this process: it has failed, so that they are ended.
+    # Others may wait for this process: its status makes torch terminate them.
     raise SystemExit(1)

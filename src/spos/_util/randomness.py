@@ -1,6 +1,6 @@
-"""Randomness as a function of (seed, what it is for, when), never carried in a process.
+"""Randomness as a function of (seed, purpose, step), never kept as state.
 
-A run that was killed draws the same numbers when it is resumed: nothing has to be restored.
+A resumed run draws the same numbers without restoring anything.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ def _entropy(seed: int, keys: tuple[str | int, ...]) -> list[int]:
 
 
 def generator(seed: int, *keys: str | int) -> np.random.Generator:
-    """A NumPy generator that depends on its arguments alone.
+    """A NumPy generator that depends only on its arguments.
 
     Args:
-        seed: the seed of the run, at least 0.
-        keys: what the numbers are for ("paths") and when (the step); integers at least 0.
+        seed (int): seed of the run, at least 0.
+        keys (str | int): purpose, such as ``"paths"``, and step, at least 0.
 
     Example:
         >>> generator(0, "paths", 7).integers(100) == generator(0, "paths", 7).integers(100)
@@ -30,7 +30,11 @@ def generator(seed: int, *keys: str | int) -> np.random.Generator:
 
 
 def torch_seed(seed: int, *keys: str | int) -> int:
-    """A seed for ``torch.manual_seed`` that depends on its arguments alone.
+    """A seed for ``torch.manual_seed`` that depends only on its arguments.
+
+    Args:
+        seed (int): seed of the run, at least 0.
+        keys (str | int): purpose and step, as for :func:`generator`.
 
     Example:
         >>> torch_seed(0, "weights") == torch_seed(0, "weights")
@@ -40,7 +44,11 @@ def torch_seed(seed: int, *keys: str | int) -> int:
 
 
 def torch_generator(seed: int, *keys: str | int) -> torch.Generator:
-    """A CPU ``torch.Generator`` that depends on its arguments alone.
+    """A CPU ``torch.Generator`` that depends only on its arguments.
+
+    Args:
+        seed (int): seed of the run, at least 0.
+        keys (str | int): purpose and step, as for :func:`generator`.
 
     Example:
         >>> a, b = (torch.rand(2, generator=torch_generator(0, "crop", 3)) for _ in range(2))

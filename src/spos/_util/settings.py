@@ -1,4 +1,4 @@
-"""Typed settings: dataclasses filled from text, with errors that name the key."""
+"""Typed settings: dataclasses filled from YAML, with errors that name the key."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def replace_settings(settings: Settings, values: Mapping[str, Any], section: str
     """A copy of a dataclass with some fields replaced, each checked against its type.
 
     Args:
-        settings: a dataclass instance.
-        values: new values by field name, as YAML gives them.
-        section: what to call the dataclass in an error.
+        settings (dataclass): an instance; not changed.
+        values (Mapping[str, Any]): new values by field name, as parsed from YAML.
+        section (str): name of the dataclass in an error.
 
     Raises:
-        UserError: a field is unknown, or a value of another type.
+        UserError: a field is unknown, or a value has another type.
 
     Example:
         >>> from spos.training.recipe import Recipe
@@ -63,7 +63,7 @@ def _convert(value: Any, hint: Any, key: str) -> Any:
         if isinstance(value, (list, tuple)):
             return tuple(_convert(entry, item, key) for entry in value)
         return (_convert(value, item, key),)
-    if origin in (dict, Mapping) or origin is typing.get_origin(Mapping[str, float]):
+    if origin in (dict, Mapping):
         if isinstance(value, Mapping):
             item = typing.get_args(hint)[1]
             return {str(name): _convert(entry, item, key) for name, entry in value.items()}
@@ -71,14 +71,14 @@ def _convert(value: Any, hint: Any, key: str) -> Any:
         if value is None:
             return None
     elif hint is float:
-        # YAML reads 1e-3 as text: it wants a point in a float.
+        # YAML parses 1e-3 as text: its floats need a point.
         if isinstance(value, (int, float, str)) and not isinstance(value, bool):
             with suppress(ValueError):
                 number = float(value)
                 if not math.isnan(number):
                     return number
     elif hint is str and isinstance(value, (int, float)) and not isinstance(value, bool):
-        # YAML reads 2 as a number, where a name is wanted: what is allowed is said by its reader.
+        # YAML parses 2 as a number where a name is wanted; whoever reads the name checks it.
         return str(value)
     elif isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
         return value
@@ -96,10 +96,13 @@ def _describe(hint: Any) -> str:
 
 
 def parse_assignments(assignments: typing.Iterable[str]) -> dict[str, Any]:
-    """Read ``section.key=value`` texts into nested mappings.
+    """Parse texts such as ``section.key=value`` into nested mappings.
+
+    Args:
+        assignments (Iterable[str]): the texts; values are YAML.
 
     Raises:
-        UserError: a text is no assignment, or its value no YAML.
+        UserError: a text is not an assignment, or its value is not YAML.
 
     Example:
         >>> parse_assignments(["supernet.steps=20", "seed=1"])
@@ -109,7 +112,9 @@ def parse_assignments(assignments: typing.Iterable[str]) -> dict[str, Any]:
     for text in assignments:
         key, equals, value = text.partition("=")
         if not equals or not key:
-            raise UserError(f"'{text}' is no setting: write KEY=VALUE, such as supernet.steps=2000")
+            raise UserError(
+                f"'{text}' is not a setting: write KEY=VALUE, such as supernet.steps=2000"
+            )
         try:
             parsed = yaml.safe_load(value)
         except yaml.YAMLError:
@@ -120,12 +125,16 @@ def parse_assignments(assignments: typing.Iterable[str]) -> dict[str, Any]:
         elif isinstance(nested.setdefault(section, {}), dict):
             nested[section][name] = parsed
         else:
-            raise UserError(f"'{text}': '{section}' is set to {nested[section]} before")
+            raise UserError(f"'{text}': '{section}' is already set to {nested[section]}")
     return nested
 
 
 def as_plain(settings: Any) -> dict[str, Any]:
-    """A dataclass as values that YAML and JSON hold."""
+    """A dataclass as values that YAML and JSON can hold.
+
+    Args:
+        settings (dataclass): an instance.
+    """
     return {name: _plain(value) for name, value in dataclasses.asdict(settings).items()}
 
 

@@ -1,3 +1,3 @@
-"""The version, where the build reads it without importing anything."""
+"""The version, read by the build without importing anything."""
 
 __version__ = "0.1.0"

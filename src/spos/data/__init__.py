@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from spos.data.augmentation import POLICIES
 from spos.data.batches import check_batch, evaluation_batches, training_batches
+from spos.data.dataset import dataset_data, dataset_source
 from spos.data.image_data import ImageData
 from spos.data.images import Images, TensorImages
-from spos.data.load import SOURCES, load_data
-from spos.data.sources.dataset import dataset_data
+from spos.data.load import load_data
+from spos.data.source import SOURCES, DataOptions, Source, array_source
 from spos.data.streamed import StreamedImages
 
 __all__ = [
     "POLICIES",
     "SOURCES",
+    "DataOptions",
     "ImageData",
     "Images",
+    "Source",
     "StreamedImages",
     "TensorImages",
+    "array_source",
     "check_batch",
     "dataset_data",
+    "dataset_source",
     "evaluation_batches",
     "load_data",
     "training_batches",

@@ -1,7 +1,7 @@
 """Augmentation of a batch in two steps: draw for all of its images, then apply to some of them.
 
-What is drawn belongs to the whole batch, so that two processes which share a batch apply the
-same draws to their halves as one process does to the whole.
+Draws belong to the whole batch: two processes that share a batch apply the same draws to their
+halves as one process does to the whole.
 """
 
 from __future__ import annotations
@@ -23,10 +23,12 @@ POLICIES: dict[str, tuple[str, ...]] = {
     "rich": ("crop", "flip", "rich"),
     "imagenet": ("resized_crop", "flip", "jitter"),
 }
-"""Each policy's operations. ``crop`` alone is for digits and letters, which a flip would change."""
+"""Operations of each policy. ``crop`` alone is for digits and letters: a flip changes them."""
 
 JITTER = 0.4
-"""Brightness, contrast, and saturation are each scaled by 1 - JITTER to 1 + JITTER."""
+"""Brightness, contrast and saturation are each scaled by 1 - JITTER to 1 + JITTER."""
+AREA, LOG_RATIO, TRIES = (0.08, 1.0), math.log(4 / 3), 10
+"""Random resized crops: share of the area, logarithm of the aspect ratio, draws until one fits."""
 
 Draws = dict[str, Tensor]
 
@@ -34,8 +36,11 @@ Draws = dict[str, Tensor]
 def check_policy(policy: str) -> None:
     """Check the name of a policy, and that what it needs is installed.
 
+    Args:
+        policy (str): key of :data:`POLICIES`.
+
     Raises:
-        UserError: there is no such policy, or ``rich`` is asked for and kornia is missing.
+        UserError: the policy is unknown, or ``rich`` without kornia.
 
     Example:
         >>> check_policy("standart")
@@ -53,7 +58,10 @@ crop, standard, cutout, rich, imagenet
 
 
 def padding(image_size: int) -> int:
-    """How far a random crop moves an image of this side: 4 pixels at 32, 1 at 8.
+    """Largest shift of a random crop in pixels: 4 at 32, 1 at 8.
+
+    Args:
+        image_size (int): side of the image in pixels.
 
     Example:
         >>> [padding(size) for size in (8, 28, 32, 224)]
@@ -63,16 +71,16 @@ def padding(image_size: int) -> int:
 
 
 def draw(policy: str, count: int, image_size: int, generator: torch.Generator) -> Draws:
-    """Draw what a policy leaves to chance, for a batch.
+    """Draw the random numbers of a policy for a batch.
 
     Args:
-        policy: a key of POLICIES.
-        count: the number of images in the whole batch.
-        image_size: the side of an image in pixels.
-        generator: a CPU generator.
+        policy (str): key of :data:`POLICIES`.
+        count (int): number of images in the whole batch.
+        image_size (int): side of an image in pixels.
+        generator (torch.Generator): a CPU generator.
 
     Returns:
-        Tensors on the CPU whose first dimension is the image.
+        dict[str, Tensor]: tensors on the CPU whose first dimension is the image.
 
     Example:
         >>> sorted(draw("standard", 4, 32, torch.Generator().manual_seed(0)))
@@ -103,12 +111,12 @@ def augment(images: Tensor, draws: Draws, fill: Tensor | None = None) -> Tensor:
     """Apply draws to images.
 
     Args:
-        images: uint8 [n, C, S, S] on any device.
-        draws: of these n images: the result of ``draw``, or the same rows of each of its tensors.
-        fill: what cutout paints with, 0..255, [C]; black if left out.
+        images (Tensor): uint8, shape (n, C, S, S), on any device.
+        draws (dict[str, Tensor]): result of :func:`draw`, or the rows of these n images.
+        fill (Tensor | None): what cutout paints with, 0 to 255, shape (C,); black if None.
 
     Returns:
-        uint8 or float32 in 0..255, [n, C, S, S]; a new tensor, or ``images`` if nothing was drawn.
+        Tensor: uint8 or float32 in 0 to 255, shape (n, C, S, S); ``images`` if nothing was drawn.
 
     Example:
         >>> images = torch.zeros(4, 3, 32, 32, dtype=torch.uint8)
@@ -143,14 +151,14 @@ def _crop_and_flip(images: Tensor, shift: Tensor | None, flip: Tensor | None) ->
         images = F.pad(images, (edge, edge, edge, edge))
         rows, columns = rows + shift[:, :1], columns + shift[:, 1:]
         width += 2 * edge
-    places = (rows[:, :, None] * width + columns[:, None, :]).view(count, 1, size * size)
+    positions = (rows[:, :, None] * width + columns[:, None, :]).view(count, 1, size * size)
     flat = images.reshape(count, channels, width * width)
-    crops = flat.gather(2, places.expand(count, channels, size * size))
+    crops = flat.gather(2, positions.expand(count, channels, size * size))
     return crops.view(count, channels, size, size)
 
 
 def _cut_out(images: Tensor, centre: Tensor, fill: Tensor | None) -> Tensor:
-    """Paint over a square of half the side, which may hang over the edge (DeVries and Taylor)."""
+    """Paint over a square of half the side, which may reach over the edge (DeVries and Taylor)."""
     channels, size = images.shape[1], images.shape[-1]
     at = torch.arange(size, device=images.device)
     start = (centre - size // 4)[:, :, None]
@@ -163,11 +171,9 @@ def _cut_out(images: Tensor, centre: Tensor, fill: Tensor | None) -> Tensor:
 
 
 def _boxes(count: int, generator: torch.Generator) -> Tensor:
-    """Crops of 8 to 100% of the area and a ratio of 3:4 to 4:3: centre and half sides in -1..1."""
-    tries = 10
-    area = torch.empty(count, tries).uniform_(0.08, 1, generator=generator)
-    limit = math.log(4 / 3)
-    ratio = torch.empty(count, tries).uniform_(-limit, limit, generator=generator).exp()
+    """Random resized crops: centre and half sides, row before column, on the scale -1 to 1."""
+    area = torch.empty(count, TRIES).uniform_(*AREA, generator=generator)
+    ratio = torch.empty(count, TRIES).uniform_(-LOG_RATIO, LOG_RATIO, generator=generator).exp()
     sides = torch.stack([(area / ratio).sqrt(), (area * ratio).sqrt()], dim=-1)
     fits = (sides <= 1).all(dim=-1)
     first = fits.int().argmax(dim=1)
@@ -189,21 +195,14 @@ def _jitter(images: Tensor, factors: Tensor) -> Tensor:
     images = images.float()
     brightness, contrast, saturation = (factor[:, None, None, None] for factor in factors.unbind(1))
     images = (images * brightness).clamp(0, 255)
-    level = grey(images).mean(dim=(1, 2, 3), keepdim=True)
+    level = _grey(images).mean(dim=(1, 2, 3), keepdim=True)
     images = (level + (images - level) * contrast).clamp(0, 255)
-    if images.shape[1] == 3:
-        level = grey(images)
-        images = (level + (images - level) * saturation).clamp(0, 255)
-    return images
+    level = _grey(images)
+    return (level + (images - level) * saturation).clamp(0, 255)
 
 
-def grey(images: Tensor) -> Tensor:
-    """The luminance of float images, [n, 1, H, W] (ITU-R 601, as Pillow's).
-
-    Example:
-        >>> grey(torch.ones(1, 3, 1, 1)).item()
-        1.0
-    """
+def _grey(images: Tensor) -> Tensor:
+    """Luminance, shape (n, 1, H, W), by ITU-R 601 as in Pillow."""
     if images.shape[1] == 1:
         return images
     weights = images.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)

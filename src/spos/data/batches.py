@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -14,25 +15,13 @@ from spos._util.randomness import generator, torch_generator
 from spos.data.augmentation import POLICIES, augment, check_policy, draw
 from spos.data.image_data import ImageData
 from spos.data.images import Images
-from spos.data.streamed import StreamedImages, decoded_batches
+from spos.data.streamed import BatchIndices, StreamedImages, decoded_batches
 
 Batches = Iterator[tuple[Tensor, Tensor]]
 
 
-class Order:
-    """Which images are in the batch of a step: a new permutation every epoch, no partial batch.
-
-    Args:
-        seed: the seed of the run.
-        count: the number of images.
-        batch_size: the images of a step, over all processes.
-        rows: the part of each batch that this process takes.
-
-    Example:
-        >>> order = Order(seed=0, count=5, batch_size=2, rows=slice(0, 2))
-        >>> len(order.at(0)), set(order.at(0)) & set(order.at(1))
-        (2, set())
-    """
+class _Shuffled:
+    """Indices of a step's batch: a new permutation every epoch, no partial batch."""
 
     def __init__(self, seed: int, count: int, batch_size: int, rows: slice) -> None:
         self.seed = seed
@@ -41,8 +30,7 @@ class Order:
         self.rows = rows
         self.epoch: tuple[int, npt.NDArray[np.int64]] = (-1, np.zeros(0, np.int64))
 
-    def at(self, step: int) -> npt.NDArray[np.int64]:
-        """The places of this process's images in the batch of a step."""
+    def __call__(self, step: int) -> npt.NDArray[np.int64]:
         epoch, batch = divmod(step, self.count // self.batch_size)
         if self.epoch[0] != epoch:
             permutation = generator(self.seed, "order", epoch).permutation(self.count)
@@ -51,8 +39,20 @@ class Order:
         return self.epoch[1][begin : begin + self.batch_size][self.rows]
 
 
+@dataclass
+class _Consecutive:
+    """Indices of an evaluation's batch."""
+
+    count: int
+    batch_size: int
+
+    def __call__(self, batch: int) -> npt.NDArray[np.int64]:
+        begin = batch * self.batch_size
+        return np.arange(begin, min(begin + self.batch_size, self.count))
+
+
 class _Normalise:
-    """To float32 with mean 0 and deviation 1, in one pass over the batch."""
+    """To float32 with mean 0 and standard deviation 1, in one pass over the batch."""
 
     def __init__(self, data: ImageData, device: torch.device) -> None:
         mean = torch.tensor(data.mean, device=device).view(-1, 1, 1)
@@ -78,32 +78,31 @@ def training_batches(
     rank: int = 0,
     world_size: int = 1,
 ) -> Batches:
-    """The batches of the steps ``start`` to ``steps`` - 1, shuffled, augmented, and normalised.
+    """Batches of the steps ``start`` to ``steps`` - 1: shuffled, augmented and normalised.
 
-    A batch depends on the seed and its step alone: starting later, sharing it among processes,
-    or reading with more workers gives the same numbers. A last partial batch of an epoch is
-    left out.
+    A batch depends on the seed and its step alone: starting later, sharing it among processes, or
+    decoding with more workers gives the same numbers. The last partial batch of an epoch is left
+    out.
 
     Args:
-        data: what the normalisation is taken from.
-        images: the images to train on, usually ``data.train``.
-        batch_size: images a step, over all processes.
-        seed: the seed of the run, at least 0.
-        start: the first step.
-        steps: the step to stop before.
-        augment: none, flip, crop, standard, cutout, rich, or imagenet. ``imagenet`` crops
-            streamed images out of the whole photograph, and images in memory out of the square.
-        device: where the batches are put.
-        rank: which of the processes this is; it takes a contiguous slice of every batch.
-        world_size: the number of processes; it must divide ``batch_size``.
+        data (ImageData): provides the normalisation.
+        images (Images): images to train on, usually ``data.train``.
+        batch_size (int): images per step, over all processes.
+        seed (int): seed of the run, at least 0.
+        start (int): first step.
+        steps (int): step to stop before.
+        augment (str): key of :data:`spos.data.POLICIES`. ``imagenet`` crops streamed images out of
+            the whole photograph, and images in memory out of the square.
+        device (torch.device | str): device of the batches.
+        rank (int): number of this process; it takes a contiguous slice of every batch.
+        world_size (int): number of processes; divides ``batch_size``.
 
     Yields:
-        float32 [batch_size / world_size, C, S, S] and the targets: int64 [batch_size / world_size],
-        or float32 [batch_size / world_size, ...].
+        tuple: images, float32, shape (batch_size / world_size, C, S, S), and their targets.
 
     Raises:
-        UserError: there are fewer images than a batch, the processes cannot share a batch
-            evenly, or there is no such augmentation.
+        UserError: there are fewer images than a batch, the processes cannot share a batch evenly,
+            or the augmentation is unknown.
 
     Example:
         >>> from spos.data import load_data
@@ -116,54 +115,60 @@ def training_batches(
     check_policy(augment)
     check_batch(batch_size, len(images), rank, world_size)
     share = batch_size // world_size
-    rows = slice(rank * share, (rank + 1) * share)
-    order = Order(seed, len(images), batch_size, rows)
+    order = _Shuffled(seed, len(images), batch_size, slice(rank * share, (rank + 1) * share))
     return _training(data, images, order, range(start, steps), augment, torch.device(device))
 
 
 def _training(
-    data: ImageData, images: Images, order: Order, steps: range, policy: str, device: torch.device
+    data: ImageData,
+    images: Images,
+    order: _Shuffled,
+    steps: range,
+    policy: str,
+    device: torch.device,
 ) -> Batches:
     normalise = _Normalise(data, device)
-    cropped_by_reader = policy == "imagenet" and isinstance(images, StreamedImages)
-    for step, pixels, labels in _pixels(images, order, steps, cropped_by_reader, device):
-        if not cropped_by_reader and POLICIES[policy]:
-            random = torch_generator(order.seed, "augment", step)
-            draws = draw(policy, order.batch_size, data.image_size, random)
-            mine = {name: drawn[order.rows] for name, drawn in draws.items()}
-            pixels = augment(pixels, mine, normalise.fill)
+    # Streamed images are cropped out of the whole photograph, by the workers that decode it.
+    cropped = policy == "imagenet" and isinstance(images, StreamedImages)
+    random = (order.seed, order.rows.start) if cropped else None
+    for step, pixels, labels in _batches(images, order, steps, device, random):
+        if POLICIES[policy] and not cropped:
+            drawing = torch_generator(order.seed, "augment", step)
+            draws = draw(policy, order.batch_size, data.image_size, drawing)
+            own = {name: drawn[order.rows] for name, drawn in draws.items()}
+            pixels = augment(pixels, own, normalise.fill)
         yield normalise(pixels), labels
 
 
-def _pixels(
-    images: Images, order: Order, steps: range, cropped: bool, device: torch.device
+def _batches(
+    images: Images,
+    indices: BatchIndices,
+    steps: range,
+    device: torch.device,
+    random: tuple[int, int] | None = None,
 ) -> Iterator[tuple[int, Tensor, Tensor]]:
     if isinstance(images, StreamedImages):
-        random = (order.seed, order.rows.start) if cropped else None
-        decoded = decoded_batches(images, order.at, steps, device, random)
-        for step, pixels in zip(steps, decoded, strict=True):
-            labels = images.labels[torch.from_numpy(order.at(step))]
-            yield step, pixels, labels.to(device, non_blocking=True)
+        decoded = decoded_batches(images, indices, steps, device, random)
     else:
-        labels = images.labels
-        for step in steps:
-            at = torch.from_numpy(order.at(step))
-            yield step, images.pixels(at).to(device), labels[at.to(labels.device)].to(device)
+        decoded = (images.pixels(indices(step)).to(device) for step in steps)
+    for step, pixels in zip(steps, decoded, strict=True):
+        at = torch.from_numpy(indices(step)).to(images.labels.device)
+        yield step, pixels, images.labels[at].to(device, non_blocking=True)
 
 
 def evaluation_batches(
     data: ImageData, images: Images, *, batch_size: int, device: torch.device | str
 ) -> Batches:
-    """All images in their order, normalised, not augmented; the last batch may be smaller.
+    """All images in order, normalised, not augmented; the last batch may be smaller.
 
     Args:
-        data: what the normalisation is taken from.
-        images: the images to evaluate on, as ``data.validation``.
-        batch_size: images a batch, at least 1.
-        device: where the batches are put.
+        data (ImageData): provides the normalisation.
+        images (Images): images to evaluate on, such as ``data.validation``.
+        batch_size (int): images per batch, at least 1.
+        device (torch.device | str): device of the batches.
 
     Yields:
-        float32 [n, C, S, S] and the targets: int64 [n], or float32 [n, ...].
+        tuple: images, float32, shape (n, C, S, S), and their targets.
 
     Raises:
         UserError: the batch size is below 1.
@@ -176,56 +181,34 @@ def evaluation_batches(
         [100, 44]
     """
     if batch_size < 1:
-        raise UserError(f"batch_size {batch_size}: a batch needs at least 1 image")
-    return _evaluation(data, images, batch_size, torch.device(device))
-
-
-class _Consecutive:
-    """Which images are in a batch of an evaluation (a class, so that it travels to workers)."""
-
-    def __init__(self, count: int, batch_size: int) -> None:
-        self.count = count
-        self.batch_size = batch_size
-
-    def __call__(self, batch: int) -> npt.NDArray[np.int64]:
-        begin = batch * self.batch_size
-        return np.arange(begin, min(begin + self.batch_size, self.count))
-
-
-def _evaluation(data: ImageData, images: Images, batch_size: int, device: torch.device) -> Batches:
-    normalise = _Normalise(data, device)
-    places = _Consecutive(len(images), batch_size)
-    batches = range(-(-len(images) // batch_size))
-    if isinstance(images, StreamedImages):
-        decoded = decoded_batches(images, places, batches, device)
-    else:
-        decoded = (images.pixels(places(batch)).to(device) for batch in batches)
-    for batch, pixels in zip(batches, decoded, strict=True):
-        labels = images.labels[batch * batch_size : batch * batch_size + len(pixels)]
-        yield normalise(pixels), labels.to(device)
+        raise UserError(f"batch_size {batch_size}: must be at least 1")
+    place = torch.device(device)
+    normalise = _Normalise(data, place)
+    steps = range(-(-len(images) // batch_size))
+    batches = _batches(images, _Consecutive(len(images), batch_size), steps, place)
+    return ((normalise(pixels), labels) for _, pixels, labels in batches)
 
 
 def check_batch(batch_size: int, count: int, rank: int = 0, world_size: int = 1) -> None:
     """Check that images make batches that processes share evenly.
 
     Args:
-        batch_size: images a step, over all processes.
-        count: training images.
-        rank: of this process.
-        world_size: processes.
+        batch_size (int): images per step, over all processes.
+        count (int): number of training images.
+        rank (int): number of this process.
+        world_size (int): number of processes.
 
     Raises:
-        UserError: they do not.
+        UserError: the images do not make such batches.
     """
     if batch_size < 1:
-        raise UserError(f"batch_size {batch_size}: a batch needs at least 1 image")
+        raise UserError(f"batch_size {batch_size}: must be at least 1")
     if not 0 <= rank < world_size:
         raise UserError(f"rank {rank} of {world_size} processes: allowed: 0 to {world_size - 1}")
-    largest = count - count % world_size
     if count < batch_size:
         raise UserError(
             f"batch_size {batch_size}: there are only {count} training images;"
-            f" the largest batch size possible is {largest}"
+            f" the largest batch size possible is {count - count % world_size}"
         )
     if batch_size % world_size:
         down = batch_size - batch_size % world_size

@@ -1,38 +1,37 @@
-"""Bytes of an image file to pixels with 8 bits, without losing what the file says."""
+"""Bytes of an image file to pixels of 8 bits, without losing what the file says."""
 
 from __future__ import annotations
 
 import io
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
-"""What is read, whatever the file's name ends in."""
-
-_ORIENTATION = 0x0112
+"""Formats that are read, whatever the extension of the file."""
 
 
 class BrokenImageError(Exception):
-    """A file that is no whole image; the message is the reason, in one line."""
+    """A file that is not a whole image; the message is the reason, in one line."""
 
 
 def decode(content: bytes, shorter: int | None = None) -> Image.Image:
     """Decode a whole image file to RGB, upright.
 
-    Grey, palette, and CMYK images are converted; transparent ones are laid on white; 16 bits a
-    channel are scaled to 8; the rotation that a camera noted is applied; of an animation the
-    first frame is taken.
+    Greyscale, palette and CMYK images are converted, transparency is laid on white, 16 bits per
+    channel are scaled to 8, EXIF rotation is applied, the first frame of an animation is taken.
 
     Args:
-        content: the bytes of a JPEG, PNG, BMP, or WebP file.
-        shorter: the side in pixels that the shorter side will be resized to: a large JPEG is
-            then decoded at a half, a quarter, or an eighth, at least twice this. None: in full.
+        content (bytes): a JPEG, PNG, BMP or WebP file.
+        shorter (int | None): side in pixels that the shorter side will be resized to. A large JPEG
+            is then decoded at 1/2, 1/4 or 1/8, at least twice this. None decodes in full.
 
     Raises:
-        BrokenImageError: it is not a whole image.
+        BrokenImageError: the content is not a whole image.
 
     Example:
         >>> decode(b"hello")
@@ -46,77 +45,80 @@ def decode(content: bytes, shorter: int | None = None) -> Image.Image:
 def decode_and_measure(
     content: bytes, shorter: int | None = None
 ) -> tuple[Image.Image, tuple[int, int]]:
-    """As ``decode``, and with the image its width and height in pixels as stored in the file."""
-    try:
-        with _open(content) as image:
-            size: tuple[int, int] = image.size
-            if shorter is not None:
-                scale = 2 * shorter / min(size)
-                image.draft(image.mode, (math.ceil(size[0] * scale), math.ceil(size[1] * scale)))
-            image.load()
-            # Converting forgets the orientation, so it is read first.
-            turned = "exif" in image.info and image.getexif().get(_ORIENTATION, 1) != 1
-            upright = ImageOps.exif_transpose(image) if turned else image
-            return to_rgb(upright), size
-    except Exception as error:
-        raise BrokenImageError(_reason(error, content)) from None
+    """Like :func:`decode`, with the width and height in pixels as stored in the file."""
+    with _opened(content) as image:
+        size: tuple[int, int] = image.size
+        if shorter is not None:
+            scale = 2 * shorter / min(size)
+            image.draft(image.mode, (math.ceil(size[0] * scale), math.ceil(size[1] * scale)))
+        image.load()
+        if "exif" in image.info:
+            ImageOps.exif_transpose(image, in_place=True)
+        return to_rgb(image), size
 
 
 def check(content: bytes) -> tuple[int, int]:
-    """Read a whole image file, as fast as can be, to find out whether it is broken.
+    """Read a whole image file as fast as possible to find out whether it is broken.
+
+    Args:
+        content (bytes): a JPEG, PNG, BMP or WebP file.
 
     Returns:
-        Its width and height in pixels, as stored.
+        tuple[int, int]: width and height in pixels, as stored.
 
     Raises:
-        BrokenImageError: it is not a whole image.
+        BrokenImageError: the content is not a whole image.
     """
+    with _opened(content) as image:
+        size: tuple[int, int] = image.size
+        # All of a JPEG is still read at an eighth, but little of it is computed.
+        image.draft(image.mode, (1, 1))
+        image.load()
+        return size
+
+
+@contextmanager
+def _opened(content: bytes) -> Iterator[Image.Image]:
     try:
-        with _open(content) as image:
-            size: tuple[int, int] = image.size
-            # All of a JPEG is still read at an eighth, but little of it is computed.
-            image.draft(image.mode, (1, 1))
-            image.load()
-            return size
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            yield image
+    except UnidentifiedImageError:
+        reason = "not a JPEG, PNG, BMP, or WebP image" if content else "empty file"
+        raise BrokenImageError(reason) from None
     except Exception as error:
-        raise BrokenImageError(_reason(error, content)) from None
-
-
-def _open(content: bytes) -> Image.Image:
-    return Image.open(io.BytesIO(content), formats=FORMATS)
-
-
-def _reason(error: Exception, content: bytes) -> str:
-    if not content:
-        return "empty file"
-    if isinstance(error, UnidentifiedImageError):
-        return "not a JPEG, PNG, BMP, or WebP image"
-    return f"unreadable image: {' '.join(str(error).split()) or type(error).__name__}"
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise BrokenImageError(f"unreadable image: {reason}") from None
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """An image of any mode in mode RGB: 16 bits scaled to 8, transparency laid on white.
+    """Convert an image of any mode to RGB: 16 bits scaled to 8, transparency laid on white.
+
+    Args:
+        image (Image.Image): an image of any mode.
 
     Example:
         >>> to_rgb(Image.new("RGBA", (1, 1), (255, 0, 0, 0))).getpixel((0, 0))
         (255, 255, 255)
     """
-    if image.mode == "RGB" and "transparency" not in image.info:
-        return image
     if image.mode == "I" or image.mode.startswith("I;16"):
         # Pillow's own conversion clips at 255, which turns a 16-bit image white.
         values = np.asarray(image).clip(0, 65535).astype(np.uint32)
         return Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8)).convert("RGB")
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        colours = image.convert("RGBA")
+    if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
-        white.alpha_composite(colours)
+        white.alpha_composite(image.convert("RGBA"))
         return white.convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def to_array(image: Image.Image) -> npt.NDArray[np.uint8]:
-    """An image in mode L or RGB as uint8 [C, H, W].
+    """An image of mode L or RGB as an array.
+
+    Args:
+        image (Image.Image): an image of mode L or RGB.
+
+    Returns:
+        numpy.ndarray: uint8, shape (C, H, W).
 
     Example:
         >>> to_array(Image.new("RGB", (5, 4))).shape

@@ -1,4 +1,4 @@
-"""What a data source gives: the images split in three, and what the network needs to know."""
+"""What a run needs of its images: three sets, and facts for the network and for resuming."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from spos.data.images import Images
 
 @dataclass(frozen=True)
 class ImageData:
-    """Images for training, for the search, and for the final test.
+    """Images for training, for the search and for the final test.
 
-    Attributes:
-        source: what was asked for, as "digits" or "folder:flowers.zip"; "dataset" for a Dataset.
-        train: the training images, without those of the validation set.
-        validation: split off the training images; the search compares candidates on it.
-        test: reads the test images; to be called once, at the very end.
-        classes: the name of each class, in the order of the labels; none where the targets are
-            values.
-        channels: 1 or 3.
-        image_size: the side of the square images in pixels, after resizing.
-        mean: of each channel over ``train``, on the scale 0..1.
-        std: the standard deviation, likewise; never 0.
-        skipped: broken files that were left out, each with the reason.
-        notes: decisions that were taken for the user, each one line.
-        fingerprint: 16 hexadecimal digits that change when the source kind, the classes, the
-            labels, the names of the files, the image size, or the split change: lets a resumed
-            run notice that its data is not what it was.
+    Args:
+        source (str): source as given, such as ``"digits"`` or ``"folder:flowers.zip"``;
+            ``"dataset"`` for a Dataset.
+        train (Images): training images without those of the validation set.
+        validation (Images): images on which the search compares candidates.
+        test (Callable[[], Images]): returns the test images; call it once, at the very end.
+        classes (tuple[str, ...]): name of each class in the order of the labels; empty where
+            targets are values.
+        channels (int): 1 or 3.
+        image_size (int): side of the square images in pixels.
+        mean (tuple[float, ...]): mean of each channel over ``train``, on the scale 0 to 1.
+        std (tuple[float, ...]): standard deviation of each channel, above 0.
+        skipped (tuple[str, ...]): broken files that were left out, each with the reason.
+        notes (tuple[str, ...]): decisions made for the user, one line each.
+        fingerprint (str): 16 hexadecimal digits that change with the source's name, the classes,
+            labels, file names, image size or split; a resumed run compares them.
     """
 
     source: str
@@ -47,11 +47,11 @@ class ImageData:
 
     @property
     def outputs(self) -> int:
-        """How many numbers a network says of an image: classes, or the values of a target."""
+        """Outputs of a network for these images: number of classes, or of values of a target."""
         return len(self.classes) or math.prod(self.train.labels.shape[1:])
 
     def facts(self) -> dict[str, Any]:
-        """What is written down of the images with a run."""
+        """What a run stores about its images."""
         return {
             "source": self.source,
             "classes": list(self.classes),

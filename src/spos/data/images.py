@@ -10,7 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spos._util.errors import UserError
+
 Indices: TypeAlias = "Tensor | np.ndarray | Sequence[int]"
+
+ROWS_MOVED = 4096
+"""Images moved at a time when a subset is compacted in place."""
 
 
 def as_indices(indices: Indices) -> Tensor:
@@ -26,28 +31,28 @@ def as_indices(indices: Indices) -> Tensor:
 class Images(ABC):
     """A fixed sequence of square images of one size, each with its target.
 
-    That is the index of its class, or values to be predicted: a number or a tensor of any shape.
+    Attributes:
+        labels (Tensor): target of each image: classes, int64, shape (N,), or values, float32,
+            shape (N, ...).
+        channels (int): 1 or 3.
+        image_size (int): side in pixels.
     """
 
-    @property
-    @abstractmethod
-    def labels(self) -> Tensor:
-        """The target of each image, at hand without decoding anything.
-
-        Classes are int64 [N], values are float32 [N, ...].
-        """
+    labels: Tensor
+    channels: int
+    image_size: int
 
     @abstractmethod
     def pixels(self, indices: Indices) -> Tensor:
-        """The images at these places, as evaluation sees them: uint8 [n, C, S, S]."""
+        """Images at these indices as evaluation sees them: uint8, shape (n, C, S, S)."""
 
     @abstractmethod
     def subset(self, indices: Indices) -> Images:
-        """The images at these places, in this order."""
+        """Images at these indices, in this order."""
 
     @abstractmethod
     def join(self, other: Images) -> Images:
-        """These images and then others of the same source.
+        """These images followed by others of the same source.
 
         Raises:
             ValueError: the others are of another source.
@@ -55,10 +60,10 @@ class Images(ABC):
 
     @abstractmethod
     def to(self, device: torch.device | str) -> Images:
-        """The same images on a device; streamed images stay where they are read."""
+        """The same images on a device; streamed images stay where they are."""
 
     def split_off(self, rest: Indices, part: Indices) -> tuple[Images, Images]:
-        """Two subsets; these images must not be used afterwards (their memory may be reused)."""
+        """Two subsets. Do not use these images afterwards: their memory may be reused."""
         return self.subset(rest), self.subset(part)
 
     def __len__(self) -> int:
@@ -69,11 +74,11 @@ class TensorImages(Images):
     """Images held in memory, on any device.
 
     Args:
-        images: uint8 [N, C, S, S].
-        labels: int64 [N], or float32 [N, ...], on the same device.
+        images (Tensor): uint8, shape (N, C, S, S).
+        labels (Tensor): int64, shape (N,), or float32, shape (N, ...), on the same device.
 
     Raises:
-        ValueError: the shapes or types are others.
+        UserError: shapes or types differ from these.
 
     Example:
         >>> images = TensorImages(torch.zeros(3, 1, 8, 8, dtype=torch.uint8), torch.arange(3))
@@ -83,38 +88,35 @@ class TensorImages(Images):
 
     def __init__(self, images: Tensor, labels: Tensor) -> None:
         if images.dtype != torch.uint8 or images.dim() != 4 or images.shape[2] != images.shape[3]:
-            raise ValueError(
-                f"images are {images.dtype} {list(images.shape)}; allowed: uint8 [N, C, S, S]"
+            raise UserError(
+                f"images of {images.dtype}, shape {list(images.shape)}; allowed: uint8 [N, C, S, S]"
             )
         classes = labels.dtype == torch.int64 and labels.dim() == 1
         if not (classes or labels.dtype == torch.float32) or labels.shape[:1] != images.shape[:1]:
-            raise ValueError(
-                f"labels are {labels.dtype} {list(labels.shape)}; allowed: int64 [{len(images)}], "
-                f"or float32 [{len(images)}, ...]"
+            raise UserError(
+                f"labels of {labels.dtype}, shape {list(labels.shape)}; allowed: int64 "
+                f"[{len(images)}], or float32 [{len(images)}, ...]"
             )
         self.images = images
-        self._labels = labels
-
-    @property
-    def labels(self) -> Tensor:
-        return self._labels
+        self.labels = labels
+        self.channels, self.image_size = images.shape[1:3]
 
     def pixels(self, indices: Indices) -> Tensor:
         return self.images[as_indices(indices).to(self.images.device)]
 
     def subset(self, indices: Indices) -> TensorImages:
         at = as_indices(indices).to(self.images.device)
-        return TensorImages(self.images[at], self._labels[at])
+        return TensorImages(self.images[at], self.labels[at])
 
     def join(self, other: Images) -> TensorImages:
         if not isinstance(other, TensorImages) or other.images.shape[1:] != self.images.shape[1:]:
             raise ValueError("only images of one source can be joined")
         return TensorImages(
-            torch.cat((self.images, other.images)), torch.cat((self._labels, other._labels))
+            torch.cat((self.images, other.images)), torch.cat((self.labels, other.labels))
         )
 
     def to(self, device: torch.device | str) -> TensorImages:
-        return TensorImages(self.images.to(device), self._labels.to(device))
+        return TensorImages(self.images.to(device), self.labels.to(device))
 
     def split_off(self, rest: Indices, part: Indices) -> tuple[TensorImages, TensorImages]:
         kept = as_indices(rest)
@@ -123,8 +125,8 @@ class TensorImages(Images):
         taken = self.subset(part)
         # A copy of the larger side would need twice the memory that the user allowed. Ascending
         # indices only ever move a row forward, so a chunk never overwrites a row still to be read.
-        for begin in range(0, len(kept), 4096):
-            chunk = kept[begin : begin + 4096]
+        for begin in range(0, len(kept), ROWS_MOVED):
+            chunk = kept[begin : begin + ROWS_MOVED]
             self.images[begin : begin + len(chunk)] = self.images[chunk.to(self.images.device)]
-        labels = self._labels[kept.to(self._labels.device)]
+        labels = self.labels[kept.to(self.labels.device)]
         return TensorImages(self.images[: len(kept)], labels), taken

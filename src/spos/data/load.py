@@ -1,93 +1,144 @@
-"""The data of a run by name: which source, and how it is read."""
+"""From the name of a source to the data of a run: split, statistics, fingerprint."""
 
 from __future__ import annotations
 
-from spos._util.errors import UserError, nearest
-from spos.data.assemble import Source, assemble
+import hashlib
+import os
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spos._util.errors import UserError
+from spos._util.randomness import generator
 from spos.data.image_data import ImageData
-from spos.data.image_size import check_image_size
-from spos.data.reading import check_reading
-from spos.data.sources.cifar import cifar_source
-from spos.data.sources.digits import digits_source
-from spos.data.sources.fashion_mnist import fashion_mnist_source
-from spos.data.sources.folder import FolderOptions, folder_source
-from spos.data.split import Size, check_size
+from spos.data.images import Images, Indices, TensorImages
+from spos.data.source import SOURCES, DataOptions, Source
+from spos.data.split import split_targets
 
-SOURCES = ("digits", "folder", "fashion-mnist", "cifar10", "cifar100")
-ON_BROKEN = ("fail", "skip")
+STATISTICS_SAMPLE = 1000
+"""Streamed training images from which mean and standard deviation are estimated."""
 
 
-def load_data(
-    spec: str,
-    *,
-    image_size: int | None = None,
-    validation: Size = 0.1,
-    test: Size = 0.1,
-    seed: int = 0,
-    on_broken: str = "fail",
-    stream: str = "auto",
-    workers: int = 0,
-    memory_limit: int = 4 << 30,
-) -> ImageData:
-    """Load images by the name of their source.
+def load_data(spec: str, **options: Any) -> ImageData:
+    """Load the images of a source.
 
-    - ``digits``: 1,797 grey images of 8x8 pixels that come with scikit-learn.
-    - ``folder:PATH``: a folder or a .zip of one, with train/ and perhaps val/ and test/ in it,
-      and a folder a class in each. test/ is the test set; without it val/ is, as on ImageNet;
-      with both, val/ is the validation set; with neither, ``test`` is split off train/.
-    - ``fashion-mnist`` or ``fashion-mnist:PATH``: the IDX files, in the first form those of
-      Debian's package dataset-fashion-mnist.
+    - ``digits``: 1,797 grey images of 8x8 pixels from scikit-learn.
+    - ``folder:PATH``: a folder or a .zip of one, with train/ and optionally val/ and test/, each
+      with one folder per class. test/ is the test set; without it val/ is, as on ImageNet; with
+      both, val/ is the validation set; with neither, ``test`` is split off train/.
+    - ``fashion-mnist`` or ``fashion-mnist:PATH``: the IDX files; without PATH those of Debian's
+      package dataset-fashion-mnist.
     - ``cifar10:PATH``, ``cifar100:PATH``: the binary version, its folder or its .tar.gz.
-
-    All files of a folder are read once before this returns, so that a broken one is found now
-    and not in the middle of a training: for streamed images that costs a millisecond or two of
-    a core for a photograph.
+    - any other name in :data:`spos.data.SOURCES`: a plug-in, or registered by a script.
 
     Args:
-        spec: the source.
-        image_size: the side of the square images in pixels; what the source has if left out.
-        validation: what is split off the training images: a number, or a fraction in (0, 1).
-        test: likewise for the test set of a folder that has neither test/ nor val/.
-        seed: of the validation split, at least 0; the test images never depend on it.
-        on_broken: what happens at a broken file: "fail", or "skip" to leave it out.
-        stream: "never" holds a folder's decoded images in memory, "always" decodes them when
-            they are needed, "auto" does so if they are larger than ``memory_limit``.
-        workers: processes that decode streamed images; 0 decodes in this one.
-        memory_limit: bytes of decoded training images.
+        spec (str): source, as ``NAME`` or ``NAME:ARGUMENT``.
+        options: fields of :class:`spos.data.DataOptions`.
 
     Raises:
-        UserError: an argument is out of its range, or the data is not as it should be.
+        UserError: an option is out of range, or the data is missing or damaged.
 
     Example:
         >>> data = load_data("digits")
         >>> len(data.train), len(data.validation), len(data.test()), data.image_size
         (1294, 144, 359, 8)
     """
-    kind, colon, path = spec.partition(":")
-    if kind not in SOURCES:
-        raise UserError(f"--data {spec}: no such source; {nearest(kind, SOURCES)}")
-    check_image_size(image_size)
-    check_size("--validation", validation)
-    check_size("--test", test)
-    check_reading(seed, stream, workers, memory_limit)
-    if on_broken not in ON_BROKEN:
-        raise UserError(f"--on-broken {on_broken}: {nearest(on_broken, ON_BROKEN)}")
-    if kind == "folder":
-        options = FolderOptions(image_size, test, on_broken, stream, workers, memory_limit)
-        return assemble(spec, folder_source(spec, path, options), validation, seed)
-    if stream == "always":
+    name, _, argument = spec.partition(":")
+    checked = DataOptions(**options)
+    try:
+        source = SOURCES.find(name)(argument, checked)
+    except UserError as error:
+        raise UserError(f"--data {spec}: {error}") from error
+    return assemble(spec, name, source, checked)
+
+
+def assemble(spec: str, name: str, source: Source, options: DataOptions) -> ImageData:
+    """Split off validation and test set, measure the training images, take the fingerprint.
+
+    Args:
+        spec (str): source as the user gave it.
+        name (str): name of the source, which enters the fingerprint.
+        source (Source): images; its training images are used up.
+        options (DataOptions): sizes and seed of the splits.
+
+    Raises:
+        UserError: the training images cannot be split like this, or are of one class.
+    """
+    classes, notes = source.classes, list(source.notes)
+    train, test, names = source.train, source.test, source.names
+    labels = train.labels
+    if not labels.is_floating_point() and int(labels.min()) == int(labels.max()):
         raise UserError(
-            f"--stream always: {kind} is always held in memory; allowed: auto, never;"
-            " only folder:PATH can be streamed"
+            f"--data {spec}: only one class ('{classes[int(labels[0])]}'); a classifier needs at "
+            "least 2"
         )
-    return assemble(spec, _arrays(spec, kind, bool(colon), path, image_size), validation, seed)
+    if test is None:
+        rest, part = split_targets(labels, options.test, 0, option="test", classes=classes)
+        notes.append(f"no test set: {len(part)} of the {len(labels)} training images held out")
+        train, test = train.split_off(rest, part)
+        names = names and ([names[0][at] for at in rest], [names[0][at] for at in part])
+    counts = f"{len(train)} {len(test)}"
+    facts = [name, str(train.channels), str(train.image_size), counts, *classes]
+    digest = hashlib.sha256("\0".join(facts).encode("utf-8", "surrogateescape"))
+    if names:
+        files = os.fsencode("\0".join([*names[0], "", *names[1]]))
+        digest.update(hashlib.sha256(files).digest())
+    digest.update(train.labels.numpy().tobytes() + test.labels.numpy().tobytes())
+    if source.validation is None:
+        rest, part = split_targets(train.labels, options.validation, options.seed, classes=classes)
+        digest.update(part.tobytes())
+        train, validation = train.split_off(rest, part)
+    else:
+        validation = source.validation
+        digest.update(validation.labels.numpy().tobytes())
+    mean, deviation = statistics(train)
+    held_out = test
+    return ImageData(
+        source=spec,
+        train=train,
+        validation=validation,
+        test=lambda: held_out,
+        classes=tuple(classes),
+        channels=train.channels,
+        image_size=train.image_size,
+        mean=mean,
+        std=deviation,
+        skipped=tuple(source.skipped),
+        notes=tuple(notes),
+        fingerprint=digest.hexdigest()[:16],
+    )
 
 
-def _arrays(spec: str, kind: str, named: bool, path: str, image_size: int | None) -> Source:
-    if kind == "digits":
-        if named:
-            raise UserError(f"--data {spec}: digits has no path; nearest valid: digits")
-        return digits_source(image_size)
-    if kind == "fashion-mnist":
-        return fashion_mnist_source(spec, path, image_size)
-    return cifar_source(spec, kind, path, image_size)
+def statistics(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel, on the scale 0 to 1.
+
+    Exact for images in memory; estimated from up to 1,000 fixed images for streamed ones. A
+    constant channel gets a standard deviation of 1, so that dividing by it is harmless.
+
+    Args:
+        images (Images): training images.
+
+    Example:
+        >>> pixels = torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1)
+        >>> statistics(TensorImages(pixels, torch.zeros(2, dtype=torch.int64)))
+        ((0.5,), (0.5,))
+    """
+    count = len(images)
+    chosen: Indices = range(count)
+    if not isinstance(images, TensorImages) and count > STATISTICS_SAMPLE:
+        random = generator(0, "statistics")
+        chosen = np.sort(random.choice(count, STATISTICS_SAMPLE, replace=False))
+    total: Tensor | int = 0
+    squares: Tensor | int = 0
+    values = 0
+    for begin in range(0, len(chosen), 500):
+        chunk = images.pixels(chosen[begin : begin + 500])
+        total = total + chunk.sum(dim=(0, 2, 3), dtype=torch.int64)
+        squares = squares + chunk.to(torch.int32).square_().sum(dim=(0, 2, 3), dtype=torch.int64)
+        values += chunk.numel() // chunk.shape[1]
+    mean = torch.as_tensor(total).double() / values
+    deviation = (torch.as_tensor(squares).double() / values - mean.square()).clamp_min(0).sqrt()
+    deviation = torch.where(deviation < 1e-6, torch.full_like(deviation, 255), deviation)
+    return tuple((mean / 255).tolist()), tuple((deviation / 255).tolist())

@@ -7,16 +7,19 @@ import math
 import numpy as np
 from PIL import Image, ImageEnhance
 
-from spos.data.augmentation import JITTER
+from spos.data.augmentation import AREA, JITTER, LOG_RATIO, TRIES
 
 _BICUBIC = Image.Resampling.BICUBIC
 
 
 def resized_side(image_size: int) -> int:
-    """What the shorter side is resized to before the middle is cut out.
+    """Length that the shorter side is resized to before the centre is cut out.
 
-    From 128 pixels on, where images are photographs, it is ImageNet's 256 for 224; below, a
-    margin would cut into objects that fill the image, and there is none.
+    From 128 pixels on, where images are photographs, it is ImageNet's 256 for 224. Below, a margin
+    would cut into objects that fill the image, and there is none.
+
+    Args:
+        image_size (int): side of the result in pixels.
 
     Example:
         >>> resized_side(224), resized_side(32)
@@ -26,11 +29,11 @@ def resized_side(image_size: int) -> int:
 
 
 def fit(image: Image.Image, image_size: int) -> Image.Image:
-    """Resize the shorter side and cut out the middle; an image of the right size stays as it is.
+    """Resize the shorter side and cut out the centre; an image of the right size is returned as is.
 
     Args:
-        image: in mode L or RGB, of any size.
-        image_size: the side of the result in pixels.
+        image (Image.Image): mode L or RGB, any size.
+        image_size (int): side of the result in pixels.
 
     Example:
         >>> fit(Image.new("RGB", (500, 375)), 224).size
@@ -41,22 +44,21 @@ def fit(image: Image.Image, image_size: int) -> Image.Image:
     scale = min(image.size) / resized_side(image_size)
     side = image_size * scale
     left, top = ((length - side) / 2 for length in image.size)
-    # Resizing the middle alone gives the same pixels as resizing all and cutting it out.
+    # Resizing the centre alone gives the same pixels as resizing everything and cutting it out.
     return image.resize((image_size, image_size), _BICUBIC, (left, top, left + side, top + side))
 
 
 def random_photograph(
     image: Image.Image, image_size: int, random: np.random.Generator
 ) -> Image.Image:
-    """ImageNet's training view: a random part, flipped half of the time, with colour jitter.
-
-    The part has 8 to 100% of the area and a ratio of 3:4 to 4:3; brightness, contrast, and
-    saturation are each scaled by 0.6 to 1.4, as in the training of the SPOS paper.
+    """ImageNet's training view: random resized crop, horizontal flip, colour jitter.
 
     Args:
-        image: in mode L or RGB, of any size.
-        image_size: the side of the result in pixels.
-        random: what the view is drawn from.
+        image (Image.Image): mode L or RGB, any size.
+        image_size (int): side of the result in pixels.
+        random (numpy.random.Generator): source of randomness.
+
+    Source: Guo et al., "Single Path One-Shot Neural Architecture Search", ECCV 2020, release.
 
     Example:
         >>> view = random_photograph(Image.new("RGB", (90, 60)), 32, np.random.default_rng(0))
@@ -73,7 +75,16 @@ def random_photograph(
 
 
 def random_box(size: tuple[int, int], random: np.random.Generator) -> tuple[int, int, int, int]:
-    """A random part of an image: left, top, right, bottom in pixels.
+    """A random part of an image, of 8 to 100% of its area and an aspect ratio of 3:4 to 4:3.
+
+    Args:
+        size (tuple[int, int]): width and height of the image in pixels.
+        random (numpy.random.Generator): source of randomness.
+
+    Returns:
+        tuple[int, int, int, int]: left, top, right and bottom in pixels.
+
+    Source: Szegedy et al., "Going Deeper with Convolutions", CVPR 2015, Section 6.
 
     Example:
         >>> left, top, right, bottom = random_box((90, 60), np.random.default_rng(0))
@@ -81,16 +92,15 @@ def random_box(size: tuple[int, int], random: np.random.Generator) -> tuple[int,
         True
     """
     full_width, full_height = size
-    limit = math.log(4 / 3)
-    for _ in range(10):
-        area = full_width * full_height * random.uniform(0.08, 1)
-        ratio = math.exp(random.uniform(-limit, limit))
+    for _ in range(TRIES):
+        area = full_width * full_height * random.uniform(*AREA)
+        ratio = math.exp(random.uniform(-LOG_RATIO, LOG_RATIO))
         width, height = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
         if 0 < width <= full_width and 0 < height <= full_height:
             left = int(random.integers(full_width - width + 1))
             top = int(random.integers(full_height - height + 1))
             return left, top, left + width, top + height
-    # A strip admits no such part: take its middle at the nearest ratio.
+    # A long strip has no such part: take its centre at the nearest ratio.
     width = min(full_width, max(1, round(full_height * 4 / 3)))
     height = min(full_height, max(1, round(full_width * 4 / 3)))
     left, top = (full_width - width) // 2, (full_height - height) // 2

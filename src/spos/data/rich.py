@@ -1,7 +1,9 @@
-"""The policy ``rich``: two random operations an image, after RandAugment, on whole batches.
+"""The policy ``rich``: two random operations per image, after RandAugment, on whole batches.
 
 Kornia does the work. Its own random classes are not used: they draw from torch's global
 generator, and cannot give a process its part of a batch that it shares with others.
+
+Source: Cubuk et al., "RandAugment: Practical Automated Data Augmentation", 2019.
 """
 
 from __future__ import annotations
@@ -17,15 +19,12 @@ from torch import Tensor
 from spos._util.errors import UserError
 
 PER_IMAGE = 2
-"""How many operations an image goes through; half of the images of a slot stay as they are."""
+"""Slots for operations per image; in each slot half of the images are left as they are."""
 
 
 def _blur(images: Tensor) -> Tensor:
-    """The mean of 3 by 3 pixels.
-
-    Kornia's sharpness is a convolution, whose last bits depend on how many images it is given:
-    a process would not see exactly its part of the batch.
-    """
+    # Kornia's sharpness is a convolution, whose last bits depend on the number of images: a process
+    # would not see exactly its part of the batch.
     size = images.shape[-1]
     padded = F.pad(images, (1, 1, 1, 1), mode="replicate")
     rows = padded[:, :, :size] + padded[:, :, 1:-1] + padded[:, :, 2:]
@@ -33,7 +32,7 @@ def _blur(images: Tensor) -> Tensor:
     return whole / 9
 
 
-# Each takes float images in 0..1, [n, C, S, S], and a strength in -1..1, [n].
+# Each takes kornia, float images in 0 to 1, shape (n, C, S, S), and strengths in -1 to 1, (n,).
 Operation = Callable[[Any, Tensor, Tensor], Tensor]
 
 OPERATIONS: dict[str, Operation] = {
@@ -56,10 +55,10 @@ _COLOUR = ("saturation", "hue")
 
 
 def require_kornia() -> Any:
-    """The kornia package.
+    """The package kornia.
 
     Raises:
-        UserError: it is not installed.
+        UserError: kornia is not installed.
     """
     if importlib.util.find_spec("kornia") is None:
         raise UserError(
@@ -72,27 +71,34 @@ def require_kornia() -> Any:
 
 
 def draw_operations(count: int, generator: torch.Generator) -> Tensor:
-    """For each image and slot which operation, and how strong: float32 [count, slots, 2].
+    """Draw an operation and its strength for each image and slot.
+
+    Args:
+        count (int): number of images in the whole batch.
+        generator (torch.Generator): a CPU generator.
+
+    Returns:
+        Tensor: float32, shape (count, slots, 2): number of the operation, and strength.
 
     Example:
         >>> draw_operations(4, torch.Generator().manual_seed(0)).shape
         torch.Size([4, 2, 2])
     """
-    # Every second number stands for no operation: an image goes through one on average.
+    # Every second number stands for no operation: an image gets one on average.
     which = torch.randint(2 * len(OPERATIONS), (count, PER_IMAGE), generator=generator)
     strength = 2 * torch.rand(count, PER_IMAGE, generator=generator) - 1
     return torch.stack([which.float(), strength], dim=-1)
 
 
 def apply_operations(images: Tensor, drawn: Tensor) -> Tensor:
-    """Apply the operations that were drawn.
+    """Apply operations that were drawn; saturation and hue leave grey images alone.
 
     Args:
-        images: in 0..255, [n, C, S, S]; of grey ones saturation and hue are left alone.
-        drawn: rows of ``draw_operations``, on the same device.
+        images (Tensor): values in 0 to 255, shape (n, C, S, S).
+        drawn (Tensor): rows of :func:`draw_operations`, on the same device.
 
     Returns:
-        float32 in 0..255, [n, C, S, S].
+        Tensor: float32 in 0 to 255, shape (n, C, S, S).
 
     Raises:
         UserError: kornia is not installed.

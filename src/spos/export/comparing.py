@@ -1,4 +1,4 @@
-"""Whether an exported network says what the trained one says, on the images of the run."""
+"""Comparison of an exported network with the trained one, on test images of the run."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from spos._util.errors import UserError
 from spos.data import TensorImages, evaluation_batches
 from spos.export.trained import Trained
 
-#: The most images that are compared, evenly spread over the test images.
-MOST = 1000
-#: Images at a time.
+COMPARED_IMAGES = 1000
+"""Largest number of images that are compared, evenly spread over the test images."""
 BATCH = 64
-#: Another order of the same sums errs as much as the one of torch does, not more: the difference
-#: of the two is some times the error of the one.
-FACTOR = 16
-#: The share of the images whose error in float32 decides what is allowed; and of those of a
-#: network that rounds its activations, on which a value may fall to the other side of a level.
-USUAL, BEYOND = 0.95, 0.1
+"""Images that are run at a time."""
+ERROR_FACTOR = 16
+"""Allowed difference over the error of float32: another order of the same sums has a like error."""
+ERROR_QUANTILE = 0.95
+"""Share of the images whose error of float32 stays below the one that is allowed."""
+LEVEL_CHANGES = 0.1
+"""Share of the images of a quantised network on which a value may be rounded to another level."""
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What the trained network says of images.
+    """Outputs of the trained network.
 
     Args:
-        pixels: uint8 [n, C, S, S].
-        labels: the targets, [n].
-        outputs: of the network in float32, as evaluation computes them, [n, ...].
-        error: the difference of these from float64, the largest of each image, [n].
-        of: the number of test images that these were taken from.
+        pixels (Tensor): images, uint8, shape (n, C, S, S).
+        labels (Tensor): targets, shape (n,).
+        outputs (Tensor): outputs in float32, as in evaluation, shape (n, ...).
+        error (Tensor): largest difference of each image's outputs from float64, shape (n,).
+        of (int): number of test images that these were taken from.
     """
 
     pixels: Tensor
@@ -47,28 +47,31 @@ class Reference:
 
     @property
     def tolerance(self) -> float:
-        """The largest difference that rounding in float32 explains."""
-        usual = float(torch.quantile(self.error, USUAL))
-        # One rounding of the largest output is there even where the sums happen to be exact.
+        """Largest difference that float32 rounding explains."""
+        usual = float(torch.quantile(self.error, ERROR_QUANTILE))
+        # The largest output is rounded once even where sums happen to be exact.
         least = float(self.outputs.abs().max()) * torch.finfo(torch.float32).eps
-        return FACTOR * max(usual, least)
+        return ERROR_FACTOR * max(usual, least)
 
 
 def reference(trained: Trained) -> Reference:
     """Run the trained network on up to 1,000 test images, in float32 and in float64.
 
+    Args:
+        trained (Trained): network and test images.
+
     Raises:
-        UserError: the network gives something else than one tensor, or has no form in float64.
+        UserError: the network does not return one finite tensor, or does not run in float64.
     """
     count = len(trained.test)
-    chosen = np.linspace(0, count - 1, min(count, MOST)).round().astype(np.int64)
+    chosen = np.linspace(0, count - 1, min(count, COMPARED_IMAGES)).round().astype(np.int64)
     pixels = trained.test.pixels(chosen).cpu()
     labels = trained.test.labels[torch.from_numpy(chosen)]
     outputs = _outputs(trained, trained.network, pixels, labels, torch.float32)
     if outputs.shape[:1] != pixels.shape[:1] or not outputs.isfinite().all():
         raise UserError(
-            f"the trained network gives outputs of shape {list(outputs.shape)} for {len(pixels)} "
-            "images, or infinite ones: it cannot be exported"
+            f"the trained network returns outputs of shape {list(outputs.shape)} for {len(pixels)} "
+            "images, or non-finite ones: it cannot be exported"
         )
     exact = copy.deepcopy(trained.network).double()
     try:
@@ -76,7 +79,7 @@ def reference(trained: Trained) -> Reference:
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(
-            f"the network does not run in float64 ({reason}), by which an export is judged"
+            f"the network does not run in float64 ({reason}), which an export is compared with"
         ) from error
     difference = (outputs.double() - precise).abs().flatten(1).amax(1)
     return Reference(pixels, labels, outputs, difference, count)
@@ -95,8 +98,8 @@ def _outputs(
             part = network(inputs.to(dtype))
             if not isinstance(part, Tensor):
                 raise UserError(
-                    f"the network gives a {type(part).__name__}: one that gives a tensor can be "
-                    "exported"
+                    f"the network returns a {type(part).__name__}; allowed: one that returns a "
+                    "tensor"
                 )
             parts.append(part)
     return torch.cat(parts)
@@ -107,19 +110,19 @@ def compare(
 ) -> dict[str, Any]:
     """Compare an exported network with the trained one.
 
-    Every image has to get the same class, and outputs within the rounding of float32. In a network
-    that rounds its activations, a value on the boundary of two levels may fall to either side, so
-    that the outputs of that image differ by a level: up to a tenth of the images may, and are
-    counted apart.
+    Every image must get the same class, and outputs within float32 rounding. In a network that
+    rounds its activations, a value on the boundary of two levels may be rounded to either, so that
+    the outputs of that image differ by a level: up to a tenth of the images may, and are counted
+    separately.
 
     Args:
-        expected: what the trained network says.
-        run: the exported network.
-        classifies: whether the largest output is the class.
-        quantised: whether the network rounds its activations.
+        expected (Reference): outputs of the trained network.
+        run (Callable): the exported network.
+        classifies (bool): whether the largest output is the class.
+        quantised (bool): whether the network rounds its activations.
 
     Returns:
-        What was compared and found, for the facts of the export.
+        dict: findings, for the facts of the export.
 
     Raises:
         UserError: they differ by more.
@@ -128,7 +131,7 @@ def compare(
     count = len(expected.outputs)
     if got.shape != expected.outputs.shape:
         raise UserError(
-            f"the exported network gives {list(got.shape)}, the trained one "
+            f"the exported network returns outputs of shape {list(got.shape)}, the trained one "
             f"{list(expected.outputs.shape)}"
         )
     difference = (got - expected.outputs).abs().flatten(1).amax(1).nan_to_num(nan=float("inf"))
@@ -144,10 +147,10 @@ def compare(
         "agreeing": None,
         "ties": None,
     }
-    if int(beyond.sum()) > (count * BEYOND if quantised else 0):
+    if int(beyond.sum()) > (count * LEVEL_CHANGES if quantised else 0):
         raise UserError(
             f"the exported network differs from the trained one by {float(difference.max()):.2g} "
-            f"on {count} images, where rounding explains {allowed:.2g}: no file is written"
+            f"on {count} images, rounding explains {allowed:.2g}: no file is written"
         )
     if not classifies:
         return facts
@@ -155,13 +158,13 @@ def compare(
     differs = classes != others
     rows = torch.arange(count)
     gap = expected.outputs[rows, classes] - expected.outputs[rows, others]
-    # Two outputs no further apart than float32 errs have no order in float32.
+    # Two outputs whose difference is below the error of float32 have no order.
     tied = differs & ((gap <= 2 * expected.error) | (beyond if quantised else False))
     wrong = int((differs & ~tied).sum())
     if wrong:
         raise UserError(
-            f"the exported network gives {wrong} of {count} images another class than the trained "
-            "one: no file is written"
+            f"the exported network assigns {wrong} of {count} images another class than the "
+            "trained one: no file is written"
         )
     facts["agreeing"] = count - int(differs.sum())
     facts["ties"] = int(tied.sum())

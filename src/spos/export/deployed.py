@@ -1,4 +1,4 @@
-"""A trained network made ready for a file: the normalisation inside, batch norms folded."""
+"""A trained network prepared for a file: normalisation included, batch norms folded."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from spos.export.metadata import Metadata
 
 
 class Deployed(nn.Module):
-    """A network that reads pixels as they are in a decoded image.
+    """A network that reads the pixels of decoded images.
 
-    The normalisation is the one that evaluation does, with the same operations in the same order,
-    so that the outputs are the same bits.
+    It normalises like evaluation, by the same operations in the same order: outputs are the same
+    bits.
 
     Args:
-        network: reads normalised images, float32 [N, C, S, S].
-        metadata: says the mean and the deviation to normalise by.
+        network (nn.Module): reads normalised images, float32, shape (N, C, S, S).
+        metadata (Metadata): mean and standard deviation to normalise by.
 
     Example:
         >>> from spos.export.metadata import Metadata
@@ -49,15 +49,15 @@ class Deployed(nn.Module):
 
 
 def deploy(network: nn.Module, metadata: Metadata, *, fold: bool = True) -> fx.GraphModule:
-    """Write a trained network as one graph from pixels to outputs.
+    """Trace a trained network as one graph from pixels to outputs.
 
     Args:
-        network: in evaluation mode; it stays as it is.
-        metadata: says how images are normalised.
-        fold: put batch norms into the convolutions before them.
+        network (nn.Module): in evaluation mode; not changed.
+        metadata (Metadata): mean and standard deviation to normalise by.
+        fold (bool): whether to fold batch norms into the convolutions before them.
 
     Raises:
-        UserError: the network is no graph, or gives something else than one tensor.
+        UserError: the network cannot be traced.
     """
     deployed = Deployed(network, metadata).eval()
     try:
@@ -68,7 +68,7 @@ def deploy(network: nn.Module, metadata: Metadata, *, fold: bool = True) -> fx.G
             f"the network cannot be written as one graph ({reason}): it cannot be exported"
         ) from error
     for node in graph.graph.nodes:
-        # Annotations of a forward are names that the written source would have to import.
+        # Type annotations are names that the written source would have to import.
         node.type = None
     graph.recompile()
     graph.eval()
@@ -76,14 +76,17 @@ def deploy(network: nn.Module, metadata: Metadata, *, fold: bool = True) -> fx.G
 
 
 def fold_batch_norms(graph: fx.GraphModule) -> fx.GraphModule:
-    """Put every batch norm that follows a convolution, and nothing else does, into it.
+    """Fold every batch norm into the convolution before it, where nothing else reads that.
 
-    What the batch norm of an evaluation does is linear, so that the convolution can do it with
-    other weights; the outputs differ by rounding alone. Quantised convolutions stay as they are:
-    their weights have few levels, which another scale for each channel would not keep.
+    A batch norm in evaluation is linear: the convolution does the same with other weights, and the
+    outputs differ by rounding only. Quantised convolutions are left as they are: their weights have
+    few levels, which another scale for each channel would not keep.
+
+    ``torch.fx.experimental.optimization.fuse`` is not used: it also folds modules that run at two
+    places of the graph.
 
     Args:
-        graph: in evaluation mode; it stays as it is.
+        graph (fx.GraphModule): in evaluation mode; not changed.
 
     Example:
         >>> layers = nn.Sequential(nn.Conv2d(1, 2, 3, bias=False), nn.BatchNorm2d(2)).eval()
@@ -99,7 +102,7 @@ def fold_batch_norms(graph: fx.GraphModule) -> fx.GraphModule:
         norm, convolution = (folded.get_submodule(str(n.target)) for n in (node, before))
         if type(norm) is not nn.BatchNorm2d or type(convolution) is not nn.Conv2d:
             continue
-        # A module that runs at two places has the same weights at both.
+        # A module that runs at two places has the same weights in both.
         if len(before.users) > 1 or calls[node.target] > 1 or calls[before.target] > 1:
             continue
         folded.set_submodule(str(before.target), fuse_conv_bn_eval(convolution, norm))
@@ -111,7 +114,10 @@ def fold_batch_norms(graph: fx.GraphModule) -> fx.GraphModule:
 
 
 def rounds(graph: fx.GraphModule) -> bool:
-    """Whether a network rounds what it computes, as quantised ones do.
+    """Whether a network rounds values, as quantised networks do.
+
+    Args:
+        graph (fx.GraphModule): the network.
 
     Example:
         >>> rounds(fx.symbolic_trace(nn.ReLU()))

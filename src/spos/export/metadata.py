@@ -1,21 +1,22 @@
-"""What a model file says of itself: everything that classifying an image with it needs."""
+"""What an exported network says of itself: everything that is needed to run it."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from torch import Tensor
 
 from spos._util.errors import UserError
 from spos._util.version import __version__
 
-#: The version of what is written; a reader refuses a later one.
-FORMAT = 1
-#: The names of the input and of the output of every exported network.
+FORMAT_VERSION = 1
+"""Version of the metadata; a reader refuses a later one."""
 INPUT, OUTPUT = "images", "outputs"
-#: The key that marks a file of ours, and holds the version of what is written.
+"""Names of the input and the output of every exported network."""
 _MARK = "spos_format"
 
 
@@ -23,24 +24,24 @@ _MARK = "spos_format"
 class Metadata:
     """What an exported network reads, and what its outputs mean.
 
-    The normalisation is part of the network: its input is uint8 [N, channels, image_size,
-    image_size], red, green, blue or grey.
+    The normalisation is part of the network: its input is uint8, shape (N, channels, image_size,
+    image_size), red, green, blue or grey.
 
     Args:
-        architecture: of the network, as text, or the name of a published network.
-        space: that it is a point of.
-        channels: 1 or 3.
-        image_size: the side of its square images in pixels.
-        resized_side: what the shorter side of a photograph is resized to before its middle is cut
-            out, in pixels.
-        decoded_side: the shorter side that a large JPEG may be decoded at, in pixels.
-        mean: of each channel, on the scale 0 to 1; subtracted inside of the network.
-        std: of each channel; divided by inside of the network.
-        classes: the name of each output; none where the outputs are values.
-        outputs: how many numbers the network gives for an image.
-        metric: what it was judged by.
-        loss: what it was trained with.
-        spos: the version that wrote the file.
+        architecture (str): architecture, or the name of a published network.
+        space (str): search space of the architecture.
+        channels (int): 1 or 3.
+        image_size (int): side of the square images in pixels.
+        resized_side (int): length in pixels that the shorter side of a photograph is resized to
+            before its centre is cut out.
+        decoded_side (int): shorter side in pixels that a large JPEG may be decoded at.
+        mean (tuple[float, ...]): mean of each channel on the scale 0 to 1.
+        std (tuple[float, ...]): standard deviation of each channel.
+        classes (tuple[str, ...]): name of each output; empty where outputs are values.
+        outputs (int): numbers that the network computes for an image.
+        metric (str): name of the metric.
+        loss (str): name of the loss it was trained with.
+        spos (str): version that wrote the file.
 
     Example:
         >>> network = Metadata("0,1", "shufflenetv2", 1, 8, 8, 8, (0.5,), (0.2,), ("a", "b"), 2)
@@ -64,61 +65,70 @@ class Metadata:
 
     @property
     def classifies(self) -> bool:
-        """Whether the outputs tell classes apart."""
+        """Whether the outputs are logits of classes."""
         return bool(self.classes)
 
     def to_strings(self) -> dict[str, str]:
-        """The facts as a file holds them: JSON under the name of each."""
-        facts = {name: json.dumps(value) for name, value in dataclasses.asdict(self).items()}
-        return {_MARK: str(FORMAT), **facts}
+        """The fields as a file stores them: JSON by name."""
+        fields = {name: json.dumps(value) for name, value in dataclasses.asdict(self).items()}
+        return {_MARK: str(FORMAT_VERSION), **fields}
 
     @staticmethod
     def from_strings(strings: Mapping[str, str], where: object = "the file") -> Metadata:
-        """Read the facts from a file.
+        """Read the fields from a file.
 
         Args:
-            strings: what the file holds beside the network.
-            where: how an error names the file.
+            strings (Mapping[str, str]): what the file stores beside the network.
+            where (object): name of the file in an error.
 
         Raises:
-            UserError: the file is none of ours, of a later version, or damaged.
+            UserError: the file was not written by spos, by a later version, or is damaged.
         """
         if _MARK not in strings:
             raise UserError(
-                f"{where} is no model of spos: it lacks the metadata that spos export writes"
+                f"{where} is not a model of spos: it lacks the metadata that spos export writes"
             )
-        if strings[_MARK] != str(FORMAT):
+        if strings[_MARK] != str(FORMAT_VERSION):
             raise UserError(
                 f"{where}: its metadata is of version {strings[_MARK]!s:.20}, this spos reads "
-                f"{FORMAT}: install a later spos"
+                f"{FORMAT_VERSION}: install a later spos"
             )
         try:
-            names = [field.name for field in dataclasses.fields(Metadata)]
-            facts: dict[str, Any] = {name: json.loads(strings[name]) for name in names}
-            for name, value in facts.items():
-                facts[name] = tuple(value) if isinstance(value, list) else value
-            metadata = Metadata(**facts)
-            metadata.check()
+            fields: dict[str, Any] = {
+                field.name: json.loads(strings[field.name])
+                for field in dataclasses.fields(Metadata)
+            }
+            for name in ("mean", "std", "classes"):
+                fields[name] = tuple(fields[name])
+            metadata = Metadata(**fields)
+            metadata._check()
         except (KeyError, TypeError, ValueError) as error:
             reason = " ".join(str(error).split())
-            raise UserError(f"{where} is damaged: its metadata is not whole ({reason})") from None
+            raise UserError(f"{where} is damaged: its metadata is incomplete ({reason})") from None
         return metadata
 
-    def check(self) -> None:
-        """Refuse facts that do not fit together.
-
-        Raises:
-            ValueError: such facts.
-        """
+    def _check(self) -> None:
         sides = (self.image_size, self.resized_side, self.decoded_side)
-        numbers = (*sides, self.outputs)
-        if any(type(number) is not int or number < 1 for number in numbers):
-            raise ValueError(f"sides {sides}, outputs {self.outputs}: whole numbers from 1")
+        if any(type(number) is not int or number < 1 for number in (*sides, self.outputs)):
+            raise ValueError(f"sides {sides}, outputs {self.outputs}: must be integers from 1")
         if self.channels not in (1, 3) or {len(self.mean), len(self.std)} != {self.channels}:
             raise ValueError(f"{self.channels} channels, {len(self.mean)} means")
-        if not isinstance(self.classes, tuple) or not all(
-            isinstance(name, str) for name in self.classes
-        ):
-            raise ValueError("classes are no names")
+        if not all(isinstance(name, str) for name in self.classes):
+            raise ValueError("class names are not text")
         if self.classes and len(self.classes) != self.outputs:
             raise ValueError(f"{len(self.classes)} classes, {self.outputs} outputs")
+
+
+@dataclass(frozen=True)
+class OpenedNetwork:
+    """An exported network that was opened, whatever its format.
+
+    Args:
+        metadata (Metadata): what the file says of it.
+        run (Callable): from images, uint8, shape (N, C, S, S), to outputs, on the CPU.
+        engine (str): what runs it, with its version.
+    """
+
+    metadata: Metadata
+    run: Callable[[Tensor], Tensor]
+    engine: str

@@ -13,19 +13,21 @@ import torch
 from torch import Tensor, fx
 
 from spos._util.errors import UserError
-from spos.export.metadata import INPUT, OUTPUT, Metadata
-from spos.export.runnable import Runnable
+from spos.export.metadata import INPUT, OUTPUT, Metadata, OpenedNetwork
 
-#: The version of the ONNX operators, and the releases of onnxruntime from which it is read.
-OPSET, OPSET_READER = 20, "onnxruntime 1.17"
+OPSET = 20
+"""Version of the ONNX operators, read by onnxruntime from 1.17 on."""
 _INSTALL = "install it: pip install 'spos[export]'"
 
 
-def require_exporter() -> None:
-    """Refuse to begin without the packages that an ONNX file is written and checked with.
+def require_exporter(path: Path) -> None:
+    """Check that the packages that write and check an ONNX file are installed.
+
+    Args:
+        path (Path): file to be written; any name will do.
 
     Raises:
-        UserError: one is not installed.
+        UserError: a package is not installed.
     """
     try:
         import onnx
@@ -36,18 +38,18 @@ def require_exporter() -> None:
     del onnx, onnxruntime
 
 
-def write_onnx(path: Path, graph: fx.GraphModule, metadata: Metadata, *, fold: bool) -> None:
+def write_onnx(path: Path, graph: fx.GraphModule, metadata: Metadata, fold: bool) -> None:
     """Write a network and its metadata as one ONNX file that takes any number of images.
 
     Args:
-        path: of the file.
-        graph: from uint8 [N, C, S, S] to the outputs.
-        metadata: written into the file.
-        fold: let the exporter rewrite the graph, which puts batch norms into convolutions; without
-            it constants alone are computed beforehand.
+        path (Path): file to write.
+        graph (fx.GraphModule): from images, uint8, shape (N, C, S, S), to outputs.
+        metadata (Metadata): written into the file.
+        fold (bool): whether the exporter may rewrite the graph, which folds batch norms into
+            convolutions; otherwise only constants are folded.
 
     Raises:
-        UserError: the exporter does not know an operation of the network.
+        UserError: the exporter does not support an operation of the network.
     """
     import onnxscript.optimizer
 
@@ -68,7 +70,7 @@ def write_onnx(path: Path, graph: fx.GraphModule, metadata: Metadata, *, fold: b
             )
         except Exception as error:
             raise UserError(
-                f"--format onnx: the exporter of torch refuses the network ({_reason(error)})"
+                f"--format onnx: torch.onnx.export refuses the network ({_reason(error)})"
             ) from error
         if not fold:
             onnxscript.optimizer.fold_constants(program.model)
@@ -77,18 +79,19 @@ def write_onnx(path: Path, graph: fx.GraphModule, metadata: Metadata, *, fold: b
     program.save(path, external_data=False)
 
 
-def open_onnx(path: Path) -> tuple[Metadata, Runnable]:
-    """Open an ONNX file on one thread of the CPU; nothing in it is executed but its operations.
+def open_onnx(path: Path) -> OpenedNetwork:
+    """Open an ONNX file on one thread of the CPU; only its operators are executed.
+
+    Args:
+        path (Path): file to open.
 
     Raises:
-        UserError: onnxruntime is not installed, or the file is damaged or none of ours.
+        UserError: onnxruntime is not installed, or the file is damaged or was not written by spos.
     """
     try:
         import onnxruntime
     except ImportError:
-        raise UserError(f"{path}: onnxruntime, which reads it, is not installed; {_INSTALL}") from (
-            None
-        )
+        raise UserError(f"{path}: onnxruntime is not installed; {_INSTALL}") from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
@@ -99,8 +102,8 @@ def open_onnx(path: Path) -> tuple[Metadata, Runnable]:
     except OSError:
         raise
     except Exception as error:
-        # onnxruntime has an exception of its own for each of its codes, without a common class.
-        raise UserError(f"{path} is no ONNX file, or damaged ({_reason(error)})") from error
+        # onnxruntime has an exception for each of its codes, without a common class.
+        raise UserError(f"{path} is not an ONNX file, or damaged ({_reason(error)})") from error
     metadata = Metadata.from_strings(session.get_modelmeta().custom_metadata_map, path)
     _check_interface(path, session, metadata)
 
@@ -108,7 +111,7 @@ def open_onnx(path: Path) -> tuple[Metadata, Runnable]:
         (outputs,) = session.run([OUTPUT], {INPUT: images.numpy()})
         return torch.from_numpy(outputs)
 
-    return metadata, Runnable(run, f"onnxruntime {onnxruntime.__version__}")
+    return OpenedNetwork(metadata, run, f"onnxruntime {onnxruntime.__version__}")
 
 
 def _check_interface(path: Path, session: Any, metadata: Metadata) -> None:
@@ -121,7 +124,7 @@ def _check_interface(path: Path, session: Any, metadata: Metadata) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep what the exporter says of itself off the terminal."""
+    """Keep the exporter's log off the terminal."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

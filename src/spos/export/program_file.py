@@ -8,23 +8,22 @@ import zipfile
 from pathlib import Path
 
 import torch
-from torch import Tensor, fx
+from torch import fx
 
 from spos._util.errors import UserError
-from spos.export.metadata import INPUT, Metadata
-from spos.export.runnable import Runnable
+from spos.export.metadata import INPUT, Metadata, OpenedNetwork
 
-#: Where the metadata lies in the archive.
 _EXTRA = "spos.json"
 
 
-def write_program(path: Path, graph: fx.GraphModule, metadata: Metadata) -> None:
+def write_program(path: Path, graph: fx.GraphModule, metadata: Metadata, fold: bool) -> None:
     """Write a network and its metadata as a program of torch.export for any number of images.
 
     Args:
-        path: of the file; its name has to end in .pt2.
-        graph: from uint8 [N, C, S, S] to the outputs.
-        metadata: written into the archive.
+        path (Path): file to write; its name must end in .pt2.
+        graph (fx.GraphModule): from images, uint8, shape (N, C, S, S), to outputs.
+        metadata (Metadata): written into the archive.
+        fold (bool): not used: the graph has its batch norms folded already.
 
     Raises:
         UserError: torch.export refuses the network.
@@ -50,33 +49,40 @@ def write_program(path: Path, graph: fx.GraphModule, metadata: Metadata) -> None
 def read_program_metadata(path: Path) -> Metadata:
     """Read the metadata of a file; nothing in it is executed.
 
+    Args:
+        path (Path): file to read.
+
     Raises:
-        UserError: the file is damaged or none of ours.
+        UserError: the file is damaged, or was not written by spos.
     """
     try:
         with zipfile.ZipFile(path) as archive:
+            # torch does not compare the checksums: altered weights would pass for good ones.
             damaged = archive.testzip()
             if damaged is not None:
-                raise UserError(f"{path} is damaged: {damaged} in it is not what was written")
+                raise UserError(f"{path} is damaged: the checksum of {damaged} in it differs")
             names = [name for name in archive.namelist() if name.endswith(f"/extra/{_EXTRA}")]
             strings = json.loads(archive.read(names[0])) if names else {}
     except (zipfile.BadZipFile, ValueError, EOFError) as error:
+        if isinstance(error, UserError):
+            raise
         raise UserError(
-            f"{path} is no file of torch.export, or damaged ({' '.join(str(error).split())})"
+            f"{path} is not a file of torch.export, or damaged ({' '.join(str(error).split())})"
         ) from None
-    if not isinstance(strings, dict):
-        raise UserError(f"{path} is damaged: its metadata is no mapping")
     return Metadata.from_strings(strings, path)
 
 
-def open_program(path: Path) -> tuple[Metadata, Runnable]:
-    """Open a file of one's own. A file of somebody else may run any code here.
+def open_program(path: Path) -> OpenedNetwork:
+    """Open a file of your own. A file of somebody else may run any code here.
 
     ``torch.export.load`` unpickles what the archive calls pickled, and evaluates the expressions of
     its shapes as Python.
 
+    Args:
+        path (Path): file to open.
+
     Raises:
-        UserError: the file is damaged or none of ours.
+        UserError: the file is damaged, or was not written by spos.
     """
     metadata = read_program_metadata(path)
     try:
@@ -86,10 +92,5 @@ def open_program(path: Path) -> tuple[Metadata, Runnable]:
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path} is damaged ({reason})") from error
-
-    def run(images: Tensor) -> Tensor:
-        with torch.inference_mode():
-            outputs: Tensor = module(images)
-        return outputs
-
-    return metadata, Runnable(run, f"torch {torch.__version__}")
+    run = torch.inference_mode()(module.__call__)
+    return OpenedNetwork(metadata, run, f"torch {torch.__version__}")

@@ -1,4 +1,8 @@
-"""A network as Python source of torch alone, to be read by people and loaded without spos."""
+"""A network as Python source of torch alone, to be read by people and loaded without spos.
+
+``fx.GraphModule.to_folder`` is not used: it pickles every module that is not a convolution, linear
+layer or batch norm, and loading what it writes unpickles them.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from typing import Any
 from torch import Tensor, fx, nn
 
 from spos._util.errors import UserError
+from spos.export.metadata import Metadata
 
 _HEAD = '''"""The network {title}, written by spos {version}.
 
@@ -28,72 +33,65 @@ class Network(nn.Module):
     def __init__(self):
         super().__init__()
 '''
-#: Names that fx takes for granted, and that the head of a source imports or does without.
 _KNOWN = {"torch", "device", "inf", "nan", "NoneType", "fx_pytree", "pytree"}
+"""Names that fx presupposes; the head imports those that a network needs."""
 
 
 def is_ours(path: Path) -> bool:
-    """Whether a file begins as a source that spos wrote."""
-    start, _, _ = _HEAD.partition("{")
-    try:
-        with path.open(encoding="utf-8") as file:
-            first = file.readline()
-    except (OSError, UnicodeDecodeError):
-        return False
-    return first.startswith(start) and ", written by spos " in first
-
-
-def python_source(
-    graph: fx.GraphModule, *, title: str, version: str, weights: str, channels: int, side: int
-) -> str:
-    """Write a network as the source of a class ``Network`` without arguments.
+    """Whether a file begins like a source that spos wrote.
 
     Args:
-        graph: of torch's own modules and functions.
-        title: what the network is called.
-        version: of spos.
-        weights: the name of the file of its weights.
-        channels: of its images.
-        side: of its images in pixels.
+        path (Path): an existing file.
+    """
+    with path.open(encoding="utf-8", errors="replace") as file:
+        first = file.readline()
+    return first.startswith(_HEAD.partition("{")[0]) and ", written by spos " in first
+
+
+def python_source(graph: fx.GraphModule, metadata: Metadata, weights: str) -> str:
+    """The source of a class ``Network`` without arguments.
+
+    Args:
+        graph (fx.GraphModule): a graph of torch's own modules and functions.
+        metadata (Metadata): what the network is.
+        weights (str): name of the file of its weights.
 
     Raises:
-        UserError: the network has a part that cannot be written so.
-
-    Example:
-        >>> graph = fx.symbolic_trace(nn.Sequential(nn.Linear(2, 1), nn.ReLU()))
-        >>> source = python_source(
-        ...     graph, title="a", version="0", weights="a.safetensors", channels=1, side=8)
-        >>> "Linear(in_features=2, out_features=1, bias=True)" in source
-        True
+        UserError: a part of the network cannot be written as source.
     """
     code = graph.graph.python_code("self")
-    unknown = {
-        name
-        for name, value in code.globals.items()
-        if name not in _KNOWN and getattr(builtins, name, None) is not value
-    }
-    if unknown:
-        raise _refusal(f"the function {sorted(unknown)[0]}")
-    head = _HEAD.format(title=title, version=version, weights=weights, channels=channels, side=side)
-    made = {"": ""}
-    lines: list[str] = []
+    for name, value in sorted(code.globals.items()):
+        if name not in _KNOWN and getattr(builtins, name, None) is not value:
+            raise _refusal(f"the function {name}")
+    lines = []
     for name, module in graph.named_modules():
         if name:
-            lines.append(_assign(made, name, _expression(module, name)))
-    tensors = {**dict(graph.named_parameters()), **dict(graph.named_buffers())}
-    for name, tensor in tensors.items():
-        owner = name.rpartition(".")[0]
-        if owner in made and _is_container(graph.get_submodule(owner)):
-            lines.append(_tensor(owner, name.rpartition(".")[2], tensor))
-    forward = code.src.strip().splitlines()
-    body = "\n".join(f"    {line}" if line.strip() else "" for line in forward)
-    return f"{head}{''.join(f'        {line}' + chr(10) for line in lines)}\n{body}\n"
+            owner, _, part = name.rpartition(".")
+            lines.append(f'{_path(owner)}.add_module("{part}", {_expression(module, name)})')
+        # The tensors of other modules come with their classes.
+        if type(module) is nn.Module or isinstance(module, fx.GraphModule):
+            for part, parameter in module.named_parameters(recurse=False):
+                empty = f"nn.Parameter({_empty(parameter)})"
+                lines.append(f'{_path(name)}.register_parameter("{part}", {empty})')
+            for part, buffer in module.named_buffers(recurse=False):
+                lines.append(f'{_path(name)}.register_buffer("{part}", {_empty(buffer)})')
+    head = _HEAD.format(
+        title=metadata.architecture,
+        version=metadata.spos,
+        weights=weights,
+        channels=metadata.channels,
+        side=metadata.image_size,
+    )
+    body = "".join(f"        {line}\n" for line in lines)
+    forward = [f"    {line}" if line.strip() else "" for line in code.src.strip().splitlines()]
+    return f"{head}{body}\n" + "\n".join(forward) + "\n"
 
 
 def load_source(source: str) -> nn.Module:
-    """Run a source that this process wrote, and make its network.
+    """Execute a source that this process wrote, and build its network.
 
-    Never give it a file: what is in it is executed.
+    Args:
+        source (str): result of :func:`python_source`; never the content of an untrusted file.
     """
     namespace: dict[str, Any] = {}
     exec(compile(source, "<network>", "exec"), namespace)
@@ -108,35 +106,21 @@ def _path(name: str) -> str:
     return text
 
 
-def _assign(made: dict[str, str], name: str, expression: str) -> str:
-    owner, _, part = name.rpartition(".")
-    made[name] = expression
-    return f'{_path(owner)}.add_module("{part}", {expression})'
-
-
-def _is_container(module: nn.Module) -> bool:
-    # What fx leaves of modules that are no leaves is a plain module that holds others.
-    return type(module) is nn.Module or isinstance(module, fx.GraphModule)
+def _empty(tensor: Tensor) -> str:
+    return f"torch.zeros({tuple(tensor.shape)}, dtype={tensor.dtype})"
 
 
 def _expression(module: nn.Module, name: str) -> str:
-    if type(module) is nn.Module:
-        return "nn.Module()"
     kind, text = type(module), repr(module)
-    if getattr(nn, kind.__name__, None) is not kind or "\n" in text:
-        raise _refusal(f"the module {name}, a {kind.__name__}")
+    if kind is nn.Module:
+        return "nn.Module()"
     try:
         ast.parse(text, mode="eval")
     except SyntaxError:
-        raise _refusal(f"the module {name}, {text}") from None
+        raise _refusal(f"the module {name}, {' '.join(text.split())}") from None
+    if getattr(nn, kind.__name__, None) is not kind or "\n" in text:
+        raise _refusal(f"the module {name}, a {kind.__name__}")
     return f"nn.{text}"
-
-
-def _tensor(owner: str, name: str, tensor: Tensor) -> str:
-    empty = f"torch.zeros({tuple(tensor.shape)}, dtype={tensor.dtype})"
-    if isinstance(tensor, nn.Parameter):
-        return f'{_path(owner)}.register_parameter("{name}", nn.Parameter({empty}))'
-    return f'{_path(owner)}.register_buffer("{name}", {empty})'
 
 
 def _refusal(part: str) -> UserError:

@@ -1,4 +1,4 @@
-"""The trained network of a run, and what the run says of it."""
+"""The trained network of a run, with the facts that the run has about it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ from spos._util.listener import Silent
 from spos.data import ImageData, Images, StreamedImages
 from spos.data.photograph import resized_side
 from spos.export.metadata import Metadata
+from spos.report.result import Result, read_result
 from spos.run.context import Context
 from spos.run.directory import RunDirectory
+from spos.run.outcome import RetrainOutcome
 from spos.run.task import DEFAULT, Task
 from spos.training.checkpoint import Checkpoints
 from spos.training.state import load_model
 
-#: The training of the network that the run is about.
 RETRAIN = "retrain"
+"""Stage that trains the network that a run is about."""
 
 
 @dataclass(frozen=True)
@@ -30,41 +32,33 @@ class Trained:
     """A trained network of a run.
 
     Args:
-        path: of the run directory.
-        stage: the training, ``retrain`` or ``compare-N``.
-        network: in evaluation mode on the CPU; it reads normalised images.
-        data: the images of the run.
-        test: the test images.
-        context: of the run.
-        outcome: of the training.
-        task: what it was trained for and judged by.
-        result: what ``result.json`` holds; empty where it is missing.
+        stage (str): its training, ``"retrain"`` or ``"compare-N"``.
+        network (nn.Module): in evaluation mode on the CPU; reads normalised images.
+        data (ImageData): images of the run.
+        test (Images): test images.
+        context (Context): context of the run.
+        outcome (RetrainOutcome): outcome of the training.
+        task (dict): facts of the task.
+        result (Result | None): what came of the run; None if ``result.json`` is missing.
     """
 
-    path: Path
     stage: str
     network: nn.Module
     data: ImageData
     test: Images
     context: Context
-    outcome: dict[str, Any]
+    outcome: RetrainOutcome
     task: dict[str, Any]
-    result: dict[str, Any]
-
-    @property
-    def costs(self) -> dict[str, Any]:
-        """The costs of the network by name."""
-        costs: dict[str, Any] = self.outcome["costs"]
-        return costs
+    result: Result | None
 
     @property
     def metadata(self) -> Metadata:
-        """What a file of the network has to say of itself."""
+        """What a file of the network says of itself."""
         data = self.data
         streamed = isinstance(self.test, StreamedImages)
         side = resized_side(data.image_size)
         return Metadata(
-            architecture=self.outcome["architecture"],
+            architecture=self.outcome.architecture,
             space=self.context.config.space,
             channels=data.channels,
             image_size=data.image_size,
@@ -81,13 +75,16 @@ class Trained:
 
 
 def check_run(path: Path) -> None:
-    """Refuse a folder that is no run directory.
+    """Check that a folder is a run directory.
+
+    Args:
+        path (Path): the folder.
 
     Raises:
-        UserError: it is none.
+        UserError: the folder is not a run directory.
     """
     if not RunDirectory(path).config_path.is_file():
-        raise UserError(f"{path} is no run directory: it has no config.yaml")
+        raise UserError(f"{path} is not a run directory: it has no config.yaml")
 
 
 def load_trained(
@@ -100,14 +97,15 @@ def load_trained(
     """Read a trained network of a run; nothing is written.
 
     Args:
-        path: the run directory.
-        stage: the training, ``retrain`` or ``compare-N``.
-        load: gives the images of a run on images of your own (:func:`spos.data.dataset_data`).
-        task: the task of a run whose targets are values.
+        path (Path): run directory.
+        stage (str): its training, ``"retrain"`` or ``"compare-N"``.
+        load (Callable | None): returns the images of a run on your own
+            (:func:`spos.data.dataset_data`).
+        task (Task | None): task of a run whose targets are values.
 
     Raises:
-        UserError: there is no such run or network, its files are damaged, or its images are not
-            there any more.
+        UserError: the run or the network does not exist, its files are damaged, or its images are
+            missing.
     """
     check_run(path)
     directory = RunDirectory(path)
@@ -115,51 +113,46 @@ def load_trained(
     config, fixed = directory.settle({}, ())
     if config.data.source == "dataset" and load is None:
         raise UserError(
-            f"{path} was trained on images of your own: export it in Python, with "
+            f"{path} was trained on a Dataset of your own: export it in Python, with "
             "spos.export.export_run(..., load=...)"
         )
     # Files are made for any machine: the network is read, compared and measured on the CPU.
     context = Context(config, fixed, directory, Silent(), accelerator="cpu", load=load, task=task)
     data = context.data()
-    network, costs = context.network(data, outcome["architecture"])
+    network, _ = context.network(data, outcome.architecture)
     checkpoints = directory.path / stage
     loaded = Checkpoints(checkpoints).load()
-    steps = outcome["steps"]
+    steps = outcome.steps
     if loaded is None or loaded.step < steps:
         there = 0 if loaded is None else loaded.step
         damaged = f" ({'; '.join(loaded.damaged)})" if loaded and loaded.damaged else ""
         raise UserError(
-            f"{checkpoints} holds no trained network any more: {there} of {steps} steps are there"
+            f"{checkpoints} has no trained network any more: {there} of {steps} steps are left"
             f"{damaged}; restore it, or delete {directory.stage_path(stage)} to train the rest "
             "again"
         )
     load_model(network, loaded.tensors)
     facts = path / "data.json"
     return Trained(
-        path=path,
         stage=stage,
         network=network.eval(),
         data=data,
         test=data.test(),
         context=context,
-        outcome={"costs": costs, **outcome},
+        outcome=outcome,
         task=read_own(facts).get("task", DEFAULT) if facts.exists() else DEFAULT,
-        result=read_own(directory.result_path) if directory.result_path.exists() else {},
+        result=read_result(directory.result_path) if directory.result_path.exists() else None,
     )
 
 
-def _outcome(directory: RunDirectory, stage: str) -> dict[str, Any]:
+def _outcome(directory: RunDirectory, stage: str) -> RetrainOutcome:
     known = [RETRAIN, *sorted(path.stem for path in directory.path.glob("compare-*.json"))]
     if stage not in known:
         raise UserError(f"--stage {stage}: {nearest(stage, known)}")
-    outcome = directory.outcome(stage)
+    outcome = directory.outcome(RetrainOutcome, stage)
     if outcome is None:
         raise UserError(
             f"{directory.path} has no retrained network: run spos retrain --out "
             f"{directory.path} first"
-        )
-    if not {"architecture", "steps", "test_top1"} <= outcome.keys():
-        raise UserError(
-            f"{directory.stage_path(stage)} is damaged: delete it to do the stage again"
         )
     return outcome

@@ -2,55 +2,90 @@
 
 from __future__ import annotations
 
+import keyword
+import sys
 from pathlib import Path
 
 import torch
 from torch import Tensor, fx
 
 from spos._util.errors import UserError
-from spos.export.metadata import Metadata
-from spos.export.runnable import Runnable
-from spos.export.source import load_source
+from spos.export.metadata import Metadata, OpenedNetwork
+from spos.export.source import is_ours, load_source, python_source
 from spos.training.checkpoint import DamagedError, read_tensors, write_tensors
 
+IMPORTED = ("numpy", "torch", "PIL", "safetensors", "spos")
+"""Modules that the code of the model card imports beside the source of the network."""
 
-def write_weights(path: Path, graph: fx.GraphModule, metadata: Metadata) -> None:
-    """Write the weights and statistics of a network, and its metadata in the header.
+
+def check_module_name(path: Path) -> None:
+    """Check that the source beside a file can be imported, and replaces no file of the user's.
 
     Args:
-        path: of the file.
-        graph: from uint8 [N, C, S, S] to the outputs.
-        metadata: written into the header.
+        path (Path): file to be written.
+
+    Raises:
+        UserError: the name is not that of a new module, or another source is in its place.
     """
+    valid = "".join(c if c.isidentifier() or c.isdigit() else "_" for c in path.stem)
+    valid = valid if valid.isidentifier() else f"_{valid}"
+    # A module of such a name would hide the one that the source or its user imports.
+    if keyword.iskeyword(valid) or valid in (*sys.stdlib_module_names, *IMPORTED):
+        valid = f"{valid}_network"
+    if valid != path.stem:
+        raise UserError(
+            f"--out {path}: the source beside it is a Python module, whose name must be an "
+            f"identifier and not that of another module; nearest valid: "
+            f"{path.with_name(valid + path.suffix)}"
+        )
+    source = path.with_suffix(".py")
+    if source.exists() and not is_ours(source):
+        raise UserError(
+            f"--out {path}: the source of the network would replace {source}, which spos did not "
+            "write; give another name"
+        )
+
+
+def write_weights(path: Path, graph: fx.GraphModule, metadata: Metadata, fold: bool) -> None:
+    """Write the weights of a network with its metadata in the header, and its source beside them.
+
+    Args:
+        path (Path): file to write.
+        graph (fx.GraphModule): from images, uint8, shape (N, C, S, S), to outputs.
+        metadata (Metadata): written into the header.
+        fold (bool): not used: the graph has its batch norms folded already.
+    """
+    path.with_suffix(".py").write_text(python_source(graph, metadata, path.name), encoding="utf-8")
     write_tensors(path, graph.state_dict(), metadata.to_strings())
 
 
 def read_weights(path: Path) -> tuple[Metadata, dict[str, Tensor]]:
     """Read a file of weights; nothing in it is executed.
 
+    Args:
+        path (Path): file to read.
+
     Raises:
-        UserError: the file is damaged or none of ours.
+        UserError: the file is damaged, or was not written by spos.
     """
     try:
         tensors, strings = read_tensors(path)
     except DamagedError as error:
-        raise UserError(f"{error}: it is no file of spos export, or damaged") from None
+        raise UserError(f"{error}: not a file of spos export, or damaged") from None
     return Metadata.from_strings(strings, path), tensors
 
 
-def open_weights(path: Path, source: str) -> tuple[Metadata, Runnable]:
-    """Put a file of weights into the network of a source that this process wrote.
+def open_weights(path: Path) -> OpenedNetwork:
+    """Open a file that this process wrote: the source beside it is executed.
+
+    Args:
+        path (Path): file of weights.
 
     Raises:
-        UserError: the file is damaged, or of another network.
+        UserError: the file is damaged.
     """
     metadata, tensors = read_weights(path)
-    network = load_source(source)
+    network = load_source(path.with_suffix(".py").read_text(encoding="utf-8"))
     network.load_state_dict(tensors)
-
-    def run(images: Tensor) -> Tensor:
-        with torch.inference_mode():
-            outputs: Tensor = network(images)
-        return outputs
-
-    return metadata, Runnable(run, f"torch {torch.__version__}")
+    run = torch.inference_mode()(network.__call__)
+    return OpenedNetwork(metadata, run, f"torch {torch.__version__}")

@@ -1,90 +1,50 @@
-"""A short text that tells functions of the user's apart, the same in every process."""
+"""A short text by which functions of the user's are compared, the same in every process."""
 
 from __future__ import annotations
 
 import hashlib
-import pickle
+import inspect
 from collections.abc import Callable
 from functools import partial
-from inspect import getattr_static
-from io import BytesIO
-from types import BuiltinFunctionType, CodeType, FunctionType, MethodType
 from typing import Any
 
-from torch import Tensor
-
-from spos._util.errors import UserError
-from spos.training.checkpoint import digest
+_PLAIN = (bool, int, float, str, bytes, type(None))
 
 
 def identity(function: Callable[..., Any]) -> str:
-    """The name of a function, and a digest of what it does.
+    """The name of a function, and a digest of its source and of the plain values that it holds.
 
-    It changes with the code of the function, its default values and what it encloses, but not with
-    the code of the functions that it calls by name, and it belongs to one version of Python.
+    The source is that of the function, or of the class of an object; where there is none, as of
+    built-in functions or in a notebook's past cells, the module's name takes its place. Plain
+    values (numbers, text, booleans) are the arguments of a ``functools.partial`` and the attributes
+    of an object. Nothing else counts: not functions that it calls, variables that it encloses, nor
+    tensors that it holds.
 
     Args:
-        function: a function, a method, a ``functools.partial``, or an object that can be called.
-
-    Raises:
-        UserError: what it holds cannot be written down, so that nothing tells it apart.
+        function (Callable): a function, a method, a partial, or an object that can be called.
 
     Example:
-        >>> first, second = (lambda x: x), (lambda x: -x)
+        >>> first, second = partial(round, ndigits=1), partial(round, ndigits=2)
         >>> identity(first) == identity(first), identity(first) == identity(second)
         (True, False)
     """
-    named = function.func if isinstance(function, partial) else function
-    name = getattr(named, "__qualname__", type(named).__qualname__)
-    return f"{name} ({hashlib.sha256(_content(function).encode()).hexdigest()[:8]})"
-
-
-def _content(value: Any) -> str:
-    """All that a value is, as text."""
-    if isinstance(value, FunctionType):
-        cells = [cell.cell_contents for cell in value.__closure__ or ()]
-        held = [*cells, *(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).items()]
-        return _code(value.__code__) + "".join(map(_content, held))
-    if isinstance(value, (BuiltinFunctionType, type)):
-        return f"{value.__module__}.{value.__qualname__}"
-    if isinstance(value, MethodType):
-        return _content(value.__func__) + _content(value.__self__)
-    if isinstance(value, partial):
-        parts = (value.func, *value.args, *sorted(value.keywords.items()))
-        return "".join(map(_content, parts))
-    if isinstance(value, (set, frozenset)):
-        # Its order is another one in every process.
-        return f"{{{','.join(sorted(map(_content, value)))}}}"
-    if isinstance(value, (tuple, list)):
-        return f"({','.join(map(_content, value))})"
-    methods = (getattr_static(type(value), name, None) for name in ("__call__", "forward"))
-    code = "".join(_content(method) for method in methods if isinstance(method, FunctionType))
+    parts: list[str] = []
+    while isinstance(function, partial):
+        named = {str(place): value for place, value in enumerate(function.args)}
+        parts.append(_plain({**named, **function.keywords}))
+        function = function.func
+    if inspect.ismethod(function):
+        parts.append(_plain(getattr(function.__self__, "__dict__", {})))
+    elif not inspect.isroutine(function):
+        parts.append(_plain(getattr(function, "__dict__", {})))
+        function = type(function)
     try:
-        written = BytesIO()
-        _Pickler(written, protocol=4).dump(value)
-        return code + hashlib.sha256(written.getvalue()).hexdigest()
-    except Exception as error:
-        reason = " ".join(str(error).split())
-        raise UserError(
-            f"a {type(value).__name__} of the task cannot be written down ({reason}): give a "
-            "function at the top level of a module"
-        ) from error
+        parts.append(inspect.getsource(function))
+    except (OSError, TypeError):
+        parts.append(function.__module__)
+    digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:8]
+    return f"{function.__qualname__} ({digest})"
 
 
-class _Pickler(pickle.Pickler):
-    # Of a tensor torch also pickles where it lies in memory.
-    def reducer_override(self, value: Any) -> Any:
-        return (str, (digest({"": value}, ""),)) if isinstance(value, Tensor) else NotImplemented
-
-
-def _code(code: CodeType) -> str:
-    constants = (
-        _code(constant)
-        if isinstance(constant, CodeType)
-        # A set of strings is in another order in every process.
-        else str(sorted(map(repr, constant)))
-        if isinstance(constant, frozenset)
-        else repr(constant)
-        for constant in code.co_consts
-    )
-    return "|".join((code.co_code.hex(), *code.co_names, *code.co_freevars, *constants))
+def _plain(values: dict[str, Any]) -> str:
+    return repr(sorted((k, v) for k, v in values.items() if isinstance(v, _PLAIN)))

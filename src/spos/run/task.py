@@ -1,4 +1,4 @@
-"""What networks are trained for, and what they are judged by."""
+"""The loss that networks are trained with, and the metric that they are compared by."""
 
 from __future__ import annotations
 
@@ -22,24 +22,25 @@ TOP1 = "top-1"
 
 @dataclass(frozen=True)
 class Task:
-    """The loss of the trainings and the fitness of the search; classification without any of it.
+    """Loss of the trainings and fitness of the search; by default classification.
 
-    For several devices every function has to survive pickling: one at the top level of a module
-    does, a lambda does not.
+    On several devices every function must be picklable: define it at the top level of a module; a
+    lambda is not.
 
     Args:
-        name: of the metric, as the report calls it, such as "mean average precision".
-        loss: from a network's output and the targets to the scalar to be minimised, a mean over the
-            batch; cross-entropy with the label smoothing of the recipe without it.
-        metric: from a network's output and the targets to the sum of a score over the batch; higher
-            is better, so an error is given with a minus sign. Top-1 accuracy without it.
-        evaluate: from a network and its batches of inputs and targets to its score, where that is
-            no sum over images. The network is in evaluation mode and on its device, the batches
-            can be gone through several times. In place of a metric.
-        share: whether the score is a share in [0, 1], to be written in percent.
+        name (str): name of the metric in the report, such as ``"mean average precision"``.
+        loss (Callable | None): from a network's output and the targets to a scalar to minimise, the
+            mean over the batch; None for cross-entropy with the recipe's label smoothing.
+        metric (Callable | None): from a network's output and the targets to the sum of a score over
+            the batch. Higher is better: negate an error. None for top-1 accuracy.
+        evaluate (Callable | None): instead of a metric, from a network and its batches of inputs
+            and targets to its score, where that is not a sum over images. The network is in
+            evaluation mode on its device; batches can be iterated over several times.
+        share (bool): whether the score is a share in [0, 1], shown in percent.
 
     Raises:
-        UserError: a part is no function, a metric has no name, or there are two.
+        UserError: a part is not callable, the metric has no name, or both a metric and an evaluate
+            function are given.
 
     Example:
         >>> def negative_error(outputs, targets):
@@ -65,17 +66,17 @@ class Task:
                     f"it, {given.__name__}()"
                 )
             if given is not None and not callable(given):
-                raise UserError(f"the {part} of the task is {given!r:.50}: give a function")
+                raise UserError(f"the {part} of the task is {given!r:.50}: must be a function")
         if self.metric is not None and self.evaluate is not None:
-            raise UserError("the task has a metric and an evaluate function: give one of them")
+            raise UserError("the task has both a metric and an evaluate function: give one of them")
         if not self.measures_top1:
             if self.name in ("", TOP1):
-                raise UserError("a metric of one's own needs a name: Task('mean error', ...)")
+                raise UserError("a custom metric needs a name: Task('mean error', ...)")
             return
         if self.name not in ("", TOP1):
             raise UserError(
-                f"the task '{self.name}' has nothing to measure that by: give a metric, or an "
-                "evaluate function"
+                f"the task '{self.name}' has neither a metric nor an evaluate function: give one "
+                "of them"
             )
         object.__setattr__(self, "name", TOP1)
         object.__setattr__(self, "share", True)
@@ -89,11 +90,11 @@ class Task:
         """The score of a network.
 
         Args:
-            network: on its device; in evaluation mode afterwards.
-            loader: the images and targets.
+            network (nn.Module): on its device; left in evaluation mode.
+            loader (Loader): returns batches of images and targets.
 
         Raises:
-            UserError: the score is no finite number.
+            UserError: the score is not finite.
         """
         if self.evaluate is None:
             value = score(network, loader, correct if self.metric is None else self.metric)
@@ -103,11 +104,14 @@ class Task:
                 given = self.evaluate(network, Passes(loader))
             value = number(given, "evaluate function", "the score of the network")
         if not math.isfinite(value):
-            raise UserError(f"the {self.name} is {value}: a score has to be a finite number")
+            raise UserError(f"the {self.name} is {value}: a score must be finite")
         return value
 
     def show(self, value: float) -> str:
-        """A score as people read it.
+        """A score as text, in percent if it is a share.
+
+        Args:
+            value (float): the score.
 
         Example:
             >>> Task().show(0.9531), Task("error", metric=min).show(-0.01234567)
@@ -116,32 +120,32 @@ class Task:
         return f"{value:.1%}" if self.share else f"{value:.4g}"
 
     def check(self, classes: bool, source: str) -> None:
-        """Refuse targets that are no classes where only classes will do.
+        """Check that the task suits the targets.
 
         Args:
-            classes: whether the targets are classes.
-            source: of the data, for the error.
+            classes (bool): whether the targets are classes.
+            source (str): name of the data in an error.
 
         Raises:
-            UserError: the loss or the metric is that of classification, the targets are values.
+            UserError: the targets are values, but the loss or the metric is for classes.
         """
         lacking = ["loss"] if self.loss is None else []
         lacking += ["metric"] if self.measures_top1 else []
         if lacking and not classes:
             raise UserError(
-                f"the targets of the {source} are values, not classes: give run() a task of its "
-                f"own {' and '.join(lacking)}, such as task=spos.Task('mean error', loss=..., "
+                f"the targets of the {source} are values, not classes: give run() a task with a "
+                f"custom {' and '.join(lacking)}, such as task=spos.Task('mean error', loss=..., "
                 "metric=...)"
             )
 
     @property
     def fitness(self) -> str:
-        """What decides the score of a network, as text; the same text, the same scores."""
+        """What determines the score of a network, as text: equal texts mean equal scores."""
         own = self.evaluate if self.metric is None else self.metric
         return TOP1 if own is None else f"{self.name}: {identity(own)}"
 
     def facts(self) -> dict[str, Any]:
-        """What is written down of the task with a run."""
+        """What a run stores about its task."""
         return {
             "metric": self.name,
             "share": self.share,
@@ -150,43 +154,47 @@ class Task:
         }
 
 
-#: The facts of a run that began before there was anything but classification.
+#: Facts of runs that were made when classification was the only task.
 DEFAULT = Task().facts()
 
 
 def check_same(
     stored: Mapping[str, Any], facts: Mapping[str, Any], judged: bool, path: str
 ) -> None:
-    """Refuse a task that a run did not begin with.
+    """Check that the task is the one that a run was started with.
 
-    The loss belongs to a run from its first step, the metric once a network was found by it.
+    The loss is fixed from the first step on, the metric once a network was chosen or tested by it.
 
     Args:
-        stored: the facts of the task that it began with.
-        facts: those of the task now.
-        judged: whether the search, or a training of its own, is finished.
-        path: of the run.
+        stored (Mapping): facts of the task that the run was started with.
+        facts (Mapping): facts of the task now.
+        judged (bool): whether the search, or the training of a network, is finished.
+        path (str): run directory.
 
     Raises:
-        UserError: it is another one.
+        UserError: the loss or the metric is another one.
     """
-    for part, did in (("loss", "trains"), ("fitness", "judged")):
+    for part, used, name in (
+        ("loss", "trained with", "loss"),
+        ("fitness", "evaluated by", "metric"),
+    ):
         there, here = stored[part], facts[part]
         if there != here and (judged or part == "loss"):
             raise UserError(
-                f"{path} {did} by {there}, not by {here}: give the same {part}, or another --out"
+                f"{path} was {used} {there}, not {here}: give the same {name}, or another --out"
             )
 
 
 def check_sendable(task: Task, others: Mapping[str, Any]) -> None:
-    """Refuse what other processes cannot be sent.
+    """Check that functions can be sent to other processes.
 
     Args:
-        task: of the run.
-        others: what else is sent, by name, such as the function that loads the images.
+        task (Task): its loss, metric and evaluate function.
+        others (Mapping[str, Any]): what else is sent by name, such as the function that loads the
+            images.
 
     Raises:
-        UserError: a function of the task, or another part, cannot be pickled.
+        UserError: one of them cannot be pickled.
     """
     parts = {name: getattr(task, name) for name in ("loss", "metric", "evaluate")}
     for name, value in {**parts, **others}.items():

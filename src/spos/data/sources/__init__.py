@@ -1,1 +1,1 @@
-"""Where images come from: one file a source, each gives a ``spos.data.assemble.Source``."""
+"""Data sources: one module each, which registers a function in :data:`spos.data.SOURCES`."""

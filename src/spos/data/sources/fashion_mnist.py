@@ -1,16 +1,15 @@
-"""Fashion-MNIST: 60,000 and 10,000 grey images of 28 by 28 pixels in IDX files."""
+"""Fashion-MNIST: 60,000 training and 10,000 test images, grey, 28 by 28 pixels, in IDX files."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
-import torch
+import numpy.typing as npt
 
 from spos._util.errors import UserError
-from spos.data.assemble import Source, arrays_source
-from spos.data.images import TensorImages
-from spos.data.sources.idx import read_idx
+from spos.data.source import SOURCES, DataOptions, Source, array_source
+from spos.data.sources._idx import read_idx
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package dataset-fashion-mnist puts the files."""
@@ -29,60 +28,38 @@ CLASSES = (
 )
 
 
-def fashion_mnist_source(text: str, path: str = "", image_size: int | None = None) -> Source:
-    """Fashion-MNIST, of which the files t10k-* are the test images.
+@SOURCES.register("fashion-mnist")
+def fashion_mnist_source(argument: str, options: DataOptions) -> Source:
+    """Fashion-MNIST, with the files t10k-* as test images.
 
     Args:
-        text: what the user asked for, for the errors.
-        path: the folder of the four files, each raw or .gz; Debian's if empty.
-        image_size: the side to resize to; 28 if left out.
+        argument (str): folder of the four files, each raw or .gz; Debian's if empty.
+        options (DataOptions): how the images are read.
 
     Raises:
         UserError: a file is missing or damaged.
     """
-    folder = Path(path).expanduser() if path else DEBIAN
-    # The names of all files are looked up first: the test images are read days later.
-    train_files = _files(text, folder, "train")
-    test_files = _files(text, folder, "t10k")
-    return arrays_source(
-        "fashion-mnist",
-        _read(*train_files),
-        lambda: _read(*test_files),
-        torch.from_numpy(read_idx(test_files[1], 1).astype(np.int64)),
-        CLASSES,
-        image_size,
-    )
+    folder = Path(argument).expanduser() if argument else DEBIAN
+    images, labels = _read(folder, "train")
+    return array_source(images, labels, options, test=_read(folder, "t10k"), classes=CLASSES)
 
 
-def _files(text: str, folder: Path, part: str) -> tuple[Path, Path]:
-    images, labels = (
-        _file(text, folder, f"{part}-{kind}-ubyte") for kind in ("images-idx3", "labels-idx1")
-    )
-    return images, labels
+def _read(folder: Path, part: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    images = read_idx(_file(folder, f"{part}-images-idx3-ubyte"), 3)
+    path = _file(folder, f"{part}-labels-idx1-ubyte")
+    labels = read_idx(path, 1)
+    if len(images) != len(labels) or len(images) == 0:
+        raise UserError(f"{path}: {len(labels)} labels for the {len(images)} images")
+    if labels.max() >= len(CLASSES):
+        raise UserError(f"{path}: label {labels.max()}; allowed: 0 to {len(CLASSES) - 1}")
+    return images[:, None], labels
 
 
-def _file(text: str, folder: Path, name: str) -> Path:
+def _file(folder: Path, name: str) -> Path:
     for candidate in (folder / name, folder / f"{name}.gz"):
         if candidate.is_file():
             return candidate
     raise UserError(
-        f"--data {text}: no {name}.gz in {folder}; install it (apt-get install"
-        " dataset-fashion-mnist) or name the folder of the IDX files: fashion-mnist:PATH"
-    )
-
-
-def _read(images: Path, labels: Path) -> TensorImages:
-    pixels, classes = read_idx(images, 3), read_idx(labels, 1)
-    if len(pixels) != len(classes):
-        raise UserError(
-            f"{labels}: {len(classes)} labels for the {len(pixels)} images of {images.name}"
-        )
-    if len(pixels) == 0 or pixels.shape[1] != pixels.shape[2]:
-        raise UserError(
-            f"{images}: images of shape {list(pixels.shape)}; allowed: [N, S, S], N at least 1"
-        )
-    if classes.max() >= len(CLASSES):
-        raise UserError(f"{labels}: the label {classes.max()}; allowed: 0 to {len(CLASSES) - 1}")
-    return TensorImages(
-        torch.from_numpy(pixels)[:, None], torch.from_numpy(classes.astype(np.int64))
+        f"no {name}.gz in {folder}; install it (apt-get install dataset-fashion-mnist) or give "
+        "the folder of the IDX files: fashion-mnist:PATH"
     )

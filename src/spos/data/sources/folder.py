@@ -1,38 +1,76 @@
-"""A folder of images, or a zip archive of one: train/, val/, test/, a folder a class in each."""
+"""A folder of images, or a zip archive of one: train/, val/ and test/, one folder per class."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import warnings
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
 
 from spos._util.errors import UserError, nearest
-from spos.data.assemble import Source
 from spos.data.decode import BrokenImageError, decode
-from spos.data.image_size import default_image_size
+from spos.data.files import FolderStore, ReadFiles, Store, ZipStore, read_files
 from spos.data.images import Images, TensorImages
-from spos.data.layout import Layout, Split, find_layout
 from spos.data.photograph import resized_side
-from spos.data.split import Size, stratified_split
-from spos.data.store import FolderStore, Store, ZipStore
+from spos.data.source import SOURCES, DataOptions, Source
+from spos.data.sources._layout import Split, find_layout
 from spos.data.streamed import Photographs, StreamedImages
-from spos.data.survey import Survey, decode_all, skip_or_fail, survey
+
+PHOTOGRAPH = 224
+"""Side of ImageNet's images in pixels, for photographs of different sizes."""
+
+
+@SOURCES.register("folder")
+def folder_source(argument: str, options: DataOptions) -> Source:
+    """Images in a folder or a zip archive of one.
+
+    test/ is the test set. Without test/, val/ is (ImageNet's convention: the validation set of the
+    search is split off train/ anyway). With both, val/ is the validation set. With neither, the
+    test set is split off train/.
+
+    Args:
+        argument (str): path of the folder or the archive.
+        options (DataOptions): how the images are read.
+
+    Raises:
+        UserError: the layout is another one, or an image is broken.
+    """
+    store = _open_store(argument)
+    layout = find_layout(store.names())
+    reader = _Reader(store, layout.classes, options)
+    train, images = reader.read_training(layout.splits["train"])
+    notes = [*layout.notes, *reader.notes]
+    validation = test_images = None
+    test = layout.splits.get("test") or layout.splits.get("val")
+    if test is not None:
+        test, test_images = reader.read(test)
+        if "test" not in layout.splits:
+            notes.append("no test/ folder: val/ is the test set; validation is split off train/")
+        elif "val" in layout.splits:
+            images, validation = reader.with_validation(train, images, layout.splits["val"])
+            notes.append("val/ is the validation set of the search")
+    return Source(
+        train=images,
+        classes=layout.classes,
+        test=test_images,
+        validation=validation,
+        names=(train.names, test.names if test is not None else ()),
+        skipped=reader.skipped,
+        notes=notes,
+    )
 
 
 class FilePhotographs(Photographs):
     """Image files as streamed images, always in colour.
 
     Args:
-        store: where the files are.
-        names: their names in it.
+        store (Store): where the files are.
+        names (Sequence[str]): their names.
     """
 
     channels = 3
@@ -46,178 +84,146 @@ class FilePhotographs(Photographs):
         name = os.fsdecode(self.names[index])
         try:
             with warnings.catch_warnings():
-                # Pillow warns of odd metadata on the terminal; the pixels are what matters here.
+                # Pillow warns about odd metadata; only the pixels matter here.
                 warnings.simplefilter("ignore")
                 return decode(self.store.read(name), shorter and resized_side(shorter))
         except BrokenImageError as error:
             raise UserError(f"{name}: {error}; it was whole when the run began") from None
 
 
-@dataclass
-class FolderOptions:
-    """How a folder is read; the fields are those of ``spos.data.load_data``."""
-
-    image_size: int | None
-    test: Size
-    on_broken: str
-    stream: str
-    workers: int
-    memory_limit: int
-
-
-def open_store(text: str, path: str) -> Store:
-    """The folder or the zip archive at a path.
-
-    Raises:
-        UserError: there is none, or it is something else.
-    """
-    if not path:
-        raise UserError(f"--data {text}: the path is missing; allowed: folder:PATH")
-    place = Path(path).expanduser()
-    if place.is_dir():
-        return FolderStore(place)
-    if not place.exists():
-        siblings = (
-            [entry.name for entry in place.parent.iterdir() if not entry.name.startswith(".")]
-            if place.parent.is_dir()
-            else []
-        )
-        clause = nearest(place.name, siblings)
-        hint = f"; {clause.split('?')[0]}?" if clause.startswith("did") else ""
-        raise UserError(
-            f"--data {text}: no such folder or file{hint or '; allowed: a folder or a .zip of one'}"
-        )
-    if place.suffix.lower() != ".zip":
-        raise UserError(f"--data {text}: it is a file; allowed: a folder or a .zip of one")
-    return ZipStore(place)
-
-
-def folder_source(text: str, path: str, options: FolderOptions) -> Source:
-    """Images in a folder or a zip archive of one.
-
-    test/ is the test split. Without test/, val/ is it (ImageNet's convention: the validation set
-    of the search is split off train/ anyway). With both, val/ is the search's validation set.
-    With neither, a part of train/ is set apart, the same for every seed.
-
-    Args:
-        text: what the user asked for, for the errors.
-        path: of the folder or the archive.
-        options: how to read it.
-
-    Raises:
-        UserError: the layout or an image is not as it should be.
-    """
-    store = open_store(text, path)
-    layout = find_layout(text, store.names())
-    reader = _Reader(text, store, layout, options)
-    train, images = reader.read_training()
-    notes = [*layout.notes, *reader.notes]
-    validation = None
-    test = layout.splits.get("test") or layout.splits.get("val")
-    if test is None:
-        labels = torch.tensor(train.labels)
-        rest, part = stratified_split(
-            labels, options.test, 0, option="--test", classes=layout.classes
-        )
-        notes.append(
-            f"no test/ folder: {len(part)} of the {len(labels)} images in train/ set apart as test"
-        )
-        images, _ = images.split_off(rest, [])
-        train, test = _pick(train, rest.tolist()), _pick(train, part.tolist())
-    else:
-        test = reader.check(test)
-        if "test" not in layout.splits:
-            notes.append("no test/ folder: val/ is the test set; validation is split off train/")
-        elif "val" in layout.splits:
-            held_out = reader.check(layout.splits["val"])
-            validation = reader.load(held_out)
-            notes.append("val/ is the validation set of the search")
-    test_split = test
-    names = "\0".join([*train.names, "", *test.names])
-    return Source(
-        kind="folder",
-        train=images,
-        test=lambda: reader.load(test_split),
-        test_labels=torch.tensor(test.labels),
-        classes=layout.classes,
-        channels=3,
-        image_size=reader.image_size,
-        validation=validation,
-        identity=hashlib.sha256(os.fsencode(names)).digest(),
-        skipped=reader.skipped,
-        notes=notes,
-    )
-
-
-def _pick(split: Split, places: Sequence[int]) -> Split:
-    return Split([split.names[at] for at in places], [split.labels[at] for at in places])
+def _open_store(argument: str) -> Store:
+    if not argument:
+        raise UserError("the path is missing; allowed: folder:PATH")
+    path = Path(argument).expanduser()
+    if path.is_dir():
+        return FolderStore(path)
+    if not path.exists():
+        siblings = [entry.name for entry in path.parent.glob("*")]
+        hint, close, _ = nearest(path.name, siblings).partition("?")
+        allowed = f"{hint}?" if close else "allowed: a folder or a .zip of one"
+        raise UserError(f"no such folder or file; {allowed}")
+    if path.suffix.lower() != ".zip":
+        raise UserError("not a folder; allowed: a folder or a .zip of one")
+    return ZipStore(path)
 
 
 class _Reader:
     """Reads the splits of one folder, all at the same size and in the same way."""
 
-    def __init__(self, text: str, store: Store, layout: Layout, options: FolderOptions) -> None:
-        self.text = text
+    def __init__(self, store: Store, classes: Sequence[str], options: DataOptions) -> None:
         self.store = store
-        self.layout = layout
+        self.classes = classes
         self.options = options
         self.skipped: list[str] = []
         self.notes: list[str] = []
         self.image_size = 0
 
-    def read_training(self) -> tuple[Split, Images]:
-        """The whole files of train/, and their images; settles the image size."""
-        split = self.layout.splits["train"]
-        pixels: Tensor | None = None
-        found: Survey | None = None
-        guess = self.options.image_size or self._first_side(split)
-        if guess and self._fits(split, guess):
-            pixels, found = decode_all(self.store, split.names, guess)
-        else:
-            found = survey(self.store, split.names)
-        kept = self._leave_out(split, found)
-        self.image_size = self.options.image_size or default_image_size(
-            self.text, found.sizes, self.notes
-        )
-        if pixels is None or guess != self.image_size:
-            return kept, self.load(kept)
-        images = TensorImages(pixels, torch.tensor(split.labels))
-        return kept, images.split_off(found.whole(len(split.names)), [])[0]
+    def read_training(self, split: Split) -> tuple[Split, Images]:
+        """Whole files of train/, and their images; decides the image size."""
+        # Mostly all images are of the size of the first: then they are decoded once.
+        self.image_size = self.options.image_size or self._first_side(split)
+        split, images, sizes = self._read(split)
+        if self.options.image_size is None:
+            side = default_image_size(sizes, self.notes)
+            if side != self.image_size:
+                self.image_size = side
+                images = self._load(split)
+        return split, images
 
-    def check(self, split: Split) -> Split:
-        """The whole files of a split, found out without keeping their pixels."""
-        return self._leave_out(split, survey(self.store, split.names))
+    def read(self, split: Split) -> tuple[Split, Images]:
+        """Whole files of another split, and their images."""
+        return self._read(split)[:2]
 
-    def load(self, split: Split) -> Images:
-        """The images of a split whose files are known to be whole."""
+    def with_validation(self, train: Split, images: Images, split: Split) -> tuple[Images, Images]:
+        """Training and validation images that can be joined."""
+        if isinstance(images, TensorImages):
+            return images, self._read(split, streamed=False)[1]
+        split = self._read(split, streamed=True)[0]
+        both = Split([*train.names, *split.names], [*train.labels, *split.labels])
+        all_images = self._streamed(both)
+        count = len(train.names)
+        return all_images.subset(range(count)), all_images.subset(range(count, len(all_images)))
+
+    def _streams(self, split: Split) -> bool:
+        return self.options.streams(len(split.names), 3, self.image_size)
+
+    def _read(
+        self, split: Split, streamed: bool | None = None
+    ) -> tuple[Split, Images, Counter[tuple[int, int]]]:
+        streamed = self._streams(split) if streamed is None else streamed
+        found = read_files(self.store, split.names, None if streamed else self.image_size)
+        self._report(split, found)
+        whole = [at for at in range(len(split.names)) if at not in found.broken]
+        kept = split.pick(whole)
+        for label in sorted(set(split.labels) - set(kept.labels)):
+            raise UserError(
+                f"class '{self.classes[label]}' has no whole image left; {len(self.skipped)} "
+                "broken files were left out"
+            )
+        if found.pixels is None:
+            return kept, self._streamed(kept), found.sizes
+        images = TensorImages(found.pixels, torch.tensor(split.labels))
+        return kept, images.split_off(whole, [])[0], found.sizes
+
+    def _load(self, split: Split) -> Images:
+        """Images of a split whose files are known to be whole."""
+        if self._streams(split):
+            return self._streamed(split)
+        pixels = read_files(self.store, split.names, self.image_size).pixels
+        assert pixels is not None
+        return TensorImages(pixels, torch.tensor(split.labels))
+
+    def _streamed(self, split: Split) -> StreamedImages:
+        files = FilePhotographs(self.store, split.names)
         labels = torch.tensor(split.labels)
-        if not self._fits(split, self.image_size):
-            files = FilePhotographs(self.store, split.names)
-            return StreamedImages(files, labels, self.image_size, self.options.workers)
-        pixels, found = decode_all(self.store, split.names, self.image_size)
-        skip_or_fail(self.text, split.names, found, "fail")
-        return TensorImages(pixels, labels)
-
-    def _fits(self, split: Split, image_size: int) -> bool:
-        if self.options.stream != "auto":
-            return self.options.stream == "never"
-        return len(split.names) * 3 * image_size**2 <= self.options.memory_limit
+        return StreamedImages(files, labels, self.image_size, self.options.workers)
 
     def _first_side(self, split: Split) -> int:
-        """The shorter side of the first whole file; 0 if there is none."""
         for name in split.names:
             try:
                 return min(decode(self.store.read(name)).size)
             except BrokenImageError:
                 continue
-        return 0
+        return PHOTOGRAPH
 
-    def _leave_out(self, split: Split, found: Survey) -> Split:
-        self.skipped += skip_or_fail(self.text, split.names, found, self.options.on_broken)
-        kept = _pick(split, found.whole(len(split.names)).tolist())
-        for label in sorted(set(split.labels) - set(kept.labels)):
+    def _report(self, split: Split, found: ReadFiles) -> None:
+        broken = [f"{split.names[at]}: {reason}" for at, reason in sorted(found.broken.items())]
+        if broken and self.options.on_broken == "fail":
+            more = f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""
             raise UserError(
-                f"--data {self.text}: class '{self.layout.classes[label]}' has no whole image"
-                f" left; {len(self.skipped)} broken files were left out"
+                f"broken image {broken[0]}{more}; repair or remove it, or leave such files out "
+                "with --on-broken skip"
             )
-        return kept
+        self.skipped += broken
+
+
+def default_image_size(sizes: Counter[tuple[int, int]], notes: list[str]) -> int:
+    """Side to resize to, where the user set none.
+
+    Images of one size keep it (the shorter side, if they are not square). Photographs of different
+    sizes become 224 pixels, as on ImageNet. For smaller images of different sizes the user has to
+    decide, since the side decides how long everything takes.
+
+    Args:
+        sizes (Counter): number of images by width and height in pixels.
+        notes (list[str]): extended by what was decided.
+
+    Raises:
+        UserError: sizes differ, and half of the images have a side below 224 pixels.
+
+    Example:
+        >>> default_image_size(Counter({(32, 32): 10}), [])
+        32
+    """
+    sides = sorted(min(size) for size in sizes.elements())
+    if len(sizes) == 1:
+        width, height = next(iter(sizes))
+        if width != height:
+            notes.append(f"images of {width}x{height} pixels: the middle {sides[0]}x{sides[0]}")
+        return sides[0]
+    different = f"images of different sizes, shorter sides of {sides[0]} to {sides[-1]} pixels"
+    middle = sides[len(sides) // 2]
+    if middle < PHOTOGRAPH:
+        raise UserError(f"{different}; set the side to resize to, such as --image-size {middle}")
+    notes.append(f"{different}: resized to {PHOTOGRAPH}")
+    return PHOTOGRAPH

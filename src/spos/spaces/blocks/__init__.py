@@ -1,1 +1,1 @@
-"""Blocks that search spaces and published networks are made of, in plain torch."""
+"""Building blocks of search spaces and published networks, in plain torch."""

@@ -1,4 +1,4 @@
-"""Operations and cells: small graphs whose edges are operations, of which networks are stacked.
+"""Operations and cells: graphs with operations on their edges, stacked to networks.
 
 Sources: Zoph et al., "Learning Transferable Architectures for Scalable Image Recognition", CVPR
 2018, Section 3; Liu et al., "DARTS", ICLR 2019, Section 2.1; Dong and Yang, "NAS-Bench-201", ICLR
@@ -19,18 +19,18 @@ from spos._util.errors import UserError, nearest
 
 
 class Zero(nn.Module):
-    """The operation ``none``: zeros of the input's shape, through which no gradient flows."""
+    """The operation ``none``: zeros of the input's shape; no gradient flows through it."""
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.zeros_like(x)
 
 
 class FactorizedReduction(nn.Module):
-    """Half the resolution by two 1x1 convolutions, one on even and one on odd positions.
+    """Halve the resolution by two 1x1 convolutions, on even and on odd positions.
 
     Args:
-        inputs: input channels.
-        outputs: output channels; of an odd number the odd positions give one more.
+        inputs (int): input channels.
+        outputs (int): output channels; odd positions compute one more of an odd number.
 
     Source: Zoph et al., the released definition of NASNet.
 
@@ -49,20 +49,20 @@ class FactorizedReduction(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.activation(x)
-        # The zeros matter for odd sides alone, where even and odd positions differ in number.
+        # The zeros matter only for odd sides, where even and odd positions differ in number.
         shifted = F.pad(x, (-1, 1, -1, 1))
         result: Tensor = self.norm(torch.cat((self.even(x), self.odd(shifted)), dim=1))
         return result
 
 
 def convolution(inputs: int, outputs: int, kernel: int = 1, stride: int = 1) -> nn.Sequential:
-    """An activation, a convolution and its batch norm, in the order of cells.
+    """Activation, convolution and batch norm, in the order of cells.
 
     Args:
-        inputs: input channels.
-        outputs: output channels.
-        kernel: the side of the kernel, odd.
-        stride: of the convolution.
+        inputs (int): input channels.
+        outputs (int): output channels.
+        kernel (int): side of the kernel, odd.
+        stride (int): stride of the convolution.
     """
     return nn.Sequential(
         # Not in place: other edges of the cell read the same input.
@@ -121,7 +121,6 @@ def _none(inputs: int, outputs: int, stride: int) -> nn.Module:
     return Zero()
 
 
-#: Each is made from input channels, output channels and stride.
 OPERATIONS: dict[str, Callable[[int, int, int], nn.Module]] = {
     "none": _none,
     "skip_connect": _skip,
@@ -135,22 +134,23 @@ OPERATIONS: dict[str, Callable[[int, int, int], nn.Module]] = {
     "dil_conv_3x3": partial(_dilated, 3),
     "dil_conv_5x5": partial(_dilated, 5),
 }
+"""Operations by name, built from input channels, output channels and stride."""
 
 
 def operation(name: str, inputs: int, outputs: int, stride: int = 1) -> nn.Module:
-    """An operation of a cell's edge, by the name that genotypes give it.
+    """An operation of a cell's edge, by its name in genotypes.
 
-    Where a pooling or a skip cannot keep its shape, a 1x1 convolution adapts it, as in the released
-    definition of NASNet.
+    A pooling or a skip that changes the shape gets a 1x1 convolution, as in the released definition
+    of NASNet.
 
     Args:
-        name: of :data:`OPERATIONS`.
-        inputs: input channels.
-        outputs: output channels.
-        stride: 1 or 2.
+        name (str): key of :data:`OPERATIONS`.
+        inputs (int): input channels.
+        outputs (int): output channels.
+        stride (int): 1 or 2.
 
     Raises:
-        UserError: there is no such operation, or it is ``none`` where the shape changes.
+        UserError: the operation is unknown, or is ``none`` where the shape changes.
 
     Example:
         >>> operation("sep_conv_5x5", 4, 8, 2)(torch.zeros(1, 4, 6, 6)).shape
@@ -163,15 +163,15 @@ def operation(name: str, inputs: int, outputs: int, stride: int = 1) -> nn.Modul
 
 @dataclass(frozen=True)
 class Wiring:
-    """What the nodes of a cell compute, and which of them it gives.
+    """Operations of a cell's nodes, and which nodes are its output.
 
     Args:
-        edges: an operation and the number of its input, two of them for each node. Inputs 0 and 1
-            are the last cell but one and the last cell; nodes have the numbers from 2.
-        concat: the numbers of what is concatenated.
+        edges (tuple): operation and number of its input, two of them for each node. Inputs 0 and 1
+            are the last cell but one and the last cell; nodes are numbered from 2.
+        concat (tuple[int, ...]): numbers of the inputs and nodes that are concatenated.
 
     Raises:
-        UserError: an edge reads a node that is not before it, or one without a partner.
+        UserError: an edge reads a later node, the number of edges is odd, or ``concat`` is invalid.
     """
 
     edges: tuple[tuple[str, int], ...]
@@ -179,30 +179,29 @@ class Wiring:
 
     def __post_init__(self) -> None:
         if not self.edges or len(self.edges) % 2:
-            raise UserError(f"{len(self.edges)} edges: a cell has two for each of its nodes")
+            raise UserError(f"{len(self.edges)} edges: a cell has two for each node")
         for place, (name, source) in enumerate(self.edges):
             node = 2 + place // 2
             if not 0 <= source < node:
                 raise UserError(f"node {node} reads {name} of {source}: allowed: 0 to {node - 1}")
         if not self.concat or not set(self.concat) <= set(range(2 + len(self.edges) // 2)):
             raise UserError(
-                f"a cell gives {', '.join(map(str, self.concat)) or 'nothing'}: allowed: 0 to "
+                f"a cell outputs {', '.join(map(str, self.concat)) or 'nothing'}: allowed: 0 to "
                 f"{1 + len(self.edges) // 2}"
             )
 
 
 class Cell(nn.Module):
-    """A cell from a genotype: reads the outputs of two cells, and gives the last and its own.
+    """A cell of a genotype: reads the outputs of two cells, returns the last one and its own.
 
     Args:
-        wiring: its operations.
-        before: channels of the last cell but one.
-        last: channels of the last cell.
-        filters: channels of each of its nodes.
-        stride: of the operations on its inputs, 1 or 2.
-        halve: the last cell but one has twice the resolution of the last.
-        project: bring the last cell but one to ``filters`` channels; otherwise operations read it
-            as it is.
+        wiring (Wiring): operations of the cell.
+        before (int): channels of the last cell but one.
+        last (int): channels of the last cell.
+        filters (int): channels of each node.
+        stride (int): stride of the operations on the cell's inputs, 1 or 2.
+        halve (bool): whether the last cell but one has twice the resolution of the last.
+        project (bool): whether to project the last cell but one to ``filters`` channels.
 
     Source: Zoph et al., Section 3; Liu et al., Section 2.1.
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-#: The class of an activation, which takes the argument ``inplace``.
 Activation = type[nn.ReLU] | type[nn.ReLU6]
+"""Class of an activation with the argument ``inplace``."""
 
 
 class Residual(nn.Module):
-    """What a branch computes, added to the input.
+    """Output of a branch plus its input.
 
     Args:
-        main: the branch, whose output has the shape of its input.
+        main (nn.Sequential): branch whose output has the shape of its input.
     """
 
     def __init__(self, main: nn.Sequential) -> None:
@@ -38,16 +38,16 @@ def convolution(
     bias: bool = False,
     activation: Activation | None = nn.ReLU,
 ) -> list[nn.Module]:
-    """A convolution that keeps the resolution up to its stride, batch norm and activation.
+    """A padded convolution, batch norm and activation.
 
     Args:
-        inputs: input channels.
-        outputs: output channels.
-        kernel: the side of the kernel, odd.
-        stride: of the convolution.
-        groups: of channels that are convolved apart; both numbers of channels divide by it.
-        bias: whether the convolution has one.
-        activation: its class; None leaves it out.
+        inputs (int): input channels.
+        outputs (int): output channels.
+        kernel (int): side of the kernel, odd.
+        stride (int): stride of the convolution.
+        groups (int): groups of the convolution; divides both numbers of channels.
+        bias (bool): whether the convolution has a bias.
+        activation (type | None): class of the activation; None for no activation.
     """
     layers: list[nn.Module] = [
         nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=bias),
@@ -64,10 +64,10 @@ def depthwise_separable(
     """A depthwise 3x3 and a 1x1 convolution, each with batch norm and activation.
 
     Args:
-        inputs: input channels.
-        outputs: output channels.
-        stride: of the depthwise convolution.
-        activation: its class.
+        inputs (int): input channels.
+        outputs (int): output channels.
+        stride (int): stride of the depthwise convolution.
+        activation (type): class of the activation.
 
     Source: Howard et al., "MobileNets", 2017, Figure 3.
 
@@ -95,18 +95,18 @@ def inverted_residual(
 ) -> nn.Module:
     """A 1x1 expansion, a depthwise and a linear 1x1 convolution; residual where shapes agree.
 
-    Nothing is expanded by 1: such a block begins with its depthwise convolution.
+    With an expansion of 1 the block begins with its depthwise convolution.
 
     Args:
-        inputs: input channels.
-        outputs: output channels.
-        kernel: the side of the depthwise kernel, odd.
-        expansion: the channels inside over the input channels, at least 1.
-        stride: of the depthwise convolution.
-        groups: of the 1x1 convolutions; with more than 1, channels are shuffled before the
-            depthwise convolution, so that the groups mix.
-        bias: whether convolutions have one.
-        activation: its class.
+        inputs (int): input channels.
+        outputs (int): output channels.
+        kernel (int): side of the depthwise kernel, odd.
+        expansion (int): ratio of inner to input channels, at least 1.
+        stride (int): stride of the depthwise convolution.
+        groups (int): groups of the 1x1 convolutions; with more than 1, channels are shuffled before
+            the depthwise convolution.
+        bias (bool): whether convolutions have a bias.
+        activation (type): class of the activation.
 
     Source: Sandler et al., "MobileNetV2", CVPR 2018, Table 1; Wu et al., "FBNet", CVPR 2019,
     Figure 3.

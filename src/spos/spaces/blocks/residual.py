@@ -12,18 +12,17 @@ from torch import Tensor, nn
 from spos.nn import ElasticBatchNorm2d, Width
 
 Size = int | Width
-#: Makes a convolution without bias: called with its name in the block (``conv1``, ``conv2`` or
-#: ``shortcut``), input and output channels, the side of its kernel, and its stride.
 MakeConvolution = Callable[[str, Size, Size, int, int], nn.Module]
+"""Builds a convolution without bias: called with its name in the block (``conv1``, ``conv2`` or
+``shortcut``), input and output channels, side of its kernel, and stride."""
 
 
 class ResidualBlock(nn.Module):
-    """What a branch computes, added to a shortcut.
+    """Output of a branch plus a shortcut, and an activation.
 
     Args:
-        main: the branch that computes.
-        shortcut: from the block's input to what is added: an identity, or a projection where
-            shapes differ.
+        main (nn.Sequential): branch that computes.
+        shortcut (nn.Module): identity, or a projection where shapes differ.
     """
 
     def __init__(self, main: nn.Sequential, shortcut: nn.Module) -> None:
@@ -43,11 +42,12 @@ def basic_block(
     """Two 3x3 convolutions with a shortcut, which is a 1x1 convolution where shapes differ.
 
     Args:
-        inputs: input channels.
-        mid: channels between the two convolutions, a number or a searched :class:`spos.nn.Width`.
-        outputs: output channels.
-        stride: of the first convolution and of the shortcut.
-        convolution: makes the convolutions.
+        inputs (int): input channels.
+        mid (int | Width): channels between the two convolutions, searched as a
+            :class:`spos.nn.Width`.
+        outputs (int): output channels.
+        stride (int): stride of the first convolution and of the shortcut.
+        convolution (MakeConvolution): builds the convolutions.
 
     Source: He et al., Figure 5 (left).
 

@@ -1,4 +1,4 @@
-"""The candidate blocks of the paper, after ShuffleNetV2.
+"""The choice blocks of the paper, after ShuffleNetV2.
 
 Sources: Guo et al., Section 4 and Table 1; Ma et al., "ShuffleNet V2", ECCV 2018, for the unit.
 """
@@ -16,10 +16,10 @@ Size = int | Width
 
 
 class ShuffleUnit(nn.Module):
-    """A unit that keeps half of its input: even channels pass, odd ones enter the main branch.
+    """A unit whose even channels pass unchanged and whose odd channels enter the main branch.
 
     Args:
-        main: the branch that computes.
+        main (nn.Sequential): branch that computes.
     """
 
     def __init__(self, main: nn.Sequential) -> None:
@@ -34,8 +34,8 @@ class ReductionUnit(nn.Module):
     """The first unit of a stage: all channels enter both a projection and the main branch.
 
     Args:
-        projection: the branch that stands for the identity.
-        main: the branch that computes.
+        projection (nn.Sequential): branch in place of the identity.
+        main (nn.Sequential): branch that computes.
     """
 
     def __init__(self, projection: nn.Sequential, main: nn.Sequential) -> None:
@@ -62,7 +62,12 @@ def _norm(channels: Size) -> nn.Module:
 
 
 def pointwise(inputs: Size, outputs: Size) -> list[nn.Module]:
-    """A 1x1 convolution with batch norm and activation."""
+    """A 1x1 convolution with batch norm and activation.
+
+    Args:
+        inputs (int | Width): input channels.
+        outputs (int | Width): output channels.
+    """
     return [_convolution(inputs, outputs), _norm(outputs), nn.ReLU(inplace=True)]
 
 
@@ -76,12 +81,12 @@ def choice_block(
     """One candidate of a choice block.
 
     Args:
-        option: one of :data:`OPTIONS`.
-        inputs: input channels of the block.
-        outputs: output channels of the block.
-        mid: channels inside the main branch, a number or a searched :class:`spos.nn.Width`.
-        stride: of the block, 1 or 2.
-        reduction: whether it is the first block of a stage, which has a projection branch.
+        option (str): one of :data:`OPTIONS`.
+        inputs (int): input channels of the block.
+        outputs (int): output channels of the block.
+        mid (int | Width): channels inside the main branch, searched as a :class:`spos.nn.Width`.
+        stride (int): stride of the block, 1 or 2.
+        reduction (bool): whether it is the first block of a stage, with a projection branch.
 
     Example:
         >>> block = choice_block("shuffle5x5", 16, 64, 32, 2, reduction=True)

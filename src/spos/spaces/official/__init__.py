@@ -1,9 +1,8 @@
 """The weights of the official PyTorch release of SPOS, read into the ImageNet supernet.
 
 The release is https://github.com/megvii-model/SinglePathOneShot; its supernet is published as
-``checkpoint-150000.pth.tar``. A path gives the same output in both networks on the same input, so
-what decides the accuracy is whether the input is the same. Theirs, for the supernet, the search
-and the retrained networks alike:
+``checkpoint-150000.pth.tar``. A path computes the same output in both supernets, given the same
+input. The input of the release, for supernet, search and retraining:
 
 - evaluation: the shorter side to 256 pixels (the longer one to ``int(256 / shorter * longer +
   0.5)``) by OpenCV's ``INTER_LINEAR``, which does not antialias, then the central 224x224;
@@ -13,14 +12,13 @@ and the retrained networks alike:
 - both: channels in the order blue, green, red, as float32 from 0 to 255, with no mean subtracted
   and no division.
 
-Images on a scale of 0 to 1 become that by a mean of 0 and a standard deviation of 1/255
-(:data:`INPUT_MEAN`, :data:`INPUT_STD`); ``rgb=True`` turns the input channels of the first
-convolution around, so that it reads red, green, blue. Both are exact. Another standard deviation
-could be folded into that convolution too, but no other mean: it pads with zeros, and those would
-have to become the mean.
+A mean of 0 and a standard deviation of 1/255 (:data:`INPUT_MEAN`, :data:`INPUT_STD`) convert images
+on a scale of 0 to 1 to this input; ``rgb=True`` reverses the input channels of the first
+convolution, so that it reads red, green, blue. Both are exact. Another mean could not be folded
+into that convolution: it pads with zeros, which would have to become the mean.
 
-The search of the release evaluates a path only after recalibration: the statistics in the
-checkpoint are a mixture over all paths of training.
+The search of the release evaluates a path only after recalibration: the batch-norm statistics in
+the checkpoint are mixed over all paths of training.
 """
 
 from __future__ import annotations
@@ -41,10 +39,10 @@ from spos._util.errors import UserError
 from spos.nn.supernet import Supernet
 
 INPUT_MEAN = (0.0, 0.0, 0.0)
-"""The mean to subtract from images on a scale of 0 to 1, to make them the release's input."""
+"""Mean to subtract from images on a scale of 0 to 1 to get the release's input."""
 
 INPUT_STD = (1 / 255, 1 / 255, 1 / 255)
-"""The standard deviation to divide such images by."""
+"""Standard deviation to divide such images by."""
 
 _FIRST = "first_conv.0.weight"
 _CLASSIFIER = "classifier.0.weight"
@@ -54,17 +52,17 @@ def load_official(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """Read a supernet checkpoint of the official release.
 
     Args:
-        path: a file by ``torch.save``, of which tensors are read and nothing is executed, or a
-            ``.safetensors`` file. The weights are the content, or its entry ``state_dict``; the
-            prefix ``module.`` of ``DataParallel`` may stand before every name.
+        path (str | os.PathLike): a file by ``torch.save``, read without executing anything, or a
+            ``.safetensors`` file. The weights are its content or its entry ``state_dict``; names
+            may have the prefix ``module.`` of ``DataParallel``.
 
     Returns:
-        Tensors on the CPU by the names of the release, such as ``first_conv.0.weight`` and
-        ``features.0.3.branch_main.0.weight`` (block 0, option 3).
+        dict[str, Tensor]: tensors on the CPU by the names of the release, such as
+        ``first_conv.0.weight`` and ``features.0.3.branch_main.0.weight`` (block 0, option 3).
 
     Raises:
-        UserError: there is no such file, it is damaged, reading it would run code, or it holds
-            something else than the release's supernet.
+        UserError: the file is missing or damaged, reading it would run code, or it does not hold
+            the release's supernet.
 
     Source: the release, ``src/Supernet``.
     """
@@ -74,8 +72,8 @@ def load_official(path: str | os.PathLike[str]) -> dict[str, Tensor]:
         content = content["state_dict"]
     if not isinstance(content, Mapping):
         raise UserError(
-            f"{file} holds no weights but {type(content).__name__}: give a dictionary of tensors, "
-            "or one with such a dictionary as its entry 'state_dict'"
+            f"{file} holds {type(content).__name__} instead of weights: give a dictionary of "
+            "tensors, or one with such a dictionary as its entry 'state_dict'"
         )
     other = [str(name) for name, value in content.items() if not isinstance(value, Tensor)]
     if other:
@@ -91,13 +89,13 @@ def load_official(path: str | os.PathLike[str]) -> dict[str, Tensor]:
 
 
 def classes_of(state: Mapping[str, Tensor]) -> int:
-    """The number of classes that the weights of the release tell apart.
+    """Number of classes that the weights of the release were trained on.
 
     Args:
-        state: what :func:`load_official` gave.
+        state (Mapping[str, Tensor]): result of :func:`load_official`.
 
     Raises:
-        UserError: there is no classifier of the release in it.
+        UserError: the classifier is missing or has another shape.
 
     Example:
         >>> classes_of({"classifier.0.weight": torch.zeros(1000, 1024)})
@@ -111,18 +109,17 @@ def classes_of(state: Mapping[str, Tensor]) -> int:
 
 
 def to_supernet(state: Mapping[str, Tensor], supernet: Supernet, *, rgb: bool = False) -> None:
-    """Give a supernet the weights and statistics of the release.
+    """Copy the weights and statistics of the release into a supernet.
 
     Args:
-        state: what :func:`load_official` gave.
-        supernet: ``shufflenetv2(PRESETS["imagenet"], classes=classes_of(state))``; it stays as it
-            was if anything is raised.
-        rgb: serve images whose channels are red, green, blue; without it the supernet expects
-            them as the release does, blue first.
+        state (Mapping[str, Tensor]): result of :func:`load_official`.
+        supernet (Supernet): ``shufflenetv2(PRESETS["imagenet"], classes=classes_of(state))``; not
+            changed if an error is raised.
+        rgb (bool): whether images have the channels red, green, blue; otherwise the supernet
+            expects blue first, like the release.
 
     Raises:
-        UserError: a tensor of the release has no place in the supernet, one of the supernet's has
-            no value in the release, or their shapes differ.
+        UserError: tensors are missing, unexpected, or have other shapes.
     """
     _fill(state, supernet, rgb, "the state")
 
@@ -131,12 +128,12 @@ def import_official(path: str | os.PathLike[str], supernet: Supernet, *, rgb: bo
     """Load a supernet checkpoint of the official release into a supernet.
 
     Args:
-        path: as for :func:`load_official`.
-        supernet: as for :func:`to_supernet`.
-        rgb: as for :func:`to_supernet`.
+        path (str | os.PathLike): as for :func:`load_official`.
+        supernet (Supernet): as for :func:`to_supernet`.
+        rgb (bool): as for :func:`to_supernet`.
 
     Raises:
-        UserError: as in :func:`load_official` and :func:`to_supernet`.
+        UserError: as for :func:`load_official` and :func:`to_supernet`.
     """
     _fill(load_official(path), supernet, rgb, str(path))
 
@@ -153,15 +150,15 @@ def _read(file: Path) -> Any:
             with zipfile.ZipFile(file) as archive:
                 damaged = archive.testzip()
             if damaged is not None:
-                raise UserError(f"{file} is damaged: {damaged} in it is not what was written")
+                raise UserError(f"{file} is damaged: the checksum of {damaged} in it differs")
         return torch.load(file, weights_only=True, map_location="cpu")
     except UserError:
         raise
     except PermissionError:
-        raise UserError(f"{file} may not be read: change its permissions") from None
+        raise UserError(f"{file} cannot be read: change its permissions") from None
     except SafetensorError as error:
-        raise UserError(f"{file} is damaged or no .safetensors file ({_line(error)})") from error
-    # What a damaged pickle raises is anything at all.
+        raise UserError(f"{file} is damaged or not a .safetensors file ({_line(error)})") from error
+    # A damaged pickle can raise any exception.
     except Exception as error:
         code = _code_in(str(error))
         if code:
@@ -170,12 +167,12 @@ def _read(file: Path) -> Any:
                 "model.state_dict() alone"
             ) from error
         raise UserError(
-            f"{file} is damaged or no checkpoint by torch.save ({_line(error)})"
+            f"{file} is damaged or not a checkpoint by torch.save ({_line(error)})"
         ) from error
 
 
 def _code_in(message: str) -> str | None:
-    # torch has one class of error for a pickle that is damaged and for one that is not allowed.
+    # torch raises the same exception for a damaged pickle and for one that is not allowed.
     found = re.search(r"GLOBAL (\S+)", message)
     if found:
         return found[1]
@@ -184,7 +181,7 @@ def _code_in(message: str) -> str | None:
 
 
 def _line(error: Exception) -> str:
-    # Torch's advice on how to load the file unsafely is not repeated.
+    # Without torch's advice on how to load the file unsafely.
     text = str(error).split("WeightsUnpickler error:")[-1].split("In PyTorch 2.6")[0].strip()
     return text.splitlines()[0] if text else type(error).__name__
 

@@ -1,4 +1,4 @@
-"""The networks by name."""
+"""Published networks by name."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from spos.spaces.zoo.published import published_network
 from spos.spaces.zoo.quantised_resnet import quantised_resnet18
 from spos.spaces.zoo.shufflenetv2 import shufflenet_v2
 
-#: At most this side of the input, in pixels, a network is built in its small-image variant.
 SMALL_IMAGES = 64
+"""Largest side of the input in pixels for which the small-image variant is built."""
 
 
 @dataclass(frozen=True)
@@ -26,16 +26,16 @@ class Network:
     """A published network.
 
     Args:
-        paper: where it was published.
-        build: called with ``classes``, ``image_channels`` and ``small``; with ``small`` its first
-            strides are left out, so that images of about 32 pixels keep their resolution.
+        paper (str): publication.
+        build (Callable): called with ``classes``, ``image_channels`` and ``small``; with ``small``
+            the first strides are left out, so that images of 32 pixels keep their resolution.
     """
 
     paper: str
     build: Callable[..., nn.Module]
 
 
-#: Published architectures by the space of which they are points.
+# Search space of each published architecture of the catalogue.
 _OF_SPACES = {
     "spos_block": "shufflenetv2",
     "spos_block_channel": "shufflenetv2-joint",
@@ -94,14 +94,14 @@ def build_network(
     """Build a published network with fresh weights.
 
     Args:
-        name: of :data:`NETWORKS`.
-        classes: of its classifier, at least 2.
-        image_channels: 3 for colour, 1 for grey images.
-        image_size: the side of the input in pixels; up to :data:`SMALL_IMAGES` the small-image
+        name (str): key of :data:`NETWORKS`.
+        classes (int): number of classes, at least 2.
+        image_channels (int): 3 for colour, 1 for grey images.
+        image_size (int): side of the input in pixels; up to :data:`SMALL_IMAGES` the small-image
             variant is built.
 
     Raises:
-        UserError: there is no such network.
+        UserError: the network is unknown.
     """
     if name not in NETWORKS:
         raise UserError(f"unknown network '{name}': {nearest(name, NETWORKS)}")

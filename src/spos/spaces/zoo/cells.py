@@ -1,7 +1,6 @@
-"""Networks of cells that other searches found: NASNet-A, PNASNet-5 and the second of DARTS.
+"""Cell networks found by other searches: NASNet-A, PNASNet-5 and DARTS (second order).
 
-All are the networks of an evaluation: without the auxiliary classifier and the drop path of their
-training.
+All are built as for evaluation, without the auxiliary classifier and drop path of training.
 """
 
 from __future__ import annotations
@@ -13,8 +12,8 @@ from torch import Tensor, nn
 
 from spos.spaces.blocks.cells import Cell, Wiring
 
-#: Zoph et al., Figure 4. The released network also concatenates the last cell but one in normal
-#: cells, and node 3 in reductions though node 5 reads it; its printed costs include both.
+# Zoph et al., Figure 4. The released network also concatenates the last cell but one in normal
+# cells, and node 3 in reduction cells though node 5 reads it; its published costs include both.
 NASNET_A = {
     "normal": Wiring(
         (
@@ -38,7 +37,7 @@ NASNET_A = {
     ),
 }
 
-#: Liu et al., "Progressive Neural Architecture Search", Figure 1: one cell for both strides.
+# Liu et al., "Progressive Neural Architecture Search", Figure 1: one cell for both strides.
 PNASNET_5 = Wiring(
     (
         *(("sep_conv_5x5", 0), ("max_pool_3x3", 0)),
@@ -50,7 +49,7 @@ PNASNET_5 = Wiring(
     concat=(2, 3, 4, 5, 6),
 )
 
-#: Liu et al., "DARTS", Figures 4 and 5: the cells of the second-order search.
+# Liu et al., "DARTS", Figures 4 and 5: the cells of the second-order search.
 DARTS_V2 = {
     "normal": Wiring(
         (
@@ -72,8 +71,8 @@ DARTS_V2 = {
     ),
 }
 
-#: The wiring, filters and stride of a cell.
 Planned = tuple[Wiring, int, int]
+"""Wiring, filters and stride of a cell."""
 
 
 class _Stem(nn.Module):
@@ -97,9 +96,9 @@ def nasnet_a_mobile(*, classes: int, image_channels: int = 3, small: bool = Fals
     """NASNet-A (4 @ 1056).
 
     Args:
-        classes: the number of classes, at least 2.
-        image_channels: 3 for colour, 1 for grey images.
-        small: the stem of the CIFAR networks, for images of 32 pixels.
+        classes (int): number of classes, at least 2.
+        image_channels (int): 3 for colour, 1 for grey images.
+        small (bool): whether to use the stem for CIFAR, for images of 32 pixels.
 
     Source: Zoph et al., Section 4.2; stem and concatenations after the released definition.
 
@@ -120,12 +119,12 @@ def nasnet_a_mobile(*, classes: int, image_channels: int = 3, small: bool = Fals
 def pnasnet_5_mobile(
     *, classes: int, image_channels: int = 3, small: bool = False
 ) -> nn.Sequential:
-    """PNASNet-5 of 3 cells a stage and 54 filters.
+    """PNASNet-5 with 3 cells per stage and 54 filters.
 
     Args:
-        classes: the number of classes, at least 2.
-        image_channels: 3 for colour, 1 for grey images.
-        small: the stem of the CIFAR networks, for images of 32 pixels.
+        classes (int): number of classes, at least 2.
+        image_channels (int): 3 for colour, 1 for grey images.
+        small (bool): whether to use the stem for CIFAR, for images of 32 pixels.
 
     Source: Liu et al., "Progressive Neural Architecture Search", ECCV 2018, Section 5.3; the stem
     after the released definition.
@@ -146,12 +145,12 @@ def pnasnet_5_mobile(
 def darts_v2_imagenet(
     *, classes: int, image_channels: int = 3, small: bool = False
 ) -> nn.Sequential:
-    """The second network of DARTS for ImageNet: 14 cells, 48 channels.
+    """The network of second-order DARTS for ImageNet: 14 cells, 48 channels.
 
     Args:
-        classes: the number of classes, at least 2.
-        image_channels: 3 for colour, 1 for grey images.
-        small: the stem of the CIFAR networks, for images of 32 pixels.
+        classes (int): number of classes, at least 2.
+        image_channels (int): 3 for colour, 1 for grey images.
+        small (bool): whether to use the stem for CIFAR, for images of 32 pixels.
 
     Source: Liu et al., "DARTS: Differentiable Architecture Search", ICLR 2019, Section 3.4.
 
@@ -177,8 +176,8 @@ def darts_v2_imagenet(
     return _network((_Stem(first, second), 48, True), cells, classes)
 
 
-#: A stem, the channels of both of its outputs, and whether the second has half the resolution.
 Stem = tuple[_Stem, int, bool]
+"""Stem, channels of both of its outputs, and whether the second has half the resolution."""
 
 
 def _released_stem(image_channels: int) -> Stem:
@@ -204,11 +203,11 @@ def _network(
     """Stack cells.
 
     Args:
-        stem: what comes before them.
-        cells: what they are, in order.
-        classes: of the classifier.
-        head: an activation before pooling, and a dropout behind it.
-        raw: the first cell reads the stem's first output without a projection.
+        stem (Stem): layers before the cells.
+        cells (Sequence[Planned]): cells in order.
+        classes (int): number of classes.
+        head (Sequence[nn.Module]): activation before pooling, and dropout after it.
+        raw (bool): whether the first cell reads the stem's first output without projection.
     """
     module, last, halve = stem
     before = last

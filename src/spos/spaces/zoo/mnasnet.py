@@ -1,4 +1,4 @@
-"""MnasNet-B1, the network of MnasNet without squeeze and excitation."""
+"""MnasNet-B1: MnasNet without squeeze-and-excitation."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from torch import nn
 from spos.spaces._mobile import MobileLayout, Place, mobile_network
 from spos.spaces.blocks.mobile import inverted_residual
 
-#: Kernel and expansion of the blocks of each stage.
+# Kernel and expansion of the blocks of each stage.
 _STAGES = ((3, 3), (5, 3), (5, 6), (3, 6), (5, 6), (3, 6))
 
 
 def mnasnet_b1(*, classes: int, image_channels: int = 3, small: bool = False) -> nn.Sequential:
     """MnasNet-B1.
 
-    It has 314,415,872 multiply-adds and 4,383,312 parameters; the authors print 317 M and 4.2 M.
+    It has 314,415,872 multiply-adds and 4,383,312 parameters; the authors report 317 M and 4.2 M.
 
     Args:
-        classes: the number of classes, at least 2.
-        image_channels: 3 for colour, 1 for grey images.
-        small: leave out the first two strides, for images of 32 pixels.
+        classes (int): number of classes, at least 2.
+        image_channels (int): 3 for colour, 1 for grey images.
+        small (bool): whether to leave out the first two strides, for images of 32 pixels.
 
     Source: Tan et al., "MnasNet: Platform-Aware Neural Architecture Search for Mobile", CVPR 2019,
-    and the authors' release for the network B1.
+    and the authors' release for B1.
 
     Example:
         >>> network = mnasnet_b1(classes=1000)

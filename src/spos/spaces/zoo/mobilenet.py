@@ -15,13 +15,13 @@ _V2_DEPTHS = (2, 3, 4, 3, 3, 1)
 def mobilenet_v1(
     width: float, *, classes: int, image_channels: int = 3, small: bool = False
 ) -> nn.Sequential:
-    """MobileNet.
+    """MobileNet (version 1).
 
     Args:
-        width: what the channels are multiplied by, such as 0.75.
-        classes: the number of classes, at least 2.
-        image_channels: 3 for colour, 1 for grey images.
-        small: leave out the first two strides, for images of 32 pixels.
+        width (float): multiplier of the channels, such as 0.75.
+        classes (int): number of classes, at least 2.
+        image_channels (int): 3 for colour, 1 for grey images.
+        small (bool): whether to leave out the first two strides, for images of 32 pixels.
 
     Source: Howard et al., "MobileNets: Efficient Convolutional Neural Networks for Mobile Vision
     Applications", 2017, Table 1.
@@ -51,9 +51,9 @@ def mobilenet_v2(*, classes: int, image_channels: int = 3, small: bool = False) 
     """MobileNetV2 of width 1.
 
     Args:
-        classes: the number of classes, at least 2.
-        image_channels: 3 for colour, 1 for grey images.
-        small: leave out the first two strides, for images of 32 pixels.
+        classes (int): number of classes, at least 2.
+        image_channels (int): 3 for colour, 1 for grey images.
+        small (bool): whether to leave out the first two strides, for images of 32 pixels.
 
     Source: Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018,
     Table 2.

@@ -12,8 +12,8 @@ from torch import nn
 from spos._util.errors import UserError, nearest
 from spos.spaces import family
 
-#: The strides of the stages in the small-image variant of each space: two of the five are left out,
-#: that of the first convolution and the first one behind it.
+# Strides of the stages in the small-image variant of each space: two of five are left out, that of
+# the first convolution and the next one.
 _SMALL_STRIDES = {
     "shufflenetv2": (1, 2, 2, 2),
     "shufflenetv2-joint": (1, 2, 2, 2),
@@ -28,14 +28,14 @@ def published_network(
     """A published architecture of a space as a stand-alone network.
 
     Args:
-        space: of :data:`spos.spaces.SPACES`.
-        name: of one of its networks, a point of its preset ``imagenet``.
-        classes: the number of classes, at least 2.
-        image_channels: 3 for colour, 1 for grey images.
+        space (str): key of :data:`spos.spaces.SPACES`.
+        name (str): one of its networks, an architecture of its preset ``imagenet``.
+        classes (int): number of classes, at least 2.
+        image_channels (int): 3 for colour, 1 for grey images.
         small: leave out the first two strides, for images of 32 pixels; channels are the same.
 
     Raises:
-        UserError: there is no small-image variant of the space, or no such network in it.
+        UserError: the space has no published network, or not this one.
 
     Example:
         >>> network = published_network("fbnet", "fbnet_b", classes=1000)

@@ -1,4 +1,4 @@
-"""ResNet-18 with the same few bits everywhere: what a mixed-precision search has to beat."""
+"""ResNet-18 of uniform bit-width: the baseline of a mixed-precision search."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from spos.spaces.resnet_bits import PRESETS, uniform
 def quantised_resnet18(
     pair: str, *, classes: int, image_channels: int = 3, small: bool = False
 ) -> nn.Sequential:
-    """ResNet-18 of uniform bits, its first convolution and classifier in full precision.
+    """ResNet-18 of uniform bit-width, with first convolution and classifier in full precision.
 
-    The layers keep their class, which says how many bits they have, so that bit operations can be
-    counted; ``torch.fx.symbolic_trace`` turns them into operations of torch.
+    Layers keep their classes, which know their bits, so that bit operations can be counted;
+    ``torch.fx.symbolic_trace`` turns them into operations of torch.
 
     Args:
-        pair: the bits of weights and activations, such as ``w2a2``.
-        classes: the number of classes, at least 2.
-        image_channels: 3 for colour, 1 for grey images.
-        small: build the network of the preset ``cifar`` of the space ``resnet-bits`` instead, a
+        pair (str): bits of weights and activations, such as ``w2a2``.
+        classes (int): number of classes, at least 2.
+        image_channels (int): 3 for colour, 1 for grey images.
+        small (bool): whether to build the preset ``cifar`` of the space ``resnet-bits`` instead, a
             ResNet-20 for images of 32 pixels.
 
     Raises:
-        UserError: the pair is none.
+        UserError: the pair is invalid.
 
     Source: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, Table 1; quantised
     as in Guo et al., "Single Path One-Shot Neural Architecture Search", ECCV 2020.

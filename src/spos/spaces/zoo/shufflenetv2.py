@@ -12,10 +12,10 @@ def shufflenet_v2(*, classes: int, image_channels: int = 3, small: bool = False)
     """ShuffleNetV2 of width 1.5.
 
     Args:
-        classes: the number of classes, at least 2.
-        image_channels: 3 for colour, 1 for grey images.
-        small: leave out the stride of the first convolution and the pooling behind it, for images
-            of 32 pixels.
+        classes (int): number of classes, at least 2.
+        image_channels (int): 3 for colour, 1 for grey images.
+        small (bool): whether to leave out the stride of the first convolution and the pooling after
+            it, for images of 32 pixels.
 
     Source: Ma et al., "ShuffleNet V2: Practical Guidelines for Efficient CNN Architecture Design",
     ECCV 2018, Table 5 and Figure 3.

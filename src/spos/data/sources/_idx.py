@@ -13,21 +13,19 @@ import numpy.typing as npt
 
 from spos._util.errors import UserError
 
-_UNSIGNED_BYTE = 0x08
-
 
 def read_idx(path: Path, dimensions: int) -> npt.NDArray[np.uint8]:
     """Read an IDX file of unsigned bytes.
 
     Args:
-        path: the file; one that ends in .gz is decompressed.
-        dimensions: how many it must have: 3 for images, 1 for labels.
+        path (Path): file; decompressed if its name ends in .gz.
+        dimensions (int): number of dimensions: 3 for images, 1 for labels.
 
     Returns:
-        The values in the shape that the header says, writable.
+        numpy.ndarray: uint8, writable, of the shape in the header.
 
     Raises:
-        UserError: it cannot be read, is of another kind, or is not as long as it says.
+        UserError: the file cannot be read, is of another kind, or has another length.
 
     Example:
         >>> import tempfile
@@ -42,16 +40,13 @@ def read_idx(path: Path, dimensions: int) -> npt.NDArray[np.uint8]:
             content = gzip.decompress(content)
     except (OSError, EOFError, zlib.error) as error:
         reason = " ".join(str(error).split())
-        raise UserError(f"{path}: it cannot be read ({reason}); get a whole IDX file") from None
-    magic = bytes([0, 0, _UNSIGNED_BYTE, dimensions])
-    if content[:4] != magic:
+        raise UserError(f"{path}: cannot be read ({reason}); get a whole IDX file") from None
+    magic, header = bytes([0, 0, 8, dimensions]), 4 + 4 * dimensions
+    if content[:4] != magic or len(content) < header:
         raise UserError(
-            f"{path}: it begins with {content[:4].hex() or 'nothing'}; an IDX file of bytes with"
-            f" {dimensions} dimension{'s' * (dimensions > 1)} begins with {magic.hex()}"
+            f"{path}: begins with {content[:4].hex() or 'nothing'}; an IDX file of bytes with "
+            f"{dimensions} dimensions begins with {magic.hex()} and a header of {header} bytes"
         )
-    header = 4 + 4 * dimensions
-    if len(content) < header:
-        raise UserError(f"{path}: {len(content)} bytes; its IDX header alone has {header}")
     shape = struct.unpack(f">{dimensions}I", content[4:header])
     expected = header + math.prod(shape)
     if len(content) != expected:
@@ -59,6 +54,5 @@ def read_idx(path: Path, dimensions: int) -> npt.NDArray[np.uint8]:
             f"{path}: {len(content)} bytes; its header says {' x '.join(map(str, shape))},"
             f" which needs {expected}"
         )
-    values = np.frombuffer(content, np.uint8, offset=header)
-    shaped: npt.NDArray[np.uint8] = values.reshape(shape).copy()
-    return shaped
+    values: npt.NDArray[np.uint8] = np.frombuffer(content, np.uint8, offset=header).copy()
+    return values.reshape(shape)

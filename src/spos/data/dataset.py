@@ -1,0 +1,201 @@
+"""Any torch Dataset of (image, target) as a source."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset, IterableDataset
+
+from spos._util.errors import UserError, nearest
+from spos.data.decode import to_array
+from spos.data.image_data import ImageData
+from spos.data.images import Images, TensorImages
+from spos.data.items import to_image, to_label, to_values
+from spos.data.load import assemble
+from spos.data.photograph import fit
+from spos.data.source import DataOptions, Source
+from spos.data.streamed import Photographs, StreamedImages
+
+TARGETS = ("classes", "values")
+"""What the targets of a Dataset can be."""
+
+
+def dataset_data(
+    train: Dataset[Any],
+    *,
+    test: Dataset[Any] | None = None,
+    test_size: int | float = 0.1,
+    targets: str = "classes",
+    classes: Sequence[str] | None = None,
+    **options: Any,
+) -> ImageData:
+    """Images of a run from a Dataset of your own.
+
+    Args:
+        train (Dataset): training images, as for :func:`dataset_source`.
+        test (Dataset | None): test images; None to split them off ``train``.
+        test_size (int | float): size of the test set that is split off ``train``: a number of
+            images, or a fraction in (0, 1).
+        targets (str): ``"classes"`` or ``"values"``, as for :func:`dataset_source`.
+        classes (Sequence[str] | None): name of each class, as for :func:`dataset_source`.
+        options: the other fields of :class:`spos.data.DataOptions`.
+
+    Raises:
+        UserError: an argument is out of range, or an item is invalid.
+
+    Example:
+        >>> items = [(torch.full((1, 8, 8), n, dtype=torch.uint8), n % 2) for n in range(40)]
+        >>> data = dataset_data(items, classes=["even", "odd"])
+        >>> len(data.train), len(data.validation), len(data.test())
+        (32, 4, 4)
+    """
+    checked = DataOptions(test=test_size, **options)
+    source = dataset_source(train, checked, test=test, targets=targets, classes=classes)
+    return assemble("dataset", "dataset", source, checked)
+
+
+def dataset_source(
+    train: Dataset[Any],
+    options: DataOptions,
+    *,
+    test: Dataset[Any] | None = None,
+    targets: str = "classes",
+    classes: Sequence[str] | None = None,
+) -> Source:
+    """A source whose images are the items of a Dataset, all of which are read once now.
+
+    Items are (image, target): a PIL image, a uint8 or float (0 to 1) tensor [C, H, W], or an array
+    [H, W] or [H, W, C]; as target the class, an integer from 0, or values. Do not augment or
+    normalise them: that is done later, to the image alone.
+
+    Args:
+        train (Dataset): training images; any object with a length and items by index.
+        options (DataOptions): how the images are read.
+        test (Dataset | None): test images; None to split them off ``train``.
+        targets (str): ``"classes"``, or ``"values"`` to be predicted: numbers, or tensors, arrays
+            or lists of numbers of one shape. A run on values needs a loss and a metric
+            (:class:`spos.Task`).
+        classes (Sequence[str] | None): name of each class; ``train.classes`` or numbers if None.
+
+    Raises:
+        UserError: an argument is out of range, or an item is invalid.
+    """
+    if targets not in TARGETS:
+        raise UserError(f"targets {targets}: {nearest(targets, TARGETS)}")
+    if targets == "values" and classes is not None:
+        raise UserError("classes: targets='values' have none; give one of them")
+    for dataset in (train, test):
+        if isinstance(dataset, IterableDataset) or not (
+            dataset is None or (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__"))
+        ):
+            raise UserError(
+                f"dataset {type(dataset).__name__}: has no items by index;"
+                " allowed: a Dataset with __len__ and __getitem__"
+            )
+    values = targets == "values"
+    items = _Items(train, "train", values=values)
+    side = options.image_size or min(items.open(0, None).size)
+    streamed = options.streams(len(items), items.channels, side)
+    images = items.read(options.image_size, streamed, options.workers)
+    names = [] if values else _class_names(train, classes, int(images.labels.max()))
+    if test is None:
+        return Source(images, names)
+    others = _Items(test, "test", items.channels, values=values)
+    test_images = others.read(side, streamed, options.workers)
+    labels = test_images.labels
+    if labels.shape[1:] != images.labels.shape[1:]:
+        raise UserError(
+            f"test: targets of shape {list(labels.shape[1:])}, those of train have shape "
+            f"{list(images.labels.shape[1:])}"
+        )
+    if not values and int(labels.max()) >= len(names):
+        raise UserError(f"test: label {int(labels.max())}; allowed: 0 to {len(names) - 1}")
+    return Source(images, names, test=test_images)
+
+
+def _class_names(dataset: Any, classes: Sequence[str] | None, largest: int) -> list[str]:
+    if classes is None:
+        own = getattr(dataset, "classes", None)
+        if not isinstance(own, (list, tuple)) or len(own) <= largest:
+            own = range(largest + 1)
+        return [str(name) for name in own]
+    if len(classes) <= largest:
+        raise UserError(
+            f"classes: {len(classes)} names for labels up to {largest};"
+            f" nearest valid: {largest + 1} names"
+        )
+    return [str(name) for name in classes]
+
+
+class _Items(Photographs):
+    """The images of a Dataset, all of the channels of the first."""
+
+    def __init__(
+        self, dataset: Any, name: str, channels: int | None = None, *, values: bool = False
+    ) -> None:
+        self.dataset = dataset
+        self.name = name
+        self.values = values
+        if len(dataset) == 0:
+            needs = "images" if values else "images of at least 2 classes"
+            raise UserError(f"{name}: the Dataset is empty; it needs {needs}")
+        # Not known before the first image is read.
+        self.channels = channels or 0
+        self.channels = len(self._item(0)[0].getbands())
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def open(self, index: int, shorter: int | None) -> Image.Image:
+        return self._item(index)[0]
+
+    def read(self, image_size: int | None, streamed: bool, workers: int) -> Images:
+        """Read all items, to check them and to know their targets.
+
+        Args:
+            image_size (int | None): side to resize to; None to require that of the first image.
+            streamed (bool): whether pixels are dropped now and read when they are needed.
+            workers (int): processes that read streamed images.
+        """
+        first, target = self._item(0)
+        side = image_size or min(first.size)
+        labels = torch.empty((len(self), *target.shape), dtype=target.dtype)
+        kept = 0 if streamed else len(self)
+        pixels = torch.empty((kept, self.channels, side, side), dtype=torch.uint8)
+        rows = pixels.numpy()
+        for index in range(len(self)):
+            image, labels[index] = self._item(index, tuple(target.shape))
+            if image_size is None and image.size != first.size:
+                raise UserError(
+                    f"{self.name}, item {index}: {image.width}x{image.height} pixels, the first has"
+                    f" {first.width}x{first.height}; set the side to resize to: image_size={side}"
+                )
+            if not streamed:
+                rows[index] = to_array(fit(image, side))
+        if streamed:
+            return StreamedImages(self, labels, side, workers)
+        return TensorImages(pixels, labels)
+
+    def _item(self, index: int, shape: tuple[int, ...] | None = None) -> tuple[Image.Image, Tensor]:
+        item = self.dataset[index]
+        where = f"{self.name}, item {index}"
+        if not isinstance(item, (tuple, list)) or len(item) != 2:
+            raise UserError(f"{where}: {type(item).__name__}; allowed: (image, label)")
+        image = to_image(item[0], where)
+        if self.channels == 3:
+            image = image.convert("RGB")
+        elif self.channels == 1 and image.mode != "L":
+            raise UserError(
+                f"{where}: an image in colour, but the first is grey;"
+                " allowed: all grey, or a first one in colour"
+            )
+        target = to_values(item[1], where) if self.values else to_label(item[1], where)
+        if shape is not None and target.shape != shape:
+            raise UserError(
+                f"{where}: a target of shape {list(target.shape)}, the first has {list(shape)}"
+            )
+        return image, target

@@ -1,0 +1,192 @@
+"""Data sources by name, and what each of them returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from spos._util.errors import UserError, nearest
+from spos._util.registry import Registry
+from spos.data.images import Images, TensorImages
+from spos.data.split import Size, check_size
+
+STREAM = ("auto", "always", "never")
+ON_BROKEN = ("fail", "skip")
+RESIZE_BATCH = 1000
+"""Images resized at a time: as float32 they need four times their memory."""
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """How images are read and split, whatever their source.
+
+    Args:
+        image_size (int | None): side of the square images in pixels, at least 1; None for the
+            source's own.
+        validation (int | float): size of the validation set: a number of images, or a fraction
+            in (0, 1) of the training images.
+        test (int | float): size of the test set, where the source has none of its own.
+        seed (int): seed of the validation split, at least 0.
+        on_broken (str): ``"fail"`` at a broken file, or ``"skip"`` it.
+        stream (str): ``"never"`` holds decoded images in memory, ``"always"`` decodes them when
+            they are needed, ``"auto"`` does so above ``memory_limit``.
+        workers (int): processes that decode streamed images; 0 decodes in this process.
+        memory_limit (int): bytes of decoded training images, at least 0.
+
+    Raises:
+        UserError: a value is out of range.
+
+    Example:
+        >>> DataOptions(workers=-1)
+        Traceback (most recent call last):
+        ...
+        spos.UserError: workers -1: must be a whole number of at least 0; nearest valid: 0
+    """
+
+    image_size: int | None = None
+    validation: Size = 0.1
+    test: Size = 0.1
+    seed: int = 0
+    on_broken: str = "fail"
+    stream: str = "auto"
+    workers: int = 0
+    memory_limit: int = 4 << 30
+
+    def __post_init__(self) -> None:
+        check_size("validation", self.validation)
+        check_size("test", self.test)
+        for name, least in {"image_size": 1, "seed": 0, "workers": 0, "memory_limit": 0}.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise UserError(
+                    f"{name} {value}: must be a whole number of at least {least}; "
+                    f"nearest valid: {least}"
+                )
+        for name, allowed in {"on_broken": ON_BROKEN, "stream": STREAM}.items():
+            if getattr(self, name) not in allowed:
+                raise UserError(
+                    f"{name} {getattr(self, name)}: {nearest(getattr(self, name), allowed)}"
+                )
+
+    def streams(self, count: int, channels: int, image_size: int) -> bool:
+        """Whether images are decoded when they are needed instead of held in memory.
+
+        Args:
+            count (int): number of images.
+            channels (int): 1 or 3.
+            image_size (int): side of the images in pixels.
+        """
+        if self.stream == "auto":
+            return count * channels * image_size**2 > self.memory_limit
+        return self.stream == "always"
+
+
+@dataclass
+class Source:
+    """All images of a source, before the validation set is split off.
+
+    Args:
+        train (Images): training images; their memory is reused, so keep no reference to them.
+        classes (Sequence[str]): name of each class; empty where targets are values.
+        test (Images | None): test images; None to split them off ``train``.
+        validation (Images | None): validation images; None to split them off ``train``.
+        names (tuple[Sequence[str], Sequence[str]] | None): file name of each training and each
+            test image, by which a resumed run recognises them.
+        skipped (list[str]): broken files that were left out, each with the reason.
+        notes (list[str]): decisions made for the user, one line each.
+    """
+
+    train: Images
+    classes: Sequence[str]
+    test: Images | None = None
+    validation: Images | None = None
+    names: tuple[Sequence[str], Sequence[str]] | None = None
+    skipped: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+SourceFunction = Callable[[str, DataOptions], Source]
+"""Called with what follows the colon of ``--data NAME:ARGUMENT``, and the options."""
+
+SOURCES: Registry[SourceFunction] = Registry("data source", "spos.data.sources", "spos.sources")
+"""What ``--data`` can name: one module each in ``spos/data/sources``, and plug-ins."""
+
+
+def array_source(
+    images: Any,
+    labels: Any,
+    options: DataOptions,
+    *,
+    test: tuple[Any, Any] | None = None,
+    classes: Sequence[str] | None = None,
+) -> Source:
+    """A source whose images are arrays of one size, held in memory.
+
+    Args:
+        images (Tensor | numpy.ndarray): training images, uint8, shape (N, C, H, W), C 1 or 3.
+        labels (Tensor | numpy.ndarray): class of each, integers from 0, shape (N,).
+        options (DataOptions): how the images are read.
+        test (tuple | None): images and labels of the test set; None to split it off.
+        classes (Sequence[str] | None): name of each class; numbers if None.
+
+    Raises:
+        UserError: shapes or types differ from these, or ``stream`` is ``"always"``.
+
+    Example:
+        >>> images = torch.zeros(4, 1, 8, 8, dtype=torch.uint8)
+        >>> source = array_source(images, [0, 1, 0, 1], DataOptions(image_size=6))
+        >>> source.train.image_size, source.classes
+        (6, ['0', '1'])
+    """
+    if options.stream == "always":
+        raise UserError("stream always: this source is always held in memory; allowed: auto, never")
+
+    def read(images: Any, labels: Any) -> TensorImages:
+        pixels = torch.as_tensor(images)
+        if pixels.dtype != torch.uint8 or pixels.dim() != 4:
+            raise UserError(
+                f"images of {pixels.dtype}, shape {list(pixels.shape)}; allowed: uint8 [N, C, H, W]"
+            )
+        return TensorImages(
+            resize(pixels, options.image_size or min(pixels.shape[2:])),
+            torch.as_tensor(labels).to(torch.int64),
+        )
+
+    train = read(images, labels)
+    return Source(
+        train=train,
+        classes=classes or [str(label) for label in range(int(train.labels.max()) + 1)],
+        test=None if test is None else read(*test),
+    )
+
+
+def resize(images: Tensor, image_size: int) -> Tensor:
+    """Resize the shorter side and cut out the centre, as for files.
+
+    Args:
+        images (Tensor): uint8, shape (N, C, H, W).
+        image_size (int): side of the result in pixels.
+
+    Returns:
+        Tensor: uint8, shape (N, C, image_size, image_size), by antialiased bicubic interpolation.
+
+    Example:
+        >>> resize(torch.zeros(2, 1, 8, 8, dtype=torch.uint8), 16).shape
+        torch.Size([2, 1, 16, 16])
+    """
+    side = min(images.shape[2:])
+    top, left = ((length - side) // 2 for length in images.shape[2:])
+    images = images[:, :, top : top + side, left : left + side]
+    if side == image_size:
+        return images
+    resized = torch.empty((*images.shape[:2], image_size, image_size), dtype=torch.uint8)
+    for begin in range(0, len(images), RESIZE_BATCH):
+        part = images[begin : begin + RESIZE_BATCH].float()
+        part = F.interpolate(part, size=resized.shape[2:], mode="bicubic", antialias=True)
+        resized[begin : begin + RESIZE_BATCH] = part.round_().clamp_(0, 255).to(torch.uint8)
+    return resized

@@ -1,0 +1,124 @@
+"""CIFAR-10 and CIFAR-100 in their binary version: records of labels and 3x32x32 bytes."""
+
+from __future__ import annotations
+
+import tarfile
+import zlib
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from spos._util.errors import UserError
+from spos.data.source import DataOptions, Source, array_source
+
+_PIXELS = 3 * 32 * 32
+_PYTHON_VERSION = {"data_batch_1", "batches.meta", "train", "meta"}
+
+
+@dataclass(frozen=True)
+class Version:
+    """Layout of one of the two sets.
+
+    Args:
+        train (tuple[str, ...]): files of training images.
+        test (str): file of test images.
+        names (str): file of class names.
+        folder (str): folder in the archive.
+        archive (str): name of the archive.
+        labels (int): bytes of labels before the pixels of an image; the last one is the class.
+        classes (int): number of classes.
+    """
+
+    train: tuple[str, ...]
+    test: str
+    names: str
+    folder: str
+    archive: str
+    labels: int
+    classes: int
+
+
+def cifar_source(argument: str, options: DataOptions, version: Version) -> Source:
+    """One of the sets, with its official test images.
+
+    Args:
+        argument (str): folder of the .bin files, the folder that contains it, or the .tar.gz.
+        options (DataOptions): how the images are read.
+        version (Version): layout of the files.
+
+    Raises:
+        UserError: files are missing, damaged, or of the Python version, which is pickled: reading
+            it could run code.
+    """
+    allowed = f"the folder of the binary version, its parent, or {version.archive}"
+    path = Path(argument).expanduser()
+    if not argument or not path.exists():
+        reason = "no such folder or file" if argument else "the path is missing"
+        raise UserError(f"{reason}; allowed: {allowed}")
+    files = _read(path, version)
+    for name in (*version.train, version.test):
+        if name not in files:
+            if files.keys() & _PYTHON_VERSION:
+                raise UserError(
+                    "this is the Python version, whose pickles are never read; get the binary "
+                    f"version: {version.archive}"
+                )
+            raise UserError(f"no {name} in it; allowed: {allowed}")
+    names = files.get(version.names, b"").decode("utf-8", "replace").split()
+    images, labels = _parse(files, version.train, version)
+    return array_source(
+        images,
+        labels,
+        options,
+        test=_parse(files, (version.test,), version),
+        classes=names if len(names) == version.classes else list(map(str, range(version.classes))),
+    )
+
+
+def _parse(
+    files: dict[str, bytes], names: tuple[str, ...], version: Version
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    record = version.labels + _PIXELS
+    for name in names:
+        size = len(files[name])
+        if size == 0 or size % record:
+            raise UserError(
+                f"{name} has {size} bytes, not a multiple of {record}: download {version.archive} "
+                "again"
+            )
+    content = b"".join(files.pop(name) for name in names)
+    records = np.frombuffer(content, np.uint8).reshape(-1, record)
+    # CIFAR-100 has the coarse label first; the fine one is always next to the pixels.
+    labels = records[:, version.labels - 1].copy()
+    if labels.max() >= version.classes:
+        raise UserError(
+            f"{', '.join(names)}: label {labels.max()}; allowed: 0 to {version.classes - 1}; "
+            f"download {version.archive} again"
+        )
+    return records[:, version.labels :].reshape(-1, 3, 32, 32).copy(), labels
+
+
+def _read(path: Path, version: Version) -> dict[str, bytes]:
+    """Content of the wanted files by the last part of their name."""
+    wanted: Collection[str] = {*version.train, version.test, version.names, *_PYTHON_VERSION}
+    if path.is_dir():
+        inner = path / version.folder
+        folder = inner if inner.is_dir() else path
+        found = [folder / name for name in wanted]
+        return {file.name: file.read_bytes() for file in found if file.is_file()}
+    content = {}
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                name = member.name.rsplit("/", 1)[-1]
+                file = archive.extractfile(member) if name in wanted else None
+                if file is not None:
+                    content[name] = file.read()
+    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+        raise UserError(
+            f"not a whole .tar.gz ({' '.join(str(error).split())}); download it again"
+        ) from None
+    return content
