@@ -1,5 +1,51 @@
 """Published networks to compare with: plain torch modules, costs as published."""
 
-from spos.spaces.zoo.catalogue import NETWORKS, Network, build_network
+from __future__ import annotations
 
-__all__ = ["NETWORKS", "Network", "build_network"]
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+from spos._util.registry import Registry
+
+SMALL_IMAGES = 64
+"""Largest side of the input in pixels for which the small-image variant is built."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """A published network.
+
+    Args:
+        paper (str): publication.
+        build (Callable): called with ``classes``, ``image_channels`` and ``small``; with ``small``
+            the first strides are left out, so that images of 32 pixels keep their resolution.
+    """
+
+    paper: str
+    build: Callable[..., nn.Module]
+
+
+NETWORKS: Registry[Network] = Registry("network", "spos.spaces.zoo", "spos.networks", several=True)
+"""Published networks by name: files of this folder, or plug-ins."""
+
+
+def build_network(
+    name: str, *, classes: int, image_channels: int = 3, image_size: int = 224
+) -> nn.Module:
+    """Build a published network with fresh weights.
+
+    Args:
+        name (str): key of :data:`NETWORKS`.
+        classes (int): number of classes, at least 2.
+        image_channels (int): 3 for colour, 1 for grey images.
+        image_size (int): side of the input in pixels; up to :data:`SMALL_IMAGES` the small-image
+            variant is built.
+
+    Raises:
+        UserError: the network is unknown.
+    """
+    return NETWORKS.find(name).build(
+        classes=classes, image_channels=image_channels, small=image_size <= SMALL_IMAGES
+    )

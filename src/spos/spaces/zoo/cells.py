@@ -11,6 +11,7 @@ from itertools import chain
 from torch import Tensor, nn
 
 from spos.spaces.blocks.cells import Cell, Wiring
+from spos.spaces.zoo import NETWORKS, Network
 
 # Zoph et al., Figure 4. The released network also concatenates the last cell but one in normal
 # cells, and node 3 in reduction cells though node 5 reads it; its published costs include both.
@@ -230,3 +231,17 @@ def _network(
     pooled = chain(head[:1], (nn.AdaptiveAvgPool2d(1), nn.Flatten()), head[1:])
     model.add_module("classifier", nn.Sequential(_LastCell(), *pooled, nn.Linear(last, classes)))
     return model
+
+
+NETWORKS["nasnet_a_mobile"] = Network(
+    paper="Zoph et al., Learning Transferable Architectures, CVPR 2018",
+    build=nasnet_a_mobile,
+)
+NETWORKS["pnasnet_5_mobile"] = Network(
+    paper="Liu et al., Progressive Neural Architecture Search, ECCV 2018",
+    build=pnasnet_5_mobile,
+)
+NETWORKS["darts_v2_imagenet"] = Network(
+    paper="Liu et al., DARTS: Differentiable Architecture Search, ICLR 2019",
+    build=darts_v2_imagenet,
+)

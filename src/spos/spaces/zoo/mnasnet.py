@@ -6,6 +6,7 @@ from torch import nn
 
 from spos.spaces._mobile import MobileLayout, Place, mobile_network
 from spos.spaces.blocks.mobile import inverted_residual
+from spos.spaces.zoo import NETWORKS, Network
 
 # Kernel and expansion of the blocks of each stage.
 _STAGES = ((3, 3), (5, 3), (5, 6), (3, 6), (5, 6), (3, 6))
@@ -46,3 +47,9 @@ def mnasnet_b1(*, classes: int, image_channels: int = 3, small: bool = False) ->
         return inverted_residual(place.inputs, place.outputs, kernel, expansion, place.stride)
 
     return mobile_network(layout, block, classes=classes, image_channels=image_channels)
+
+
+NETWORKS["mnasnet_b1"] = Network(
+    paper="Tan et al., MnasNet: Platform-Aware Neural Architecture Search, CVPR 2019",
+    build=mnasnet_b1,
+)

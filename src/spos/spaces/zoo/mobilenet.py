@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from torch import nn
 
 from spos.spaces._mobile import MobileLayout, Place, mobile_network
 from spos.spaces.blocks.mobile import convolution, depthwise_separable, inverted_residual
+from spos.spaces.zoo import NETWORKS, Network
 
 _V1_CHANNELS = (64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)
 _V2_CHANNELS = (24, 32, 64, 96, 160, 320)
@@ -83,3 +86,13 @@ def mobilenet_v2(*, classes: int, image_channels: int = 3, small: bool = False) 
     return mobile_network(
         layout, block, classes=classes, image_channels=image_channels, activation=nn.ReLU6
     )
+
+
+NETWORKS["mobilenet_v1_0.75"] = Network(
+    paper="Howard et al., MobileNets, 2017",
+    build=partial(mobilenet_v1, 0.75),
+)
+NETWORKS["mobilenet_v2"] = Network(
+    paper="Sandler et al., MobileNetV2: Inverted Residuals and Linear Bottlenecks, CVPR 2018",
+    build=mobilenet_v2,
+)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from typing import Any, cast
 
@@ -11,6 +12,7 @@ from torch import nn
 
 from spos._util.errors import UserError, nearest
 from spos.spaces import family
+from spos.spaces.zoo import NETWORKS, Network
 
 # Strides of the stages in the small-image variant of each space: two of five are left out, that of
 # the first convolution and the next one.
@@ -58,3 +60,19 @@ def published_network(
         if next(own, None) is not None:
             cast(Any, module).reset_parameters()
     return network
+
+
+# Search space of each published architecture of the catalogue.
+_OF_SPACES = {
+    "spos_block": "shufflenetv2",
+    "spos_block_channel": "shufflenetv2-joint",
+    "all_choice_3": "shufflenetv2",
+    "all_choice_5": "shufflenetv2",
+    "fbnet_b": "fbnet",
+    "proxyless_r": "proxylessnas",
+}
+
+for _name, _space in _OF_SPACES.items():
+    NETWORKS[_name] = Network(
+        paper=family(_space).paper, build=partial(published_network, _space, _name)
+    )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from torch import nn
 
 from spos.spaces.resnet_bits import PRESETS, uniform
+from spos.spaces.zoo import NETWORKS, Network
 
 
 def quantised_resnet18(
@@ -35,3 +38,10 @@ def quantised_resnet18(
     """
     layout = PRESETS["cifar" if small else "imagenet"]
     return uniform(layout, pair, classes=classes, image_channels=image_channels)
+
+
+for _pair in ("w2a2", "w3a3", "w4a4"):
+    NETWORKS[f"resnet18_{_pair}"] = Network(
+        paper="He et al., Deep Residual Learning for Image Recognition, CVPR 2016",
+        build=partial(quantised_resnet18, _pair),
+    )

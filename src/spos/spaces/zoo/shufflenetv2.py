@@ -6,6 +6,7 @@ from torch import nn
 
 from spos.spaces.blocks.shuffle import choice_block
 from spos.spaces.shufflenetv2 import Layout, around
+from spos.spaces.zoo import NETWORKS, Network
 
 
 def shufflenet_v2(*, classes: int, image_channels: int = 3, small: bool = False) -> nn.Sequential:
@@ -46,3 +47,9 @@ def shufflenet_v2(*, classes: int, image_channels: int = 3, small: bool = False)
         assert isinstance(stem, nn.Sequential)
         stem.append(nn.MaxPool2d(3, 2, 1))
     return model
+
+
+NETWORKS["shufflenet_v2_1.5"] = Network(
+    paper="Ma et al., ShuffleNet V2: Practical Guidelines for Efficient CNNs, ECCV 2018",
+    build=shufflenet_v2,
+)
