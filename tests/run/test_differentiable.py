@@ -242,8 +242,8 @@ def test_a_run_with_a_supernet_of_single_paths_is_refused(tmp_path: Path) -> Non
     (out / "train.json").unlink()
     with pytest.raises(UserError, match="holds a supernet trained by single paths"):
         run(out, {"search": {"algorithm": "darts"}}, ("search",))
+    (out / "train.json").write_text('{"seconds": 0.0}')
     with pytest.raises(UserError, match=r"--reuse .*: --algorithm darts trains weights of its own"):
-        (out / "train.json").write_text('{"seconds": 0.0}')
         run(tmp_path / "other", {"search": {"algorithm": "darts"}}, reuse=out)
 
 
@@ -330,3 +330,8 @@ def test_evolution_over_a_supernet_trained_with_theta_is_refused(tmp_path: Path)
     with pytest.raises(UserError, match="give --algorithm fbnet, or a method of single paths"):
         run(tmp_path / "run", sections)
     assert not list(tmp_path.iterdir())
+
+
+def test_another_search_does_not_begin_with_its_supernet(finished: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="was trained together with the choice, by --algorithm fb"):
+        run(tmp_path / "other", {}, reuse=finished)

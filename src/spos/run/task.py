@@ -178,18 +178,19 @@ def check_same(
             )
 
 
-def check_sendable(task: Task, others: Mapping[str, Any]) -> None:
+def check_sendable(task: Task, load: Any, **others: Any) -> None:
     """Refuse what other processes cannot be sent.
 
     Args:
         task: of the run.
-        others: what else is sent, by name, such as the function that loads the images.
+        load: the function that loads the images.
+        others: what else is sent, by name.
 
     Raises:
         UserError: a function of the task, or another part, cannot be pickled.
     """
     parts = {name: getattr(task, name) for name in ("loss", "metric", "evaluate")}
-    for name, value in {**parts, **others}.items():
+    for name, value in {**parts, "load": load, **others}.items():
         try:
             pickle.dumps(value)
         except Exception as error:
