@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -79,8 +80,6 @@ def other_shape() -> CostTable:
 
 
 def trained(loss: Any) -> None:
-    from lightning_fabric import Fabric
-
     recipe = Recipe(steps=1, batch_size=4, learning_rate=0.1)
     batches = [(torch.zeros(4, 2), torch.zeros(4, 2))]
     fabric = Fabric(accelerator="cpu", devices=1)
@@ -164,6 +163,30 @@ def test_the_code_of_the_guide_runs():
     task = names["task"]
     batch = (torch.ones(3, 2), torch.zeros(3, 2))
     assert task.score(nn.Identity(), lambda: [batch]) == -1
+
+
+def test_the_method_of_the_guide_is_ten_lines_and_trains_a_supernet(tmp_path: Path):
+    (code,) = re.findall(r"```python\n(from spos.training import Method.*?)```", GUIDE, re.S)
+    assert len([line for line in code.splitlines() if line]) <= 10
+    names: dict[str, Any] = {}
+    exec(code, names)
+    model = supernet(kernels(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    recipe = Recipe(steps=1, batch_size=4, learning_rate=0.1)
+    batches = [(torch.randn(4, 3, 8, 8), torch.arange(4))]
+    checkpoints, fabric = Checkpoints(tmp_path), Fabric(accelerator="cpu", devices=1)
+    train(
+        fabric,
+        model,
+        lambda step: batches,
+        recipe,
+        checkpoints,
+        seed=0,
+        method=names["Mirrored"],
+    )
+    moved = {name for name, value in model.state_dict().items() if not value.equal(before[name])}
+    (option,) = {name.split(".options.")[1][0] for name in moved}
+    assert int(option) == model.active[0]
 
 
 def test_the_files_that_the_guide_names_are_there():

@@ -330,3 +330,8 @@ def test_evolution_over_a_supernet_trained_with_theta_is_refused(tmp_path: Path)
     with pytest.raises(UserError, match="give --algorithm fbnet, or a method of single paths"):
         run(tmp_path / "run", sections)
     assert not list(tmp_path.iterdir())
+
+
+def test_another_search_does_not_begin_with_its_supernet(finished: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="was trained together with the choice, by --algorithm fb"):
+        run(tmp_path / "other", {}, reuse=finished)

@@ -157,9 +157,11 @@ def _lead(result: Row, candidates: Sequence[Row]) -> str:
         "random": "A random search",
         "nsga2": "A search by NSGA-II",
     }
+    label = (result.get("train") or {}).get("label")
+    trained = f"trained once by {label}" if label else "trained once"
     text = (
         f"{how.get(search.get('algorithm', ''), 'A search')} scored {count:,}{population} networks "
-        "with the weights of one supernet, which was trained once."
+        f"with the weights of one supernet, which was {trained}."
     )
     if search.get("exhausted"):
         text += " No other network satisfies the limits: the search ended early."

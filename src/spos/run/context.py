@@ -125,8 +125,7 @@ class Context:
         """
         if self.devices == 1:
             return work(self, *arguments)
-        parts = {"load": self.load, "method": self.given_method, "teacher": self.teacher}
-        check_sendable(self.task, parts)
+        check_sendable(self.task, self.load, method=self.given_method, teacher=self.teacher)
         return launch(self._make_fabric(self.devices), _in_process, self, work, arguments)
 
     @property

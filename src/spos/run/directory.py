@@ -216,6 +216,12 @@ class RunDirectory:
                 f"--reuse {other.path}: --algorithm {algorithm} trains weights of its own, leave "
                 "it out"
             )
+        learned = str(stored.get("search", {}).get("algorithm", ""))
+        if required_method(learned):
+            raise UserError(
+                f"--reuse {other.path}: its supernet was trained together with the choice, by "
+                f"--algorithm {learned}; give a run whose supernet was trained by single paths"
+            )
         config = make_config(merge_sections(kept, given))
         difference = first_difference(kept, config.as_plain(), SECTIONS)
         if difference:

@@ -26,7 +26,7 @@ from spos.run.result import write_result
 from spos.run.stages import retrain_stage, search_stage, train_stage
 from spos.run.task import Task
 from spos.search import open_storage
-from spos.training.method import MakeMethod, method_class
+from spos.training.method import MakeMethod, method_name
 from spos.training.teacher import Teacher
 
 STAGES: dict[str, Callable[[Context], Any]] = {
@@ -80,8 +80,8 @@ def run(
     if load is not None:
         given = {**given, "data": {**given.get("data", {}), "source": "dataset"}}
     if method is not None:
-        name = method if isinstance(method, str) else method_class(method).__name__
-        given = {**given, "supernet": {**given.get("supernet", {}), "method": name}}
+        named = {**given.get("supernet", {}), "method": method_name(method)}
+        given = {**given, "supernet": named}
     directory = RunDirectory(out)
     with directory.open():
         check_latency_table(str(given.get("constraint", {}).get("latency_table") or ""), out)
@@ -102,9 +102,9 @@ def run(
             method=None if isinstance(method, str) else method,
             teacher=Teacher(teacher) if isinstance(teacher, nn.Module) else teacher,
         )
-        if stages == ("search",) and required_method(config.search.algorithm):
-            # What follows from theta follows from its training: one command does both.
-            stages = ("train", "search")
+        if "search" in stages and required_method(config.search.algorithm):
+            # What follows from theta follows from its training: a search alone does both.
+            stages = tuple(dict.fromkeys(("train", *stages)))
         context.check_task()
         if config.network.name:
             _check_network(context, stages, compare)

@@ -185,19 +185,19 @@ def check_same(
             )
 
 
-def check_sendable(task: Task, others: Mapping[str, Any]) -> None:
+def check_sendable(task: Task, load: Any, **others: Any) -> None:
     """Check that functions can be sent to other processes.
 
     Args:
         task (Task): its loss, metric and evaluate function.
-        others (Mapping[str, Any]): what else is sent by name, such as the function that loads the
-            images.
+        load (Callable | None): the function that loads the images.
+        others (Any): what else is sent, by name.
 
     Raises:
         UserError: one of them cannot be pickled.
     """
     parts = {name: getattr(task, name) for name in ("loss", "metric", "evaluate")}
-    for name, value in {**parts, **others}.items():
+    for name, value in {**parts, "load": load, **others}.items():
         try:
             pickle.dumps(value)
         except Exception as error:

@@ -152,6 +152,21 @@ def method_class(method: MakeMethod) -> Any:
     return method.func if isinstance(method, partial) else method
 
 
+def method_name(method: str | MakeMethod) -> str:
+    """What a run calls a method: its name in the registry, or that of the class.
+
+    Raises:
+        UserError: it is neither a name nor a class or function.
+    """
+    name = method if isinstance(method, str) else getattr(method_class(method), "__name__", None)
+    if not name:
+        raise UserError(
+            f"the training method is {method!r:.50}: give a name, or a class derived from "
+            "spos.training.Method"
+        )
+    return str(name)
+
+
 def with_settings(method: MakeMethod, recipe: Recipe) -> MakeMethod:
     """A method with those settings of a supernet's recipe that it reads.
 
