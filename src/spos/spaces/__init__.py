@@ -13,6 +13,7 @@ from spos.space import Architecture, SearchSpace
 from spos.spaces import (
     fbnet,
     nasbench201,
+    nasbenchmacro,
     plain,
     proxylessnas,
     resnet_bits,
@@ -155,6 +156,14 @@ SPACES: dict[str, Family] = {
         plans=nasbench201.PLANS,
         translate=nasbench201.translate,
         notation=nasbench201.architecture_string,
+    ),
+    "nasbenchmacro": Family(
+        paper="Su et al., Prioritized Architecture Sampling (NAS-Bench-Macro), CVPR 2021",
+        presets=nasbenchmacro.PRESETS,
+        build=nasbenchmacro.nasbenchmacro,
+        plans=nasbenchmacro.PLANS,
+        translate=nasbenchmacro.translate,
+        notation=nasbenchmacro.digits,
     ),
     "plain": Family(
         paper="Zoph and Le, Neural Architecture Search with Reinforcement Learning, ICLR 2017",
