@@ -51,7 +51,7 @@ VARIANTS = {
     "macro averaged weights": Variant(average=0.999),
     "macro sandwich": Variant(method="sandwich"),
     "macro strict fairness": Variant(method="fair"),
-    "macro batch 256": Variant(batch=256, rate=0.2),
+    "macro batch 256": Variant(batch=256, rate=0.1),
     "nasbench201 proxy": Variant("nasbench201", "proxy", batch=64),
     "nasbench201 wider": Variant("nasbench201", "proxy", changes=_MORE),
 }
