@@ -2,7 +2,7 @@
 
     python benchmarks/gpu.py --data cifar10-train.zip --tables tables --out results
 
-Three parts, each bounded in time; a part that fails is recorded with its error and the rest goes
+Four parts, each bounded in time; a part that fails is recorded with its error and the rest goes
 on. Rows are appended to OUT/results.jsonl as they are found; the tables are in OUT/summary.md and
 the scores of all networks in OUT/scores.json. ``--dry-run`` goes through all of it in small.
 """
@@ -18,6 +18,7 @@ import traceback
 import zipfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +27,18 @@ import gpu_throughput
 import numpy as np
 import torch
 from gpu_compiled import collect_compiled, start_compiled
+from gpu_graphs import graphs
 from gpu_ranking import FILES, ranking
 from gpu_variants import VARIANTS
 from PIL import Image
 from record import write_tables
 from torch import Tensor
 
-PARTS = ("throughput", "evaluation", "ranking")
-#: Seconds that compiling may take from the start, and that throughput and evaluation may take.
-COMPILING, THROUGHPUT, EVALUATION = 65.0, 90.0, 38.0
+PARTS = ("throughput", "graphs", "evaluation", "ranking")
+#: Seconds that compiling may take from the start, and that these parts may take.
+COMPILING, THROUGHPUT, GRAPHS, EVALUATION = 60.0, 75.0, 35.0, 36.0
 #: Seconds for the ranking's processes to start, and to score.
-STARTING, SCORING = 45.0, 60.0
+STARTING, SCORING = 45.0, 70.0
 #: Shown in the summary for the ranking; everything is in results.jsonl.
 SHOWN = (
     *("variant", "steps", "epochs", "images/s", "networks", "mean one-shot accuracy"),
@@ -147,7 +149,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         except Exception as error:
             traceback.print_exc()
             emit({"error": f"{type(error).__name__}: {str(error)[:300]}"})
-        rows.summarise()
+        try:
+            rows.summarise()
+        except Exception:
+            traceback.print_exc()
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -183,17 +188,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
         def rank(emit: Callable[[dict[str, Any]], None]) -> None:
             if device.type == "cuda":
-                torch.cuda.empty_cache()
-            left = options.total_seconds - (time.monotonic() - began)
-            seconds = min(options.train_seconds, left - STARTING - SCORING - 15)
+                # A GPU that failed in this process still serves the others.
+                with suppress(RuntimeError):
+                    torch.cuda.empty_cache()
             ranking(
                 folder,
                 options.tables,
                 options.out,
                 device,
-                seconds=2.0 if dry else max(20.0, seconds),
+                seconds=2.0 if dry else options.train_seconds,
                 scoring=30.0 if dry else SCORING,
                 starting=300.0 if dry else STARTING,
+                end=began + options.total_seconds,
                 counts=(24, 12) if dry else (500, 300),
                 layouts=layouts(rows.rows("throughput"), device),
                 names=options.variants,
@@ -201,7 +207,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 emit=emit,
             )
 
-        for part, work in zip(PARTS, (throughput, evaluation, rank), strict=True):
+        def graph(emit: Callable[[dict[str, Any]], None]) -> None:
+            graphs(device, 120.0 if dry else GRAPHS, dry, emit)
+
+        for part, work in zip(PARTS, (throughput, graph, evaluation, rank), strict=True):
             if part in options.parts:
                 attempt(part, work)
     print(f"done after {time.monotonic() - began:.1f} s", flush=True)

@@ -135,6 +135,7 @@ def ranking(
     seconds: float,
     scoring: float,
     starting: float,
+    end: float,
     counts: tuple[int, int],
     layouts: dict[str, str],
     names: Sequence[str],
@@ -148,9 +149,10 @@ def ranking(
         tables: see :class:`Truth`.
         out: where the scores of all networks go.
         device: where.
-        seconds: of each training.
+        seconds: of each training; less where the scores would come after the end.
         scoring: seconds for the scores.
         starting: seconds at most until the trainings begin.
+        end: of the monotonic clock, at which everything has to be known.
         counts: see :class:`Truth`.
         layouts: the memory format of each space.
         names: of the variants.
@@ -165,7 +167,7 @@ def ranking(
             command = [sys.executable, str(Path(__file__).with_name("gpu_supernet.py"))]
             command += ["--variant", name, "--number", str(number), "--folder", str(folder)]
             command += ["--device", device.type, "--layout", layouts[variant.space]]
-            command += ["--seconds", str(seconds), "--scoring", str(scoring)]
+            command += ["--scoring", str(scoring)]
             with (folder / f"log{number}").open("wb") as log:
                 children[name] = subprocess.Popen(
                     [*command, *(["--dry-run"] if dry else [])], stdout=log, stderr=log
@@ -181,7 +183,9 @@ def ranking(
             if all(map(max, ready, dead)):
                 break
             time.sleep(0.05)
-        (folder / "go").touch()
+        seconds = min(seconds, max(20.0, end - time.monotonic() - scoring - 15))
+        (folder / "going").write_text(str(seconds))
+        (folder / "going").replace(folder / "go")
         print(f"trainings begin after {time.monotonic() - began:.1f} s", flush=True)
         # What comes late trains less long than the others: its process is ended all the same.
         deadline = time.monotonic() + seconds + scoring + 10
@@ -195,23 +199,30 @@ def ranking(
             if child.poll() is None:
                 child.kill()
             child.wait()
+    contents: dict[str, Any] = {}
     for number, name in enumerate(names):
-        variant = VARIANTS[name]
-        row: dict[str, Any] = {"variant": name, "space": variant.space}
         result = folder / f"result{number}.json"
-        if not result.exists():
+        if result.exists():
+            contents[name] = json.loads(result.read_text())
+            everything[name] = {
+                key: [round(loss, 5), round(accuracy, 4)]
+                for key, (loss, accuracy) in contents[name]["scores"].items()
+            }
+        else:
             lines = (folder / f"log{number}").read_text(errors="replace").strip().splitlines()
-            code = children[name].returncode
-            emit({**row, "error": f"exit {code}: " + " / ".join(lines[-3:])[-400:]})
-            continue
-        content = json.loads(result.read_text())
-        scores = content["scores"]
-        everything[name] = {
-            key: [round(loss, 5), round(accuracy, 4)] for key, (loss, accuracy) in scores.items()
-        }
-        try:
-            found = measures(truths[variant.space], scores)
-        except Exception as error:  # The scores stay on disk; other variants are still to come.
-            found = {"error": f"{type(error).__name__}: {error}"}
-        emit({**row, **variant._asdict(), **content["facts"], **found})
+            reason = f"exit {children[name].returncode}: " + " / ".join(lines[-3:])[-400:]
+            emit({"variant": name, "space": VARIANTS[name].space, "error": reason})
     (out / "scores.json").write_text(json.dumps(everything, separators=(",", ":")))
+    for name, content in contents.items():
+        variant = VARIANTS[name]
+        # The networks that all variants of the space have scored, so that figures compare.
+        common = set(content["scores"])
+        for other, its in contents.items():
+            if VARIANTS[other].space == variant.space and its["scores"]:
+                common &= its["scores"].keys()
+        try:
+            found = measures(truths[variant.space], {key: content["scores"][key] for key in common})
+        except Exception as error:  # The scores are on disk; other variants are still to come.
+            found = {"error": f"{type(error).__name__}: {error}"}
+        row = {"variant": name, **variant._asdict(), **content["facts"]}
+        emit({**row, "scored": len(content["scores"]), **found})

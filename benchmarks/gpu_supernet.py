@@ -9,7 +9,7 @@ import argparse
 import json
 import math
 import time
-from contextlib import suppress
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -65,11 +65,17 @@ def train(
     supernet: Supernet,
     variant: Variant,
     data: Data,
-    seconds: float,
     layout: torch.memory_format,
-    wait: Any,
+    wait: Callable[[], float],
 ) -> dict[str, Any]:
     """Train for a time; the learning rate follows the share of it that has gone by.
+
+    Args:
+        supernet: trained in place, on the device.
+        variant: how.
+        data: the images.
+        layout: the memory format.
+        wait: called when everything is ready to begin; says how many seconds to train.
 
     Raises:
         RuntimeError: the loss is no finite number any more.
@@ -88,7 +94,7 @@ def train(
         supernet.activate([min(option, n - 1) for n in supernet.space.option_counts])
         F.cross_entropy(supernet(inputs), targets).backward()
     synchronise(device)
-    wait()
+    seconds = wait()
     curve: list[tuple[int, float]] = []
     step, began = 0, time.monotonic()
     while (share := (time.monotonic() - began) / seconds) < 1:
@@ -150,8 +156,9 @@ def scores(
     data: Data,
     deadline: float,
     layout: torch.memory_format,
-) -> dict[str, tuple[float, float]]:
-    """Loss and accuracy by architecture; what is not finished at the deadline is left out whole."""
+    save: Callable[[dict[str, tuple[float, float]]], None],
+) -> None:
+    """Save loss and accuracy by architecture after each chunk that is finished at the deadline."""
     calibration, validation = data.parts(layout)
     both = _Both()
     evaluate = OneShotEvaluator(
@@ -163,9 +170,9 @@ def scores(
         for architecture, _ in evaluate([Architecture(options) for options in chunk]):
             part["".join(map(str, architecture))] = both.take()
             if time.monotonic() > deadline:
-                return found
+                return
         found |= part
-    return found
+        save(found)
 
 
 def main() -> None:
@@ -175,7 +182,6 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--layout", default="channels_last")
-    parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--scoring", type=float, required=True)
     parser.add_argument("--dry-run", action="store_true")
     options = parser.parse_args()
@@ -188,24 +194,28 @@ def main() -> None:
     torch.manual_seed(torch_seed(variant.seed, "weights"))
     supernet = network(variant, options.dry_run).to(device).to(memory_format=layout)
 
-    def wait() -> None:
+    def wait() -> float:
         (options.folder / f"ready{options.number}").touch()
         while not (options.folder / "go").exists():
             time.sleep(0.01)
+        return float((options.folder / "go").read_text())
 
-    facts = train(supernet, variant, data, options.seconds, layout, wait)
+    facts = train(supernet, variant, data, layout, wait)
     if device.type == "cuda":
         facts["peak MiB"] = round(torch.cuda.max_memory_allocated() / 2**20)
         torch.cuda.empty_cache()
     chunks = json.loads((options.folder / "chunks.json").read_text())[variant.space]
     began = time.monotonic()
-    found = scores(supernet, chunks, data, began + options.scoring, layout)
-    facts["scoring seconds"] = round(time.monotonic() - began, 1)
-    # Written whole or not at all: the parent may end this process at any time.
-    target = options.folder / f"result{options.number}.json"
-    target.with_suffix(".part").write_text(json.dumps({"facts": facts, "scores": found}))
-    with suppress(OSError):
+
+    def save(found: dict[str, tuple[float, float]]) -> None:
+        facts["scoring seconds"] = round(time.monotonic() - began, 1)
+        # Whole or not at all: the parent may end this process at any time.
+        target = options.folder / f"result{options.number}.json"
+        target.with_suffix(".part").write_text(json.dumps({"facts": facts, "scores": found}))
         target.with_suffix(".part").replace(target)
+
+    save({})
+    scores(supernet, chunks, data, began + options.scoring, layout, save)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,12 @@ def test_all_parts_run_in_small(tmp_path: Path):
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
     assert not [row for row in rows if "error" in row]
-    assert {row["part"] for row in rows} == {"throughput", "evaluation", "ranking"}
+    assert {row["part"] for row in rows} == {
+        "throughput",
+        "graphs",
+        "evaluation",
+        "ranking",
+    }
     alone = [row for row in rows if row.get("way") == "shared, 2 GiB"]
     assert alone and all(row["largest difference"] == 0 for row in alone)
     trained = {row["variant"]: row for row in rows if row["part"] == "ranking"}
@@ -38,6 +43,7 @@ def test_all_parts_run_in_small(tmp_path: Path):
     assert "## ranking" in (tmp_path / "summary.md").read_text()
     assert set(json.loads((tmp_path / "summary.json").read_text())["tables"]) == {
         "throughput",
+        "graphs",
         "evaluation",
         "ranking",
     }
