@@ -1,0 +1,147 @@
+"""The space of NAS-Bench-Macro: the block of each of 8 layers.
+
+Source: Su et al., "Prioritized Architecture Sampling with Monto-Carlo Tree Search", CVPR 2021,
+Section 4 and Appendix (the benchmark); its release for what an identity is where the shape changes:
+a 1x1 convolution with batch norm. Every stage halves the resolution, the first one, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from torch import nn
+
+from spos._util.errors import UserError
+from spos.nn import OneOf
+from spos.nn.supernet import Supernet
+from spos.spaces import SPACES, Family
+from spos.spaces._mobile import MobileLayout, Place, mobile_network
+from spos.spaces.blocks.mobile import convolution, inverted_residual
+from spos.training.recipe import Recipe
+from spos.training.recipes import PLANS as GENERAL_PLANS
+
+#: Kernel and expansion of each block.
+_BLOCKS = {"mb3_k3": (3, 3), "mb6_k5": (5, 6)}
+#: In the order of the benchmark's digits.
+OPTIONS = ("identity", *_BLOCKS)
+
+_CIFAR = MobileLayout(
+    image_size=32,
+    stem_channels=32,
+    stem_stride=1,
+    channels=(64, 128, 256),
+    depths=(2, 3, 3),
+    strides=(2, 2, 2),
+    head_channels=1280,
+)
+PRESETS = {
+    "cifar": _CIFAR,
+    # A quarter of all channels, so that a CPU can train it.
+    "proxy": replace(_CIFAR, stem_channels=8, channels=(16, 32, 64), head_channels=320),
+    "tiny": MobileLayout(
+        image_size=8,
+        stem_channels=8,
+        stem_stride=1,
+        channels=(8, 16),
+        depths=(2, 2),
+        strides=(1, 2),
+        head_channels=32,
+    ),
+}
+
+
+def _short(recipe: Recipe) -> Recipe:
+    return replace(recipe, steps=2500, batch_size=64, warmup_steps=50)
+
+
+_PLAN = GENERAL_PLANS["cifar"]
+PLANS = {
+    "cifar": _PLAN,
+    "tiny": GENERAL_PLANS["tiny"],
+    "proxy": replace(
+        _PLAN,
+        supernet=_short(_PLAN.supernet),
+        retrain=_short(_PLAN.retrain),
+        calibration=2000,
+    ),
+}
+
+
+def digits(names: Mapping[str, str]) -> str:
+    """The benchmark's own notation of an architecture: a digit for each layer.
+
+    Args:
+        names: the option of each layer in order, as :meth:`spos.space.SearchSpace.names` gives
+            them.
+
+    Raises:
+        UserError: an option is none of the space.
+
+    Example:
+        >>> digits({"stage1.0": "mb6_k5", "stage1.1": "identity"})
+        '20'
+    """
+    unknown = [name for name in names.values() if name not in OPTIONS]
+    if unknown:
+        raise UserError(f"unknown option '{unknown[0]}': allowed: {', '.join(OPTIONS)}")
+    return "".join(str(OPTIONS.index(name)) for name in names.values())
+
+
+def translate(text: str) -> str:
+    """An architecture in the benchmark's notation as the space reads it; other text as it is.
+
+    Example:
+        >>> translate("20112002"), translate("2,0")
+        ('2,0,1,1,2,0,0,2', '2,0')
+    """
+    stripped = text.strip()
+    return ",".join(stripped) if stripped.isdecimal() else text
+
+
+def nasbenchmacro(layout: MobileLayout, *, classes: int, image_channels: int = 3) -> Supernet:
+    """Build the supernet of the space of NAS-Bench-Macro.
+
+    Args:
+        layout: the macro-architecture, such as ``PRESETS["cifar"]``, which is the benchmark's.
+        classes: the number of classes, at least 2.
+        image_channels: 3 for colour, 1 for grey images.
+
+    Raises:
+        UserError: the layout does not fit together.
+
+    Source: Su et al., Section 4.
+
+    Example:
+        >>> import torch
+        >>> with torch.device("meta"):
+        ...     supernet = nasbenchmacro(PRESETS["cifar"], classes=10)
+        >>> supernet.space.size
+        6561
+    """
+
+    def layer(place: Place) -> OneOf:
+        identity: nn.Module = nn.Identity()
+        if not place.keeps_shape:
+            identity = nn.Sequential(
+                *convolution(place.inputs, place.outputs, 1, place.stride, activation=None)
+            )
+        candidates: dict[str, nn.Module] = {"identity": identity}
+        for option, (kernel, expansion) in _BLOCKS.items():
+            candidates[option] = inverted_residual(
+                place.inputs, place.outputs, kernel, expansion, place.stride
+            )
+        return OneOf(candidates, name=place.name)
+
+    model = mobile_network(layout, layer, classes=classes, image_channels=image_channels)
+    return Supernet(model, (image_channels, layout.image_size, layout.image_size))
+
+
+SPACES["nasbenchmacro"] = Family(
+    paper="Su et al., Prioritized Architecture Sampling (NAS-Bench-Macro), CVPR 2021",
+    presets=PRESETS,
+    build=nasbenchmacro,
+    plans=PLANS,
+    translate=translate,
+    notation=digits,
+)
