@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from spos.cost.cost import primary_cost
+
 _CANDIDATE = ("architecture", "one_shot_top1", "iteration", "origin")
 _WINNER = ("names", "stages", "notation")
 _BUDGET = ("maximum", "evaluated", "candidates", "test_top1", "exhausted")
@@ -114,11 +116,13 @@ def upgrade_result(plain: dict[str, Any]) -> dict[str, Any]:
         search = {**search, "label": _LABELS.get(algorithm, algorithm), "method": method}
     data = {"outputs": len(plain["data"]["classes"]), **plain["data"]}
     network, retrained = plain.get("network"), plain.get("retrain")
-    bounds = plain["constraint"]
+    bounds, front = plain["constraint"], plain.get("search") or {}
     return {
         **plain,
         "metric": plain.get("metric") or {"name": "top-1", "share": True},
-        "primary_cost": next(iter((*bounds["maximum"], *bounds["minimum"])), "flops"),
+        "primary_cost": primary_cost(
+            bounds["maximum"], bounds["minimum"], front.get("pareto", ()), front.get("charged")
+        ),
         "data": data,
         "search": search,
         "winner": plain.get("winner") and upgrade_winner(plain["winner"]),
