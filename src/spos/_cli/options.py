@@ -47,7 +47,8 @@ ALIASES: dict[str, tuple[str, str, Callable[[str], Any], str]] = {
         "--data",
         "data.source",
         str,
-        "digits, folder:PATH (or a .zip), fashion-mnist[:PATH], cifar10:PATH, cifar100:PATH.",
+        "Images: digits, folder:PATH (or a .zip), fashion-mnist[:PATH], cifar10:PATH or "
+        "cifar100:PATH.",
     ),
     "validation": (
         "--validation",
@@ -80,7 +81,7 @@ ALIASES: dict[str, tuple[str, str, Callable[[str], Any], str]] = {
         "--precision",
         "run.precision",
         str,
-        "Of numbers: 32-true, bf16-mixed or 16-mixed.",
+        "Precision: 32-true, bf16-mixed or 16-mixed.",
     ),
     "supernet_steps": (
         "--supernet-steps",
@@ -99,7 +100,7 @@ ALIASES: dict[str, tuple[str, str, Callable[[str], Any], str]] = {
         "--algorithm",
         "search.algorithm",
         str,
-        "evolution, random, nsga2, fbnet, darts or proxylessnas.",
+        "Search algorithm: evolution, random, nsga2, fbnet, darts or proxylessnas.",
     ),
     "population": ("--population", "search.population", int, "Candidates of an iteration."),
     "iterations": ("--iterations", "search.iterations", int, "Iterations of the search."),

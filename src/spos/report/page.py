@@ -12,12 +12,12 @@ from markupsafe import Markup
 from spos._util.files import write_atomically
 from spos.cost.cost import find_cost
 from spos.report import words
+from spos.report.architectures import budgets_table, comparison_table, front_table, top_table
 from spos.report.budgets import budgets_figure
 from spos.report.comparison import comparison_figure
 from spos.report.curves import iterations_figure, training_figures
 from spos.report.facts import run_facts
 from spos.report.network import draw_network, option_colours
-from spos.report.networks import budgets_table, comparison_table, front_table, top_table
 from spos.report.result import Result, Winner
 from spos.report.scatter import plotted, search_figure
 from spos.report.template import fill_template

@@ -11,15 +11,15 @@ from rich.text import Text
 
 from spos.cost.cost import find_cost
 from spos.report import words
-from spos.report.facts import wall_times
-from spos.report.networks import (
+from spos.report.architectures import (
+    ArchitectureTable,
     Column,
-    NetworkTable,
     budgets_table,
     comparison_table,
     front_table,
     top_table,
 )
+from spos.report.facts import wall_times
 from spos.report.result import Result
 
 
@@ -33,15 +33,15 @@ def result_tables(result: Result) -> list[RenderableType]:
     if result.winner or result.network:
         parts.append(_found(result))
     if result.budgets:
-        parts.append(_networks("One network for each budget", budgets_table(result)))
+        parts.append(_architectures("One network for each budget", budgets_table(result)))
     if result.front:
-        parts.append(_networks("Front, from the cheapest", front_table(result)))
+        parts.append(_architectures("Front, from the cheapest", front_table(result)))
     if result.top:
-        parts.append(_networks("Best candidates", top_table(result)))
+        parts.append(_architectures("Best candidates", top_table(result)))
     judged = words.verdict(result)
     if judged and result.winner and result.comparison:
         table = comparison_table(result, result.winner, result.comparison)
-        parts += [_networks("Against random networks", table), _text(judged.words)]
+        parts += [_architectures("Against random networks", table), _text(judged.words)]
     if result.seconds:
         parts.append(_pairs("Wall time", wall_times(result.seconds)))
     # An empty line between two parts.
@@ -70,8 +70,8 @@ def _pairs(title: str, rows: Iterable[tuple[str, str]]) -> Table:
     return table
 
 
-def _networks(title: str, networks: NetworkTable) -> Table:
-    longest = max(map(len, networks.architectures))
+def _architectures(title: str, content: ArchitectureTable) -> Table:
+    longest = max(map(len, content.architectures))
     table = Table(
         title=title,
         title_justify="left",
@@ -83,18 +83,18 @@ def _networks(title: str, networks: NetworkTable) -> Table:
         pad_edge=False,
     )
     cells = []
-    for column in networks.leading:
+    for column in content.leading:
         _add_column(table, column, no_wrap=not column.text)
         cells.append(column.cells)
     # Only architectures and names give way where a line is too long: they fold.
     table.add_column("architecture", overflow="fold")
-    cells.append(networks.architectures)
-    for column in networks.values:
+    cells.append(content.architectures)
+    for column in content.values:
         if column.brief is not None:
             _add_column(table, column, no_wrap=True)
             cells.append(column.cells)
     for place, row in enumerate(zip(*cells, strict=True)):
-        table.add_row(*map(_text, row), style="bold" if place == networks.best else None)
+        table.add_row(*map(_text, row), style="bold" if place == content.best else None)
     return table
 
 

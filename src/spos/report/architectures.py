@@ -29,7 +29,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class NetworkTable:
+class ArchitectureTable:
     """A table with an architecture in each row.
 
     Args:
@@ -56,7 +56,7 @@ class Scored(Protocol):
     def costs(self) -> Mapping[str, int]: ...
 
 
-def top_table(result: Result) -> NetworkTable:
+def top_table(result: Result) -> ArchitectureTable:
     """The best candidates, best first."""
     top = result.top
     return _table(
@@ -70,14 +70,14 @@ def top_table(result: Result) -> NetworkTable:
     )
 
 
-def front_table(result: Result) -> NetworkTable:
+def front_table(result: Result) -> ArchitectureTable:
     """The front, cheapest first."""
     winner = result.winner and result.winner.architecture
     best = [one.architecture for one in result.front].index(winner) if winner else 0
     return _table(result, result.front, best=best)
 
 
-def budgets_table(result: Result) -> NetworkTable:
+def budgets_table(result: Result) -> ArchitectureTable:
     """The network found for each budget, from the smallest."""
     cost, rows = result.primary_cost, result.budgets
     return _table(
@@ -90,7 +90,7 @@ def budgets_table(result: Result) -> NetworkTable:
     )
 
 
-def comparison_table(result: Result, winner: Winner, comparison: Comparison) -> NetworkTable:
+def comparison_table(result: Result, winner: Winner, comparison: Comparison) -> ArchitectureTable:
     """The winner and the random networks, by their test scores."""
     rows: list[tuple[str, Scored, float]] = [("found", winner, comparison.found_test_score)]
     rows[:0] = [(network.name, network, network.test_score) for network in comparison.networks]
@@ -112,13 +112,13 @@ def _table(
     before: Sequence[Column] = (),
     after: Sequence[Column] = (),
     best: int = 0,
-) -> NetworkTable:
+) -> ArchitectureTable:
     one_shot = _column("one-shot", (result.metric.show(one.score) for one in scored))
     costs = (
         _column(cost.label, (cost.format(one.costs[cost.name]) for one in scored), cost.heading)
         for cost in map(find_cost, shown_costs(result))
     )
-    return NetworkTable(
+    return ArchitectureTable(
         leading=tuple(leading),
         values=(*before, one_shot, *costs, *after),
         architectures=tuple(str(one.architecture) for one in scored),
