@@ -136,7 +136,7 @@ def _show(run: str, as_json: bool) -> None:
     """Print the result of a run as tables."""
     path = Path(run) / "result.json"
     if not path.exists():
-        raise UserError(f"{path} does not exist: {run} is not a run directory")
+        raise UserError(f"{path} does not exist: is {run} the directory of a run?")
     from spos.report import result_tables
     from spos.report.result import read_result
 

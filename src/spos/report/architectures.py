@@ -36,7 +36,7 @@ class ArchitectureTable:
         leading (tuple[Column, ...]): what tells the rows apart.
         values (tuple[Column, ...]): scores, costs, and what else there is.
         architectures (tuple[str, ...]): an architecture for each row.
-        best (int): row to emphasise, from 0.
+        best (int): row to emphasise, from 0; -1 for none.
     """
 
     leading: tuple[Column, ...]
@@ -73,8 +73,8 @@ def top_table(result: Result) -> ArchitectureTable:
 def front_table(result: Result) -> ArchitectureTable:
     """The front, cheapest first."""
     winner = result.winner and result.winner.architecture
-    best = [one.architecture for one in result.front].index(winner) if winner else 0
-    return _table(result, result.front, best=best)
+    places = (place for place, one in enumerate(result.front) if one.architecture == winner)
+    return _table(result, result.front, best=next(places, -1))
 
 
 def budgets_table(result: Result) -> ArchitectureTable:
@@ -92,8 +92,10 @@ def budgets_table(result: Result) -> ArchitectureTable:
 
 def comparison_table(result: Result, winner: Winner, comparison: Comparison) -> ArchitectureTable:
     """The winner and the random networks, by their test scores."""
-    rows: list[tuple[str, Scored, float]] = [("found", winner, comparison.found_test_score)]
-    rows[:0] = [(network.name, network, network.test_score) for network in comparison.networks]
+    rows: list[tuple[str, Scored, float]] = [
+        *((network.name, network, network.test_score) for network in comparison.networks),
+        ("found", winner, comparison.found_test_score),
+    ]
     rows.sort(key=lambda row: -row[2])
     return _table(
         result,

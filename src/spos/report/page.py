@@ -117,10 +117,10 @@ def _lead(result: Result, candidates: Sequence[Candidate]) -> str:
 
 
 def _key_figures(result: Result) -> list[tuple[str, str]]:
-    metric, retrained, winner = result.metric, result.retrain, result.winner
+    metric, winner = result.metric, result.winner
     figures = []
-    if retrained and retrained.test_score is not None:
-        figures.append((f"test {metric.noun}", metric.show(retrained.test_score)))
+    if result.test_score is not None:
+        figures.append((f"test {metric.noun}", metric.show(result.test_score)))
     if winner:
         figures.append((f"one-shot {metric.noun}", metric.show(winner.score)))
         figures += [

@@ -108,10 +108,9 @@ def _add_column(table: Table, column: Column, *, no_wrap: bool) -> None:
 
 
 def _found(result: Result) -> Table:
-    metric, retrained = result.metric, result.retrain
-    rows = []
-    if retrained and retrained.test_score is not None:
-        rows.append((f"test {metric.name}", metric.show(retrained.test_score)))
+    metric, rows = result.metric, []
+    if result.test_score is not None:
+        rows.append((f"test {metric.name}", metric.show(result.test_score)))
     if result.winner:
         title, costs = "Network found", result.winner.costs
         named = [("architecture", str(result.winner.architecture))]
