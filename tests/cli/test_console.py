@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from spos._cli.console import QUIET, ConsoleListener
+from spos._cli.console import LINE_INTERVAL, ConsoleListener
 
 
 def test_a_file_gets_the_first_and_the_last_line_of_a_stage_and_one_a_minute(
@@ -18,7 +18,7 @@ def test_a_file_gets_the_first_and_the_last_line_of_a_stage_and_one_a_minute(
     listener = ConsoleListener()
     for done in range(1, 11):
         listener.progress("train", done, 10, f"loss {done}")
-        now[0] += QUIET / 4
+        now[0] += LINE_INTERVAL / 4
     listener.progress("search", 1, 5, "top-1 50%")
     listener.message("skipped [bold].jpg")
     listener.close()

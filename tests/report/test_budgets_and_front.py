@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from io import StringIO
-from typing import Any
 
 import pytest
 from rich.console import Console
@@ -14,10 +14,14 @@ from spos.report.budgets import budgets_figure
 from spos.report.chart import Axis, Chart
 from spos.report.front import draw_front
 from spos.report.measure import Measure
-from spos.report.words import front_costs, searched_cost, shown_costs
+from spos.report.result import BudgetWinner, ConstraintFacts, Result, SearchFacts
+from spos.report.words import shown_costs
+from spos.search import Candidate
+
+from .conftest import Run, make_candidate
 
 
-def shown(result: dict[str, Any]) -> str:
+def shown(result: Result) -> str:
     file = StringIO()
     for table in result_tables(result):
         Console(width=120, file=file).print(table)
@@ -25,90 +29,91 @@ def shown(result: dict[str, Any]) -> str:
 
 
 @pytest.fixture
-def budgets(run: Any) -> Any:
+def budgets(run: Run) -> Run:
     rows = []
     for limit in (110_000, 118_000, 124_000):
-        within = [c for c in run.candidates if c["flops"] <= limit]
-        best = max(within, key=lambda c: c["one_shot_top1"])
-        rows.append({"maximum": {"flops": limit}, **best, "evaluated": 7, "test_top1": None})
-    run.result["budgets"] = rows
-    return run
+        within = [one for one in run.candidates if one.costs["flops"] <= limit]
+        best = max(within, key=lambda one: one.score)
+        rows.append(BudgetWinner({"flops": limit}, best, evaluated=7, candidates=len(within)))
+    return run.change(budgets=tuple(rows))
 
 
 @pytest.fixture
-def front(run: Any) -> Any:
-    kept: list[dict[str, Any]] = []
-    for candidate in sorted(run.candidates, key=lambda c: (c["flops"], -c["one_shot_top1"])):
-        if not kept or candidate["one_shot_top1"] > kept[-1]["one_shot_top1"]:
+def front(run: Run) -> Run:
+    kept: list[Candidate] = []
+    for candidate in sorted(run.candidates, key=lambda one: (one.costs["flops"], -one.score)):
+        if not kept or candidate.score > kept[-1].score:
             kept.append(candidate)
-    run.result["front"] = kept
-    run.result["search"] |= {"algorithm": "nsga2", "pareto": ["flops", "params"]}
-    return run
+    search = SearchFacts("nsga2", "NSGA-II", 120, exhausted=False, pareto=("flops", "params"))
+    assert run.result.winner
+    winner = replace(run.result.winner, **vars(kept[-1]))
+    return run.change(front=tuple(kept), search=search, winner=winner)
 
 
-def test_every_budget_has_a_row_and_the_largest_is_the_networks(budgets: Any) -> None:
+def test_every_budget_has_a_row_and_the_largest_is_the_networks(budgets: Run) -> None:
     page, tables = render(*budgets.arguments), shown(budgets.result)
     assert "is about the largest budget, and so is\n  the comparison" in page
     assert page.count('class="chart"') == page.count("<desc ")
     for text in ("110.0K", "118.0K", "124.0K"):
         assert text in tables and f"<td>{text}</td>" in page
-    for row in budgets.result["budgets"]:
-        assert row["architecture"] in tables and row["architecture"] in page
+    for row in budgets.result.budgets:
+        architecture = str(row.winner.architecture)
+        assert architecture in tables and architecture in page
+    table = page[page.index("<caption>From the smallest budget") :]
+    table = table[: table.index("</table>")]
+    assert '<th scope="col">new</th>' in table and table.count("<td>7</td>") == 3
 
 
-def test_test_scores_are_drawn_where_they_are_there(budgets: Any) -> None:
+def test_test_scores_are_drawn_where_they_are_there(budgets: Run) -> None:
     figure = str(budgets_figure(budgets.result, 860))
     assert "one-shot" in figure and ">test<" not in figure
-    budgets.result["budgets"][0]["test_top1"] = 0.9
-    figure = str(budgets_figure(budgets.result, 860))
+    first, *others = budgets.result.budgets
+    retrained = budgets.change(budgets=(replace(first, test_score=0.9), *others))
+    figure = str(budgets_figure(retrained.result, 860))
     assert ">test<" in figure and figure.count('class="point second"') == 1
     assert figure.count('class="point first"') == 3
     assert figure.count('class="limit"') == 3
-    assert budgets_figure({**budgets.result, "budgets": []}, 860) is None
+    assert "110.0K: one-shot" in figure and "test 90.0%" in figure
+    assert budgets_figure(replace(budgets.result, budgets=()), 860) is None
 
 
-def test_the_front_is_a_line_in_a_chart_for_each_cost(front: Any) -> None:
+def test_the_front_is_a_line_in_a_chart_for_each_cost(front: Run) -> None:
     page, tables = render(*front.arguments), shown(front.result)
-    assert "A search by NSGA-II scored" in page
+    assert "NSGA-II scored 120 of 256 architectures" in page
     assert "Over parameters" in page
     # Wide and narrow, of two costs.
-    assert page.count('class="front-dot"') == 4 * len(front.result["front"])
+    assert page.count('class="front-dot"') == 4 * len(front.result.front)
     assert "Front, from the cheapest" in tables
-    for row in front.result["front"]:
-        assert row["architecture"] in tables and row["architecture"] in page
+    for row in front.result.front:
+        assert str(row.architecture) in tables and str(row.architecture) in page
     ids = re.findall(r' id="([^"]+)"', page)
     assert len(ids) == len(set(ids))
+
+
+def test_the_winner_stands_out_in_the_front(front: Run) -> None:
+    page = render(*front.arguments)
+    table = page[page.index("<h2>The front") :]
+    (row,) = re.findall(r'<tr class="best">.*</tr>', table[: table.index("</table>")])
+    assert f">{front.result.front[-1].architecture}<" in row
 
 
 def test_the_line_goes_along_before_it_goes_up() -> None:
     chart = Chart("c", "", "", (100, 100), Axis("", 0, 10), Axis("", 0, 1), (0, 0, 0, 0))
     # The last one is of the front for another cost: the line does not go down to it.
     points = [(2, 0.2), (6, 0.6), (9, 0.5)]
-    rows = [{"flops": cost, "one_shot_top1": score} for cost, score in points]
-    draw_front(chart, rows, "flops", Measure())
+    draw_front(chart, [make_candidate("0", y, flops=x) for x, y in points], "flops", Measure())
     (path,) = re.findall(r'd="([^"]+)" class="line second"', str(chart.svg()))
     assert path == "M20.0 80.0L60.0 80.0L60.0 40.0L90.0 40.0"
     assert str(chart.svg()).count("front-dot") == 3
 
 
-def test_the_costs_of_a_front_are_those_of_the_tables() -> None:
-    result = {"search": {"pareto": ["latency", "flops"]}, "constraint": {"maximum": {"params": 1}}}
-    assert front_costs(result) == ["latency", "flops"]
-    assert shown_costs(result) == ["flops", "params", "latency"]
-
-
-@pytest.mark.parametrize(
-    ("maximum", "minimum", "search", "cost"),
-    [
-        ({"params": 1, "bitops": 2}, {"flops": 1}, {"pareto": ["latency"]}, "params"),
-        ({}, {"strides": 1}, {"pareto": ["latency"]}, "strides"),
-        ({}, {}, {"pareto": ["latency", "params"]}, "latency"),
-        ({}, {}, {"pareto": [], "charged": "memory"}, "memory"),
-        ({}, {}, None, "flops"),
-    ],
-)
-def test_a_search_is_about_what_it_bounds_minimises_or_charges(
-    maximum: dict[str, float], minimum: dict[str, float], search: Any, cost: str
-) -> None:
-    constraint = {"maximum": maximum, "minimum": minimum}
-    assert searched_cost({"constraint": constraint, "search": search}) == cost
+def test_the_costs_of_a_front_and_of_the_bounds_have_columns(front: Run) -> None:
+    costs = {"flops": 1, "params": 2, "latency": 3, "bitops": 4, "model_bits": 5}
+    assert front.result.winner
+    result = replace(
+        front.result,
+        primary_cost="latency",
+        constraint=ConstraintFacts(minimum={"bitops": 1}),
+        winner=replace(front.result.winner, costs=costs),
+    )
+    assert shown_costs(result) == ["flops", "params", "latency", "bitops"]

@@ -1,15 +1,20 @@
+"""The page of a run."""
+
 from __future__ import annotations
 
 import copy
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from spos.report import render, write_report
+from spos.report.result import ConstraintFacts, StageCosts
+
+from .conftest import Run, compare
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}
 
@@ -43,24 +48,25 @@ class Reader(HTMLParser):
         self.text += data
 
 
-def test_a_finished_run_shows_what_was_found(run: Any) -> None:
+def test_a_finished_run_shows_what_was_found(run: Run) -> None:
     page = Reader(render(*run.arguments))
-    winner = run.result["winner"]
+    winner = run.result.winner
+    assert winner
     for words in (
         "classifies 95.3% of the test images correctly",
-        winner["architecture"],
+        str(winner.architecture),
         "at most 124.0K",
-        f"{winner['one_shot_top1']:.1%}",
+        f"{winner.score:.1%}",
         "better than",
         "first_conv",
         "13 min 26 s",
         "2.13.0",
-        "papers on architecture search call FLOPs",
+        "FLOPs are multiply-adds",
     ):
         assert words in page.text, words
     for heading in ("The search", "The network found", "Against random networks", "Training"):
         assert heading in page.text
-    assert page.text.count("call FLOPs") == 1
+    assert page.text.count("FLOPs are") == 1
 
 
 @pytest.mark.parametrize(
@@ -72,35 +78,49 @@ def test_a_finished_run_shows_what_was_found(run: Any) -> None:
     ],
 )
 def test_an_unfinished_run_shows_what_there_is(
-    run: Any, missing: tuple[str, ...], heading: str
+    run: Run, missing: tuple[str, ...], heading: str
 ) -> None:
-    for name in missing:
-        run.result[name] = [] if name == "top" else None
-    page = Reader(render(*run.arguments))
+    unfinished = run.change(**{name: () if name == "top" else None for name in missing})
+    page = Reader(render(*unfinished.arguments))
     assert heading not in page.text
     assert "Data and settings" in page.text
     assert "None" not in page.text
 
 
-def test_a_run_that_was_not_retrained_says_so(run: Any) -> None:
-    run.result["retrain"] = None
-    assert "It is not retrained yet." in render(*run.arguments)
+def test_a_run_that_was_not_retrained_says_so(run: Run) -> None:
+    assert "It is not retrained yet." in render(*run.change(retrain=None).arguments)
 
 
-def test_an_empty_result_is_a_page() -> None:
-    assert "there is no network yet" in Reader(render({}, [], [])).text
+def test_a_search_that_has_not_finished_says_so(run: Run) -> None:
+    begun = run.change(winner=None, search=None, top=(), retrain=None, comparison=None)
+    page = Reader(render(begun.result, [], []))
+    assert "There is no network yet: the search for at most 124.0K" in page.text
+    assert page.tags.count("svg") == 0
 
 
-def test_names_are_text_and_nothing_else(run: Any) -> None:
+def test_names_are_text_and_nothing_else(run: Run) -> None:
     hostile = "\"><script>alert(1)</script><img src=x onerror=alert(1)>'{{ 7*7 }}"
-    run.result["data"]["classes"] = [hostile, "a & b"]
-    run.result["data"]["source"] = f"folder:{hostile}"
-    run.result["data"]["skipped"] = [hostile]
-    run.result["winner"]["names"] = dict.fromkeys(run.result["winner"]["names"], hostile)
-    run.result["winner"]["stages"][1]["choices"] = {hostile: hostile}
-    run.result["top"][0]["origin"] = hostile
-    run.result["comparison"]["networks"][0]["name"] = hostile
-    run.candidates[0]["origin"] = hostile
+    result, (first, *others) = run.result, run.candidates
+    assert result.winner and result.comparison
+    choice, *choices = result.space.choices
+    stages = (StageCosts(hostile, {hostile: hostile}, {"flops": 1}), *result.winner.stages)
+    network, *networks = result.comparison.networks
+    run = run.change(
+        data=replace(
+            result.data,
+            classes=(hostile, "a & b"),
+            source=f"folder:{hostile}",
+            skipped=(hostile,),
+        ),
+        space=replace(
+            result.space,
+            choices=(replace(choice, options=(*choice.options, hostile)), *choices),
+        ),
+        winner=replace(result.winner, stages=stages),
+        top=(replace(result.top[0], origin=hostile), *result.top[1:]),
+        comparison=replace(result.comparison, networks=(replace(network, name=hostile), *networks)),
+    )
+    run = replace(run, candidates=[replace(first, origin=hostile), *others])
     page = Reader(render(*run.arguments))
     assert not {"script", "img"} & set(page.tags)
     assert not [name for name, _ in page.attributes if name.startswith("on")]
@@ -108,30 +128,30 @@ def test_names_are_text_and_nothing_else(run: Any) -> None:
     assert "{{ 7*7 }}" in page.text
 
 
-def test_a_file_name_that_is_no_text_does_not_stop_the_report(run: Any, tmp_path: Path) -> None:
-    run.result["data"]["classes"] = ["caf\udce9", "tea"]
+def test_a_file_name_that_is_no_text_does_not_stop_the_report(run: Run, tmp_path: Path) -> None:
+    run = run.change(data=replace(run.result.data, classes=("caf\udce9", "tea")))
     write_report(tmp_path / "report.html", *run.arguments)
     assert "caf?, tea" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
-def test_the_page_needs_nothing_else(run: Any) -> None:
+def test_the_page_needs_nothing_else(run: Run) -> None:
     page = render(*run.arguments)
     assert not re.search(r"https?:|//[a-z]|@import|url\(", page)
     assert not {name for name, _ in Reader(page).attributes} & {"src", "href"}
 
 
-def test_the_same_input_gives_the_same_page_and_is_left_as_it_was(run: Any) -> None:
+def test_the_same_input_gives_the_same_page_and_is_left_as_it_was(run: Run) -> None:
     before = copy.deepcopy(run.arguments)
     assert render(*run.arguments) == render(*run.arguments)
     assert run.arguments == before
 
 
-def test_every_element_with_an_id_has_its_own(run: Any) -> None:
+def test_every_element_with_an_id_has_its_own(run: Run) -> None:
     ids = [value for name, value in Reader(render(*run.arguments)).attributes if name == "id"]
     assert len(ids) == len(set(ids)) > 10
 
 
-def test_every_chart_says_what_it_shows(run: Any) -> None:
+def test_every_chart_says_what_it_shows(run: Run) -> None:
     page = render(*run.arguments)
     charts = re.findall(r'<svg [^>]*class="chart">(.{0,30})', page)
     assert len(charts) == 10
@@ -139,13 +159,13 @@ def test_every_chart_says_what_it_shows(run: Any) -> None:
     assert page.count('class="chart"') == page.count("<desc ")
 
 
-def test_no_candidates_leave_the_plot_out(run: Any) -> None:
+def test_no_candidates_leave_the_plot_out(run: Run) -> None:
     page = render(run.result, [], run.metrics)
     assert "The search</h2>" not in page
     assert "The network found" in page
 
 
-def test_one_candidate_is_a_plot(make: Callable[..., Any]) -> None:
+def test_one_candidate_is_a_plot(make: Callable[..., Run]) -> None:
     run = make(depths=(1,), count=1, networks=1, scale=1)
     page = Reader(render(*run.arguments))
     assert "The search" in page.text
@@ -153,7 +173,19 @@ def test_one_candidate_is_a_plot(make: Callable[..., Any]) -> None:
     assert "One network says little." in page.text
 
 
-def test_a_thousand_candidates_stay_small(make: Callable[..., Any]) -> None:
+def test_a_random_network_as_good_as_the_winner_is_said(run: Run) -> None:
+    page = Reader(render(*run.change(comparison=compare(0.9, [0.9, 0.8])).arguments))
+    assert "better than 1 of 2 random networks and equal to 1." in page.text
+
+
+def test_a_search_that_ended_early_says_so(run: Run) -> None:
+    assert run.result.search
+    ended = run.change(search=replace(run.result.search, exhausted=True))
+    assert "No other architecture is within the limits" in render(*ended.arguments)
+    assert "No other architecture is within the limits" not in render(*run.arguments)
+
+
+def test_a_thousand_candidates_stay_small(make: Callable[..., Run]) -> None:
     run = make()
     page = render(*run.arguments)
     assert len(page.encode()) < 1_500_000
@@ -161,14 +193,14 @@ def test_a_thousand_candidates_stay_small(make: Callable[..., Any]) -> None:
     assert page.count('class="dot ') == 2 * 1000
 
 
-def test_very_many_candidates_are_sampled_and_it_says_so(make: Callable[..., Any]) -> None:
+def test_very_many_candidates_are_sampled_and_it_says_so(make: Callable[..., Run]) -> None:
     run = make(depths=(2,), count=6000, networks=0, scale=1)
     page = render(*run.arguments)
-    assert "2,000 of 6,000 candidates shown." in page
+    assert "2,000 of 6,000 candidates are shown." in page
     assert len(page.encode()) < 1_500_000
 
 
-def test_metrics_that_are_no_numbers_are_left_out(run: Any) -> None:
+def test_metrics_that_are_no_numbers_are_left_out(run: Run) -> None:
     run.metrics.append({"stage": "train", "step": 4000, "loss": float("nan")})
     run.metrics.append({"stage": "train", "step": 4001})
     page = render(*run.arguments)
@@ -176,19 +208,19 @@ def test_metrics_that_are_no_numbers_are_left_out(run: Any) -> None:
     assert "in 3,000 steps" in page
 
 
-def test_other_stages_are_not_drawn(run: Any) -> None:
+def test_other_stages_are_not_drawn(run: Run) -> None:
     metrics = [m for m in run.metrics if m["stage"].startswith("compare")]
     assert metrics
     assert "<h2>Training</h2>" not in render(run.result, run.candidates, metrics)
 
 
-def test_a_space_with_limits_on_parameters_only(run: Any) -> None:
-    run.result["constraint"] = {"maximum": {"params": 4e6}, "minimum": {"flops": 1}}
-    page = Reader(render(*run.arguments))
+def test_a_space_with_limits_on_parameters_only(run: Run) -> None:
+    constraint = ConstraintFacts(maximum={"params": 4e6}, minimum={"flops": 1})
+    page = Reader(render(*run.change(constraint=constraint).arguments))
     assert "at most 4.000M parameters and at least 1 multiply-adds" in page.text
 
 
-def test_writing_is_whole_or_not_at_all(run: Any, tmp_path: Path) -> None:
+def test_writing_is_whole_or_not_at_all(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     write_report(path, *run.arguments)
     assert path.read_text(encoding="utf-8") == render(*run.arguments)

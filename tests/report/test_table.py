@@ -1,33 +1,38 @@
+"""The tables of a result for the terminal."""
+
 from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from spos.report import result_tables
+from spos.report.result import NamedNetwork, Result
+
+from .conftest import Run
 
 
-def printed(result: dict[str, Any], width: int = 80) -> str:
-    console = Console(file=io.StringIO(), width=width)
+def printed(result: Result, width: int = 80) -> str:
+    file = io.StringIO()
     for table in result_tables(result):
-        console.print(table)
-    assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue()
+        Console(file=file, width=width).print(table)
+    return file.getvalue()
 
 
-def test_the_architectures_of_20_blocks_fit_80_columns(make: Callable[..., Any]) -> None:
+def test_the_architectures_of_20_blocks_fit_80_columns(make: Callable[..., Run]) -> None:
     run = make()
     text = printed(run.result)
-    for row in (*run.result["top"], *run.result["comparison"]["networks"]):
-        assert row["architecture"] in text
+    assert run.result.comparison
+    for row in (*run.result.top, *run.result.comparison.networks):
+        assert str(row.architecture) in text
     assert "crossover" in text
     assert max(len(line) for line in text.splitlines()) <= 80
 
 
-def test_long_architectures_fold_and_lose_nothing(make: Callable[..., Any]) -> None:
+def test_long_architectures_fold_and_lose_nothing(make: Callable[..., Run]) -> None:
     run = make(depths=(40,), count=20, networks=1)
     lines = printed(run.result).splitlines()
     assert max(map(len, lines)) <= 80
@@ -36,10 +41,10 @@ def test_long_architectures_fold_and_lose_nothing(make: Callable[..., Any]) -> N
     begin = lines.index(column) + 2
     end = next(n for n in range(begin, len(lines)) if not lines[n].strip())
     parts = [line[start:].split()[0] for line in lines[begin:end]]
-    assert "".join(parts) == "".join(row["architecture"] for row in run.result["top"])
+    assert "".join(parts) == "".join(str(row.architecture) for row in run.result.top)
 
 
-def test_everything_found_is_there(run: Any) -> None:
+def test_everything_found_is_there(run: Run) -> None:
     text = printed(run.result)
     for words in ("Network found", "Best candidates", "Against random networks", "Wall time"):
         assert words in text
@@ -49,14 +54,24 @@ def test_everything_found_is_there(run: Any) -> None:
 
 
 @pytest.mark.parametrize("missing", [("comparison",), ("comparison", "retrain", "winner", "top")])
-def test_stages_not_done_are_left_out(run: Any, missing: tuple[str, ...]) -> None:
-    for name in missing:
-        run.result[name] = None
-    text = printed(run.result)
+def test_stages_not_done_are_left_out(run: Run, missing: tuple[str, ...]) -> None:
+    unfinished = run.change(**{name: () if name == "top" else None for name in missing})
+    text = printed(unfinished.result)
     assert "Against random networks" not in text
     assert "None" not in text
 
 
-def test_names_are_no_markup(run: Any) -> None:
-    run.result["comparison"]["networks"][0]["name"] = "[red]x[/nothing]"
-    assert "[red]x[/nothing]" in printed(run.result, 120)
+def test_names_are_no_markup(run: Run) -> None:
+    assert run.result.comparison
+    first, *others = run.result.comparison.networks
+    named = replace(first, name="[red]x[/nothing]")
+    compared = replace(run.result.comparison, networks=(named, *others))
+    assert "[red]x[/nothing]" in printed(run.change(comparison=compared).result, 120)
+
+
+def test_a_published_network_is_shown_with_all_its_costs(run: Run) -> None:
+    network = NamedNetwork("SPOS", {"flops": 328_000, "params": 3_400, "bitops": 9_000})
+    trained = run.change(network=network, winner=None, search=None, top=(), comparison=None)
+    text = printed(trained.result)
+    assert "Network trained" in text and "SPOS" in text and "95.3%" in text
+    assert "bit operations" in text and "one-shot" not in text

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from spos.report import render
-from spos.report.theta import choice_figures, decisions, entropy_figure, legend
+from spos.report.network import option_colours
+from spos.report.result import ChoiceFacts
+from spos.report.theta import Decision, choice_figures, decisions, entropy_figure
 
-CHOICES = [
-    {"name": "stem", "options": ["3x3", "5x5"]},
-    {"name": "<body>", "options": ["3x3", "skip", "7x7"]},
-]
-RESULT: dict[str, Any] = {"space": {"choices": CHOICES}, "search": {"algorithm": "fbnet"}}
+from .conftest import Run
+
+CHOICES = (ChoiceFacts("stem", ("3x3", "5x5")), ChoiceFacts("<body>", ("3x3", "skip", "7x7")))
 
 
 def line(step: int, share: float) -> dict[str, Any]:
@@ -21,47 +22,68 @@ def line(step: int, share: float) -> dict[str, Any]:
     return {"stage": "theta", "step": step, "probabilities": columns, "entropy": [0.0, 0.0]}
 
 
-METRICS = [line(0, 0.5), line(10, 0.75), line(20, 1.0), {"stage": "search", "step": 5, "loss": 1}]
+METRICS = [
+    *(line(0, 0.5), line(10, 0.75), line(20, 1.0)),
+    *({"stage": "train", "step": step, "loss": 2 - step / 10} for step in (5, 10)),
+]
+
+
+def learned(run: Run) -> Run:
+    """A run that trained weights and choice together, and scored one candidate."""
+    assert run.result.search
+    search = replace(run.result.search, algorithm="fbnet", label="FBNet", method="fbnet")
+    space = replace(run.result.space, choices=CHOICES)
+    changed = run.change(search=search, space=space, winner=None, comparison=None, top=())
+    return replace(changed, candidates=run.candidates[:1], metrics=METRICS)
 
 
 def test_the_entropy_is_a_share_of_the_largest() -> None:
-    steps, (stem, body) = decisions(RESULT, METRICS)
+    steps, (stem, body) = decisions(CHOICES, METRICS)
     assert steps == [0, 10, 20]
-    assert [stem.undecided(record) for record in range(3)] == pytest.approx([1, 0.811278, 0])
-    assert body.undecided(0) == pytest.approx(1.039721 / 1.098612, abs=1e-5)
+    assert stem.entropies() == pytest.approx([1, 0.811278, 0])
+    assert body.entropies()[0] == pytest.approx(1.039721 / 1.098612, abs=1e-5)
 
 
 def test_every_choice_has_a_curve_and_every_option_an_area() -> None:
-    figure = entropy_figure(RESULT, METRICS, 860)
+    figure = entropy_figure(CHOICES, METRICS, 860)
     assert figure is not None
     assert figure.count('class="line thin') == 2
     assert "mean 0.0%" in figure
-    stem, body = choice_figures(RESULT, METRICS)
+    stem, body = choice_figures(CHOICES, METRICS)
     assert stem.count("band-of") == 2
     assert body.count("band-of") == 3
     assert "3x3: from 50.0% to 100.0%" in stem
     assert "&lt;body&gt;" in body and "<body>" not in body
     # One option has one colour in every choice.
-    assert [option for option, _ in legend(RESULT)] == ["3x3", "5x5", "skip", "7x7"]
+    assert list(option_colours(CHOICES)) == ["3x3", "5x5", "skip", "7x7"]
 
 
-@pytest.mark.parametrize(
-    "metrics",
-    [
-        [],
-        [line(0, 0.5)],
-        [line(5, 0.5), line(5, 0.6)],
-        [{"stage": "theta", "step": 0, "probabilities": [[1.0]]}] * 2,
-        [{"stage": "theta", "step": None}, {"stage": "theta"}],
-    ],
-)
-def test_without_two_records_that_fit_there_is_nothing_to_draw(metrics: Any) -> None:
-    assert entropy_figure(RESULT, metrics, 380) is None
-    assert choice_figures(RESULT, metrics) == []
-    assert "How the choice was learned" not in render(RESULT, [], metrics)
+def test_a_choice_without_alternatives_is_decided() -> None:
+    assert Decision("stem", ("3x3",), [[1.0]]).entropies() == [0]
 
 
-def test_the_page_says_how_the_choice_was_learned() -> None:
-    page = render({"spos": "0.1.0", **RESULT}, [], METRICS)
+@pytest.mark.parametrize("metrics", [[], [line(0, 0.5)]])
+def test_without_two_records_there_is_nothing_to_draw(
+    run: Run, metrics: list[dict[str, Any]]
+) -> None:
+    assert entropy_figure(CHOICES, metrics, 380) is None
+    assert choice_figures(CHOICES, metrics) == []
+    result, candidates, _ = learned(run).arguments
+    assert "How the choice was learned" not in render(result, candidates, metrics)
+
+
+def test_the_page_says_how_the_choice_was_learned(run: Run) -> None:
+    page = render(*learned(run).arguments)
     assert "How the choice was learned" in page
-    assert "FBNet trained the weights and the choice" in page
+    assert "FBNet trained the weights and the choice among 256 architectures together" in page
+    assert "1 was scored at the end" in page
+
+
+@pytest.mark.parametrize("stage", ["train", "search"])
+def test_the_training_of_weights_and_choice_is_drawn(run: Run, stage: str) -> None:
+    result, candidates, metrics = learned(run).arguments
+    # Former runs recorded it as the search.
+    renamed = [{**m, "stage": stage} if m["stage"] == "train" else m for m in metrics]
+    page = render(result, candidates, renamed)
+    assert page.count("<h3>Supernet</h3>") == 1
+    assert "mixed or sampled as the algorithm does" in page and "random paths" not in page

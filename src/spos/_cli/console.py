@@ -1,4 +1,4 @@
-"""What a run tells, on the terminal: progress with rate and time left; quiet elsewhere."""
+"""The progress of a run: a bar on a terminal, a line a minute elsewhere."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-#: Seconds between lines of progress where the output is a file.
-QUIET = 60.0
+#: Seconds between lines where the output is a file.
+LINE_INTERVAL = 60.0
 
 
 class ConsoleListener:
-    """Tells a run's progress on standard error."""
+    """Writes the progress of a run to standard error."""
 
     def __init__(self) -> None:
         self._progress: Progress | None = None
@@ -33,17 +33,28 @@ class ConsoleListener:
         return {"_progress": None, "_task": None, "_stage": "", "_told": 0.0}
 
     def message(self, text: str) -> None:
-        """A line of its own."""
+        """Write a message on a line of its own.
+
+        Args:
+            text (str): message.
+        """
         if self._progress is not None:
             self._progress.console.print(f"spos: {text}", markup=False, highlight=False)
         else:
             print(f"spos: {text}", file=sys.stderr, flush=True)
 
     def progress(self, stage: str, done: int, total: int, detail: str) -> None:
-        """A bar on a terminal, a line a minute elsewhere."""
+        """Update the bar, or write a line if the last one is a minute ago.
+
+        Args:
+            stage (str): stage of the run.
+            done (int): steps or candidates that are finished.
+            total (int): steps or candidates of the stage.
+            detail (str): what to show beside the numbers, such as the loss.
+        """
         if not sys.stderr.isatty():
             now = time.monotonic()
-            if stage != self._stage or done >= total or now - self._told >= QUIET:
+            if stage != self._stage or done >= total or now - self._told >= LINE_INTERVAL:
                 self._stage, self._told = stage, now
                 print(f"spos: {stage} {done}/{total}  {detail}", file=sys.stderr, flush=True)
             return
@@ -67,7 +78,7 @@ class ConsoleListener:
             self.close()
 
     def close(self) -> None:
-        """Leave the last bar standing."""
+        """Stop the bar and leave it on the terminal."""
         if self._progress is not None:
             self._progress.stop()
         self._progress, self._stage = None, ""

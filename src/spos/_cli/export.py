@@ -14,13 +14,17 @@ import click
     "form",
     default="onnx",
     metavar="NAME",
-    help="onnx, torch-export or state-dict.",
+    help="Format: onnx, torch-export or state-dict.",
 )
-@click.option("--out", metavar="FILE", help="The file; RUN/network.onnx or alike without it.")
+@click.option(
+    "--out", metavar="FILE", help="File to write; by default RUN/network.onnx or similar."
+)
 @click.option("--fold/--no-fold", default=True, help="Fold batch norms into convolutions.")
-@click.option("--stage", default="retrain", metavar="NAME", help="retrain or compare-N.")
+@click.option(
+    "--stage", default="retrain", metavar="NAME", help="Training to export: retrain, or compare-N."
+)
 def export_command(run: str, form: str, out: str | None, fold: bool, stage: str) -> None:
-    """Write the trained network of a run to a file, checked, with a model card."""
+    """Export the trained network of a run to a checked file with a model card."""
     from spos.export import export_run
     from spos.export.card import file_lines
 

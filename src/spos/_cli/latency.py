@@ -9,7 +9,7 @@ import click
 
 from spos._util.errors import UserError
 
-#: Options that the table says, so that a validation takes none of them.
+#: Options that a table holds, so that a validation does not take them.
 _OF_TABLE = (
     *("run", "space", "preset", "assignments", "classes", "image_channels"),
     *("backend", "accelerator", "threads", "batch", "channels_last", "out"),
@@ -17,23 +17,25 @@ _OF_TABLE = (
 
 
 @click.command("latency")
-@click.option("--space", metavar="NAME", help="The search space.")
-@click.option("--preset", metavar="NAME", help="Of the space: imagenet, cifar or tiny.")
-@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="A layout setting.")
-@click.option("--classes", metavar="N", help="Classes of the classifier.")
-@click.option("--image-channels", metavar="N", help="3 for colour, 1 for grey.")
-@click.option("--run", metavar="DIR", help="Take all of these from a run.")
-@click.option("--backend", metavar="NAME", help="torch, torch.compile or onnxruntime.")
-@click.option("--accelerator", metavar="NAME", help="cpu or cuda.")
-@click.option("--threads", metavar="N", help="Threads on the CPU.")
-@click.option("--batch", metavar="N", help="Images at once.")
-@click.option("--channels-last", is_flag=True, help="The memory layout of images and weights.")
-@click.option("--rounds", metavar="N", help="Samples of each part, or of each network.")
-@click.option("--out", metavar="FILE", help="The table to write, as cpu.json.")
-@click.option("--validate", metavar="FILE", help="Compare a table with random whole networks.")
-@click.option("--networks", metavar="N", help="Of a validation; 50 without it.")
-@click.option("--seed", metavar="N", help="Of the networks of a validation.")
-@click.option("--fit", is_flag=True, help="Write what the validation fits into the table.")
+@click.option("--space", metavar="NAME", help="Search space.")
+@click.option("--preset", metavar="NAME", help="Preset of the space: imagenet, cifar or tiny.")
+@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Layout setting.")
+@click.option("--classes", metavar="N", help="Number of classes.")
+@click.option("--image-channels", metavar="N", help="3 for colour images, 1 for grey.")
+@click.option("--run", metavar="DIR", help="Run to take all of these from.")
+@click.option("--backend", metavar="NAME", help="Backend: torch, torch.compile or onnxruntime.")
+@click.option("--accelerator", metavar="NAME", help="Kind of device: cpu or cuda.")
+@click.option("--threads", metavar="N", help="CPU threads.")
+@click.option("--batch", metavar="N", help="Images of a batch.")
+@click.option("--channels-last", is_flag=True, help="Store images and weights channels-last.")
+@click.option(
+    "--rounds", metavar="N", help="Samples of each part, or of each network of a validation."
+)
+@click.option("--out", metavar="FILE", help="Table to write, such as cpu.json.")
+@click.option("--validate", metavar="FILE", help="Table to compare with random whole networks.")
+@click.option("--networks", metavar="N", help="Networks of a validation; 50 by default.")
+@click.option("--seed", metavar="N", help="Seed of the networks of a validation.")
+@click.option("--fit", is_flag=True, help="Correct the table by what the validation fits.")
 def latency_command(**options: Any) -> None:
     """Measure the latency of every option on this device, or validate such a table."""
     if options["validate"] is not None:
@@ -43,7 +45,7 @@ def latency_command(**options: Any) -> None:
         if options[name]:
             raise UserError(f"--{name}: it belongs to --validate FILE")
     if options["out"] is None:
-        raise UserError("--out FILE is missing: the table to write, such as --out cpu.json")
+        raise UserError("--out is missing: give the table to write, such as --out cpu.json")
     _measure(options)
 
 
@@ -79,7 +81,7 @@ def _measure(options: dict[str, Any]) -> None:
     click.echo(options["out"])
     if not table.fit.networks:
         click.echo(
-            "a network takes less or more than its parts by themselves: correct the table with\n"
+            "a network takes more or less than the sum of its parts: correct the table with\n"
             f"  spos latency --validate {options['out']} --fit"
         )
 
@@ -88,7 +90,7 @@ def _validate(options: dict[str, Any]) -> None:
     for name in _OF_TABLE:
         if options[name]:
             flag = "set" if name == "assignments" else name.replace("_", "-")
-            raise UserError(f"--{flag}: the table of --validate says that; leave it out")
+            raise UserError(f"--{flag}: the table of --validate holds it; leave it out")
     path = Path(options["validate"])
     networks, seed = _whole(options, "networks", 50), _whole(options, "seed", 0, least=0)
     from spos.cost.latency.validate import ROUNDS

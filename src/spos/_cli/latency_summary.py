@@ -1,4 +1,4 @@
-"""Latency tables and validations for a terminal."""
+"""Latency tables and validations for the terminal."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from spos.cost.latency.validate import Validation
 from spos.nn.supernet import Supernet
 from spos.report.latency import HEADINGS, agreement_cells, agreement_rows
 
-#: How many of the parts with the largest spreads are shown.
-LARGEST = 3
+#: Parts with the largest spreads that are shown.
+SHOWN_PARTS = 3
 
 
 def summary_table(table: LatencyTable, supernet: Supernet) -> Table:
-    """What was measured of each stage, and the range over the space.
+    """The fastest and slowest options of each stage, and the range over the space.
 
     Args:
-        table: of the supernet.
-        supernet: that it is of.
+        table (LatencyTable): measured latencies.
+        supernet (Supernet): supernet that the table is of.
     """
     named = " ".join(filter(None, (table.space, table.preset)))
     shown = Table(title=f"latency {named}".strip(), caption=_caption(table, supernet))
@@ -46,15 +46,19 @@ def summary_table(table: LatencyTable, supernet: Supernet) -> Table:
 
 
 def validation_table(result: Validation) -> Table:
-    """How well a table predicts."""
+    """How well a latency table predicts whole networks.
+
+    Args:
+        result (Validation): table and measured networks.
+    """
     shown = Table(title=f"{len(result.networks)} networks  {result.table.runtime}")
     for heading in HEADINGS:
         shown.add_column(heading, justify="right" if heading else "left")
     for name, compared in agreement_rows(result):
         shown.add_row(name, *agreement_cells(compared))
     shown.caption = (
-        f"fit: {_time(result.fit.intercept)} once, {_time(result.fit.boundary)} for each part that "
-        "computes something"
+        f"correction: {_time(result.fit.intercept)} once, {_time(result.fit.boundary)} for each "
+        "part that computes something"
     )
     return shown
 
@@ -62,7 +66,7 @@ def validation_table(result: Validation) -> Table:
 def _caption(table: LatencyTable, supernet: Supernet) -> str:
     low, high = CostTable(supernet, counter=table.counter(supernet)).range()["latency"]
     lines = [str(table.runtime), f"the space from {_time(low)} to {_time(high)}"]
-    noisy = sorted(table.parts.items(), key=lambda entry: -_share(entry[1]))[:LARGEST]
+    noisy = sorted(table.parts.items(), key=lambda entry: -_share(entry[1]))[:SHOWN_PARTS]
     told = "; ".join(f"{_named(key)} {_share(found):.0%}" for key, found in noisy)
     return "\n".join((*lines, f"largest spreads over median: {told}"))
 

@@ -1,4 +1,4 @@
-"""The catalogue of search spaces as facts and as a table."""
+"""The catalogue of search spaces, as records and as a table."""
 
 from __future__ import annotations
 
@@ -12,21 +12,23 @@ from rich.table import Table
 
 from spos.cost.cost import find_cost
 from spos.cost.units import format_quantity
+from spos.report.words import FLOPS_NOTE
 from spos.spaces import SPACES, family
 
 
 def list_spaces(name: str | None = None) -> Iterator[dict[str, Any]]:
-    """The facts of the spaces of the catalogue, one after the other: counting them takes seconds.
+    """Describe the spaces of the catalogue, one after the other, since counting takes seconds.
 
     Args:
-        name: of the one whose presets are all told; without it every space with its first preset.
+        name (str | None): space to describe with all its presets; None describes every space with
+            its first preset.
 
-    Returns:
+    Yields:
         Name, preset, image size, number of choices, exact size, the range of each cost for 10
         classes (1000 at 224 pixels), the published architectures, and the paper.
 
     Raises:
-        UserError: there is no such space.
+        UserError: the space is unknown.
 
     Example:
         >>> facts = {row["preset"]: row for row in list_spaces("shufflenetv2")}
@@ -53,17 +55,21 @@ def list_spaces(name: str | None = None) -> Iterator[dict[str, Any]]:
 
 
 def spaces_table(rows: list[dict[str, Any]]) -> Table:
-    """The facts of :func:`list_spaces` for a terminal."""
+    """The catalogue as a table for the terminal.
+
+    Args:
+        rows (list[dict]): what :func:`list_spaces` gives.
+    """
     table = Table(
         box=box.SIMPLE_HEAD,
         padding=(0, 0),
         pad_edge=False,
-        caption="FLOPs are multiply-adds; spos spaces NAME: all presets",
+        caption=f"{FLOPS_NOTE}; spos spaces NAME: all presets",
     )
     for column in ("space", "preset"):
         table.add_column(column, no_wrap=True)
     headings = [find_cost(name).heading for name in ("flops", "params")]
-    for column in ("image", "choices", "networks", *headings):
+    for column in ("image", "choices", "architectures", *headings):
         table.add_column(column, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(
@@ -76,14 +82,17 @@ def spaces_table(rows: list[dict[str, Any]]) -> Table:
             range_text(row["costs"]["params"]),
         )
         if len(set(row["costs"]["flops"])) == 1 and "bitops" in row["costs"]:
-            # What is searched does not change the multiply-adds.
+            # The choices do not change the multiply-adds.
             heading = find_cost("bitops").heading
             table.add_row("", "", "", "", heading, range_text(row["costs"]["bitops"]), "")
     return table
 
 
 def range_text(bounds: tuple[int, int]) -> str:
-    """A range of a cost with two figures.
+    """A range of a cost with two significant figures.
+
+    Args:
+        bounds (tuple[int, int]): lowest and highest value.
 
     Example:
         >>> range_text((270_400_000, 398_600_000))
@@ -96,7 +105,10 @@ def range_text(bounds: tuple[int, int]) -> str:
 
 
 def size_text(size: int) -> str:
-    """The size of a space, as people read it.
+    """The size of a space, rounded if it is large.
+
+    Args:
+        size (int): number of architectures.
 
     Example:
         >>> size_text(15625), size_text(4**20)

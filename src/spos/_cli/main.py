@@ -20,16 +20,21 @@ from spos._util.interrupt import raise_interrupt
 from spos._util.version import __version__
 
 _execution_options = all_of(
-    click.option("--out", required=True, metavar="DIR", help="The run directory, as runs/first."),
-    click.option("--devices", default="1", metavar="N", help="Processes, one device each."),
-    click.option("--accelerator", default="auto", metavar="NAME", help="auto, cpu, cuda or mps."),
-    click.option("--threads", metavar="N", help="Threads of a process on the CPU."),
-    click.option("--reuse", metavar="DIR", help="Take supernet and evaluations of another run."),
+    click.option("--out", required=True, metavar="DIR", help="Run directory, such as runs/first."),
+    click.option("--devices", default="1", metavar="N", help="Processes, each with one device."),
+    click.option(
+        "--accelerator",
+        default="auto",
+        metavar="NAME",
+        help="Kind of device: auto, cpu, cuda or mps.",
+    ),
+    click.option("--threads", metavar="N", help="CPU threads of each process."),
+    click.option("--reuse", metavar="DIR", help="Run to take the supernet and evaluations from."),
 )
 _compare_option = click.option(
     "--compare",
     metavar="N",
-    help="Retrain N random networks of the winner's cost as well.",
+    help="Also retrain N random networks of the winner's cost.",
 )
 
 
@@ -46,7 +51,7 @@ def _perform(stages: tuple[str, ...], options: dict[str, Any]) -> None:
     compared = 0 if compare is None else _whole(compare, "--compare")
     given = settings_of(options)
     if threads is not None:
-        # Of the processes that this one starts, too.
+        # The processes that this one starts read it too.
         os.environ["OMP_NUM_THREADS"] = str(_whole(threads, "--threads"))
     import torch
 
@@ -87,7 +92,7 @@ def _print(tables: list[Any]) -> None:
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="spos")
 def main() -> None:
-    """Find the most accurate network within a budget: single-path one-shot search."""
+    """Find the most accurate network within a budget, by single-path one-shot search."""
 
 
 @main.command("train")
@@ -102,7 +107,7 @@ def _train(**options: Any) -> None:
 @setting_options
 @_execution_options
 def _search(**options: Any) -> None:
-    """Search the trained supernet."""
+    """Search the trained supernet for the best architecture."""
     _perform(("search",), options)
 
 
@@ -120,48 +125,41 @@ def _retrain(**options: Any) -> None:
 @_execution_options
 @_compare_option
 def _run(**options: Any) -> None:
-    """Train, search, retrain, and report."""
+    """Train, search and retrain, and write a report."""
     _perform(("train", "search", "retrain"), options)
 
 
 @main.command("show")
 @click.argument("run", metavar="DIR")
-@click.option("--json", "as_json", is_flag=True, help="Print result.json as it is.")
+@click.option("--json", "as_json", is_flag=True, help="Print result.json unchanged.")
 def _show(run: str, as_json: bool) -> None:
-    """Print the result of a run as a table."""
-    from spos._util.files import read_json
-
+    """Print the result of a run as tables."""
     path = Path(run) / "result.json"
     if not path.exists():
         raise UserError(f"{path} does not exist: is {run} the directory of a run?")
-    again = "repeat the run's command to write it again"
-    try:
-        result = read_json(path)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is damaged ({error}): {again}") from error
-    if not isinstance(result, dict) or "winner" not in result:
-        raise UserError(f"{path} is damaged: {again}")
-    if as_json:
-        click.echo(json.dumps(result, indent=2))
-        return
     from spos.report import result_tables
+    from spos.report.result import read_result
 
-    _print(result_tables(result))
+    result = read_result(path)
+    if as_json:
+        click.echo(path.read_text(encoding="utf-8"), nl=False)
+    else:
+        _print(result_tables(result))
 
 
 @main.command("profile")
 @click.argument("space", default="shufflenetv2")
-@click.option("--preset", default="imagenet", metavar="NAME", help="Of the space.")
+@click.option("--preset", default="imagenet", metavar="NAME", help="Preset of the space.")
 @click.option(
     "--arch",
     "architecture",
     required=True,
-    help="Option indices, JSON of names, or a published name.",
+    help="Option indices, JSON of option names, or the name of a published network.",
 )
-@click.option("--classes", default="1000", metavar="N", help="Classes of the classifier.")
-@click.option("--image-channels", default="3", metavar="N", help="3 for colour, 1 for grey.")
-@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="A layout setting.")
-@click.option("--latency-table", metavar="FILE", help="That spos latency wrote.")
+@click.option("--classes", default="1000", metavar="N", help="Number of classes.")
+@click.option("--image-channels", default="3", metavar="N", help="3 for colour images, 1 for grey.")
+@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Layout setting.")
+@click.option("--latency-table", metavar="FILE", help="Table that spos latency wrote.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def _profile(
     space: str,
@@ -173,7 +171,7 @@ def _profile(
     latency_table: str | None,
     as_json: bool,
 ) -> None:
-    """Print the multiply-adds and parameters of an architecture."""
+    """Print what an architecture costs."""
     from spos._cli.profile import profile_architecture, profile_table
 
     facts = profile_architecture(
@@ -200,8 +198,8 @@ def _spaces(name: str | None, as_json: bool) -> None:
 
     from spos._cli.listing import list_spaces, spaces_table
 
-    # Counting takes seconds; on a terminal it is said so.
-    with Console(stderr=True).status("counting the networks of every space"):
+    # Counting takes seconds.
+    with Console(stderr=True).status("counting the costs of every space"):
         rows = list(list_spaces(name))
     if as_json:
         click.echo(json.dumps(rows))
@@ -213,9 +211,9 @@ def _spaces(name: str | None, as_json: bool) -> None:
 
 @main.command("import-official")
 @click.argument("checkpoint", metavar="CHECKPOINT")
-@click.option("--out", required=True, metavar="DIR", help="The run directory, as runs/official.")
+@click.option("--out", required=True, metavar="DIR", help="Run directory, such as runs/official.")
 def _import_official(checkpoint: str, out: str) -> None:
-    """Begin a run with the supernet of the official release."""
+    """Start a run from the supernet of the official release."""
     from spos.run.importing import import_official_run
 
     facts = import_official_run(Path(checkpoint), Path(out))
@@ -230,12 +228,12 @@ main.add_command(predict_command)
 
 def entry() -> None:
     """Run the command line: one line and status 2 for a mistake, 130 for Ctrl-C."""
-    # Set before a library is imported, whose threads would read it.
+    # Before a library is imported that reads it.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, raise_interrupt)
     try:
-        # Not main(): on Ctrl-C it would print an empty line before ours.
+        # Not main(), which would print an empty line before ours on Ctrl-C.
         with main.make_context("spos", sys.argv[1:]) as context:
             main.invoke(context)
         sys.stdout.flush()
@@ -248,11 +246,11 @@ def entry() -> None:
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         click.echo("spos: interrupted; the state is saved, the same command goes on", err=True)
-        # Not sys.exit: where the signal fell into code run by exec, Python would end itself with
-        # another status.
+        # Not sys.exit: if the signal arrived in code run by exec, Python would exit with another
+        # status.
         os._exit(130)
     except BrokenPipeError:
-        # The reader of the output has seen enough.
+        # Whoever reads the output has closed it, as head does.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:

@@ -1,4 +1,4 @@
-"""The options of the command line that are settings of a run."""
+"""Options of the command line that are settings of a run."""
 
 from __future__ import annotations
 
@@ -16,67 +16,106 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def number_or_fraction(text: str) -> int | float:
-    """The size of a split."""
+    """Read the size of a split.
+
+    Args:
+        text (str): number of images, or fraction of them.
+
+    Raises:
+        ValueError: the text is neither.
+    """
     try:
         return int(text) if text.isdigit() else float(text)
     except ValueError:
         raise ValueError(f"'{text}' is neither a number of images nor a fraction") from None
 
 
-#: Options that are another name of a setting: option, setting, type, help.
+#: Options that set one setting: option, setting, type, help.
 ALIASES: dict[str, tuple[str, str, Callable[[str], Any], str]] = {
-    "space": ("--space", "space.name", str, "The search space."),
-    "preset": ("--preset", "space.preset", str, "Its preset: imagenet, cifar or tiny."),
-    "width": ("--width", "layout.width", float, "Multiply the channels of the preset's stages."),
-    "channels": ("--channels", "layout.channels", str, "Channels of each stage: 64,160,320,640."),
-    "depths": ("--depths", "layout.depths", str, "Choice blocks of each stage: 4,4,8,4."),
-    "image_size": ("--image-size", "layout.image_size", int, "Side of the input in pixels."),
+    "space": ("--space", "space.name", str, "Search space."),
+    "preset": ("--preset", "space.preset", str, "Preset of the space: imagenet, cifar or tiny."),
+    "width": ("--width", "layout.width", float, "Factor for the channels of the preset's stages."),
+    "channels": (
+        "--channels",
+        "layout.channels",
+        str,
+        "Channels of each stage, such as 64,160,320,640.",
+    ),
+    "depths": ("--depths", "layout.depths", str, "Choice blocks of each stage, such as 4,4,8,4."),
+    "image_size": ("--image-size", "layout.image_size", int, "Side of the images in pixels."),
     "data": (
         "--data",
         "data.source",
         str,
-        "digits, folder:PATH (or a .zip), fashion-mnist[:PATH], cifar10:PATH, cifar100:PATH.",
+        "Images: digits, folder:PATH (or a .zip), fashion-mnist[:PATH], cifar10:PATH or "
+        "cifar100:PATH.",
     ),
     "validation": (
         "--validation",
         "data.validation",
         number_or_fraction,
-        "Images split off for the search: a number, or a fraction.",
+        "Images to split off for the search: a number or a fraction.",
     ),
     "test": (
         "--test",
         "data.test",
         number_or_fraction,
-        "Images split off for the test, where the source has none of its own.",
+        "Images to split off for the test, where the source has no test images: a number or a "
+        "fraction.",
     ),
-    "stream": ("--stream", "data.stream", str, "Decode while training: auto, always or never."),
-    "on_broken": ("--on-broken", "data.on_broken", str, "A broken image: fail, or skip it."),
+    "stream": (
+        "--stream",
+        "data.stream",
+        str,
+        "Decode images during training: auto, always or never.",
+    ),
+    "on_broken": (
+        "--on-broken",
+        "data.on_broken",
+        str,
+        "What to do with a broken image: fail or skip.",
+    ),
     "workers": ("--workers", "data.workers", int, "Processes that decode streamed images."),
-    "seed": ("--seed", "run.seed", int, "Of everything random."),
-    "precision": ("--precision", "run.precision", str, "32-true, bf16-mixed or 16-mixed."),
-    "supernet_steps": ("--supernet-steps", "supernet.steps", int, "Of the supernet training."),
-    "retrain_steps": ("--retrain-steps", "retrain.steps", int, "Of the winner's training."),
-    "network": ("--network", "network.name", str, "Retrain this network, not a search's."),
+    "seed": ("--seed", "run.seed", int, "Seed of everything random."),
+    "precision": (
+        "--precision",
+        "run.precision",
+        str,
+        "Precision: 32-true, bf16-mixed or 16-mixed.",
+    ),
+    "supernet_steps": (
+        "--supernet-steps",
+        "supernet.steps",
+        int,
+        "Steps of the supernet's training.",
+    ),
+    "retrain_steps": ("--retrain-steps", "retrain.steps", int, "Steps of the winner's training."),
+    "network": (
+        "--network",
+        "network.name",
+        str,
+        "Published network to train instead of a winner.",
+    ),
     "algorithm": (
         "--algorithm",
         "search.algorithm",
         str,
-        "evolution, random, nsga2, fbnet, darts or proxylessnas.",
+        "Search algorithm: evolution, random, nsga2, fbnet, darts or proxylessnas.",
     ),
-    "population": ("--population", "search.population", int, "Candidates an iteration."),
+    "population": ("--population", "search.population", int, "Candidates of an iteration."),
     "iterations": ("--iterations", "search.iterations", int, "Iterations of the search."),
-    "pareto": ("--pareto", "search.pareto", str, "Find a front: minimise these costs as well."),
+    "pareto": ("--pareto", "search.pareto", str, "Costs to minimise as well, for a front."),
     "latency_table": (
         "--latency-table",
         "constraint.latency_table",
         str,
-        "The latencies that spos latency measured on the device.",
+        "Latency table that spos latency measured on the device.",
     ),
     "latency_device": (
         "--latency-device",
         "constraint.latency_device",
         str,
-        "The device of the table, where it is not this one.",
+        "Device of the table, if it is not this one.",
     ),
     "storage": ("--storage", "constraint.storage", str, "Optuna storage URL of the evaluations."),
 }
@@ -93,7 +132,11 @@ def _flag(name: str) -> str:
 
 
 def all_of(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
-    """One decorator for several options."""
+    """Combine options into one decorator.
+
+    Args:
+        *options (Callable): decorators, in the order of the help.
+    """
 
     def apply(command: Command) -> Command:
         for option in reversed(options):
@@ -112,12 +155,16 @@ setting_options = all_of(
         click.option(_flag(name), name, help=text, metavar="N")
         for name, (_, _, text) in BOUNDS.items()
     ),
-    click.option("--max", "at_most", multiple=True, metavar="COST=N", help="At most, of any cost."),
     click.option(
-        "--min", "at_least", multiple=True, metavar="COST=N", help="At least, of any cost."
+        "--max", "at_most", multiple=True, metavar="COST=N", help="Upper bound of any cost."
     ),
-    click.option("--budgets", metavar="COST=N,N", help="One search for each limit of a cost."),
-    click.option("--config", "config_file", metavar="FILE", help="A YAML file of settings."),
+    click.option(
+        "--min", "at_least", multiple=True, metavar="COST=N", help="Lower bound of any cost."
+    ),
+    click.option(
+        "--budgets", metavar="COST=N,N", help="One search for each upper bound of a cost."
+    ),
+    click.option("--config", "config_file", metavar="FILE", help="YAML file of settings."),
     click.option(
         "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any setting of the run."
     ),
@@ -125,10 +172,13 @@ setting_options = all_of(
 
 
 def settings_of(options: dict[str, Any]) -> dict[str, Any]:
-    """The sections that the options give: those of the file, of --set, and named ones on top.
+    """The settings that the options give: of the file, then of --set, then of named options.
 
     Args:
-        options: by name; those of a run's settings are taken out.
+        options (dict[str, Any]): values by name; those that are settings are removed.
+
+    Returns:
+        Sections of settings by name; of a setting given twice, the later one.
 
     Raises:
         UserError: the file or a value cannot be read.
@@ -173,7 +223,7 @@ def _read(path: str) -> Mapping[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"--config {path}: {' '.join(str(error).split())}") from error
     if not isinstance(content, Mapping):
-        raise UserError(f"--config {path}: not a mapping of sections")
+        raise UserError(f"--config {path}: is not a mapping of sections")
     return content
 
 

@@ -13,8 +13,8 @@ from spos._util.errors import UserError
 @click.command("predict")
 @click.argument("model", metavar="MODEL")
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
-@click.option("--top", metavar="N", help="Classes of each image; 5 without it.")
-@click.option("--trust", is_flag=True, help="Open a .pt2 file, which may run code.")
+@click.option("--top", metavar="N", help="Classes to print of each image; 5 by default.")
+@click.option("--trust", is_flag=True, help="Open a .pt2 file although it may run code.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def predict_command(
     model: str, images: tuple[str, ...], top: str | None, trust: bool, as_json: bool

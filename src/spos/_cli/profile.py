@@ -1,4 +1,4 @@
-"""What an architecture of a catalogue space costs, without training anything."""
+"""What an architecture of a search space costs, without training."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from spos.cost import CostTable
 from spos.cost.combined import CombinedCosts
 from spos.cost.cost import find_cost
 from spos.cost.latency import LatencyTable
+from spos.report.words import FLOPS_NOTE
 from spos.run.config import check_sections
 from spos.spaces import family
 
@@ -29,24 +30,24 @@ def profile_architecture(
     assignments: Iterable[str] = (),
     latency_table: str | None = None,
 ) -> dict[str, Any]:
-    """Count the stand-alone network of an architecture.
+    """Count the costs of the stand-alone network of an architecture.
 
     Args:
-        space: of the catalogue.
-        preset: of the space.
-        architecture: option indices joined by commas, JSON of names, or the name of a published
-            architecture of the preset.
-        classes: of the classifier, at least 1.
-        image_channels: 3 for colour, 1 for grey images.
-        assignments: settings of the layout, such as ``layout.image_size=192``.
-        latency_table: a file that ``spos latency`` wrote, of whatever device; without it there is
-            no latency.
+        space (str): name of a space of the catalogue.
+        preset (str): name of a preset of the space.
+        architecture (str): option indices joined by commas, JSON of option names, or the name of a
+            published network of the preset.
+        classes (int): number of classes, at least 1.
+        image_channels (int): 3 for colour images, 1 for grey ones.
+        assignments (Iterable[str]): layout settings, such as ``layout.image_size=192``.
+        latency_table (str | None): file that ``spos latency`` wrote on any device; without it there
+            is no latency.
 
     Returns:
-        Multiply-adds ("flops"), parameters, both encodings, and the costs of every stage.
+        Each cost by name, the architecture in both encodings, and the costs of every stage.
 
     Raises:
-        UserError: the space, preset, setting or architecture is not valid.
+        UserError: the space, preset, setting or architecture is invalid.
 
     Example:
         >>> facts = profile_architecture("shufflenetv2", "tiny", "0,1,2,3,0,1,2,3", classes=10)
@@ -61,7 +62,7 @@ def profile_architecture(
     with torch.device("meta"):
         supernet = spaces.build(layout, classes=classes, image_channels=image_channels)
     parsed = spaces.parse(supernet.space, preset, architecture)
-    # Only this architecture is asked for, so only its own stages are counted.
+    # Not eager: only the options of this architecture are counted.
     table = spaces.costs(supernet, eager=False)
     if latency_table is not None:
         measured = LatencyTable.read(Path(latency_table))
@@ -80,11 +81,15 @@ def profile_architecture(
 
 
 def profile_table(facts: dict[str, Any]) -> Table:
-    """The facts of :func:`profile_architecture` for a terminal."""
+    """The costs of an architecture as a table for the terminal.
+
+    Args:
+        facts (dict): what :func:`profile_architecture` gives.
+    """
     title = f"{facts['space']} {facts['preset']}  {facts['architecture']}"
     if "notation" in facts:
         title = f"{title}\n{facts['notation']}"
-    table = Table(title=title, caption="FLOPs are multiply-adds")
+    table = Table(title=title, caption=FLOPS_NOTE)
     table.add_column("stage")
     table.add_column("option")
     costs = [find_cost(name) for name in facts["stages"][0] if name not in ("name", "choices")]

@@ -1,4 +1,4 @@
-"""What a run found, for people: a self-contained HTML page, and tables for the terminal."""
+"""What a run found: its record, a self-contained HTML page, and tables for the terminal."""
 
 from spos.report.page import render, write_report
 from spos.report.table import result_tables

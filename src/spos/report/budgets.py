@@ -1,67 +1,67 @@
-"""The networks found for many budgets: scores over the cost that the budgets are of."""
+"""The networks found for several budgets: scores over the cost that the budgets are of."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import Any
 
 from markupsafe import Markup
 
 from spos.cost.cost import find_cost
-from spos.report.chart import Axis, Chart, cost_labels, element, finite, spread
-from spos.report.measure import measure
-from spos.report.words import cost as written
-from spos.report.words import searched_cost
-
-Row = Mapping[str, Any]
+from spos.report.chart import Axis, Chart, cost_labels, element, padded_range
+from spos.report.result import Result
 
 
-def budgets_figure(result: Row, width: int) -> Markup | None:
-    """One-shot and test scores of the networks over their cost; None for fewer than two budgets."""
-    cost, by = searched_cost(result), measure(result)
-    rows = [row for row in result.get("budgets") or [] if finite(row.get(cost))]
-    curves = [
-        (name, key, [(row[cost], row[key]) for row in rows if finite(row.get(key))])
-        for name, key in (("one-shot", "one_shot_top1"), ("test", "test_top1"))
-    ]
-    curves = [curve for curve in curves if curve[2]]
-    if len(rows) < 2 or not curves:
+def budgets_figure(result: Result, width: int) -> Markup | None:
+    """One-shot and test scores of the networks over their cost.
+
+    Args:
+        result (Result): result of a run.
+        width (int): width in pixels.
+
+    Returns:
+        The chart; None for fewer than two budgets.
+    """
+    if len(result.budgets) < 2:
         return None
-    scores = [score for _, _, points in curves for _, score in points]
-    limits = [row["maximum"][cost] for row in rows]
-    lower, upper = spread(scores, by.least(scores), 0.08)
-    left, right = spread([*limits, *(row[cost] for row in rows)], max(limits) * 0.04)
-    names = " and ".join(name for name, _, _ in curves)
+    cost, metric = find_cost(result.primary_cost), result.metric
+    rows = [
+        (budget.maximum[cost.name], budget.winner.costs[cost.name], budget)
+        for budget in result.budgets
+    ]
+    curves = [("one-shot", "first", [(at, one.winner.score, one) for _, at, one in rows])]
+    tested = [(at, one.test_score, one) for _, at, one in rows if one.test_score is not None]
+    if tested:
+        curves.append(("test", "second", tested))
+    scores = [score for _, _, points in curves for _, score, _ in points]
+    names, largest = " and ".join(name for name, _, _ in curves), rows[-1][0]
+    lower, upper = padded_range(scores, metric.smallest_extent(scores), 0.08)
+    left, right = padded_range([value for row in rows for value in row[:2]], largest * 0.04)
     chart = Chart(
         f"budgets-{width}",
-        f"{names} {by.noun} of the network found for each budget",
+        f"{names} {metric.noun} of the network found for each budget",
         "; ".join(
-            f"at most {written(cost, row['maximum'][cost])}: "
-            + ", ".join(f"{name} {by.show(row.get(key))}" for name, key, _ in curves)
-            for row in rows
+            f"at most {cost.format(limit)}: one-shot {metric.show(one.winner.score)}"
+            + (f", test {metric.show(one.test_score)}" if tested else "")
+            for limit, _, one in rows
         ),
         (width, 300),
-        Axis(find_cost(cost).title, left, right, cost_labels(cost)),
-        Axis(by.noun, lower, upper, by.labels),
+        Axis(cost.title, left, right, cost_labels(cost.name)),
+        Axis(metric.noun, lower, upper, metric.labels),
         (34, 92, 46, 52),
     )
-    for limit in limits:
-        chart.add(
-            element("path", d=f"M{chart.x(limit):.1f} {chart.top}V{chart.bottom}", class_="limit")
+    for limit, _, _ in rows:
+        at = chart.x(limit)
+        chart.add(element("path", d=f"M{at:.1f} {chart.top}V{chart.bottom}", class_="limit"))
+    for name, class_, points in curves:
+        chart.line(sorted((at, score) for at, score, _ in points), class_)
+        for at, score, one in points:
+            tooltip = (
+                f"{one.winner.architecture}\n{name} {metric.show(score)}, "
+                f"{cost.format(at)} of at most {cost.format(one.maximum[cost.name])}"
+            )
+            chart.circle((at, score), 4.5, f"point {class_}", tooltip)
+    chart.label_ends(
+        *(
+            (max(points, key=lambda p: p[:2])[1], name, class_)
+            for name, class_, points in curves[::-1]
         )
-    ends = [chart.y(max(points)[1]) for _, _, points in curves]
-    # The two labels need a line of text between them, however near the curves end.
-    apart = max(0.0, 17 - abs(ends[0] - ends[-1])) / 2 if len(ends) == 2 else 0.0
-    for (name, key, points), class_, end in zip(curves, ("first", "second"), ends, strict=False):
-        chart.line(sorted(points), class_)
-        for row in rows:
-            if finite(row.get(key)):
-                tooltip = (
-                    f"{row.get('architecture', '')}\n{name} {by.show(row[key])}, "
-                    f"{written(cost, row[cost])} of at most {written(cost, row['maximum'][cost])}"
-                )
-                chart.circle((row[cost], row[key]), 4.5, f"point {class_}", tooltip)
-        lower_one = end > min(ends) or (class_ == "first" and len(set(ends)) == 1)
-        at = end + (apart if lower_one else -apart)
-        chart.text(chart.right + 8, at + 4, name, f"end {class_}-text")
+    )
     return chart.svg()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup, escape
@@ -20,9 +20,10 @@ def element(name: str, *content: str, **attributes: object) -> Markup:
     """One SVG element; underscores in attribute names stand for hyphens, a last one is dropped.
 
     Args:
-        name: of the element.
-        content: text, which is escaped, or other elements.
-        attributes: numbers are rounded to two decimals; None leaves an attribute out.
+        name (str): name of the element.
+        *content (str): text, which is escaped, or other elements.
+        **attributes (object): attributes; numbers are rounded to two decimals, None leaves an
+            attribute out.
 
     Example:
         >>> element("text", "a < b", x=1.234, class_="tick")
@@ -45,15 +46,15 @@ def nice_ticks(lower: float, upper: float, count: int = 5) -> list[float]:
     """Round numbers within a range, about as many as asked for.
 
     Args:
-        lower: the least value.
-        upper: the largest, above it.
-        count: about how many.
+        lower (float): lower end of the range.
+        upper (float): upper end, above the lower one.
+        count (int): number of ticks to aim at, at least 1.
 
     Example:
         >>> nice_ticks(0.03, 0.97, 5)
         [0.2, 0.4, 0.6, 0.8]
     """
-    rough = (upper - lower) / max(count, 1)
+    rough = (upper - lower) / count
     magnitude = 10.0 ** math.floor(math.log10(rough))
     step = magnitude * min((1, 2, 5, 10), key=lambda nice: abs(nice - rough / magnitude))
     first = math.ceil(lower / step - 1e-9)
@@ -61,26 +62,27 @@ def nice_ticks(lower: float, upper: float, count: int = 5) -> list[float]:
     return [float(f"{number * step:.15g}") for number in range(first, last + 1)]
 
 
-def spread(values: Iterable[float], least: float, share: float = 0.05) -> tuple[float, float]:
+def padded_range(
+    values: Sequence[float], smallest: float, share: float = 0.05
+) -> tuple[float, float]:
     """The range of values with air around them.
 
     Args:
-        values: at least one.
-        least: the smallest extent to return, so that equal values have a range too.
-        share: of the extent, added on each side.
+        values (Sequence[float]): at least one value.
+        smallest (float): smallest extent to return, so that equal values have a range too.
+        share (float): air on each side, as a share of the extent.
 
     Example:
-        >>> spread([5.0], 2.0)
+        >>> padded_range([5.0], 2.0)
         (4.0, 6.0)
     """
-    known = list(values)
-    lower, upper = min(known), max(known)
-    air = max((upper - lower) * share, (least - (upper - lower)) / 2)
+    lower, upper = min(values), max(values)
+    air = max((upper - lower) * share, (smallest - (upper - lower)) / 2)
     return lower - air, upper + air
 
 
 def finite(value: object) -> bool:
-    """Whether something can be plotted.
+    """Whether a recorded value is a number that can be plotted.
 
     Example:
         >>> finite(0.5), finite(float("nan")), finite(None)
@@ -117,7 +119,7 @@ def cost_labels(name: str) -> Callable[[Sequence[float]], list[str]]:
     """How the ticks of a cost are written: all with one suffix and as many decimals.
 
     Args:
-        name (str): of the cost.
+        name (str): name of the cost.
 
     Example:
         >>> cost_labels("latency")([3500000, 4000000]), cost_labels("flops")([0, 340000])
@@ -160,11 +162,11 @@ class Axis:
     """One axis of a chart.
 
     Args:
-        label: what is on it.
-        lower: the value at its beginning.
-        upper: the value at its end.
-        labels: how its ticks are written.
-        whole: put ticks at whole numbers only.
+        label (str): what is on it.
+        lower (float): value at its beginning.
+        upper (float): value at its end.
+        labels (Callable): function that writes ticks.
+        whole (bool): whether ticks are at whole numbers only.
     """
 
     label: str
@@ -183,13 +185,14 @@ class Chart:
     """An SVG with axes, to put marks into in the order in which they are drawn.
 
     Args:
-        key: unique in the page.
-        title: what the chart shows, for those who do not see it and as its tooltip.
-        description: what can be seen in it.
-        size: width and height.
-        x: the horizontal axis.
-        y: the vertical axis; None draws none, and vertical values are positions from 0 to 1.
-        margin: top, right, bottom, left.
+        key (str): identifier, unique in the page.
+        title (str): what the chart shows, for those who do not see it and as its tooltip.
+        description (str): what can be seen in it.
+        size (tuple[int, int]): width and height in pixels.
+        x (Axis): horizontal axis.
+        y (Axis | None): vertical axis; None draws none, and vertical values are positions from 0
+            to 1.
+        margin (tuple[int, int, int, int]): top, right, bottom and left margin in pixels.
 
     Example:
         >>> chart = Chart("c", "Loss", "It falls.", (200, 100), Axis("step", 0, 9), None)
@@ -236,10 +239,33 @@ class Chart:
         """Write at a place in pixels."""
         self.add(element("text", text, x=x, y=y, class_=class_ or None, text_anchor=anchor))
 
-    def line(self, points: Sequence[Point], class_: str) -> None:
-        """Join points by a line."""
+    def text_beside(self, x: float, y: float, text: str, class_: str, distance: float) -> None:
+        """Write beside a place in pixels, on the side that is nearer to the middle of the chart."""
+        if x > (self.left + self.right) / 2:
+            self.text(x - distance, y, text, class_, "end")
+        else:
+            self.text(x + distance, y, text, class_)
+
+    def label_ends(self, *ends: tuple[float, str, str]) -> None:
+        """Label the right ends of one or two lines, without labels that cover each other.
+
+        Args:
+            ends (tuple[float, str, str]): last value of a line, its label, and its class; of two
+                with the same value the first is above.
+        """
+        ordered = sorted(ends, key=lambda end: -end[0])
+        gap = self.y(ordered[-1][0]) - self.y(ordered[0][0])
+        # Two labels need a line of text between them, however near the lines end.
+        apart = max(0.0, 17 - gap) / 2 if len(ends) == 2 else 0.0
+        for (value, text, name), shift in zip(ordered, (-apart, apart), strict=False):
+            class_ = f"end {name}-text" if name else "end"
+            self.text(self.right + 8, self.y(value) + shift + 4, text, class_)
+
+    def line(self, points: Sequence[Point], class_: str, tooltip: str | None = None) -> None:
+        """Join points by a line, with a text that appears above it."""
+        inside = () if tooltip is None else (element("title", tooltip),)
         path = "L".join(f"{self.x(x):.1f} {self.y(y):.1f}" for x, y in points)
-        self.add(element("path", d=f"M{path}", class_=f"line {class_}"))
+        self.add(element("path", *inside, d=f"M{path}", class_=f"line {class_}"))
 
     def circle(
         self, point: Point, radius: float, class_: str | None = None, tooltip: str | None = None

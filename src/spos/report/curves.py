@@ -1,32 +1,46 @@
-"""What changes over time: the search over its iterations, a training over its steps."""
+"""Curves over time: a search over its iterations, a training over its steps."""
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
 
-from spos.report.chart import Axis, Chart, Point, finite, percent_labels, plain_labels, spread
-from spos.report.measure import measure
-from spos.report.words import percent
+from spos.report.chart import (
+    Axis,
+    Chart,
+    Point,
+    finite,
+    padded_range,
+    percent_labels,
+    plain_labels,
+)
+from spos.report.measure import Measure
+from spos.search.candidate import Candidate
 
-#: Points of a curve that a reader can tell apart.
-CURVE = 250
-
-Row = Mapping[str, Any]
+#: Most points of a curve: more cannot be told apart.
+CURVE_POINTS = 250
 
 
-def progress_figure(result: Row, candidates: Sequence[Row], width: int) -> Markup | None:
-    """The best score so far and each population's mean; None for fewer than 2 iterations."""
+def iterations_figure(
+    measure: Measure, candidates: Sequence[Candidate], width: int
+) -> Markup | None:
+    """The best score so far and the mean of each population over the iterations of a search.
+
+    Args:
+        measure (Measure): metric of the scores.
+        candidates (Sequence[Candidate]): all candidates of the search.
+        width (int): width in pixels.
+
+    Returns:
+        The chart; None for fewer than two iterations.
+    """
     populations: dict[int, list[float]] = {}
     for candidate in candidates:
-        if finite(candidate.get("one_shot_top1")):
-            populations.setdefault(candidate.get("iteration") or 0, []).append(
-                candidate["one_shot_top1"]
-            )
+        populations.setdefault(candidate.iteration, []).append(candidate.score)
     if len(populations) < 2:
         return None
     best: list[Point] = []
@@ -34,62 +48,60 @@ def progress_figure(result: Row, candidates: Sequence[Row], width: int) -> Marku
         highest = max(populations[iteration])
         best.append((iteration, max(highest, best[-1][1] if best else highest)))
     mean: list[Point] = [(i, statistics.fmean(populations[i])) for i in sorted(populations)]
-    by = measure(result)
-    scores = [y for _, y in best + mean]
-    lower, upper = spread(scores, by.least(scores))
+    scores = [score for _, score in best + mean]
+    lower, upper = padded_range(scores, measure.smallest_extent(scores))
+    show = measure.show
     chart = Chart(
-        f"progress-{width}",
-        f"One-shot {by.noun} over the iterations of the search",
-        f"The best so far rises from {by.show(best[0][1])} to {by.show(best[-1][1])}, the mean of "
-        f"the population goes from {by.show(mean[0][1])} to {by.show(mean[-1][1])}.",
+        f"iterations-{width}",
+        f"One-shot {measure.noun} over the iterations of the search",
+        f"The best so far rises from {show(best[0][1])} to {show(best[-1][1])}, the mean of "
+        f"the population goes from {show(mean[0][1])} to {show(mean[-1][1])}.",
         (width, 250),
         Axis("iteration", mean[0][0], mean[-1][0], plain_labels, whole=True),
-        Axis(f"one-shot {by.noun}", lower, upper, by.labels),
+        Axis(f"one-shot {measure.noun}", lower, upper, measure.labels),
         (34, 92, 44, 52),
     )
-    ends = [chart.y(mean[-1][1]), chart.y(best[-1][1])]
-    # The two labels need a line of text between them, however near the lines end.
-    apart = max(0.0, 17 - (ends[0] - ends[1])) / 2
-    for points, name, class_, at in (
-        (mean, "mean", "second", ends[0] + apart),
-        (best, "best", "first", ends[1] - apart),
-    ):
+    curves = (("mean", "second", mean), ("best", "first", best))
+    for name, class_, points in curves:
         chart.line(points, class_)
-        for at_x, value in points:
-            tooltip = f"iteration {at_x:.0f}: {name} {by.show(value)}"
-            chart.circle((at_x, value), 2.5, f"knot {class_}", tooltip)
-        chart.text(
-            chart.right + 8, at + 4, f"{name} {by.show(points[-1][1])}", f"end {class_}-text"
-        )
+        for at, value in points:
+            tooltip = f"iteration {at:.0f}: {name} {show(value)}"
+            chart.circle((at, value), 2.5, f"knot {class_}", tooltip)
+    chart.label_ends(
+        *((points[-1][1], f"{name} {show(points[-1][1])}", c) for name, c, points in curves[::-1])
+    )
     return chart.svg()
 
 
-def training_figures(metrics: Sequence[Row], stage: str) -> list[Markup]:
-    """Training loss and accuracy over the steps of a training."""
-    recorded = [m for m in metrics if m.get("stage") == stage and finite(m.get("step"))]
+def training_figures(metrics: Sequence[Mapping[str, Any]], stage: str) -> list[Markup]:
+    """Training loss and accuracy over the steps of a training.
+
+    Args:
+        metrics (Sequence[Mapping]): lines of ``metrics.jsonl``.
+        stage (str): stage of the run that trained.
+    """
+    recorded = [line for line in metrics if line["stage"] == stage]
     figures = []
-    labels: Callable[[Sequence[float]], list[str]]
-    for key, name, labels, least in (
-        ("loss", "training loss", plain_labels, 0.1),
-        ("top1", "training accuracy", percent_labels, 0.02),
+    for key, name, labels, show, smallest in (
+        ("loss", "training loss", plain_labels, "{:.3f}".format, 0.1),
+        ("top1", "training accuracy", percent_labels, "{:.1%}".format, 0.02),
     ):
-        points = _thin([(m["step"], m[key]) for m in recorded if finite(m.get(key))])
-        if len(points) < 2 or points[0][0] >= points[-1][0]:
+        points = _thin([(line["step"], line[key]) for line in recorded if finite(line.get(key))])
+        if len(points) < 2:
             continue
-        shown = percent if key == "top1" else "{:.3f}".format
-        lower, upper = spread([y for _, y in points], least)
+        lower, upper = padded_range([value for _, value in points], smallest)
+        step, value = points[-1]
         chart = Chart(
             f"{stage}-{key}",
             f"{name} over steps",
-            f"From {shown(points[0][1])} to {shown(points[-1][1])} in {points[-1][0]:,.0f} steps.",
+            f"From {show(points[0][1])} to {show(value)} in {step:,.0f} steps.",
             (430, 230),
-            Axis("step", 0, points[-1][0]),
+            Axis("step", 0, step),
             Axis(name, lower, upper, labels),
             (34, 14, 44, 52),
         )
         chart.line(points, "first")
-        step, value = points[-1]
-        chart.circle((step, value), 3, "knot first", f"step {step:,.0f}: {shown(value)}")
+        chart.circle((step, value), 3, "knot first", f"step {step:,.0f}: {show(value)}")
         figures.append(chart.svg())
     return figures
 
@@ -97,7 +109,7 @@ def training_figures(metrics: Sequence[Row], stage: str) -> list[Markup]:
 def _thin(points: list[Point]) -> list[Point]:
     """Means over as many neighbours as leave a curve of few points; the last point stays."""
     points.sort()
-    size = math.ceil(len(points) / CURVE)
+    size = math.ceil(len(points) / CURVE_POINTS)
     if size <= 1:
         return points
     groups = [points[begin : begin + size] for begin in range(0, len(points) - 1, size)]

@@ -2,74 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from spos.report import words
+from spos.report.result import DataFacts, Result
 
-#: Names of classes and skipped files that are listed in full.
+#: Classes, skipped files and notes that are listed; of more, the first.
 LISTED = 40
 
-Row = Mapping[str, Any]
+Facts = list[tuple[str, str]]
 
 
-def facts(result: Row) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Everything else that describes the run, in groups of a name and a value."""
+def run_facts(result: Result) -> list[tuple[str, Facts]]:
+    """Everything else that describes the run, in groups of a name and a value.
+
+    Args:
+        result (Result): result of a run.
+    """
     groups = [
-        ("Data", _data_facts(result.get("data") or {})),
+        ("Data", _data_facts(result.data)),
         ("Search", _search_facts(result)),
-        ("Wall time", _times(result.get("seconds") or {})),
+        ("Wall time", wall_times(result.seconds)),
         ("Environment", _environment(result)),
     ]
     return [(title, facts) for title, facts in groups if facts]
 
 
-def _data_facts(data: Row) -> list[tuple[str, str]]:
-    facts = [("source", str(data["source"]))] if data.get("source") else []
-    facts += [
-        (f"{part} images", f"{data[part]:,}")
-        for part in ("train", "validation", "test")
-        if data.get(part) is not None
-    ]
-    if data.get("image_size"):
-        colours = {1: "grey", 3: "colour"}.get(data.get("channels", 0), "")
-        facts.append(("image size", f"{data['image_size']} × {data['image_size']} {colours}"))
-    for name, label in (("classes", "classes"), ("skipped", "skipped files"), ("notes", "notes")):
-        if held := data.get(name) or []:
-            more = f" and {len(held) - LISTED:,} more" if len(held) > LISTED else ""
-            listed = ("; " if name == "notes" else ", ").join(map(str, held[:LISTED])) + more
-            facts.append((label, listed if name == "notes" else f"{len(held):,}: {listed}"))
-    return facts
+def wall_times(seconds: Mapping[str, float]) -> Facts:
+    """The wall time of each stage of a run, and of all of them.
 
+    Args:
+        seconds (Mapping[str, float]): wall time by stage of the run, in seconds.
 
-def _search_facts(result: Row) -> list[tuple[str, str]]:
-    space, search = result.get("space") or {}, result.get("search") or {}
-    facts = []
-    if space:
-        choices = space.get("choices") or []
-        facts.append(("space", " ".join(str(space.get(k) or "") for k in ("name", "preset"))))
-        facts.append(("choices", f"{len(choices):,}"))
-        facts.append(("networks", words.size(str(space.get("size", "")))))
-    if result.get("constraint"):
-        facts.append(("limit", words.limits(result["constraint"]) or "none"))
-    facts += [
-        (name, f"{search[name]:,}" if isinstance(search[name], int) else str(search[name]))
-        for name in ("algorithm", "population", "iterations", "parents", "evaluated")
-        if search.get(name) is not None
-    ]
-    steps = (result.get("retrain") or {}).get("steps")
-    return facts + ([("retraining steps", f"{steps:,}")] if steps is not None else [])
-
-
-def _times(seconds: Row) -> list[tuple[str, str]]:
-    facts = [(words.STAGES.get(k, k), words.duration(v)) for k, v in seconds.items()]
+    Example:
+        >>> wall_times({"train": 90, "search": 12})
+        [('Supernet training', '1 min 30 s'), ('Search', '12.0 s'), ('Total', '1 min 42 s')]
+    """
+    facts = [(words.RUN_STAGES[stage], words.duration(spent)) for stage, spent in seconds.items()]
     total = [("Total", words.duration(sum(seconds.values())))]
     return facts + (total if len(facts) > 1 else [])
 
 
-def _environment(result: Row) -> list[tuple[str, str]]:
-    facts = [("spos", str(result["spos"]))] if result.get("spos") else []
-    facts += [(str(k), str(v)) for k, v in (result.get("versions") or {}).items()]
-    facts += [("device", str(result["device"]))] if result.get("device") else []
-    seeds = (result.get("seeds") or {}).items()
-    return facts + [(k if k == "seed" else f"seed of the {k}", str(v)) for k, v in seeds]
+def _data_facts(data: DataFacts) -> Facts:
+    facts = [("source", data.source)]
+    parts = (("train", data.train), ("validation", data.validation), ("test", data.test))
+    facts += [(f"{part} images", f"{count:,}") for part, count in parts if count is not None]
+    colours = {1: "grey", 3: "colour"}.get(data.channels, f"{data.channels} channels")
+    facts.append(("image size", f"{data.image_size} × {data.image_size} {colours}"))
+    for label, names in (("classes", data.classes), ("skipped files", data.skipped)):
+        if names:
+            facts.append((label, f"{len(names):,}: {_listed(names, ', ')}"))
+    return facts + ([("notes", _listed(data.notes, "; "))] if data.notes else [])
+
+
+def _listed(names: Sequence[str], separator: str) -> str:
+    more = f" and {len(names) - LISTED:,} more" if len(names) > LISTED else ""
+    return separator.join(names[:LISTED]) + more
+
+
+def _search_facts(result: Result) -> Facts:
+    space, search = result.space, result.search
+    facts = [
+        ("space", f"{space.name} {space.preset}"),
+        ("choices", f"{len(space.choices):,}"),
+        ("architectures", words.size(space.size)),
+        ("limit", words.limits(result.constraint) or "none"),
+    ]
+    if search:
+        facts.append(("algorithm", search.algorithm))
+        facts += [
+            (name, f"{count:,}")
+            for name, count in (
+                ("population", search.population),
+                ("iterations", search.iterations),
+                ("parents", search.parents),
+                ("evaluated", search.evaluated),
+            )
+            if count is not None
+        ]
+    return facts + ([("retraining steps", f"{result.retrain.steps:,}")] if result.retrain else [])
+
+
+def _environment(result: Result) -> Facts:
+    return [
+        ("spos", result.spos),
+        *result.versions.items(),
+        ("device", result.device),
+        *((f"seed of the {section}", str(seed)) for section, seed in result.seeds.items()),
+    ]

@@ -1,13 +1,15 @@
-"""Files of runs made before their formats had versions, as today's formats.
+"""Upgrades files of runs made before formats had versions.
 
-Then a candidate held its costs beside its other fields, and a score was called ``one_shot_top1`` or
-``test_top1`` whatever the metric was.
+In them a candidate holds its costs beside its other fields, and a score is called
+``one_shot_top1`` or ``test_top1`` whatever the metric was.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+from spos.cost.cost import primary_cost
 
 _CANDIDATE = ("architecture", "one_shot_top1", "iteration", "origin")
 _WINNER = ("names", "stages", "notation")
@@ -114,11 +116,16 @@ def upgrade_result(plain: dict[str, Any]) -> dict[str, Any]:
         search = {**search, "label": _LABELS.get(algorithm, algorithm), "method": method}
     data = {"outputs": len(plain["data"]["classes"]), **plain["data"]}
     network, retrained = plain.get("network"), plain.get("retrain")
-    bounds = plain["constraint"]
+    bounds, searched = plain["constraint"], search or {}
     return {
         **plain,
         "metric": plain.get("metric") or {"name": "top-1", "share": True},
-        "primary_cost": next(iter((*bounds["maximum"], *bounds["minimum"])), "flops"),
+        "primary_cost": primary_cost(
+            bounds["maximum"],
+            bounds["minimum"],
+            searched.get("pareto", ()),
+            searched.get("charged"),
+        ),
         "data": data,
         "search": search,
         "winner": plain.get("winner") and upgrade_winner(plain["winner"]),

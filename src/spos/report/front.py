@@ -1,42 +1,37 @@
-"""The front of accuracy and cost as a step line among the candidates."""
+"""The front of score and cost as a step line among the candidates."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from spos.report.chart import Chart, Point, finite
+from spos.cost.cost import format_cost
+from spos.report.chart import Chart, Point
 from spos.report.measure import Measure
-from spos.report.words import cost as written
-
-Row = Mapping[str, Any]
+from spos.search.candidate import Candidate
 
 
-def draw_front(chart: Chart, front: Sequence[Row], cost: str, by: Measure) -> None:
-    """Draw the best score that each cost allows, and a knot for every network of the front.
+def draw_front(chart: Chart, front: Sequence[Candidate], cost: str, measure: Measure) -> None:
+    """Draw the best score that each cost allows, and a knot for every candidate of the front.
 
-    With several costs, the line is of those networks that are best for the one that is drawn.
+    With several costs, the line is of those candidates that are best for the one that is drawn.
 
     Args:
-        chart: to draw into.
-        front: networks with their scores and costs.
-        cost: that is on the horizontal axis.
-        by: the measure of the scores.
+        chart (Chart): chart to draw into.
+        front (Sequence[Candidate]): at least one candidate.
+        cost (str): name of the cost on the horizontal axis.
+        measure (Measure): metric of the scores.
     """
-    known = [r for r in front if finite(r.get("one_shot_top1")) and finite(r.get(cost))]
-    if not known:
-        return
     line: list[Point] = []
-    for at, score in sorted((r[cost], r["one_shot_top1"]) for r in known):
+    for at, score in sorted((one.costs[cost], one.score) for one in front):
         if not line or score > line[-1][1]:
             # First along at the score so far, then up to the better one.
             line += [(at, line[-1][1]), (at, score)] if line else [(at, score)]
-    chart.line([*line, (max(r[cost] for r in known), line[-1][1])], "second")
-    for row in known:
+    chart.line([*line, (max(one.costs[cost] for one in front), line[-1][1])], "second")
+    for one in front:
         chart.circle(
-            (row[cost], row["one_shot_top1"]),
+            (one.costs[cost], one.score),
             4.5,
             "front-dot",
-            f"front: {row.get('architecture', '')}\n{by.show(row['one_shot_top1'])}, "
-            f"{written(cost, row[cost])}",
+            f"front: {one.architecture}\n{measure.show(one.score)}, "
+            f"{format_cost(cost, one.costs[cost])}",
         )

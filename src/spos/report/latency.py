@@ -5,23 +5,32 @@ from __future__ import annotations
 from spos.cost.cost import format_cost
 from spos.cost.latency.agreement import Agreement
 from spos.cost.latency.validate import Validation
-from spos.report.chart import Axis, Chart, cost_labels, spread
+from spos.report.chart import Axis, Chart, cost_labels, padded_range
 from spos.report.template import fill_template
 
+#: Width and height of the chart in pixels.
 SIZE = (712, 520)
 
 
 def agreement_rows(result: Validation) -> list[tuple[str, Agreement]]:
-    """What a validation compares, in words."""
+    """The predictions that a validation compares, each with a name.
+
+    Args:
+        result (Validation): table and measured networks.
+    """
     return [
         ("the table as it stands", result.before),
-        ("with a fit to the others", result.after),
+        ("corrected, by a fit to the others", result.after),
         ("half the rounds against the others", result.noise),
     ]
 
 
 def agreement_cells(compared: Agreement) -> list[str]:
-    """An agreement for a table: networks, error, bias, both rank correlations."""
+    """The cells of an agreement, in the order of the headings.
+
+    Args:
+        compared (Agreement): predictions against measurements.
+    """
     return [
         str(compared.networks),
         f"{compared.error:.1%}",
@@ -30,11 +39,16 @@ def agreement_cells(compared: Agreement) -> list[str]:
     ]
 
 
+#: Headings of a table of agreements.
 HEADINGS = ("", "networks", "error", "bias", "Spearman", "Kendall")
 
 
 def validation_page(result: Validation) -> str:
-    """A page of its own, with nothing to load."""
+    """The page of a validation, which needs no other file.
+
+    Args:
+        result (Validation): table and measured networks.
+    """
     named = " ".join(filter(None, (result.table.space, result.table.preset)))
     return fill_template(
         "latency.html.j2",
@@ -43,6 +57,8 @@ def validation_page(result: Validation) -> str:
         headings=HEADINGS,
         rows=[(name, agreement_cells(compared)) for name, compared in agreement_rows(result)],
         fit=result.fit,
+        intercept=format_cost("latency", result.fit.intercept),
+        boundary=format_cost("latency", result.fit.boundary),
     )
 
 
@@ -52,13 +68,13 @@ def _chart(result: Validation) -> Chart:
         for network in result.networks
         for value in (network.measured, network.predicted, network.fitted)
     ]
-    lower, upper = spread(values, max(values) * 0.02)
+    lower, upper = padded_range(values, max(values) * 0.02)
     labels = cost_labels("latency")
     chart = Chart(
         "latency",
         "Measured over predicted latency",
-        f"{len(result.networks)} networks as predicted by the table as it stands, and with a fit "
-        "to the other networks.",
+        f"{len(result.networks)} networks as predicted by the table as it stands, and corrected "
+        "by a fit to the other networks.",
         SIZE,
         Axis("predicted", lower, upper, labels),
         Axis("measured", lower, upper, labels),
@@ -71,5 +87,5 @@ def _chart(result: Validation) -> Chart:
             at = network.predicted if class_ == "before" else network.fitted
             chart.circle((at, network.measured), 4, class_, told)
     chart.text(chart.left, 38, "○ the table as it stands", "before-text")
-    chart.text(chart.left + 190, 38, "● with a fit to the other networks", "after-text")
+    chart.text(chart.left + 190, 38, "● corrected, by a fit to the others", "after-text")
     return chart

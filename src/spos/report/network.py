@@ -1,33 +1,33 @@
-"""A network drawn block by block."""
+"""The network found, drawn block by block."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from markupsafe import Markup
 
+from spos.cost.cost import format_cost
 from spos.report.chart import element
-from spos.report.words import cost, percent
+from spos.report.result import ChoiceFacts, StageCosts
 
 #: Colours of options; with more options than these the labels tell them apart.
 COLOURS = 8
-#: Choices whose options are written into one box.
-FITTING = 3
+#: Most options that are written into one box.
+BOX_OPTIONS = 3
 _WIDTH, _HEIGHT, _BOX = 76, 70, 46
 
 
 @dataclass(frozen=True)
 class Block:
-    """One part of a network.
+    """A block of the drawing.
 
     Args:
-        name: of the first choice, or of the part without a choice.
-        options: what was chosen.
-        flops: multiply-adds; None where they are unknown.
-        params: parameters; None where they are unknown.
+        name (str): name of the first choice, or of the stage without a choice.
+        options (tuple[str, ...]): what was chosen.
+        flops (int | None): multiply-adds; None where they are in another block.
+        params (int | None): parameters; None where they are in another block.
     """
 
     name: str
@@ -46,63 +46,78 @@ class Drawing:
     """A network to show.
 
     Args:
-        rows: a name and the drawn blocks of each row.
-        legend: an option, its colour class, and how often it was chosen.
-        parts: the blocks with their costs, for a table.
+        rows (list): name and drawn blocks of each row.
+        legend (list): option, its colour class, and how often it was chosen.
+        blocks (list[Block]): blocks with their costs, for a table.
     """
 
     rows: list[tuple[str, list[Markup]]]
     legend: list[tuple[str, str, int]]
-    parts: list[Block]
+    blocks: list[Block]
 
 
-def blocks(winner: Mapping[str, Any]) -> list[Block]:
-    """The parts of a network in order, each with the options chosen in it.
+def option_colours(choices: Sequence[ChoiceFacts]) -> dict[str, str]:
+    """The colour class of each option of a space.
 
-    A part with more choices than fit a box is followed by a block for each of them, without costs.
+    Args:
+        choices (Sequence[ChoiceFacts]): choices of the search space.
 
     Example:
-        >>> stages = [{"name": "stem", "choices": {}}, {"name": "body.0", "choices": {"b0": "a"}}]
-        >>> [(b.name, b.option) for b in blocks({"stages": stages})]
+        >>> option_colours([ChoiceFacts("a", ("3x3", "5x5")), ChoiceFacts("b", ("5x5", "skip"))])
+        {'3x3': 'o0', '5x5': 'o1', 'skip': 'o2'}
+    """
+    options = dict.fromkeys(option for choice in choices for option in choice.options)
+    return {option: f"o{number % COLOURS}" for number, option in enumerate(options)}
+
+
+def network_blocks(stages: Sequence[StageCosts]) -> list[Block]:
+    """The blocks of a network in order, each with the options chosen in it.
+
+    A stage with more choices than a box holds is followed by a block for each of them, without
+    costs.
+
+    Args:
+        stages (Sequence[StageCosts]): stages of the network.
+
+    Example:
+        >>> stages = [StageCosts("stem", {}, {}), StageCosts("body.0", {"b0": "a"}, {})]
+        >>> [(block.name, block.option) for block in network_blocks(stages)]
         [('stem', ''), ('b0', 'a')]
     """
-    parts: list[Block] = []
+    blocks: list[Block] = []
     shown: set[str] = set()
-    for stage in winner.get("stages") or []:
+    for stage in stages:
         # A choice that several stages read is shown in the first of them.
-        choices = {k: v for k, v in (stage.get("choices") or {}).items() if k not in shown}
+        choices = {name: one for name, one in stage.choices.items() if name not in shown}
         shown.update(choices)
-        costs = stage.get("flops"), stage.get("params")
-        if 0 < len(choices) <= FITTING:
-            parts.append(Block(next(iter(choices)), tuple(choices.values()), *costs))
+        costs = stage.costs.get("flops"), stage.costs.get("params")
+        if 0 < len(choices) <= BOX_OPTIONS:
+            blocks.append(Block(next(iter(choices)), tuple(choices.values()), *costs))
         else:
-            parts.append(Block(stage["name"] or "network", (), *costs))
-            parts += [Block(name, (option,), None, None) for name, option in choices.items()]
-    return parts
+            blocks.append(Block(stage.name or "network", (), *costs))
+            blocks += [Block(name, (option,), None, None) for name, option in choices.items()]
+    return blocks
 
 
-def draw(winner: Mapping[str, Any], options: Sequence[str]) -> Drawing:
+def draw_network(stages: Sequence[StageCosts], choices: Sequence[ChoiceFacts]) -> Drawing:
     """Draw a network.
 
     Args:
-        winner: with its ``names`` and ``stages``.
-        options: all options of the space, in the order of their colours.
+        stages (Sequence[StageCosts]): stages of the network.
+        choices (Sequence[ChoiceFacts]): choices of the search space.
     """
-    parts = blocks(winner)
-    colours = {option: f"o{number % COLOURS}" for number, option in enumerate(options)}
-    total = sum(block.flops or 0 for block in parts)
-    largest = max((block.flops or 0 for block in parts), default=0)
+    blocks, colours = network_blocks(stages), option_colours(choices)
+    flops = [block.flops or 0 for block in blocks]
     rows: list[tuple[str, list[Markup]]] = []
-    for block in parts:
-        row = "fixed" if not block.options else _row(block.name)
+    for block in blocks:
+        row = _row(block.name) if block.options else "fixed"
         if not rows or rows[-1][0] != row:
             rows.append((row, []))
-        rows[-1][1].append(
-            _box(block, colours.get(next(iter(block.options), ""), "fixed"), total, largest)
-        )
-    chosen = [option for block in parts for option in block.options]
-    legend = [(option, colours[option], chosen.count(option)) for option in options]
-    return Drawing(rows, [entry for entry in legend if entry[2]], parts)
+        colour = colours[block.options[0]] if block.options else "fixed"
+        rows[-1][1].append(_box(block, colour, sum(flops), max(flops)))
+    chosen = [option for block in blocks for option in block.options]
+    legend = [(option, colours[option], chosen.count(option)) for option in colours]
+    return Drawing(rows, [entry for entry in legend if entry[2]], blocks)
 
 
 def _row(name: str) -> str:
@@ -121,10 +136,11 @@ def _box(block: Block, colour: str, total: int, largest: int) -> Markup:
         parts.append(element("text", small, x=middle, y=37, class_="kind", text_anchor="middle"))
     else:
         parts.append(element("text", large, x=middle, y=27, class_="kind", text_anchor="middle"))
-    if block.flops is not None and total and largest:
-        share = percent(block.flops / total)
-        words += f"\n{cost('flops', block.flops)} multiply-adds ({share})"
-        words += f", {cost('params', block.params)} parameters"
+    if block.flops is not None and total:
+        share = f"{block.flops / total:.1%}"
+        words += f"\n{format_cost('flops', block.flops)} multiply-adds ({share})"
+        if block.params is not None:
+            words += f", {format_cost('params', block.params)} parameters"
         wide = 34.0
         bar = wide * block.flops / largest
         parts += [

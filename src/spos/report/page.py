@@ -1,9 +1,8 @@
-"""The report of a run: one HTML page that needs nothing else."""
+"""The report of a run: one HTML page that needs no other file."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,52 +12,75 @@ from markupsafe import Markup
 from spos._util.files import write_atomically
 from spos.cost.cost import find_cost
 from spos.report import words
+from spos.report.architectures import budgets_table, comparison_table, front_table, top_table
 from spos.report.budgets import budgets_figure
-from spos.report.curves import progress_figure, training_figures
-from spos.report.dots import comparison_figure
-from spos.report.facts import facts
-from spos.report.measure import measure
-from spos.report.network import Drawing, draw
-from spos.report.scatter import search_figure, shown
+from spos.report.comparison import comparison_figure
+from spos.report.curves import iterations_figure, training_figures
+from spos.report.facts import run_facts
+from spos.report.network import draw_network, option_colours
+from spos.report.result import Result, Winner
+from spos.report.scatter import plotted, search_figure
 from spos.report.template import fill_template
-from spos.report.theta import choice_figures, entropy_figure, legend
+from spos.report.theta import choice_figures, entropy_figure
+from spos.search.candidate import Candidate
 
 #: Every wide chart is drawn twice: text that is legible in one is not in the other.
 WIDE, NARROW = 860, 380
-#: The algorithms that train the choice together with the weights.
-LEARNED = {"fbnet": "FBNet", "darts": "DARTS", "proxylessnas": "ProxylessNAS"}
 
-Row = Mapping[str, Any]
+Metrics = Sequence[Mapping[str, Any]]
 
 
-def render(result: Row, candidates: Sequence[Row], metrics: Sequence[Row]) -> str:
+def render(result: Result, candidates: Sequence[Candidate], metrics: Metrics) -> str:
     """The page of a run, finished or not; the same input gives the same page.
 
     Args:
-        result: what ``result.json`` holds.
-        candidates: of the search, each with architecture, accuracy and costs.
-        metrics: the lines of ``metrics.jsonl``.
-
-    Example:
-        >>> "no network yet" in render({"spos": "0.1.0"}, [], [])
-        True
+        result (Result): result of the run.
+        candidates (Sequence[Candidate]): all candidates of the search.
+        metrics (Sequence[Mapping]): lines of ``metrics.jsonl``.
     """
+    winner, compared, judged = result.winner, result.comparison, words.verdict(result)
+    choices, front = result.space.choices, result.search.pareto if result.search else ()
     return fill_template(
         "page.html.j2",
-        **_context(result, candidates, metrics),
+        result=result,
+        headline=words.headline(result),
+        origin=(result.space.name, result.space.preset, result.data.source),
+        lead=" ".join(filter(None, (_lead(result, candidates), judged.short if judged else ""))),
+        figures=_key_figures(result),
+        search=_search(result, winner, candidates) if winner else [],
+        search_note=_search_note(result, candidates),
+        flops_note=words.FLOPS_NOTE,
+        iterations=_both(partial(iterations_figure, result.metric, candidates)),
+        entropy=_both(partial(entropy_figure, choices, metrics)),
+        choices=choice_figures(choices, metrics),
+        colours=option_colours(choices),
+        drawing=draw_network(winner.stages, choices) if winner else None,
+        budgets=budgets_table(result) if result.budgets else None,
+        budgets_figure=_both(partial(budgets_figure, result)),
+        front=front_table(result) if result.front else None,
+        front_costs=" and ".join(find_cost(cost).label for cost in front),
+        top=top_table(result) if result.top else None,
+        verdict=judged,
+        sampling_error=words.sampling_error(result),
+        comparison=comparison_table(result, winner, compared) if winner and compared else None,
+        comparison_figure=_both(partial(comparison_figure, compared, result.metric, judged.words))
+        if compared and judged
+        else [],
+        trainings=_trainings(result, metrics),
+        facts=run_facts(result),
     )
 
 
 def write_report(
-    path: Path, result: Row, candidates: Sequence[Row], metrics: Sequence[Row]
+    path: Path, result: Result, candidates: Sequence[Candidate], metrics: Metrics
 ) -> None:
-    """Write the page of a run, whole or not at all.
+    """Write the page of a run atomically.
 
     Args:
-        path: the file to write; its folder must exist.
-        result: what ``result.json`` holds.
-        candidates: of the search.
-        metrics: the lines of ``metrics.jsonl``.
+        path (Path): file to write; its folder must exist.
+        result (Result): result of the run.
+        candidates (Sequence[Candidate]): all candidates of the search.
+        metrics (Sequence[Mapping]): lines of ``metrics.jsonl``.
 
     Raises:
         OSError: the folder does not exist or is not writable.
@@ -66,160 +88,88 @@ def write_report(
     write_atomically(path, render(result, candidates, metrics))
 
 
-def _context(result: Row, candidates: Sequence[Row], metrics: Sequence[Row]) -> dict[str, Any]:
-    judged = words.verdict(result)
-    winner = result.get("winner")
-    return {
-        "headline": words.headline(result),
-        "version": result.get("spos", ""),
-        "origin": [
-            part
-            for part in (
-                (result.get("space") or {}).get("name"),
-                (result.get("space") or {}).get("preset"),
-                (result.get("data") or {}).get("source"),
-            )
-            if part
-        ],
-        "lead": " ".join(filter(None, (_lead(result, candidates), judged.short if judged else ""))),
-        "figures": _key_figures(result),
-        # One network alone is no picture of a search.
-        "search": _both(search_figure, result, candidates)
-        if winner and (len(candidates) > 1 or not _learned(result))
-        else [],
-        "more_costs": [
-            (find_cost(cost).label, drawn)
-            for cost in words.front_costs(result)
-            if cost != words.searched_cost(result)
-            and (drawn := _both(partial(search_figure, cost=cost), result, candidates))
-        ],
-        "search_note": _search_note(result, candidates),
-        "budgets": result.get("budgets") or [],
-        "budget_cost": words.searched_cost(result),
-        "budgets_figure": _both(budgets_figure, result),
-        "front": result.get("front") or [],
-        "front_costs": " and ".join(find_cost(cost).label for cost in words.front_costs(result)),
-        "measure": measure(result),
-        "progress": _both(progress_figure, result, candidates),
-        "entropy": _both(entropy_figure, result, metrics),
-        "choices": choice_figures(result, metrics),
-        "options": legend(result),
-        "winner": winner,
-        "drawing": _drawing(result) if winner else None,
-        "top": result.get("top") or [],
-        "costs": [find_cost(cost) for cost in words.shown_costs(result)],
-        "comparison": result.get("comparison"),
-        "networks": _networks(result),
-        "verdict": judged,
-        "sampling_error": words.sampling_error(result),
-        "comparison_figure": _both(comparison_figure, result["comparison"], judged)
-        if judged
-        else [],
-        "curves": [
-            (title, note, drawn)
-            for title, note, stage in (
-                (
-                    "Supernet",
-                    "Every step trains random paths: these are the curves of many networks.",
-                    "train",
-                ),
-                (
-                    "Search",
-                    "The weights of all networks, mixed or sampled as the algorithm has it.",
-                    "search",
-                ),
-                ("Retraining of the network found, from scratch", "", "retrain"),
-            )
-            if (drawn := training_figures(metrics, stage))
-        ],
-        "facts": facts(result),
-    }
+def _both(figure: Callable[[int], Markup | None]) -> list[Markup]:
+    return [drawn for width in (WIDE, NARROW) if (drawn := figure(width)) is not None]
 
 
-def _both(figure: Any, *arguments: Any) -> list[Markup]:
-    drawn = [figure(*arguments, width) for width in (WIDE, NARROW)]
-    return [svg for svg in drawn if svg is not None]
+def _learned(result: Result) -> bool:
+    """Whether weights and choice were trained together."""
+    return bool(result.search and result.search.method)
 
 
-def _lead(result: Row, candidates: Sequence[Row]) -> str:
-    space, search = result.get("space") or {}, result.get("search")
-    if not search:
+def _lead(result: Result, candidates: Sequence[Candidate]) -> str:
+    search = result.search
+    if search is None:
         return ""
-    count = len(candidates) or search.get("evaluated") or 0
-    population = f" of {words.size(str(space['size']))}" if space.get("size") else ""
-    if _learned(result):
+    count, size = len(candidates) or search.evaluated, words.size(result.space.size)
+    if search.method:
         return (
-            f"{LEARNED[search['algorithm']]} trained the weights and the choice{population} "
-            f"networks together; {count:,} {'was' if count == 1 else 'were'} scored in the end."
+            f"{search.label} trained the weights and the choice among {size} architectures "
+            f"together; {count:,} {'was' if count == 1 else 'were'} scored at the end."
         )
-    how = {
-        "evolution": "An evolutionary search",
-        "random": "A random search",
-        "nsga2": "A search by NSGA-II",
-    }
-    label = (result.get("train") or {}).get("label")
-    trained = f"trained once by {label}" if label else "trained once"
+    method = f" by {result.train.label}" if result.train and result.train.label else ""
     text = (
-        f"{how.get(search.get('algorithm', ''), 'A search')} scored {count:,}{population} networks "
-        f"with the weights of one supernet, which was {trained}."
+        f"{search.label} scored {count:,} of {size} architectures with the weights of one "
+        f"supernet, which was trained once{method}."
     )
-    if search.get("exhausted"):
-        text += " No other network satisfies the limits: the search ended early."
+    if search.exhausted:
+        text += " No other architecture is within the limits: the search ended early."
     return text
 
 
-def _learned(result: Row) -> bool:
-    return (result.get("search") or {}).get("algorithm") in LEARNED
+def _key_figures(result: Result) -> list[tuple[str, str]]:
+    metric, winner = result.metric, result.winner
+    figures = []
+    if result.test_score is not None:
+        figures.append((f"test {metric.noun}", metric.show(result.test_score)))
+    if winner:
+        figures.append((f"one-shot {metric.noun}", metric.show(winner.score)))
+        figures += [
+            (cost.label, cost.format(winner.costs[cost.name]))
+            for cost in map(find_cost, words.shown_costs(result))
+        ]
+    if result.seconds:
+        figures.append(("wall time", words.duration(sum(result.seconds.values()))))
+    return figures
 
 
-def _key_figures(result: Row) -> list[tuple[str, str]]:
-    winner, retrained = result.get("winner") or {}, result.get("retrain") or {}
-    seconds = result.get("seconds") or {}
-    by = measure(result)
-    known = [
-        (f"test {by.noun}", by.show(retrained.get("test_top1"))),
-        (f"one-shot {by.noun}", by.show(winner.get("one_shot_top1"))),
-        *(
-            (find_cost(cost).label, words.cost(cost, winner.get(cost)))
-            for cost in words.shown_costs(result)
-        ),
-    ]
-    known = [(label, value) for label, value in known if value != "–"]
-    return known + ([("wall time", words.duration(sum(seconds.values())))] if seconds else [])
-
-
-def _search_note(result: Row, candidates: Sequence[Row]) -> str:
-    count = len(shown(candidates, words.searched_cost(result)))
-    note = f"{count:,} of {len(candidates):,} candidates shown. " if count < len(candidates) else ""
-    within = words.limits(result.get("constraint"))
-    return note + (
-        f"The search allowed {within}." if within else "The search had no limit on cost."
-    )
-
-
-def _drawing(result: Row) -> Drawing:
-    winner = result["winner"]
-    choices = (result.get("space") or {}).get("choices") or []
-    options = [option for choice in choices for option in choice["options"]]
-    options += (winner.get("names") or {}).values()
-    return draw(winner, list(dict.fromkeys(options)))
-
-
-def _networks(result: Row) -> list[dict[str, Any]]:
-    """The rows of the comparison, the best first."""
-    comparison, winner = result.get("comparison"), result.get("winner") or {}
-    if not comparison:
+def _search(
+    result: Result, winner: Winner, candidates: Sequence[Candidate]
+) -> list[tuple[str, list[Markup]]]:
+    """The candidates over each cost that the search is about, with the name of the cost."""
+    # One candidate is not a picture of a search that trained weights and choice together.
+    if len(candidates) <= _learned(result):
         return []
-    rows = [{**network, "found": False} for network in comparison.get("networks") or []]
-    rows.append(
-        {
-            **winner,
-            "name": "found",
-            "found": True,
-            "test_top1": comparison.get("found_test_top1"),
-        }
+    front = result.search.pareto if result.search else ()
+    return [
+        (
+            find_cost(cost).label,
+            _both(partial(search_figure, result, winner, candidates, cost)),
+        )
+        for cost in dict.fromkeys((result.primary_cost, *front))
+    ]
+
+
+def _search_note(result: Result, candidates: Sequence[Candidate]) -> str:
+    count, within = len(plotted(candidates)), words.limits(result.constraint)
+    note = f"{count:,} of {len(candidates):,} candidates are shown. "
+    allowed = f"The search allowed {within}." if within else "The search had no limit on cost."
+    return (note if count < len(candidates) else "") + allowed
+
+
+def _trainings(result: Result, metrics: Metrics) -> list[tuple[str, str, list[Markup]]]:
+    """Title, note and charts of each training."""
+    note = "Every step trains random paths: these are the curves of many architectures."
+    if _learned(result):
+        note = "The weights of all architectures, mixed or sampled as the algorithm does."
+    trainings = (
+        ("Supernet", note, "train"),
+        # Before formats had versions, a training of weights and choice was recorded as this.
+        ("Supernet", note, "search"),
+        ("Retraining of the network found, from scratch", "", "retrain"),
     )
-    # Scores may be negative: a network without one is the last all the same.
-    return sorted(
-        rows, key=lambda row: math.inf if row.get("test_top1") is None else -row["test_top1"]
-    )
+    return [
+        (title, said, drawn)
+        for title, said, stage in trainings
+        if (drawn := training_figures(metrics, stage))
+    ]

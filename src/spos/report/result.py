@@ -240,6 +240,11 @@ class Result:
     device: str = ""
     devices: int = 1
 
+    @property
+    def test_score(self) -> float | None:
+        """The score of the retrained network on the test images, if it is known."""
+        return self.retrain.test_score if self.retrain else None
+
 
 def read_result(path: Path) -> Result:
     """Read a ``result.json``, of this version or of one before there were versions.

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable
 
 from rich import box
 from rich.console import RenderableType
@@ -12,47 +11,49 @@ from rich.text import Text
 
 from spos.cost.cost import find_cost
 from spos.report import words
-from spos.report.measure import measure
+from spos.report.architectures import (
+    ArchitectureTable,
+    Column,
+    budgets_table,
+    comparison_table,
+    front_table,
+    top_table,
+)
+from spos.report.facts import wall_times
+from spos.report.result import Result
 
-Row = Mapping[str, Any]
 
-
-def result_tables(result: Row) -> list[RenderableType]:
+def result_tables(result: Result) -> list[RenderableType]:
     """What a run found, to be printed one after the other; stages not done are left out.
 
     Args:
-        result: what ``result.json`` holds.
-
-    Example:
-        >>> from rich.console import Console
-        >>> for table in result_tables({"spos": "0.1.0"}):
-        ...     Console().print(table)
-        The search has not finished; there is no network yet.
+        result (Result): result of a run.
     """
     parts: list[RenderableType] = [_text(words.headline(result))]
-    if result.get("winner") or result.get("network"):
-        parts.append(_winner(result))
-    if result.get("budgets"):
-        parts.append(_budgets(result))
-    if result.get("front"):
-        parts.append(_front(result))
-    if result.get("top"):
-        parts.append(_top(result))
+    if result.winner or result.network:
+        parts.append(_found(result))
+    if result.budgets:
+        parts.append(_architectures("One network for each budget", budgets_table(result)))
+    if result.front:
+        parts.append(_architectures("Front, from the cheapest", front_table(result)))
+    if result.top:
+        parts.append(_architectures("Best candidates", top_table(result)))
     judged = words.verdict(result)
-    if judged is not None:
-        parts += [_comparison(result), _text(judged.words)]
-    if result.get("seconds"):
-        parts.append(_times(result["seconds"]))
+    if judged and result.winner and result.comparison:
+        table = comparison_table(result, result.winner, result.comparison)
+        parts += [_architectures("Against random networks", table), _text(judged.words)]
+    if result.seconds:
+        parts.append(_pairs("Wall time", wall_times(result.seconds)))
     # An empty line between two parts.
     return [line for part in parts for line in (part, Text(""))][:-1]
 
 
-def _text(value: object) -> Text:
-    # Names are the user's: brackets in them are no markup, and nothing of them may be cut off.
-    return Text(str(value), overflow="fold")
+def _text(value: str) -> Text:
+    # Names are the user's: brackets in them are not markup, and they are never cut off.
+    return Text(value, overflow="fold")
 
 
-def _pairs(title: str) -> Table:
+def _pairs(title: str, rows: Iterable[tuple[str, str]]) -> Table:
     table = Table(
         title=title,
         title_justify="left",
@@ -64,11 +65,13 @@ def _pairs(title: str) -> Table:
     )
     table.add_column(overflow="fold")
     table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(name, _text(value))
     return table
 
 
-def _columns(title: str, rows: Sequence[Row], *names: str) -> Table:
-    longest = max(len(str(row.get("architecture", ""))) for row in rows)
+def _architectures(title: str, content: ArchitectureTable) -> Table:
+    longest = max(map(len, content.architectures))
     table = Table(
         title=title,
         title_justify="left",
@@ -79,114 +82,46 @@ def _columns(title: str, rows: Sequence[Row], *names: str) -> Table:
         show_edge=False,
         pad_edge=False,
     )
-    for name in names:
-        text = name in ("architecture", "network", "origin")
-        # Only architectures give way where a line is too long: they fold and lose nothing.
-        table.add_column(
-            name,
-            justify="left" if text else "right",
-            overflow="fold",
-            no_wrap=name not in ("architecture", "network"),
-        )
+    cells = []
+    for column in content.leading:
+        _add_column(table, column, no_wrap=not column.text)
+        cells.append(column.cells)
+    # Only architectures and names give way where a line is too long: they fold.
+    table.add_column("architecture", overflow="fold")
+    cells.append(content.architectures)
+    for column in content.values:
+        if column.brief is not None:
+            _add_column(table, column, no_wrap=True)
+            cells.append(column.cells)
+    for place, row in enumerate(zip(*cells, strict=True)):
+        table.add_row(*map(_text, row), style="bold" if place == content.best else None)
     return table
 
 
-def _winner(result: Row) -> Table:
-    winner = result.get("winner") or result["network"]
-    retrained = result.get("retrain") or {}
-    by = measure(result)
-    table = _pairs("Network found" if result.get("winner") else "Network trained")
-    rows = [
-        ("architecture", winner.get("architecture", winner.get("name", ""))),
-        ("notation", winner.get("notation", "–")),
-        (f"test {by.name}", by.show(retrained.get("test_top1"))),
-        (f"one-shot {by.name}", by.show(winner.get("one_shot_top1"))),
-        *(
-            (cost.title, "–" if (value := winner.get(cost.name)) is None else cost.exact(value))
-            for cost in map(find_cost, words.shown_costs(result))
-        ),
-        ("limit", words.limits(result.get("constraint")) or "none"),
+def _add_column(table: Table, column: Column, *, no_wrap: bool) -> None:
+    table.add_column(
+        column.brief or "",
+        justify="left" if column.text else "right",
+        overflow="fold",
+        no_wrap=no_wrap,
+    )
+
+
+def _found(result: Result) -> Table:
+    metric, rows = result.metric, []
+    if result.test_score is not None:
+        rows.append((f"test {metric.name}", metric.show(result.test_score)))
+    if result.winner:
+        title, costs = "Network found", result.winner.costs
+        named = [("architecture", str(result.winner.architecture))]
+        if result.winner.notation:
+            named.append(("notation", result.winner.notation))
+        rows.append((f"one-shot {metric.name}", metric.show(result.winner.score)))
+    elif result.network:
+        title, costs = "Network trained", result.network.costs
+        named = [("architecture", result.network.name)]
+    rows += [
+        (cost.title, cost.exact(costs[cost.name]))
+        for cost in map(find_cost, words.shown_costs(result))
     ]
-    for name, value in rows:
-        if value != "–":
-            table.add_row(name, _text(value))
-    return table
-
-
-def _top(result: Row) -> Table:
-    headings = ("", "architecture", "one-shot", *_headings(result), "iter", "origin")
-    table = _columns("Best candidates", result["top"], *headings)
-    for rank, row in enumerate(result["top"], 1):
-        table.add_row(
-            str(rank),
-            _text(row.get("architecture", "")),
-            measure(result).show(row.get("one_shot_top1")),
-            *_costs(result, row),
-            str(row.get("iteration", "")),
-            _text(row.get("origin", "")),
-        )
-    return table
-
-
-def _costs(result: Row, row: Row) -> list[str]:
-    return [words.cost(cost, row.get(cost)) for cost in words.shown_costs(result)]
-
-
-def _headings(result: Row) -> list[str]:
-    return [find_cost(cost).heading for cost in words.shown_costs(result)]
-
-
-def _budgets(result: Row) -> Table:
-    rows, cost, by = result["budgets"], words.searched_cost(result), measure(result)
-    headings = ("at most", "architecture", "test", "one-shot", *_headings(result))
-    table = _columns("One network for each budget", rows, *headings)
-    for row in rows:
-        table.add_row(
-            words.cost(cost, (row.get("maximum") or {}).get(cost)),
-            _text(row.get("architecture", "")),
-            by.show(row.get("test_top1")),
-            by.show(row.get("one_shot_top1")),
-            *_costs(result, row),
-        )
-    return table
-
-
-def _front(result: Row) -> Table:
-    rows = result["front"]
-    headings = ("architecture", "one-shot", *_headings(result))
-    table = _columns("Front, from the cheapest", rows, *headings)
-    for row in rows:
-        table.add_row(
-            _text(row.get("architecture", "")),
-            measure(result).show(row.get("one_shot_top1")),
-            *_costs(result, row),
-        )
-    return table
-
-
-def _comparison(result: Row) -> Table:
-    comparison = result["comparison"]
-    winner = result.get("winner") or {}
-    found = {**winner, "name": "found", "test_top1": comparison.get("found_test_top1")}
-    rows = [found, *comparison["networks"]]
-    headings = ("network", "architecture", "test", "one-shot", *_headings(result))
-    table = _columns("Against random networks", rows, *headings)
-    for row in rows:
-        table.add_row(
-            _text(row.get("name", "")),
-            _text(row.get("architecture", "")),
-            measure(result).show(row.get("test_top1")),
-            measure(result).show(row.get("one_shot_top1")),
-            *_costs(result, row),
-            style="bold" if row is found else None,
-        )
-    return table
-
-
-def _times(seconds: Row) -> Table:
-    table = _pairs("Wall time")
-    for stage, spent in seconds.items():
-        table.add_row(_text(words.STAGES.get(stage, stage)), words.duration(spent))
-    if len(seconds) > 1:
-        table.add_row("Total", words.duration(sum(seconds.values())))
-    return table
+    return _pairs(title, [*named, *rows, ("limit", words.limits(result.constraint) or "none")])

@@ -1,4 +1,4 @@
-"""Pages of HTML that need nothing else: one skeleton and one style for all of them."""
+"""HTML pages that need no other file: one skeleton and one style for all of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from spos.report import words
 from spos.report.chart import LEVELS
 from spos.report.network import COLOURS
 
@@ -15,8 +14,8 @@ def fill_template(name: str, **values: Any) -> str:
     """A page as text that can be written as UTF-8.
 
     Args:
-        name (str): of the template in this folder.
-        values (Any): what it shows; text is escaped.
+        name (str): file name of the template in this folder.
+        **values (Any): what the template shows; text is escaped.
     """
     environment = Environment(
         loader=PackageLoader("spos", "report"),
@@ -27,11 +26,11 @@ def fill_template(name: str, **values: Any) -> str:
     )
     page = environment.get_template(name).render(
         **values,
-        cost=words.cost,
         levels=[_ramp(number / (LEVELS - 1)) for number in range(LEVELS)],
         hues=[250, 150, 75, 330, 200, 20, 110, 290][:COLOURS],
     )
-    # File names that are no valid text become class names; the page must be writable all the same.
+    # Class names come from file names, which may be undecodable; the page must be writable all the
+    # same.
     return page.encode("utf-8", "replace").decode("utf-8")
 
 

@@ -1,0 +1,134 @@
+"""Tables of architectures, as both the page and the terminal show them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from spos.cost.cost import find_cost, format_cost
+from spos.report.result import Comparison, Result, Winner
+from spos.report.words import shown_costs
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    Args:
+        heading (str): heading on the page.
+        cells (tuple[str, ...]): a cell for each row.
+        brief (str | None): heading on the terminal; None leaves the column out there.
+        text (bool): whether the cells are words rather than numbers.
+    """
+
+    heading: str
+    cells: tuple[str, ...]
+    brief: str | None
+    text: bool = False
+
+
+@dataclass(frozen=True)
+class ArchitectureTable:
+    """A table with an architecture in each row.
+
+    Args:
+        leading (tuple[Column, ...]): what tells the rows apart.
+        values (tuple[Column, ...]): scores, costs, and what else there is.
+        architectures (tuple[str, ...]): an architecture for each row.
+        best (int): row to emphasise, from 0; -1 for none.
+    """
+
+    leading: tuple[Column, ...]
+    values: tuple[Column, ...]
+    architectures: tuple[str, ...]
+    best: int
+
+
+class Scored(Protocol):
+    """What a row is about: a candidate, or a random network of a comparison."""
+
+    @property
+    def architecture(self) -> object: ...
+    @property
+    def score(self) -> float: ...
+    @property
+    def costs(self) -> Mapping[str, int]: ...
+
+
+def top_table(result: Result) -> ArchitectureTable:
+    """The best candidates, best first."""
+    top = result.top
+    return _table(
+        result,
+        top,
+        leading=[_column("rank", range(1, len(top) + 1), "")],
+        after=[
+            _column("iteration", (one.iteration for one in top), "iter"),
+            _column("origin", (one.origin for one in top), text=True),
+        ],
+    )
+
+
+def front_table(result: Result) -> ArchitectureTable:
+    """The front, cheapest first."""
+    winner = result.winner and result.winner.architecture
+    places = (place for place, one in enumerate(result.front) if one.architecture == winner)
+    return _table(result, result.front, best=next(places, -1))
+
+
+def budgets_table(result: Result) -> ArchitectureTable:
+    """The network found for each budget, from the smallest."""
+    cost, rows = result.primary_cost, result.budgets
+    return _table(
+        result,
+        [row.winner for row in rows],
+        leading=[_column("at most", (format_cost(cost, row.maximum[cost]) for row in rows))],
+        before=[_column("test", (result.metric.show(row.test_score) for row in rows))],
+        after=[Column("new", tuple(str(row.evaluated) for row in rows), brief=None)],
+        best=len(rows) - 1,
+    )
+
+
+def comparison_table(result: Result, winner: Winner, comparison: Comparison) -> ArchitectureTable:
+    """The winner and the random networks, by their test scores."""
+    rows: list[tuple[str, Scored, float]] = [
+        *((network.name, network, network.test_score) for network in comparison.networks),
+        ("found", winner, comparison.found_test_score),
+    ]
+    rows.sort(key=lambda row: -row[2])
+    return _table(
+        result,
+        [network for _, network, _ in rows],
+        leading=[_column("network", (name for name, _, _ in rows), text=True)],
+        before=[_column("test", (result.metric.show(score) for _, _, score in rows))],
+        best=next(place for place, (_, network, _) in enumerate(rows) if network is winner),
+    )
+
+
+def _table(
+    result: Result,
+    scored: Sequence[Scored],
+    *,
+    leading: Sequence[Column] = (),
+    before: Sequence[Column] = (),
+    after: Sequence[Column] = (),
+    best: int = 0,
+) -> ArchitectureTable:
+    one_shot = _column("one-shot", (result.metric.show(one.score) for one in scored))
+    costs = (
+        _column(cost.label, (cost.format(one.costs[cost.name]) for one in scored), cost.heading)
+        for cost in map(find_cost, shown_costs(result))
+    )
+    return ArchitectureTable(
+        leading=tuple(leading),
+        values=(*before, one_shot, *costs, *after),
+        architectures=tuple(str(one.architecture) for one in scored),
+        best=best,
+    )
+
+
+def _column(
+    heading: str, cells: Iterable[object], brief: str | None = None, *, text: bool = False
+) -> Column:
+    return Column(heading, tuple(map(str, cells)), heading if brief is None else brief, text)
