@@ -81,16 +81,6 @@ def padded_range(
     return lower - air, upper + air
 
 
-def finite(value: object) -> bool:
-    """Whether a recorded value is a number that can be plotted.
-
-    Example:
-        >>> finite(0.5), finite(float("nan")), finite(None)
-        (True, False, False)
-    """
-    return isinstance(value, (int, float)) and math.isfinite(value)
-
-
 def decimals(ticks: Sequence[float], factor: float = 1.0) -> int:
     """How many decimals tell ticks apart when they are shown divided by a factor.
 

@@ -13,7 +13,6 @@ from spos.report.chart import (
     Axis,
     Chart,
     Point,
-    finite,
     padded_range,
     percent_labels,
     plain_labels,
@@ -86,7 +85,7 @@ def training_figures(metrics: Sequence[Mapping[str, Any]], stage: str) -> list[M
         ("loss", "training loss", plain_labels, "{:.3f}".format, 0.1),
         ("top1", "training accuracy", percent_labels, "{:.1%}".format, 0.02),
     ):
-        points = _thin([(line["step"], line[key]) for line in recorded if finite(line.get(key))])
+        points = _thin([(line["step"], line[key]) for line in recorded if _finite(line.get(key))])
         if len(points) < 2:
             continue
         lower, upper = padded_range([value for _, value in points], smallest)
@@ -104,6 +103,10 @@ def training_figures(metrics: Sequence[Mapping[str, Any]], stage: str) -> list[M
         chart.circle((step, value), 3, "knot first", f"step {step:,.0f}: {show(value)}")
         figures.append(chart.svg())
     return figures
+
+
+def _finite(value: object) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
 
 
 def _thin(points: list[Point]) -> list[Point]:
