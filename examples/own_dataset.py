@@ -87,5 +87,5 @@ if __name__ == "__main__":
         load=load,
     )
     winner = result.winner
-    print(f"found {winner['architecture']}: {winner['flops']} multiply-adds")
+    print(f"found {winner.architecture}: {winner.costs['flops']} multiply-adds")
     print(f"test top-1 {result.retrain.test_score:.3f}")

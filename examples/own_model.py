@@ -93,6 +93,6 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     result = search(Path(sys.argv[1]))
     winner = result.winner
-    print(f"found {winner['names']}")
-    print(f"{winner['flops']} multiply-adds, {winner['params']} parameters")
+    print(f"found {winner.names}")
+    print(f"{winner.costs['flops']} multiply-adds, {winner.costs['params']} parameters")
     print(f"test top-1 {result.retrain.test_score:.3f}")

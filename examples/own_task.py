@@ -115,7 +115,7 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     result = search(Path(sys.argv[1]))
     winner = result.winner
-    print(f"found {winner['architecture']}: {winner['flops']} multiply-adds")
+    print(f"found {winner.architecture}: {winner.costs['flops']} multiply-adds")
     # The scores keep the names that they have in classification.
     name, score = result.metric.name, result.retrain.test_score
     print(f"{name}: {score:.3f} of the test images")

@@ -79,7 +79,7 @@ def main() -> None:
     constraint = Constraint(maximum={"flops": 500_000})
     settings = SearchSettings(population=10, iterations=3, parents=5)
     best = search(supernet.space, table, constraint, evaluate, study, settings).top[0]
-    print(f"found {best.architecture}: accuracy {best.accuracy:.3f}, costs {best.costs}")
+    print(f"found {best.architecture}: accuracy {best.score:.3f}, costs {best.costs}")
 
     # A plain network of torch modules alone, with the supernet's weights: train it on its own now.
     network = supernet.subnet(best.architecture)

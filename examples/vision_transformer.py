@@ -227,5 +227,5 @@ if __name__ == "__main__":
     winner = result.winner
     for name, option in winner.names.items():
         print(f"{name}: {option}")
-    print(f"{winner['flops']} multiply-adds, {winner['params']} parameters")
+    print(f"{winner.costs['flops']} multiply-adds, {winner.costs['params']} parameters")
     print(f"test top-1 {result.retrain.test_score:.3f}")

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from spos.report.measure import Measure
+
 SHORT = {
     "supernet": {"steps": 60, "warmup_steps": 5},
     "retrain": {"steps": 150, "warmup_steps": 5},
@@ -19,7 +21,7 @@ SHORT = {
 def test_the_example_ends_with_a_tested_network(example, tmp_path: Path):
     result = example("own_task").search(tmp_path / "run", SHORT)
     assert result.winner.costs["flops"] <= 500_000
-    assert result.metric == {"name": "all labels right", "share": True}
+    assert result.metric == Measure("all labels right", share=True)
     assert result.data.outputs == 3
     # Guessing each label right as often as the commonest is gets about a fifth of all triples.
     assert result.retrain.test_score > 0.5

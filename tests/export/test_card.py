@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,20 @@ from PIL import Image
 from spos.data import load_data
 from spos.export import export_run
 from spos.export.card import model_card
+from spos.report.measure import Measure
+from spos.report.result import (
+    ComparedNetwork,
+    Comparison,
+    ConstraintFacts,
+    DataFacts,
+    NamedNetwork,
+    Result,
+    Retrained,
+    SearchFacts,
+    SpaceFacts,
+    Winner,
+)
+from spos.space import Architecture
 
 FACTS: dict[str, Any] = {
     "format": "onnx",
@@ -55,24 +70,31 @@ FACTS: dict[str, Any] = {
     "test": {"metric": "top-1", "score": 0.9, "images": 5000},
     "versions": {"python": "3.11"},
 }
-RESULT: dict[str, Any] = {
-    "spos": "0.1.0",
-    "space": {"name": "shufflenetv2", "preset": "tiny", "size": "65536"},
-    "data": {
-        "source": "folder:flowers",
-        "train": 100,
-        "validation": 20,
-        "test": 5000,
-        "notes": ["no test/ folder"],
-        "skipped": ["x"],
-    },
-    "constraint": {"maximum": {"flops": 1000000.0}, "minimum": {}},
-    "search": {"algorithm": "evolution", "evaluated": 500},
-    "winner": {"architecture": "1,3", "flops": 1000000, "params": 2000, "one_shot_top1": 0.7},
-    "retrain": {"test_top1": 0.9, "steps": 100},
-    "seeds": {"run": 3, "search": 4},
-    "versions": {"torch": "2.13.0"},
-}
+ONE = Architecture([1, 3])
+RESULT = Result(
+    spos="0.1.0",
+    space=SpaceFacts(name="shufflenetv2", preset="tiny", size="65536"),
+    metric=Measure(),
+    data=DataFacts(
+        source="folder:flowers",
+        classes=("a*b", "<c>"),
+        outputs=2,
+        image_size=224,
+        channels=3,
+        train=100,
+        validation=20,
+        fingerprint="0",
+        test=5000,
+        notes=("no test/ folder",),
+        skipped=("x",),
+    ),
+    constraint=ConstraintFacts(maximum={"flops": 1000000.0}),
+    search=SearchFacts("evolution", "Evolution", evaluated=500, exhausted=False),
+    winner=Winner(ONE, 0, 0, "random", 0.7, {"flops": 1000000, "params": 2000}),
+    retrain=Retrained(0.9, 100),
+    seeds={"run": 3, "search": 4},
+    versions={"torch": "2.13.0"},
+)
 
 
 def test_a_card_says_what_is_known():
@@ -87,7 +109,7 @@ def test_a_card_says_what_is_known():
         "one-shot top-1",
         "70.0%",
         "not compared with random networks",
-        "evolution, 500 networks evaluated",
+        "Evolution, 500 networks evaluated",
         "seeds: run 3, search 4",
         "same class on 999 of 1,000",
         "on the other 1 two classes are tied",
@@ -100,21 +122,22 @@ def test_a_card_says_what_is_known():
 
 
 def test_a_comparison_and_a_network_by_name_are_told():
-    networks = [{"architecture": "2,2", "test_top1": 0.8, "one_shot_top1": 0.6}] * 2
-    compared = {**RESULT, "comparison": {"networks": networks, "found_test_top1": 0.9}}
+    costs = {"flops": 1000000, "params": 2000}
+    networks = (ComparedNetwork("random 1", "2,2", costs, 0.05, 0.6, 0.8),) * 2
+    comparison = Comparison(2, networks, 0.8, 0.0, found_test_score=0.9)
+    compared = replace(RESULT, comparison=comparison)
     assert "better than 2 of 2 random networks" in model_card(FACTS, compared, "a.onnx")
     random = {**FACTS, "stage": "compare-1"}
     random["metadata"] = {**FACTS["metadata"], "architecture": "2,2"}
     card = model_card(random, compared, "a.onnx")
     assert "60.0%" in card and "A random network of the run" in card and "better than" not in card
-    named = {**RESULT, "winner": None, "search": None}
-    named["network"] = {"name": "1,3", "flops": 1000000, "params": 2000}
+    named = replace(RESULT, winner=None, search=None, network=NamedNetwork("1,3", costs))
     card = model_card(FACTS, named, "a.onnx")
     assert "not found by a search" in card and "one-shot" not in card
 
 
 def test_without_a_result_it_has_what_the_file_says():
-    card = model_card(FACTS, {}, "a.onnx")
+    card = model_card(FACTS, None, "a.onnx")
     assert "test top-1: 90.0%" in card and "| FLOPs (multiply-adds) | 1.000M (1,000,000) |" in card
 
 

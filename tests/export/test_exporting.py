@@ -45,7 +45,7 @@ def test_weights_come_with_their_source(own_run: Path):
     retrained = json.loads((own_run / "retrain.json").read_text())
     # All test images were compared, so that the file has the accuracy that the run measured.
     assert facts["check"]["images"] == facts["check"]["agreeing"] == retrained["test_images"]
-    assert facts["check"]["correct"] == round(retrained["test_top1"] * retrained["test_images"])
+    assert facts["check"]["correct"] == round(retrained["test_score"] * retrained["test_images"])
     assert facts["costs"] == retrained["costs"]
     assert facts["latency"]["median_us"] > 0
 

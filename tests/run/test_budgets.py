@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,10 @@ from rich.console import Console
 
 from spos import UserError
 from spos.report import result_tables
+from spos.report.result import Result
 from spos.run import run
+from spos.run.directory import RunDirectory
+from spos.run.outcome import SearchOutcome
 
 RECIPE = {"steps": 6, "batch_size": 16, "warmup_steps": 2}
 GIVEN: dict[str, Any] = {
@@ -30,8 +34,9 @@ FRONT = {"search": {**GIVEN["search"], "pareto": ["flops", "strides"]}}
 SEARCH = ("train", "search")
 
 
-def search_of(out: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((out / "search.json").read_text())
+def search_of(out: Path) -> SearchOutcome:
+    found = RunDirectory(out).outcome(SearchOutcome)
+    assert found is not None
     return found
 
 
@@ -59,11 +64,11 @@ class Stop:
             raise KeyboardInterrupt
 
 
-def without_times(outcome: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in outcome.items() if name != "seconds"}
+def without_times(result: Result) -> Result:
+    return replace(result, seconds={})
 
 
-def text_of(result: dict[str, Any]) -> str:
+def text_of(result: Result) -> str:
     console = Console(width=120, file=StringIO())
     for table in result_tables(result):
         console.print(table)
@@ -73,77 +78,78 @@ def text_of(result: dict[str, Any]) -> str:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
     """A run for three budgets; not to be written to."""
     out = tmp_path_factory.mktemp("budgets") / "run"
     return out, run(out, {**GIVEN, **BUDGETS})
 
 
-def test_every_budget_has_its_network(finished: tuple[Path, dict[str, Any]]) -> None:
+def test_every_budget_has_its_network(finished: tuple[Path, Result]) -> None:
     out, result = finished
     found, rows = search_of(out), result.budgets
     assert [row.maximum for row in rows] == [{"flops": 4e4}, {"flops": 6e4}, {"flops": 8e4}]
-    for row, budget in zip(rows, found["budgets"], strict=True):
-        assert row.costs["flops"] <= row.maximum["flops"]
+    for row, budget in zip(rows, found.budgets, strict=True):
+        assert row.winner.costs["flops"] <= row.maximum["flops"]
         assert all(c.costs["flops"] <= row.maximum["flops"] for c in budget.top)
-        assert row.score == max(c.score for c in budget.top)
+        assert row.winner.score == max(c.score for c in budget.top)
         assert 0 <= row.test_score <= 1
         assert budget.candidates == 8
     # What is found for a budget is known to the next one, so that none is worse.
-    assert sorted(row.score for row in rows) == [row.score for row in rows]
-    assert rows[-1]["architecture"] == result.winner.architecture
-    assert rows[-1]["test_score"] == result.retrain.test_score
-    assert found["winner"] == found["budgets"][-1]["winner"]
+    assert sorted(row.winner.score for row in rows) == [row.winner.score for row in rows]
+    assert rows[-1].winner.architecture == result.winner.architecture
+    assert rows[-1].test_score == result.retrain.test_score
+    assert found.winner == found.budgets[-1].winner
     assert result.constraint.maximum == {"flops": 8e4}
 
 
-def test_every_evaluation_is_paid_once(finished: tuple[Path, dict[str, Any]]) -> None:
+def test_every_evaluation_is_paid_once(finished: tuple[Path, Result]) -> None:
     out, result = finished
     found, known = search_of(out), [trial.user_attrs["architecture"] for trial in trials(out)]
     assert len(known) == len(set(known)) == result.search.evaluated
-    paid = [budget.evaluated for budget in found["budgets"]]
+    paid = [budget.evaluated for budget in found.budgets]
     # The first population of a larger budget is known, and of the second some may be.
     assert paid[0] == 8 and all(0 < count <= 4 for count in paid[1:])
-    assert [c.origin for c in found["candidates"][:4]] == ["known"] * 4
+    assert [c.origin for c in found.candidates[:4]] == ["known"] * 4
 
 
-def test_an_architecture_is_retrained_once(finished: tuple[Path, dict[str, Any]]) -> None:
+def test_an_architecture_is_retrained_once(finished: tuple[Path, Result]) -> None:
     out, result = finished
     stages = {path.stem for path in out.glob("retrain*.json")}
-    assert len(stages) == len({row.architecture for row in result.budgets})
+    assert len(stages) == len({row.winner.architecture for row in result.budgets})
     assert "retrain" in stages
     spent = sum(json.loads((out / f"{stage}.json").read_text())["seconds"] for stage in stages)
     assert result.seconds["retrain"] == pytest.approx(spent)
 
 
-def test_the_budgets_are_shown_and_reported(finished: tuple[Path, dict[str, Any]]) -> None:
+def test_the_budgets_are_shown_and_reported(finished: tuple[Path, Result]) -> None:
     out, result = finished
     shown, page = text_of(result), (out / "report.html").read_text()
     assert "One network for each budget" in shown
     assert "One network for each budget" in page
     for row in result.budgets:
-        assert row.architecture in shown and row.architecture in page
+        text = str(row.winner.architecture)
+        assert text in shown and text in page
 
 
 def test_each_is_what_a_search_of_its_own_finds(
-    finished: tuple[Path, dict[str, Any]], tmp_path: Path
+    finished: tuple[Path, Result], tmp_path: Path
 ) -> None:
     found = search_of(finished[0])
     before: Path | None = None
-    for number, budget in enumerate(found["budgets"]):
+    for number, budget in enumerate(found.budgets):
         out = tmp_path / str(number)
         bounds = {"constraint": {"maximum": budget.maximum}}
         run(out, {**GIVEN, **bounds}, SEARCH if before is None else ("search",), reuse=before)
         alone = search_of(out)
         for name in ("winner", "top", "evaluated"):
-            assert alone[name] == budget[name], (number, name)
+            assert getattr(alone, name) == getattr(budget, name), (number, name)
         before = out
-    assert alone["candidates"] == found["candidates"]
+    assert alone.candidates == found.candidates
 
 
 @pytest.mark.parametrize(("stage", "at"), [("search", 5), ("search", 11), ("retrain-1", 1)])
 def test_an_interrupted_run_finds_the_same(
-    finished: tuple[Path, dict[str, Any]], tmp_path: Path, stage: str, at: int
+    finished: tuple[Path, Result], tmp_path: Path, stage: str, at: int
 ) -> None:
     out, given = tmp_path / "run", {**GIVEN, **BUDGETS}
     with pytest.raises(KeyboardInterrupt):
@@ -163,19 +169,19 @@ def test_a_front(tmp_path: Path) -> None:
     out = tmp_path / "run"
     result = run(out, {**GIVEN, **FRONT, "constraint": {"maximum": {"flops": 1e5}}})
     found, front = search_of(out), result.front
-    assert front == found["front"]
+    assert front == found.front
     assert [row.costs["flops"] for row in front] == sorted(row.costs["flops"] for row in front)
-    assert result.search.pareto == ["flops", "strides"]
+    assert result.search.pareto == ("flops", "strides")
     assert result.search.algorithm == "nsga2"
-    assert all(c.costs["flops"] <= 1e5 for c in found["candidates"])
+    assert all(c.costs["flops"] <= 1e5 for c in found.candidates)
     assert result.winner.architecture in {row.architecture for row in front}
     assert result.winner.score == max(row.score for row in front)
     shown, page = text_of(result), (out / "report.html").read_text()
     assert "Front, from the cheapest" in shown and "The front" in page
     for row in front:
-        assert row.architecture in shown and row.architecture in page
+        assert str(row.architecture) in shown and str(row.architecture) in page
     # A later search under one bound begins with what is known.
-    bounds = {"constraint": {"maximum": {"flops": front[0]["flops"]}}}
+    bounds = {"constraint": {"maximum": {"flops": front[0].costs["flops"]}}}
     after = tmp_path / "after"
     run(after, {**GIVEN, **bounds}, ("search",), reuse=out)
     assert search_of(after)["candidates"][0]["origin"] == "known"

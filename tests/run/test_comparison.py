@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -14,6 +13,7 @@ from spos.cost.latency import LatencyTable
 from spos.cost.latency.plan import parts_of
 from spos.cost.latency.record import PartLatency, Runtime
 from spos.cost.latency.table import outputs_of, plain_layout
+from spos.report.result import read_result
 from spos.run import run
 from spos.spaces import family
 
@@ -33,9 +33,9 @@ def test_where_none_is_near_one_further_off_is_taken(tmp_path: Path) -> None:
     # Four networks, of which two have the same bit operations and the others are far off.
     given = {**GIVEN, "constraint": {"maximum": {"bitops": 1e9}}}
     compared = run(tmp_path / "run", given, compare=5).comparison
-    assert len(compared["networks"]) == 3
-    assert len({network.architecture for network in compared["networks"]}) == 3
-    assert compared["networks"][-1]["within"] is None
+    assert len(compared.networks) == 3
+    assert len({network.architecture for network in compared.networks}) == 3
+    assert compared.networks[-1].within is None
     again = run(tmp_path / "run", given, compare=5).comparison
     assert again == compared
 
@@ -44,7 +44,7 @@ def test_the_result_is_there_before_networks_are_compared(tmp_path: Path) -> Non
     stopped = patch("spos.run.pipeline.compare_stage", side_effect=UserError("stopped"))
     with stopped, pytest.raises(UserError, match="stopped"):
         run(tmp_path / "run", GIVEN, compare=2)
-    result = json.loads((tmp_path / "run" / "result.json").read_text(encoding="utf-8"))
+    result = read_result(tmp_path / "run" / "result.json")
     assert 0 <= result.retrain.test_score <= 1
     assert (tmp_path / "run" / "report.html").exists()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from spos._util.errors import UserError
 from spos._util.listener import Silent
 from spos.cost import CostTable
 from spos.cost.latency import measure_latency
+from spos.report.result import Result, TrainFacts, read_result
 from spos.run import run
 from spos.run.latency import source_of
 from spos.training.checkpoint import Checkpoints
@@ -37,9 +39,8 @@ def given(**sections: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def without_times(out: Path) -> dict[str, Any]:
-    result: dict[str, Any] = json.loads((out / "result.json").read_text())
-    return {name: value for name, value in result.items() if name != "seconds"}
+def without_times(out: Path) -> Result:
+    return replace(read_result(out / "result.json"), seconds={})
 
 
 def lines(out: Path, stage: str) -> list[dict[str, Any]]:
@@ -71,7 +72,7 @@ def test_a_run_trains_theta_derives_and_retrains(finished: Path) -> None:
     assert result.search.algorithm == "fbnet"
     assert winner.origin == "argmax"
     assert winner.costs["flops"] <= 130_000
-    assert sum(stage["flops"] for stage in winner.stages) == winner.costs["flops"]
+    assert sum(stage.costs["flops"] for stage in winner.stages) == winner.costs["flops"]
     assert 0 <= winner.score <= 1
     assert 0 < result.retrain.test_score < 1
     assert set(json.loads((finished / "result.json").read_text())["seconds"]) == {
@@ -79,14 +80,14 @@ def test_a_run_trains_theta_derives_and_retrains(finished: Path) -> None:
         "search",
         "retrain",
     }
-    assert result.train == {"steps": 24, "method": "fbnet", "label": "FBNet"}
+    assert result.train == TrainFacts(24, "fbnet", "FBNet")
     assert lines(finished, "train")[-1]["step"] == 24 and not lines(finished, "search")
     loaded = Checkpoints(finished / "supernet").load()
     assert loaded is not None
     assert loaded.step == 24
     found = json.loads((finished / "search.json").read_text())
     for place, (name, shares) in enumerate(found["probabilities"].items()):
-        assert list(shares) == result.space.choices[place]["options"], name
+        assert tuple(shares) == result.space.choices[place].options, name
         assert sum(shares.values()) == pytest.approx(1, abs=1e-5)
     assert (found["cost"], found["unit"]) == ("flops", 1e3)
 
@@ -269,7 +270,7 @@ def test_a_supernet_of_single_paths_that_is_half_trained_is_left_alone(tmp_path:
 def test_the_loss_of_a_model_cost_that_is_a_sum_is_charged(tmp_path: Path) -> None:
     run(tmp_path / "run", given(differentiable={"cost": "model_bytes"}), ("search",))
     found = json.loads((tmp_path / "run" / "search.json").read_text())
-    assert found["cost"] == "model_bytes" and found["winner"]["model_bytes"] > 0
+    assert found["cost"] == "model_bytes" and found["winner"]["costs"]["model_bytes"] > 0
 
 
 def test_the_stages_one_by_one_find_the_same(finished: Path, tmp_path: Path) -> None:
@@ -310,7 +311,7 @@ def test_a_finished_run_made_before_is_reported_and_compared(
     result = run(out, {}, compare=1)
     assert (out / "metrics.jsonl").read_text().startswith(before)
     assert not (out / "train.json").exists()
-    assert result.winner == json.loads((finished / "result.json").read_text())["winner"]
+    assert result.winner == read_result(finished / "result.json").winner
     assert result.train is None and len(result.comparison.networks) == 1
     assert "How the choice was learned" in (out / "report.html").read_text()
 

@@ -14,7 +14,7 @@ from spos.training.mixture import Moment
 from spos.training.theta import Theta, readers
 
 DRAWS = {name: METHODS[name].draw for name in ("darts", "fbnet", "proxylessnas")}
-MIXED = ["shufflenetv2", "fbnet", "proxylessnas", "nasbench201"]
+MIXED = ["shufflenetv2", "fbnet", "proxylessnas", "nasbench201", "nasbenchmacro"]
 
 
 def build(name: str) -> Supernet:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import optuna
 import pytest
 from torch import nn
 
-from spos import Constraint, CostTable, OneOf, Supernet, UserError
+from spos import CostTable, OneOf, Supernet, UserError
 from spos.cost.part import Costs, Part, run
 from spos.run.differentiable import unit_of
-from spos.search import DIFFERENTIABLE, SearchSettings, search
 from spos.training.differentiable import DifferentiableSettings
 
 
@@ -54,18 +52,3 @@ def test_a_unit_that_leaves_no_logarithm_is_refused_with_the_nearest_valid_one()
         "differentiable.unit 576: the cheapest network has flops 576, and the logarithm of its "
         "cost must be above 0; nearest valid: 518"
     )
-
-
-@pytest.mark.parametrize("algorithm", DIFFERENTIABLE)
-def test_a_search_of_a_trained_supernet_refuses_the_algorithms(algorithm):
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    table = CostTable(supernet())
-    with pytest.raises(UserError, match="which a run does; allowed here: evolution"):
-        search(
-            table.space,
-            table,
-            Constraint(),
-            lambda candidates: iter([]),
-            optuna.create_study(direction="maximize"),
-            SearchSettings(algorithm=algorithm),
-        )

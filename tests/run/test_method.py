@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from spos._util.errors import UserError
 from spos._util.listener import Silent
+from spos.report.result import Result, TrainFacts, read_result
 from spos.run import run
 from spos.training import Checkpoints, Method, Pass, Teacher
 
@@ -33,9 +34,8 @@ def given(**sections: dict[str, Any]) -> dict[str, Any]:
     return {name: {**values, **sections.get(name, {})} for name, values in GIVEN.items()}
 
 
-def without_times(out: Path) -> dict[str, Any]:
-    result: dict[str, Any] = json.loads((out / "result.json").read_text())
-    return {name: value for name, value in result.items() if name != "seconds"}
+def without_times(out: Path) -> Result:
+    return replace(read_result(out / "result.json"), seconds={})
 
 
 class Mirrored(Method):
@@ -64,12 +64,12 @@ class Killed(Silent):
 def test_a_method_of_ones_own_serves_a_whole_run(tmp_path: Path) -> None:
     out = tmp_path / "run"
     result = run(out, given(), method=Mirrored)
-    assert result["train"] == {"steps": 12, "method": "Mirrored", "label": "mirrored paths"}
-    assert 0 < result["retrain"]["test_top1"] <= 1
+    assert result.train == TrainFacts(12, "Mirrored", "mirrored paths")
+    assert 0 < result.retrain.test_score <= 1
     assert yaml.safe_load((out / "config.yaml").read_text())["supernet"]["method"] == "Mirrored"
     # What is trained needs the class no more.
     again = run(out, {})
-    assert again["winner"] == result["winner"]
+    assert again.winner == result.winner
     with pytest.raises(UserError, match=r"supernet.method is Mirrored there and uniform here"):
         run(out, {}, method="uniform")
     run(tmp_path / "uniform", given(), ("train",))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 from spos import UserError
+from spos._util.records import to_plain
 from spos.run import run
 
 RECIPE = {"steps": 6, "batch_size": 16, "warmup_steps": 2}
@@ -141,5 +143,5 @@ def test_what_is_retrained_already_is_not_searched_on(out: Path, whole: dict[str
 def test_a_whole_run_goes_on_as_well(out: Path, whole: dict[str, Any]) -> None:
     result = run(out, MORE)
     assert found(out) == whole
-    assert result.winner == whole["winner"]
+    assert to_plain(replace(result.winner, notation=None)) == whole["winner"]
     assert 0 <= result.retrain.test_score <= 1

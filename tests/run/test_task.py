@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import optuna
 import pytest
@@ -15,6 +14,8 @@ from torch import Tensor, nn
 
 from spos import OneOf, Supernet, Task, UserError
 from spos.data import ImageData, dataset_data
+from spos.report.measure import Measure
+from spos.report.result import read_result
 from spos.report.table import result_tables
 from spos.run import run
 from spos.spaces import SPACES, Family
@@ -100,9 +101,9 @@ def studies(out: Path) -> set[str]:
 
 
 def test_a_run_minimises_the_loss_and_maximises_the_metric(finished: Path) -> None:
-    result = json.loads((finished / "result.json").read_text())
-    assert result.metric == {"name": "negative mean error", "share": False}
-    assert (result.data.classes, result.data.outputs) == ([], 2)
+    result = read_result(finished / "result.json")
+    assert result.metric == Measure("negative mean error", share=False)
+    assert (result.data.classes, result.data.outputs) == ((), 2)
     scores = [candidate.score for candidate in result.top]
     assert scores == sorted(scores, reverse=True) and max(scores) < 0
     # Predicting the middle is wrong by a quarter on average.
@@ -114,7 +115,7 @@ def test_a_run_minimises_the_loss_and_maximises_the_metric(finished: Path) -> No
 
 
 def test_the_report_calls_the_metric_by_its_name(finished: Path) -> None:
-    result = json.loads((finished / "result.json").read_text())
+    result = read_result(finished / "result.json")
     page = (finished / "report.html").read_text()
     score = f"{result.retrain.test_score:.4g}"
     assert f"a test score of {score} (negative mean error)" in page
@@ -160,7 +161,7 @@ def test_another_metric_reuses_the_supernet_and_no_evaluation(
     assert len(studies(out)) == 2 and studies(finished) < studies(out)
     # The same metric is known already.
     again = run(tmp_path / "mean", GIVEN, load=load, task=MEAN, reuse=finished)
-    assert again.top == json.loads((finished / "result.json").read_text())["top"]
+    assert again.top == read_result(finished / "result.json").top
     assert len(studies(tmp_path / "mean")) == 1
     other = Task("negative mean error", loss=nn.functional.l1_loss, metric=closeness)
     with pytest.raises(UserError, match=r"trained with mse_loss"):
@@ -168,7 +169,7 @@ def test_another_metric_reuses_the_supernet_and_no_evaluation(
 
 
 def test_random_networks_are_compared_by_the_metric(finished: Path) -> None:
-    result: dict[str, Any] = run(finished, GIVEN, load=load, task=MEAN, compare=1)
+    result = run(finished, GIVEN, load=load, task=MEAN, compare=1)
     assert all(network.test_score < 0 for network in result.comparison.networks)
     page = (finished / "report.html").read_text()
     assert "Its test score (negative mean error) is -0." in page
