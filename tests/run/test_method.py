@@ -149,5 +149,5 @@ def test_the_networks_found_learn_from_a_teacher(tmp_path: Path) -> None:
 
 
 def test_an_instance_is_no_method(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="the training method is .*: give a name, or a class"):
+    with pytest.raises(UserError, match=r"the training method is .*: give a name, or a class"):
         run(tmp_path / "run", given(), method=Mirrored(nn.Identity(), None, None, 0))
