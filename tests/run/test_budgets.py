@@ -184,7 +184,7 @@ def test_a_front(tmp_path: Path) -> None:
     bounds = {"constraint": {"maximum": {"flops": front[0].costs["flops"]}}}
     after = tmp_path / "after"
     run(after, {**GIVEN, **bounds}, ("search",), reuse=out)
-    assert search_of(after)["candidates"][0]["origin"] == "known"
+    assert search_of(after).candidates[0].origin == "known"
 
 
 def test_a_cost_that_there_is_not_is_refused_before_training(tmp_path: Path) -> None:

@@ -50,5 +50,5 @@ def test_a_unit_that_leaves_no_logarithm_is_refused_with_the_nearest_valid_one()
         unit_of(table, DifferentiableSettings(unit=576.0), "flops")
     assert str(raised.value) == (
         "differentiable.unit 576: the cheapest network has flops 576, and the logarithm of its "
-        "cost must be above 0; nearest valid: 518"
+        "cost must be above 0; nearest valid: 518.4"
     )

@@ -88,7 +88,7 @@ def test_a_run_that_was_killed_finds_the_same_by_every_method(tmp_path: Path, me
     run(tmp_path / "killed", sections)
     run(tmp_path / "whole", sections)
     assert without_times(tmp_path / "killed") == without_times(tmp_path / "whole")
-    assert without_times(tmp_path / "whole")["train"]["method"] == method
+    assert without_times(tmp_path / "whole").train.method == method
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_former_settings_of_the_retraining_that_decided_nothing_are_no_matter(
     config = yaml.safe_load((out / "config.yaml").read_text())
     config["retrain"].update(paths=1, widening_steps=0)
     (out / "config.yaml").write_text(yaml.safe_dump(config))
-    assert run(out, {})["retrain"] == first["retrain"]
+    assert run(out, {}).retrain == first.retrain
     config["retrain"]["paths"] = 4
     (out / "config.yaml").write_text(yaml.safe_dump(config))
     with pytest.raises(UserError, match=r"was made with retrain\.paths 4, which is no longer a"):
@@ -141,8 +141,8 @@ def test_the_networks_found_learn_from_a_teacher(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="was trained with the teacher Sequential"):
         run(out, {}, teacher=Teacher(network, weight=0.9))
     taught = run(out, {}, teacher=network)
-    assert taught["winner"] == plain["winner"]
-    assert taught["retrain"]["teacher"].startswith("Sequential (")
+    assert taught.winner == plain.winner
+    assert taught.retrain.teacher.startswith("Sequential (")
     states = [Checkpoints(path / "retrain").load() for path in (out, tmp_path / "plain")]
     left, right = (one.tensors for one in states if one is not None)
     assert any(not torch.equal(left[name], right[name]) for name in left)

@@ -211,7 +211,7 @@ def test_a_model_that_cannot_be_retrained_is_refused_before_anything_is_trained(
         with pytest.raises(UserError, match=r"^Sequential cannot be written as one graph"):
             run(tmp_path / "graph", given, load=load, task=MEAN)
         assert not (tmp_path / "graph").exists()
-        assert run(tmp_path / "search", given, ("train", "search"), load=load, task=MEAN)["winner"]
+        assert run(tmp_path / "search", given, ("train", "search"), load=load, task=MEAN).winner
     finally:
         del SPACES["deciding"]
 

@@ -211,7 +211,7 @@ class RunDirectory:
         stored = other.stored()
         kept = {name: stored[name] for name in STAGE_SECTIONS["train"] if name in stored}
         algorithm = str(given.get("search", {}).get("algorithm", ""))
-        if required_method(algorithm):
+        if algorithm and required_method(algorithm):
             raise UserError(
                 f"--reuse {other.path}: --algorithm {algorithm} trains weights of its own, leave "
                 "it out"
