@@ -31,7 +31,7 @@ from spos.cost.latency.backend import (
 )
 from spos.cost.latency.plan import computes_nothing, network_of, parts_of
 from spos.cost.latency.rounds import median, sample_rounds, spread
-from spos.cost.latency.rows import COMPANIES, rows_of
+from spos.cost.latency.rows import MIN_ROWS, rows_of
 from spos.nn import OneOf
 from spos.nn.supernet import Supernet
 from spos.spaces import family
@@ -57,7 +57,7 @@ def test_every_part_runs_in_a_row_with_others_of_its_network(supernet: Supernet)
     for row in rows:
         assert [part.number for part in row.parts] == list(range(len(supernet.stages)))
     company = Counter(key for row in rows for key in row.keys)
-    assert min(company.values()) >= COMPANIES
+    assert min(company.values()) >= MIN_ROWS
     again = rows_of(rows[0].parts[0].supernet, parts.values())
     assert [row.name for row in again] == [row.name for row in rows]
 
