@@ -38,10 +38,10 @@ def test_a_search_under_bounds(
     result = run(tmp_path / "run", {**given, "constraint": bounds})
     winner = result.winner
     for cost, most in bounds["maximum"].items():
-        assert 0 < winner[cost] <= most
-        assert sum(stage[cost] for stage in winner.stages) == winner[cost]
+        assert 0 < winner.costs[cost] <= most
+        assert sum(stage.costs[cost] for stage in winner.stages) == winner.costs[cost]
     for cost, least in bounds.get("minimum", {}).items():
-        assert winner[cost] >= least
+        assert winner.costs[cost] >= least
     assert 0 <= result.retrain.test_score <= 1
     assert (tmp_path / "run" / "report.html").exists()
     if name == "nasbench201":

@@ -28,8 +28,8 @@ def test_train_search_and_retrain(space: str, tmp_path: Path) -> None:
     assert winner.costs["params"] <= 6500
     assert winner.names["stage1.0.channels"] in ("0.5", "1.0", "2.0")
     assert ("stage1.0.block" in winner.names) == space.endswith("joint")
-    stage = next(s for s in winner.stages if "stage1.0.channels" in s["choices"])
-    assert stage["flops"] > 0
+    stage = next(s for s in winner.stages if "stage1.0.channels" in s.choices)
+    assert stage.costs["flops"] > 0
     assert 0 <= result.retrain.test_score <= 1
-    assert result.retrain == run(tmp_path / "run", given)["retrain"]
+    assert result.retrain == run(tmp_path / "run", given).retrain
     assert "stage1.0" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")

@@ -79,7 +79,7 @@ def test_the_figures_here_are_those_of_the_published_file():
     published = json.loads(PUBLISHED_FILE.read_text())["proxylessnas"]
     assert tuple(published["options"]) == OPTIONS
     network = published["networks"]["proxyless_r_mobile"]
-    assert network.stages == PROXYLESS_R
+    assert network["stages"] == PROXYLESS_R
     assert round(network["macs_m"] * 1e6) == COSTS["flops"]
     assert round(network["params_m"] * 1e6) == COSTS["params"]
 
