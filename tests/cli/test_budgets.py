@@ -53,7 +53,7 @@ def test_budgets_are_retrained_and_shown(
     assert [row["maximum"]["flops"] for row in rows] == [110_000, 140_000]
     assert all(0 < row["test_score"] < 1 for row in rows)
     shown = cli("show", out).out
-    assert all(row["architecture"] in shown for row in rows)
+    assert all(row["winner"]["architecture"] in shown for row in rows)
     # Nothing is left to do, whichever way the budgets are written.
     again = cli("run", "--budgets", "flops=140K,110000", "--out", out)
     assert (again.status, again.err) == (0, "")

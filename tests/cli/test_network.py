@@ -21,8 +21,8 @@ def test_a_network_is_trained_and_tested(name: str, cli: Cli, tmp_path: Path) ->
     result = json.loads((out / "result.json").read_text())
     assert result["winner"] is None
     assert result["network"]["name"] == name
-    assert result["network"]["flops"] > 0
-    assert ("bitops" in result["network"]) == name.startswith("resnet18")
+    assert result["network"]["costs"]["flops"] > 0
+    assert ("bitops" in result["network"]["costs"]) == name.startswith("resnet18")
     assert 0 <= result["retrain"]["test_score"] <= 1
     assert "Network trained" in ended.out
     assert name in cli("show", out).out

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import optuna
+import yaml
 from commands import SMALL, Ended, Started, files_of, result_of, until
 
 Cli = Callable[..., Ended]
@@ -63,6 +64,19 @@ def test_a_copy_that_was_cut_short_is_made_again(
     assert candidates(out) == candidates(finished_run)
     (study,) = optuna.study.get_all_study_summaries(f"sqlite:///{out}/study.db")
     assert study.n_trials == 18
+
+
+def test_a_run_that_only_trained_is_reused(
+    cli: Cli, finished_run: Path, finished: Path, tmp_path: Path
+) -> None:
+    config = yaml.safe_load((finished / "config.yaml").read_text())
+    kept = ("space", "layout", "data", "run", "supernet")
+    (finished / "config.yaml").write_text(yaml.safe_dump({name: config[name] for name in kept}))
+    (finished / "study.db").unlink()
+    out = tmp_path / "out"
+    ended = cli("search", *SMALL, "--max-flops", "130K", "--reuse", finished, "--out", out)
+    assert ended.status == 0, ended.err
+    assert candidates(out) == candidates(finished_run)
 
 
 def test_a_supernet_of_other_settings_is_not_reused(

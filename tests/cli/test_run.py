@@ -47,8 +47,8 @@ def test_the_winner_is_the_best_candidate_and_within_the_constraint(finished_run
     assert winner["score"] == max(candidate["score"] for candidate in top)
     assert len(top) == 3
     assert all(candidate["costs"]["flops"] <= 130_000 for candidate in top)
-    assert sum(stage["flops"] for stage in winner["stages"]) == winner["costs"]["flops"]
-    assert sum(stage["params"] for stage in winner["stages"]) == winner["costs"]["params"]
+    assert sum(stage["costs"]["flops"] for stage in winner["stages"]) == winner["costs"]["flops"]
+    assert sum(stage["costs"]["params"] for stage in winner["stages"]) == winner["costs"]["params"]
 
 
 def test_the_comparison_is_with_networks_of_about_the_winners_cost(finished_run: Path) -> None:

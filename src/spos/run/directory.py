@@ -217,7 +217,7 @@ class RunDirectory:
                 "it out"
             )
         learned = str(stored.get("search", {}).get("algorithm", ""))
-        if required_method(learned):
+        if learned and required_method(learned):
             raise UserError(
                 f"--reuse {other.path}: its supernet was trained together with the choice, by "
                 f"--algorithm {learned}; give a run whose supernet was trained by single paths"
