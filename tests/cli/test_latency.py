@@ -81,7 +81,7 @@ def test_a_table_is_measured_once_and_validated(cli: Cli, tmp_path: Path):
     ended = cli("latency", "--validate", out, "--networks", "6", "--rounds", "2", "--fit")
     assert ended.status == 0, ended.err
     assert "Spearman" in ended.out and "corrected, by a fit" in ended.out
-    assert (tmp_path / "measured-validation.html").read_text().startswith("<!doctype html>")
+    assert (tmp_path / "measured-validation.html").read_text().startswith("<!DOCTYPE html>")
     validation = json.loads((tmp_path / "measured-validation.json").read_text())
     assert len(validation["networks"]) == 6
     fitted = json.loads(out.read_text())
