@@ -8,14 +8,38 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+import torch
+
+from spos import OneOf
+
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "gpu.py"
-#: Of every method and space; each takes a process some seconds to start.
-VARIANTS = (
-    "macro averaged weights",
-    "macro sandwich",
-    "macro strict fairness",
-    "nasbench201 wider",
-)
+#: Of both spaces; each takes a process some seconds to start.
+VARIANTS = ("macro averaged weights", "nasbench201 wider")
+
+
+@pytest.mark.parametrize("method", ["uniform", "sandwich", "fair"])
+def test_a_step_trains_the_options_of_its_method(method: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    from gpu_supernet import gradients
+    from gpu_variants import VARIANTS, network
+
+    supernet = network(VARIANTS["macro uniform"], dry=True).train()
+    images, targets = torch.randn(4, 3, 8, 8), torch.tensor([0, 1, 2, 3])
+    loss = gradients(supernet, method, images, targets, 0, 0)
+    assert loss.isfinite()
+    layers = [layer for layer in supernet.modules() if isinstance(layer, OneOf)]
+    # The identity has no weights.
+    weights = [[list(option.parameters()) for option in layer.options] for layer in layers]
+    weighted = [[bool(option) for option in layer] for layer in weights]
+    trained = [
+        [any(one.grad is not None for one in option) for option in layer] for layer in weights
+    ]
+    if method == "fair":
+        assert trained == weighted
+    else:
+        assert all(sum(layer) <= (2 if method == "sandwich" else 1) for layer in trained)
+        assert all(layer[-1] for layer in trained) == (method == "sandwich")
 
 
 def test_all_parts_run_in_small(tmp_path: Path):

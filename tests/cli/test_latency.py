@@ -80,7 +80,7 @@ def test_a_table_is_measured_once_and_validated(cli: Cli, tmp_path: Path):
     assert "exists, measured with torch on" in other.mistake and "batch 2" in other.mistake
     ended = cli("latency", "--validate", out, "--networks", "6", "--rounds", "2", "--fit")
     assert ended.status == 0, ended.err
-    assert "Spearman" in ended.out and "corrected" in ended.out
+    assert "Spearman" in ended.out and "corrected, by a fit" in ended.out
     assert (tmp_path / "measured-validation.html").read_text().startswith("<!DOCTYPE html>")
     validation = json.loads((tmp_path / "measured-validation.json").read_text())
     assert len(validation["networks"]) == 6
@@ -179,7 +179,7 @@ RUN = ("run", *SMALL, "--out", "OUT", "--latency-table", "CPU")
         (("latency", "--validate", "OUT"), "No such file or directory"),
         (
             ("latency", "--validate", "CPU", "--batch", "2"),
-            "--batch: the table of --validate holds it",
+            "the table of --validate holds it",
         ),
         (("latency", "--validate", "CPU", "--networks", "2"), "--networks 2: must be at least 4"),
         ((*RUN, "--max-latency", "4M"), "--max-latency '4M' is not a time such as 4ms"),

@@ -167,8 +167,9 @@ def test_another_seed_finds_something_else_by_random_search_too(
     assert {candidate["origin"] for candidate in other["top"]} == {"random"}
     assert other["winner"]["costs"]["flops"] <= 130_000
     assert other["data"]["fingerprint"] != first["data"]["fingerprint"]
-    # Of 64 validation images, two winners may well get as many right.
-    assert [one["score"] for one in other["top"]] != [one["score"] for one in first["top"]]
+    # Of 64 images, so that single scores may be equal.
+    scores = [[candidate["score"] for candidate in one["top"]] for one in (other, first)]
+    assert scores[0] != scores[1]
     assert other["retrain"]["test_score"] != first["retrain"]["test_score"]
 
 
