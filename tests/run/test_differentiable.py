@@ -17,7 +17,7 @@ from spos.cost import CostTable
 from spos.cost.latency import measure_latency
 from spos.report.result import Result, TrainFacts, read_result
 from spos.run import run
-from spos.run.latency import source_of
+from spos.run.latency import resolve_source
 from spos.training.checkpoint import Checkpoints
 
 RECIPE = {"steps": 24, "batch_size": 16, "warmup_steps": 2}
@@ -154,7 +154,7 @@ def test_the_best_of_several_samples_wins(tmp_path: Path, algorithm: str) -> Non
 
 def test_with_a_latency_table_the_loss_is_about_latency(tmp_path: Path) -> None:
     settings = ("layout.channels=[16,24]", "layout.depths=[1,2]")
-    source = source_of(None, "shufflenetv2", "tiny", settings, 10, 1)
+    source = resolve_source(None, "shufflenetv2", "tiny", settings, 10, 1)
     path = tmp_path / "cpu.json"
     facts = {"space": source.space, "preset": source.preset, "layout": source.layout}
     table = measure_latency(source.build(), path, **facts, rounds=1)

@@ -18,7 +18,7 @@ from spos.space import Architecture
 
 #: How far a random network for comparison may be from the winner's cost, as a share of it: the
 #: first for which there is one. None is any distance.
-NEAR = (0.05, 0.1, 0.2, 0.4, None)
+COST_TOLERANCES = (0.05, 0.1, 0.2, 0.4, None)
 
 
 def compare_stage(context: Context, count: int) -> CompareOutcome:
@@ -94,7 +94,7 @@ def _random_like(
     winning = winner.architecture
     for number in range(count):
         taken = {winning, *chosen}
-        for near in NEAR:
+        for near in COST_TOLERANCES:
             if near not in levels:
                 levels[near] = Feasible(
                     table.space, table, _near(bounds, cost, winner.costs[cost], near)

@@ -86,7 +86,7 @@ def check_latency_table(given: str, directory: Path) -> None:
         )
 
 
-def with_bounded(
+def add_bounded_costs(
     own: CostModel, supernet: Supernet, config: Config, directory: Path, *, eager: bool = True
 ) -> CostModel:
     """The costs of a space, and beside them those that the run bounds or has a table of.

@@ -27,10 +27,10 @@ from spos.training.method import MakeMethod, method_class
 from spos.training.theta import ThetaParts, has_theta, readers
 
 #: Of the units for the mean cost, the largest is taken of which the cheapest network has this many.
-UNITS_AT_LEAST = 10
+MINIMUM_UNITS = 10
 
 
-def theta_training(
+def prepare_theta_training(
     context: Context, data: ImageData, supernet: Supernet
 ) -> tuple[MakeMethod, Images]:
     """The method of the run with all that theta needs, and the images that the weights learn from.
@@ -51,12 +51,12 @@ def theta_training(
     feasible = Feasible(supernet.space, table, config.bounds)
     feasible.draw(1, generator(config.run.seed, "reachable"))
     cost = charged_cost(config)
-    unit = 1.0 if cost is None else unit_of(table, settings, cost)
-    for_weights, for_theta = _split(context, data)
+    unit = 1.0 if cost is None else cost_unit(table, settings, cost)
+    for_weights, for_theta = _split_training_images(context, data)
 
     def batches(start: int) -> Iterable[tuple[Tensor, Tensor]]:
         assert for_theta is not None
-        return context.laid_out(
+        return context.in_memory_format(
             training_batches(
                 data,
                 for_theta.to(context.fabric.device),
@@ -75,14 +75,14 @@ def theta_training(
         batches,
         None if cost is None else ExpectedCost(table, cost),
         unit,
-        0.0 if cost is None else _limit(config.bounds, settings, cost),
+        0.0 if cost is None else _free_cost(config.bounds, settings, cost),
         context.fabric.autocast,
         ThetaRecorder(context.directory),
     )
     return partial(context.method, parts=parts), for_weights
 
 
-def unit_of(table: CostModel, settings: DifferentiableSettings, cost: str) -> float:
+def cost_unit(table: CostModel, settings: DifferentiableSettings, cost: str) -> float:
     """What the mean cost is counted in, in the loss of theta.
 
     Args:
@@ -98,7 +98,7 @@ def unit_of(table: CostModel, settings: DifferentiableSettings, cost: str) -> fl
     least = table.range()[cost][0]
     largest = 1e3 if find_cost(cost).unit is TIME else 1e6
     units = [unit for unit in (1e6, 1e3, 1.0) if unit <= largest]
-    unit = settings.unit or next((u for u in units if least >= UNITS_AT_LEAST * u), 1.0)
+    unit = settings.unit or next((u for u in units if least >= MINIMUM_UNITS * u), 1.0)
     if least <= unit:
         raise UserError(
             f"differentiable.unit {format_quantity(unit)}: the cheapest network has "
@@ -108,7 +108,7 @@ def unit_of(table: CostModel, settings: DifferentiableSettings, cost: str) -> fl
     return unit
 
 
-def check_method(context: Context) -> None:
+def check_training_method(context: Context) -> None:
     """Refuse what does not go with the training method, before anything is written.
 
     Args:
@@ -156,7 +156,7 @@ def check_method(context: Context) -> None:
         )
 
 
-def _limit(bounds: Constraint, settings: DifferentiableSettings, cost: str) -> float:
+def _free_cost(bounds: Constraint, settings: DifferentiableSettings, cost: str) -> float:
     """The mean cost that is not charged."""
     if settings.charge == "all":
         return 0.0
@@ -168,7 +168,7 @@ def _limit(bounds: Constraint, settings: DifferentiableSettings, cost: str) -> f
     return bounds.maximum[cost]
 
 
-def _split(context: Context, data: ImageData) -> tuple[Images, Images | None]:
+def _split_training_images(context: Context, data: ImageData) -> tuple[Images, Images | None]:
     """The training images for the weights, and those set apart for theta."""
     config = context.config
     settings = config.differentiable

@@ -49,7 +49,7 @@ def fit(
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def batches(start: int) -> Iterator[tuple[Tensor, Tensor]]:
-        return context.laid_out(
+        return context.in_memory_format(
             training_batches(
                 data,
                 images,
@@ -67,7 +67,7 @@ def fit(
     batches(recipe.steps)  # Refuses a batch that the images or the processes do not make.
     loss = context.task.loss or cross_entropy(recipe.label_smoothing)
     make_method(method, model, loss, recipe, seed)  # Refuses what does not go with the model.
-    context.begin()
+    context.freeze()
     outcome = train(
         fabric,
         model,

@@ -41,8 +41,8 @@ def import_official_run(checkpoint: Path, out: Path) -> dict[str, Any]:
             raise UserError(f"--out {out}: it holds a run already; give another")
         data = {"mean": list(INPUT_MEAN), "std": list(INPUT_STD)}
         given = {"space": {"preset": PRESET}, "data": data}
-        config, fixed = directory.settle(given, ("space", "layout", "supernet"))
-        directory.fix(fixed)
+        config, fixed = directory.resolve_config(given, ("space", "layout", "supernet"))
+        directory.freeze_config(fixed)
         tensors = {f"model.{name}": value for name, value in supernet.state_dict().items()}
         steps = config.supernet.steps
         Checkpoints(out / "supernet").save(steps, tensors, {"seconds": 0.0})

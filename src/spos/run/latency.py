@@ -51,7 +51,7 @@ class Source:
             )
 
 
-def source_of(
+def resolve_source(
     run: str | None,
     space: str | None,
     preset: str | None,
@@ -98,7 +98,7 @@ def source_of(
 def _of_run(path: Path) -> Source:
     if not path.is_dir():
         raise UserError(f"--run {path}: there is no such run")
-    config, _ = RunDirectory(path).settle({}, ())
+    config, _ = RunDirectory(path).resolve_config({}, ())
     data = read_own(path / "data.json", "let the run begin first, or give --space and --classes")
     outputs = data.get("outputs", len(data.get("classes", ())))
     return Source(config.space, config.preset, config.layout, int(outputs), int(data["channels"]))
@@ -121,7 +121,7 @@ def measure_file(
 
     Args:
         out: the file.
-        run: as of :func:`source_of`, as those up to ``image_channels``.
+        run: as of :func:`resolve_source`, as those up to ``image_channels``.
         space: of the catalogue.
         preset: of the space.
         assignments: settings of the layout.
@@ -137,7 +137,7 @@ def measure_file(
     Raises:
         UserError: something is not valid, or the file is something else.
     """
-    source = source_of(run, space, preset, assignments, classes, image_channels)
+    source = resolve_source(run, space, preset, assignments, classes, image_channels)
     beside(out, ".partial")
     runtime = check_runtime(**conditions)
     supernet = source.build()
@@ -178,7 +178,7 @@ def validate_file(
         UserError: the table is not valid or of another device.
     """
     table = LatencyTable.read(path)
-    supernet = supernet_of(table)
+    supernet = build_table_supernet(table)
     out = path.with_name(f"{path.stem}-validation.json")
     page = out.with_suffix(".html")
     result = validate(
@@ -196,7 +196,7 @@ def validate_file(
     return result, [out, page, *([path] if fit else [])]
 
 
-def supernet_of(table: LatencyTable) -> Supernet:
+def build_table_supernet(table: LatencyTable) -> Supernet:
     """The supernet that a table of a catalogue space is of.
 
     Raises:

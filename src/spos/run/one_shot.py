@@ -26,7 +26,7 @@ def load_supernet(context: Context) -> Supernet:
     return load_checkpoint(context)[0]
 
 
-def trained(context: Context) -> TrainOutcome | None:
+def train_outcome(context: Context) -> TrainOutcome | None:
     """The outcome of the supernet's training; None while it is not finished."""
     outcome = context.directory.outcome(TrainOutcome)
     method = required_method(context.config.search.algorithm)
@@ -44,7 +44,7 @@ def load_checkpoint(context: Context) -> tuple[Supernet, dict[str, Tensor]]:
         UserError: it is not trained, its checkpoint is damaged, or it is of other classes.
     """
     path, steps = context.directory.path, context.config.supernet.steps
-    outcome = trained(context)
+    outcome = train_outcome(context)
     if outcome is None:
         raise UserError(f"{path} holds no trained supernet: run spos train first")
     data = context.data()
@@ -87,7 +87,7 @@ def loader(context: Context, data: ImageData, images: Images) -> Loader:
     images = images.to(context.fabric.device)
     batch_size = context.config.run.evaluation_batch
     device = context.fabric.device
-    return lambda: context.laid_out(
+    return lambda: context.in_memory_format(
         evaluation_batches(data, images, batch_size=batch_size, device=device)
     )
 

@@ -18,9 +18,9 @@ from spos.run.comparison import compare_stage
 from spos.run.config import STAGE_SECTIONS, required_method
 from spos.run.context import Context
 from spos.run.costs import check_latency_table
-from spos.run.differentiable import check_method
+from spos.run.differentiable import check_training_method
 from spos.run.directory import RunDirectory
-from spos.run.one_shot import trained
+from spos.run.one_shot import train_outcome
 from spos.run.outcome import RetrainOutcome, SearchOutcome
 from spos.run.result import write_result
 from spos.run.stages import retrain_stage, search_stage, train_stage
@@ -86,8 +86,8 @@ def run(
     with directory.open():
         check_latency_table(str(given.get("constraint", {}).get("latency_table") or ""), out)
         if reuse is not None:
-            directory.begin_with(RunDirectory(reuse), given)
-        config, fixed = directory.settle(
+            directory.warm_start_from(RunDirectory(reuse), given)
+        config, fixed = directory.resolve_config(
             given, STAGE_SECTIONS[stages[-1]], searching="search" in stages
         )
         context = Context(
@@ -110,7 +110,7 @@ def run(
             _check_network(context, stages, compare)
         unfinished = not all(directory.is_finished(name) for name in stages if name != "retrain")
         if unfinished or directory.extended:
-            _look_ahead(context, stages)
+            _check_ahead(context, stages)
         for name in stages:
             STAGES[name](context)
         result = _write(context)
@@ -130,11 +130,11 @@ def _write(context: Context) -> Result:
     return result
 
 
-def _look_ahead(context: Context, stages: tuple[str, ...]) -> None:
+def _check_ahead(context: Context, stages: tuple[str, ...]) -> None:
     """Refuse before the first stage what a later one would refuse after hours."""
     config = context.config
-    if "train" in stages and trained(context) is None:
-        check_method(context)
+    if "train" in stages and train_outcome(context) is None:
+        check_training_method(context)
     if "search" in stages and config.constraint.storage:
         open_storage(config.constraint.storage)
     if "retrain" in stages:

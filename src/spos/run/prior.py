@@ -11,7 +11,7 @@ from spos.cost import CostModel
 from spos.nn.supernet import Supernet
 from spos.run.config import Config, required_method
 from spos.run.costs import charged_cost
-from spos.run.differentiable import unit_of
+from spos.run.differentiable import cost_unit
 from spos.search import Prior
 from spos.training.theta import Theta
 
@@ -50,7 +50,7 @@ def read_prior(
     }
     cost = charged_cost(config)
     if cost is not None:
-        told |= {"cost": cost, "unit": unit_of(table, settings, cost)}
+        told |= {"cost": cost, "unit": cost_unit(table, settings, cost)}
     samples = settings.samples if settings.derive == "sample" else 1
     shares = tuple(column.double().cpu().numpy() for column in columns)
     return Prior(shares, samples), told

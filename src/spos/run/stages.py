@@ -15,9 +15,9 @@ from spos.cost import CostModel
 from spos.run.budgets import retrain_budgets
 from spos.run.config import required_method
 from spos.run.context import Context
-from spos.run.differentiable import theta_training
+from spos.run.differentiable import prepare_theta_training
 from spos.run.fit import fit, retrain
-from spos.run.one_shot import load_checkpoint, one_shot_evaluator, trained
+from spos.run.one_shot import load_checkpoint, one_shot_evaluator, train_outcome
 from spos.run.outcome import (
     Found,
     RetrainOutcome,
@@ -41,7 +41,7 @@ from spos.training.method import method_class
 
 def train_stage(context: Context) -> TrainOutcome:
     """Train the supernet by the method of the run, or go on where it stopped."""
-    done = trained(context)
+    done = train_outcome(context)
     if done is not None:
         return done
     recipe, method = context.config.supernet, method_class(context.method)
@@ -56,7 +56,7 @@ def _train_supernet(context: Context) -> float:
     supernet = context.supernet(data)
     recipe, method, images = context.config.supernet, context.method, data.train
     if required_method(context.config.search.algorithm):
-        method, images = theta_training(context, data, supernet)
+        method, images = prepare_theta_training(context, data, supernet)
     else:
         _check_reachable(context, context.costs(supernet))
     return fit(context, data, images, supernet, "train", "supernet", recipe, method)
@@ -81,14 +81,14 @@ def search_stage(context: Context) -> SearchOutcome:
     data = context.data()
     table = context.costs(supernet)
     _check_reachable(context, table)
-    prior, told_of_prior = read_prior(config, supernet, tensors, table)
-    before = context.clock("search")
+    prior, prior_facts = read_prior(config, supernet, tensors, table)
+    before = context.spent_seconds("search")
     if before and not config.constraint.storage and not directory.study_path.exists():
         raise UserError(
             f"{directory.study_path} is missing although the search has begun: restore it, or "
-            f"delete {context.clock_path('search')} to search anew"
+            f"delete {context.seconds_path('search')} to search anew"
         )
-    context.begin()
+    context.freeze()
     name = f"spos-{context.evaluation_fingerprint(data, supernet)}"
     place = config.constraint.storage or str(directory.study_path)
     storage = open_storage(place)
@@ -100,7 +100,7 @@ def search_stage(context: Context) -> SearchOutcome:
         evaluate = Evaluations(one_shot_evaluator(context, data, supernet), interrupt)
 
         def told(candidate: Candidate, count: int, total: int) -> None:
-            context.set_clock("search", before + time.monotonic() - began)
+            context.record_seconds("search", before + time.monotonic() - began)
             task = context.task
             scores = f"{task.show(candidate.score)}  best {task.show(evaluate.best)}"
             within = f"  {constraint}" if len(constraints) > 1 else ""
@@ -129,7 +129,7 @@ def search_stage(context: Context) -> SearchOutcome:
             reason = " ".join(str(error.__cause__ or error).split())[:200]
             raise UserError(f"{place} cannot be written: {reason}") from error
     seconds = before + time.monotonic() - began
-    outcome = make_search_outcome(found, table, study, config.search, seconds, **told_of_prior)
+    outcome = make_search_outcome(found, table, study, config.search, seconds, **prior_facts)
     return directory.finish(outcome)
 
 
