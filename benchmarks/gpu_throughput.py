@@ -105,7 +105,9 @@ class Training:
         variant: Variant,
         device: torch.device,
     ) -> None:
-        layout = torch.channels_last if variant.channels_last else torch.contiguous_format
+        # Not on a CPU: there it corrupted the heap of tiny trainings (torch 2.13).
+        last = variant.channels_last and device.type != "cpu"
+        layout = torch.channels_last if last else torch.contiguous_format
         set_tf32(variant.tf32)
         self._models = [model.to(memory_format=layout) for model in models]
         self._optimizers = [make_optimizer(model, RECIPE) for model in models]

@@ -9,31 +9,38 @@ from __future__ import annotations
 
 import argparse
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from record import write_record
 
-from spos._util.files import read_json
 from spos.cost.units import format_quantity
+from spos.report.result import Result, read_result
 
 
-def rows_of(label: str, result: dict[str, Any], cost: str) -> Iterator[dict[str, Any]]:
+def rows_of(label: str, result: Result, cost: str) -> Iterator[dict[str, Any]]:
     """A row for each network that a run has retrained."""
-    retrained = {"test_top1": (result["retrain"] or {}).get("test_top1")}
-    networks = [(label, {**(result["winner"] or result["network"]), **retrained})]
-    compared = (result["comparison"] or {}).get("networks", [])
-    networks += [(f"{label}: {network['name']}", network) for network in compared]
-    for name, network in networks:
-        yield {
+
+    def row(
+        name: str, network: str, costs: Mapping[str, int], score: float | None, test: float | None
+    ) -> dict[str, Any]:
+        return {
             "network": name,
-            "architecture": network.get("architecture", network.get("name", "")),
-            cost: format_quantity(network[cost]) if cost in network else "",
-            "parameters": network["params"],
-            "one-shot top-1": _percent(network.get("one_shot_top1")),
-            "test top-1": _percent(network.get("test_top1")),
+            "architecture": network,
+            cost: format_quantity(costs[cost]) if cost in costs else "",
+            "parameters": costs["params"],
+            "one-shot top-1": _percent(score),
+            "test top-1": _percent(test),
         }
+
+    if found := result.winner:
+        yield row(label, str(found.architecture), found.costs, found.score, result.test_score)
+    elif named := result.network:
+        yield row(label, named.name, named.costs, None, result.test_score)
+    for one in result.comparison.networks if result.comparison else ():
+        name = f"{label}: {one.name}"
+        yield row(name, one.architecture, one.costs, one.score, one.test_score)
 
 
 def _percent(share: float | None) -> str:
@@ -50,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows: list[dict[str, Any]] = []
     for number, text in enumerate(options.run, 1):
         label, _, path = text.partition("=")
-        result = read_json(Path(path) / "result.json")
+        result = read_result(Path(path) / "result.json")
         rows += rows_of(label, result, options.cost)
         kept = options.out / f"run{number}"
         kept.mkdir(parents=True, exist_ok=True)

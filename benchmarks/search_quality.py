@@ -21,6 +21,7 @@ import yaml
 from record import write_record
 
 from spos._cli.console import ConsoleListener
+from spos.report.result import Result
 from spos.run import run
 
 #: A bound is no part of the loss of these searches: without this they pay for what is within it.
@@ -55,7 +56,7 @@ def merged(*sections: dict[str, Any]) -> dict[str, Any]:
 
 def results_of(
     given: dict[str, Any], folder: Path, seed: int, steps: dict[str, int]
-) -> dict[str, Any]:
+) -> dict[str, Result]:
     """The results of all searches with one seed, by the name of the search."""
     results = {}
     listener = ConsoleListener()
@@ -94,6 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     found: dict[str, list[dict[str, Any]]] = {}
     for seed in options.seeds:
         for name, result in results_of(given, options.runs, seed, steps).items():
+            assert result.retrain and result.winner
             spent = result.seconds
             searched = spent.get("train", 0.0) + spent["search"]
             found.setdefault(name, []).append(
@@ -101,17 +103,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     "seed": seed,
                     "test_score": result.retrain.test_score,
                     "seconds": searched,
-                    "architecture": result.winner.architecture,
+                    "architecture": str(result.winner.architecture),
                     "flops": result.winner.costs["flops"],
                 }
             )
-            for other in (result.comparison or {}).get("networks", []):
+            for other in result.comparison.networks if result.comparison else ():
                 found.setdefault("random network", []).append(
-                    {**other, "seed": seed, "seconds": 0.0}
+                    {
+                        "seed": seed,
+                        "test_score": other.test_score,
+                        "seconds": 0.0,
+                        "architecture": other.architecture,
+                        "flops": other.costs["flops"],
+                    }
                 )
     rows = []
     for name, networks in sorted(found.items(), key=lambda item: -_mean(item[1])):
-        scores = [network.test_score for network in networks]
+        scores = [network["test_score"] for network in networks]
         rows.append(
             {
                 "search": name,
@@ -126,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _mean(networks: list[dict[str, Any]]) -> float:
-    return statistics.fmean(network.test_score for network in networks)
+    return statistics.fmean(network["test_score"] for network in networks)
 
 
 if __name__ == "__main__":

@@ -22,8 +22,10 @@ import yaml
 from record import write_record
 
 from spos._cli.console import ConsoleListener
-from spos._util.files import read_json
+from spos._util.records import read_record
 from spos.run import run
+from spos.run.outcome import SearchOutcome
+from spos.search import Candidate
 
 #: How each supernet is trained: the share of the steps over which widths open, and the optimiser.
 WAYS = {
@@ -33,7 +35,9 @@ WAYS = {
 }
 
 
-def measure(given: dict[str, Any], out: Path, share: float, optimizer: str) -> list[dict[str, Any]]:
+def measure(
+    given: dict[str, Any], out: Path, share: float, optimizer: str
+) -> tuple[Candidate, ...]:
     """Train one supernet and evaluate random networks; what is done is not done again."""
     steps = given["supernet"]["steps"]
     supernet = {**given["supernet"], "widening_steps": round(share * steps)}
@@ -42,8 +46,8 @@ def measure(given: dict[str, Any], out: Path, share: float, optimizer: str) -> l
     with torch_sgd if optimizer == "SGD" else nullcontext():
         run(out, {**given, "supernet": supernet}, ("train", "search"), listener=listener)
     listener.close()
-    candidates: list[dict[str, Any]] = read_json(out / "search.json")["candidates"]
-    return candidates
+    path = out / "search.json"
+    return read_record(SearchOutcome, path, upgrade=SearchOutcome.upgrade).candidates
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -59,8 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows, scores = [], {}
     for number, (way, (share, optimizer)) in enumerate(WAYS.items()):
         candidates = measure(given, options.runs / str(number), share, optimizer)
-        accuracies = [candidate["one_shot_top1"] for candidate in candidates]
-        scores[way] = {c["architecture"]: c["one_shot_top1"] for c in candidates}
+        accuracies = [candidate.score for candidate in candidates]
+        scores[way] = {str(c.architecture): c.score for c in candidates}
         rows.append(
             {
                 "supernet": way,

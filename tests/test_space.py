@@ -96,8 +96,8 @@ def test_json_names_every_choice_in_order(point):
             '{"stem": "conv5", "body": "a"}',
             "'stem' has no option 'conv5': did you mean 'conv5x5'? allowed: conv3x3, conv5x5",
         ),
-        ('{"stem": [1], "body": "a"}', "choice 'stem': [1] is no name of an option"),
-        ('{"stem": true, "body": "a"}', "choice 'stem': true is no name of an option"),
+        ('{"stem": [1], "body": "a"}', "choice 'stem': [1] is not an option name"),
+        ('{"stem": true, "body": "a"}', "choice 'stem': true is not an option name"),
         ('{"stem": "conv5x5", ', "not valid JSON"),
     ],
 )

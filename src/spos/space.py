@@ -1,6 +1,6 @@
-"""Search spaces and architectures as plain data: no module, no torch.
+"""Search spaces and architectures as plain data, independent of torch.
 
-A search space is an ordered list of choices; an architecture is one option of each.
+A search space is an ordered list of choices; an architecture picks one option of each choice.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ class Choice:
     """One decision of a search space: a name and the options to decide between.
 
     Args:
-        name: what is decided, unique in its space, such as ``"stage1.0"``.
-        options: the names of the options, at least one, all different.
-        ordered: whether the options are sizes, from the smallest to the largest.
+        name (str): name of the choice, unique in its space, such as ``"stage1.0"``.
+        options (tuple[str, ...]): option names, at least one, all different.
+        ordered (bool): whether the options are sizes, listed from the smallest to the largest.
 
     Raises:
-        UserError: there is no option, or two have one name.
+        UserError: ``options`` is empty or contains a duplicate.
 
     Example:
         >>> Choice("stem", ("conv3x3", "conv5x5")).options
@@ -50,7 +50,10 @@ class Choice:
             )
 
     def index(self, option: str) -> int:
-        """The position of an option.
+        """Return the index of an option.
+
+        Args:
+            option (str): name of the option.
 
         Raises:
             UserError: the choice has no such option.
@@ -69,8 +72,8 @@ class Choice:
 class Architecture(tuple[int, ...]):
     """One option index per choice, in the order of the space: an immutable, hashable tuple.
 
-    The canonical text is the indices joined by commas. The space turns it into names and back
-    (:meth:`SearchSpace.to_json`, :meth:`SearchSpace.parse`).
+    Its text form is the indices joined by commas. A space converts an architecture to option names
+    and back (:meth:`SearchSpace.to_json`, :meth:`SearchSpace.parse`).
 
     Example:
         >>> architecture = Architecture((2, 1, 0))
@@ -84,10 +87,13 @@ class Architecture(tuple[int, ...]):
 
     @classmethod
     def from_text(cls, text: str) -> Architecture:
-        """Read option indices joined by commas.
+        """Parse option indices joined by commas.
+
+        Args:
+            text (str): option indices, such as ``"2,1,0"``.
 
         Raises:
-            UserError: the text is something else.
+            UserError: the text is not integers joined by commas.
         """
         try:
             return cls(int(index) for index in text.split(","))
@@ -104,7 +110,7 @@ class Architecture(tuple[int, ...]):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
-        # Records hold architectures as their canonical text.
+        # Pydantic models store architectures as text.
         from pydantic_core import core_schema
 
         def read(value: Any) -> Architecture:
@@ -119,10 +125,10 @@ class SearchSpace:
     """An ordered list of choices.
 
     Args:
-        choices: the choices, at least one, each name once.
+        choices (Iterable[Choice]): at least one choice, with distinct names.
 
     Raises:
-        UserError: there is no choice, or two have one name.
+        UserError: ``choices`` is empty, or two choices share a name.
 
     Example:
         >>> space = SearchSpace([Choice("stem", ("3x3", "5x5")), Choice("body", ("a", "b", "c"))])
@@ -144,16 +150,16 @@ class SearchSpace:
 
     @property
     def size(self) -> int:
-        """The exact number of architectures."""
+        """Number of architectures in the space."""
         return math.prod(self.option_counts)
 
     def __len__(self) -> int:
-        """The number of choices."""
+        """Return the number of choices."""
         return len(self.choices)
 
     def __contains__(self, architecture: object) -> bool:
-        """Whether option indices are a point of this space."""
-        # Without it, Python would go through all architectures.
+        """Return whether option indices are an architecture of this space."""
+        # Without this method, Python would iterate over every architecture.
         if not isinstance(architecture, Iterable):
             return False
         try:
@@ -172,20 +178,21 @@ class SearchSpace:
         return f"SearchSpace({len(self)} choices, {self.size:,} architectures)"
 
     def __iter__(self) -> Iterator[Architecture]:
-        """Every architecture, in lexicographic order."""
+        """Iterate over every architecture in lexicographic order."""
         return map(Architecture, product(*(range(count) for count in self.option_counts)))
 
     def validate(self, architecture: Iterable[int]) -> Architecture:
-        """Check that option indices are a point of this space.
+        """Check that option indices are an architecture of this space.
 
         Args:
-            architecture: one option index per choice.
+            architecture (Iterable[int]): one option index per choice.
 
         Returns:
-            The architecture, of plain integers.
+            The architecture as Python integers.
 
         Raises:
-            UserError: there are too few or too many, or one is no integer or out of range.
+            UserError: the number of indices is not the number of choices, or an index is not an
+                integer or is out of range.
 
         Example:
             >>> SearchSpace([Choice("stem", ("3x3", "5x5"))]).validate([2])
@@ -218,17 +225,23 @@ of range, allowed: 0 (3x3), 1 (5x5)
         )
 
     def parse(self, text: str) -> Architecture:
-        """Read an architecture from either text: indices joined by commas, or JSON of names.
+        """Parse an architecture from option indices or from a JSON object of option names.
+
+        Args:
+            text (str): option indices joined by commas, or JSON as written by :meth:`to_json`.
 
         Raises:
-            UserError: the text is neither, or not a point of this space.
+            UserError: the text is neither, or is not an architecture of this space.
         """
         if text.lstrip().startswith("{"):
             return self.from_json(text)
         return self.validate(Architecture.from_text(text))
 
     def names(self, architecture: Iterable[int]) -> dict[str, str]:
-        """The name of the option of each choice.
+        """Return the name of the selected option of each choice.
+
+        Args:
+            architecture (Iterable[int]): one option index per choice.
 
         Example:
             >>> SearchSpace([Choice("stem", ("3x3", "5x5"))]).names([1])
@@ -238,7 +251,10 @@ of range, allowed: 0 (3x3), 1 (5x5)
         return {c.name: c.options[index] for c, index in zip(self.choices, valid, strict=True)}
 
     def from_names(self, names: Mapping[str, str]) -> Architecture:
-        """The architecture of a mapping from choice to option name.
+        """Return the architecture given by a mapping from choice name to option name.
+
+        Args:
+            names (Mapping[str, str]): option name of each choice.
 
         Raises:
             UserError: a choice is missing or unknown, or has no such option.
@@ -253,7 +269,10 @@ of range, allowed: 0 (3x3), 1 (5x5)
         return Architecture(choice.index(names[choice.name]) for choice in self.choices)
 
     def to_json(self, architecture: Iterable[int]) -> str:
-        """An architecture as JSON of names, the second canonical text.
+        """Return an architecture as a JSON object from choice name to option name.
+
+        Args:
+            architecture (Iterable[int]): one option index per choice.
 
         Example:
             >>> SearchSpace([Choice("stem", ("3x3", "5x5"))]).to_json([1])
@@ -262,11 +281,14 @@ of range, allowed: 0 (3x3), 1 (5x5)
         return json.dumps(self.names(architecture))
 
     def from_json(self, text: str) -> Architecture:
-        """Read JSON of names.
+        """Parse a JSON object from choice name to option name.
+
+        Args:
+            text (str): JSON object; option names that are numbers may be written as numbers.
 
         Raises:
-            UserError: it is no JSON object of option names, or not a point of this space. Where
-                options are numbers, they may be written as such.
+            UserError: the text is not a JSON object of option names, or is not an architecture of
+                this space.
         """
         try:
             names = json.loads(text)
@@ -276,11 +298,14 @@ of range, allowed: 0 (3x3), 1 (5x5)
             raise UserError("the architecture is not a JSON object from choice to option name")
         for name, value in names.items():
             if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-                raise UserError(f"choice '{name}': {json.dumps(value)} is no name of an option")
+                raise UserError(f"choice '{name}': {json.dumps(value)} is not an option name")
         return self.from_names({name: str(value) for name, value in names.items()})
 
     def sample(self, random: np.random.Generator) -> Architecture:
-        """Draw an architecture uniformly: every choice's option independently, each as likely.
+        """Sample an architecture uniformly, with an independent draw for each choice.
+
+        Args:
+            random (np.random.Generator): random number generator.
 
         Source: Guo et al., Section 3.2.
 
@@ -292,12 +317,13 @@ of range, allowed: 0 (3x3), 1 (5x5)
         return Architecture(random.integers(self.option_counts).tolist())
 
     def sample_largest(self, random: np.random.Generator, share: float) -> Architecture:
-        """Draw an architecture uniformly of those whose sizes are among the largest.
+        """Sample an architecture uniformly from the largest options of the ordered choices.
 
         Args:
-            random: the source of randomness.
-            share: of the options of each ordered choice to draw from, in [0, 1]; at 0 only the
-                largest one is left. Choices that are not ordered are drawn from in full.
+            random (np.random.Generator): random number generator.
+            share (float): fraction of each ordered choice's options to sample from, counted from
+                the largest, in [0, 1]; 0 always takes the largest. All options of unordered
+                choices are sampled.
 
         Example:
             >>> width = Choice("width", ("8", "16", "24"), ordered=True)
@@ -313,7 +339,11 @@ of range, allowed: 0 (3x3), 1 (5x5)
         return Architecture(random.integers(least, self.option_counts).tolist())
 
     def sample_many(self, count: int, random: np.random.Generator) -> NDArray[np.int64]:
-        """Draw many architectures uniformly, fast.
+        """Sample many architectures uniformly as one array.
+
+        Args:
+            count (int): number of architectures.
+            random (np.random.Generator): random number generator.
 
         Returns:
             Option indices, shape (count, number of choices).
@@ -323,12 +353,12 @@ of range, allowed: 0 (3x3), 1 (5x5)
     def mutate(
         self, architecture: Architecture, random: np.random.Generator, probability: float = 0.1
     ) -> Architecture:
-        """Redraw each option with a probability, uniformly from all options of its choice.
+        """Resample each option with a given probability, uniformly from its choice's options.
 
         Args:
-            architecture: the parent.
-            random: the source of randomness.
-            probability: of redrawing an option, in [0, 1].
+            architecture (Architecture): parent architecture.
+            random (np.random.Generator): random number generator.
+            probability (float): probability of resampling each option, in [0, 1].
 
         Source: Guo et al., Section 3.3 and Algorithm 1.
         """
@@ -339,7 +369,12 @@ of range, allowed: 0 (3x3), 1 (5x5)
     def crossover(
         self, mother: Architecture, father: Architecture, random: np.random.Generator
     ) -> Architecture:
-        """Take each option from one parent or the other, as likely.
+        """Combine two parents by taking each option from either one with equal probability.
+
+        Args:
+            mother (Architecture): first parent.
+            father (Architecture): second parent.
+            random (np.random.Generator): random number generator.
 
         Source: Guo et al., Section 3.3 and Algorithm 1.
         """

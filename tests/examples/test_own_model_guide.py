@@ -24,7 +24,7 @@ from spos.training.recipe import Recipe
 
 GUIDE = (Path(__file__).resolve().parents[2] / "docs" / "own_model.md").read_text("utf-8")
 #: Every line of the list of mistakes; what the dots stand for is torch's.
-LINES = re.findall(r"`([^`]+)`\n(?=[-\n])", GUIDE[GUIDE.index("## Mistakes") :])
+LINES = re.findall(r"`([^`]+)`\n(?=[-\n])", GUIDE[GUIDE.index("## Error messages") :])
 
 
 def convolution(kernel: int, *, padding: bool = True) -> nn.Conv2d:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from spos import UserError
 from spos.nn.quantisers import (
     ACTIVATIONS,
-    LEAST,
+    MIN_STEP,
     WEIGHTS,
     ClippedActivation,
     DoReFaWeight,
@@ -194,7 +194,7 @@ def test_a_step_that_is_not_above_0_gives_numbers_and_may_come_back(value):
     ):
         set_scalar(quantiser.get_parameter(scalar), value)
         output = quantiser(x)
-        assert output.isfinite().all() and output.abs().max() <= 8 * LEAST
+        assert output.isfinite().all() and output.abs().max() <= 8 * MIN_STEP
         output[x > 0].sum().backward()
         gradient = quantiser.get_parameter(scalar).grad
         assert gradient is not None and gradient > 0

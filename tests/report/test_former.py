@@ -125,6 +125,18 @@ def test_former_budgets_keep_their_scores(tmp_path: Path) -> None:
     assert budget.winner.score == 0.75 and budget.winner.costs == {"flops": 300, "params": 30}
 
 
+def test_the_first_results_said_less_of_stages_and_comparisons(tmp_path: Path) -> None:
+    content = former()
+    del content["comparison"]["networks"][0]["within"], content["comparison"]["asked"]
+    for stage in content["winner"]["stages"]:
+        del stage["choices"]
+    result = read_result(write(tmp_path, content))
+    assert result.winner and result.comparison
+    assert [stage.costs["flops"] for stage in result.winner.stages] == [100, 200]
+    assert result.comparison.networks[0].within == 0.05
+    assert "random 1" in render(result, result.top, [])
+
+
 def test_a_result_is_read_as_it_was_written(tmp_path: Path, result: Result) -> None:
     write_record(tmp_path / "result.json", result)
     assert read_result(tmp_path / "result.json") == result

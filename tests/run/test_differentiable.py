@@ -200,7 +200,7 @@ def test_the_joint_form_needs_no_cost_and_no_images_of_its_own(tmp_path: Path) -
             "differentiable.charge above-limit: the joint form has no cost",
         ),
         ({"differentiable": {"form": "joint", "cost": "flops"}}, {}, "the joint form has no cost"),
-        ({"differentiable": {"cost": "memory"}}, {}, "the costliest stage and no sum"),
+        ({"differentiable": {"cost": "memory"}}, {}, "the costliest stage and not a sum"),
         ({"differentiable": {"temperature": 1e-320}}, {}, "must be at least 1e-06"),
         ({"differentiable": {"charge": "above"}}, {}, "differentiable.charge 'above'"),
         ({"differentiable": {"theta_images": 12}}, {}, "theta_images 12: batch_size 16"),

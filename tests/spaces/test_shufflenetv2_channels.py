@@ -77,7 +77,7 @@ def test_blocks_are_fixed_one_by_one():
     ("changes", "told"),
     [
         ({"blocks": "shufle3x3"}, "layout.blocks shufle3x3: did you mean 'shuffle3x3'"),
-        ({"blocks": "0,1"}, "layout.blocks 0,1: give 3 numbers from 0 to 3, one a block"),
+        ({"blocks": "0,1"}, "layout.blocks 0,1: give 3 numbers from 0 to 3, one per block"),
         ({"blocks": "0,1,4"}, "give 3 numbers from 0 to 3"),
         ({"scales": (1.0, 0.5)}, "layout.scales 1.0, 0.5: give numbers above 0"),
         ({"scales": ()}, "layout.scales : give numbers"),

@@ -1,4 +1,4 @@
-"""Costs of architectures, and constraints on them. One unit: multiply-adds, the field's "FLOPs"."""
+"""Costs of architectures, and constraints on them; "FLOPs" are multiply-adds throughout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Combinations of options: those that a node of a cost table can meet, and those of many rows."""
+"""Combinations of options that reach a node of a cost table, or that occur in an array."""
 
 from __future__ import annotations
 
@@ -11,22 +11,28 @@ from numpy.typing import NDArray
 
 from spos.cost.part import Options
 
-#: The most combinations of options that are told apart without sorting.
-UNSORTED = 2**16
+#: Most combinations of options that are told apart by an index instead of by sorting.
+MAX_UNSORTED = 2**16
 
 
-def common(choices: Options, others: Options = ()) -> Options:
-    """The places, among some choices, of those that are among others as well."""
+def shared_places(choices: Options, others: Options = ()) -> Options:
+    """Return the indices of those choices that also occur in ``others``.
+
+    Args:
+        choices (Options): positions of choices in the space.
+        others (Options): positions to look for.
+    """
     return tuple(place for place, position in enumerate(choices) if position in others)
 
 
-class Met:
-    """The combinations of options that a node can meet.
+class ReachableOptions:
+    """The combinations of options that can occur at a node.
 
     Args:
-        counts: the number of options of each choice.
-        places: of the choices that were read before.
-        leading: their options on the ways to the node; any without it.
+        counts (Sequence[int]): number of options of each choice that the node reads.
+        places (Options): indices of the choices that the stage before reads as well.
+        leading (set[Options] | None): options of those choices on the paths to the node; None
+            allows all options.
     """
 
     def __init__(self, counts: Sequence[int], places: Options, leading: set[Options] | None):
@@ -44,15 +50,24 @@ class Met:
                 yield tuple(options)
 
 
-def distinct(
+def distinct_options(
     architectures: NDArray[np.int64], positions: Sequence[int], counts: Sequence[int]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The options at some positions, each combination once, and which of them each row has."""
+    """Return the distinct combinations of options at some positions.
+
+    Args:
+        architectures (NDArray[np.int64]): option indices, shape (count, number of choices).
+        positions (Sequence[int]): positions of the choices to look at.
+        counts (Sequence[int]): number of options of each choice of the space.
+
+    Returns:
+        The distinct combinations, and for each row the index of its combination.
+    """
     if not positions:
         return np.zeros((1, 0), dtype=np.int64), np.zeros(len(architectures), dtype=np.int64)
     columns = [architectures[:, position] for position in positions]
     radices = [counts[position] for position in positions]
-    if math.prod(radices) > UNSORTED:
+    if math.prod(radices) > MAX_UNSORTED:
         options, which = np.unique(np.stack(columns, axis=1), axis=0, return_inverse=True)
         return options, which.reshape(-1)
     code = np.ravel_multi_index(columns, radices)

@@ -1,4 +1,4 @@
-"""Costs from several sources as one."""
+"""Several cost models combined into one."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from spos.space import SearchSpace
 
 
 class CombinedCosts:
-    """The costs of several tables of one space beside each other.
+    """The costs of several cost models of one space.
 
     Args:
-        tables: at least one; costs of different names.
+        tables (Sequence[CostModel]): at least one cost model, with distinct cost names.
 
     Raises:
-        UserError: a cost is in two of them, or they are of different spaces.
+        UserError: two cost models share a cost name, or their spaces differ.
 
     Example:
         >>> from torch import nn
@@ -45,10 +45,13 @@ class CombinedCosts:
             raise UserError(f"a cost is counted twice: {', '.join(self.names)}")
 
     def table_of(self, name: str) -> CostModel:
-        """The table that a cost is in.
+        """Return the cost model that provides a cost.
+
+        Args:
+            name (str): name of the cost.
 
         Raises:
-            UserError: there is no such cost.
+            UserError: the cost is unknown.
         """
         for table in self._tables:
             if name in table.names:
@@ -56,20 +59,20 @@ class CombinedCosts:
         raise UserError(f"unknown cost '{name}': {nearest(name, self.names)}")
 
     def cost(self, architecture: Iterable[int]) -> dict[str, int]:
-        """The costs of one architecture by name."""
+        """Return the costs of one architecture by name; see :meth:`spos.cost.CostTable.cost`."""
         valid = self.space.validate(architecture)
         return {k: v for table in self._tables for k, v in table.cost(valid).items()}
 
     def stages(self, architecture: Iterable[int]) -> list[dict[str, Any]]:
-        """One architecture stage by stage."""
+        """Return the costs of each stage; see :meth:`spos.cost.CostTable.stages`."""
         valid = self.space.validate(architecture)
         rows = zip(*(table.stages(valid) for table in self._tables), strict=True)
         return [{k: v for part in parts for k, v in part.items()} for parts in rows]
 
     def many(self, architectures: NDArray[Any]) -> NDArray[Any]:
-        """The costs of architectures, shape (count, number of choices), in the order of names."""
+        """Return the costs of many architectures; see :meth:`spos.cost.CostTable.many`."""
         return np.concatenate([table.many(architectures) for table in self._tables], axis=1)
 
     def range(self) -> dict[str, tuple[int, int]]:
-        """The least and the largest of each cost over the space."""
+        """Return the smallest and the largest value of each cost over the space."""
         return {k: v for table in self._tables for k, v in table.range().items()}

@@ -1,4 +1,4 @@
-"""What an architecture may cost."""
+"""Bounds on the costs of architectures."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from spos.cost.model import CostModel
 
 @dataclass(frozen=True)
 class Constraint:
-    """Bounds on costs, any number of them; without one, every architecture satisfies it.
+    """Upper and lower bounds on costs; without bounds, every architecture satisfies it.
 
     Args:
-        maximum: the largest value allowed of a cost, by name ("flops" are multiply-adds).
-        minimum: the least value allowed.
+        maximum (Mapping[str, float]): largest value allowed of each bounded cost, by cost name
+            ("flops" are multiply-adds, latencies are in nanoseconds).
+        minimum (Mapping[str, float]): smallest value allowed of each bounded cost, by cost name.
 
     Raises:
         UserError: a minimum is above its maximum.
@@ -49,13 +50,25 @@ class Constraint:
         return ", ".join(upper + lower) or "none"
 
     def satisfied(self, costs: Mapping[str, float]) -> bool:
-        """Whether the costs of one architecture are within every bound."""
+        """Return whether the costs of one architecture are within every bound.
+
+        Args:
+            costs (Mapping[str, float]): costs by name.
+        """
         return all(costs[name] <= value for name, value in self.maximum.items()) and all(
             costs[name] >= value for name, value in self.minimum.items()
         )
 
     def satisfied_many(self, table: CostModel, costs: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Whether each row of costs, as by :meth:`CostTable.many`, is within every bound."""
+        """Return for each of many architectures whether its costs are within every bound.
+
+        Args:
+            table (CostModel): cost model that the costs come from.
+            costs (NDArray[np.int64]): result of ``table.many``, shape (count, number of costs).
+
+        Returns:
+            One boolean per architecture, shape (count,).
+        """
         within = np.ones(len(costs), dtype=bool)
         for name, value in self.maximum.items():
             within &= costs[:, table.names.index(name)] <= value
@@ -64,10 +77,13 @@ class Constraint:
         return within
 
     def check(self, table: CostModel) -> None:
-        """Refuse a constraint that no architecture of the space can satisfy.
+        """Check that each bound can be satisfied by an architecture of the space.
+
+        Args:
+            table (CostModel): costs of the space.
 
         Raises:
-            UserError: a cost is unknown, or a bound is out of the range of the space.
+            UserError: a cost is unknown, or a bound lies outside the range of the space.
         """
         reachable = table.range()
         for bounds, kind in ((self.maximum, "max"), (self.minimum, "min")):

@@ -1,4 +1,4 @@
-"""What a cost is called, counted in and counted with: everything else derives from it."""
+"""Descriptors of costs: their names, units and counters."""
 
 from __future__ import annotations
 
@@ -15,32 +15,31 @@ if TYPE_CHECKING:
 
     from spos.cost.part import Costs, Part
 
-#: Called with a network without choices on the meta device, which is a stage of an architecture,
-#: and its input for one image; gives the cost as a whole number, and the output.
+#: Counts one stage: called with a network without choices on the meta device and its input for one
+#: image, returns the cost as an integer and the output of the network.
 Count = Callable[["nn.Module", Any], tuple[int, Any]]
 
 
 @dataclass(frozen=True)
 class Cost:
-    """A cost of architectures: what can be bounded, minimised, charged and reported.
+    """A cost of architectures, which can be bounded, minimised, penalised and reported.
 
-    Flags, settings, tables, axes and model cards take their words from here.
+    Flags, settings, tables, axes and model cards take their wording from it.
 
     Args:
-        name (str): in settings, flags and results, such as ``"params"``.
-        label (str): heading of its values, such as ``"parameters"``; the name without it.
-        noun (str): what follows a value in a sentence, such as ``"multiply-adds"``; the label
-            without it.
-        title (str): title of an axis and row of a model card, which may say more than the label;
-            the label without it.
-        heading (str): short heading for narrow tables; the name without it.
-        help (str): what follows "At most N" in the help of its flag; the noun without it.
-        unit (Unit): what its values are counted in.
-        counter (Count | str | None): how a stage is counted, as a function or as its place,
-            ``"module:function"``, which is imported when it is first needed. None for a cost that
-            comes with the table of a space or with a file of measurements.
-        aggregation (str): ``"sum"`` where an architecture costs all its stages together, ``"peak"``
-            where it costs what the costliest stage does.
+        name (str): name in settings, flags and results, such as ``"params"``.
+        label (str): heading of its values, such as ``"parameters"``; defaults to the name.
+        noun (str): noun after a value in a sentence, such as ``"multiply-adds"``; defaults to the
+            label.
+        title (str): longer heading for axes and model cards; defaults to the label.
+        heading (str): short heading for narrow tables; defaults to the name.
+        help (str): text after "At most N" in the help of its flag; defaults to the noun.
+        unit (Unit): unit of its values.
+        counter (Count | str | None): function that counts a stage, or its import path
+            ``"module:function"``, which is resolved on first use. None for a cost that comes from
+            the cost model of a space or from a file of measurements.
+        aggregation (str): ``"sum"`` if the cost of an architecture is the sum over its stages,
+            ``"peak"`` if it is the largest value of a stage.
 
     Example:
         >>> from spos.cost.units import TIME
@@ -70,15 +69,18 @@ class Cost:
                 object.__setattr__(self, field, getattr(self, source))
 
     def parse(self, text: str | float, what: str = "quantity") -> float:
-        """Read a value, see :meth:`spos.cost.units.Unit.parse`."""
+        """Parse a value; see :meth:`spos.cost.units.Unit.parse`."""
         return self.unit.parse(text, what)
 
     def format(self, value: float) -> str:
-        """Write a value with its unit and four figures."""
+        """Format a value with its unit and four significant digits."""
         return self.unit.format(value)
 
     def exact(self, value: float) -> str:
-        """Write a value with four figures and, of a cost that is counted, all its digits.
+        """Format a value with four significant digits; counts are followed by all digits.
+
+        Args:
+            value (float): value in the smallest unit.
 
         Example:
             >>> find_cost("params").exact(3558464), find_cost("latency").exact(4250000)
@@ -87,24 +89,29 @@ class Cost:
         return self.format(value) + ("" if self.unit.symbol else f" ({value:,})")
 
 
-#: Every cost with a descriptor. To add one, register it: see :func:`register_cost`.
+#: Registered costs by name; :func:`register_cost` adds one.
 COSTS: Registry[Cost] = Registry("cost", "spos.cost.costs", "spos.costs", separator="_")
 
 
 def register_cost(cost: Cost) -> Cost:
-    """Make a cost known, so that it can be bounded, minimised, charged and reported by its name.
+    """Register a cost, so that it can be bounded, minimised, penalised and reported by its name.
 
     Args:
-        cost (Cost): of a new name; the same name again replaces what was registered.
+        cost (Cost): descriptor of the cost; it replaces a registered cost of the same name.
+
+    Returns:
+        The cost.
     """
     return COSTS.register(cost.name)(cost)
 
 
 def find_cost(name: str) -> Cost:
-    """The descriptor of a cost; a plain one, a count by its own name, where none is registered.
+    """Return the descriptor of a cost.
+
+    A cost that is not registered gets a default descriptor: a count labelled by its name.
 
     Args:
-        name (str): of the cost.
+        name (str): name of the cost.
 
     Example:
         >>> find_cost("flops").noun, find_cost("skips").noun
@@ -114,11 +121,11 @@ def find_cost(name: str) -> Cost:
 
 
 def format_cost(name: str, value: float) -> str:
-    """Write a value of a cost with its unit and four figures.
+    """Format a value of a cost with its unit and four significant digits.
 
     Args:
-        name (str): of the cost.
-        value (float): in the unit of the cost, times in nanoseconds.
+        name (str): name of the cost.
+        value (float): value in the smallest unit of the cost; times in nanoseconds.
 
     Example:
         >>> format_cost("latency", 4250000), format_cost("memory", 73728), format_cost("flops", 1e6)
@@ -133,17 +140,17 @@ def primary_cost(
     pareto: Iterable[str] = (),
     charged: str | None = None,
 ) -> str:
-    """The cost that a search is about.
+    """Return the name of the primary cost of a search.
 
-    Random networks are compared at about the winner's value of it, and candidates are drawn over
-    it. It is the first cost with an upper bound (with budgets, their cost), else the first with a
-    lower bound, else the first that a front is searched over, else the one that a differentiable
-    search charges, else multiply-adds.
+    The comparison uses random networks of about the winner's primary cost, and plots use it as an
+    axis. It is the first cost with an upper bound (with budgets, their cost), else the first with a
+    lower bound, else the first objective of a front, else the cost in the loss of a differentiable
+    search, else multiply-adds.
 
     Args:
         maximum (Iterable[str]): costs with an upper bound, in the order given.
-        minimum (Iterable[str]): costs with a lower bound.
-        pareto (Iterable[str]): costs that the search minimises beside the error.
+        minimum (Iterable[str]): costs with a lower bound, in the order given.
+        pareto (Iterable[str]): costs that the search minimises together with the error.
         charged (str | None): cost in the loss of a differentiable search.
 
     Example:
@@ -154,10 +161,10 @@ def primary_cost(
 
 
 class CountedCost:
-    """Counts one registered cost for a :class:`spos.cost.CostTable`.
+    """Counter of one registered cost, for a :class:`spos.cost.CostTable`.
 
     Args:
-        cost (Cost): with a counter.
+        cost (Cost): descriptor whose ``counter`` is not None.
     """
 
     def __init__(self, cost: Cost) -> None:

@@ -1,4 +1,4 @@
-"""Multiply-adds and parameters of a stand-alone module, and what they come to in bits."""
+"""Counts of multiply-adds, parameters, bit operations and bits of a stand-alone module."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from torch.utils.flop_counter import FlopCounterMode
 from spos.cost.part import Costs, Part, on_meta, run
 from spos.nn.quantised import FixedBitsConv2d, QuantisedConv2d
 
-#: What is counted of every network, in the order of every cost vector.
+#: Costs of every network, in the order of cost vectors.
 PLAIN = ("flops", "params")
-#: What is counted besides, where layers are quantised.
+#: Further costs of networks with quantised layers.
 QUANTISED = ("bitops", "model_bits")
-#: The bits of a parameter that is not quantised.
+#: Bits of a parameter that is not quantised.
 FULL_BITS = 32
 
 
 def cost_names(model: nn.Module) -> tuple[str, ...]:
-    """The costs that a model has: those in bits only where a layer of it is quantised.
+    """Return the names of a model's costs; costs in bits need a quantised layer.
 
     Args:
-        model: a supernet, a part of it, or a stand-alone network.
+        model (nn.Module): supernet, stage of a supernet, or stand-alone network.
 
     Example:
         >>> cost_names(nn.Linear(2, 3))
@@ -38,10 +38,10 @@ def cost_names(model: nn.Module) -> tuple[str, ...]:
 
 
 class Counting:
-    """Counts multiply-adds and parameters of a part of a supernet, and bits where there are any.
+    """Counter of multiply-adds, parameters and, for quantised layers, bits.
 
     Args:
-        model: as of :func:`cost_names`.
+        model (nn.Module): supernet whose parts are counted.
     """
 
     peak = False
@@ -56,15 +56,15 @@ class Counting:
 def count(
     module: nn.Module, value: Any, names: tuple[str, ...] = PLAIN
 ) -> tuple[tuple[int, ...], Any]:
-    """Count one forward of a module on the meta device, in evaluation mode.
+    """Count the costs of one forward pass in evaluation mode on the meta device.
 
     Args:
-        module: a module without choices on the meta device.
-        value: its input: a meta tensor, or whatever of meta tensors it reads.
-        names: the costs wanted, as by :func:`cost_names`.
+        module (nn.Module): module without choices on the meta device.
+        value (Any): input of the module: a meta tensor or a nested structure of meta tensors.
+        names (tuple[str, ...]): names of the costs to return (:func:`cost_names`).
 
     Returns:
-        The costs in the order of the names, and the module's output.
+        The costs in the order of ``names``, and the output of the module.
 
     Raises:
         UserError: the module does not run on the input.
@@ -89,13 +89,13 @@ def count(
 
 
 def _multiply_adds(counter: FlopCounterMode) -> int:
-    # The counter counts a multiply-add as two operations.
+    # torch counts a multiply-add as two operations.
     return counter.get_total_flops() // 2
 
 
 @contextmanager
 def _bit_operations(module: nn.Module, counter: FlopCounterMode) -> Iterator[list[int]]:
-    """The bit operations of every run of a quantised layer."""
+    """Collect the bit operations of every call of a quantised layer."""
     found: list[int] = []
     before: list[int] = []
 
@@ -118,7 +118,13 @@ def _bit_operations(module: nn.Module, counter: FlopCounterMode) -> Iterator[lis
 
 
 def size_in_bits(module: nn.Module) -> int:
-    """The bits of all parameters; of a weight that two layers share, those of the finer one."""
+    """Return the size of all parameters in bits.
+
+    A weight shared by two quantised layers counts with the larger of their bit-widths.
+
+    Args:
+        module (nn.Module): module without choices.
+    """
     quantised: dict[Tensor, int] = {}
     for layer in module.modules():
         if isinstance(layer, FixedBitsConv2d):
@@ -128,16 +134,16 @@ def size_in_bits(module: nn.Module) -> int:
 
 
 def count_network(network: nn.Module, input_shape: Sequence[int]) -> dict[str, int]:
-    """Count a whole stand-alone network for one input.
+    """Count the costs of a stand-alone network for one input.
 
     Args:
-        network: any module; it is left as it is.
-        input_shape: of one input, without the batch.
+        network (nn.Module): any module; it is not modified.
+        input_shape (Sequence[int]): shape of one input without the batch dimension.
 
     Returns:
-        ``{"flops": multiply-adds, "params": parameters}``; of a network with quantised layers also
-        ``"bitops"`` and ``"model_bits"``. A network that is traced has none: its layers are
-        operations whose bits nobody knows any more.
+        ``{"flops": multiply-adds, "params": parameters}``; for a network with quantised layers also
+        ``"bitops"`` and ``"model_bits"``. Traced networks have neither, because tracing replaces
+        quantised layers with operations that do not record their bit-widths.
 
     Example:
         >>> count_network(nn.Linear(10, 5), (10,))

@@ -1,4 +1,4 @@
-"""What a network needs where it runs: memory of its activations, and the size of its weights."""
+"""Memory needs of a deployed network: peak activations and the size of the weights."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from spos.cost.part import run
 
 
 def count_peak_memory(network: nn.Module, value: Any) -> tuple[int, Any]:
-    """Count the bytes of activations that live at once, at the moment when they are most.
+    """Count the peak memory of activations in the inference of one image, in bytes.
 
-    Counted is the inference of one image by the stand-alone network in eager PyTorch: what comes
-    into an operation, what goes out, and what is kept for later, such as a residual. What kernels
-    take besides while they run, and weights, are not counted.
+    The count is that of the stand-alone network in eager PyTorch: inputs and outputs of the current
+    operation, and tensors kept for later, such as residuals. Weights and the workspace of kernels
+    are not counted.
 
     Args:
-        network (nn.Module): without choices, on the meta device.
-        value (Any): its input for one image.
+        network (nn.Module): network without choices, on the meta device.
+        value (Any): input of the network for one image.
 
     Returns:
-        The bytes, and the output.
+        The peak in bytes, and the output of the network.
 
     Raises:
         UserError: the network does not run on the input.
@@ -50,14 +50,14 @@ def count_peak_memory(network: nn.Module, value: Any) -> tuple[int, Any]:
 
 
 def count_model_bytes(network: nn.Module, value: Any) -> tuple[int, Any]:
-    """Count the bytes of all parameters, quantised weights at their bits.
+    """Count the size of all parameters in bytes, with quantised weights at their bit-width.
 
     Args:
-        network (nn.Module): without choices, on the meta device.
-        value (Any): its input for one image.
+        network (nn.Module): network without choices, on the meta device.
+        value (Any): input of the network for one image.
 
     Returns:
-        The bytes, and the output.
+        The size in bytes, and the output of the network.
 
     Raises:
         UserError: the network does not run on the input.
@@ -67,27 +67,28 @@ def count_model_bytes(network: nn.Module, value: Any) -> tuple[int, Any]:
 
 
 def _run_graph(network: nn.Module, value: Any) -> Any:
-    """Run a module as the graph that it is deployed as, where every value is freed after use."""
+    """Run a module as its traced graph, in which every value is freed after its last use."""
     try:
         traced = fx.symbolic_trace(network)
     except Exception:
-        # A module of the user's that is no graph runs as it is, and holds what it holds.
-        return network(_again(value))
-    # The input given is held by whoever gave it; a copy that the graph alone holds is freed.
+        # A user's module that cannot be traced runs as it is.
+        return network(_empty_copy(value))
+    # The caller keeps the original input alive. A copy that only the graph references is freed
+    # after its last use.
     [place] = [node for node in traced.graph.nodes if node.op == "placeholder"][:1]
     interpreter = fx.Interpreter(traced)
-    return interpreter.run(initial_env={place: _again(value)}, enable_io_processing=False)
+    return interpreter.run(initial_env={place: _empty_copy(value)}, enable_io_processing=False)
 
 
-def _again(value: Any) -> Any:
+def _empty_copy(value: Any) -> Any:
     return tree_map(lambda x: torch.empty_like(x) if isinstance(x, Tensor) else x, value)
 
 
 class _Live(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Follows the storages that operations make, until they are freed.
+    """Tracks the storages that operations allocate, until they are freed.
 
     Args:
-        own: of the network, which do not count.
+        own (Iterable[int]): storages of the network's weights, which are not counted.
     """
 
     def __init__(self, own: Any) -> None:
@@ -97,7 +98,7 @@ class _Live(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.peak = 0
 
     def hold(self, value: Any) -> None:
-        """Count what is not counted yet."""
+        """Count the storages of a value that are not counted yet."""
         for leaf in tree_leaves(value):
             if not isinstance(leaf, Tensor):
                 continue

@@ -1,4 +1,4 @@
-"""The mean cost of random architectures, as a differentiable function of the probabilities."""
+"""Expected cost of random architectures, differentiable in the option probabilities."""
 
 from __future__ import annotations
 
@@ -18,18 +18,20 @@ from spos.cost.table import ENUMERATED, CostTable
 
 
 class ExpectedCost:
-    """The mean of a cost over architectures whose options are drawn independently.
+    """Expected cost of architectures whose options are drawn independently.
 
-    A stage's costs are weighted by the probabilities of its options, and by how likely the shape of
-    its input is. It is exact, also where stages share a choice.
+    The costs of a stage are weighted by the probabilities of its options and of its input shape.
+    The result is exact, even if stages share a choice.
 
     Args:
-        table: the costs; of several tables that are combined, the one that has the cost.
-        name: of the cost.
+        table (CostModel): costs of the space: a :class:`spos.cost.CostTable`, or
+            :class:`CombinedCosts` that contain one with this cost.
+        name (str): name of the cost.
 
     Raises:
-        UserError: there is no such cost or it is no sum over the stages, a stage reads too many
-            choices at once, or an option decides a shape and is read again behind it.
+        UserError: the cost is unknown or is not a sum over the stages, a stage reads too many
+            choices at once, or a later stage reads a choice that has decided the shape of its
+            input.
 
     Source: Wu et al., FBNet, CVPR 2019, Section 3.3; Cai et al., ProxylessNAS, ICLR 2019,
         Section 3.3.1.
@@ -55,8 +57,8 @@ class ExpectedCost:
             )
         if table._counter.peak:
             raise UserError(
-                f"the cost '{name}' is that of the costliest stage and no sum: its mean does not "
-                "follow from those of the stages"
+                f"the cost '{name}' is that of the costliest stage and not a sum: its mean does "
+                "not follow from those of the stages"
             )
         table._build()
         self._space = table.space
@@ -67,13 +69,14 @@ class ExpectedCost:
         self._compile()
 
     def __call__(self, probabilities: Sequence[Tensor]) -> Tensor:
-        """The mean cost.
+        """Return the expected cost.
 
         Args:
-            probabilities: of each choice those of its options, which add up to 1.
+            probabilities (Sequence[Tensor]): for each choice the probabilities of its options,
+                which sum to 1.
 
         Returns:
-            A scalar on their device, in their precision.
+            A scalar tensor with the device and dtype of the probabilities.
         """
         reached: dict[Node, Tensor | None] = {self._root: None}
         total = probabilities[0].new_zeros(())
@@ -83,7 +86,7 @@ class ExpectedCost:
             if node is self._end:
                 return total
             if not reached:
-                # All architectures meet here, whatever rounding made of the sum.
+                # All paths meet here, so the probability is exactly 1 despite rounding.
                 share = None
             for edge in self._edges[node]:
                 weights = edge.weights(node, probabilities)
@@ -95,8 +98,8 @@ class ExpectedCost:
                 reached[edge.after] = arrived if before is None else before + arrived
 
     def _compile(self) -> None:
-        """Put the options of each node that can be reached into arrays."""
-        # Of a node, the choices that decide whether it is reached.
+        """Convert the options of each reachable node into arrays."""
+        # For each node, the choices that decide whether it is reached.
         deciding: dict[Node, set[int]] = {self._root: set()}
         while True:
             node = min(deciding, key=lambda node: node.order)
@@ -126,7 +129,7 @@ class ExpectedCost:
         if count > ENUMERATED:
             raise UserError(
                 f"stage {node.order[0] + 1} reads {len(node.positions)} choices at once and its "
-                f"costs are no sum over them: the mean over {count:,} combinations is not known; "
+                f"costs are not a sum over them: the mean over {count:,} combinations is unknown; "
                 "write the model as an nn.Sequential of smaller stages"
             )
 
@@ -135,8 +138,8 @@ class _Edge:
     """The options that lead from one node to another.
 
     Args:
-        after: the other node.
-        entries: options, each with its cost.
+        after (Node): node that the options lead to.
+        entries (list[tuple[tuple[int, ...], int]]): combinations of options with their costs.
     """
 
     def __init__(self, after: Node, entries: list[tuple[tuple[int, ...], int]]) -> None:
@@ -146,7 +149,7 @@ class _Edge:
         self.costs = torch.tensor([cost for _, cost in entries], dtype=torch.float64)
 
     def weights(self, node: Node, probabilities: Sequence[Tensor]) -> Tensor:
-        """How likely each of the options is at the node."""
+        """Return the probability of each combination of options at the node."""
         weights = probabilities[0].new_ones(len(self._options))
         for place, position in enumerate(node.positions):
             column = self._options[:, place].to(weights.device)

@@ -1,4 +1,4 @@
-"""Which stages of a supernet are built alike, so that one of them is counted for all."""
+"""Detection of identical stages of a supernet, of which only one needs to be counted."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from spos.nn.supernet import Stage, Supernet
 
 
 def kinds(supernet: Supernet) -> list[int]:
-    """The number of the first stage that each stage is built like.
+    """Return for each stage the number of the first stage that is identical to it.
 
-    Alike are stages that are the same byte for byte once they are written down without the names of
-    their choices. What cannot be written down, such as a module with a local function in it, is
-    like nothing else.
+    Stages are identical if their pickles without the names of their choices are. A stage that
+    cannot be pickled, such as a module that contains a local function, is identical only to itself.
 
     Args:
-        supernet: on the meta device, so that stages do not differ in the values of weights.
+        supernet (Supernet): supernet on the meta device, so that stages do not differ in the values
+            of their weights.
 
     Example:
         >>> from torch import nn
@@ -35,31 +35,31 @@ def kinds(supernet: Supernet) -> list[int]:
     found = []
     supernet.activate([0] * len(supernet.space))
     for number, stage in enumerate(supernet.stages):
-        text = _written(supernet, stage)
+        text = _pickle_stage(supernet, stage)
         found.append(number if text is None else first.setdefault(text, number))
     return found
 
 
-def _written(supernet: Supernet, stage: Stage) -> bytes | None:
+def _pickle_stage(supernet: Supernet, stage: Stage) -> bytes | None:
     buffer = io.BytesIO()
-    # Norms without affine parameters that get them back in a network cost more than others.
+    # A norm whose affine parameters are restored in the network has more parameters than others.
     restored = [module in supernet._stripped for module in stage.module.modules()]
-    with _anonymous(supernet, stage):
+    with _choices_renamed(supernet, stage):
         try:
             pickle.Pickler(buffer, protocol=5).dump((restored, stage.module))
         except Exception:
-            # Modules of users hold anything, whose pickling fails in any way.
+            # Users' modules may contain anything, so pickling may raise any exception.
             return None
     return buffer.getvalue()
 
 
 @contextmanager
-def _anonymous(supernet: Supernet, stage: Stage) -> Iterator[None]:
-    """Call the choices of a stage by their place in it."""
+def _choices_renamed(supernet: Supernet, stage: Stage) -> Iterator[None]:
+    """Name the choices of a stage by their index in it for the duration of the context."""
     names = [supernet.space.choices[position].name for position in stage.choices]
     readers = [m for m in stage.module.modules() if isinstance(m, ChoiceModule)]
     before = [module.choice_name for module in readers]
-    # The same object for the same choice, as it was: pickling notices who shares one.
+    # One string object per choice: the pickle records which modules share it.
     places = {name: f"choice {place}" for place, name in enumerate(names)}
     try:
         for module in readers:

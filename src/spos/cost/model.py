@@ -1,4 +1,4 @@
-"""What a constraint and a search need to know about costs."""
+"""Interface of cost models, as constraints and searches use them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from spos.space import SearchSpace
 
 
 class CostModel(Protocol):
-    """The costs of the architectures of a space; :class:`spos.cost.CostTable` is one.
+    """Costs of the architectures of a space, such as a :class:`spos.cost.CostTable`.
 
-    Any other source of costs serves a search as well, if it has these members: ``names`` of the
-    costs, the ``space``, the ``cost`` of one architecture by name and of its ``stages``, of
-    ``many`` (shape (count, number of choices) to (count, number of costs), in the order of
-    ``names``), and the ``range`` (least, largest) of each cost.
+    A search accepts any object with these members: ``names`` of the costs; the ``space``; ``cost``,
+    the costs of one architecture by name; ``stages``, the costs of each of its stages; ``many``,
+    from option indices of shape (count, number of choices) to costs of shape (count, number of
+    costs) in the order of ``names``; and ``range``, the smallest and largest value of each cost.
     """
 
     @property

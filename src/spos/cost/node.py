@@ -1,4 +1,4 @@
-"""The nodes of a cost table: from the options of a stage to their cost and the next node."""
+"""Nodes of a cost table, which map the options of a stage to costs and the next node."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 from spos.cost.part import Costs, Options
 from spos.space import Architecture
 
-#: Random options on which it is tested whether the cost of a stage is a sum over its choices.
+#: Random combinations on which to test whether the cost of a stage is a sum over its choices.
 TESTED = 32
 
 
 class Counted(dict[Options, tuple[Costs, "Node"]]):
-    """Costs and the next node by options, each counted when it is first asked for."""
+    """Costs and next node by options, counted on first access."""
 
     def __init__(self, count: Callable[[Options], tuple[Costs, Node]]) -> None:
         super().__init__()
@@ -27,12 +27,13 @@ class Counted(dict[Options, tuple[Costs, "Node"]]):
 
 
 class Node:
-    """From the options at some positions to costs and the next node.
+    """A mapping from the options of some choices to costs and the next node.
 
     Args:
-        order: the number of the stage, and that of the node in it; nodes lead to later ones.
-        positions: the choices that are read.
-        entries: the costs and the next node by their options.
+        order (tuple[int, int]): number of the stage, and of the node in the stage; nodes lead to
+            later ones.
+        positions (tuple[int, ...]): positions of the choices that the node reads.
+        entries (Mapping[Options, tuple[Costs, Node]]): costs and next node by options.
     """
 
     __slots__ = ("entries", "order", "positions", "read")
@@ -49,10 +50,15 @@ class Node:
     def lead(
         self, positions: tuple[int, ...], entries: Mapping[Options, tuple[Costs, Node]]
     ) -> None:
-        """Read other choices from now on."""
+        """Replace the choices and entries of the node.
+
+        Args:
+            positions (tuple[int, ...]): positions of the choices that the node reads.
+            entries (Mapping[Options, tuple[Costs, Node]]): costs and next node by options.
+        """
         self.positions = positions
         self.entries = entries
-        # From an architecture to the options at the positions, as fast as can be.
+        # Searches call ``read`` often: a slice is faster than single positions.
         first, last = (positions[0], positions[-1] + 1) if positions else (0, 0)
         neighbours = positions == tuple(range(first, last))
         self.read: Callable[[Architecture], Options]
@@ -60,12 +66,13 @@ class Node:
 
 
 def add_up(node: Node, counts: Sequence[int], *, convert: bool = True) -> None:
-    """Turn a node into a chain of nodes, one for each choice, if the costs are a sum over them.
+    """Replace a node by a chain of nodes, one per choice, if its costs are a sum over choices.
 
     Args:
-        node: of a stage whose options are too many to be enumerated.
-        counts: of the options of each of its choices.
-        convert: otherwise only the options are counted that are extreme one by one, and some.
+        node (Node): node with too many combinations of options to enumerate.
+        counts (Sequence[int]): number of options of each of its choices.
+        convert (bool): whether to replace the node; if False, random and extreme combinations are
+            counted, but the node is kept.
     """
     zeros = (0,) * len(counts)
     base, following = node.entries[zeros]
@@ -73,7 +80,7 @@ def add_up(node: Node, counts: Sequence[int], *, convert: bool = True) -> None:
     def alone(place: int, option: int) -> tuple[Costs, Node]:
         return node.entries[zeros[:place] + (option,) + zeros[place + 1 :]]
 
-    # What each option adds, with the others at their first.
+    # The cost that each option adds while the other choices take their first option.
     added = [
         np.array([alone(place, option)[0] for option in range(options)]) - base
         for place, options in enumerate(counts)
@@ -82,7 +89,7 @@ def add_up(node: Node, counts: Sequence[int], *, convert: bool = True) -> None:
     tests = np.random.default_rng(0).integers(counts, size=(TESTED, len(counts))).tolist()
     for best in (np.argmin, np.argmax):
         tests += np.stack([best(column, axis=0) for column in added], axis=1).tolist()
-    # All of them are counted in any case: the range looks at what is counted.
+    # Every combination is counted in any case, because the range uses the counted ones.
     for options in map(tuple, tests):
         costs, after = node.entries[options]
         total = base + sum(column[option] for column, option in zip(added, options, strict=True))

@@ -1,4 +1,4 @@
-"""How often an architecture takes some options, as one more cost."""
+"""The number of selected options of some kind, as an additional cost."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from spos.space import SearchSpace
 
 
 class OptionCount:
-    """Costs, and the number of choices for which an architecture takes a counted option.
+    """A cost model extended by the number of choices that take a counted option.
 
-    It is a cost as any other: bounded from both sides by a constraint, beside the others. Two of
-    them around each other count two things.
+    The number is a cost like any other and can be bounded from both sides. Nest several to count
+    several kinds of options.
 
     Args:
-        costs: what is counted already, such as a :class:`spos.cost.CostTable`.
-        name: of the number, new among the names of the costs; what it is called in reports is
-            said by :func:`spos.cost.register_cost`.
-        options: the counted options of each choice, by the name of the choice.
+        costs (CostModel): cost model to extend, such as a :class:`spos.cost.CostTable`.
+        name (str): name of the new cost, not among the names of ``costs``; register a
+            :class:`spos.cost.Cost` of this name to describe it in reports.
+        options (Mapping[str, Iterable[str]]): counted options of each choice, by choice name.
 
     Raises:
-        UserError: the name is taken, or there is no such choice or option.
+        UserError: the name is taken, or a choice or option is unknown.
 
     Example:
         >>> from torch import nn
@@ -51,7 +51,7 @@ class OptionCount:
         self.space: SearchSpace = costs.space
         self.names: tuple[str, ...] = (*costs.names, name)
         places = {choice.name: place for place, choice in enumerate(self.space.choices)}
-        # Whether an option counts, as 0 or 1, for all options of the choices concerned.
+        # For each choice with counted options, 1 for every counted option and 0 for the others.
         self._counts: dict[int, NDArray[np.int64]] = {}
         for choice_name, counted in options.items():
             if choice_name not in places:
@@ -65,13 +65,13 @@ class OptionCount:
             self._counts[place] = column
 
     def cost(self, architecture: Iterable[int]) -> dict[str, int]:
-        """The costs of one architecture by name."""
+        """Return the costs of one architecture by name; see :meth:`spos.cost.CostTable.cost`."""
         valid = self.space.validate(architecture)
         taken = sum(int(column[valid[place]]) for place, column in self._counts.items())
         return {**self._costs.cost(valid), self._name: taken}
 
     def stages(self, architecture: Iterable[int]) -> list[dict[str, Any]]:
-        """One architecture stage by stage; a choice counts in the first stage that reads it."""
+        """Return the costs of each stage; a choice counts in the first stage that reads it."""
         valid = self.space.validate(architecture)
         takes = {
             self.space.choices[place].name: int(column[valid[place]])
@@ -83,7 +83,7 @@ class OptionCount:
         ]
 
     def many(self, architectures: NDArray[Any]) -> NDArray[Any]:
-        """The costs of architectures, shape (count, number of choices), in the order of names."""
+        """Return the costs of many architectures; see :meth:`spos.cost.CostTable.many`."""
         others = self._costs.many(architectures)
         taken = np.zeros((len(architectures), 1), dtype=others.dtype)
         for place, column in self._counts.items():
@@ -91,7 +91,7 @@ class OptionCount:
         return np.concatenate((others, taken), axis=1)
 
     def range(self) -> dict[str, tuple[int, int]]:
-        """The least and the largest of each cost over the space."""
+        """Return the smallest and the largest value of each cost over the space."""
         least = sum(int(column.min()) for column in self._counts.values())
         largest = sum(int(column.max()) for column in self._counts.values())
         return {**self._costs.range(), self._name: (least, largest)}

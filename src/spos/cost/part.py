@@ -1,4 +1,4 @@
-"""A part of a supernet with its choices made: what a cost table counts."""
+"""Parts of a supernet, which are stages with fixed options and an input."""
 
 from __future__ import annotations
 
@@ -25,14 +25,15 @@ Costs = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Part:
-    """A stage of a supernet with some options, and what comes into it.
+    """A stage of a supernet with fixed options and an input.
 
     Args:
-        supernet: on the meta device.
-        kind: the number of the first stage that is built like it.
-        number: of the stage.
-        options: of the choices that it reads.
-        value: its input, for one image: a meta tensor, or whatever of meta tensors it reads.
+        supernet (Supernet): supernet on the meta device.
+        kind (int): number of the first stage that is identical to this one.
+        number (int): number of the stage, from 0.
+        options (Options): one option index for each choice that the stage reads.
+        value (Any): input of the stage for one image: a meta tensor or a nested structure of meta
+            tensors.
     """
 
     supernet: Supernet
@@ -47,21 +48,21 @@ class Part:
 
     @property
     def architecture(self) -> Architecture:
-        """An architecture that takes the options."""
+        """An architecture with these options, and the first option of every other choice."""
         chosen = dict(zip(self.stage.choices, self.options, strict=True))
         return Architecture(chosen.get(place, 0) for place in range(len(self.supernet.space)))
 
     def network(self) -> nn.Module:
-        """What runs, on the meta device, without choices."""
+        """Return the part as a module without choices, on the meta device."""
         return self.supernet.extract(self.architecture, self.stage)
 
 
 class Counter(Protocol):
-    """Counts some costs of a part of a supernet.
+    """Counter of the costs of a part of a supernet.
 
-    ``names`` are the costs; ``peak`` says that an architecture costs what its costliest part does,
-    not all of them together. It is called with a part, gives the costs as whole numbers and the
-    output, and raises UserError where the part does not run.
+    ``names`` are the names of the costs. ``peak`` is true if the cost of an architecture is the
+    largest value of a part instead of the sum. Calling the counter with a part returns the costs as
+    integers and the output of the part; it raises UserError if the part does not run.
     """
 
     peak: bool
@@ -73,10 +74,10 @@ class Counter(Protocol):
 
 
 def on_meta(module: Module) -> Module:
-    """A copy without values: it runs on tensors of the meta device, and takes no memory.
+    """Copy a module to the meta device, where tensors have shapes but no values or memory.
 
     Args:
-        module: any module; parameters that it shares between modules stay shared in the copy.
+        module (nn.Module): any module; shared parameters stay shared in the copy.
 
     Example:
         >>> on_meta(nn.Linear(2, 3)).weight.device
@@ -90,15 +91,19 @@ def on_meta(module: Module) -> Module:
 
 
 def run(module: nn.Module, value: Any, forward: Callable[[Any], Any] | None = None) -> Any:
-    """The output of a module in evaluation, on the meta device.
+    """Run a module in evaluation mode on the meta device.
 
     Args:
-        module: without choices, on the meta device.
-        value: its input.
-        forward: how to run it; by a call without it.
+        module (nn.Module): module without choices, on the meta device.
+        value (Any): input of the module.
+        forward (Callable[[Any], Any] | None): function that runs the module on the input; None
+            calls the module.
+
+    Returns:
+        The output of the module.
 
     Raises:
-        UserError: it does not run on the input.
+        UserError: the module does not run on the input.
     """
     module.eval()
     try:
@@ -113,8 +118,8 @@ def run(module: nn.Module, value: Any, forward: Callable[[Any], Any] | None = No
 
 
 class _NormsSkipped(TorchFunctionMode):
-    # Batch norms have no multiply-adds by the field's count, but on the meta device each of them
-    # becomes some thirty operations, which take longer than all convolutions.
+    # By convention batch norms count no multiply-adds, but on the meta device each of them runs
+    # about thirty operations, which would take longer than all convolutions.
     def __torch_function__(
         self,
         func: Callable[..., Any],

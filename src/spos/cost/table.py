@@ -1,10 +1,11 @@
-"""The cost of any path of a supernet as a walk through a table built once.
+"""Cost tables, which give the cost of any architecture of a supernet without building it.
 
-A stage's cost depends on its own options and on the shape of its input, which the stages before it
-decide. So the table is a graph: a node is a stage at one shape of its input, from where the options
-of the stage lead to their cost and to a node of the next stage. Where a stage reads so many choices
-that its options cannot be enumerated (a model that is no sequence), its cost is a sum over the
-choices, a node for each, if tests bear that out, and else counted when it is asked for.
+The cost of a stage depends on its own options and on the shape of its input, which the stages
+before it decide. The table is therefore a graph: a node is a stage with one input shape, and each
+combination of the stage's options leads to a cost and to a node of the next stage. A stage may read
+too many choices to enumerate their combinations, as in a model that is not a sequence. Its cost is
+then represented as a sum over its choices, one node each, if tests confirm that it is one;
+otherwise it is counted on demand.
 """
 
 from __future__ import annotations
@@ -21,29 +22,29 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from spos._util.errors import UserError
-from spos.cost.combinations import Met, common, distinct
+from spos.cost.combinations import ReachableOptions, distinct_options, shared_places
 from spos.cost.count import Counting
 from spos.cost.likeness import kinds
 from spos.cost.node import Counted, Node, add_up
 from spos.cost.part import Costs, Counter, Options, Part, on_meta
 from spos.nn.supernet import Supernet
 
-#: The most combinations of options of one stage that are counted one by one when a table is built.
+#: Most combinations of options of one stage that are all counted when a table is built.
 ENUMERATED = 256
 
 Choose = Callable[[Iterable[int]], int]
 
 
 class CostTable:
-    """Multiply-adds and parameters of the stand-alone network of every architecture.
+    """Costs of the stand-alone network of every architecture of a supernet.
 
-    Where layers are quantised, also bit operations and bits: ``names`` says which costs there are.
+    By default these are multiply-adds and parameters and, for supernets with quantised layers, bit
+    operations and bits of parameters; ``names`` lists them.
 
     Args:
-        supernet: the supernet; it is left as it is.
-        eager: count every option now; otherwise each when it is first asked for.
-        counter: what is counted; multiply-adds and parameters, and what they come to in bits,
-            without it.
+        supernet (Supernet): supernet to count; it is not modified.
+        eager (bool): whether to count every option now instead of on first use.
+        counter (Counter | None): counter of other costs; None counts the default ones.
 
     Raises:
         UserError: a stage does not run on the supernet's input shape.
@@ -65,14 +66,14 @@ class CostTable:
         self.space = supernet.space
         self._counter = counter or Counting(supernet)
         self.names = self._counter.names
-        # Of some counters, what a network costs once is a part of the costs of its first stage.
+        # Some counters add a constant cost of the whole network to its first stage.
         self._first_apart = getattr(self._counter, "first_apart", False)
         self._meta = on_meta(supernet)
         self._kinds = kinds(self._meta)
-        # Costs and output, or what is wrong, of the first stage of a kind serve all that are alike.
+        # The result of a stage, or its error, is reused for all identical stages.
         self._known: dict[tuple[int, str, Options], tuple[Costs, Any] | UserError] = {}
         self._end = Node((len(self._meta.stages), 0), (), {})
-        # The nodes of each stage by the shape of their input.
+        # For each stage, its nodes by input shape.
         self._nodes: list[dict[str, Node]] = [{} for _ in self._meta.stages]
         self._root = self._node(0, torch.empty(1, *supernet.input_shape, device="meta"))
         self._built = False
@@ -80,16 +81,16 @@ class CostTable:
             self._build()
 
     def cost(self, architecture: Iterable[int]) -> dict[str, int]:
-        """The costs of one architecture.
+        """Return the costs of one architecture.
 
         Args:
-            architecture: a point of the space.
+            architecture (Iterable[int]): one option index per choice.
 
         Returns:
-            ``{"flops": multiply-adds, "params": parameters}``, or more costs (:attr:`names`).
+            Costs by name, such as ``{"flops": multiply-adds, "params": parameters}``.
 
         Raises:
-            UserError: it is not a point of the space.
+            UserError: ``architecture`` is not in the space.
         """
         valid = self.space.validate(architecture)
         node, end, walk = self._root, self._end, []
@@ -100,16 +101,17 @@ class CostTable:
         return dict(zip(self.names, map(total, zip(*walk, strict=True)), strict=True))
 
     def stages(self, architecture: Iterable[int]) -> list[dict[str, Any]]:
-        """One architecture stage by stage.
+        """Return the costs of each stage of one architecture.
 
         Args:
-            architecture: a point of the space.
+            architecture (Iterable[int]): one option index per choice.
 
         Returns:
-            Of each stage its ``name``, the ``choices`` that it reads (option by name), and costs.
+            For each stage its ``name``, its ``choices`` (option name by choice name), and its costs
+            by name.
 
         Raises:
-            UserError: it is not a point of the space.
+            UserError: ``architecture`` is not in the space.
         """
         valid = self.space.validate(architecture)
         names = list(self.space.names(valid).items())
@@ -130,22 +132,22 @@ class CostTable:
         return stages
 
     def many(self, architectures: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The costs of many architectures at once.
+        """Return the costs of many architectures.
 
         Args:
-            architectures: option indices, shape (count, number of choices).
+            architectures (NDArray[np.int64]): option indices, shape (count, number of choices).
 
         Returns:
             Costs in the order of :attr:`names`, shape (count, number of costs).
 
         Raises:
-            UserError: a row is not a point of the space.
+            UserError: the shape is wrong, or an option index is out of range.
         """
         self._check(architectures)
         total = np.zeros((len(architectures), len(self.names)), dtype=np.int64)
         join = np.maximum if self._counter.peak else np.add
         everything = np.arange(len(architectures))
-        # Which rows are at which node: all at the same one, as long as shapes do not differ.
+        # The rows at each node. All rows are at one node as long as their shapes do not differ.
         at: dict[Node, Any] = {self._root: slice(None)} if len(total) else {}
         while at:
             node = min(at, key=lambda node: node.order)
@@ -153,7 +155,7 @@ class CostTable:
             if node is self._end:
                 break
             here = architectures[rows]
-            options, which = distinct(here, node.positions, self.space.option_counts)
+            options, which = distinct_options(here, node.positions, self.space.option_counts)
             entries = [node.entries[tuple(row)] for row in options.tolist()]
             values = np.array([costs for costs, _ in entries])[which]
             total[rows] = join(total[rows], values)
@@ -165,11 +167,11 @@ class CostTable:
         return total
 
     def range(self) -> dict[str, tuple[int, int]]:
-        """The least and the largest of each cost over the space.
+        """Return the smallest and the largest value of each cost over the space.
 
-        Exact where every choice is read by one stage alone; bounds where stages share choices.
-        Where the options of a stage can neither be enumerated nor be added up, it is over random
-        ones and those that are extreme one by one.
+        The values are exact if every choice is read by one stage only, and outer bounds if stages
+        share choices. If the options of a stage can neither be enumerated nor added up, the values
+        are those of random combinations and of the extreme options of each choice.
         """
         self._build()
         return {name: (self._best(c, min), self._best(c, max)) for c, name in enumerate(self.names)}
@@ -198,7 +200,7 @@ class CostTable:
             raise UserError("an array with option indices that are out of range for their choices")
 
     def _node(self, number: int, value: Any) -> Node:
-        """The node of a stage for an input, which does not count anything yet."""
+        """Return the node of a stage for an input shape, creating it without counting."""
         if number == len(self._nodes):
             return self._end
         shapes = str(tree_map(_shape, value))
@@ -228,21 +230,21 @@ class CostTable:
         if self._built:
             return
         read = [position for stage in self._meta.stages for position in stage.choices]
-        # A stage that reads a choice again never meets some of the shapes with some of its options.
+        # If a choice is read twice, some options never occur together with some input shapes.
         tolerant: AbstractContextManager[Any] = nullcontext()
         if len(set(read)) < len(read):
             tolerant = suppress(UserError)
         choices = [stage.choices for stage in self._meta.stages]
-        # From a node to the options that lead there, of the choices that it reads again. The others
-        # are never met, and most of them do not fit the shape, as of a width that two layers read.
+        # For each node, the options of repeated choices on the paths to it. Other options never
+        # occur there, and most of them do not fit the shape, as with a width shared by two layers.
         leading: dict[Node, set[Options]] = {}
         for number, nodes in enumerate(self._nodes):
-            again = common(choices[number], choices[number - 1] if number else ())
-            onward = common(choices[number], *choices[number + 1 : number + 2])
+            again = shared_places(choices[number], choices[number - 1] if number else ())
+            onward = shared_places(choices[number], *choices[number + 1 : number + 2])
             added_up = False
             for node in nodes.values():
                 counts = [self.space.option_counts[position] for position in node.positions]
-                met = Met(counts, again, leading.get(node))
+                met = ReachableOptions(counts, again, leading.get(node))
                 if met.count > ENUMERATED:
                     added_up = True
                     with tolerant:
@@ -255,9 +257,9 @@ class CostTable:
                             tuple(options[place] for place in onward)
                         )
             if added_up:
-                # What leads to the next nodes is known in part alone.
+                # The options that lead to the next nodes are only partly known.
                 leading.clear()
-        # What was tolerated is an error after all if it concerns every architecture.
+        # A tolerated error that affects every architecture is raised after all.
         self.cost([0] * len(self.space))
         self._built = True
 

@@ -1,4 +1,4 @@
-"""Quantities as people write them: 330M, 3.5M, 1.2G, 2MB, 4ms."""
+"""Units, and quantities written with suffixes such as 330M, 2MB or 4ms."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from spos._util.errors import UserError
 
 @dataclass(frozen=True)
 class Unit:
-    """What a quantity is counted in.
+    """A unit of a quantity, with its suffixes.
 
     Args:
-        factors (Mapping[str, int]): worth of each suffix in the smallest one, rising; the first is
-            the suffix of the numbers themselves, worth 1.
-        described (str): what a user may write, for error messages.
-        optional (str): end of the suffixes that may be left out.
-        padded (bool): whether four figures are written where fewer say as much.
+        factors (Mapping[str, int]): value of each suffix in the smallest unit, in ascending order;
+            the first is the suffix of the smallest unit, with value 1.
+        described (str): description of valid input, for error messages.
+        optional (str): ending of suffixes that users may leave out.
+        padded (bool): whether trailing zeros are kept, so that four significant digits are shown.
 
     Example:
         >>> TIME.parse("4ms"), BYTES.parse("2M"), TIME.format(4250000), BYTES.format(73728)
@@ -33,14 +33,14 @@ class Unit:
 
     @property
     def symbol(self) -> str:
-        """Suffix of the numbers themselves: nothing, ``B`` or ``ns``."""
+        """Suffix of the smallest unit: empty, ``B`` or ``ns``."""
         return next(iter(self.factors))
 
     def suffix(self, value: float) -> str:
-        """The suffix to write a value with.
+        """Return the largest suffix that does not exceed a value.
 
         Args:
-            value (float): in the smallest unit.
+            value (float): value in the smallest unit.
 
         Example:
             >>> COUNT.suffix(322918720), TIME.suffix(350000)
@@ -50,11 +50,14 @@ class Unit:
         return next(fitting, self.symbol)
 
     def parse(self, text: str | float, what: str = "quantity") -> float:
-        """Read a number with a suffix.
+        """Parse a number with a suffix.
 
         Args:
-            text (str | float): such as ``"330M"``; a number is in the smallest unit.
-            what (str): what to call it in an error.
+            text (str | float): quantity such as ``"330M"``; numbers are in the smallest unit.
+            what (str): name of the quantity in error messages.
+
+        Returns:
+            The value in the smallest unit.
 
         Raises:
             UserError: the text is not a positive quantity of this unit.
@@ -77,10 +80,10 @@ class Unit:
         return float(match[1]) * factors.get(given, math.nan)
 
     def format(self, value: float) -> str:
-        """Write a number with a suffix and four figures.
+        """Format a value with a suffix and four significant digits.
 
         Args:
-            value (float): in the smallest unit.
+            value (float): value in the smallest unit.
         """
         value = float(f"{value:.4g}")
         suffix = self.suffix(value)
@@ -99,7 +102,7 @@ BYTES = Unit(
     "a positive size such as 2MB, 512KB or 250000",
     optional="B",
 )
-#: In nanoseconds.
+#: Times in nanoseconds.
 TIME = Unit(
     {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9},
     "a time such as 4ms, 350us or 0.1s",
@@ -108,7 +111,10 @@ TIME = Unit(
 
 
 def format_quantity(value: float) -> str:
-    """Write a number with a suffix and four figures.
+    """Format a count with a suffix and four significant digits.
+
+    Args:
+        value (float): count.
 
     Example:
         >>> format_quantity(322918720)

@@ -1,4 +1,4 @@
-"""Modules that read a choice; everything else in a supernet is ordinary PyTorch."""
+"""Searchable modules; everything else in a supernet is ordinary PyTorch."""
 
 from spos.nn.bits import BitPair, Bits, bit_pair
 from spos.nn.choice import ChoiceModule

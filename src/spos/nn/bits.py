@@ -1,4 +1,4 @@
-"""Bit-widths that are searched."""
+"""Searchable bit-widths."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from spos.nn.quantisers import MOST_BITS
 
 
 class BitPair(NamedTuple):
-    """The bits of a layer's weights and of its input activations.
+    """Bit-widths of a layer's weights and input activations.
 
     Args:
-        weights: 1 to 8.
-        activations: 1 to 8.
+        weights (int): bits per weight, 1 to 8.
+        activations (int): bits per input activation, 1 to 8.
     """
 
     weights: int
@@ -29,13 +29,13 @@ class BitPair(NamedTuple):
 
 
 def bit_pair(text: str) -> BitPair:
-    """Read a pair of bit-widths.
+    """Parse a pair of bit-widths.
 
     Args:
-        text: such as ``w2a4``: weights of 2 bits, activations of 4.
+        text (str): pair such as ``w2a4``: 2-bit weights and 4-bit activations.
 
     Raises:
-        UserError: it is something else, or bits are out of range.
+        UserError: the text is not such a pair, or a bit-width is out of range.
 
     Example:
         >>> bit_pair("w2a4")
@@ -59,16 +59,16 @@ each 1 to 8; nearest w2a8
 
 
 class Bits(ChoiceModule):
-    """A choice of bit-widths, read by every quantised layer that it is given to.
+    """A choice of bit-widths for one or more quantised layers.
 
-    It holds no weights: give the same object to all layers that share the choice.
+    It holds no weights; pass the same object to all layers that share the choice.
 
     Args:
-        pairs: the options, such as ``["w1a2", "w2a2", "w4a4"]``.
-        name: the name of the choice (see :class:`ChoiceModule`).
+        pairs (Iterable[str]): options, such as ``["w1a2", "w2a2", "w4a4"]``.
+        name (str | None): name of the choice (see :class:`ChoiceModule`).
 
     Raises:
-        UserError: there is no pair, one stands twice, or is none.
+        UserError: ``pairs`` is empty, or contains a duplicate or an invalid pair.
 
     Example:
         >>> bits = Bits(["w1a2", "w4a4"], name="stage1.bits")
@@ -83,7 +83,7 @@ class Bits(ChoiceModule):
 
     @property
     def current(self) -> BitPair:
-        """The active pair."""
+        """Bit-widths on the active path."""
         return self.pairs[self.active]
 
     def plain(self, copy: Callable[[nn.Module], nn.Module]) -> nn.Module:
@@ -94,10 +94,10 @@ class Bits(ChoiceModule):
 
 
 class FixedBits(nn.Module):
-    """Bit-widths that are chosen, for code that reads them.
+    """Fixed bit-widths, with the interface of :class:`Bits`.
 
     Args:
-        pair: the bits of weights and activations.
+        pair (BitPair): bits per weight and per activation.
     """
 
     def __init__(self, pair: BitPair) -> None:

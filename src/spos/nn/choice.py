@@ -1,4 +1,4 @@
-"""The base of every module that reads a choice."""
+"""Base class of modules that define a choice."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from spos.space import Choice
 
 
 class ChoiceModule(Searchable):
-    """A module whose forward depends on one choice.
+    """A module whose forward pass depends on one choice.
 
-    A subclass reads ``self.active``, the index of the active option, in its forward, and says what
-    plain torch module it is once the choice is made.
+    A subclass reads ``self.active``, the index of the active option, in ``forward``, and implements
+    :meth:`~spos.nn.Searchable.plain`, which returns the module for the active option.
 
     Args:
-        options: the names of the options.
-        name: the name of the choice. Modules of one name share one choice, and must have the same
-            options. Without a name the choice is called after the module's path in the model.
-        ordered: whether the options are sizes, from the smallest to the largest.
+        options (tuple[str, ...]): option names.
+        name (str | None): name of the choice. Modules with the same name share one choice and must
+            have the same options. None uses the module's path in the model.
+        ordered (bool): whether the options are sizes, listed from the smallest to the largest.
     """
 
     def __init__(
@@ -30,10 +30,10 @@ class ChoiceModule(Searchable):
         self.active = 0
 
     def activate(self, option: int | str) -> None:
-        """Make one option the active one.
+        """Select the active option.
 
         Args:
-            option: its index or its name.
+            option (int | str): index or name of the option.
 
         Raises:
             UserError: there is no such option.

@@ -1,4 +1,4 @@
-"""Layers of searchable width: one weight of the largest size, of which a slice is used.
+"""Layers of searchable width, which use a slice of one weight of the largest size.
 
 Sources: Guo et al., Section 3.4 (weight preallocation for channel search); Stamoulis et al.,
 "Single-Path NAS", 2019, and Cai et al., "Once-for-All", ICLR 2020, for sharing slices.
@@ -24,17 +24,18 @@ class ElasticConv2d(Searchable):
     """A convolution whose input and output channels are searched.
 
     Args:
-        inputs: input channels, a number or a :class:`Width`.
-        outputs: output channels, likewise; of a depthwise convolution the same object as inputs.
-        kernel_size: the side of the kernel.
-        stride: of the convolution.
-        padding: zeros around the input.
-        dilation: the distance between the points of the kernel.
-        depthwise: one filter for each channel.
-        bias: whether a bias is added.
+        inputs (Size): number of input channels, fixed or a :class:`Width`.
+        outputs (Size): number of output channels, fixed or a :class:`Width`; for a depthwise
+            convolution the same object as ``inputs``.
+        kernel_size (int): side of the square kernel, in pixels.
+        stride (int): stride of the convolution, in pixels.
+        padding (int): zero padding on each side of the input, in pixels.
+        dilation (int): spacing between kernel elements, in pixels.
+        depthwise (bool): whether each channel has its own filter.
+        bias (bool): whether the layer has a bias.
 
     Raises:
-        UserError: a depthwise convolution has other outputs than inputs.
+        UserError: ``inputs`` and ``outputs`` of a depthwise convolution differ.
 
     Example:
         >>> width = Width([4, 8])
@@ -64,8 +65,8 @@ class ElasticConv2d(Searchable):
         self.inputs, self.outputs = as_width(inputs), as_width(outputs)
         self.stride, self.padding, self.dilation = stride, padding, dilation
         self.depthwise = depthwise
-        # A plain layer of the largest size: its weights are initialised, decayed and written down
-        # as those of any convolution.
+        # The weights belong to an ordinary layer of the largest size, so that they are initialised,
+        # decayed and saved like those of any convolution.
         self.full = self._layer(self.inputs.largest, self.outputs.largest, kernel_size, bias)
 
     def _layer(self, inputs: int, outputs: int, kernel_size: int, bias: bool) -> nn.Conv2d:
@@ -101,16 +102,16 @@ class ElasticConv2d(Searchable):
             self.full.kernel_size[0],
             self.full.bias is not None,
         )
-        return _filled(layer, self, *self._sliced())
+        return _assign(layer, self, *self._sliced())
 
 
 class ElasticLinear(Searchable):
     """A linear layer whose input and output features are searched.
 
     Args:
-        inputs: input features, a number or a :class:`Width`.
-        outputs: output features, likewise.
-        bias: whether a bias is added.
+        inputs (Size): number of input features, fixed or a :class:`Width`.
+        outputs (Size): number of output features, fixed or a :class:`Width`.
+        bias (bool): whether the layer has a bias.
 
     Example:
         >>> width = Width([4, 8])
@@ -140,15 +141,15 @@ class ElasticLinear(Searchable):
             device=weight.device,
             dtype=weight.dtype,
         )
-        return _filled(layer, self, weight, bias)
+        return _assign(layer, self, weight, bias)
 
 
 class ElasticLayerNorm(Searchable):
-    """A layer norm over searched features, the last dimension.
+    """A layer norm over a last dimension of searchable size.
 
     Args:
-        features: a number or a :class:`Width`.
-        eps: added to the variance.
+        features (Size): size of the last dimension, fixed or a :class:`Width`.
+        eps (float): value added to the variance, above 0.
 
     Example:
         >>> ElasticLayerNorm(Width([4, 8]))(torch.zeros(2, 4)).shape
@@ -168,19 +169,19 @@ class ElasticLayerNorm(Searchable):
     def plain(self, copy: Callable[[nn.Module], nn.Module]) -> nn.Module:
         size, weight = self.features.current, self.full.weight
         layer = nn.LayerNorm(size, self.full.eps, device=weight.device, dtype=weight.dtype)
-        return _filled(layer, self, weight[:size], self.full.bias[:size])
+        return _assign(layer, self, weight[:size], self.full.bias[:size])
 
 
 class ElasticBatchNorm2d(Searchable):
-    """A batch norm over searched channels, whose statistics are slices, too.
+    """A batch norm over a searchable number of channels; its statistics are sliced as well.
 
-    The statistics of a supernet are a mixture over all paths, so they serve no path: recalibrate
-    (:func:`spos.search.evaluation.recalibrate`) before measuring one.
+    The running statistics of a supernet are mixed over all paths and fit none of them: recalibrate
+    them (:func:`spos.search.evaluation.recalibrate`) before evaluating a path.
 
     Args:
-        features: channels, a number or a :class:`Width`.
-        eps: added to the variance.
-        momentum: of the running statistics.
+        features (Size): number of channels, fixed or a :class:`Width`.
+        eps (float): value added to the variance, above 0.
+        momentum (float): weight of a new batch in the running statistics, in [0, 1].
 
     Example:
         >>> ElasticBatchNorm2d(Width([4, 8]))(torch.zeros(2, 4, 3, 3)).shape
@@ -200,7 +201,7 @@ class ElasticBatchNorm2d(Searchable):
         if full.training and full.num_batches_tracked is not None:
             full.num_batches_tracked.add_(1)
             if full.momentum is None:
-                # The mean over all batches, as torch's own.
+                # Without a momentum, torch averages the statistics over all batches.
                 factor = 1 / float(full.num_batches_tracked)
         return F.batch_norm(
             x,
@@ -214,7 +215,7 @@ class ElasticBatchNorm2d(Searchable):
         )
 
     def plain(self, copy: Callable[[nn.Module], nn.Module]) -> nn.Module:
-        # Through a copy: a supernet may have taken the affine parameters away, and gives them back.
+        # ``copy`` restores the affine parameters that the supernet may have removed.
         layer = copy(self.full)
         assert isinstance(layer, nn.BatchNorm2d)
         size = layer.num_features = self.features.current
@@ -227,8 +228,8 @@ class ElasticBatchNorm2d(Searchable):
         return layer
 
 
-def _filled(layer: nn.Module, like: nn.Module, weight: Tensor, bias: Tensor | None) -> nn.Module:
-    """A layer with the values of slices, in their memory format."""
+def _assign(layer: nn.Module, like: nn.Module, weight: Tensor, bias: Tensor | None) -> nn.Module:
+    """Give a layer the values of slices, in the memory format of the slices."""
     for name, value in (("weight", weight), ("bias", bias)):
         if value is not None:
             setattr(layer, name, nn.Parameter(value.detach().clone()))

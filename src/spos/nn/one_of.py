@@ -12,20 +12,20 @@ from spos.nn.choice import ChoiceModule
 
 
 class OneOf(ChoiceModule):
-    """Several candidate modules, of which the active one runs.
+    """Several candidate modules, of which only the active one runs.
 
-    Put it wherever a model would hold one module. The inactive candidates cost nothing in a step:
-    they do not run, receive no gradient and are not updated.
+    Use it in place of a single module. Inactive candidates do not run, receive no gradient and are
+    not updated.
 
-    While ``mixture`` holds options by index, each with its weight (a scalar tensor), the output is
-    the sum of their outputs times their weights instead, and they alone run.
+    When ``mixture`` is set to pairs of an option index and a weight (a scalar tensor), exactly
+    these options run, and the output is the weighted sum of their outputs.
 
     Args:
-        options: the candidates by name, in the order of their indices.
-        name: the name of the choice (see :class:`ChoiceModule`).
+        options (Mapping[str, nn.Module]): candidates by name, in the order of their indices.
+        name (str | None): name of the choice (see :class:`ChoiceModule`).
 
     Raises:
-        UserError: there is no candidate.
+        UserError: ``options`` is empty.
 
     Example:
         >>> import torch
@@ -56,7 +56,7 @@ class OneOf(ChoiceModule):
             output = self.options[index](*args, **kwargs)
             self._check(index, output, total)
             if versions != [value._version for value in given]:
-                # The options after it would read something else.
+                # The options that run next would read a modified input.
                 raise UserError(
                     f"option '{self.option_names[index]}' of choice '{self.choice_name}' changes "
                     "its input in place, so that it cannot be mixed with others: set "

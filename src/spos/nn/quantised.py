@@ -1,6 +1,6 @@
-"""Convolutions that compute with few bits, fixed or searched.
+"""Quantised convolutions with fixed or searchable bit-widths.
 
-One weight serves all bit-widths; the learned steps and clips of each bit-width are its own.
+All bit-widths share one weight; each has its own learned step and clip.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from spos.nn.region import use
 from spos.nn.searchable import Searchable
 from spos.nn.width import as_width
 
-#: The quantisers that a quantised layer has unless it is given others (docs/bits.md says why).
+#: Default quantisers; docs/bits.md gives the measurements behind them.
 WEIGHT_QUANTISER, ACTIVATION_QUANTISER = "lsq", "pact"
 
 
 class FixedBitsConv2d(nn.Module):
-    """A convolution whose weights and inputs have fixed numbers of bits.
+    """A convolution whose weights and inputs have fixed bit-widths.
 
-    Its inputs are not negative, such as those behind a ReLU: what is, becomes 0. torch.fx writes it
-    as operations of torch alone.
+    Inputs should be non-negative, as after a ReLU; negative values become 0. torch.fx traces the
+    layer into torch operations only.
 
     Args:
-        convolution: the layer to quantise, whose weight it takes over; without a bias, because a
-            batch norm follows.
-        pair: the bits of weights and activations.
-        weights: the quantiser of the weights, ``dorefa`` or ``lsq``.
-        activations: the quantiser of the inputs, ``pact`` or ``lsq``.
+        convolution (nn.Conv2d): layer to quantise, whose weight is reused; it has no bias, because
+            a batch norm is expected to follow.
+        pair (BitPair): bits per weight and per activation.
+        weights (str): weight quantiser, ``dorefa`` or ``lsq``.
+        activations (str): input quantiser, ``pact`` or ``lsq``.
 
     Raises:
-        UserError: the convolution has a bias or pads with other values than zeros, or there is no
-            such quantiser.
+        UserError: the convolution has a bias or a padding mode other than zeros, or a quantiser is
+            unknown.
 
     Example:
         >>> import torch
@@ -85,20 +85,20 @@ class FixedBitsConv2d(nn.Module):
 
 
 class QuantisedConv2d(Searchable):
-    """A convolution whose bit-widths are searched, and its channels, if they are widths.
+    """A convolution with searchable bit-widths and, optionally, searchable channels.
 
     Args:
-        inputs: input channels, a number or a :class:`spos.nn.Width`.
-        outputs: output channels, likewise.
-        kernel_size: the side of the kernel.
-        bits: the choice of the bits; give one object to all layers that share it.
-        stride: of the convolution.
-        padding: zeros around the input.
-        weights: the quantiser of the weights, ``dorefa`` or ``lsq``.
-        activations: the quantiser of the inputs, ``pact`` or ``lsq``.
+        inputs (Size): number of input channels, fixed or a :class:`spos.nn.Width`.
+        outputs (Size): number of output channels, fixed or a :class:`spos.nn.Width`.
+        kernel_size (int): side of the square kernel, in pixels.
+        bits (Bits): choice of the bit-widths; pass the same object to all layers that share it.
+        stride (int): stride of the convolution, in pixels.
+        padding (int): zero padding on each side of the input, in pixels.
+        weights (str): weight quantiser, ``dorefa`` or ``lsq``.
+        activations (str): input quantiser, ``pact`` or ``lsq``.
 
     Raises:
-        UserError: there is no such quantiser.
+        UserError: a quantiser is unknown.
 
     Source: Guo et al., Section 3.4 (mixed-precision quantisation search).
 
@@ -128,8 +128,8 @@ class QuantisedConv2d(Searchable):
         self.inputs, self.outputs, self.bits = as_width(inputs), as_width(outputs), bits
         self.stride, self.padding = stride, padding
         self.weights, self.activations = weights, activations
-        # A plain layer of the largest size: its weights are initialised, decayed and written down
-        # as those of any convolution.
+        # The weights belong to an ordinary layer of the largest size, so that they are initialised,
+        # decayed and saved like those of any convolution.
         self.full = nn.Conv2d(
             self.inputs.largest,
             self.outputs.largest,
@@ -152,7 +152,7 @@ class QuantisedConv2d(Searchable):
         )
 
     def _active(self) -> tuple[Tensor, nn.Module, nn.Module]:
-        """The slice of the weight, and the quantisers of weights and of inputs."""
+        """Return the active weight slice, weight quantiser and input quantiser."""
         pair = self.bits.current
         return (
             use(self.full.weight, self.outputs.current, self.inputs.current),
@@ -176,7 +176,8 @@ class QuantisedConv2d(Searchable):
             bias=False,
             device="meta",
         )
-        # A clone keeps the memory format: sums over the weight in another order are another value.
+        # A clone keeps the memory format. Another format would change the order of summation, and
+        # with it the floating-point result.
         layer.weight = nn.Parameter(weight.detach().clone())
         fixed = FixedBitsConv2d(
             layer, self.bits.current, weights=self.weights, activations=self.activations

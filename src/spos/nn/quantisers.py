@@ -1,9 +1,9 @@
-"""Quantisers of weights and of activations, in operations that torch.fx traces.
+"""Weight and activation quantisers, built from operations that torch.fx traces.
 
-Forward the values are a few levels exactly. Backward the rounding is passed straight through
-(Bengio et al., "Estimating or Propagating Gradients Through Stochastic Neurons", 2013). Learned
-scalars are called ``step`` or ``clip``: a step is never decayed, a clip is, as in PACT (see
-:func:`spos.training.loop.make_optimizer`).
+The forward pass returns exact quantisation levels. The backward pass uses the straight-through
+estimator (Bengio et al., "Estimating or Propagating Gradients Through Stochastic Neurons", 2013).
+Learned scalars are called ``step`` or ``clip``: weight decay applies to clips, as in PACT, but not
+to steps (see :func:`spos.training.loop.make_optimizer`).
 """
 
 from __future__ import annotations
@@ -16,26 +16,28 @@ from torch import Tensor, nn
 
 from spos._util.errors import UserError, nearest
 
-#: The most bits of a quantised weight or activation.
+#: Largest bit-width of a quantised weight or activation.
 MOST_BITS = 8
-#: What a step or a clip is at least: a training may move it to 0 or below.
-LEAST = 1e-5
-#: The mean of what a ReLU leaves of a standard normal variable.
+#: Lower bound applied to steps and clips, which training may move to 0 or below.
+MIN_STEP = 1e-5
+#: Mean of a standard normal variable after a ReLU.
 _RECTIFIED_MEAN = 1 / math.sqrt(2 * math.pi)
 
 
 class DoReFaWeight(nn.Module):
-    """Weights in [-1, 1] after a tanh; of one bit, their sign times their mean magnitude.
+    """DoReFa weight quantiser: evenly spaced levels in [-1, 1] after a tanh.
+
+    With one bit, the value is the sign of a weight times the mean magnitude of the layer.
 
     Args:
-        bits: 1 to 8.
-        weight: the weight that it will quantise; of no influence here.
+        bits (int): bits per weight, 1 to 8.
+        weight (Tensor | None): weight to quantise; unused by this quantiser.
 
     Raises:
-        UserError: the bits are out of range.
+        UserError: ``bits`` is out of range.
 
-    Source: Zhou et al., "DoReFa-Net", 2016, Section 2.3; the one bit is that of Rastegari et al.,
-    "XNOR-Net", ECCV 2016, for a whole layer.
+    Source: Zhou et al., "DoReFa-Net", 2016, Section 2.3; for one bit, Rastegari et al.,
+    "XNOR-Net", ECCV 2016, with one scale per layer.
 
     Example:
         >>> DoReFaWeight(2)(torch.tensor([-3.0, -0.2, 0.2, 3.0]))
@@ -51,28 +53,28 @@ class DoReFaWeight(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         if self.bits == 1:
-            return _straight(_sign(weight) * weight.abs().mean(), weight)
+            return _straight_through(_sign(weight) * weight.abs().mean(), weight)
         bent = weight.tanh()
-        unit = bent / (2 * bent.abs().max().clamp(min=LEAST)) + 0.5
-        return 2 * _straight((unit * self.levels).round() / self.levels, unit) - 1
+        unit = bent / (2 * bent.abs().max().clamp(min=MIN_STEP)) + 0.5
+        return 2 * _straight_through((unit * self.levels).round() / self.levels, unit) - 1
 
     def extra_repr(self) -> str:
         return f"bits={self.bits}"
 
 
 class LearnedStepWeight(nn.Module):
-    """Weights at whole multiples of a learned step, from -2**(bits - 1) to 2**(bits - 1) - 1.
+    """LSQ weight quantiser: multiples of a learned step, -2**(bits - 1) to 2**(bits - 1) - 1.
 
-    One bit has the levels -1 and 1, so that there are two of them as well: the sign times the step.
-    The step begins at twice the mean magnitude over the square root of the highest level, as in
-    the paper; of one bit at the mean magnitude, which is the least squares fit of two levels.
+    With one bit the levels are -1 and 1 times the step, so that the two values are a sign.
+    The step is initialised to twice the mean magnitude divided by the square root of the highest
+    level, as in the paper; with one bit to the mean magnitude, the least-squares fit of two levels.
 
     Args:
-        bits: 1 to 8.
-        weight: the weight that it will quantise; its step begins at what suits it.
+        bits (int): bits per weight, 1 to 8.
+        weight (Tensor): weight to quantise, from which the step is initialised.
 
     Raises:
-        UserError: the bits are out of range.
+        UserError: ``bits`` is out of range.
 
     Source: Esser et al., "Learned Step Size Quantization", ICLR 2020, Section 2.
 
@@ -94,25 +96,25 @@ class LearnedStepWeight(nn.Module):
         self.step = nn.Parameter(mean if bits == 1 else 2 * mean / math.sqrt(self.most))
 
     def forward(self, weight: Tensor) -> Tensor:
-        step = _learned(self.step, weight.numel() * self.most)
+        step = _scale_step_gradient(self.step, weight.numel() * self.most)
         ratio = (weight / step).clamp(self.least, self.most)
-        return _straight(_sign(ratio) if self.bits == 1 else ratio.round(), ratio) * step
+        return _straight_through(_sign(ratio) if self.bits == 1 else ratio.round(), ratio) * step
 
     def extra_repr(self) -> str:
         return f"bits={self.bits}"
 
 
 class ClippedActivation(nn.Module):
-    """Activations of evenly spaced levels from 0 to a learned clip.
+    """PACT activation quantiser: evenly spaced levels from 0 to a learned clip.
 
-    The clip begins where that of :class:`LearnedStepActivation` does, not at the paper's larger
-    constant, with which two bits would round most of a normalised input to 0.
+    The clip is initialised to the highest level of :class:`LearnedStepActivation`. With the paper's
+    larger constant, two bits would round most of a normalised input to 0.
 
     Args:
-        bits: 1 to 8.
+        bits (int): bits per activation, 1 to 8.
 
     Raises:
-        UserError: the bits are out of range.
+        UserError: ``bits`` is out of range.
 
     Source: Choi et al., "PACT: Parameterized Clipping Activation for Quantized Neural Networks",
     2018, Section 3.
@@ -128,29 +130,30 @@ class ClippedActivation(nn.Module):
         super().__init__()
         self.bits = check_bits(bits)
         self.levels = 2**bits - 1
-        self.clip = nn.Parameter(torch.tensor(_first_step(self.levels) * self.levels))
+        self.clip = nn.Parameter(torch.tensor(_initial_step(self.levels) * self.levels))
 
     def forward(self, x: Tensor) -> Tensor:
-        clip = _straight(self.clip.clamp(min=LEAST), self.clip)
+        clip = _straight_through(self.clip.clamp(min=MIN_STEP), self.clip)
         clipped = torch.minimum(x.relu(), clip)
         step = clip / self.levels
-        return _straight((clipped / step).round() * step, clipped)
+        return _straight_through((clipped / step).round() * step, clipped)
 
     def extra_repr(self) -> str:
         return f"bits={self.bits}"
 
 
 class LearnedStepActivation(nn.Module):
-    """Activations at whole multiples of a learned step, from 0 to 2**bits - 1.
+    """LSQ activation quantiser: multiples of a learned step, from 0 to 2**bits - 1.
 
-    The step begins at the paper's twice the mean over the square root of the highest level, with
-    the mean that a ReLU behind a batch norm gives, so that nothing depends on a first batch.
+    The step is initialised to twice the mean activation divided by the square root of the highest
+    level, as in the paper. The mean is that of a batch norm followed by a ReLU, so that the result
+    does not depend on the first batch.
 
     Args:
-        bits: 1 to 8.
+        bits (int): bits per activation, 1 to 8.
 
     Raises:
-        UserError: the bits are out of range.
+        UserError: ``bits`` is out of range.
 
     Source: Esser et al., "Learned Step Size Quantization", ICLR 2020, Section 2.
 
@@ -165,23 +168,23 @@ class LearnedStepActivation(nn.Module):
         super().__init__()
         self.bits = check_bits(bits)
         self.levels = 2**bits - 1
-        self.step = nn.Parameter(torch.tensor(_first_step(self.levels)))
+        self.step = nn.Parameter(torch.tensor(_initial_step(self.levels)))
 
     def forward(self, x: Tensor) -> Tensor:
-        step = _learned(self.step, x[0].numel() * self.levels)
+        step = _scale_step_gradient(self.step, x[0].numel() * self.levels)
         ratio = (x / step).clamp(0, self.levels)
-        return _straight(ratio.round(), ratio) * step
+        return _straight_through(ratio.round(), ratio) * step
 
     def extra_repr(self) -> str:
         return f"bits={self.bits}"
 
 
-#: Quantisers of weights by name: called with the bits and the weight.
+#: Weight quantisers by name, called with the bit-width and the weight.
 WEIGHTS: dict[str, Callable[[int, Tensor], nn.Module]] = {
     "dorefa": DoReFaWeight,
     "lsq": LearnedStepWeight,
 }
-#: Quantisers of activations by name: called with the bits.
+#: Activation quantisers by name, called with the bit-width.
 ACTIVATIONS: dict[str, Callable[[int], nn.Module]] = {
     "pact": ClippedActivation,
     "lsq": LearnedStepActivation,
@@ -189,10 +192,16 @@ ACTIVATIONS: dict[str, Callable[[int], nn.Module]] = {
 
 
 def check_bits(bits: int) -> int:
-    """Refuse a number of bits that no quantiser has.
+    """Check that a bit-width is in range.
+
+    Args:
+        bits (int): bits per value, 1 to 8.
+
+    Returns:
+        The bit-width.
 
     Raises:
-        UserError: it is not a whole number from 1 to 8.
+        UserError: ``bits`` is not an integer from 1 to 8.
     """
     if isinstance(bits, bool) or not isinstance(bits, int) or not 1 <= bits <= MOST_BITS:
         raise UserError(f"{bits!r} bits: a quantiser has 1 to {MOST_BITS}")
@@ -200,10 +209,14 @@ def check_bits(bits: int) -> int:
 
 
 def check_quantisers(weights: str, activations: str) -> None:
-    """Refuse names of no quantiser.
+    """Check the names of a pair of quantisers.
+
+    Args:
+        weights (str): name of a weight quantiser, one of :data:`WEIGHTS`.
+        activations (str): name of an activation quantiser, one of :data:`ACTIVATIONS`.
 
     Raises:
-        UserError: there is no such quantiser of weights, or of activations.
+        UserError: a quantiser is unknown.
     """
     for kind, name, known in (
         ("weight", weights, WEIGHTS),
@@ -213,21 +226,21 @@ def check_quantisers(weights: str, activations: str) -> None:
             raise UserError(f"unknown {kind} quantiser '{name}': {nearest(name, known)}")
 
 
-def _straight(value: Tensor, through: Tensor) -> Tensor:
-    """One tensor forward, the gradient of another backward."""
-    # In this order the sum is exactly the value: the difference is exactly 0.
+def _straight_through(value: Tensor, through: Tensor) -> Tensor:
+    """Return one tensor in the forward pass and propagate the gradient to another."""
+    # The order matters: the difference is exactly 0, so the sum equals ``value`` exactly.
     return value.detach() + (through - through.detach())
 
 
-def _learned(step: Tensor, count: int) -> Tensor:
-    """A learned step, whose gradient is scaled by one over the root of levels times entries."""
-    return _straight(step.clamp(min=LEAST), step * count**-0.5)
+def _scale_step_gradient(step: Tensor, count: int) -> Tensor:
+    """Scale the gradient of a step by one over the square root of ``count``, as in LSQ."""
+    return _straight_through(step.clamp(min=MIN_STEP), step * count**-0.5)
 
 
 def _sign(x: Tensor) -> Tensor:
-    # Not torch.sign: 0 has to be one of the two levels.
+    # torch.sign would map 0 to 0, which is not one of the two levels.
     return 2 * (x >= 0).to(x.dtype) - 1
 
 
-def _first_step(levels: int) -> float:
+def _initial_step(levels: int) -> float:
     return 2 * _RECTIFIED_MEAN / math.sqrt(levels)

@@ -1,7 +1,8 @@
-"""The part of a parameter that a step used.
+"""Record of which slice of a parameter a training step used.
 
-An elastic layer uses a slice. The gradient of the rest is zero, but momentum and weight decay would
-move it all the same; :class:`spos.training.optimizer.PathSGD` asks here what to leave alone.
+An elastic layer uses a slice of its parameters. The gradient outside the slice is zero, but
+momentum and weight decay would still change those entries. The optimizer
+:class:`spos.training.optimizer.PathSGD` reads the recorded slice to leave them unchanged.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ _REGION = "_spos_region"
 
 
 def use(parameter: Tensor, *sizes: int) -> Tensor:
-    """The first entries of a parameter along each dimension, noted as used.
+    """Return the leading slice of a parameter, and record it as used.
 
     Args:
-        parameter: of which a slice is wanted.
-        sizes: how many entries of the first dimensions; those after them are used in full.
+        parameter (Tensor): parameter to slice.
+        *sizes (int): number of entries along each leading dimension; the remaining dimensions are
+            used in full.
 
     Example:
         >>> weight = nn.Parameter(Tensor(4, 3))
@@ -25,18 +27,26 @@ def use(parameter: Tensor, *sizes: int) -> Tensor:
     """
     if isinstance(parameter, nn.Parameter):
         before = getattr(parameter, _REGION, sizes)
-        # Of several paths in one step, the smallest slice that holds what each of them used.
+        # Several paths may run in one step: record the smallest slice that contains all of theirs.
         setattr(parameter, _REGION, tuple(map(max, before, sizes)))
     return parameter[tuple(slice(size) for size in sizes)]
 
 
 def region(parameter: Tensor) -> tuple[int, ...]:
-    """The sizes of the slice used since the last :func:`forget`; none where all of it is."""
+    """Return the sizes of the slice used since :func:`forget`; empty if nothing was recorded.
+
+    Args:
+        parameter (Tensor): parameter to look up.
+    """
     sizes: tuple[int, ...] = getattr(parameter, _REGION, ())
     return sizes
 
 
 def forget(parameter: Tensor) -> None:
-    """Begin a new step."""
+    """Clear the recorded slice of a parameter before a new step.
+
+    Args:
+        parameter (Tensor): parameter to clear.
+    """
     if hasattr(parameter, _REGION):
         delattr(parameter, _REGION)

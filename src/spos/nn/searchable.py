@@ -1,4 +1,4 @@
-"""The base of every module that differs between architectures."""
+"""Base class of modules that differ between architectures."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from torch import nn
 
 
 class Searchable(nn.Module, ABC):
-    """A module that is another one in each architecture, such as a sliced convolution.
+    """A module that differs between architectures, such as a sliced convolution.
 
-    The choices that it reads are :class:`spos.nn.ChoiceModule` inside it, or itself. A subclass
-    says what plain torch module it is once they are made.
+    Its choices are :class:`spos.nn.ChoiceModule` submodules, or the module itself. A subclass
+    implements :meth:`plain`, which returns the module for the active path.
     """
 
     @abstractmethod
     def plain(self, copy: Callable[[nn.Module], nn.Module]) -> nn.Module:
-        """What it is on the active path, as a module without choices.
+        """Return the module of the active path, without choices.
 
         Args:
-            copy: copies a child, with the choices inside it made; use it for every child kept.
+            copy (Callable[[nn.Module], nn.Module]): function that copies a child module with its
+                choices fixed; use it for every child that is kept.
         """

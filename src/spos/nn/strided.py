@@ -1,4 +1,4 @@
-"""A convolution whose stride is searched."""
+"""Convolutions with a searchable stride."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from spos.nn.elastic import ElasticConv2d, Size
 
 
 class Stride(ChoiceModule):
-    """A choice of a stride, read by every convolution that it is given to.
+    """A choice of a stride for one or more convolutions.
 
     Args:
-        strides: the strides, each at least 1; ``stride2`` is the name of the option for 2.
-        name: the name of the choice (see :class:`spos.nn.ChoiceModule`).
+        strides (Iterable[int]): strides in pixels, each at least 1; the option for stride 2 is
+            named ``stride2``.
+        name (str | None): name of the choice (see :class:`spos.nn.ChoiceModule`).
 
     Raises:
-        UserError: there is no stride, or one is below 1.
+        UserError: ``strides`` is empty, or a stride is below 1.
 
     Example:
         >>> stride = Stride([1, 2])
@@ -37,11 +38,11 @@ class Stride(ChoiceModule):
 
     @property
     def current(self) -> int:
-        """The active stride."""
+        """Stride on the active path."""
         return self.strides[self.active]
 
     def plain(self, copy: Callable[[nn.Module], nn.Module]) -> nn.Module:
-        # It has no forward of its own: what reads it knows its stride by then.
+        # A stride has no forward pass: the convolutions that read it have copied its value.
         return nn.Identity()
 
     def extra_repr(self) -> str:
@@ -49,20 +50,20 @@ class Stride(ChoiceModule):
 
 
 class StridedConv2d(ElasticConv2d):
-    """A convolution whose stride is searched, and its channels, too, where they are widths.
+    """A convolution with a searchable stride and, optionally, searchable channels.
 
-    All strides share one weight. It is padded so that a stride of 1 keeps the sides, and a stride
-    of 2 halves them, rounded up.
+    All strides share one weight. The padding is such that a stride of 1 keeps the height and width
+    of the input, and a stride of 2 halves them, rounded up.
 
     Args:
-        inputs: input channels, a number or a :class:`spos.nn.Width`.
-        outputs: output channels, likewise.
-        kernel_size: the side of the kernel, odd.
-        stride: the choice of the stride.
-        bias: whether a bias is added.
+        inputs (Size): number of input channels, fixed or a :class:`spos.nn.Width`.
+        outputs (Size): number of output channels, fixed or a :class:`spos.nn.Width`.
+        kernel_size (int): side of the square kernel in pixels, odd.
+        stride (Stride): choice of the stride.
+        bias (bool): whether the layer has a bias.
 
     Raises:
-        UserError: the side of the kernel is even.
+        UserError: ``kernel_size`` is even or below 1.
 
     Example:
         >>> import torch

@@ -1,4 +1,4 @@
-"""A model some of whose modules read a choice."""
+"""The supernet: a model that contains choices."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from spos.space import Architecture, Choice, SearchSpace
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of a supernet that runs after the one before it, and the choices that it reads.
+    """One of the modules that a supernet runs in sequence, and the choices that it reads.
 
     Args:
-        name: its path in the model; empty where the model is one stage.
-        module: what runs.
-        choices: the positions in the search space of the choices read.
+        name (str): path of the module in the model; empty if the whole model is one stage.
+        module (nn.Module): module of the stage.
+        choices (tuple[int, ...]): positions in the search space of the choices that it reads.
     """
 
     name: str
@@ -33,24 +33,29 @@ class Stage:
     choices: tuple[int, ...]
 
     def options(self, architecture: Architecture) -> tuple[int, ...]:
-        """The options that an architecture gives to this stage."""
+        """Return the options of an architecture for the choices of this stage.
+
+        Args:
+            architecture (Architecture): architecture of the supernet's space.
+        """
         return tuple(architecture[position] for position in self.choices)
 
 
 class Supernet(nn.Module):
-    """A model with choices inside: one path of it is active, and only that runs.
+    """A model that contains choices; only its active path runs.
 
-    Any module serves: its choices are found wherever they sit. A model that is an
-    ``nn.Sequential`` (of ``nn.Sequential``, and so on) is a sequence of stages; any other is a
-    single stage: it works alike, only nothing is shared between candidates in evaluation.
+    Any module can be used; choices are found at any depth. An ``nn.Sequential``, possibly nested,
+    is a sequence of stages, whose results the evaluation of several candidates can share. Any other
+    model is a single stage.
 
-    The model is taken over and changed: as in the paper, its batch norms lose their affine
-    parameters, which :meth:`subnet` gives back.
+    The model is modified in place: as in the paper, its batch norms lose their affine parameters,
+    which :meth:`subnet` restores.
 
     Args:
-        model: a model that holds at least one :class:`spos.nn.ChoiceModule`.
-        input_shape: the shape of one input, without the batch: (channels, height, width).
-        affine: keep the affine parameters of batch norms, shared by all paths.
+        model (nn.Module): model that contains at least one :class:`spos.nn.ChoiceModule`.
+        input_shape (tuple[int, ...]): shape of one input without the batch dimension, such as
+            (channels, height, width).
+        affine (bool): whether batch norms keep their affine parameters, shared by all paths.
 
     Raises:
         UserError: the model has no choice, or modules that share a choice differ in its options.
@@ -83,8 +88,8 @@ class Supernet(nn.Module):
         for path, module in model.named_modules():
             if not isinstance(module, ChoiceModule):
                 continue
-            # A module found at a path keeps the path as its name, so that a copy or a part of the
-            # model is read in the same way.
+            # The path becomes the name of the choice, so that a copy or a part of the model has the
+            # same choice names.
             module.choice_name = module.choice_name or path or type(module).__name__
             choice = Choice(module.choice_name, module.option_names, module.ordered)
             position = positions.setdefault(choice.name, len(choices))
@@ -103,23 +108,26 @@ class Supernet(nn.Module):
         self.space = SearchSpace(choices)
         self.stages = tuple(
             Stage(path, module, tuple(sorted({positions[n] for n in _choice_names(module)})))
-            for path, module in _parts(model)
+            for path, module in _stage_modules(model)
         )
         self._stripped = set() if affine else set(_strip_affine(model))
 
     @property
     def active(self) -> Architecture:
-        """The architecture of the active path."""
+        """Architecture of the active path."""
         options = [0] * len(self.space)
         for module, position in self._readers:
             options[position] = module.active
         return Architecture(options)
 
     def activate(self, architecture: Iterable[int]) -> None:
-        """Make the path of an architecture the active one.
+        """Activate the path of an architecture.
+
+        Args:
+            architecture (Iterable[int]): one option index per choice.
 
         Raises:
-            UserError: it is not a point of the space.
+            UserError: ``architecture`` is not in the space.
         """
         valid = self.space.validate(architecture)
         for module, position in self._readers:
@@ -130,17 +138,20 @@ class Supernet(nn.Module):
         return self.model(*inputs)
 
     def extract(self, architecture: Iterable[int], stage: Stage | None = None) -> nn.Module:
-        """Copy the path of an architecture out of the supernet, its choices made.
+        """Copy the path of an architecture as a module without choices.
 
-        The copy has the classes of the model given, and the supernet's weights and statistics;
-        affine parameters of batch norms are restored as ones and zeros.
+        The copy keeps the classes of the original model, and the weights and statistics of the
+        supernet; affine parameters of batch norms are restored as ones and zeros.
 
         Args:
-            architecture: a point of the space.
-            stage: the stage to copy; the whole model without it.
+            architecture (Iterable[int]): one option index per choice.
+            stage (Stage | None): stage to copy; None copies the whole model.
 
         Returns:
-            A module without choices that shares nothing with the supernet.
+            A module without choices that shares no tensors with the supernet.
+
+        Raises:
+            UserError: ``architecture`` is not in the space.
         """
         before = self.active
         self.activate(architecture)
@@ -153,34 +164,34 @@ class Supernet(nn.Module):
         memo: dict[int, Any] = {}
 
         def duplicate(module: nn.Module) -> nn.Module:
-            # Where deepcopy meets a searchable module it finds it in the memo: inactive options are
-            # never copied, and a user's own references to the module are replaced with it.
-            for part in _outermost(module):
+            # deepcopy takes the replacement of a searchable module from the memo. So inactive
+            # options are never copied, and other references to the module are replaced as well.
+            for part in _modules_outside_searchable(module):
                 if id(part) in memo:
                     continue
                 if isinstance(part, Searchable):
                     memo[id(part)] = part.plain(duplicate)
                 elif part in self._stripped:
-                    memo[id(part)] = _with_affine(part)
+                    memo[id(part)] = _restore_affine(part)
             result: nn.Module = copy.deepcopy(module, memo)
             return result
 
         return duplicate(root)
 
     def subnet(self, architecture: Iterable[int]) -> fx.GraphModule:
-        """The stand-alone network of an architecture, with the supernet's weights.
+        """Return the stand-alone network of an architecture, with the supernet's weights.
 
-        It consists of torch modules only, so that it is saved, exported and deployed without
-        ``spos``, and computes what the active path computes, bit for bit. Its batch norms have
-        affine parameters.
+        The network consists of torch modules only, so that it can be saved, exported and deployed
+        without ``spos``. Its outputs are bit-identical to those of the active path. Its batch norms
+        have affine parameters.
 
         Args:
-            architecture: a point of the space.
+            architecture (Iterable[int]): one option index per choice.
 
         Raises:
-            UserError: the forward of the model has control flow that depends on its input or on
-                whether it is in training, so that it is not one graph; :meth:`extract` serves such
-                a model.
+            UserError: ``architecture`` is not in the space, or the model's control flow depends on
+                its input or on the training mode, so that it cannot be traced; use :meth:`extract`
+                for such a model.
         """
         plain = self.extract(architecture)
         other = copy.deepcopy(plain).train(not plain.training)
@@ -209,31 +220,31 @@ def _choice_names(module: nn.Module) -> Iterator[str]:
             yield child.choice_name
 
 
-def _outermost(module: nn.Module) -> Iterator[nn.Module]:
-    """The modules in a module, but not those inside of searchable ones."""
+def _modules_outside_searchable(module: nn.Module) -> Iterator[nn.Module]:
+    """Iterate over the modules of a model without descending into searchable ones."""
     yield module
     if not isinstance(module, Searchable):
         for child in module.children():
-            yield from _outermost(child)
+            yield from _modules_outside_searchable(child)
 
 
-def _parts(model: nn.Module) -> list[tuple[str, nn.Module]]:
-    parts = list(_in_sequence("", model))
+def _stage_modules(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    parts = list(_flatten_sequential("", model))
     tensors = [id(t) for _, part in parts for t in chain(part.parameters(), part.buffers())]
-    # Parts with weights or statistics in common are not parts: neither their costs nor what
-    # recalibration makes of them is the sum of what each has alone.
+    # Modules that share weights or statistics cannot be separate stages: their costs would be
+    # counted twice, and recalibrating one would change the other.
     return parts if len(set(tensors)) == len(tensors) else [("", model)]
 
 
-def _in_sequence(path: str, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+def _flatten_sequential(path: str, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     # A subclass of Sequential may have a forward of its own.
     if type(module) is not nn.Sequential or not any(_choice_names(module)):
         yield path, module
         return
-    # Not named_children, which leaves out a module that stands in the sequence a second time.
+    # named_children would skip a module that occurs a second time in the sequence.
     for name, child in module._modules.items():
         assert child is not None
-        yield from _in_sequence(f"{path}.{name}" if path else name, child)
+        yield from _flatten_sequential(f"{path}.{name}" if path else name, child)
 
 
 def _strip_affine(model: nn.Module) -> Iterator[_BatchNorm]:
@@ -245,7 +256,7 @@ def _strip_affine(model: nn.Module) -> Iterator[_BatchNorm]:
             yield module
 
 
-def _with_affine(norm: _BatchNorm) -> _BatchNorm:
+def _restore_affine(norm: _BatchNorm) -> _BatchNorm:
     restored = copy.deepcopy(norm)
     statistics = restored.running_mean
     like = torch.empty(restored.num_features) if statistics is None else statistics

@@ -1,4 +1,4 @@
-"""A number of channels or features that is searched."""
+"""Searchable numbers of channels or features."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from spos.nn.choice import ChoiceModule
 
 
 class Width(ChoiceModule):
-    """A choice of a size, read by every elastic layer that it is given to.
+    """A choice of a number of channels or features, shared by elastic layers.
 
-    One width may be the output of one layer and the input of many others, as in a residual stream.
-    It holds no weights: give the same object to all of them.
+    One width may be the output size of one layer and the input size of many others, as in a
+    residual stream. It holds no weights; pass the same object to all of them.
 
     Args:
-        sizes: from the smallest to the largest; a mapping gives the options other names than the
-            sizes, such as ``{"0.5x": 16, "1x": 32}``.
-        name: the name of the choice (see :class:`ChoiceModule`).
+        sizes (Iterable[int] | Mapping[str, int]): sizes from the smallest to the largest, each at
+            least 1; a mapping names the options, such as ``{"0.5x": 16, "1x": 32}``.
+        name (str | None): name of the choice (see :class:`ChoiceModule`).
 
     Raises:
-        UserError: there is no size, one is below 1, or they do not rise.
+        UserError: ``sizes`` is empty or not in ascending order, or a size is below 1.
 
     Example:
         >>> width = Width([8, 16, 32], name="stage1.width")
@@ -35,7 +35,7 @@ class Width(ChoiceModule):
         named = sizes if isinstance(sizes, Mapping) else {str(size): size for size in sizes}
         super().__init__(tuple(named), name, ordered=True)
         self.sizes: tuple[int, ...] = tuple(named.values())
-        # Two ratios may round to the same size, so that a size may repeat.
+        # Two ratios may round to the same size, so equal sizes are allowed.
         if self.sizes[0] < 1 or list(self.sizes) != sorted(self.sizes):
             raise UserError(
                 f"sizes {', '.join(map(str, self.sizes))} of a width: each must be at least 1 and "
@@ -44,12 +44,12 @@ class Width(ChoiceModule):
 
     @property
     def current(self) -> int:
-        """The active size."""
+        """Size on the active path."""
         return self.sizes[self.active]
 
     @property
     def largest(self) -> int:
-        """The size that weights are kept for."""
+        """Largest size, for which weights are allocated."""
         return self.sizes[-1]
 
     def plain(self, copy: Callable[[nn.Module], nn.Module]) -> nn.Module:
@@ -60,10 +60,10 @@ class Width(ChoiceModule):
 
 
 class FixedWidth(nn.Module):
-    """A width that is chosen, for code that reads it.
+    """A fixed width, with the interface of :class:`Width`.
 
     Args:
-        size: the number of channels or features.
+        size (int): number of channels or features.
     """
 
     def __init__(self, size: int) -> None:
@@ -72,5 +72,9 @@ class FixedWidth(nn.Module):
 
 
 def as_width(size: int | Width | FixedWidth) -> Width | FixedWidth:
-    """A size that may be searched or not, in one form."""
+    """Return a size as a width, wrapping integers in :class:`FixedWidth`.
+
+    Args:
+        size (int | Width | FixedWidth): number of channels or features, fixed or searched.
+    """
     return FixedWidth(size) if isinstance(size, int) else size

@@ -22,6 +22,8 @@ _LABELS = {
     "darts": "DARTS",
     "proxylessnas": "ProxylessNAS",
 }
+#: How far the first runs let the cost of a random network be from the winner's.
+_NEAR = 0.05
 _DIFFERENTIABLE = ("fbnet", "darts", "proxylessnas")
 
 
@@ -41,7 +43,7 @@ def upgrade_winner(row: Mapping[str, Any]) -> dict[str, Any]:
     stages = [
         {
             "name": stage["name"],
-            "choices": stage["choices"],
+            "choices": stage.get("choices", {}),
             "costs": _rest(stage, ("name", "choices")),
         }
         for stage in row["stages"]
@@ -94,7 +96,7 @@ def upgrade_comparison(plain: dict[str, Any]) -> dict[str, Any]:
         {
             "name": network["name"],
             "architecture": network["architecture"],
-            "within": network["within"],
+            "within": network.get("within", _NEAR),
             "score": network["one_shot_top1"],
             "test_score": network["test_top1"],
             "costs": _rest(network, fields),

@@ -1,4 +1,4 @@
-"""The catalogue of search spaces."""
+"""Catalogue of search spaces."""
 
 from __future__ import annotations
 
@@ -18,21 +18,24 @@ from spos.training.recipes import Plan
 class Family:
     """A search space with its presets.
 
-    A space of your own joins the catalogue by ``SPACES["mine"] = Family(...)``, at the top level of
-    a module; :func:`spos.run.pipeline.run` then takes ``{"space": {"name": "mine", ...}}``.
+    To add your own space, assign ``SPACES["mine"] = Family(...)`` at the top level of a module;
+    :func:`spos.run.run` then accepts ``{"space": {"name": "mine", ...}}``.
 
     Args:
-        paper: where it was published.
-        presets: layouts by name: dataclasses with at least ``image_size``, the side of the input.
-        build: called as ``build(layout, classes=10, image_channels=3)``, makes the supernet.
-        plans: the default settings of each preset.
-        networks: published architectures of a preset by name: the name of the preset, and option
-            indices joined by commas.
-        costs: called as ``costs(supernet, eager=True)``, makes the costs of its architectures (see
-            :class:`spos.cost.CostTable`).
-        translate: turns the paper's own notation of an architecture into what the space reads, and
-            leaves any other text as it is.
-        notation: that notation of an architecture, given the option name of each choice.
+        paper (str): publication of the space.
+        presets (Mapping[str, Any]): layouts by preset name; each is a dataclass with at least
+            ``image_size``, the side of the square input in pixels.
+        build (Callable[..., Supernet]): function that builds the supernet, called as
+            ``build(layout, classes=10, image_channels=3)``.
+        plans (Mapping[str, Plan]): default settings by preset name.
+        networks (Mapping[str, tuple[str, str]]): published architectures by name, each a preset
+            name and option indices joined by commas.
+        costs (Callable[..., CostModel]): function that creates the cost model, called as
+            ``costs(supernet, eager=True)`` (see :class:`spos.cost.CostTable`).
+        translate (Callable[[str], str]): function that converts the paper's notation of an
+            architecture into a form the space can parse, and returns any other text unchanged.
+        notation (Callable[[Mapping[str, str]], str] | None): function from the option name of each
+            choice to the paper's notation; None if the paper has no notation.
     """
 
     paper: str
@@ -45,35 +48,42 @@ class Family:
     notation: Callable[[Mapping[str, str]], str] | None = None
 
     def preset(self, name: str) -> Any:
-        """The layout of a preset.
+        """Return the layout of a preset.
+
+        Args:
+            name (str): name of the preset.
 
         Raises:
-            UserError: there is no such preset.
+            UserError: the preset is unknown.
         """
         if name not in self.presets:
             raise UserError(f"unknown preset '{name}': {nearest(name, self.presets)}")
         return self.presets[name]
 
     def plan(self, name: str) -> Plan:
-        """The default settings of a preset.
+        """Return the default settings of a preset.
+
+        Args:
+            name (str): name of the preset.
 
         Raises:
-            UserError: there are none.
+            UserError: the preset has no default settings.
         """
         if name not in self.plans:
             raise UserError(f"no plan for the preset '{name}': {nearest(name, self.plans)}")
         return self.plans[name]
 
     def parse(self, space: SearchSpace, preset: str, text: str) -> Architecture:
-        """Read an architecture: the name of a published one, or what the space itself reads.
+        """Parse an architecture from the name of a published network or from its text form.
 
         Args:
-            space: of the preset.
-            preset: its name.
-            text: as given.
+            space (SearchSpace): search space of the preset.
+            preset (str): name of the preset.
+            text (str): name, notation of the paper, option indices or JSON of option names.
 
         Raises:
-            UserError: it is none, or a published one of another preset.
+            UserError: the text is not an architecture of the space, or names a published network of
+                another preset.
         """
         if text in self.networks:
             published, text = self.networks[text][0], self.networks[text][1]
@@ -87,16 +97,19 @@ class Family:
         return space.parse(self.translate(text))
 
     def notated(self, names: Mapping[str, str]) -> dict[str, str]:
-        """The paper's own notation of an architecture as a fact; none where there is no such thing.
+        """Return ``{"notation": text}`` with the paper's notation, or an empty mapping.
 
         Args:
-            names: the option of each choice.
+            names (Mapping[str, str]): option name of each choice.
         """
         return {} if self.notation is None else {"notation": self.notation(names)}
 
 
 def is_name(text: str) -> bool:
-    """Whether a text is meant as the name of a network, not as an architecture.
+    """Return whether a text is the name of a network instead of an architecture.
+
+    Args:
+        text (str): text from the user.
 
     Example:
         >>> is_name("fbnet_b"), is_name("0,1,2"), is_name("none~0|+|none~0|none~1|")
@@ -105,15 +118,18 @@ def is_name(text: str) -> bool:
     return text[:1].isalpha() and not {"~", "|"} & set(text)
 
 
-#: Search spaces by name: one file each in ``spos/spaces``, or a plug-in.
+#: Search spaces by name; each is one file in ``spos/spaces`` or a plug-in.
 SPACES: Registry[Family] = Registry("space", "spos.spaces", "spos.spaces")
 
 
 def family(name: str) -> Family:
-    """A space of the catalogue.
+    """Return a space of the catalogue.
+
+    Args:
+        name (str): name of the space.
 
     Raises:
-        UserError: there is no such space.
+        UserError: the space is unknown.
 
     Example:
         >>> family("shuflenetv2")  # doctest: +ELLIPSIS

@@ -1,4 +1,4 @@
-"""What the layouts of several spaces have in common."""
+"""Base class and checks of layouts."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from spos._util.errors import UserError
 
 Own = TypeVar("Own", bound="StagedLayout")
 
-#: The most that channels are multiplied by.
+#: Largest factor of channels.
 MOST = 16
 
 
 @dataclass(frozen=True)
 class StagedLayout:
-    """A layout whose network is a sequence of stages; a subclass has their ``channels``."""
+    """A layout of a sequence of stages; subclasses define their ``channels``."""
 
     def scaled(self: Own, width: float) -> Own:
-        """The layout with the channels of its stages multiplied, to the nearest multiple of 4.
+        """Scale the channels of all stages, rounded to the nearest multiple of 4.
 
         Args:
-            width: the factor, above 0.
+            width (float): factor, above 0.
 
         Raises:
-            UserError: it is not above 0.
+            UserError: ``width`` is not a number above 0.
 
         Example:
             >>> from spos.spaces.shufflenetv2 import PRESETS
@@ -42,14 +42,14 @@ class StagedLayout:
 
 
 def check_stages(layout: Any, *others: str) -> None:
-    """Refuse a layout that has not one of each for every stage, or one below 1.
+    """Check that the settings of a layout have one value of at least 1 per stage.
 
     Args:
-        layout: with the ``channels`` of its stages.
-        others: the names of what else it has for every stage, such as ``depths``.
+        layout (Any): layout with ``channels`` per stage.
+        *others (str): names of further settings with one value per stage, such as ``depths``.
 
     Raises:
-        UserError: it does not fit together.
+        UserError: the lengths differ, there is no stage, or a value is below 1.
     """
     stages = len(layout.channels)
     if not stages:
@@ -64,10 +64,14 @@ def check_stages(layout: Any, *others: str) -> None:
 
 
 def check_positive(layout: Any, *names: str) -> None:
-    """Refuse a setting below 1.
+    """Check that settings of a layout are at least 1.
+
+    Args:
+        layout (Any): layout to check.
+        *names (str): names of the settings.
 
     Raises:
-        UserError: one is.
+        UserError: a setting is below 1.
     """
     for name in names:
         if getattr(layout, name) < 1:
@@ -75,20 +79,26 @@ def check_positive(layout: Any, *names: str) -> None:
 
 
 def check_dropout(layout: Any) -> None:
-    """Refuse a dropout that is no probability below 1.
+    """Check that the dropout of a layout is in [0, 1).
+
+    Args:
+        layout (Any): layout with a ``dropout``.
 
     Raises:
-        UserError: it is not.
+        UserError: the dropout is out of range.
     """
     if not 0 <= layout.dropout < 1:
         raise UserError(f"layout.dropout {layout.dropout}: must be in [0, 1)")
 
 
 def check_scales(scales: Sequence[float]) -> None:
-    """Refuse factors of channels that do not rise, or are out of their range.
+    """Check that factors of channels are in ascending order and in range.
+
+    Args:
+        scales (Sequence[float]): factors, in (0, 16].
 
     Raises:
-        UserError: they are none.
+        UserError: ``scales`` is empty, not in ascending order or out of range.
     """
     rising = all(low < high for low, high in pairwise(scales))
     if not scales or not rising or not 0 < scales[0] <= scales[-1] <= MOST:

@@ -1,7 +1,6 @@
-"""The macro-architecture of mobile networks: a convolution, stages of blocks, a wide 1x1 one.
+"""Macro-architecture of mobile networks: a convolution, stages of blocks, a wide 1x1 convolution.
 
-Source: Sandler et al., "MobileNetV2", CVPR 2018, Table 2, whose order of parts the searched mobile
-networks keep.
+Source: Sandler et al., "MobileNetV2", CVPR 2018, Table 2.
 """
 
 from __future__ import annotations
@@ -19,19 +18,19 @@ from spos.spaces.blocks.mobile import Activation, convolution, inverted_residual
 
 @dataclass(frozen=True)
 class MobileLayout(StagedLayout):
-    """The macro-architecture around the blocks.
+    """Layout of a mobile network.
 
     Args:
-        image_size: the side of the square input, in pixels.
-        stem_channels: output channels of the first convolution.
-        channels: output channels of each stage.
-        depths: the number of blocks in each stage, at least 1.
-        strides: the stride of the first block of each stage, at least 1.
-        head_channels: output channels of the last convolution.
-        stem_stride: the stride of the first convolution.
-        first_channels: output channels of an inverted residual of kernel 3 without expansion
-            between the first convolution and the stages; 0 leaves it out.
-        dropout: before the classifier, in [0, 1).
+        image_size (int): side of the square input, in pixels.
+        stem_channels (int): output channels of the first convolution, at least 1.
+        channels (tuple[int, ...]): output channels of each stage, at least 1.
+        depths (tuple[int, ...]): number of blocks in each stage, at least 1.
+        strides (tuple[int, ...]): stride of the first block of each stage, at least 1.
+        head_channels (int): output channels of the last convolution, at least 1.
+        stem_stride (int): stride of the first convolution, at least 1.
+        first_channels (int): output channels of an inverted residual with kernel 3 and expansion 1
+            before the stages; 0 omits it.
+        dropout (float): dropout probability before the classifier, in [0, 1).
     """
 
     image_size: int
@@ -46,14 +45,14 @@ class MobileLayout(StagedLayout):
 
 
 class Place(NamedTuple):
-    """Where a block stands.
+    """Position and shape of a block in the network.
 
     Args:
-        stage: its stage, counted from 1.
-        number: of the block in its stage, counted from 0.
-        inputs: input channels.
-        outputs: output channels.
-        stride: of the block.
+        stage (int): number of its stage, from 1.
+        number (int): number of the block in its stage, from 0.
+        inputs (int): input channels.
+        outputs (int): output channels.
+        stride (int): stride of the block.
     """
 
     stage: int
@@ -64,7 +63,7 @@ class Place(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Such as ``stage1.0``."""
+        """Name of the block, such as ``stage1.0``."""
         return f"stage{self.stage}.{self.number}"
 
     @property
@@ -81,17 +80,17 @@ def mobile_network(
     image_channels: int = 3,
     activation: Activation = nn.ReLU,
 ) -> nn.Sequential:
-    """The macro-architecture around blocks.
+    """Build a mobile network from a layout and a function that builds its blocks.
 
     Args:
-        layout: its sizes.
-        make_block: called for every block in order.
-        classes: the number of classes.
-        image_channels: of the input.
-        activation: the class of the activations outside of the blocks.
+        layout (MobileLayout): layout of the network.
+        make_block (Callable[[Place], nn.Module]): function that builds a block, called in order.
+        classes (int): number of classes.
+        image_channels (int): channels of the input.
+        activation (Activation): class of the activations outside the blocks.
 
     Raises:
-        UserError: the layout does not fit together.
+        UserError: the layout is invalid.
 
     Example:
         >>> import torch
@@ -132,10 +131,13 @@ def mobile_network(
 
 
 def check_layout(layout: MobileLayout) -> None:
-    """Refuse a layout that does not fit together.
+    """Check a layout.
+
+    Args:
+        layout (MobileLayout): layout to check.
 
     Raises:
-        UserError: it does not.
+        UserError: a setting is out of range, or the settings have different numbers of stages.
     """
     check_stages(layout, "depths", "strides")
     check_positive(layout, "image_size", "stem_channels", "stem_stride", "head_channels")

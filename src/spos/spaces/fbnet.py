@@ -1,16 +1,16 @@
-"""The layer-wise block search space of FBNet.
+"""Layer-wise block search space of FBNet.
 
 Source: Wu et al., "FBNet: Hardware-Aware Efficient ConvNet Design via Differentiable Neural
-Architecture Search", CVPR 2019, Section 3.1, Tables 1 and 2, Figure 3. Where the paper's text
-leaves something open, it is as in the authors' release, by which the published costs are counted:
+Architecture Search", CVPR 2019, Section 3.1, Tables 1 and 2, Figure 3. Details that the paper does
+not specify follow the authors' release, on which the published costs are based:
 
-- A block of expansion 1 has no first 1x1 convolution, and one of groups shuffles its input instead.
-- The convolutions of the blocks have biases, in spite of their batch norms.
-- A layer that changes the shape has all 9 options as well: its ``skip`` is a 1x1 convolution with
-  batch norm and activation, of the layer's stride, and the identity everywhere else. So the space
-  has the 9^22 architectures of the paper.
+- A block with expansion 1 has no first 1x1 convolution; with groups, it shuffles its input instead.
+- The convolutions of the blocks have biases in addition to batch norms.
+- A layer that changes the shape also has all 9 options: its ``skip`` is a 1x1 convolution with the
+  layer's stride, batch norm and activation. In all other layers ``skip`` is the identity. The space
+  therefore has the 9^22 architectures of the paper.
 
-FBNet-B then has 291.0 M multiply-adds and 4.82 M parameters; the paper prints 295 M and 4.5 M.
+FBNet-B then has 291.0 M multiply-adds and 4.82 M parameters; the paper reports 295 M and 4.5 M.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ PRESETS = {
         strides=(1, 2, 2, 2, 1, 2, 1),
         head_channels=1984,
     ),
-    # Half of the channels, so that a CPU can train it.
+    # Half the channels, so that it can be trained on a CPU.
     "cifar": MobileLayout(
         image_size=32,
         stem_channels=8,
@@ -77,13 +77,13 @@ def fbnet(layout: MobileLayout, *, classes: int, image_channels: int = 3) -> Sup
     """Build the supernet of the FBNet space.
 
     Args:
-        layout: the macro-architecture, such as ``PRESETS["imagenet"]``; the channels of its first
+        layout (MobileLayout): layout such as ``PRESETS["imagenet"]``; the channels of its first
             convolution and of its stages are even.
-        classes: the number of classes, at least 2.
-        image_channels: 3 for colour, 1 for grey images.
+        classes (int): number of classes, at least 2.
+        image_channels (int): channels of the input, 3 for colour and 1 for greyscale.
 
     Raises:
-        UserError: the layout does not fit together.
+        UserError: the layout is invalid.
 
     Example:
         >>> import torch
@@ -108,11 +108,11 @@ def fbnet(layout: MobileLayout, *, classes: int, image_channels: int = 3) -> Sup
 
 
 def candidate(option: str, place: Place) -> nn.Module:
-    """The block of an option.
+    """Build the block of an option.
 
     Args:
-        option: of :data:`OPTIONS`.
-        place: where it stands.
+        option (str): one of :data:`OPTIONS`.
+        place (Place): position and shape of the block.
     """
     if option != "skip":
         kernel, expansion, groups = _BLOCKS[option]

@@ -1,4 +1,4 @@
-"""The space of NAS-Bench-201: one cell of 6 operations, repeated over the whole network.
+"""Search space of NAS-Bench-201: one cell of 6 operations, repeated throughout the network.
 
 Source: Dong and Yang, "NAS-Bench-201: Extending the Scope of Reproducible Neural Architecture
 Search", ICLR 2020, Section 2.1.
@@ -23,20 +23,19 @@ from spos.training.recipe import Recipe
 from spos.training.recipes import PLANS as GENERAL_PLANS
 
 OPTIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
-#: Each node reads the input, node 0, and all nodes before it.
+#: Nodes of a cell. Node 0 is the input; every other node reads all nodes before it.
 NODES = 4
 EDGES = tuple(f"{source}->{node}" for node in range(1, NODES) for source in range(node))
 
 
 @dataclass(frozen=True)
 class CellLayout:
-    """The macro-architecture around the cells.
+    """Layout of a network of cells, with a residual block of stride 2 between two stages.
 
     Args:
-        image_size: the side of the square input, in pixels.
-        channels: of each stage, which also are what its cells compute with.
-        depths: the number of cells in each stage, at least 1. A residual block of stride 2 stands
-            between two stages.
+        image_size (int): side of the square input, in pixels.
+        channels (tuple[int, ...]): channels of the cells of each stage, at least 1.
+        depths (tuple[int, ...]): number of cells in each stage, at least 1.
     """
 
     image_size: int
@@ -51,29 +50,29 @@ PRESETS = {
 }
 
 
-def _short(recipe: Recipe) -> Recipe:
+def _shorten(recipe: Recipe) -> Recipe:
     return replace(recipe, steps=2500, batch_size=64, warmup_steps=50)
 
 
 _CIFAR = GENERAL_PLANS["cifar"]
-#: A training of ``proxy`` takes some ten minutes on one core.
+#: Training ``proxy`` takes about ten minutes on one CPU core.
 PLANS = {
     "cifar": _CIFAR,
     "tiny": GENERAL_PLANS["tiny"],
     "proxy": replace(
         _CIFAR,
-        supernet=_short(_CIFAR.supernet),
-        retrain=_short(_CIFAR.retrain),
+        supernet=_shorten(_CIFAR.supernet),
+        retrain=_shorten(_CIFAR.retrain),
         calibration=2000,
     ),
 }
 
 
 class DenseCell(nn.Module):
-    """Nodes that each sum up an operation on every node before them; the last is the output.
+    """A cell whose nodes sum one operation on each earlier node; the last node is the output.
 
     Args:
-        edges: the operations by edge, such as ``0->2``, for all of :data:`EDGES`.
+        edges (Mapping[str, nn.Module]): operation of each edge in :data:`EDGES`, such as ``0->2``.
     """
 
     def __init__(self, edges: Mapping[str, nn.Module]) -> None:
@@ -95,8 +94,8 @@ class ResidualReduction(nn.Module):
     """A residual block that halves the resolution.
 
     Args:
-        inputs: input channels.
-        outputs: output channels.
+        inputs (int): input channels.
+        outputs (int): output channels.
 
     Source: Dong and Yang, Section 2.1.
     """
@@ -106,7 +105,7 @@ class ResidualReduction(nn.Module):
         self.main = nn.Sequential(
             convolution(inputs, outputs, 3, 2), convolution(outputs, outputs, 3)
         )
-        # Odd sides lose a position in the pooling but not in the convolution, without this.
+        # Without ceil_mode, pooling rounds odd sides down where the convolution rounds them up.
         pool = nn.AvgPool2d(2, 2, ceil_mode=True)
         self.shortcut = nn.Sequential(pool, nn.Conv2d(inputs, outputs, 1, bias=False))
 
@@ -116,10 +115,10 @@ class ResidualReduction(nn.Module):
 
 
 def architecture_string(names: Mapping[str, str]) -> str:
-    """The benchmark's own notation of an architecture.
+    """Return an architecture in the notation of the benchmark.
 
     Args:
-        names: the operation of each edge, as :meth:`spos.space.SearchSpace.names` gives them.
+        names (Mapping[str, str]): operation of each edge (:meth:`spos.space.SearchSpace.names`).
 
     Raises:
         UserError: an edge is missing.
@@ -140,16 +139,16 @@ skip_connect~2|'
 
 
 def parse_architecture_string(text: str) -> dict[str, str]:
-    """Read the benchmark's own notation of an architecture.
+    """Parse an architecture in the notation of the benchmark.
 
     Args:
-        text: such as ``|none~0|+|none~0|none~1|+|none~0|none~1|none~2|``.
+        text (str): notation such as ``|none~0|+|none~0|none~1|+|none~0|none~1|none~2|``.
 
     Returns:
-        The operation of each edge, as :meth:`spos.space.SearchSpace.from_names` takes them.
+        The operation of each edge, for :meth:`spos.space.SearchSpace.from_names`.
 
     Raises:
-        UserError: it is something else.
+        UserError: the text does not follow the notation, or an operation is unknown.
 
     Example:
         >>> names = parse_architecture_string(
@@ -189,10 +188,13 @@ def parse_architecture_string(text: str) -> dict[str, str]:
 
 
 def translate(text: str) -> str:
-    """An architecture in the benchmark's notation as the space reads it; other text as it is.
+    """Convert the notation of the benchmark to JSON; return other text unchanged.
+
+    Args:
+        text (str): architecture from the user.
 
     Raises:
-        UserError: it begins as the notation does, but is something else.
+        UserError: the text resembles the notation but is invalid.
 
     Example:
         >>> translate("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|")[:20]
@@ -204,18 +206,18 @@ def translate(text: str) -> str:
 
 
 def nasbench201(layout: CellLayout, *, classes: int, image_channels: int = 3) -> Supernet:
-    """Build the supernet of the space of NAS-Bench-201.
+    """Build the supernet of NAS-Bench-201.
 
-    All cells share the 6 choices, so that an architecture is one cell. An operation is counted even
-    where no path leads from it to the output, as in the benchmark.
+    All cells share the 6 choices, so an architecture is one cell. As in the benchmark, operations
+    count towards the costs even if no path leads from them to the output.
 
     Args:
-        layout: the macro-architecture, such as ``PRESETS["cifar"]``, which is the benchmark's.
-        classes: the number of classes, at least 2.
-        image_channels: 3 for colour, 1 for grey images.
+        layout (CellLayout): layout such as ``PRESETS["cifar"]``, the network of the benchmark.
+        classes (int): number of classes, at least 2.
+        image_channels (int): channels of the input, 3 for colour and 1 for greyscale.
 
     Raises:
-        UserError: the layout does not fit together.
+        UserError: the layout is invalid.
 
     Source: Dong and Yang, Section 2.1.
 

@@ -1,8 +1,10 @@
-"""The space of NAS-Bench-Macro: the block of each of 8 layers.
+"""Search space of NAS-Bench-Macro: the block of each of 8 layers.
+
+Every stage halves the resolution, including the first. In a layer that changes the shape, the
+identity is a 1x1 convolution with batch norm, as in the authors' release.
 
 Source: Su et al., "Prioritized Architecture Sampling with Monto-Carlo Tree Search", CVPR 2021,
-Section 4 and Appendix (the benchmark); its release for what an identity is where the shape changes:
-a 1x1 convolution with batch norm. Every stage halves the resolution, the first one, too.
+Section 4 and Appendix.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from spos.training.recipes import PLANS as GENERAL_PLANS
 
 #: Kernel and expansion of each block.
 _BLOCKS = {"mb3_k3": (3, 3), "mb6_k5": (5, 6)}
-#: In the order of the benchmark's digits.
+#: Options in the order of the benchmark's digits.
 OPTIONS = ("identity", *_BLOCKS)
 
 _CIFAR = MobileLayout(
@@ -37,7 +39,7 @@ _CIFAR = MobileLayout(
 )
 PRESETS = {
     "cifar": _CIFAR,
-    # A quarter of all channels, so that a CPU can train it.
+    # A quarter of the channels, so that it can be trained on a CPU.
     "proxy": replace(_CIFAR, stem_channels=8, channels=(16, 32, 64), head_channels=320),
     "tiny": MobileLayout(
         image_size=8,
@@ -51,7 +53,7 @@ PRESETS = {
 }
 
 
-def _short(recipe: Recipe) -> Recipe:
+def _shorten(recipe: Recipe) -> Recipe:
     return replace(recipe, steps=2500, batch_size=64, warmup_steps=50)
 
 
@@ -61,22 +63,22 @@ PLANS = {
     "tiny": GENERAL_PLANS["tiny"],
     "proxy": replace(
         _PLAN,
-        supernet=_short(_PLAN.supernet),
-        retrain=_short(_PLAN.retrain),
+        supernet=_shorten(_PLAN.supernet),
+        retrain=_shorten(_PLAN.retrain),
         calibration=2000,
     ),
 }
 
 
 def digits(names: Mapping[str, str]) -> str:
-    """The benchmark's own notation of an architecture: a digit for each layer.
+    """Return an architecture in the notation of the benchmark, one digit per layer.
 
     Args:
-        names: the option of each layer in order, as :meth:`spos.space.SearchSpace.names` gives
-            them.
+        names (Mapping[str, str]): option of each layer in order
+            (:meth:`spos.space.SearchSpace.names`).
 
     Raises:
-        UserError: an option is none of the space.
+        UserError: an option is unknown.
 
     Example:
         >>> digits({"stage1.0": "mb6_k5", "stage1.1": "identity"})
@@ -89,7 +91,10 @@ def digits(names: Mapping[str, str]) -> str:
 
 
 def translate(text: str) -> str:
-    """An architecture in the benchmark's notation as the space reads it; other text as it is.
+    """Convert the notation of the benchmark to option indices; return other text unchanged.
+
+    Args:
+        text (str): architecture from the user.
 
     Example:
         >>> translate("20112002"), translate("2,0")
@@ -100,15 +105,15 @@ def translate(text: str) -> str:
 
 
 def nasbenchmacro(layout: MobileLayout, *, classes: int, image_channels: int = 3) -> Supernet:
-    """Build the supernet of the space of NAS-Bench-Macro.
+    """Build the supernet of NAS-Bench-Macro.
 
     Args:
-        layout: the macro-architecture, such as ``PRESETS["cifar"]``, which is the benchmark's.
-        classes: the number of classes, at least 2.
-        image_channels: 3 for colour, 1 for grey images.
+        layout (MobileLayout): layout such as ``PRESETS["cifar"]``, the network of the benchmark.
+        classes (int): number of classes, at least 2.
+        image_channels (int): channels of the input, 3 for colour and 1 for greyscale.
 
     Raises:
-        UserError: the layout does not fit together.
+        UserError: the layout is invalid.
 
     Source: Su et al., Section 4.
 

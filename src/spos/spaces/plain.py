@@ -1,4 +1,4 @@
-"""The textbook space: a stack of convolution layers, each with filters, kernel and stride searched.
+"""A stack of convolution layers with searchable filters, kernels and strides.
 
 Sources: Zoph and Le, "Neural Architecture Search with Reinforcement Learning", ICLR 2017, Section
 4.1, for what is searched in a layer; Elsken et al., "Neural Architecture Search: A Survey", JMLR
@@ -23,14 +23,14 @@ from spos.training.recipes import PLANS
 
 @dataclass(frozen=True)
 class PlainLayout:
-    """The stack of layers.
+    """Layout of the stack of layers.
 
     Args:
-        image_size: the side of the square input, in pixels.
-        layers: how many there are, at least 1.
-        filters: output channels of a layer to choose from, rising.
-        kernels: sides of its kernel to choose from, odd.
-        strides: its strides to choose from.
+        image_size (int): side of the square input, in pixels.
+        layers (int): number of layers, at least 1.
+        filters (tuple[int, ...]): options for the output channels of a layer, in ascending order.
+        kernels (tuple[int, ...]): options for the side of its kernel in pixels, odd and ascending.
+        strides (tuple[int, ...]): options for its stride in pixels, in ascending order.
     """
 
     image_size: int
@@ -51,12 +51,12 @@ class ConvolutionLayer(nn.Sequential):
     """A convolution with batch norm and activation, as one stage.
 
     Args:
-        inputs: input channels.
-        filters: the choice of the output channels.
-        kernels: sides of the kernel to choose from; each has a weight of its own, which all
-            filters and strides share.
-        strides: to choose from.
-        name: what the names of its choices begin with.
+        inputs (int | Width): input channels.
+        filters (Width): choice of the output channels.
+        kernels (tuple[int, ...]): options for the side of the kernel, in pixels. Each has its own
+            weight, shared by all filters and strides.
+        strides (tuple[int, ...]): options for the stride, in pixels.
+        name (str): prefix of the names of its choices.
     """
 
     def __init__(
@@ -80,20 +80,21 @@ class ConvolutionLayer(nn.Sequential):
 
 
 def plain(layout: PlainLayout, *, classes: int, image_channels: int = 3) -> Supernet:
-    """Build the supernet of the textbook space.
+    """Build the supernet of a stack of convolution layers.
 
-    A layer has three choices, not one of all combinations: a mutation then changes one of them, and
-    sizes can open by schedule. A stride of 2 halves the sides, rounded up, so that on a side of 1
-    it acts as a stride of 1. Uniform draws use the image up in the first half of the layers; bound
-    the cost ``strides`` (:func:`plain_costs`) to keep it longer.
+    A layer has three choices instead of one choice of all combinations, so that a mutation can
+    change one of them and widths can be opened on a schedule. A stride of 2 halves height and
+    width, rounded up, so it has no effect on a side of 1. Uniformly sampled architectures reach a
+    side of 1 in the first half of the layers; bound the cost ``strides`` (:func:`plain_costs`) to
+    keep a higher resolution for longer.
 
     Args:
-        layout: the layers, such as ``PRESETS["cifar"]``.
-        classes: the number of classes, at least 2.
-        image_channels: 3 for colour, 1 for grey images.
+        layout (PlainLayout): layout such as ``PRESETS["cifar"]``.
+        classes (int): number of classes, at least 2.
+        image_channels (int): channels of the input, 3 for colour and 1 for greyscale.
 
     Raises:
-        UserError: the layout does not fit together.
+        UserError: the layout is invalid.
 
     Source: Zoph and Le, Section 4.1.
 
@@ -122,12 +123,13 @@ def plain(layout: PlainLayout, *, classes: int, image_channels: int = 3) -> Supe
 
 
 def plain_costs(supernet: Supernet, *, eager: bool = True) -> CostModel:
-    """Multiply-adds, parameters, and ``strides``: how many layers have a stride above 1.
+    """Create the cost model, which adds ``strides``, the number of layers with a stride above 1.
 
-    Layers count by their option, be there something left to halve or not.
+    A layer counts by its option, even if the side of its input is already 1.
 
     Args:
-        supernet: of this space.
+        supernet (Supernet): supernet of this space.
+        eager (bool): whether to count every option now instead of on first use.
 
     Example:
         >>> costs = plain_costs(plain(PRESETS["tiny"], classes=10, image_channels=1))

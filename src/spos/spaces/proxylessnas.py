@@ -1,13 +1,15 @@
-"""The block search space of ProxylessNAS.
+"""Block search space of ProxylessNAS.
+
+The network has stages of inverted residuals as in MobileNetV2, with kernel 3, 5 or 7 and expansion
+3 or 6. All blocks but the first of a stage may be skipped.
+
+The first searched stage has 32 channels, as in the authors' network for mobile phones, instead of
+the 24 of MobileNetV2. With 32, Proxyless-R (mobile) has its published 320,427,584 multiply-adds and
+4,080,512 parameters (the paper reports 320 M and 4.0 M); with 24 it would have 304,227,008 and
+4,073,520. ``layout.channels`` sets the number.
 
 Source: Cai et al., "ProxylessNAS: Direct Neural Architecture Search on Target Task and Hardware",
-ICLR 2019, Section 4.2: stages of inverted residuals as in MobileNetV2, of kernel 3, 5 or 7 and
-expansion 3 or 6, all of which but the first of its stage may be skipped.
-
-The first searched stage has 32 channels, as that of the authors' network for mobile phones, and not
-the 24 of MobileNetV2: with 32, Proxyless-R (mobile) has its published 320,427,584 multiply-adds and
-4,080,512 parameters (the paper prints 320 M and 4.0 M), with 24 it would have 304,227,008 and
-4,073,520. ``layout.channels`` chooses.
+ICLR 2019, Section 4.2.
 """
 
 from __future__ import annotations
@@ -48,7 +50,7 @@ _IMAGENET = MobileLayout(
 )
 PRESETS = {
     "imagenet": _IMAGENET,
-    # Half of the channels, so that a CPU can train it.
+    # Half the channels, so that it can be trained on a CPU.
     "cifar": replace(
         _IMAGENET,
         image_size=32,
@@ -76,12 +78,12 @@ def proxylessnas(layout: MobileLayout, *, classes: int, image_channels: int = 3)
     """Build the supernet of the ProxylessNAS space.
 
     Args:
-        layout: the macro-architecture, such as ``PRESETS["imagenet"]``.
-        classes: the number of classes, at least 2.
-        image_channels: 3 for colour, 1 for grey images.
+        layout (MobileLayout): layout such as ``PRESETS["imagenet"]``.
+        classes (int): number of classes, at least 2.
+        image_channels (int): channels of the input, 3 for colour and 1 for greyscale.
 
     Raises:
-        UserError: the layout does not fit together.
+        UserError: the layout is invalid.
 
     Example:
         >>> import torch

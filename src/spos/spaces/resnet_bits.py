@@ -1,4 +1,4 @@
-"""The paper's mixed-precision search: residual networks that choose the bits of every block.
+"""Mixed-precision search space of the paper: residual networks with bit-widths per block.
 
 Sources: Guo et al., Section 3.4, and its experiments with ResNet-18 and ResNet-34; He et al., "Deep
 Residual Learning for Image Recognition", CVPR 2016, Table 1 and Section 4.2, for the networks.
@@ -21,32 +21,32 @@ from spos.spaces._layout import StagedLayout, check_positive, check_scales, chec
 from spos.spaces.blocks.residual import MakeConvolution, Size, basic_block
 from spos.training.recipes import PLANS
 
-#: The pairs of the paper: bits of weights, bits of activations.
+#: Pairs of weight and activation bits in the paper.
 PAIRS = ("w1a2", "w2a2", "w1a4", "w2a4", "w3a4", "w4a4")
 
 
 @dataclass(frozen=True)
 class BitsLayout(StagedLayout):
-    """A residual network of basic blocks, and what is searched in it.
+    """Layout of a residual network of basic blocks, and its choices.
 
-    The first convolution and the classifier have full precision; every other convolution, those
-    of the shortcuts included, is quantised.
+    The first convolution and the classifier have full precision; all other convolutions, including
+    those of shortcuts, are quantised.
 
     Args:
-        image_size: the side of the square input, in pixels.
-        stem_kernel: the side of the kernel of the first convolution, odd; it has as many channels
-            as the first stage.
-        stem_stride: its stride.
-        pool: whether a max pooling of stride 2 follows it.
-        channels: output channels of each stage.
-        depths: the number of blocks in each stage, at least 1.
-        strides: the stride of the first block of each stage.
-        bits: the options of every choice, such as ``w2a4``.
-        per_layer: each convolution chooses its bits, instead of each block.
-        scales: what the channels between the two convolutions of a block are multiplied by, from
-            the smallest to the largest; each block chooses one. Not searched without them.
-        weights: the quantiser of weights, ``dorefa`` or ``lsq``.
-        activations: the quantiser of activations, ``pact`` or ``lsq``.
+        image_size (int): side of the square input, in pixels.
+        stem_kernel (int): side of the kernel of the first convolution in pixels, odd; the
+            convolution has as many output channels as the first stage.
+        stem_stride (int): stride of the first convolution, at least 1.
+        pool (bool): whether a max pooling of stride 2 follows the first convolution.
+        channels (tuple[int, ...]): output channels of each stage, at least 1.
+        depths (tuple[int, ...]): number of blocks in each stage, at least 1.
+        strides (tuple[int, ...]): stride of the first block of each stage, at least 1.
+        bits (tuple[str, ...]): options of every choice of bit-widths, such as ``w2a4``.
+        per_layer (bool): whether each convolution chooses its bit-widths instead of each block.
+        scales (tuple[float, ...]): options for the factor of the channels between the two
+            convolutions of a block, in ascending order; empty does not search channels.
+        weights (str): weight quantiser, ``dorefa`` or ``lsq``.
+        activations (str): activation quantiser, ``pact`` or ``lsq``.
     """
 
     image_size: int
@@ -85,12 +85,12 @@ def resnet_bits(layout: BitsLayout, *, classes: int, image_channels: int = 3) ->
     """Build the supernet of the mixed-precision search.
 
     Args:
-        layout: the network, such as ``PRESETS["imagenet"]``, which is ResNet-18.
-        classes: the number of classes, at least 2.
-        image_channels: 3 for colour, 1 for grey images.
+        layout (BitsLayout): layout such as ``PRESETS["imagenet"]``, which is ResNet-18.
+        classes (int): number of classes, at least 2.
+        image_channels (int): channels of the input, 3 for colour and 1 for greyscale.
 
     Raises:
-        UserError: the layout does not fit together, or a pair of bits is none.
+        UserError: the layout is invalid, or an option is not a pair of bit-widths.
 
     Example:
         >>> supernet = resnet_bits(PRESETS["cifar"], classes=10)
@@ -124,26 +124,27 @@ def resnet_bits(layout: BitsLayout, *, classes: int, image_channels: int = 3) ->
             mid = Width(sizes, name=f"{name}.channels")
         return basic_block(inputs, mid, outputs, stride, convolution)
 
-    model = _around(layout, block, classes=classes, image_channels=image_channels)
+    model = _build_network(layout, block, classes=classes, image_channels=image_channels)
     return Supernet(model, (image_channels, layout.image_size, layout.image_size))
 
 
 def uniform(
     layout: BitsLayout, pair: str, *, classes: int, image_channels: int = 3
 ) -> nn.Sequential:
-    """A stand-alone network with the same bits in every quantised layer, to compare with.
+    """Build a stand-alone baseline with the same bit-widths in every quantised layer.
 
     Args:
-        layout: the network; what it says of options is not used.
-        pair: the bits of every quantised layer, such as ``w3a3``, be it an option or not.
-        classes: the number of classes, at least 2.
-        image_channels: 3 for colour, 1 for grey images.
+        layout (BitsLayout): layout of the network; its options are not used.
+        pair (str): bit-widths of every quantised layer, such as ``w3a3``; not necessarily one of
+            the layout's options.
+        classes (int): number of classes, at least 2.
+        image_channels (int): channels of the input, 3 for colour and 1 for greyscale.
 
     Returns:
-        A network without choices. ``torch.fx.symbolic_trace`` writes it in torch's own modules.
+        A network without choices, which ``torch.fx.symbolic_trace`` converts to torch modules.
 
     Raises:
-        UserError: the layout does not fit together, or the pair is none.
+        UserError: the layout is invalid, or ``pair`` is not a pair of bit-widths.
 
     Example:
         >>> from spos.cost import count_network
@@ -154,12 +155,12 @@ def uniform(
     chosen = bit_pair(pair)
 
     def block(name: str, inputs: int, outputs: int, stride: int) -> nn.Module:
-        return basic_block(inputs, outputs, outputs, stride, _fixed(layout, chosen))
+        return basic_block(inputs, outputs, outputs, stride, _fixed_bits(layout, chosen))
 
-    return _around(layout, block, classes=classes, image_channels=image_channels)
+    return _build_network(layout, block, classes=classes, image_channels=image_channels)
 
 
-def _fixed(layout: BitsLayout, pair: BitPair) -> MakeConvolution:
+def _fixed_bits(layout: BitsLayout, pair: BitPair) -> MakeConvolution:
     def convolution(part: str, inputs: Size, outputs: Size, kernel: int, stride: int) -> nn.Module:
         assert isinstance(inputs, int) and isinstance(outputs, int)
         return FixedBitsConv2d(
@@ -172,14 +173,14 @@ def _fixed(layout: BitsLayout, pair: BitPair) -> MakeConvolution:
     return convolution
 
 
-def _around(
+def _build_network(
     layout: BitsLayout,
     make_block: Callable[[str, int, int, int], nn.Module],
     *,
     classes: int,
     image_channels: int,
 ) -> nn.Sequential:
-    """The network around blocks, made from their name, input and output channels, and stride."""
+    """Build the network from a function of a block's name, channels and stride."""
     _check(layout)
     inputs = layout.channels[0]
     stem: list[nn.Module] = [

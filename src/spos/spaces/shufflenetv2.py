@@ -1,4 +1,4 @@
-"""The block-search space of the paper, after ShuffleNetV2.
+"""Block search space of the paper, based on ShuffleNetV2.
 
 Sources: Guo et al., Section 4 and Table 1; Ma et al., "ShuffleNet V2", ECCV 2018, for the unit.
 """
@@ -21,18 +21,18 @@ from spos.training.recipes import PLANS
 
 @dataclass(frozen=True)
 class Layout(StagedLayout):
-    """The macro-architecture around the choice blocks.
+    """Layout of the network around the choice blocks.
 
     Args:
-        image_size: the side of the square input, in pixels.
-        stem_channels: output channels of the first convolution.
-        stem_stride: its stride.
-        channels: output channels of each stage, even.
-        depths: the number of choice blocks in each stage, at least 1.
-        strides: the stride of the first block of each stage, 1 or 2.
-        head_channels: output channels of the last convolution.
-        dropout: before the classifier, in [0, 1).
-        classifier_bias: whether the classifier has a bias.
+        image_size (int): side of the square input, in pixels.
+        stem_channels (int): output channels of the first convolution, at least 1.
+        stem_stride (int): stride of the first convolution, at least 1.
+        channels (tuple[int, ...]): output channels of each stage, even and increasing.
+        depths (tuple[int, ...]): number of choice blocks in each stage, at least 1.
+        strides (tuple[int, ...]): stride of the first block of each stage, 1 or 2.
+        head_channels (int): output channels of the last convolution, at least 1.
+        dropout (float): dropout probability before the classifier, in [0, 1).
+        classifier_bias (bool): whether the classifier has a bias.
     """
 
     image_size: int
@@ -46,7 +46,7 @@ class Layout(StagedLayout):
     classifier_bias: bool = False
 
 
-#: The architectures of the paper's block search, for the preset ``imagenet``.
+#: Architectures of the paper's block search, for the preset ``imagenet``.
 PUBLISHED = {
     "spos_block": "2,1,0,1,2,0,2,0,2,0,2,3,0,0,0,0,3,2,3,3",
     "all_choice_3": ",".join("0" * 20),
@@ -70,10 +70,13 @@ PRESETS = {
 
 
 def check_layout(layout: Layout) -> None:
-    """Refuse a layout that does not fit together.
+    """Check a layout.
+
+    Args:
+        layout (Layout): layout to check.
 
     Raises:
-        UserError: it does not.
+        UserError: a setting is out of range, or the settings have different numbers of stages.
     """
     check_stages(layout, "depths", "strides")
     check_positive(layout, "image_size", "stem_channels", "stem_stride", "head_channels")
@@ -89,7 +92,7 @@ def check_layout(layout: Layout) -> None:
         inputs = outputs
 
 
-#: Makes a choice block: called with its name, input and output channels, stride, and whether it is
+#: Builds a choice block from its name, input channels, output channels, stride, and whether it is
 #: the first of its stage.
 MakeBlock = Callable[[str, int, int, int, bool], nn.Module]
 
@@ -97,16 +100,16 @@ MakeBlock = Callable[[str, int, int, int, bool], nn.Module]
 def around(
     layout: Layout, make_block: MakeBlock, *, classes: int, image_channels: int
 ) -> nn.Sequential:
-    """The macro-architecture of the paper around blocks.
+    """Build the network of the paper from a layout and a function that builds its blocks.
 
     Args:
-        layout: its sizes.
-        make_block: called for every block in order.
-        classes: the number of classes.
-        image_channels: of the input.
+        layout (Layout): layout of the network.
+        make_block (MakeBlock): function that builds a choice block, called in order.
+        classes (int): number of classes.
+        image_channels (int): channels of the input.
 
     Raises:
-        UserError: the layout does not fit together.
+        UserError: the layout is invalid.
     """
     check_layout(layout)
     blocks: list[nn.Module] = []
@@ -142,12 +145,12 @@ def shufflenetv2(layout: Layout, *, classes: int, image_channels: int = 3) -> Su
     """Build the supernet of the paper's block search.
 
     Args:
-        layout: the macro-architecture, such as ``PRESETS["imagenet"]``.
-        classes: the number of classes, at least 2.
-        image_channels: 3 for colour, 1 for grey images.
+        layout (Layout): layout such as ``PRESETS["imagenet"]``.
+        classes (int): number of classes, at least 2.
+        image_channels (int): channels of the input, 3 for colour and 1 for greyscale.
 
     Raises:
-        UserError: the layout does not fit together.
+        UserError: the layout is invalid.
 
     Example:
         >>> supernet = shufflenetv2(PRESETS["imagenet"], classes=1000)

@@ -1,4 +1,4 @@
-"""The paper's channel search, with blocks fixed or searched along with the channels.
+"""Channel search space of the paper, with fixed or searchable blocks.
 
 Source: Guo et al., Section 3.4 and Table 4.
 """
@@ -19,19 +19,19 @@ from spos.spaces.shufflenetv2 import PRESETS as BLOCK_PRESETS
 from spos.spaces.shufflenetv2 import Layout, around
 from spos.training.recipes import PLANS
 
-#: The blocks are searched, too.
+#: Value of ``layout.blocks`` with which blocks are searched as well.
 FREE = "free"
 
 
 @dataclass(frozen=True)
 class ChannelLayout(Layout):
-    """The macro-architecture of a channel search.
+    """Layout of a channel search; see :class:`spos.spaces.shufflenetv2.Layout`.
 
     Args:
-        blocks: the option of every block, such as ``shuffle3x3``; or option indices of the space
-            ``shufflenetv2`` joined by commas, one a block; or ``free``: they are searched as well.
-        scales: what the mid channels of a block, half of its output channels, are multiplied by;
-            fractions of channels are cut off.
+        blocks (str): option of every block, such as ``shuffle3x3``; or option indices of the space
+            ``shufflenetv2`` joined by commas, one per block; or ``free`` to search blocks as well.
+        scales (tuple[float, ...]): options for the factor of a block's mid channels, which are half
+            its output channels; the product is rounded down.
     """
 
     blocks: str = "shuffle3x3"
@@ -53,10 +53,14 @@ JOINT_PRESETS = _presets(FREE)
 
 
 def fixed_blocks(layout: ChannelLayout) -> list[str]:
-    """The option of each block; none where they are searched.
+    """Return the option of each block, or an empty list if blocks are searched.
+
+    Args:
+        layout (ChannelLayout): layout of the channel search.
 
     Raises:
-        UserError: they are no options, or not one for each block.
+        UserError: ``layout.blocks`` names an unknown option, or its length is not the number of
+            blocks.
 
     Example:
         >>> fixed_blocks(CHANNEL_PRESETS["tiny"])[:2]
@@ -72,7 +76,8 @@ def fixed_blocks(layout: ChannelLayout) -> list[str]:
     indices = [int(part) for part in text.split(",")]
     if len(indices) != count or max(indices) >= len(OPTIONS):
         raise UserError(
-            f"layout.blocks {text}: give {count} numbers from 0 to {len(OPTIONS) - 1}, one a block"
+            f"layout.blocks {text}: give {count} numbers from 0 to "
+            f"{len(OPTIONS) - 1}, one per block"
         )
     return [OPTIONS[index] for index in indices]
 
@@ -83,12 +88,12 @@ def shufflenetv2_channels(
     """Build the supernet of the paper's channel search.
 
     Args:
-        layout: the macro-architecture, such as ``CHANNEL_PRESETS["imagenet"]``.
-        classes: the number of classes, at least 2.
-        image_channels: 3 for colour, 1 for grey images.
+        layout (ChannelLayout): layout such as ``CHANNEL_PRESETS["imagenet"]``.
+        classes (int): number of classes, at least 2.
+        image_channels (int): channels of the input, 3 for colour and 1 for greyscale.
 
     Raises:
-        UserError: the layout does not fit together.
+        UserError: the layout is invalid.
 
     Example:
         >>> import torch

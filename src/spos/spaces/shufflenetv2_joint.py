@@ -1,4 +1,4 @@
-"""The paper's joint search of blocks and channels.
+"""Joint search space of blocks and channels of the paper.
 
 Source: Guo et al., Section 4.2 (search of blocks and channels).
 """

@@ -23,7 +23,7 @@ from spos.cost.latency.backend import (
     BACKENDS,
     Sample,
     Torch,
-    _events,
+    _time_with_events,
     check_runtime,
     in_a_row,
     make_backend,
@@ -31,7 +31,7 @@ from spos.cost.latency.backend import (
 )
 from spos.cost.latency.plan import computes_nothing, network_of, parts_of
 from spos.cost.latency.rounds import median, sample_rounds, spread
-from spos.cost.latency.rows import COMPANIES, rows_of
+from spos.cost.latency.rows import MIN_ROWS, rows_of
 from spos.nn import OneOf
 from spos.nn.supernet import Supernet
 from spos.spaces import family
@@ -57,7 +57,7 @@ def test_every_part_runs_in_a_row_with_others_of_its_network(supernet: Supernet)
     for row in rows:
         assert [part.number for part in row.parts] == list(range(len(supernet.stages)))
     company = Counter(key for row in rows for key in row.keys)
-    assert min(company.values()) >= COMPANIES
+    assert min(company.values()) >= MIN_ROWS
     again = rows_of(rows[0].parts[0].supernet, parts.values())
     assert [row.name for row in again] == [row.name for row in rows]
 
@@ -113,7 +113,7 @@ def test_an_interrupted_measurement_goes_on(
         measure_latency(supernet, out, rounds=4, make=clock)
     assert clock.sampled == 11
     assert [path.name for path in tmp_path.iterdir()] == ["cpu.json.partial"]
-    with pytest.raises(UserError, match=r"with another batch: 1 there, 2 here; give its command"):
+    with pytest.raises(UserError, match=r"with another batch: 1 there, 2 here; rerun its command"):
         measure_latency(supernet, out, rounds=4, batch=2, make=Clock())
     with pytest.raises(UserError, match="with another rounds: 4 there, 5 here"):
         measure_latency(supernet, out, rounds=5, make=Clock())
@@ -309,7 +309,7 @@ def test_a_card_is_timed_with_events_of_its_queue(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr("torch.cuda.Event", Event)
     steps = [lambda x: told.append("first"), lambda x: told.append("second")]
-    assert _events(steps, None) == [pytest.approx(6e6)] * 2
+    assert _time_with_events(steps, None) == [pytest.approx(6e6)] * 2
     assert told == ["record", "first", "record", "second", "record", "synchronize"]
 
 

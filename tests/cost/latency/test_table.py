@@ -73,7 +73,7 @@ def test_what_a_table_does_not_say_is_not_guessed(
 
 def test_a_file_nested_too_deep_is_no_table(tmp_path: Path):
     (tmp_path / "cpu.json").write_text("[" * 100_000)
-    with pytest.raises(UserError, match="no latency table or damaged"):
+    with pytest.raises(UserError, match="not a latency table or is damaged"):
         LatencyTable.read(tmp_path / "cpu.json")
 
 
@@ -236,8 +236,8 @@ def first_part(**changes: Any) -> Any:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda stored: [stored], "is no latency table: spos latency writes one"),
-        (damage(kind="other"), "is no latency table"),
+        (lambda stored: [stored], "is not a latency table: spos latency writes one"),
+        (damage(kind="other"), "is not a latency table"),
         (damage(format=2), "has format 2 of a newer spos; this one reads up to 1"),
         (lambda stored: {k: v for k, v in stored.items() if k != "threads"}, "lacks 'threads'"),
         (damage(batch="1"), "'1' is not of type int"),
@@ -248,7 +248,7 @@ def first_part(**changes: Any) -> Any:
         (first_part(median=-1), "a latency below 0"),
         (first_part(median=1.5), "1.5 is not of type int"),
         (first_part(nothing=1), "1 is not of type bool"),
-        (lambda stored: {**stored, "parts": stored["parts"][:1] * 2}, "a part is there twice"),
+        (lambda stored: {**stored, "parts": stored["parts"][:1] * 2}, "a part is listed twice"),
     ],
 )
 def test_a_damaged_table_is_one_line(tmp_path: Path, supernet: Supernet, change: Any, told: str):
@@ -264,7 +264,7 @@ def test_a_damaged_table_is_one_line(tmp_path: Path, supernet: Supernet, change:
 def test_no_json_is_one_line(tmp_path: Path, content: bytes):
     path = tmp_path / "t.json"
     path.write_bytes(content)
-    with pytest.raises(UserError, match=r"t\.json is no latency table"):
+    with pytest.raises(UserError, match=r"t\.json is not a latency table"):
         LatencyTable.read(path)
     with pytest.raises(UserError, match="No such file"):
         LatencyTable.read(tmp_path / "none.json")

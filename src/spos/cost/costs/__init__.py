@@ -1,1 +1,1 @@
-"""The costs, one file each."""
+"""Built-in costs, one file each."""

@@ -1,4 +1,4 @@
-"""Multiply-adds times the bits of weights times those of activations, over quantised layers."""
+"""Bit operations: multiply-adds times weight bits times activation bits of quantised layers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Time of one inference, which a table measured on the device gives."""
+"""Latency: the time of one inference, from a table measured on the device."""
 
 from __future__ import annotations
 

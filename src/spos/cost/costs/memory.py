@@ -1,4 +1,4 @@
-"""Bytes of activations that live at once in the inference of one image, at the most."""
+"""Peak memory of activations in the inference of one image, in bytes."""
 
 from __future__ import annotations
 

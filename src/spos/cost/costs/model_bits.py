@@ -1,4 +1,4 @@
-"""Size of all parameters in bits: quantised weights at theirs, everything else at 32."""
+"""Size of all parameters in bits: quantised weights at their bit-width, all others at 32."""
 
 from __future__ import annotations
 

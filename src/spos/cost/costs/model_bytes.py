@@ -1,4 +1,4 @@
-"""Bytes of all parameters, quantised weights at their bits."""
+"""Size of all parameters in bytes, with quantised weights at their bit-width."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parameters of the stand-alone network."""
+"""Number of parameters of the stand-alone network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measured latency: the table of a device, how it is measured, and how far it can be trusted."""
+"""Measured latency: tables of a device, their measurement and their validation."""
 
 from spos.cost.latency.measure import measure_latency
 from spos.cost.latency.table import LatencyTable

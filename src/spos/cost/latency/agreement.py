@@ -1,4 +1,4 @@
-"""How far predictions agree with what was measured."""
+"""Agreement of predictions with measurements, and the fit of a latency table."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far predictions agree with measurements.
+    """Agreement of predictions with measurements.
 
     Args:
-        networks: how many were compared.
-        error: the mean absolute error, as a share of what was measured.
-        bias: the mean error likewise; below 0 where predictions are too small.
-        spearman: the rank correlation of Spearman, from -1 to 1; None where all are equal.
-        kendall: that of Kendall.
+        networks (int): number of networks compared.
+        error (float): mean absolute error as a fraction of the measured value.
+        bias (float): mean error as a fraction of the measured value; negative if predictions are
+            too small.
+        spearman (float | None): Spearman rank correlation, in [-1, 1]; None if all values are
+            equal.
+        kendall (float | None): Kendall rank correlation, in [-1, 1]; None if all values are equal.
     """
 
     networks: int
@@ -35,8 +37,8 @@ def agreement(predicted: Values, measured: Values) -> Agreement:
     """Compare predictions with measurements.
 
     Args:
-        predicted: of each network.
-        measured: of the same networks, above 0.
+        predicted (Values): predicted latency of each network, in nanoseconds.
+        measured (Values): measured latency of each network in nanoseconds, above 0.
 
     Example:
         >>> compared = agreement(np.array([9.0, 22.0, 33.0]), np.array([10.0, 20.0, 30.0]))
@@ -55,16 +57,17 @@ def agreement(predicted: Values, measured: Values) -> Agreement:
 
 
 def fit_line(parts: Values, computing: Values, measured: Values) -> tuple[int, int]:
-    """What networks take beside their parts, by least squares.
+    """Fit the time that networks take in addition to their parts, by least squares.
 
     Args:
-        parts: the sum of the parts of each network.
-        computing: how many of them compute something.
-        measured: of each network.
+        parts (Values): sum of the parts of each network, in nanoseconds.
+        computing (Values): number of parts of each network that compute something.
+        measured (Values): measured latency of each network, in nanoseconds.
 
     Returns:
-        What it takes once, and for each part that computes something, in whole nanoseconds. Where
-        all networks have as many parts, one cannot be told from the other: all of it is the first.
+        The additional time per network and per part that computes something, in whole nanoseconds.
+        If all networks have the same number of such parts, the two cannot be separated: the second
+        is then 0.
 
     Example:
         >>> parts, computing = np.array([100.0, 100.0, 200.0]), np.array([2.0, 3.0, 4.0])
@@ -80,12 +83,15 @@ def fit_line(parts: Values, computing: Values, measured: Values) -> tuple[int, i
 
 
 def left_out(parts: Values, computing: Values, measured: Values) -> Values:
-    """What the fit to all other networks predicts of each network.
+    """Predict the latency of each network from a fit to all other networks.
 
     Args:
-        parts: as in :func:`fit_line`, of at least 3 networks.
-        computing: likewise.
-        measured: likewise.
+        parts (Values): sum of the parts of each network in nanoseconds, for at least 3 networks.
+        computing (Values): number of parts of each network that compute something.
+        measured (Values): measured latency of each network, in nanoseconds.
+
+    Returns:
+        The predicted latency of each network, in nanoseconds.
 
     Source: leave-one-out cross-validation (Stone, 1974).
 

@@ -1,4 +1,4 @@
-"""What runs networks: torch as it is, torch compiled, and ONNX Runtime."""
+"""Backends that run networks: torch, compiled torch and ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from spos.cost.latency.onnx_session import arrays_of, onnx_versions, session
 from spos.cost.latency.record import Runtime
 
 BACKENDS = ("torch", "torch.compile", "onnxruntime")
-#: Seconds that something runs before it is measured, so that caches and clock have settled.
+#: Seconds of warm-up before a measurement, so that caches and clock frequency settle.
 WARM_UP = 0.02
-#: Seconds that a sample takes at least, and the fewest and the most runs in it.
+#: Target duration of a sample in seconds, and the fewest and most runs in it.
 SAMPLE, FEWEST, MOST = 0.04, 5, 200
 
-#: From the input of a network to its output, both as the backend has them on the device.
+#: Runs a loaded network: maps its input to its output, in the backend's own tensors.
 Step = Callable[[Any], Any]
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One round of something.
+    """One sample of a sequence of steps.
 
     Args:
-        nanoseconds: of one run, of each of its steps.
-        runs: how often it ran.
+        nanoseconds (tuple[float, ...]): time of each step in one run, in nanoseconds.
+        runs (int): number of runs in the sample.
     """
 
     nanoseconds: tuple[float, ...]
@@ -49,46 +49,50 @@ Sampler = Callable[[], Sample]
 
 
 class Backend(Protocol):
-    """Brings networks onto a device, and measures them there."""
+    """Loads networks onto a device and measures them there."""
 
     @property
     def versions(self) -> dict[str, str]:
-        """Of what a latency depends on, by name."""
+        """Versions of the software that latencies depend on, by name."""
 
     def load(self, network: fx.GraphModule, value: Any) -> Step:
-        """Bring a network onto the device.
+        """Load a network onto the device.
 
         Args:
-            network: in evaluation, on the CPU.
-            value: its input, for the whole batch.
+            network (fx.GraphModule): network in evaluation mode on the CPU.
+            value (Any): input of the network for the whole batch.
         """
 
     def sampler(self, steps: Sequence[Step], value: Any) -> Sampler:
-        """Measure networks that run in a row, each on the output of the one before it.
+        """Prepare the measurement of steps that each run on the output of the step before.
 
         Args:
-            steps: that :meth:`load` gave.
-            value: the input of the first.
+            steps (Sequence[Step]): results of :meth:`load`.
+            value (Any): input of the first step.
 
         Returns:
-            What takes a sample whenever it is called.
+            A function that takes one sample per call.
         """
 
 
 def check_runtime(
     backend: str, accelerator: str, threads: int, batch: int, channels_last: bool
 ) -> Runtime:
-    """The conditions of a measurement on this machine.
+    """Check the settings of a measurement against this machine.
 
     Args:
-        backend: of :data:`BACKENDS`.
-        accelerator: ``cpu`` or ``cuda``.
-        threads: at least 1.
-        batch: images at once, at least 1.
-        channels_last: the memory layout; ONNX Runtime has its own.
+        backend (str): one of :data:`BACKENDS`.
+        accelerator (str): ``cpu`` or ``cuda``.
+        threads (int): number of CPU threads, at least 1.
+        batch (int): images per batch, at least 1.
+        channels_last (bool): whether images and weights use the channels-last memory format;
+            ONNX Runtime does not support it.
+
+    Returns:
+        The settings together with the name of the device.
 
     Raises:
-        UserError: one is not valid, or not to be had here.
+        UserError: a setting is invalid or not available on this machine.
 
     Example:
         >>> check_runtime("torch", "cpu", 1, 8, False).batch
@@ -100,7 +104,7 @@ def check_runtime(
         if number < 1:
             raise UserError(f"{flag} {number}: must be a whole number from 1")
     if channels_last and backend == "onnxruntime":
-        raise UserError("--channels-last: onnxruntime lays images out in its own way; leave it out")
+        raise UserError("--channels-last: onnxruntime has its own memory format; omit this option")
     runtime = Runtime(backend, accelerator, device_name(accelerator), threads, batch, channels_last)
     if backend == "onnxruntime":
         onnx_versions(accelerator)
@@ -108,12 +112,12 @@ def check_runtime(
 
 
 def make_backend(runtime: Runtime, kept: Path | None = None) -> Backend:
-    """The backend of a runtime that :func:`check_runtime` gave.
+    """Create the backend of a runtime.
 
     Args:
-        runtime: what to run on.
-        kept: a folder for exported graphs, so that a measurement that goes on need not export them
-            again.
+        runtime (Runtime): result of :func:`check_runtime`.
+        kept (Path | None): folder for exported graphs, which a resumed measurement reuses; None
+            does not keep them.
     """
     return Onnx(runtime, kept) if runtime.backend == "onnxruntime" else Torch(runtime)
 
@@ -122,7 +126,7 @@ class Torch:
     """Torch, with or without its compiler.
 
     Args:
-        runtime: what to run on.
+        runtime (Runtime): backend, device and settings.
     """
 
     def __init__(self, runtime: Runtime) -> None:
@@ -142,10 +146,10 @@ class Torch:
             network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self._runtime.backend != "torch.compile":
             return network.forward
-        # The forward of a graph is a function of its own, whereas all modules have one and the
-        # same __call__, which is compiled for a few of them only.
+        # Every graph has its own forward function. All modules share one __call__, which torch
+        # recompiles only a limited number of times.
         function: Step = torch.compile(network.forward, fullgraph=True, dynamic=False)
-        # The compiler writes code for the number of threads of the moment.
+        # The compiler generates code for the current number of threads.
         with _threads(self._runtime.threads), torch.inference_mode():
             try:
                 function(tree_map(self._placed, value))
@@ -159,7 +163,7 @@ class Torch:
 
     def sampler(self, steps: Sequence[Step], value: Any) -> Sampler:
         value = tree_map(self._placed, value)
-        clock = _events if self._runtime.accelerator == "cuda" else in_a_row
+        clock = _time_with_events if self._runtime.accelerator == "cuda" else in_a_row
 
         def once() -> list[float]:
             return clock(steps, value)
@@ -179,11 +183,11 @@ class Torch:
 
 
 class Onnx:
-    """ONNX Runtime, on the graph that torch exports; it folds batch norms into convolutions.
+    """ONNX Runtime on graphs exported by torch; it folds batch norms into convolutions.
 
     Args:
-        runtime: what to run on.
-        kept: a folder for exported graphs.
+        runtime (Runtime): backend, device and settings.
+        kept (Path | None): folder for exported graphs; None does not keep them.
     """
 
     def __init__(self, runtime: Runtime, kept: Path | None = None) -> None:
@@ -207,13 +211,14 @@ class Onnx:
 
 
 def take_sample(once: Callable[[], Sequence[float]]) -> Sample:
-    """The median of some runs, after others to warm up, shared out as the medians of the steps.
+    """Take the median over several runs after a warm-up.
 
-    Medians of steps add up to less than the median of all together where single runs are slow now
-    and then; a latency is a sum of steps, and so they are made to.
+    If single runs are occasionally slow, the medians of the steps add up to less than the median of
+    the whole run. A latency is a sum of steps, so the medians are scaled to add up.
 
     Args:
-        once: runs everything, and gives the nanoseconds of each step.
+        once (Callable[[], Sequence[float]]): function that runs all steps and returns the
+            nanoseconds of each.
 
     Example:
         >>> take_sample(lambda: [1000.0, 3000.0])
@@ -223,7 +228,7 @@ def take_sample(once: Callable[[], Sequence[float]]) -> Sample:
     while warmed < WARM_UP * 1e9 and count < MOST:
         taken = sum(once())
         warmed, count = warmed + taken, count + 1
-    # The last run: the first ones may have loaded or compiled something.
+    # ``taken`` is the time of the last run; the first runs may have loaded or compiled something.
     runs = min(MOST, max(FEWEST, math.ceil(SAMPLE * 1e9 / max(taken, 1.0))))
     taken_by_steps = np.array([once() for _ in range(runs)])
     medians = np.median(taken_by_steps, axis=0)
@@ -233,10 +238,14 @@ def take_sample(once: Callable[[], Sequence[float]]) -> Sample:
 
 
 def in_a_row(steps: Sequence[Step], value: Any) -> list[float]:
-    """Run steps, each on the output of the one before it, and give the nanoseconds of each.
+    """Run steps, each on the output of the one before, and return the nanoseconds of each.
 
-    A step that runs again and again by itself finds its weights and its input in the caches; in a
-    network it finds there what the step before it left.
+    A step that runs repeatedly on its own finds its weights and input in the caches. In a network
+    it finds the data of the step before, as it does here.
+
+    Args:
+        steps (Sequence[Step]): loaded networks.
+        value (Any): input of the first step.
 
     Example:
         >>> len(in_a_row([abs, abs], -1))
@@ -252,9 +261,9 @@ def in_a_row(steps: Sequence[Step], value: Any) -> list[float]:
     return times
 
 
-def _events(steps: Sequence[Step], value: Any) -> list[float]:
-    # Events lie in the queue of the device: they see when it began and ended, not when the CPU
-    # handed the work over.
+def _time_with_events(steps: Sequence[Step], value: Any) -> list[float]:
+    # Events are part of the device's queue: they record when the work ran, not when the CPU
+    # submitted it.
     event: Callable[..., Any] = torch.cuda.Event
     events = [event(enable_timing=True) for _ in range(len(steps) + 1)]
     events[0].record()

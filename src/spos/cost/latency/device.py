@@ -1,4 +1,4 @@
-"""What the devices of this machine are called."""
+"""Names of the devices of this machine."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _CPU_FACTS = Path("/proc/cpuinfo")
 
 
 def device_name(accelerator: str) -> str:
-    """The name of this machine's processor or graphics card.
+    """Return the name of this machine's CPU or first GPU.
 
     Args:
-        accelerator: ``cpu`` or ``cuda``, the first card.
+        accelerator (str): ``cpu`` or ``cuda``.
 
     Raises:
-        UserError: there is no such device here.
+        UserError: this machine has no such device.
 
     Example:
         >>> device_name("cpu") != ""

@@ -1,4 +1,4 @@
-"""Measuring the latency table of a supernet."""
+"""Measurement of the latency table of a supernet."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from spos.nn.supernet import Supernet
 
 #: Samples of each row of parts.
 ROUNDS = 15
-#: Images that statistics of batch norms are taken of.
+#: Random images from which batch-norm statistics are computed.
 CALIBRATION = 16
 
 MakeBackend = Callable[[Runtime, Path | None], Backend]
@@ -53,30 +53,33 @@ def measure_latency(
 ) -> LatencyTable:
     """Measure every option of every stage of a supernet on this device.
 
-    Parts run in rows, as whole networks, each part on the output of the one before it, and each of
-    them is timed: alone in a loop it would find more in the caches than it does in a network.
+    Parts run in rows, which are whole networks: each part runs on the output of the part before and
+    is timed there. In a loop on its own, a part would find more data in the caches than it does in
+    a network.
 
     Args:
-        supernet: with any weights; it is left as it is.
-        out: the file to write; what is known before the end is kept in FILE.partial beside it.
-        space: of the catalogue; empty for a model of your own, as the next two.
-        preset: of the space.
-        layout: a dataclass of its settings.
-        backend: ``torch``, ``torch.compile`` or ``onnxruntime``.
-        accelerator: ``cpu`` or ``cuda``.
-        threads: of the CPU, at least 1.
-        batch: images at once, at least 1.
-        channels_last: the memory layout of images and weights in torch.
-        rounds: samples of each row of parts, at least 1.
-        listener: told of the progress.
-        make: makes the backend of a runtime, given a folder for what it keeps between sittings.
+        supernet (Supernet): supernet with any weights; it is not modified.
+        out (Path | None): file to write; intermediate results are saved to FILE.partial beside it.
+            None does not write a file.
+        space (str): name of the search space; empty for your own model.
+        preset (str): name of the preset; empty for your own model.
+        layout (Any): dataclass of the layout; None for your own model.
+        backend (str): ``torch``, ``torch.compile`` or ``onnxruntime``.
+        accelerator (str): ``cpu`` or ``cuda``.
+        threads (int): number of CPU threads, at least 1.
+        batch (int): images per batch, at least 1.
+        channels_last (bool): whether images and weights use the channels-last memory format.
+        rounds (int): samples of each row of parts, at least 1.
+        listener (Listener | None): receiver of progress reports.
+        make (MakeBackend): function that creates the backend from a runtime and a folder for
+            exported graphs.
 
     Returns:
-        The table, not fitted.
+        The table, without a fit.
 
     Raises:
-        UserError: the conditions are not to be had here, a part does not run, or a file beside
-            ``out`` is of another measurement.
+        UserError: a setting is not available on this machine, a part does not run, or the partial
+            file belongs to a different measurement.
 
     Example:
         >>> from torch import nn
@@ -107,7 +110,7 @@ def measure_latency(
         partial=partial_path,
         conditions=conditions(runtime, versions, supernet, {**facts, "rows": len(rows)}),
     )
-    found = _gathered(loader, parts, rows, samples)
+    found = _combine_samples(loader, parts, rows, samples)
     date = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
     table = LatencyTable(**facts, runtime=runtime, versions=versions, date=date, parts=found)
     if out is not None:
@@ -117,14 +120,25 @@ def measure_latency(
 
 
 def versions_of(backend: Backend) -> dict[str, str]:
-    """The versions of all that a latency depends on."""
+    """Return the versions of all software that latencies depend on.
+
+    Args:
+        backend (Backend): backend that measures.
+    """
     return {"spos": __version__, **backend.versions}
 
 
 def conditions(
     runtime: Runtime, versions: Mapping[str, str], supernet: Supernet, facts: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What samples depend on, as JSON gives it back."""
+    """Return everything that samples depend on, in JSON types.
+
+    Args:
+        runtime (Runtime): backend, device and settings.
+        versions (Mapping[str, str]): software versions by name.
+        supernet (Supernet): measured supernet.
+        facts (Mapping[str, Any]): further settings of the measurement.
+    """
     plain = {k: list(v) if isinstance(v, tuple) else v for k, v in facts.items()}
     shapes = [(name, list(tensor.shape)) for name, tensor in supernet.state_dict().items()]
     model = hashlib.sha256(f"{supernet}{shapes}".encode()).hexdigest()[:12]
@@ -132,10 +146,14 @@ def conditions(
 
 
 def beside(out: Path | None, ending: str) -> Path | None:
-    """A file beside another one; none where that is not written.
+    """Return the path of an auxiliary file beside an output file.
+
+    Args:
+        out (Path | None): output file; None if no file is written.
+        ending (str): text appended to the name of the output file.
 
     Raises:
-        UserError: its folder does not exist.
+        UserError: the folder of the output file does not exist, or ``out`` is a folder.
     """
     if out is None:
         return None
@@ -147,7 +165,12 @@ def beside(out: Path | None, ending: str) -> Path | None:
 
 
 def forget(partial_path: Path | None, kept: Path | None) -> None:
-    """Remove what a finished measurement needs no more."""
+    """Delete the auxiliary files of a finished measurement.
+
+    Args:
+        partial_path (Path | None): file of intermediate samples.
+        kept (Path | None): folder of exported graphs.
+    """
     if partial_path is not None:
         partial_path.unlink(missing_ok=True)
     if kept is not None:
@@ -155,7 +178,7 @@ def forget(partial_path: Path | None, kept: Path | None) -> None:
 
 
 class _Loader:
-    """Brings the parts of rows onto the device, each option of each stage once."""
+    """Loads the parts of rows onto the device, each combination of options of a stage once."""
 
     def __init__(self, supernet: Supernet, backend: Backend, batch: int) -> None:
         self._supernet, self._backend, self._batch = supernet, backend, batch
@@ -164,7 +187,7 @@ class _Loader:
         self._nothing: dict[PartKey, bool] = {}
 
     def prepare(self, row: Row) -> Sampler:
-        """What takes samples of the parts of a row that compute something."""
+        """Load a row, and return a sampler of its parts that compute something."""
         first = row.parts[0].value
         steps, value = [], random_like(first, max(CALIBRATION, self._batch))
         for part in row.parts:
@@ -183,7 +206,7 @@ class _Loader:
         return self._backend.sampler(steps, random_like(first, self._batch))
 
     def module(self, part: Part) -> nn.Module:
-        """A part with weights."""
+        """Return a part as a module with weights."""
         name = part.number, part.options, part_key(part).input
         if name not in self._modules:
             stage = self._supernet.stages[part.number]
@@ -191,20 +214,20 @@ class _Loader:
         return self._modules[name]
 
     def nothing(self, part: Part) -> bool:
-        """Whether a part computes nothing."""
+        """Return whether a part computes nothing."""
         key = part_key(part)
         if key not in self._nothing:
             self._nothing[key] = computes_nothing(network_of(self.module(part)))
         return self._nothing[key]
 
 
-def _gathered(
+def _combine_samples(
     loader: _Loader,
     parts: dict[PartKey, Part],
     rows: Iterable[Row],
     samples: dict[str, Samples],
 ) -> dict[PartKey, PartLatency]:
-    """The samples of each part from all rows that it is in."""
+    """Combine the samples of each part over all rows that contain it."""
     values: dict[PartKey, list[float]] = {key: [] for key in parts}
     runs = dict.fromkeys(parts, 0)
     for row in rows:
@@ -224,10 +247,14 @@ def _gathered(
 
 
 def calibrate(network: nn.Module, images: Any) -> None:
-    """Give batch norms the statistics of some images, and leave the network in evaluation.
+    """Set batch-norm statistics from images, and put the network in evaluation mode.
 
-    With fresh ones a deep network shrinks its values, down to numbers so small that processors are
-    many times slower with them.
+    With initial statistics, the activations of a deep network shrink to denormal numbers, with
+    which processors are many times slower.
+
+    Args:
+        network (nn.Module): network to modify.
+        images (Any): input of the network.
     """
     network.eval()
     for module in network.modules():
@@ -244,11 +271,11 @@ def _batched(leaf: Any) -> bool:
 
 
 def random_like(value: Any, batch: int) -> Any:
-    """Random values of the shapes of a meta value of one image, for many.
+    """Return random tensors with the shapes of meta tensors, for a batch of images.
 
     Args:
-        value: a meta tensor, or whatever of them.
-        batch: how many images.
+        value (Any): meta tensor or nested structure of meta tensors, for one image.
+        batch (int): images per batch.
 
     Example:
         >>> random_like(torch.empty(1, 3, 8, 8, device="meta"), 4).shape

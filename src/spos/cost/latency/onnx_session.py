@@ -1,4 +1,4 @@
-"""A network in ONNX Runtime."""
+"""Export of networks to ONNX, and their inference sessions."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from spos._util.files import write_atomically
 from spos.cost.latency.record import Runtime, shapes_of
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-#: What an export needs beside torch.
+#: Packages that an export needs in addition to torch.
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
 
 
 def onnx_versions(accelerator: str) -> dict[str, str]:
-    """The versions of what runs ONNX graphs.
+    """Return the versions of the packages that run ONNX graphs.
 
     Args:
-        accelerator: ``cpu`` or ``cuda``.
+        accelerator (str): ``cpu`` or ``cuda``.
 
     Raises:
-        UserError: something is not installed, or does not know the device.
+        UserError: a package is not installed or does not support the accelerator.
     """
     for name in NEEDED:
         if find_spec(name) is None:
@@ -57,19 +57,19 @@ def onnx_versions(accelerator: str) -> dict[str, str]:
 def session(
     network: fx.GraphModule, value: Any, runtime: Runtime, kept: Path | None
 ) -> Callable[[Any], Any]:
-    """Export a network and load it.
+    """Export a network and create its inference session.
 
     Args:
-        network: in evaluation, on the CPU.
-        value: its input, for the whole batch.
-        runtime: what to run on.
-        kept: a folder for exported graphs; an export takes seconds.
+        network (fx.GraphModule): network in evaluation mode on the CPU.
+        value (Any): input of the network for the whole batch.
+        runtime (Runtime): device and number of threads.
+        kept (Path | None): folder in which exported graphs are reused; None exports again.
 
     Returns:
-        From its inputs, a list as of :func:`arrays_of`, to its outputs.
+        A function from inputs, as :func:`arrays_of` returns them, to outputs.
 
     Raises:
-        UserError: it cannot be exported.
+        UserError: the network cannot be exported.
     """
     import onnxruntime
 
@@ -78,7 +78,7 @@ def session(
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     loaded = onnxruntime.InferenceSession(
-        _exported(network, value, kept), options, providers=[PROVIDERS[runtime.accelerator]]
+        _export(network, value, kept), options, providers=[PROVIDERS[runtime.accelerator]]
     )
     names = [entry.name for entry in loaded.get_inputs()]
     if runtime.accelerator == "cpu":
@@ -99,11 +99,11 @@ def session(
 
 
 def arrays_of(value: Any, accelerator: str) -> list[Any]:
-    """The tensors in a value as ONNX Runtime reads them.
+    """Convert the tensors of a value into inputs of ONNX Runtime.
 
     Args:
-        value: on the CPU.
-        accelerator: where they are to lie, ``cpu`` or ``cuda``.
+        value (Any): tensor or nested structure of tensors on the CPU.
+        accelerator (str): device of the inputs, ``cpu`` or ``cuda``.
     """
     leaves = [leaf.numpy() for leaf in tree_leaves(value) if isinstance(leaf, Tensor)]
     if accelerator == "cpu":
@@ -113,8 +113,8 @@ def arrays_of(value: Any, accelerator: str) -> list[Any]:
     return [onnxruntime.OrtValue.ortvalue_from_numpy(leaf, "cuda", 0) for leaf in leaves]
 
 
-def _exported(network: fx.GraphModule, value: Any, kept: Path | None) -> bytes:
-    # Without the weights, which no latency depends on.
+def _export(network: fx.GraphModule, value: Any, kept: Path | None) -> bytes:
+    # The key of a kept graph leaves out the weights, on which latency does not depend.
     what = f"{network.code}{network}{shapes_of(value)}"
     path = kept and kept / f"{hashlib.sha256(what.encode()).hexdigest()[:32]}.onnx"
     if path is not None and path.exists():
@@ -135,7 +135,7 @@ def _exported(network: fx.GraphModule, value: Any, kept: Path | None) -> bytes:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what the exporter tells of libraries that are not installed."""
+    """Silence the exporter's messages about libraries that are not installed."""
     logger = logging.getLogger("torch.onnx")
     before = logger.level
     logger.setLevel(logging.ERROR)

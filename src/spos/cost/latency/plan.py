@@ -1,4 +1,4 @@
-"""Which parts of a supernet are measured."""
+"""Selection of the parts of a supernet to measure."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from spos.cost.part import Costs, Options, Part, run
 from spos.cost.table import ENUMERATED, CostTable
 from spos.nn.supernet import Supernet
 
-#: Modules that compute nothing in evaluation.
+#: Modules that compute nothing in evaluation mode.
 NOTHING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
 
 
 def parts_of(supernet: Supernet) -> dict[PartKey, Part]:
-    """The parts that give the latency of every architecture, those that are alike once.
+    """Return the distinct parts that determine the latency of every architecture.
 
-    Of a stage with more combinations of options than a cost table enumerates, they are the one of
-    first options, and those that differ from it in one choice.
+    For a stage with more combinations of options than a cost table enumerates, these are the
+    combination of all first options and those that differ from it in one choice.
 
     Args:
-        supernet: it is left as it is.
+        supernet (Supernet): supernet to measure; it is not modified.
 
     Returns:
         Parts on the meta device by their keys, in the order of the stages.
@@ -47,20 +47,23 @@ def parts_of(supernet: Supernet) -> dict[PartKey, Part]:
     return {
         key: part
         for group in collected.groups.values()
-        for part in _needed(group)
+        for part in _parts_to_measure(group)
         for key in [part_key(part)]
     }
 
 
 def network_of(module: nn.Module) -> fx.GraphModule:
-    """A module without choices as the graph that is deployed, in evaluation.
+    """Trace a module without choices into the graph that is deployed, in evaluation mode.
+
+    Args:
+        module (nn.Module): module without choices.
 
     Raises:
-        UserError: it cannot be written as one graph.
+        UserError: the module cannot be traced.
     """
     module.eval()
     try:
-        # In a sequence, a module of torch is one step; alone, what is inside of it would be traced.
+        # Inside a sequence a torch module stays one operation; as the root it would be traced into.
         return fx.symbolic_trace(nn.Sequential(module)).eval()
     except (fx.proxy.TraceError, TypeError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
@@ -71,7 +74,10 @@ def network_of(module: nn.Module) -> fx.GraphModule:
 
 
 def computes_nothing(network: fx.GraphModule) -> bool:
-    """Whether a graph in evaluation gives back its input.
+    """Return whether a graph returns its input unchanged in evaluation mode.
+
+    Args:
+        network (fx.GraphModule): traced part.
 
     Example:
         >>> computes_nothing(network_of(nn.Sequential(nn.Identity(), nn.Dropout(0.2))))
@@ -85,13 +91,13 @@ def computes_nothing(network: fx.GraphModule) -> bool:
 
 
 class _Collector:
-    """Takes every part that a cost table looks at, and counts nothing."""
+    """A counter that records every part of a cost table and counts nothing."""
 
     peak = False
     names = ("latency",)
 
     def __init__(self) -> None:
-        # Parts of one stage and one input by their options.
+        # For each stage and input shape, the parts by options.
         self.groups: dict[tuple[str, str], dict[Options, Part]] = {}
 
     def __call__(self, part: Part) -> tuple[Costs, Any]:
@@ -101,15 +107,15 @@ class _Collector:
         return (0,), output
 
 
-def _needed(group: Mapping[Options, Part]) -> list[Part]:
+def _parts_to_measure(group: Mapping[Options, Part]) -> list[Part]:
     any_part = next(iter(group.values()))
     counts = [any_part.supernet.space.option_counts[place] for place in any_part.stage.choices]
     if math.prod(counts) <= ENUMERATED:
         return list(group.values())
     alone = [one_changed(counts, p, o) for p, n in enumerate(counts) for o in range(n)]
     needed = list(dict.fromkeys(alone))
-    # Some are missing where other stages read the same choices, so that a shape meets few of the
-    # options: those that it meets were looked at one by one.
+    # If other stages read the same choices, an input shape occurs with few of the options. The cost
+    # table then enumerates the combinations that occur, and all of them are measured.
     if all(options in group for options in needed):
         return [group[options] for options in needed]
     return list(group.values())

@@ -1,4 +1,4 @@
-"""What a latency table holds: under which conditions, of which parts, and how it was fitted."""
+"""Records of a latency table: runtime, parts, latencies and fit."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from spos.cost.part import Part
 
 @dataclass(frozen=True)
 class Runtime:
-    """What networks run on and how.
+    """The backend, device and settings with which networks run.
 
     Args:
-        backend: such as ``torch`` (:data:`spos.cost.latency.backend.BACKENDS`).
-        accelerator: ``cpu`` or ``cuda``.
-        device: the name of the processor or the card.
-        threads: of one network.
-        batch: images at once.
-        channels_last: whether images and weights lie in memory with the channels last.
+        backend (str): one of :data:`spos.cost.latency.backend.BACKENDS`.
+        accelerator (str): ``cpu`` or ``cuda``.
+        device (str): name of the CPU or GPU.
+        threads (int): number of CPU threads, at least 1.
+        batch (int): images per batch, at least 1.
+        channels_last (bool): whether images and weights use the channels-last memory format.
     """
 
     backend: str
@@ -41,12 +41,12 @@ class Runtime:
 
 @dataclass(frozen=True)
 class PartKey:
-    """Which part of a supernet was measured: parts that are alike have one key.
+    """Key of a part of a supernet; identical parts have the same key.
 
     Args:
-        stage: the name of the first stage that is built like it.
-        options: the names of the options of the choices that it reads.
-        input: the shapes of its input for one image, such as ``1x16x32x32``.
+        stage (str): name of the first stage that is identical to the part's stage.
+        options (tuple[str, ...]): option names of the choices that the stage reads.
+        input (str): shapes of the input for one image, such as ``1x16x32x32``.
     """
 
     stage: str
@@ -59,13 +59,13 @@ class PartKey:
 
 @dataclass(frozen=True)
 class PartLatency:
-    """The latency of a part.
+    """Measured latency of a part.
 
     Args:
-        median: over the rounds, in nanoseconds for the whole batch.
-        spread: the interquartile range over the rounds, in nanoseconds.
-        runs: how often it ran.
-        nothing: whether nothing is computed, as by a skipped layer; its median is 0.
+        median (int): median over the rounds for the whole batch, in nanoseconds.
+        spread (int): interquartile range over the rounds, in nanoseconds.
+        runs (int): number of runs.
+        nothing (bool): whether the part computes nothing, such as a skipped layer; its median is 0.
     """
 
     median: int
@@ -76,13 +76,13 @@ class PartLatency:
 
 @dataclass(frozen=True)
 class Fit:
-    """What a network takes beside its parts, in nanoseconds.
+    """The fitted time that a network takes in addition to its parts.
 
     Args:
-        intercept: once.
-        boundary: for each part that computes something; below 0 where a part alone has an overhead
-            that it has not in a network.
-        networks: on how many measured networks it was fitted; 0 where it was not.
+        intercept (int): time per network, in nanoseconds.
+        boundary (int): time per part that computes something, in nanoseconds; negative if a part on
+            its own has an overhead that it does not have in a network.
+        networks (int): number of measured networks in the fit; 0 without a fit.
     """
 
     intercept: int = 0
@@ -91,7 +91,11 @@ class Fit:
 
 
 def part_key(part: Part) -> PartKey:
-    """The key of a part."""
+    """Return the key of a part.
+
+    Args:
+        part (Part): part of a supernet.
+    """
     space = part.supernet.space
     names = tuple(
         space.choices[place].options[option]
@@ -101,7 +105,10 @@ def part_key(part: Part) -> PartKey:
 
 
 def shapes_of(value: Any) -> str:
-    """The shapes of the tensors in a value.
+    """Return the shapes of the tensors of a value as text.
+
+    Args:
+        value (Any): tensor or nested structure of tensors.
 
     Example:
         >>> import torch

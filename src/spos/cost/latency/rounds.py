@@ -1,7 +1,7 @@
-"""Samples of many things, taken in rounds so that the drift of a machine spreads over all.
+"""Sampling in rounds, which spreads slow changes of a machine's speed evenly.
 
-A round takes a sample of each thing, in an order of its own. What is known is written down every
-few seconds, so that a measurement that was interrupted goes on.
+Every round takes one sample of each item, in a new random order. The samples are saved every few
+seconds, so that an interrupted measurement can be resumed.
 """
 
 from __future__ import annotations
@@ -20,17 +20,18 @@ from spos._util.interrupt import deferred_interrupt
 from spos._util.listener import Listener
 from spos.cost.latency.backend import Sampler
 
-#: Seconds between writing down what is known.
+#: Seconds between two saves of the samples.
 SAVE_EVERY = 2.0
 
 
 @dataclass(frozen=True)
 class Samples:
-    """What was sampled of one thing.
+    """The samples of one item.
 
     Args:
-        nanoseconds: of one run, of each of its steps, for each round.
-        runs: in all rounds together.
+        nanoseconds (tuple[tuple[float, ...], ...]): for each round, the time of each step in one
+            run, in nanoseconds.
+        runs (int): number of runs over all rounds.
     """
 
     nanoseconds: tuple[tuple[float, ...], ...] = ()
@@ -38,12 +39,15 @@ class Samples:
 
     @property
     def whole(self) -> tuple[float, ...]:
-        """All steps together, for each round."""
+        """Sum over the steps for each round, in nanoseconds."""
         return tuple(map(sum, self.nanoseconds))
 
 
 def median(values: Sequence[float]) -> int:
-    """In whole nanoseconds.
+    """Return the median as an integer.
+
+    Args:
+        values (Sequence[float]): times in nanoseconds.
 
     Example:
         >>> median([1.0, 2.5, 9.0])
@@ -53,7 +57,10 @@ def median(values: Sequence[float]) -> int:
 
 
 def spread(values: Sequence[float]) -> int:
-    """The interquartile range, in whole nanoseconds.
+    """Return the interquartile range as an integer.
+
+    Args:
+        values (Sequence[float]): times in nanoseconds.
 
     Example:
         >>> spread([10.0, 20.0, 30.0, 40.0, 50.0])
@@ -72,22 +79,25 @@ def sample_rounds(
     conditions: Mapping[str, Any] | None = None,
     seed: int = 0,
 ) -> dict[str, Samples]:
-    """Take samples of things in rounds.
+    """Take samples of several items in rounds.
 
     Args:
-        things: by name, what prepares each of them.
-        rounds: samples of each thing, at least 1.
-        listener: told of the progress.
-        partial: where to write down what is known; nowhere without it.
-        conditions: under which they are taken, as JSON holds them; others are refused in the file.
-        seed: of the orders.
+        things (Mapping[str, Callable[[], Sampler]]): for each item by name, a function that
+            prepares it and returns its sampler.
+        rounds (int): samples of each item, at least 1.
+        listener (Listener): receiver of progress reports.
+        partial (Path | None): file in which samples are saved and from which they are resumed; None
+            saves nothing.
+        conditions (Mapping[str, Any] | None): conditions of the measurement in JSON types; a file
+            with other conditions is refused.
+        seed (int): seed of the random orders.
 
     Returns:
         The samples by name.
 
     Raises:
-        UserError: the file holds samples of something else, or is damaged.
-        KeyboardInterrupt: it was interrupted; what is known is written down.
+        UserError: the file is damaged or belongs to a different measurement.
+        KeyboardInterrupt: the measurement was interrupted; the samples so far are saved.
     """
     if rounds < 1:
         raise UserError(f"--rounds {rounds}: must be a whole number from 1")
@@ -95,12 +105,12 @@ def sample_rounds(
     orders = np.random.default_rng(seed)
     order = [orders.permutation(len(things)) for _ in range(rounds)]
     names = list(things)
-    # What takes as long as it does: an export, or a compilation.
+    # Preparing an item may take seconds, for an export or a compilation.
     samplers: dict[str, Sampler] = {}
     waiting = [name for name in names if known.count(name) < rounds]
     with deferred_interrupt() as interrupt:
 
-        def go_on() -> None:
+        def save_if_interrupted() -> None:
             if interrupt.requested:
                 known.save()
                 raise KeyboardInterrupt
@@ -109,7 +119,7 @@ def sample_rounds(
         for number, name in enumerate(waiting, 1):
             samplers[name] = things[name]()
             listener.progress("prepare", number, len(waiting), rate.of(number))
-            go_on()
+            save_if_interrupted()
         done, total, rate = known.total, rounds * len(names), _Rate()
         before = done
         for turn in range(rounds):
@@ -121,7 +131,7 @@ def sample_rounds(
                 listener.progress(
                     "measure", done, total, f"round {turn + 1} {rate.of(done - before)}"
                 )
-                go_on()
+                save_if_interrupted()
     known.save()
     return known.samples()
 
@@ -135,7 +145,7 @@ class _Rate:
 
 
 class _Known:
-    """The samples so far, and the file of them."""
+    """The samples so far, and the file in which they are saved."""
 
     def __init__(
         self, path: Path | None, conditions: Mapping[str, Any], names: Mapping[str, Any]
@@ -145,19 +155,20 @@ class _Known:
         self._runs = dict.fromkeys(names, 0)
         if path is not None and path.exists():
             self._restore(path)
-        # At once: that it cannot be written is not to be found out after minutes.
+        # Save at once, so that a file that cannot be written is reported before the measurement.
         self.save()
 
     def _restore(self, path: Path) -> None:
-        stored = read_own(path, "delete it, and the measurement begins anew")
+        stored = read_own(path, "delete it to restart the measurement")
         there = stored.get("conditions")
         if not isinstance(there, dict):
-            raise UserError(f"{path} is damaged: delete it, and the measurement begins anew")
+            raise UserError(f"{path} is damaged: delete it to restart the measurement")
         for name, here in self._conditions.items():
             if there.get(name) != here:
                 raise UserError(
                     f"{path} is of a measurement that was interrupted, with another {name}: "
-                    f"{there.get(name)} there, {here} here; give its command, or delete it"
+                    f"{there.get(name)} there, {here} here; rerun its command to resume, or delete "
+                    "the file"
                 )
         try:
             for name, values in stored["samples"].items():
@@ -166,9 +177,7 @@ class _Known:
                 if len(set(map(len, self._samples[name]))) > 1 or not np.isfinite(values).all():
                     raise ValueError(name)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise UserError(
-                f"{path} is damaged: delete it, and the measurement begins anew"
-            ) from error
+            raise UserError(f"{path} is damaged: delete it to restart the measurement") from error
 
     @property
     def total(self) -> int:

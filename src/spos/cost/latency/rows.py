@@ -1,4 +1,4 @@
-"""Rows of parts: what comes before a part in a network comes before it when it is measured."""
+"""Rows of parts, in which each part is measured after the parts that precede it in a network."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from spos.cost.table import ENUMERATED
 from spos.nn.supernet import Supernet
 from spos.space import Architecture
 
-#: How many rows a part is in, at least.
-COMPANIES = 3
-#: Architectures in a row that bring nothing wanted before the search for more ends.
-FRUITLESS = 200
+#: Fewest rows that contain a part.
+MIN_ROWS = 3
+#: Consecutive architectures without a missing part after which the search for rows ends.
+MAX_FRUITLESS = 200
 
 
 @dataclass(frozen=True)
 class Row:
-    """Parts of one architecture that run one after the other.
+    """Parts of one architecture that run in sequence.
 
     Args:
-        name: no other row has it.
-        parts: on the meta device; the value of the first is the input of the row.
+        name (str): unique name of the row.
+        parts (tuple[Part, ...]): parts on the meta device; the first holds the input of the row.
     """
 
     name: str
@@ -38,19 +38,20 @@ class Row:
 
     @property
     def keys(self) -> tuple[PartKey, ...]:
-        """Of its parts."""
+        """Keys of the parts."""
         return tuple(map(part_key, self.parts))
 
 
 def rows_of(supernet: Supernet, wanted: Collection[Part]) -> list[Row]:
-    """Whole architectures in which every part occurs that is to be measured, most of them often.
+    """Return whole architectures that contain every part to measure, most parts several times.
 
     Args:
-        supernet: on the meta device.
-        wanted: parts of it; one that no architecture was found with is a row by itself.
+        supernet (Supernet): supernet on the meta device.
+        wanted (Collection[Part]): parts to measure; a part for which no architecture was found
+            becomes a row of its own.
 
     Returns:
-        The rows, the same for the same arguments.
+        The rows; equal arguments give equal rows.
 
     Example:
         >>> from torch import nn
@@ -62,15 +63,15 @@ def rows_of(supernet: Supernet, wanted: Collection[Part]) -> list[Row]:
         >>> len(rows_of(supernet, parts_of(supernet).values()))
         2
     """
-    # How many more rows each part is to be in.
-    missing = dict.fromkeys(map(part_key, wanted), COMPANIES)
+    # For each part, the number of rows that are still missing.
+    missing = dict.fromkeys(map(part_key, wanted), MIN_ROWS)
     walk = _Walk(supernet)
     rows: dict[str, Row] = {}
     fruitless = 0
     for architecture, drawn in _candidates(supernet):
-        # Random ones are for parts that are in no row yet.
-        enough = COMPANIES - 1 if drawn else 0
-        if fruitless == FRUITLESS or max(missing.values()) <= enough:
+        # Random architectures only serve parts that are in no row yet.
+        enough = MIN_ROWS - 1 if drawn else 0
+        if fruitless == MAX_FRUITLESS or max(missing.values()) <= enough:
             break
         fruitless += 1
         row = Row(str(architecture), walk.parts(architecture))
@@ -85,7 +86,7 @@ def rows_of(supernet: Supernet, wanted: Collection[Part]) -> list[Row]:
 
 
 class _Walk:
-    """Follows architectures through a supernet, each part once."""
+    """Determines the parts of architectures, running each distinct part only once."""
 
     def __init__(self, supernet: Supernet) -> None:
         self._supernet = supernet
@@ -107,15 +108,15 @@ class _Walk:
 
 
 def _candidates(supernet: Supernet) -> Iterator[tuple[Architecture, bool]]:
-    """Architectures that have every option of every choice equally often, then random ones."""
+    """Iterate over architectures with every option equally often, then over random ones."""
     counts, random = supernet.space.option_counts, generator(0, "latency rows")
-    # Of a stage with too many combinations only those are wanted that differ from the first in one.
+    # A stage with too many combinations is measured one changed option at a time.
     combinations = (math.prod(counts[p] for p in stage.choices) for stage in supernet.stages)
     if max(combinations) > ENUMERATED:
         for place, count in enumerate(counts):
             for option in range(count):
                 yield Architecture(one_changed(counts, place, option)), False
-    for _ in range(COMPANIES):
+    for _ in range(MIN_ROWS):
         orders = [random.permutation(count) for count in counts]
         for turn in range(max(counts)):
             yield Architecture(int(order[turn % len(order)]) for order in orders), False

@@ -1,4 +1,4 @@
-"""A latency table as JSON, and back."""
+"""Conversion of latency tables to and from JSON."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any
 from spos._util.errors import UserError
 from spos.cost.latency.record import Fit, PartKey, PartLatency, Runtime
 
-#: Of the file. A later one is one that this version cannot read.
+#: Version of the file format; this release refuses later versions.
 FORMAT = 1
-#: What tells the file from any other JSON.
+#: Identifies the file as a latency table.
 KIND = "spos latency table"
-#: Of all latencies.
+#: Unit of all latencies.
 UNIT = "ns"
 
 
 def as_stored(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """What a file holds of a table.
+    """Convert the fields of a table to JSON types.
 
     Args:
-        fields: of the table, by name, as :func:`from_stored` gives them back.
+        fields (Mapping[str, Any]): fields of a :class:`spos.cost.latency.LatencyTable` by name.
     """
     return {
         "kind": KIND,
@@ -43,17 +43,20 @@ def as_stored(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def from_stored(stored: Any, path: str) -> dict[str, Any]:
-    """The arguments of a table from what a file holds.
+    """Convert the content of a file to the fields of a table.
 
     Args:
-        stored: as JSON gives it.
-        path: what to call the file in an error.
+        stored (Any): parsed JSON.
+        path (str): path of the file, for error messages.
+
+    Returns:
+        The arguments of :class:`spos.cost.latency.LatencyTable` by name.
 
     Raises:
-        UserError: it is no latency table, damaged, or of a newer format.
+        UserError: the content is not a latency table, is damaged, or has a newer format.
     """
     if not isinstance(stored, Mapping) or stored.get("kind") != KIND:
-        raise UserError(f"{path} is no latency table: spos latency writes one")
+        raise UserError(f"{path} is not a latency table: spos latency writes one")
     if type(stored.get("format")) is not int or stored["format"] < 1:
         raise UserError(f"{path} is damaged: format {stored.get('format')!r}")
     if stored["format"] > FORMAT:
@@ -72,7 +75,7 @@ def from_stored(stored: Any, path: str) -> dict[str, Any]:
         if any(found.median < 0 or found.spread < 0 for found in parts.values()):
             raise ValueError("a latency below 0")
         if len(parts) < len(stored["parts"]):
-            raise ValueError("a part is there twice")
+            raise ValueError("a part is listed twice")
         if stored["unit"] != UNIT:
             raise ValueError(f"unit {stored['unit']!r}, allowed is {UNIT}")
         shape = tuple(_is(size, int) for size in stored["input_shape"])

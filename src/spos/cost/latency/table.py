@@ -1,4 +1,4 @@
-"""The latencies of the parts of a supernet on a device."""
+"""Latency tables, which predict the latency of architectures on a device."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from spos.nn.supernet import Supernet
 
 @dataclass(frozen=True)
 class LatencyTable:
-    """The latency of every part of a supernet, as ``spos latency`` measures it.
+    """Latencies of the parts of a supernet, as measured by ``spos latency``.
 
-    The latency of an architecture is the intercept, its parts, and the boundary times the number of
-    parts that compute something (:class:`spos.cost.latency.record.Fit`).
+    The latency of an architecture is the sum of its parts, plus the intercept, plus the boundary
+    times the number of parts that compute something (:class:`spos.cost.latency.record.Fit`).
 
     Args:
-        space: of the catalogue; empty for a model of one's own, as the next two.
-        preset: of the space.
-        layout: its settings, as JSON holds them.
-        input_shape: of one image: (channels, height, width).
-        outputs: numbers that a network gives of one image.
-        runtime: on what it was measured.
-        versions: of the libraries and the system.
-        date: when, as ISO 8601.
-        parts: the latencies.
-        fit: what a network takes beside its parts.
+        space (str): name of the search space; empty for your own model.
+        preset (str): name of the preset; empty for your own model.
+        layout (Mapping[str, Any]): layout in JSON types; empty for your own model.
+        input_shape (tuple[int, ...]): shape of one image, (channels, height, width).
+        outputs (int): number of outputs of a network per image.
+        runtime (Runtime): backend, device and settings of the measurement.
+        versions (Mapping[str, str]): versions of the libraries and the system, by name.
+        date (str): time of the measurement, ISO 8601.
+        parts (Mapping[PartKey, PartLatency]): latencies by part.
+        fit (Fit): time that a network takes in addition to its parts.
 
     Source: the sum over layers is that of Wu et al., "FBNet", CVPR 2019, Section 3.2.
 
@@ -73,25 +73,32 @@ class LatencyTable:
 
     @staticmethod
     def read(path: Path) -> LatencyTable:
-        """Read the file that :meth:`write` wrote.
+        """Read a file written by :meth:`write`.
+
+        Args:
+            path (Path): latency table.
 
         Raises:
-            UserError: it cannot be read, is no latency table, damaged, or of a newer format.
+            UserError: the file cannot be read, is not a latency table, is damaged, or has a newer
+                format.
         """
         try:
             text = path.read_text(encoding="utf-8")
         except OSError as error:
             raise UserError(f"latency table {path}: {error.strerror}") from error
         except UnicodeDecodeError as error:
-            raise UserError(f"{path} is no latency table: it is not text") from error
+            raise UserError(f"{path} is not a latency table: it is not text") from error
         try:
             stored = json.loads(text)
         except (json.JSONDecodeError, RecursionError) as error:
-            raise UserError(f"{path} is no latency table or damaged: {error}") from error
+            raise UserError(f"{path} is not a latency table or is damaged: {error}") from error
         return LatencyTable(**from_stored(stored, str(path)))
 
     def write(self, path: Path) -> None:
-        """Write it as JSON, atomically.
+        """Write the table as JSON, atomically.
+
+        Args:
+            path (Path): file to write.
 
         Raises:
             OSError: the folder does not exist or is not writable.
@@ -99,16 +106,17 @@ class LatencyTable:
         write_json(path, as_stored(vars(self)))
 
     def check_supernet(self, space: str, preset: str, layout: Any, supernet: Supernet) -> None:
-        """Refuse a supernet that the table is not of.
+        """Check that the table belongs to a supernet.
 
         Args:
-            space: of the catalogue.
-            preset: of the space.
-            layout: a dataclass of settings.
-            supernet: built of them.
+            space (str): name of the search space.
+            preset (str): name of the preset.
+            layout (Any): dataclass of the layout.
+            supernet (Supernet): supernet built from the layout.
 
         Raises:
-            UserError: it names the first thing that differs.
+            UserError: the table belongs to another supernet; the message names the first
+                difference.
         """
         plain = plain_layout(layout)
         pairs: list[tuple[str, Any, Any]] = [
@@ -125,14 +133,14 @@ class LatencyTable:
             raise _another("number of outputs", self.outputs, outputs)
 
     def check_device(self, name: str, advice: str = "") -> None:
-        """Refuse a table of another device than this machine's.
+        """Check that the table was measured on the target device.
 
         Args:
-            name: of the device that the user says is the target; empty for this machine's.
-            advice: what to do on another machine, where naming the target is of no use.
+            name (str): name of the target device; empty for the device of this machine.
+            advice (str): advice in the error message instead of naming the target device.
 
         Raises:
-            UserError: the table's device is another one.
+            UserError: the table was measured on another device.
         """
         there = self.runtime.device
         if name:
@@ -156,18 +164,21 @@ class LatencyTable:
             )
 
     def counter(self, supernet: Supernet) -> Counter:
-        """What a :class:`spos.cost.CostTable` counts the latency with.
+        """Return a counter of the latency for a :class:`spos.cost.CostTable`.
 
         Args:
-            supernet: that the table is of.
+            supernet (Supernet): supernet of the table.
         """
         return _Lookup(self)
 
     def latency(self, part: Part) -> int:
-        """The latency of a part in nanoseconds, with its share of what a network takes besides.
+        """Return the latency of a part including its share of the fit, in nanoseconds.
+
+        Args:
+            part (Part): part of the supernet of the table.
 
         Raises:
-            UserError: the table lacks it.
+            UserError: the table does not contain the part.
         """
         first = self.fit.intercept if part.number == 0 else 0
         return first + self._measured(part)
@@ -197,21 +208,34 @@ class LatencyTable:
 
 
 def one_changed(counts: Sequence[int], place: int, option: int) -> Options:
-    """The first option of every choice, and another one of the choice at a place."""
+    """Return the first option of every choice except for one choice.
+
+    Args:
+        counts (Sequence[int]): number of options of each choice.
+        place (int): index of the choice to change.
+        option (int): option of that choice.
+    """
     return (0,) * place + (option,) + (0,) * (len(counts) - place - 1)
 
 
 def plain_layout(layout: Any) -> dict[str, Any]:
-    """The settings of a layout as JSON gives them back."""
+    """Return the settings of a layout in JSON types.
+
+    Args:
+        layout (Any): dataclass of the layout.
+    """
     plain: dict[str, Any] = json.loads(json.dumps(as_plain(layout)))
     return plain
 
 
 def outputs_of(supernet: Supernet) -> int:
-    """Numbers that a network gives of one image.
+    """Return the number of outputs of a network per image.
+
+    Args:
+        supernet (Supernet): supernet of the network.
 
     Raises:
-        UserError: it does not run, or gives no tensor.
+        UserError: the network does not run, or its output is not a tensor.
     """
     network = on_meta(supernet).extract([0] * len(supernet.space))
     output = run(network, torch.empty(1, *supernet.input_shape, device="meta"))

@@ -1,4 +1,4 @@
-"""How well a latency table predicts whole networks."""
+"""Validation of latency tables against measurements of whole networks."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ from spos.cost.latency.table import LatencyTable
 from spos.nn.supernet import Supernet
 from spos.space import Architecture
 
-#: Samples of each network; an even number, for the two halves.
+#: Samples of each network; even, so that they can be split into two halves.
 ROUNDS = 20
 
 
 @dataclass(frozen=True)
 class Network:
-    """A network that was measured.
+    """Measured and predicted latency of one network, in nanoseconds.
 
     Args:
-        architecture: its option indices.
-        measured: in nanoseconds.
-        spread: the interquartile range over the rounds, in nanoseconds.
-        predicted: by the table as it stands.
-        fitted: by the table with a fit to all other networks.
+        architecture (str): option indices joined by commas.
+        measured (int): median of the measured latency.
+        spread (int): interquartile range over the rounds.
+        predicted (int): prediction of the table as it stands.
+        fitted (int): prediction of the table with a fit to all other networks.
     """
 
     architecture: str
@@ -62,17 +62,18 @@ class Network:
 
 @dataclass(frozen=True)
 class Validation:
-    """How well a table predicts.
+    """Result of the validation of a latency table.
 
     Args:
-        table: as it stands.
-        fit: what networks take beside their parts.
-        networks: all that were measured.
-        before: the table as it stands.
-        after: the table with a fit, each network judged by a fit to all others.
-        noise: the networks in one half of the rounds against the other half: what no prediction
-            is expected to beat.
-        date: ISO 8601.
+        table (LatencyTable): table as it stands.
+        fit (Fit): fit to all measured networks.
+        networks (tuple[Network, ...]): measured networks.
+        before (Agreement): agreement of the table as it stands.
+        after (Agreement): agreement of the table with a fit, where each network is predicted from a
+            fit to all others.
+        noise (Agreement): agreement of one half of the rounds with the other; no prediction is
+            expected to do better.
+        date (str): time of the validation, ISO 8601.
     """
 
     table: LatencyTable
@@ -84,7 +85,7 @@ class Validation:
     date: str
 
     def as_stored(self) -> dict[str, Any]:
-        """What the file of a validation holds."""
+        """Convert the validation to JSON types."""
         table = as_stored(vars(self.table))
         plain = dataclasses.asdict(dataclasses.replace(self, table=None))  # type: ignore[arg-type]
         del plain["table"]
@@ -103,17 +104,19 @@ def validate(
     listener: Listener | None = None,
     make: MakeBackend = make_backend,
 ) -> Validation:
-    """Measure random networks on this device and compare them with what a table predicts.
+    """Measure random networks on this device and compare them with the predictions of a table.
 
     Args:
-        table: measured on this device.
-        supernet: that it is of.
-        out: the file to write; what is known before the end is kept in FILE.partial beside it.
-        networks: how many, at least 4, all different.
-        seed: of the draw.
-        rounds: samples of each network, even.
-        listener: told of the progress.
-        make: makes the backend, as in :func:`spos.cost.latency.measure_latency`.
+        table (LatencyTable): table measured on this device.
+        supernet (Supernet): supernet of the table.
+        out (Path | None): file to write; intermediate results are saved to FILE.partial beside it.
+            None does not write a file.
+        networks (int): number of distinct networks, at least 4.
+        seed (int): seed of the random networks.
+        rounds (int): samples of each network, even.
+        listener (Listener | None): receiver of progress reports.
+        make (MakeBackend): function that creates the backend from a runtime and a folder for
+            exported graphs.
 
     Raises:
         UserError: the table is of another device or supernet, or too few networks are asked for.
@@ -168,14 +171,14 @@ def compare(
     parts: Values,
     computing: Values,
 ) -> Validation:
-    """Compare what a table predicts with samples of networks.
+    """Compare the predictions of a table with samples of networks.
 
     Args:
-        table: as it stands.
-        samples: of the networks, an even number of rounds.
-        now: what the table predicts of each.
-        parts: the sum of its parts.
-        computing: how many of them compute something.
+        table (LatencyTable): table as it stands.
+        samples (Mapping[str, Samples]): samples by network, with an even number of rounds.
+        now (Values): prediction of the table for each network, in nanoseconds.
+        parts (Values): sum of the parts of each network, in nanoseconds.
+        computing (Values): number of parts of each network that compute something.
     """
     measured = np.array([median(taken.whole) for taken in samples.values()], dtype=float)
     fit = Fit(*fit_line(parts, computing, measured), len(measured))
@@ -197,10 +200,15 @@ def compare(
 
 
 def draw(supernet: Supernet, count: int, seed: int) -> list[Architecture]:
-    """Random architectures, all different.
+    """Sample distinct random architectures.
+
+    Args:
+        supernet (Supernet): supernet whose space is sampled.
+        count (int): number of architectures.
+        seed (int): seed of the samples.
 
     Raises:
-        UserError: the space has fewer.
+        UserError: the space has fewer architectures.
     """
     space, random = supernet.space, np.random.default_rng(seed)
     if space.size < count:
@@ -214,7 +222,13 @@ def draw(supernet: Supernet, count: int, seed: int) -> list[Architecture]:
 def predictions(
     table: LatencyTable, supernet: Supernet, networks: Sequence[Architecture]
 ) -> Values:
-    """What a table predicts of networks, in nanoseconds."""
+    """Return the predicted latencies of networks, in nanoseconds.
+
+    Args:
+        table (LatencyTable): table of the supernet.
+        supernet (Supernet): supernet of the networks.
+        networks (Sequence[Architecture]): architectures to predict.
+    """
     costs = CostTable(supernet, eager=False, counter=table.counter(supernet))
     return np.array([costs.cost(network)["latency"] for network in networks], dtype=float)
 

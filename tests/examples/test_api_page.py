@@ -1,0 +1,60 @@
+"""The page of the public API: its names exist, and its run works."""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "api.md").read_text("utf-8")
+
+
+def listed() -> list[tuple[str, str]]:
+    """Each name with the module before it."""
+    pairs = []
+    for line in PAGE.splitlines():
+        if not line.startswith("| `spos"):
+            continue
+        module, names = re.findall(r"`([^`]+)`", line.split("|")[1])[0], line.split("|")[2]
+        for name in re.findall(r"`([^`]+)`", names):
+            if name.startswith("spos."):
+                # A sub-module whose names follow, or a name with its module.
+                module, name = (name, "") if import_it(name) else tuple(name.rsplit(".", 1))
+            if name:
+                pairs.append((module, name))
+    return pairs
+
+
+def import_it(name: str) -> bool:
+    try:
+        import_module(name)
+    except ModuleNotFoundError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(("module", "name"), listed())
+def test_a_listed_name_is_there(module: str, name: str) -> None:
+    assert getattr(import_module(module), name) is not None
+
+
+def test_what_a_package_hands_on_is_listed() -> None:
+    known = set(listed())
+    for room in ("spos", "spos.search", "spos.training", "spos.cost", "spos.run", "spos.export"):
+        for name in set(import_module(room).__all__) - {"__version__"}:
+            assert (room, name) in known, f"{room}.{name}"
+
+
+def test_the_run_of_the_page_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = re.search(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+    assert code
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    exec(compile(code.group(1), "api.md", "exec"), {})
+    architecture, metric = capsys.readouterr().out.splitlines()
+    assert re.match(r"[0-3](,[0-3]){7} \d+ 0\.\d+", architecture)
+    assert metric.startswith("top-1 0.")
