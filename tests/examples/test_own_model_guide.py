@@ -121,7 +121,7 @@ MISTAKES: dict[str, Callable[[], Any]] = {
     "metric cannot be sent": lambda: check_picklable(
         Task("error", metric=lambda outputs, targets: 0), None
     ),
-    "the loss gave": lambda: trained(nn.MSELoss(reduction="none")),
+    "the loss returned": lambda: trained(nn.MSELoss(reduction="none")),
     "the metric gave": lambda: score(
         nn.Identity(), lambda: [(torch.ones(4), torch.ones(4))], lambda outputs, targets: outputs
     ),

@@ -51,7 +51,7 @@ def test_only_one_opens_a_run(tmp_path: Path) -> None:
         thread = threading.Thread(target=other)
         thread.start()
         thread.join()
-        assert "another spos process is at work on it" in found[0]
+        assert "another spos process is using it" in found[0]
     assert not (tmp_path / "run").exists()
 
 

@@ -1,4 +1,4 @@
-"""Configuration of a run: sections of settings, frozen when the first stage that uses them starts."""
+"""Configuration of a run: sections of settings, each frozen once a stage depends on it."""
 
 from __future__ import annotations
 
@@ -174,8 +174,8 @@ def make_config(values: Mapping[str, Any]) -> Config:
     if config.constraint.budgets and not algorithm.serves_budgets:
         able = " and ".join(name for name in ALGORITHMS if ALGORITHMS[name].serves_budgets)
         raise UserError(
-            f"constraint.budgets with the algorithm {config.search.algorithm}: allowed with several "
-            f"budgets are {able}"
+            f"constraint.budgets with the algorithm {config.search.algorithm}: allowed with "
+            f"several budgets are {able}"
         )
     algorithm.check(config.search)
     if config.constraint.budgets and config.search.pareto:

@@ -150,7 +150,7 @@ class Context:
         if self._data_path.exists():
             stored = read_own(self._data_path)
             if stored.get("task", DEFAULT_TASK_FACTS) != self.task_facts:
-                # No network was scored by the former metric, else `check_task` had refused this one.
+                # The former metric scored no network, or `check_task` would have refused this one.
                 write_json(self._data_path, {**stored, "task": self.task_facts})
         else:
             write_json(self._data_path, {**data.facts(), "task": self.task_facts})

@@ -1,4 +1,4 @@
-"""What the training of a supernet learned of its architectures, for the algorithms that read it."""
+"""The option probabilities that a training learned, for the algorithms that use them."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from spos.training.theta import Theta
 def read_prior(
     config: Config, supernet: Supernet, tensors: Mapping[str, Tensor], table: CostModel
 ) -> tuple[Prior | None, dict[str, Any]]:
-    """The probabilities of the options that a training learned beside the weights.
+    """Read the option probabilities that a training learned in addition to the weights.
 
     Args:
         config (Config): configuration of the run.
         supernet (Supernet): the trained supernet.
         tensors (Mapping[str, Tensor]): tensors of its checkpoint.
-        table (CostModel): costs of its architectures.
+        table (CostModel): costs of the architectures.
 
     Returns:
-        What the algorithm reads, and what the outcome of the search tells of it; nothing where the
-        algorithm needs neither.
+        The prior of the search algorithm, and the fields of the search outcome that describe it;
+        None and an empty dictionary if the algorithm needs no prior.
 
     Raises:
-        UserError: the algorithm needs them and the checkpoint holds none.
+        UserError: the algorithm needs probabilities and the checkpoint contains none.
     """
     if required_method(config.search.algorithm) is None:
         return None, {}

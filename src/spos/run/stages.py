@@ -1,4 +1,4 @@
-"""The stages of a run: each a function of the configuration and of what is on disk."""
+"""The stages of a run: each a function of the configuration and of the run directory."""
 
 from __future__ import annotations
 
@@ -40,7 +40,11 @@ from spos.training.method import method_class
 
 
 def train_stage(context: Context) -> TrainOutcome:
-    """Train the supernet by the method of the run, or go on where it stopped."""
+    """Train the supernet by the method of the run, or resume its training.
+
+    Args:
+        context (Context): the run.
+    """
     done = train_outcome(context)
     if done is not None:
         return done
@@ -63,7 +67,7 @@ def _train_supernet(context: Context) -> float:
 
 
 def _check_reachable(context: Context, table: CostModel) -> None:
-    """Refuse a constraint that no network of the space satisfies, and costs that it lacks."""
+    """Check that some network satisfies the constraint, and that the objectives exist."""
     config = context.config
     check_objectives(config.search, table.names)
     for constraint in config.constraint.constraints:
@@ -72,7 +76,15 @@ def _check_reachable(context: Context, table: CostModel) -> None:
 
 
 def search_stage(context: Context) -> SearchOutcome:
-    """Search the trained supernet, or go on where it stopped."""
+    """Search the trained supernet, or resume the search.
+
+    Args:
+        context (Context): the run.
+
+    Raises:
+        UserError: the supernet is not trained, no network satisfies the constraint, or the study of
+            an interrupted search is missing.
+    """
     done = context.directory.outcome(SearchOutcome)
     if done is not None and not context.directory.extended:
         return done
@@ -85,8 +97,8 @@ def search_stage(context: Context) -> SearchOutcome:
     before = context.spent_seconds("search")
     if before and not config.constraint.storage and not directory.study_path.exists():
         raise UserError(
-            f"{directory.study_path} is missing although the search has begun: restore it, or "
-            f"delete {context.seconds_path('search')} to search anew"
+            f"{directory.study_path} is missing although the search was started: restore it, "
+            f"or delete {context.seconds_path('search')} to search from scratch"
         )
     context.freeze()
     name = f"spos-{context.evaluation_fingerprint(data, supernet)}"
@@ -105,7 +117,7 @@ def search_stage(context: Context) -> SearchOutcome:
             scores = f"{task.show(candidate.score)}  best {task.show(evaluate.best)}"
             within = f"  {constraint}" if len(constraints) > 1 else ""
             done = sum(len(result.candidates) for _, result in found)
-            # As far as can be said, the searches that follow are as long as this one.
+            # The searches for further budgets are assumed to be as long as this one.
             left = total * (len(constraints) - len(found))
             context.listener.progress(
                 "search", done + count, done + left, f"{task.name} {scores}{within}"
@@ -134,11 +146,11 @@ def search_stage(context: Context) -> SearchOutcome:
 
 
 class Evaluations:
-    """One-shot evaluations that end when the user asks to stop.
+    """One-shot evaluations that stop on an interrupt of the user.
 
     Args:
-        evaluator (OneShotEvaluator): scores candidates with the weights of the supernet.
-        interrupt (Interrupt): says whether the user asked to stop.
+        evaluator (OneShotEvaluator): evaluator with the weights of the supernet.
+        interrupt (Interrupt): deferred interrupt, checked after every candidate.
     """
 
     def __init__(self, evaluator: OneShotEvaluator, interrupt: Interrupt) -> None:
@@ -158,9 +170,15 @@ class Evaluations:
 
 
 def retrain_stage(context: Context) -> RetrainOutcome:
-    """Train the winner, or a network given by name, and read the test images once.
+    """Train the winner, or a network given by name, and test it once.
 
-    Where there are several budgets, the network found for each is trained in the same way.
+    With several budgets, the network found for each of them is trained in the same way.
+
+    Args:
+        context (Context): the run.
+
+    Raises:
+        UserError: the run has neither a search result nor a network by name.
     """
     directory = context.directory
     done, found = directory.outcome(RetrainOutcome), directory.outcome(SearchOutcome)
