@@ -24,9 +24,9 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """A table of that space with 1 ms for each part and a little for each option."""
     from spos.cost.latency import measure_latency
     from spos.cost.latency.backend import Sample
-    from spos.run.latency import source_of
+    from spos.run.latency import resolve_source
 
-    source = source_of(None, "shufflenetv2", "tiny", SPACE[9::2], 10, 1)
+    source = resolve_source(None, "shufflenetv2", "tiny", SPACE[9::2], 10, 1)
 
     class Backend:
         def __init__(self) -> None:

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from spos import Architecture, CostTable, OneOf, OneShotEvaluator, Supernet, Task, UserError
 from spos.data import dataset_data
 from spos.nn import ElasticConv2d, Width
-from spos.run.task import check_sendable
+from spos.run.task import check_picklable
 from spos.search.evaluation import score
 from spos.training.checkpoint import Checkpoints
 from spos.training.loop import train
@@ -118,10 +118,10 @@ MISTAKES: dict[str, Callable[[], Any]] = {
     "a custom metric needs": lambda: Task(metric=max),
     "the targets of the dataset are values": lambda: Task().check(False, "dataset"),
     "train, item 0: label": lambda: dataset_data([(torch.zeros(1, 8, 8), 0.5)] * 2),
-    "metric cannot be sent": lambda: check_sendable(
+    "metric cannot be sent": lambda: check_picklable(
         Task("error", metric=lambda outputs, targets: 0), None
     ),
-    "the loss gave": lambda: trained(nn.MSELoss(reduction="none")),
+    "the loss returned": lambda: trained(nn.MSELoss(reduction="none")),
     "the metric gave": lambda: score(
         nn.Identity(), lambda: [(torch.ones(4), torch.ones(4))], lambda outputs, targets: outputs
     ),

@@ -126,7 +126,7 @@ MISTAKES: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "another network": (
         lambda run: rewrite(run / "retrain.json", architecture="2,2"),
-        "the checkpoint is of another model",
+        "the checkpoint belongs to another model",
     ),
     "other images": (
         lambda run: rewrite(run / "data.json", fingerprint="0"),

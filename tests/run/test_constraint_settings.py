@@ -63,7 +63,7 @@ def test_budgets_that_are_none(text: str, mistake: str) -> None:
 @pytest.mark.parametrize(
     ("given", "mistake"),
     [
-        ({"constraint": {"budgets": {"flops": []}}}, "it is empty"),
+        ({"constraint": {"budgets": {"flops": []}}}, "flops is empty"),
         ({"constraint": {"budgets": {"flops": [True]}}}, "constraint.budgets.flops"),
         ({"constraint": {"budgets": {"flops": 4e7, "params": 3e6}}}, "allowed is one cost"),
         (

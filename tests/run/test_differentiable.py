@@ -17,7 +17,7 @@ from spos.cost import CostTable
 from spos.cost.latency import measure_latency
 from spos.report.result import Result, TrainFacts, read_result
 from spos.run import run
-from spos.run.latency import source_of
+from spos.run.latency import resolve_source
 from spos.training.checkpoint import Checkpoints
 
 RECIPE = {"steps": 24, "batch_size": 16, "warmup_steps": 2}
@@ -154,7 +154,7 @@ def test_the_best_of_several_samples_wins(tmp_path: Path, algorithm: str) -> Non
 
 def test_with_a_latency_table_the_loss_is_about_latency(tmp_path: Path) -> None:
     settings = ("layout.channels=[16,24]", "layout.depths=[1,2]")
-    source = source_of(None, "shufflenetv2", "tiny", settings, 10, 1)
+    source = resolve_source(None, "shufflenetv2", "tiny", settings, 10, 1)
     path = tmp_path / "cpu.json"
     facts = {"space": source.space, "preset": source.preset, "layout": source.layout}
     table = measure_latency(source.build(), path, **facts, rounds=1)
@@ -182,17 +182,17 @@ def test_the_joint_form_needs_no_cost_and_no_images_of_its_own(tmp_path: Path) -
         ({"space": {"name": "plain"}, "layout": {}}, {}, "choice 'layer1.filters' is a Width"),
         ({}, {"devices": 2}, "--devices 2: --algorithm fbnet trains in one process"),
         ({"run": {"precision": "16-mixed"}}, {}, "16-mixed"),
-        ({"constraint": {"storage": "sqlite:///x.db"}}, {}, "keeps no evaluations"),
+        ({"constraint": {"storage": "sqlite:///x.db"}}, {}, "stores no evaluations"),
         ({"search": {"pareto": ["flops"]}}, {}, "finds one network, not a front"),
         ({"differentiable": {"alpha": 0}}, {}, "differentiable.alpha 0.0: must be above 0"),
         ({"differentiable": {"unit": 1e6}}, {}, "differentiable.unit 1.000M: the cheapest"),
         ({"differentiable": {"cost": "latency"}}, {}, "give --latency-table FILE"),
         ({"differentiable": {"cost": "energy"}}, {}, "unknown cost 'energy'"),
-        ({"constraint": {"latency_device": "A72"}}, {}, "--latency-device A72: it says whose"),
+        ({"constraint": {"latency_device": "A72"}}, {}, "--latency-device A72 is the device of"),
         (
             {"differentiable": {"charge": "above-limit", "cost": "params"}},
             {},
-            "the run allows any params; give it a limit, --max params=N, or the charge all",
+            "the run has no limit on params; give --max params=N, or the charge all",
         ),
         (
             {"differentiable": {"form": "joint", "charge": "above-limit"}},
@@ -234,17 +234,17 @@ def test_what_does_not_fit_is_refused_before_anything_is_trained(
 def test_a_run_with_a_supernet_of_single_paths_is_refused(tmp_path: Path) -> None:
     out = tmp_path / "run"
     run(out, {name: values for name, values in GIVEN.items() if name != "search"}, ("train",))
-    with pytest.raises(UserError, match=r"supernet\.method uniform: --algorithm darts searches"):
+    with pytest.raises(UserError, match=r"supernet\.method uniform: --algorithm darts needs"):
         run(out, {"search": {"algorithm": "darts"}}, ("search",))
     # Of a run made before there were methods, nothing says so but the supernet itself.
     config = yaml.safe_load((out / "config.yaml").read_text())
     del config["supernet"]["method"]
     (out / "config.yaml").write_text(yaml.safe_dump(config))
     (out / "train.json").unlink()
-    with pytest.raises(UserError, match="holds a supernet trained by single paths"):
+    with pytest.raises(UserError, match="has a supernet trained by single paths"):
         run(out, {"search": {"algorithm": "darts"}}, ("search",))
     (out / "train.json").write_text('{"format": 2, "seconds": 0.0, "steps": 1}')
-    with pytest.raises(UserError, match=r"--reuse .*: --algorithm darts trains weights of its own"):
+    with pytest.raises(UserError, match=r"--reuse .*: --algorithm darts trains its own weights"):
         run(tmp_path / "other", {"search": {"algorithm": "darts"}}, reuse=out)
 
 
@@ -261,7 +261,7 @@ def test_a_supernet_of_single_paths_that_is_half_trained_is_left_alone(tmp_path:
     with pytest.raises(RuntimeError, match="killed"):
         run(out, plain, ("train",), listener=Killed())
     before = (out / "config.yaml").read_text()
-    with pytest.raises(UserError, match=r"supernet\.method uniform: --algorithm fbnet searches"):
+    with pytest.raises(UserError, match=r"supernet\.method uniform: --algorithm fbnet needs"):
         run(out, {"search": {"algorithm": "fbnet"}}, ("search",))
     assert (out / "config.yaml").read_text() == before
     run(out, plain, ("train",))
@@ -328,11 +328,11 @@ def test_an_unfinished_run_made_before_goes_on(finished: Path, tmp_path: Path) -
 
 def test_evolution_over_a_supernet_trained_with_theta_is_refused(tmp_path: Path) -> None:
     sections = given(search={"algorithm": "evolution"}, supernet={"method": "fbnet"})
-    with pytest.raises(UserError, match="give --algorithm fbnet, or a method of single paths"):
+    with pytest.raises(UserError, match="--algorithm fbnet, or a method that trains single"):
         run(tmp_path / "run", sections)
     assert not list(tmp_path.iterdir())
 
 
 def test_another_search_does_not_begin_with_its_supernet(finished: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="was trained together with the choice, by --algorithm fb"):
+    with pytest.raises(UserError, match="was trained jointly with the architecture by"):
         run(tmp_path / "other", {}, reuse=finished)

@@ -11,7 +11,7 @@ from spos.cost.expected import ExpectedCost
 from spos.spaces import SPACES
 from spos.training import METHODS
 from spos.training.mixture import Moment
-from spos.training.theta import Theta, readers
+from spos.training.theta import Theta, choice_modules
 
 DRAWS = {name: METHODS[name].draw for name in ("darts", "fbnet", "proxylessnas")}
 MIXED = ["shufflenetv2", "fbnet", "proxylessnas", "nasbench201", "nasbenchmacro"]
@@ -45,7 +45,7 @@ def test_certain_options_compute_what_their_path_computes(name):
     supernet.activate(path)
     with torch.no_grad():
         alone = supernet(images)
-        for module, position in readers(supernet):
+        for module, position in choice_modules(supernet):
             module.mixture = [
                 (index, torch.tensor(float(index == path[position])))
                 for index in range(len(module.options))
@@ -66,4 +66,4 @@ def test_the_mean_cost_of_a_space_is_that_of_many_random_networks(name):
 @pytest.mark.parametrize("name", sorted(set(SPACES) - set(MIXED)))
 def test_any_other_space_is_refused_by_the_name_of_a_choice(name):
     with pytest.raises(UserError, match=r"^choice '.*' is a (Width|Bits|Stride): a differentiable"):
-        readers(build(name))
+        choice_modules(build(name))

@@ -100,9 +100,9 @@ def test_a_run_that_was_killed_finds_the_same_by_every_method(tmp_path: Path, me
         ({"supernet": {"method": "fair", "paths": 4}}, "paths 4: the training method Fair does"),
         (
             {"supernet": {"method": "uniform"}, "search": {"algorithm": "darts"}},
-            "supernet.method uniform: --algorithm darts searches a supernet trained by the method",
+            "supernet.method uniform: --algorithm darts needs a supernet trained by the method",
         ),
-        ({"supernet": {"method": "darts"}}, "supernet.method darts: it trains theta"),
+        ({"supernet": {"method": "darts"}}, "supernet.method darts trains theta"),
         ({"supernet": {"ema": 1.0}}, "supernet: ema 1.0: must be in [0, 1)"),
     ],
 )

@@ -15,24 +15,24 @@ from spos.run.directory import RunDirectory
 
 def test_what_is_given_for_a_later_stage_is_remembered(tmp_path: Path) -> None:
     directory = RunDirectory(tmp_path)
-    config, fixed = directory.settle({"search": {"population": 7}}, STAGE_SECTIONS["train"])
+    config, fixed = directory.resolve_config({"search": {"population": 7}}, STAGE_SECTIONS["train"])
     assert directory.stored() == {}
-    directory.fix(fixed)
+    directory.freeze_config(fixed)
     assert directory.stored()["search"] == {"population": 7}
-    later, whole = directory.settle({"search": {"iterations": 3}}, STAGE_SECTIONS["search"])
+    later, whole = directory.resolve_config({"search": {"iterations": 3}}, STAGE_SECTIONS["search"])
     assert (later.search.population, later.search.iterations) == (7, 3)
     assert later.supernet == config.supernet
-    directory.fix(whole)
+    directory.freeze_config(whole)
     with pytest.raises(UserError, match=r"search\.iterations is 3 there and 4 here"):
-        directory.settle({"search": {"iterations": 4}}, STAGE_SECTIONS["search"])
+        directory.resolve_config({"search": {"iterations": 4}}, STAGE_SECTIONS["search"])
     assert "retrain" not in directory.stored()
 
 
 def test_a_configuration_that_is_fixed_already_is_not_written_again(tmp_path: Path) -> None:
     directory = RunDirectory(tmp_path)
-    directory.fix(directory.settle({}, STAGE_SECTIONS["train"])[1])
+    directory.freeze_config(directory.resolve_config({}, STAGE_SECTIONS["train"])[1])
     before = directory.config_path.stat().st_mtime_ns
-    directory.fix(directory.settle({}, STAGE_SECTIONS["train"])[1])
+    directory.freeze_config(directory.resolve_config({}, STAGE_SECTIONS["train"])[1])
     assert directory.config_path.stat().st_mtime_ns == before
 
 
@@ -51,7 +51,7 @@ def test_only_one_opens_a_run(tmp_path: Path) -> None:
         thread = threading.Thread(target=other)
         thread.start()
         thread.join()
-        assert "another spos process is at work on it" in found[0]
+        assert "another spos process is using it" in found[0]
     assert not (tmp_path / "run").exists()
 
 

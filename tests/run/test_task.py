@@ -187,7 +187,7 @@ def test_a_metric_that_is_no_number_ends_the_run_in_one_line(
 
 def test_a_loss_that_is_no_scalar_ends_the_run_in_one_line(tmp_path: Path) -> None:
     task = Task("negative mean error", loss=nn.MSELoss(reduction="none"), metric=closeness)
-    with pytest.raises(UserError, match=r"^the loss gave a value of shape \[32, 2\]: it has to"):
+    with pytest.raises(UserError, match=r"^the loss returned a value of shape \[32, 2\]: it must"):
         run(tmp_path / "loss", GIVEN, load=load, task=task)
 
 

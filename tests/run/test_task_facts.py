@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from spos import Architecture, OneShotEvaluator, Supernet, Task, UserError
-from spos.run.task import DEFAULT, check_same, check_sendable
+from spos.run.task import DEFAULT_TASK_FACTS, check_picklable, check_same_task
 from spos.search.evaluation import recalibrate
 
 GetSupernet = Callable[[str], Supernet]
@@ -44,7 +44,7 @@ def test_without_anything_it_is_classification():
     assert Task(loss=nn.functional.cross_entropy).measures_top1
     # Runs store this: it is what one made before resumes by.
     stored = {"metric": "top-1", "share": True, "fitness": "top-1", "loss": "cross-entropy"}
-    assert task.facts() == DEFAULT == stored
+    assert task.facts() == DEFAULT_TASK_FACTS == stored
 
 
 def test_a_metric_is_summed_over_batches_and_divided_by_the_images():
@@ -144,21 +144,21 @@ def test_the_metric_may_change_until_something_is_judged_the_loss_never():
     begun = Task("error", loss=nn.functional.mse_loss, metric=negative_error)
     judge = Task("largest", loss=nn.functional.mse_loss, evaluate=largest_output)
     trained = Task("error", loss=nn.functional.l1_loss, metric=negative_error)
-    check_same(begun.facts(), begun.facts(), True, "runs/a")
-    check_same(begun.facts(), judge.facts(), False, "runs/a")
+    check_same_task(begun.facts(), begun.facts(), True, "runs/a")
+    check_same_task(begun.facts(), judge.facts(), False, "runs/a")
     with pytest.raises(
         UserError, match=r"^runs/a was evaluated by error: negative_error \(.*the same m"
     ):
-        check_same(begun.facts(), judge.facts(), True, "runs/a")
+        check_same_task(begun.facts(), judge.facts(), True, "runs/a")
     with pytest.raises(UserError, match=r"^runs/a was trained with mse_loss \(.*, not l1_loss \("):
-        check_same(begun.facts(), trained.facts(), False, "runs/a")
+        check_same_task(begun.facts(), trained.facts(), False, "runs/a")
 
 
 def test_what_other_processes_cannot_be_sent_is_named():
-    check_sendable(Task("error", loss=nn.MSELoss(), metric=negative_error), loader)
+    check_picklable(Task("error", loss=nn.MSELoss(), metric=negative_error), loader)
     task = Task("error", metric=lambda outputs, targets: 0)
     with pytest.raises(
         UserError, match=r"^metric cannot be sent .* top level of a module$"
     ) as error:
-        check_sendable(task, loader)
+        check_picklable(task, loader)
     assert "\n" not in str(error.value)

@@ -98,7 +98,7 @@ def test_an_average_resumes_exactly(tmp_path, killed):
 def test_a_checkpoint_without_an_average_is_refused(tmp_path):
     with pytest.raises(KilledError):
         fit(tmp_path, killed=3)
-    with pytest.raises(UserError, match="without an average of its weights: give ema 0"):
+    with pytest.raises(UserError, match="without a moving average of its weights: give ema 0"):
         fit(tmp_path, replace(RECIPE, ema=0.9))
 
 
@@ -152,7 +152,7 @@ class Silent(Method):
     ("options", "says"),
     [
         ({"teacher": nn.Sequential(nn.Flatten(), nn.Linear(36, 7))}, r"\[8, 7\] .* \[8, 5\]"),
-        ({"teacher": network(1), "method": Silent}, "and the network nothing: both have to"),
+        ({"teacher": network(1), "method": Silent}, "the network nothing: both must"),
         (
             {"teacher": network(1), "values": True, "loss": nn.MSELoss()},
             "the targets are values, not classes",

@@ -127,7 +127,7 @@ def test_a_change_of_the_metadata_is_noticed(file):
     content = file.read_bytes()
     assert content.count(b"1.5") == 1
     file.write_bytes(content.replace(b"1.5", b"9.5"))
-    with pytest.raises(DamagedError, match="does not hold what was written to it"):
+    with pytest.raises(DamagedError, match="does not contain what was written to it"):
         read_tensors(file)
 
 

@@ -47,7 +47,7 @@ def test_theta_waits_for_a_share_of_the_steps():
         ({"beta": -0.1}, "beta -0.1: must be at least 0"),
         ({"learning_rate": 0.0}, "learning_rate 0.0"),
         ({"learning_rate": 1e38}, "learning_rate 1e+38: must be at most 1000"),
-        ({"warmup": 1.0}, "warmup 1.0: a share of the steps"),
+        ({"warmup": 1.0}, "warmup 1.0: must be in"),
         ({"every": 0}, "every 0: must be at least 1"),
         ({"samples": 0}, "samples 0"),
         ({"unit": -1.0}, "unit -1.0"),

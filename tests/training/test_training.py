@@ -473,11 +473,11 @@ def test_the_scale_of_half_precision_is_resumed_too(fit):
 
 def test_a_checkpoint_of_another_model_is_refused(fit, states):
     fit(dropped())
-    with pytest.raises(UserError, match="the checkpoint is of another model") as raised:
+    with pytest.raises(UserError, match="the checkpoint belongs to another model") as raised:
         fit(nn.Sequential(nn.Flatten(), nn.Linear(192, 10)))
     assert "\n" not in str(raised.value)
     model = dropped(1)
-    with pytest.raises(UserError, match="the checkpoint is of another model"):
+    with pytest.raises(UserError, match="the checkpoint belongs to another model"):
         load_model(nn.Linear(2, 2), states()[8])
     assert not any(torch.isnan(parameter).any() for parameter in model.parameters())
 

@@ -94,7 +94,7 @@ def _outputs(
         trained.data, TensorImages(pixels, labels), batch_size=BATCH, device="cpu"
     )
     with torch.no_grad():
-        for inputs, _ in trained.context.laid_out(batches):
+        for inputs, _ in trained.context.in_memory_format(batches):
             part = network(inputs.to(dtype))
             if not isinstance(part, Tensor):
                 raise UserError(

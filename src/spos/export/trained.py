@@ -19,7 +19,7 @@ from spos.report.result import Result, read_result
 from spos.run.context import Context
 from spos.run.directory import RunDirectory
 from spos.run.outcome import RetrainOutcome
-from spos.run.task import DEFAULT, Task
+from spos.run.task import DEFAULT_TASK_FACTS, Task
 from spos.training.checkpoint import Checkpoints
 from spos.training.state import load_model
 
@@ -110,7 +110,7 @@ def load_trained(
     check_run(path)
     directory = RunDirectory(path)
     outcome = _outcome(directory, stage)
-    config, fixed = directory.settle({}, ())
+    config, fixed = directory.resolve_config({}, ())
     if config.data.source == "dataset" and load is None:
         raise UserError(
             f"{path} was trained on a Dataset of your own: export it in Python, with "
@@ -140,7 +140,9 @@ def load_trained(
         test=data.test(),
         context=context,
         outcome=outcome,
-        task=read_own(facts).get("task", DEFAULT) if facts.exists() else DEFAULT,
+        task=read_own(facts).get("task", DEFAULT_TASK_FACTS)
+        if facts.exists()
+        else DEFAULT_TASK_FACTS,
         result=read_result(directory.result_path) if directory.result_path.exists() else None,
     )
 

@@ -1,4 +1,4 @@
-"""The networks found for several budgets: each is retrained once, in the way of the winner."""
+"""The networks found for several budgets: each is retrained once, with the winner's recipe."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from spos.search import Candidate
 
 
 def name_retrainings(found: SearchOutcome) -> dict[str, str]:
-    """Name the trainings of the networks that a search found for its budgets.
+    """Name the retrainings of the networks that a search found for its budgets.
 
     Args:
         found (SearchOutcome): outcome of the search.
 
     Returns:
-        Name of the training by architecture: ``retrain`` for the winner under the largest budget,
-        and ``retrain-1``, ``retrain-2`` and so on from the smallest budget. An architecture that
-        wins under several budgets is trained once.
+        Stage of the run by architecture: ``retrain`` for the winner under the largest budget, and
+        ``retrain-1``, ``retrain-2`` and so on from the smallest budget. An architecture that wins
+        under several budgets is trained once.
     """
     stages = {str(found.winner.architecture): "retrain"}
     for number, budget in enumerate(found.budgets, 1):
@@ -27,7 +27,7 @@ def name_retrainings(found: SearchOutcome) -> dict[str, str]:
 
 
 def retrain_budgets(context: Context, found: SearchOutcome) -> None:
-    """Retrain what is not retrained yet, or go on where a training stopped.
+    """Retrain the networks of all budgets that are not finished yet.
 
     Args:
         context (Context): the run.
@@ -66,7 +66,7 @@ def budget_winners(context: Context, found: SearchOutcome) -> tuple[BudgetWinner
 
 
 def retraining_seconds(context: Context, found: SearchOutcome | None) -> float:
-    """Wall time of the trainings of all budgets but the largest."""
+    """Sum the wall time in seconds of the retrainings of all budgets but the largest."""
     if found is None:
         return 0.0
     others = [stage for stage in name_retrainings(found).values() if stage != "retrain"]

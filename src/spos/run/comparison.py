@@ -1,4 +1,4 @@
-"""The winner beside random networks of its cost: whether the search was worth it."""
+"""Comparison of the winner with random networks of about the same cost."""
 
 from __future__ import annotations
 
@@ -16,24 +16,28 @@ from spos.run.outcome import CompareOutcome, RetrainOutcome, SearchOutcome
 from spos.search import Feasible
 from spos.space import Architecture
 
-#: How far a random network for comparison may be from the winner's cost, as a share of it: the
-#: first for which there is one. None is any distance.
-NEAR = (0.05, 0.1, 0.2, 0.4, None)
+#: Largest relative deviations from the winner's cost of a random network; the first for which a
+#: network is found applies. None allows any deviation.
+COST_TOLERANCES = (0.05, 0.1, 0.2, 0.4, None)
 
 
 def compare_stage(context: Context, count: int) -> CompareOutcome:
-    """Retrain random networks in the way of the winner.
+    """Retrain random networks with the recipe of the winner.
 
-    They are drawn under the same constraint, and within 5% of the winner's primary cost
-    (:func:`spos.cost.cost.primary_cost`), or further off where there are none.
+    They are drawn under the same constraint, within 5% of the winner's primary cost
+    (:func:`spos.cost.cost.primary_cost`) or, if no such network is found, within a larger
+    deviation.
 
     Args:
-        context (Context): a run whose winner is retrained.
-        count (int): how many networks, at least 1; those compared before are kept.
+        context (Context): run whose winner is retrained.
+        count (int): number of networks, at least 1; networks that are already retrained count.
+
+    Raises:
+        UserError: the run has no retrained winner, or the space has no other feasible network.
     """
     directory = context.directory
     done = directory.outcome(CompareOutcome)
-    # There may be fewer networks than were asked for.
+    # Compared with the requested number, because a small space has fewer networks.
     if done is not None and done.comparison.asked >= count:
         return done
     found, winner = directory.outcome(SearchOutcome), directory.outcome(RetrainOutcome)
@@ -53,8 +57,8 @@ def compare_stage(context: Context, count: int) -> CompareOutcome:
             outcome = directory.finish(trained, stage)
         elif outcome.architecture != str(architecture):
             raise UserError(
-                f"{directory.path}: {stage} is of a network that would not be drawn for this "
-                f"comparison any more; give another --out and --reuse {directory.path}"
+                f"{directory.path}: {stage} is a network that is no longer drawn for this "
+                f"comparison; give another --out and --reuse {directory.path}"
             )
         assert outcome.test_score is not None, "the first process tests the network"
         seconds += outcome.seconds
@@ -82,10 +86,13 @@ def compare_stage(context: Context, count: int) -> CompareOutcome:
 def _random_like(
     context: Context, table: CostModel, winner: Winner, count: int
 ) -> dict[Architecture, float | None]:
-    """Random networks about as costly as the winner, and within which share of its cost each is.
+    """Draw random networks about as costly as the winner.
 
-    The first of many are the first of few. Where no other network is near, one further off is
-    taken, in the end any within the constraint.
+    The first networks do not depend on their number. If no other network is near, the allowed
+    deviation grows until the constraint alone applies.
+
+    Returns:
+        The deviation that applied, as a share of the winner's cost, by architecture.
     """
     bounds = context.config.bounds
     cost = searched_cost(context.config)
@@ -94,7 +101,7 @@ def _random_like(
     winning = winner.architecture
     for number in range(count):
         taken = {winning, *chosen}
-        for near in NEAR:
+        for near in COST_TOLERANCES:
             if near not in levels:
                 levels[near] = Feasible(
                     table.space, table, _near(bounds, cost, winner.costs[cost], near)
@@ -106,8 +113,7 @@ def _random_like(
                 break
     if not chosen:
         raise UserError(
-            "no other network of the space satisfies the constraint: there is nothing to compare "
-            "the winner with"
+            "no other network of the space satisfies the constraint: the winner cannot be compared"
         )
     return chosen
 

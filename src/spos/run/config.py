@@ -1,4 +1,4 @@
-"""The configuration of a run: one section per stage, written once and never changed after."""
+"""Configuration of a run: sections of settings, each frozen once a stage depends on it."""
 
 from __future__ import annotations
 
@@ -21,20 +21,21 @@ from spos.training.recipe import Recipe, SupernetRecipe
 
 @dataclass(frozen=True)
 class Config:
-    """Everything that decides the result of a run.
+    """Everything that determines the result of a run.
 
     Args:
-        space: the name of the search space.
-        preset: of the space.
-        layout: the macro-architecture of the space.
-        data: the images.
-        run: what holds for every stage.
-        supernet: the training of the supernet.
-        search: the search.
-        differentiable: the training of theta, and the network that follows from it.
-        constraint: the bounds of the search.
-        network: what is trained instead of the winner.
-        retrain: the training of the winner.
+        space (str): name of the search space.
+        preset (str): name of the preset of the space.
+        layout (Any): macro-architecture of the space, a dataclass of its own per space.
+        data (DataSettings): source of the images and their split.
+        run (RunSettings): settings common to all stages of the run.
+        supernet (SupernetRecipe): optimisation settings of the supernet.
+        search (SearchSettings): settings of the search.
+        differentiable (DifferentiableSettings): settings of the training of theta, and of the
+            derivation of a network from it.
+        constraint (ConstraintSettings): bounds of the search.
+        network (NetworkSettings): network to train instead of the winner.
+        retrain (Recipe): optimisation settings of the winner.
     """
 
     space: str
@@ -51,12 +52,12 @@ class Config:
 
     @property
     def bounds(self) -> Constraint:
-        """The constraint of the search; of searches for many budgets, that of the largest."""
+        """Constraint of the search; with several budgets, that of the largest."""
         return self.constraint.constraints[-1]
 
     @property
     def costs(self) -> tuple[str, ...]:
-        """The costs that the search is about: those that it bounds, minimises or charges."""
+        """Names of the costs that the search bounds, minimises or charges."""
         bounds = self.bounds
         charged = []
         if required_method(self.search.algorithm) and self.differentiable.cost:
@@ -66,7 +67,7 @@ class Config:
         )
 
     def as_plain(self) -> dict[str, Any]:
-        """The configuration as nested values that YAML holds."""
+        """The configuration as nested dictionaries of plain values."""
         sections: dict[str, Any] = {"space": {"name": self.space, "preset": self.preset}}
         for name in SECTIONS[1:]:
             sections[name] = as_plain(getattr(self, name))
@@ -85,22 +86,22 @@ SECTIONS = (
     "network",
     "retrain",
 )
-#: The sections that each stage of a run depends on; they are fixed when it begins.
+#: The sections that each stage of a run depends on; they are frozen when it starts.
 STAGE_SECTIONS = {"train": SECTIONS[:5], "search": SECTIONS[:8], "retrain": SECTIONS}
-#: What the training of theta depends on as well: it learns from images of its own and from a cost.
+#: Further sections that the training of theta depends on, for its images and its cost.
 THETA_SECTIONS = ("differentiable", "constraint")
-#: Settings that the result does not depend on: a run may go on with others.
-FREE = ("data.workers", "run.save_every", "constraint.latency_device")
+#: Settings that do not affect the result; a run may be resumed with other values.
+SETTINGS_WITHOUT_EFFECT = ("data.workers", "run.save_every", "constraint.latency_device")
 
 
 def required_method(algorithm: str) -> str | None:
-    """The training method that a search algorithm needs its supernet trained by.
+    """Look up the training method that a search algorithm requires.
 
     Args:
-        algorithm (str): of the search.
+        algorithm (str): name of the search algorithm.
 
     Returns:
-        Its name; None where the algorithm searches a supernet of any single-path method.
+        Name of the method; None if the algorithm searches a supernet of any single-path method.
 
     Example:
         >>> required_method("fbnet"), required_method("evolution")
@@ -110,7 +111,12 @@ def required_method(algorithm: str) -> str | None:
 
 
 def fixed_sections(sections: Iterable[str], config: Config) -> tuple[str, ...]:
-    """The sections that a stage depends on, given those that it always does."""
+    """List the sections that a stage depends on.
+
+    Args:
+        sections (Iterable[str]): sections that the stage always depends on.
+        config (Config): configuration of the run.
+    """
     trains_theta = "supernet" in (given := tuple(sections)) and required_method(
         config.search.algorithm
     )
@@ -118,13 +124,14 @@ def fixed_sections(sections: Iterable[str], config: Config) -> tuple[str, ...]:
 
 
 def make_config(values: Mapping[str, Any]) -> Config:
-    """Build a configuration from the sections given; the preset decides the rest.
+    """Build a configuration from the given settings and the defaults of the preset.
 
     Args:
-        values: nested mappings, as :meth:`Config.as_plain` gives them; any part may be missing.
+        values (Mapping): settings by section, as :meth:`Config.as_plain` returns them; any part may
+            be missing.
 
     Raises:
-        UserError: a section, a setting, or its value is not valid.
+        UserError: a section, a setting or its value is not valid.
 
     Example:
         >>> config = make_config({"space": {"preset": "tiny"}, "supernet": {"steps": 60}})
@@ -162,13 +169,13 @@ def make_config(values: Mapping[str, Any]) -> Config:
         network=section("network", NetworkSettings()),
         retrain=section("retrain", plan.retrain),
     )
-    _ = config.constraint.constraints  # Refuses a minimum above its maximum.
+    _ = config.constraint.constraints  # Raises if a minimum is above its maximum.
     algorithm = ALGORITHMS.find(config.search.algorithm)
     if config.constraint.budgets and not algorithm.serves_budgets:
         able = " and ".join(name for name in ALGORITHMS if ALGORITHMS[name].serves_budgets)
         raise UserError(
-            f"constraint.budgets with the algorithm {config.search.algorithm}: allowed with many "
-            f"budgets are {able}"
+            f"constraint.budgets with the algorithm {config.search.algorithm}: allowed with "
+            f"several budgets are {able}"
         )
     algorithm.check(config.search)
     if config.constraint.budgets and config.search.pareto:
@@ -181,20 +188,24 @@ def make_config(values: Mapping[str, Any]) -> Config:
 
 
 def _with_method(recipe: SupernetRecipe, algorithm: str, given: bool) -> SupernetRecipe:
-    """The recipe of a supernet with the method that the search algorithm needs."""
+    """Set the training method to the one that the search algorithm requires."""
     needed = required_method(algorithm)
     if needed is None or needed == recipe.method:
         return recipe
     if given:
         raise UserError(
-            f"supernet.method {recipe.method}: --algorithm {algorithm} searches a supernet trained "
-            f"by the method {needed}; leave the setting out, and give a run directory of its own"
+            f"supernet.method {recipe.method}: --algorithm {algorithm} needs a supernet trained "
+            f"by the method {needed}; leave the setting out, and give another run directory"
         )
     return replace(recipe, method=needed)
 
 
 def merge_sections(stored: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings that are stored, and settings given beside or instead of them.
+    """Merge stored and given settings; where both have a setting, the given one counts.
+
+    Args:
+        stored (Mapping): settings by section.
+        given (Mapping): settings by section.
 
     Example:
         >>> merge_sections({"run": {"seed": 1, "precision": "32-true"}}, {"run": {"seed": 2}})
@@ -202,7 +213,7 @@ def merge_sections(stored: Mapping[str, Any], given: Mapping[str, Any]) -> dict[
     """
     stored, given = check_sections(stored), check_sections(given)
     if "width" in given.get("layout", {}):
-        # What is stored of a width is the channels that it led to.
+        # A width is stored as the numbers of channels that result from it.
         space = {"name": "shufflenetv2", "preset": "tiny"}
         space |= stored.get("space", {}) | given.get("space", {})
         layout = family(str(space["name"])).preset(str(space["preset"]))
@@ -211,10 +222,13 @@ def merge_sections(stored: Mapping[str, Any], given: Mapping[str, Any]) -> dict[
 
 
 def check_sections(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The sections of a configuration, as plain dictionaries.
+    """Check the sections of a configuration, and copy them to plain dictionaries.
+
+    Args:
+        values (Mapping): settings by section.
 
     Raises:
-        UserError: one is unknown, or no mapping of settings.
+        UserError: a section is unknown, or is not a mapping of settings.
     """
     for name, section in values.items():
         if name not in SECTIONS:
@@ -226,29 +240,37 @@ def check_sections(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         for name, section in values.items()
     }
     if sections.get("search", {}).get("pareto"):
-        # Whoever asks for a front need not say how it is searched for.
+        # A search for a front has an algorithm of its own by default.
         sections["search"].setdefault("algorithm", FRONT_ALGORITHM)
     return sections
 
 
 def _channels(layout: Any, values: dict[str, Any]) -> dict[str, Any]:
-    """The settings of a layout, with a width turned into the channels that it leads to."""
+    """Replace the width among the settings of a layout by the resulting channels."""
     if "width" not in values:
         return values
     rest = {name: value for name, value in values.items() if name != "width"}
     if "channels" in rest:
         raise UserError("layout.width and layout.channels: give one of them, not both")
     if not hasattr(layout, "scaled"):
-        raise UserError("layout.width: the widths of this space are not scaled together")
+        raise UserError("layout.width: this space has no width multiplier")
     return {**rest, "channels": layout.scaled(values["width"]).channels}
 
 
 def first_difference(
     stored: Mapping[str, Any], given: Mapping[str, Any], sections: tuple[str, ...]
 ) -> str | None:
-    """Say in what two configurations differ, in the settings that are stored and decide a result.
+    """Describe the first stored setting that affects the result and differs from the given one.
 
-    A setting that the stored one lacks is one that did not exist when it was stored.
+    A setting that is not stored did not exist yet when the run was started.
+
+    Args:
+        stored (Mapping): settings by section.
+        given (Mapping): settings by section, complete.
+        sections (tuple[str, ...]): names of the sections to compare.
+
+    Returns:
+        The difference in words; None if there is none.
 
     Example:
         >>> first_difference({"run": {"seed": 0}}, {"run": {"seed": 1}}, ("run",))
@@ -259,6 +281,6 @@ def first_difference(
             continue
         for key in stored[name]:
             there, here = stored[name].get(key), given[name].get(key)
-            if there != here and f"{name}.{key}" not in FREE:
+            if there != here and f"{name}.{key}" not in SETTINGS_WITHOUT_EFFECT:
                 return f"{name}.{key} is {there} there and {here} here"
     return None

@@ -1,4 +1,4 @@
-"""The bounds of a search as settings: of one search, or of one search for each of many budgets."""
+"""The bounds of a search as settings: one search, or one search for each of several budgets."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from spos.cost.cost import find_cost
 
 @dataclass(frozen=True)
 class ConstraintSettings:
-    """The bounds of a search, and where its evaluations are kept.
+    """The bounds of a search, and the storage of its evaluations.
 
     Args:
-        maximum: the largest value allowed of each cost.
-        minimum: the least value allowed of each cost.
-        storage: an Optuna storage URL; the run directory's own SQLite file without it.
-        latency_table: the file that ``spos latency`` wrote, which gives the cost ``latency``.
-        latency_device: the device that the table was measured on, where it is not this one.
-        budgets: several largest values of one cost: one search for each. The other bounds apply
-            to all of them.
+        maximum (Mapping[str, float]): largest value allowed, by cost.
+        minimum (Mapping[str, float]): least value allowed, by cost.
+        storage (str): Optuna storage URL; empty for a SQLite file in the run directory.
+        latency_table (str): path of a file written by ``spos latency``; it adds the cost
+            ``latency``.
+        latency_device (str): device that the table was measured on; empty for this device.
+        budgets (Mapping[str, tuple[float, ...]]): several largest values of one cost, each of which
+            gets a search of its own. The other bounds apply to all searches.
 
     Raises:
-        UserError: the budgets are not of one cost, or that cost has a largest value already.
+        UserError: the budgets are of several costs, or ``maximum`` bounds the same cost.
     """
 
     maximum: Mapping[str, float] = field(default_factory=dict)
@@ -47,13 +48,13 @@ class ConstraintSettings:
                 )
         if self.latency_device and not self.latency_table:
             raise UserError(
-                f"--latency-device {self.latency_device}: it says whose --latency-table FILE is; "
-                "give that as well"
+                f"--latency-device {self.latency_device} is the device of a latency table; "
+                "give --latency-table FILE as well"
             )
 
     @property
     def constraints(self) -> tuple[Constraint, ...]:
-        """The constraint of each search, from the smallest budget; one where there are none.
+        """Constraints of all searches, from the smallest budget; a single one without budgets.
 
         Example:
             >>> given = ConstraintSettings(budgets={"flops": (40e6, 60e6)})
@@ -61,7 +62,7 @@ class ConstraintSettings:
             ['flops <= 40.00M', 'flops <= 60.00M']
         """
         return tuple(
-            # The cost of the budgets first: it is what the search is about.
+            # The cost of the budgets comes first, because the first cost is the primary one.
             Constraint(maximum={cost: value, **self.maximum}, minimum=self.minimum)
             for cost, values in self.budgets.items()
             for value in values
@@ -69,13 +70,13 @@ class ConstraintSettings:
 
 
 def read_constraint(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a constraint, with quantities such as 330M turned into numbers.
+    """Convert the quantities among the settings of a constraint, such as 330M, to numbers.
 
     Args:
-        values: as YAML gives them.
+        values (Mapping): settings as read from YAML.
 
     Raises:
-        UserError: a bound is no number, or a budget is given twice.
+        UserError: a bound is not a number, or a budget is given twice.
 
     Example:
         >>> read_constraint({"maximum": {"flops": "330M"}})
@@ -99,14 +100,14 @@ def read_constraint(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def parse_budgets(text: str, flag: str = "--budgets") -> dict[str, tuple[float, ...]]:
-    """Read budgets as they are written on the command line.
+    """Parse budgets as they are written on the command line.
 
     Args:
-        text: such as ``flops=40M,60M,80M``.
-        flag: what to call it in an error.
+        text (str): a cost and its budgets, such as ``flops=40M,60M,80M``.
+        flag (str): name of the option in error messages.
 
     Raises:
-        UserError: it is written in another way, or a budget is given twice.
+        UserError: the text has another form, or a budget is given twice.
 
     Example:
         >>> parse_budgets("flops=60M,40M")
@@ -128,7 +129,7 @@ def _budgets(cost: str, given: Any, key: str) -> tuple[float, ...]:
         given = [given]
     values = sorted(read_bound(cost, value, key) for value in given)
     if not values:
-        raise UserError(f"{key}: it is empty, give limits such as 40M,60M,80M")
+        raise UserError(f"{key} is empty: give limits such as 40M,60M,80M")
     for value, following in pairwise(values):
         if value == following:
             raise UserError(f"{key}: {find_cost(cost).format(value)} is given twice")
@@ -136,15 +137,16 @@ def _budgets(cost: str, given: Any, key: str) -> tuple[float, ...]:
 
 
 def read_bound(cost: str, value: Any, key: str) -> float:
-    """Read a bound of a cost in its unit, or 0.
+    """Parse a bound of a cost, a quantity in its unit or 0.
 
     Args:
         cost (str): name of the cost.
-        value (Any): such as ``"330M"``, ``"4ms"`` or a number; times are in nanoseconds.
-        key (str): what to call it in an error.
+        value (Any): quantity such as ``"330M"`` or ``"4ms"``, or a number; times are in
+            nanoseconds.
+        key (str): name of the setting in error messages.
 
     Raises:
-        UserError: it is not a quantity of the cost's unit.
+        UserError: the value is not a quantity in the unit of the cost.
 
     Example:
         >>> read_bound("latency", "4ms", "--max-latency"), read_bound("strides", "0", "--max")

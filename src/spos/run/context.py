@@ -1,4 +1,4 @@
-"""What every stage of a run works with."""
+"""The context that every stage of a run works in."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from spos._util.randomness import torch_seed
 from spos.cost import CostModel, count_network
 from spos.data import ImageData, load_data
 from spos.nn.supernet import Supernet
-from spos.run.config import FREE, Config
-from spos.run.costs import LATENCY_TABLE, latency_table, with_bounded
+from spos.run.config import SETTINGS_WITHOUT_EFFECT, Config
+from spos.run.costs import LATENCY_TABLE, add_bounded_costs, latency_table
 from spos.run.directory import RunDirectory
-from spos.run.task import DEFAULT, Task, check_same, check_sendable
+from spos.run.task import DEFAULT_TASK_FACTS, Task, check_picklable, check_same_task
 from spos.spaces import family, is_name
 from spos.spaces.zoo import NETWORKS, build_network
 from spos.training.checkpoint import digest
@@ -36,20 +36,20 @@ from spos.training.teacher import Teacher
 
 
 class Context:
-    """A run: its configuration, its directory, its devices, and who is told.
+    """Configuration, directory, devices and listener of a run.
 
     Args:
-        config: of the run.
-        fixed: what of it is written down when the work begins.
-        directory: of the run.
-        listener: told of progress; it is sent to other processes.
-        devices: processes, each with one device.
-        accelerator: of Lightning Fabric: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-        load: gives the images, instead of the source that the configuration names.
-        task: the loss of the trainings and the fitness of the search.
-        method: what the steps of the supernet's training train, instead of the method that the
-            configuration names.
-        teacher: a trained network that the networks found learn from.
+        config (Config): configuration of the run.
+        fixed (Mapping): settings by section that are written when work starts.
+        directory (RunDirectory): directory of the run.
+        listener (Listener): receiver of progress and messages; must be picklable.
+        devices (int): number of processes, each with one device, at least 1.
+        accelerator (str): accelerator of Lightning Fabric: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        load (Callable | None): function that returns the images; None for the configured source.
+        task (Task | None): loss of the trainings and fitness of the search; None for
+            classification.
+        method (MakeMethod | None): method of the supernet's training; None for the configured one.
+        teacher (Teacher | None): trained network for distillation when networks are retrained.
     """
 
     def __init__(
@@ -76,24 +76,24 @@ class Context:
         self.task = task or Task()
         self.given_method = method
         self.teacher = teacher
-        # Once, and sent to other processes: there, a class of the user's script has another name,
-        # and functions may change what they hold.
+        # Computed once and sent to other processes, because there a class of the user's script has
+        # another module name, and functions may have changed their state.
         self.task_facts = self.task.facts()
 
     def __getstate__(self) -> dict[str, Any]:
-        # Each process has a Fabric of its own, and reads the images itself.
+        # Each process has its own Fabric and reads the images itself.
         return {k: v for k, v in self.__dict__.items() if k not in ("fabric", "_data")}
 
     @cached_property
     def fabric(self) -> Fabric:
-        """One device and the precision of the run; the processes of a launch have another."""
+        """Fabric with one device and the precision of the run; launched processes replace it."""
         return self._make_fabric(1)
 
     def _make_fabric(self, devices: int) -> Fabric:
         precision: Any = self.config.run.precision
         try:
             with warnings.catch_warnings():
-                # That it takes another precision where there is none of this: that is refused here.
+                # Fabric warns and falls back to another precision; here that is an error, below.
                 warnings.filterwarnings("ignore", message=".*AMP with fp16")
                 fabric = Fabric(
                     accelerator=self.accelerator,
@@ -114,42 +114,43 @@ class Context:
         return fabric
 
     def launch(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        """Do work in as many processes as there are devices.
+        """Call a function in one process per device.
 
         Args:
-            work: a function of the context and the arguments, at the top level of a module.
-            arguments: to pass on.
+            work (Callable): function of the context and the arguments, at the top level of a
+                module.
+            arguments (Any): further arguments of the function; must be picklable.
 
         Returns:
-            What the first process returns.
+            Return value of the first process.
         """
         if self.devices == 1:
             return work(self, *arguments)
-        check_sendable(self.task, self.load, method=self.given_method, teacher=self.teacher)
+        check_picklable(self.task, self.load, method=self.given_method, teacher=self.teacher)
         return launch(self._make_fabric(self.devices), _in_process, self, work, arguments)
 
     @property
     def method(self) -> MakeMethod:
-        """What the steps of the supernet's training train.
+        """Method of the supernet's training.
 
         Raises:
-            UserError: the configuration names no method that there is.
+            UserError: the configured method does not exist.
         """
         return self.given_method or METHODS.find(self.config.supernet.method)
 
-    def begin(self) -> None:
-        """Fix on disk what the run is, once all that might be refused has been looked at."""
+    def freeze(self) -> None:
+        """Write the configuration and the facts about the data, once all checks have passed."""
         if not self.fabric.is_global_zero:
             return
-        self.directory.fix(self.fixed)
+        self.directory.freeze_config(self.fixed)
         measured = latency_table(self.config, self.directory.path)
         if measured is not None:
             measured.write(self.directory.path / LATENCY_TABLE)
         data = self.data()
         if self._data_path.exists():
             stored = read_own(self._data_path)
-            if stored.get("task", DEFAULT) != self.task_facts:
-                # Nothing was judged by the metric before, else this one would have been refused.
+            if stored.get("task", DEFAULT_TASK_FACTS) != self.task_facts:
+                # The former metric scored no network, or `check_task` would have refused this one.
                 write_json(self._data_path, {**stored, "task": self.task_facts})
         else:
             write_json(self._data_path, {**data.facts(), "task": self.task_facts})
@@ -157,10 +158,10 @@ class Context:
                 self.listener.message(text)
 
     def data(self) -> ImageData:
-        """The images, the same as when the run began.
+        """Load the images, and check that they are those that the run was started with.
 
         Raises:
-            UserError: they cannot be read, or have changed.
+            UserError: the images cannot be read, or have changed.
         """
         cached: ImageData | None = self.__dict__.get("_data")
         if cached is None:
@@ -187,27 +188,28 @@ class Context:
             return
         if read_own(self._data_path).get("fingerprint") != data.fingerprint:
             raise UserError(
-                f"the images of {data.source} are not those that {self.directory.path} began with "
-                f"({self._data_path} says which): restore them, or give another --out"
+                f"the images of {data.source} are not those that {self.directory.path} was started "
+                f"with, see {self._data_path}: restore them, or give another --out"
             )
 
     def check_task(self) -> None:
-        """Refuse a task that is not the one of what the run has done so far.
+        """Check that the task is the one of the finished stages of the run.
 
         Raises:
-            UserError: it is another one.
+            UserError: the loss or the metric is another one.
         """
         if self._data_path.exists():
-            stored = read_own(self._data_path).get("task", DEFAULT)
+            stored = read_own(self._data_path).get("task", DEFAULT_TASK_FACTS)
             judged = any(map(self.directory.is_finished, ("search", "retrain")))
-            check_same(stored, self.task_facts, judged, str(self.directory.path))
+            check_same_task(stored, self.task_facts, judged, str(self.directory.path))
 
     def supernet(self, data: ImageData, purpose: str = "supernet") -> Supernet:
-        """A fresh supernet for the data.
+        """Build a supernet with fresh weights.
 
         Args:
-            data: decides the number of outputs and of image channels.
-            purpose: the initial weights depend on it and the seed alone.
+            data (ImageData): images of the run; they determine the outputs and the image channels.
+            purpose (str): label of the random stream; the initial weights depend only on it and on
+                the seed.
         """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(torch_seed(self.config.run.seed, "weights", purpose))
@@ -216,25 +218,28 @@ class Context:
             )
 
     def network(self, data: ImageData, text: str) -> tuple[nn.Module, dict[str, int]]:
-        """A network with fresh weights, to be trained alone, and its costs.
+        """Build a stand-alone network with fresh weights, and count its costs.
 
         Args:
-            data: decides the number of outputs and of image channels.
-            text: the name of a published network, or an architecture of the run's space.
+            data (ImageData): images of the run; they determine the outputs and the image channels.
+            text (str): name of a published network, or an architecture of the run's space.
+
+        Returns:
+            The network, and its costs by name.
 
         Raises:
-            UserError: there is no such network.
+            UserError: the network does not exist.
         """
         member, preset = family(self.config.space), self.config.preset
         own = text in member.networks and member.networks[text][0] == preset
-        # A point of the run's own space has the layout of the run.
+        # An architecture of the run's own space is built with the layout of the run.
         if own or text not in NETWORKS:
             supernet = self.supernet(data, "retrain")
             if is_name(text) and text not in member.networks:
                 known = nearest(text, dict.fromkeys((*NETWORKS, *member.networks)))
                 raise UserError(f"unknown network '{text}': {known}")
             architecture = member.parse(supernet.space, preset, text)
-            # Of the network, which is a graph, bit operations could not be counted any more.
+            # Counted on the supernet, because bit operations cannot be counted on a traced graph.
             costs = self.costs(supernet, eager=False).cost(architecture)
             return supernet.subnet(architecture), costs
         with torch.random.fork_rng(devices=[]):
@@ -248,23 +253,30 @@ class Context:
         return network, count_network(network, (data.channels, data.image_size, data.image_size))
 
     def costs(self, supernet: Supernet, *, eager: bool = True) -> CostModel:
-        """The costs of the architectures of the run's space, and those that its bounds are about.
+        """Cost model of the run's space, including every cost that the run bounds.
 
         Args:
-            supernet: of the run.
-            eager: count every option now.
+            supernet (Supernet): supernet of the run.
+            eager (bool): whether to count every option now rather than on demand.
 
         Raises:
-            UserError: a bound is about a cost that there is not.
+            UserError: a bounded cost does not exist.
         """
         own = family(self.config.space).costs(supernet, eager=eager)
-        return with_bounded(own, supernet, self.config, self.directory.path, eager=eager)
+        return add_bounded_costs(own, supernet, self.config, self.directory.path, eager=eager)
 
-    def laid_out(self, batches: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Batches in the memory layout of the run."""
+    def in_memory_format(
+        self, batches: Iterable[tuple[Tensor, Tensor]]
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield batches in the memory format of the run (``run.channels_last``).
+
+        Args:
+            batches (Iterable): pairs of images, shape (batch, channels, height, width), and
+                targets.
+        """
         remaining = iter(batches)
-        # With the first batch, processes that read images are started. A signal to all processes
-        # asks this one to stop when it has saved its state, so that they have to go on until then.
+        # The first batch starts the worker processes that read images. An interrupt reaches all
+        # processes, but this one still trains until its state is saved, so the workers ignore it.
         with signals_held():
             first = list(islice(remaining, 1))
         for inputs, targets in chain(first, remaining):
@@ -273,32 +285,44 @@ class Context:
             yield inputs, targets
 
     def evaluation_fingerprint(self, data: ImageData, supernet: Supernet) -> str:
-        """What the score of an architecture depends on: evaluations with the same one agree."""
+        """Hash everything that the score of an architecture depends on.
+
+        Args:
+            data (ImageData): images of the run.
+            supernet (Supernet): trained supernet.
+
+        Returns:
+            16 hexadecimal digits; evaluations with the same fingerprint agree.
+        """
         plain = self.config.as_plain()
-        run = {name: value for name, value in plain["run"].items() if f"run.{name}" not in FREE}
+        run = {
+            name: value
+            for name, value in plain["run"].items()
+            if f"run.{name}" not in SETTINGS_WITHOUT_EFFECT
+        }
         parts = {"layout": plain["layout"], "data": data.fingerprint, "run": run}
         if not self.task.measures_top1:
             parts["fitness"] = self.task_facts["fitness"]
         text = json.dumps(parts, sort_keys=True)
         return digest(supernet.state_dict(), text)[:16]
 
-    def clock_path(self, stage: str) -> Path:
-        """Where the seconds spent on a stage are noted."""
+    def seconds_path(self, stage: str) -> Path:
+        """Path of the file with the seconds spent on a stage of the run."""
         return self.directory.path / f".{stage}-seconds"
 
-    def clock(self, stage: str) -> float:
-        """The seconds that earlier sittings spent on a stage."""
+    def spent_seconds(self, stage: str) -> float:
+        """Seconds that earlier processes spent on a stage of the run."""
         try:
-            return float(self.clock_path(stage).read_text())
+            return float(self.seconds_path(stage).read_text())
         except (OSError, ValueError):
             return 0.0
 
-    def set_clock(self, stage: str, seconds: float) -> None:
-        """Note the seconds spent on a stage, now and then."""
+    def record_seconds(self, stage: str, seconds: float) -> None:
+        """Record the seconds spent on a stage of the run, at most every 5 seconds."""
         now = time.monotonic()
         if now - self.__dict__.get("_noted", 0.0) > 5:
             self.__dict__["_noted"] = now
-            write_json(self.clock_path(stage), seconds)
+            write_json(self.seconds_path(stage), seconds)
 
 
 def _in_process(

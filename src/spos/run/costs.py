@@ -1,4 +1,4 @@
-"""The costs that a run bounds, beside those that every run has."""
+"""The costs that a run bounds, in addition to those that every run counts."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ LATENCY_TABLE = "latency.json"
 
 
 def charged_cost(config: Config) -> str | None:
-    """The cost in the loss of theta: latency without another, if it is known.
+    """Name the cost in the loss of theta.
+
+    By default it is latency if the run has a latency table, and multiply-adds otherwise.
 
     Args:
         config (Config): configuration of the run.
 
     Returns:
-        Its name; None in the joint form, whose loss has none.
+        Name of the cost; None in the joint form, whose loss has no cost.
     """
     if config.differentiable.form == "joint":
         return None
@@ -32,10 +34,10 @@ def charged_cost(config: Config) -> str | None:
 
 
 def searched_cost(config: Config) -> str:
-    """The cost that the search of a run is about, see :func:`spos.cost.cost.primary_cost`.
+    """Name the primary cost of the search of a run, see :func:`spos.cost.cost.primary_cost`.
 
     Args:
-        config (Config): of the run.
+        config (Config): configuration of the run.
 
     Example:
         >>> from spos.run.config import make_config
@@ -51,11 +53,15 @@ def searched_cost(config: Config) -> str:
 
 
 def latency_table(config: Config, directory: Path) -> LatencyTable | None:
-    """The latency table of a run; None where it has none.
+    """Read the latency table of a run.
 
     Args:
-        config: of the run.
-        directory: of the run; once the run has begun it holds a copy, which goes before the file.
+        config (Config): configuration of the run.
+        directory (Path): run directory; its copy of the table, made when the run was started, takes
+            precedence over the file.
+
+    Returns:
+        The table; None if the run has none.
 
     Raises:
         UserError: the file cannot be read.
@@ -67,39 +73,39 @@ def latency_table(config: Config, directory: Path) -> LatencyTable | None:
 
 
 def check_latency_table(given: str, directory: Path) -> None:
-    """Refuse a file that is not the latency table that a run has begun with.
+    """Check that a file is the latency table that a run was started with.
 
     Args:
-        given: the file that was given in this command; empty where none was.
-        directory: of the run.
+        given (str): path of the file in this command; empty for none.
+        directory (Path): run directory.
 
     Raises:
-        UserError: it is another table; one that is gone is not missed.
+        UserError: the file holds another table. A file that no longer exists is accepted.
     """
     kept = directory / LATENCY_TABLE
     if not (given and kept.exists() and Path(given).exists()):
         return
     if LatencyTable.read(Path(given)) != LatencyTable.read(kept):
         raise UserError(
-            f"--latency-table {given}: it is not the table that {directory} began with any more "
-            f"({kept}): leave it out to go on with that one, or give another --out"
+            f"--latency-table {given}: is no longer the table that {directory} was started with "
+            f"({kept}): leave it out to resume with that one, or give another --out"
         )
 
 
-def with_bounded(
+def add_bounded_costs(
     own: CostModel, supernet: Supernet, config: Config, directory: Path, *, eager: bool = True
 ) -> CostModel:
-    """The costs of a space, and beside them those that the run bounds or has a table of.
+    """Extend the costs of a space by those that the run bounds or has a latency table of.
 
     Args:
-        own: the costs of the space.
-        supernet: of the run.
-        config: of the run.
-        directory: of the run.
-        eager: count every option now.
+        own (CostModel): costs of the space.
+        supernet (Supernet): supernet of the run.
+        config (Config): configuration of the run.
+        directory (Path): run directory.
+        eager (bool): whether to count every option now rather than on demand.
 
     Raises:
-        UserError: a bound is about a cost that there is not, or the latency table is of another
+        UserError: a bounded cost does not exist, or the latency table was measured for another
             supernet or device.
     """
     tables = [own]
@@ -107,7 +113,7 @@ def with_bounded(
     if table is not None:
         table.check_supernet(config.space, config.preset, config.layout, supernet)
         if not (directory / LATENCY_TABLE).exists():
-            # A run that has begun may be finished anywhere.
+            # Only a run that is not started is checked: once started, it may finish on any device.
             table.check_device(config.constraint.latency_device)
         tables.append(CostTable(supernet, eager=eager, counter=table.counter(supernet)))
     for name in config.costs:

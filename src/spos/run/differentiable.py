@@ -1,4 +1,4 @@
-"""The training of weights and theta in a run: what theta learns from, and what is refused."""
+"""The joint preparation of weights and theta training in a run, and its checks."""
 
 from __future__ import annotations
 
@@ -24,39 +24,42 @@ from spos.search import Feasible
 from spos.training.checkpoint import Checkpoints
 from spos.training.differentiable import DifferentiableSettings
 from spos.training.method import MakeMethod, method_class
-from spos.training.theta import ThetaParts, has_theta, readers
+from spos.training.theta import ThetaParts, choice_modules, has_theta
 
-#: Of the units for the mean cost, the largest is taken of which the cheapest network has this many.
-UNITS_AT_LEAST = 10
+#: Least cost of the cheapest network in the unit of the mean cost; the largest such unit is used.
+MINIMUM_UNITS = 10
 
 
-def theta_training(
+def prepare_theta_training(
     context: Context, data: ImageData, supernet: Supernet
 ) -> tuple[MakeMethod, Images]:
-    """The method of the run with all that theta needs, and the images that the weights learn from.
+    """Prepare the training method of a differentiable search.
 
     Args:
-        context (Context): of the run.
-        data (ImageData): its images.
-        supernet (Supernet): to be trained.
+        context (Context): the run.
+        data (ImageData): images of the run.
+        supernet (Supernet): supernet to train.
+
+    Returns:
+        The method with everything that theta needs, and the images that the weights learn from.
 
     Raises:
-        UserError: the space, the settings or the images do not fit the algorithm, or no network
+        UserError: the space, the settings or the images do not suit the algorithm, or no network
             satisfies the constraint.
     """
     config = context.config
     settings, recipe = config.differentiable, config.supernet
-    readers(supernet)  # Refuses choices that are not between modules.
+    choice_modules(supernet)  # Raises if a choice is not between modules.
     table = context.costs(supernet)
     feasible = Feasible(supernet.space, table, config.bounds)
     feasible.draw(1, generator(config.run.seed, "reachable"))
     cost = charged_cost(config)
-    unit = 1.0 if cost is None else unit_of(table, settings, cost)
-    for_weights, for_theta = _split(context, data)
+    unit = 1.0 if cost is None else cost_unit(table, settings, cost)
+    for_weights, for_theta = _split_training_images(context, data)
 
     def batches(start: int) -> Iterable[tuple[Tensor, Tensor]]:
         assert for_theta is not None
-        return context.laid_out(
+        return context.in_memory_format(
             training_batches(
                 data,
                 for_theta.to(context.fabric.device),
@@ -75,30 +78,30 @@ def theta_training(
         batches,
         None if cost is None else ExpectedCost(table, cost),
         unit,
-        0.0 if cost is None else _limit(config.bounds, settings, cost),
+        0.0 if cost is None else _free_cost(config.bounds, settings, cost),
         context.fabric.autocast,
         ThetaRecorder(context.directory),
     )
     return partial(context.method, parts=parts), for_weights
 
 
-def unit_of(table: CostModel, settings: DifferentiableSettings, cost: str) -> float:
-    """What the mean cost is counted in, in the loss of theta.
+def cost_unit(table: CostModel, settings: DifferentiableSettings, cost: str) -> float:
+    """Choose the unit of the mean cost in the loss of theta.
 
     Args:
         table (CostModel): costs of the space.
-        settings (DifferentiableSettings): of theta.
-        cost (str): its name in the table.
+        settings (DifferentiableSettings): settings of the training of theta.
+        cost (str): name of the cost in the table.
 
     Raises:
-        UserError: there is no such cost, or the unit leaves no logarithm.
+        UserError: the cost does not exist, or its logarithm in the unit is not above 0.
     """
     if cost not in table.names:
-        ExpectedCost(table, cost)  # Says which there are.
+        ExpectedCost(table, cost)  # Raises with the names of the costs.
     least = table.range()[cost][0]
     largest = 1e3 if find_cost(cost).unit is TIME else 1e6
     units = [unit for unit in (1e6, 1e3, 1.0) if unit <= largest]
-    unit = settings.unit or next((u for u in units if least >= UNITS_AT_LEAST * u), 1.0)
+    unit = settings.unit or next((u for u in units if least >= MINIMUM_UNITS * u), 1.0)
     if least <= unit:
         raise UserError(
             f"differentiable.unit {format_quantity(unit)}: the cheapest network has "
@@ -108,15 +111,15 @@ def unit_of(table: CostModel, settings: DifferentiableSettings, cost: str) -> fl
     return unit
 
 
-def check_method(context: Context) -> None:
-    """Refuse what does not go with the training method, before anything is written.
+def check_training_method(context: Context) -> None:
+    """Check that the settings suit the training method, before anything is written.
 
     Args:
-        context (Context): of a run whose supernet is not trained yet.
+        context (Context): run whose supernet is not trained yet.
 
     Raises:
-        UserError: there is no such method, the run directory holds a supernet of another kind, or
-            a setting does not go with it.
+        UserError: the method does not exist, the run directory contains a supernet trained without
+            theta, or a setting does not suit the method.
     """
     config = context.config
     algorithm = config.search.algorithm
@@ -124,15 +127,15 @@ def check_method(context: Context) -> None:
         if getattr(method_class(context.method), "trains_theta", False):
             name = config.supernet.method
             raise UserError(
-                f"supernet.method {name}: it trains theta, from which the algorithm of that name "
-                f"derives a network; give --algorithm {name}, or a method of single paths"
+                f"supernet.method {name} trains theta for the search algorithm of the same name; "
+                f"give --algorithm {name}, or a method that trains single paths"
             )
         return
     stored = Checkpoints(context.directory.path / "supernet").load()
     if stored is not None and not has_theta(stored.tensors):
         raise UserError(
-            f"{context.directory.path} holds a supernet trained by single paths: --algorithm "
-            f"{algorithm} trains one of its own, give another --out"
+            f"{context.directory.path} has a supernet trained by single paths: --algorithm "
+            f"{algorithm} trains its own, give another --out"
         )
     if context.devices > 1:
         raise UserError(
@@ -151,25 +154,25 @@ def check_method(context: Context) -> None:
         )
     if config.constraint.storage:
         raise UserError(
-            f"--storage {config.constraint.storage}: --algorithm {algorithm} keeps no evaluations, "
-            "leave it out"
+            f"--storage {config.constraint.storage}: --algorithm {algorithm} stores no "
+            "evaluations; leave it out"
         )
 
 
-def _limit(bounds: Constraint, settings: DifferentiableSettings, cost: str) -> float:
-    """The mean cost that is not charged."""
+def _free_cost(bounds: Constraint, settings: DifferentiableSettings, cost: str) -> float:
+    """Determine the mean cost up to which nothing is charged."""
     if settings.charge == "all":
         return 0.0
     if cost not in bounds.maximum:
         raise UserError(
-            f"differentiable.charge {settings.charge}: the run allows any {cost}; give it a limit, "
+            f"differentiable.charge {settings.charge}: the run has no limit on {cost}; give "
             f"--max {cost}=N, or the charge all"
         )
     return bounds.maximum[cost]
 
 
-def _split(context: Context, data: ImageData) -> tuple[Images, Images | None]:
-    """The training images for the weights, and those set apart for theta."""
+def _split_training_images(context: Context, data: ImageData) -> tuple[Images, Images | None]:
+    """Split the training images into those of the weights and those of theta."""
     config = context.config
     settings = config.differentiable
     if settings.form == "joint":

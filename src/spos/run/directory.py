@@ -33,10 +33,10 @@ from spos.search.sqlite import copy_database
 
 Kept = TypeVar("Kept", bound=Outcome)
 
-#: Settings that the section ``retrain`` once had, each with the value that decided nothing.
-FORMER_RETRAIN = {"paths": 1, "widening_steps": 0}
-#: The temporary names under which the files of a run are written.
-UNFINISHED = (
+#: Former settings of the section ``retrain``, each with the value that had no effect.
+REMOVED_RETRAIN_SETTINGS = {"paths": 1, "widening_steps": 0}
+#: Names under which the files of a run are written before they are complete.
+TEMPORARY_PATTERNS = (
     ".*.json.*",
     ".*-seconds.*",
     ".config.yaml.*",
@@ -51,7 +51,7 @@ class RunDirectory:
     """A folder that holds one run.
 
     Args:
-        path: the folder; :meth:`open` makes it.
+        path (Path): folder of the run; :meth:`open` creates it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -61,33 +61,33 @@ class RunDirectory:
         self.result_path = path / "result.json"
         self.report_path = path / "report.html"
         self.study_path = path / "study.db"
-        #: Whether a finished search goes on with more iterations (:meth:`settle`).
+        #: Whether a finished search is continued with more iterations, see :meth:`resolve_config`.
         self.extended = False
 
     @contextmanager
     def open(self) -> Iterator[None]:
-        """Make the folder where needed, and keep other processes from working on the run.
+        """Create the folder if it is missing, and lock it against other processes.
 
-        A folder that is made although no run begins in it is removed again.
+        A folder that was created is removed again if no run was started in it.
 
         Raises:
-            UserError: it cannot be written, or another process is at work on it.
+            UserError: the folder is not writable, or another process uses it.
         """
         new = not self.path.exists()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UserError(f"--out {self.path}: cannot be made ({error.strerror})") from error
+            raise UserError(f"--out {self.path}: cannot be created ({error.strerror})") from error
         lock = filelock.FileLock(self.path / ".lock")
         try:
             lock.acquire(timeout=0)
         except filelock.Timeout:
-            raise UserError(f"--out {self.path}: another spos process is at work on it") from None
+            raise UserError(f"--out {self.path}: another spos process is using it") from None
         except OSError as error:
             raise UserError(f"--out {self.path}: not writable ({error.strerror})") from error
         try:
             if self.config_path.exists():
-                self._sweep()
+                self._remove_temporary_files()
             yield
         finally:
             if not self.config_path.exists():
@@ -96,17 +96,20 @@ class RunDirectory:
                     self.path.rmdir()
             lock.release()
 
-    def _sweep(self) -> None:
-        """Remove what a kill left of files that were about to be written."""
-        for pattern in UNFINISHED:
+    def _remove_temporary_files(self) -> None:
+        """Remove the temporary files of a process that was killed."""
+        for pattern in TEMPORARY_PATTERNS:
             for path in list(self.path.glob(pattern)):
                 path.unlink(missing_ok=True)
 
     def stored(self) -> dict[str, Any]:
-        """The sections of the configuration that are fixed so far.
+        """Read the sections of the configuration that are frozen so far.
+
+        Returns:
+            Settings by section; empty before the run was started.
 
         Raises:
-            UserError: the file is damaged, or missing although the run has begun.
+            UserError: the file is damaged, or missing although the run was started.
         """
         if not self.config_path.exists():
             left = [
@@ -114,8 +117,8 @@ class RunDirectory:
             ]
             if left:
                 raise UserError(
-                    f"{self.path} holds {left[0]} but no config.yaml: it is half-deleted; restore "
-                    "the file, or give another --out"
+                    f"{self.path} contains {left[0]} but config.yaml is missing; restore the file, "
+                    "or give another --out"
                 )
             return {}
         try:
@@ -124,40 +127,41 @@ class RunDirectory:
             reason = " ".join(str(error).split())
             raise UserError(f"{self.config_path} is damaged: {reason}") from error
         if not isinstance(stored, dict):
-            raise UserError(f"{self.config_path} is damaged: it is no configuration of spos")
+            raise UserError(f"{self.config_path} is damaged: it is not a configuration of spos")
         try:
             sections = check_sections(stored)
         except UserError as error:
             raise UserError(f"{self.config_path} is damaged: {error}") from error
-        return _without_former(sections, self.path)
+        return _drop_removed_settings(sections, self.path)
 
-    def settle(
+    def resolve_config(
         self, given: Mapping[str, Any], sections: Iterable[str], *, searching: bool = False
     ) -> tuple[Config, dict[str, Any]]:
-        """The configuration of the run: what is on disk, what is given, and the preset's.
+        """Merge the settings on disk, the given settings and the defaults of the preset.
 
         Args:
-            given: sections of the configuration.
-            sections: those to be fixed as a whole; of the others, what is given is.
-            searching: whether a search is about to begin or to go on: with more iterations than
-                it has on disk, where nothing is retrained yet.
+            given (Mapping): settings by section.
+            sections (Iterable[str]): names of the sections to freeze as a whole; of the others only
+                the given settings are frozen.
+            searching (bool): whether a search is about to run. It may then have more iterations
+                than on disk, as long as no network was retrained.
 
         Returns:
-            The configuration, and what :meth:`fix` writes of it.
+            The configuration, and the part of it that :meth:`freeze_config` writes.
 
         Raises:
-            UserError: what is given is not valid, or differs from what is on disk.
+            UserError: a given setting is not valid, or differs from the one on disk.
         """
         stored = self.stored()
         merged = merge_sections(stored, given)
         config = make_config(merged)
         plain = config.as_plain()
-        known = self._continued(stored, config) if searching else stored
+        known = self._allow_more_iterations(stored, config) if searching else stored
         difference = first_difference(known, plain, SECTIONS)
         if difference:
             raise UserError(
-                f"{self.path} was made with another configuration: {difference}; give the same, or "
-                "another --out"
+                f"{self.path} was made with another configuration: {difference}; give the same "
+                "settings, or another --out"
             )
         whole = {name: plain[name] for name in fixed_sections(sections, config)}
         partial = {
@@ -166,21 +170,22 @@ class RunDirectory:
         content = {**partial, **whole}
         return config, {name: content[name] for name in SECTIONS if name in content}
 
-    def fix(self, content: Mapping[str, Any]) -> None:
-        """Write down the configuration of what is about to begin.
+    def freeze_config(self, content: Mapping[str, Any]) -> None:
+        """Write the configuration of the stages that are about to start.
 
         Args:
-            content: what :meth:`settle` returned.
+            content (Mapping): settings by section, as :meth:`resolve_config` returns them.
         """
         if self.extended:
-            # First: without it, a search with either number of iterations is one that has begun.
+            # Removed first, so that after a kill the search is unfinished with either number of
+            # iterations.
             self.stage_path("search").unlink(missing_ok=True)
             self.extended = False
         if content != self.stored():
-            write_atomically(self.config_path, _yaml(content))
+            write_atomically(self.config_path, _to_yaml(content))
 
-    def _continued(self, stored: dict[str, Any], config: Config) -> dict[str, Any]:
-        """What is stored, with more iterations of a search if nothing depends on their number."""
+    def _allow_more_iterations(self, stored: dict[str, Any], config: Config) -> dict[str, Any]:
+        """Return the stored settings, with more iterations of the search where that is allowed."""
         search = config.search
         before = stored.get("search", {}).get("iterations", search.iterations)
         retrained = [path for name in ("retrain", "compare") for path in self.path.glob(f"{name}*")]
@@ -190,85 +195,89 @@ class RunDirectory:
         self.extended = self.stage_path("search").exists()
         return {**stored, "search": {**stored["search"], "iterations": search.iterations}}
 
-    def begin_with(self, other: RunDirectory, given: Mapping[str, Any]) -> None:
-        """Copy the trained supernet and the evaluations of another run, unless that is done.
+    def warm_start_from(self, other: RunDirectory, given: Mapping[str, Any]) -> None:
+        """Copy the trained supernet and the evaluations of another run, unless already done.
 
         Args:
-            other: the run.
-            given: sections of the configuration; they must not differ from those of the other.
+            other (RunDirectory): run to copy from.
+            given (Mapping): settings by section; those of the training must equal the other run's.
 
         Raises:
-            UserError: the other has no trained supernet, or this run began with something else.
+            UserError: the other run has no trained supernet, or this run was started without it.
         """
         origin = {"reused": str(other.path.resolve())}
         mark = self.path / "reused.json"
         if self.config_path.exists():
             if mark.exists() and read_own(mark) == origin:
                 return
-            raise UserError(f"--reuse {other.path}: {self.path} has begun already, without it")
+            raise UserError(f"--reuse {other.path}: {self.path} was already started without it")
         if not other.is_finished("train") or not (other.path / "supernet").is_dir():
-            raise UserError(f"--reuse {other.path}: it holds no trained supernet")
+            raise UserError(f"--reuse {other.path}: it has no trained supernet")
         stored = other.stored()
         kept = {name: stored[name] for name in STAGE_SECTIONS["train"] if name in stored}
         algorithm = str(given.get("search", {}).get("algorithm", ""))
         if algorithm and required_method(algorithm):
             raise UserError(
-                f"--reuse {other.path}: --algorithm {algorithm} trains weights of its own, leave "
-                "it out"
+                f"--reuse {other.path}: --algorithm {algorithm} trains its own weights; leave one "
+                "of the two out"
             )
         learned = str(stored.get("search", {}).get("algorithm", ""))
         if learned and required_method(learned):
             raise UserError(
-                f"--reuse {other.path}: its supernet was trained together with the choice, by "
+                f"--reuse {other.path}: its supernet was trained jointly with the architecture by "
                 f"--algorithm {learned}; give a run whose supernet was trained by single paths"
             )
         config = make_config(merge_sections(kept, given))
         difference = first_difference(kept, config.as_plain(), SECTIONS)
         if difference:
-            raise UserError(f"--reuse {other.path}: its supernet is of another run, {difference}")
+            raise UserError(f"--reuse {other.path}: its supernet has other settings: {difference}")
         shutil.copytree(other.path / "supernet", self.path / "supernet", dirs_exist_ok=True)
         for name in ("data.json", "train.json"):
             write_atomically(self.path / name, (other.path / name).read_bytes())
         if other.study_path.exists():
             copy_database(other.study_path, self.study_path)
         write_json(mark, origin)
-        # The last, because a run has begun where it is.
-        write_atomically(self.config_path, _yaml(kept))
+        # Written last, because a run counts as started once this file exists.
+        write_atomically(self.config_path, _to_yaml(kept))
 
     def stage_path(self, stage: str) -> Path:
-        """Where the outcome of a finished stage lies."""
+        """Path of the outcome of a stage of the run.
+
+        Args:
+            stage (str): name of the stage, such as ``"train"``.
+        """
         return self.path / f"{stage}.json"
 
     def outcome(self, kind: type[Kept], stage: str | None = None) -> Kept | None:
-        """The outcome of a finished stage.
+        """Read the outcome of a finished stage of the run.
 
         Args:
-            kind (type[Outcome]): record of the stage.
-            stage (str | None): name of the stage, where it is not the one that the record names.
+            kind (type[Outcome]): record type of the stage.
+            stage (str | None): name of the stage; None for the name in the record type.
 
         Returns:
             The record; None while the stage is not finished.
 
         Raises:
-            UserError: the file is damaged, or of a newer version.
+            UserError: the file is damaged, or was written by a newer version.
         """
         path = self.stage_path(stage or kind.stage)
         if not path.exists():
             return None
-        advice = "delete it to do the stage again"
+        advice = "delete it to repeat the stage"
         return read_record(kind, path, advice=advice, upgrade=kind.upgrade)
 
     def is_finished(self, stage: str) -> bool:
-        """Whether a stage has an outcome."""
+        """Whether a stage of the run is finished."""
         return self.stage_path(stage).exists()
 
     def finish(self, outcome: Kept, stage: str | None = None) -> Kept:
-        """Record the outcome of a stage, and give it back."""
+        """Write the outcome of a stage of the run, and return it."""
         write_record(self.stage_path(stage or outcome.stage), outcome)
         return outcome
 
     def metrics(self) -> list[dict[str, Any]]:
-        """Everything recorded so far; a line cut short by a kill is left out."""
+        """Read all recorded metrics; a line that a kill truncated is skipped."""
         if not self.metrics_path.exists():
             return []
         lines = []
@@ -282,7 +291,12 @@ class RunDirectory:
         return lines
 
     def rewind_metrics(self, stage: str, step: int) -> None:
-        """Drop what a stage recorded after a step, before it is done again."""
+        """Drop the metrics that a stage recorded after a step.
+
+        Args:
+            stage (str): name of the stage of the run.
+            step (int): last step whose metrics are kept, at least 0.
+        """
         metrics = self.metrics()
         kept = [m for m in metrics if m.get("stage") != stage or m.get("step", 0) <= step]
         text = "".join(json.dumps(metric) + "\n" for metric in kept)
@@ -290,15 +304,21 @@ class RunDirectory:
             write_atomically(self.metrics_path, text)
 
     def record(self, metric: Mapping[str, Any]) -> None:
-        """Append one line to the metrics."""
+        """Append one line to the metrics.
+
+        Args:
+            metric (Mapping): values by name; anything that JSON can represent.
+        """
         with self.metrics_path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(dict(metric)) + "\n")
 
 
-def _without_former(sections: dict[str, dict[str, Any]], path: Path) -> dict[str, dict[str, Any]]:
-    """What is stored, without settings that there are no more and that decided nothing."""
+def _drop_removed_settings(
+    sections: dict[str, dict[str, Any]], path: Path
+) -> dict[str, dict[str, Any]]:
+    """Drop stored settings that no longer exist, provided that they had no effect."""
     retrain = dict(sections.get("retrain", {}))
-    for name, idle in FORMER_RETRAIN.items():
+    for name, idle in REMOVED_RETRAIN_SETTINGS.items():
         value = retrain.pop(name, idle)
         if value != idle:
             raise UserError(
@@ -308,6 +328,6 @@ def _without_former(sections: dict[str, dict[str, Any]], path: Path) -> dict[str
     return {**sections, "retrain": retrain} if "retrain" in sections else sections
 
 
-def _yaml(content: Mapping[str, Any]) -> str:
+def _to_yaml(content: Mapping[str, Any]) -> str:
     text: str = yaml.safe_dump(dict(content), sort_keys=False, default_flow_style=None, width=100)
     return text

@@ -1,4 +1,4 @@
-"""One training of a run: of its supernet, or of a network from scratch."""
+"""The trainings of a run: of its supernet, and of a network from scratch."""
 
 from __future__ import annotations
 
@@ -32,7 +32,26 @@ def fit(
     method: MakeMethod | None = None,
     teacher: Teacher | None = None,
 ) -> float:
-    """Train a model with checkpoints in a folder of the run, and return the seconds it took."""
+    """Train a model with checkpoints in a folder of the run.
+
+    Args:
+        context (Context): the run.
+        data (ImageData): images of the run; they determine shape and normalisation.
+        images (Images): images to train on.
+        model (nn.Module): supernet or plain network, trained in place.
+        stage (str): name of the stage of the run in the metrics.
+        folder (str): name of the folder of the checkpoints in the run directory.
+        recipe (Recipe): optimisation settings.
+        method (MakeMethod | None): training method; None for a plain network.
+        teacher (Teacher | None): trained network for distillation.
+
+    Returns:
+        Wall time of the training in seconds, interrupted attempts included.
+
+    Raises:
+        UserError: the device has too little memory, or the settings do not suit the model.
+        KeyboardInterrupt: the training was interrupted; its state is saved.
+    """
     fabric = context.fabric
     shape = (data.channels, data.image_size, data.image_size)
     check_memory(
@@ -49,7 +68,7 @@ def fit(
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def batches(start: int) -> Iterator[tuple[Tensor, Tensor]]:
-        return context.laid_out(
+        return context.in_memory_format(
             training_batches(
                 data,
                 images,
@@ -64,10 +83,10 @@ def fit(
             )
         )
 
-    batches(recipe.steps)  # Refuses a batch that the images or the processes do not make.
+    batches(recipe.steps)  # Raises if the batch size does not suit the images or the processes.
     loss = context.task.loss or cross_entropy(recipe.label_smoothing)
-    make_method(method, model, loss, recipe, seed)  # Refuses what does not go with the model.
-    context.begin()
+    make_method(method, model, loss, recipe, seed)  # Raises if it does not suit the model.
+    context.freeze()
     outcome = train(
         fabric,
         model,
@@ -88,15 +107,15 @@ def fit(
 
 
 def retrain(context: Context, text: str, stage: str) -> RetrainOutcome:
-    """Train a network from scratch on all training images, then read the test images once.
+    """Train a network from scratch on all training images, then test it once.
 
     Args:
         context (Context): the run.
-        text (str): architecture, or the name of a published network.
-        stage (str): name of the training in the run directory.
+        text (str): architecture of the space, or name of a published network.
+        stage (str): name of the stage of the run.
 
     Returns:
-        The score on the test images, and what it took.
+        Record of the training, in the first process with the score on the test images.
     """
     data = context.data()
     network, costs = context.network(data, text)

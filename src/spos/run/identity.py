@@ -1,4 +1,4 @@
-"""A short text by which functions of the user's are compared, the same in every process."""
+"""A short text that identifies a user's function, the same in every process."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ _PLAIN = (bool, int, float, str, bytes, type(None))
 
 
 def identity(function: Callable[..., Any]) -> str:
-    """The name of a function, and a digest of its source and of the plain values that it holds.
+    """Identify a function by its name and a digest of its source and its plain values.
 
-    The source is that of the function, or of the class of an object; where there is none, as of
-    built-in functions or in a notebook's past cells, the module's name takes its place. Plain
-    values (numbers, text, booleans) are the arguments of a ``functools.partial`` and the attributes
-    of an object. Nothing else counts: not functions that it calls, variables that it encloses, nor
-    tensors that it holds.
+    The source is that of the function, or of the class of a callable object. If it is not
+    available, as for built-in functions, the name of the module takes its place. Plain values are
+    the numbers, texts and booleans among the arguments of a ``functools.partial`` and the
+    attributes of an object. Called functions, enclosed variables and tensors are ignored.
 
     Args:
-        function (Callable): a function, a method, a partial, or an object that can be called.
+        function (Callable): function, method, partial, or callable object.
 
     Example:
         >>> first, second = partial(round, ndigits=1), partial(round, ndigits=2)

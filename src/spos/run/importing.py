@@ -1,4 +1,4 @@
-"""A run that begins with somebody else's supernet."""
+"""Import of a published supernet as a run."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ PRESET = "imagenet"
 
 
 def import_official_run(checkpoint: Path, out: Path) -> dict[str, Any]:
-    """Make a run directory whose supernet is trained: the official release's.
+    """Create a run directory with the trained supernet of the official release.
 
-    ``spos search`` goes on from it. Images are normalised as the release does, and in RGB order.
+    The run can be continued with ``spos search``. Images are normalised as in the release, in RGB
+    order.
 
     Args:
-        checkpoint: the file of the release.
-        out: the run directory; it must not hold a run.
+        checkpoint (Path): checkpoint file of the release.
+        out (Path): run directory, without a run in it.
 
     Returns:
-        The number of classes, of tensors, and of training steps.
+        Numbers of ``classes``, ``tensors`` and training ``steps``.
 
     Raises:
-        UserError: the file is no supernet of the release, or the directory holds a run.
+        UserError: the file is not a supernet of the release, or the directory contains a run.
     """
     state = load_official(checkpoint)
     classes = classes_of(state)
@@ -38,11 +39,11 @@ def import_official_run(checkpoint: Path, out: Path) -> dict[str, Any]:
     directory = RunDirectory(out)
     with directory.open():
         if directory.stored():
-            raise UserError(f"--out {out}: it holds a run already; give another")
+            raise UserError(f"--out {out} already contains a run: give another")
         data = {"mean": list(INPUT_MEAN), "std": list(INPUT_STD)}
         given = {"space": {"preset": PRESET}, "data": data}
-        config, fixed = directory.settle(given, ("space", "layout", "supernet"))
-        directory.fix(fixed)
+        config, fixed = directory.resolve_config(given, ("space", "layout", "supernet"))
+        directory.freeze_config(fixed)
         tensors = {f"model.{name}": value for name, value in supernet.state_dict().items()}
         steps = config.supernet.steps
         Checkpoints(out / "supernet").save(steps, tensors, {"seconds": 0.0})

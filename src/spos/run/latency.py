@@ -26,14 +26,14 @@ from spos.spaces import family
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """What a supernet of the catalogue is built of.
+    """The arguments that a supernet of the catalogue is built with.
 
     Args:
-        space: of the catalogue.
-        preset: of the space.
-        layout: its settings.
-        classes: of the classifier.
-        image_channels: of the images.
+        space (str): name of a space of the catalogue.
+        preset (str): name of a preset of the space.
+        layout (Any): macro-architecture of the space.
+        classes (int): number of outputs of the classifier, at least 1.
+        image_channels (int): number of channels of the images, at least 1.
     """
 
     space: str
@@ -43,7 +43,7 @@ class Source:
     image_channels: int
 
     def build(self) -> Supernet:
-        """The supernet, with the same fresh weights every time."""
+        """Build the supernet, with the same fresh weights every time."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             return family(self.space).build(
@@ -51,7 +51,7 @@ class Source:
             )
 
 
-def source_of(
+def resolve_source(
     run: str | None,
     space: str | None,
     preset: str | None,
@@ -59,24 +59,24 @@ def source_of(
     classes: int | None,
     image_channels: int | None,
 ) -> Source:
-    """What is to be measured.
+    """Determine the supernet to measure.
 
     Args:
-        run: the directory of a run, which then says the rest.
-        space: of the catalogue.
-        preset: of the space.
-        assignments: settings of the layout, such as ``layout.image_size=64``.
-        classes: 1000 of the preset ``imagenet`` and 10 of others without it.
-        image_channels: 3 without it.
+        run (str | None): run directory, which determines everything else.
+        space (str | None): name of a space of the catalogue.
+        preset (str | None): name of a preset of the space; None for ``imagenet``.
+        assignments (Iterable[str]): settings of the layout, such as ``layout.image_size=64``.
+        classes (int | None): number of classes; None for 1000 with an ImageNet preset, else 10.
+        image_channels (int | None): number of image channels; None for 3.
 
     Raises:
-        UserError: something is not valid, or given twice.
+        UserError: an argument is not valid, or contradicts ``run``.
     """
     assignments = tuple(assignments)
     if run is not None:
         if space or preset or assignments or classes or image_channels:
             raise UserError(
-                "--run: it says space, preset, layout, classes and image channels; leave them out"
+                "--run determines space, preset, layout, classes and image channels: leave them out"
             )
         return _of_run(Path(run))
     if space is None:
@@ -97,9 +97,9 @@ def source_of(
 
 def _of_run(path: Path) -> Source:
     if not path.is_dir():
-        raise UserError(f"--run {path}: there is no such run")
-    config, _ = RunDirectory(path).settle({}, ())
-    data = read_own(path / "data.json", "let the run begin first, or give --space and --classes")
+        raise UserError(f"--run {path} is not a run directory")
+    config, _ = RunDirectory(path).resolve_config({}, ())
+    data = read_own(path / "data.json", "start the run first, or give --space and --classes")
     outputs = data.get("outputs", len(data.get("classes", ())))
     return Source(config.space, config.preset, config.layout, int(outputs), int(data["channels"]))
 
@@ -117,27 +117,28 @@ def measure_file(
     rounds: int,
     **conditions: Any,
 ) -> tuple[LatencyTable, Supernet, bool]:
-    """Measure a table, unless the file holds it.
+    """Measure a latency table, unless the file already contains it.
 
     Args:
-        out: the file.
-        run: as of :func:`source_of`, as those up to ``image_channels``.
-        space: of the catalogue.
-        preset: of the space.
-        assignments: settings of the layout.
-        classes: of the classifier.
-        image_channels: of the images.
-        listener: told of the progress.
-        rounds: samples of each part.
-        conditions: ``backend``, ``accelerator``, ``threads``, ``batch`` and ``channels_last``.
+        out (Path): file of the table.
+        run (str | None): run directory, see :func:`resolve_source`.
+        space (str | None): name of a space of the catalogue.
+        preset (str | None): name of a preset of the space.
+        assignments (Iterable[str]): settings of the layout.
+        classes (int | None): number of classes.
+        image_channels (int | None): number of image channels.
+        listener (Listener): receiver of progress.
+        rounds (int): samples of each part, at least 1.
+        conditions (Any): ``backend``, ``accelerator``, ``threads``, ``batch`` and
+            ``channels_last`` of the measurement.
 
     Returns:
-        The table, the supernet that it is of, and whether the file held it.
+        The table, its supernet, and whether the file already contained the table.
 
     Raises:
-        UserError: something is not valid, or the file is something else.
+        UserError: an argument is not valid, or the file contains something else.
     """
-    source = source_of(run, space, preset, assignments, classes, image_channels)
+    source = resolve_source(run, space, preset, assignments, classes, image_channels)
     beside(out, ".partial")
     runtime = check_runtime(**conditions)
     supernet = source.build()
@@ -161,24 +162,24 @@ def measure_file(
 def validate_file(
     path: Path, *, networks: int, seed: int, rounds: int, fit: bool, listener: Listener
 ) -> tuple[Validation, list[Path]]:
-    """Validate the table in a file of a catalogue space.
+    """Validate the latency table of a catalogue space on whole networks.
 
     Args:
-        path: the file.
-        networks: how many random ones are measured.
-        seed: of the draw.
-        rounds: samples of each network, even.
-        fit: write the fit into the table.
-        listener: told of the progress.
+        path (Path): file of the table.
+        networks (int): number of random networks to measure.
+        seed (int): seed of the draw of the networks, at least 0.
+        rounds (int): samples of each network, an even number.
+        fit (bool): whether to write the fitted correction into the table.
+        listener (Listener): receiver of progress.
 
     Returns:
-        The validation, and the files that were written.
+        The validation, and the paths of the written files.
 
     Raises:
-        UserError: the table is not valid or of another device.
+        UserError: the table is not valid, or was measured on another device.
     """
     table = LatencyTable.read(path)
-    supernet = supernet_of(table)
+    supernet = build_table_supernet(table)
     out = path.with_name(f"{path.stem}-validation.json")
     page = out.with_suffix(".html")
     result = validate(
@@ -196,15 +197,19 @@ def validate_file(
     return result, [out, page, *([path] if fit else [])]
 
 
-def supernet_of(table: LatencyTable) -> Supernet:
-    """The supernet that a table of a catalogue space is of.
+def build_table_supernet(table: LatencyTable) -> Supernet:
+    """Build the supernet that a latency table was measured for.
+
+    Args:
+        table (LatencyTable): table of a catalogue space.
 
     Raises:
-        UserError: the space of this version is another, or the table is of a model of one's own.
+        UserError: the space has changed since, or the table is of a model of the user.
     """
     if not table.space:
         raise UserError(
-            "the latency table is of a model of your own: call spos.cost.latency.validate with it"
+            "the latency table was measured for a model of your own: validate it with "
+            "spos.cost.latency.validate"
         )
     layout = replace_settings(family(table.space).preset(table.preset), table.layout, "layout")
     channels = table.input_shape[0]

@@ -18,40 +18,50 @@ from spos.training.state import load_model
 
 
 def load_supernet(context: Context) -> Supernet:
-    """The trained supernet of the run.
+    """Load the trained supernet of a run.
+
+    Args:
+        context (Context): the run.
 
     Raises:
-        UserError: as of :func:`load_checkpoint`.
+        UserError: see :func:`load_checkpoint`.
     """
     return load_checkpoint(context)[0]
 
 
-def trained(context: Context) -> TrainOutcome | None:
-    """The outcome of the supernet's training; None while it is not finished."""
+def train_outcome(context: Context) -> TrainOutcome | None:
+    """Read the outcome of the supernet's training; None while it is not finished."""
     outcome = context.directory.outcome(TrainOutcome)
     method = required_method(context.config.search.algorithm)
     if outcome is None and method and context.directory.is_finished("search"):
-        # A run made when the search trained theta itself: that is finished where the search is.
+        # In runs of early versions the search trained theta itself and left no outcome of its own.
         steps = context.config.supernet.steps
         outcome = TrainOutcome(seconds=0.0, steps=steps, method=method)
     return outcome
 
 
 def load_checkpoint(context: Context) -> tuple[Supernet, dict[str, Tensor]]:
-    """The trained supernet of the run, and all that its training left.
+    """Load the trained supernet of a run and the tensors of its checkpoint.
+
+    Args:
+        context (Context): the run.
+
+    Returns:
+        The supernet on the device of the run, and the tensors of the last checkpoint by name.
 
     Raises:
-        UserError: it is not trained, its checkpoint is damaged, or it is of other classes.
+        UserError: the supernet is not trained, its checkpoint is damaged, or it was trained on
+            another number of classes.
     """
     path, steps = context.directory.path, context.config.supernet.steps
-    outcome = trained(context)
+    outcome = train_outcome(context)
     if outcome is None:
-        raise UserError(f"{path} holds no trained supernet: run spos train first")
+        raise UserError(f"{path} has no trained supernet: run spos train first")
     data = context.data()
     classes = data.outputs if outcome.classes is None else outcome.classes
     if classes != data.outputs:
         raise UserError(
-            f"the supernet of {path} tells {classes} classes apart, {data.source} has "
+            f"the supernet of {path} was trained on {classes} classes, {data.source} has "
             f"{data.outputs}: give the images that it was trained on"
         )
     loaded = Checkpoints(path / "supernet").load()
@@ -59,7 +69,7 @@ def load_checkpoint(context: Context) -> tuple[Supernet, dict[str, Tensor]]:
         there = 0 if loaded is None else loaded.step
         damaged = "; ".join(loaded.damaged) if loaded else ""
         raise UserError(
-            f"{path} holds no trained supernet any more: {there} of {steps} steps are there"
+            f"{path} no longer has a trained supernet: its checkpoint is at step {there} of {steps}"
             f"{damaged and f' ({damaged})'}; restore the checkpoint, or delete train.json and run "
             "spos train to train the rest again"
         )
@@ -71,7 +81,13 @@ def load_checkpoint(context: Context) -> tuple[Supernet, dict[str, Tensor]]:
 
 
 def one_shot_evaluator(context: Context, data: ImageData, supernet: Supernet) -> OneShotEvaluator:
-    """The evaluation of candidates on the validation images of a run."""
+    """Make the evaluator of candidates on the validation images of a run.
+
+    Args:
+        context (Context): the run.
+        data (ImageData): images of the run.
+        supernet (Supernet): trained supernet, on the device of the run.
+    """
     return OneShotEvaluator(
         supernet,
         _calibration(context, data),
@@ -83,11 +99,17 @@ def one_shot_evaluator(context: Context, data: ImageData, supernet: Supernet) ->
 
 
 def loader(context: Context, data: ImageData, images: Images) -> Loader:
-    """Images in batches for evaluation, on the device of a run."""
+    """Make a loader of evaluation batches on the device of a run.
+
+    Args:
+        context (Context): the run.
+        data (ImageData): images of the run; they determine the normalisation.
+        images (Images): images to load.
+    """
     images = images.to(context.fabric.device)
     batch_size = context.config.run.evaluation_batch
     device = context.fabric.device
-    return lambda: context.laid_out(
+    return lambda: context.in_memory_format(
         evaluation_batches(data, images, batch_size=batch_size, device=device)
     )
 

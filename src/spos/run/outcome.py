@@ -1,4 +1,4 @@
-"""What each stage of a run leaves: records behind the files of the run directory."""
+"""The outcomes of the stages of a run: the records behind the files of the run directory."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from spos.report.result import Comparison, StageCosts, Winner
 from spos.search import Candidate, SearchResult, SearchSettings
 from spos.search.start import evaluated_by
 
-#: The bounds of a search, and what it found within them.
+#: The constraint of a search, and its result.
 Found = tuple[Constraint, SearchResult]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """The outcome of a finished stage.
+    """The outcome of a finished stage of a run.
 
     Args:
-        seconds (float): wall time of the stage, all its sittings together.
+        seconds (float): wall time of the stage in seconds, interrupted attempts included.
     """
 
     #: Name of the stage, and of its file.
@@ -33,7 +33,7 @@ class Outcome:
 
     @staticmethod
     def upgrade(plain: dict[str, Any]) -> dict[str, Any]:
-        """A file made before formats had versions, in today's form."""
+        """Convert a file without a format version to the current format."""
         return plain
 
 
@@ -44,9 +44,9 @@ class TrainOutcome(Outcome):
     Args:
         steps (int): steps of its training.
         method (str): name of the training method.
-        label (str): what the method is called in a report.
-        classes (int | None): classes of an imported supernet.
-        imported (str | None): name of the file it was imported from.
+        label (str): name of the method in a report.
+        classes (int | None): number of classes of an imported supernet; None if not imported.
+        imported (str | None): name of the file that it was imported from; None if not imported.
     """
 
     stage: ClassVar[str] = "train"
@@ -60,7 +60,7 @@ class TrainOutcome(Outcome):
 
 @dataclass(frozen=True, kw_only=True)
 class BudgetOutcome:
-    """What a search found for one of several budgets, as :class:`SearchOutcome` holds it."""
+    """The outcome of a search for one of several budgets, see :class:`SearchOutcome`."""
 
     maximum: Mapping[str, float]
     winner: Winner
@@ -72,19 +72,19 @@ class BudgetOutcome:
 
 @dataclass(frozen=True, kw_only=True)
 class SearchOutcome(Outcome):
-    """What a search found; of searches for several budgets, for the largest one.
+    """The outcome of a search; with several budgets, of the search for the largest one.
 
     Args:
         winner (Winner): best candidate; of a front the one with the highest score.
         top (tuple[Candidate, ...]): the best candidates, best first.
         candidates (tuple[Candidate, ...]): all candidates, by iteration and position.
-        evaluated (int): candidates that were scored for this search.
-        exhausted (bool): whether it ended early for lack of further candidates.
-        front (tuple[Candidate, ...]): the front, cheapest first, if one was searched for.
-        budgets (tuple[BudgetOutcome, ...]): what was found for each of several budgets.
-        probabilities (Mapping): probability of each option by choice, where they were trained.
-        cost (str | None): cost in the loss of the probabilities, if any.
-        unit (float | None): what that cost was counted in.
+        evaluated (int): number of candidates that were scored for this search.
+        exhausted (bool): whether the search ended early for lack of further candidates.
+        front (tuple[Candidate, ...]): the front, cheapest first; empty unless requested.
+        budgets (tuple[BudgetOutcome, ...]): outcomes of several budgets, from the smallest.
+        probabilities (Mapping): probability in [0, 1] by choice and option; empty unless trained.
+        cost (str | None): name of the cost in the loss of theta; None without one.
+        unit (float | None): unit of that cost, such as 1e6 for millions.
     """
 
     stage: ClassVar[str] = "search"
@@ -102,7 +102,7 @@ class SearchOutcome(Outcome):
 
     @staticmethod
     def upgrade(plain: dict[str, Any]) -> dict[str, Any]:
-        """A file made before formats had versions, in today's form."""
+        """Convert a file without a format version to the current format."""
         return upgrade_search(plain)
 
 
@@ -116,7 +116,7 @@ class RetrainOutcome(Outcome):
         steps (int): steps of its training.
         test_score (float | None): score on the test images by the metric of the run.
         test_images (int | None): number of test images.
-        teacher (str | None): network that it learned from, if any.
+        teacher (str | None): identity of its teacher; None without one.
     """
 
     stage: ClassVar[str] = "retrain"
@@ -130,13 +130,13 @@ class RetrainOutcome(Outcome):
 
     @staticmethod
     def upgrade(plain: dict[str, Any]) -> dict[str, Any]:
-        """A file made before formats had versions, in today's form."""
+        """Convert a file without a format version to the current format."""
         return upgrade_retrain(plain)
 
 
 @dataclass(frozen=True, kw_only=True)
 class CompareOutcome(Outcome):
-    """Random networks beside the winner."""
+    """Random networks that were retrained for comparison with the winner."""
 
     stage: ClassVar[str] = "compare"
 
@@ -144,7 +144,7 @@ class CompareOutcome(Outcome):
 
     @staticmethod
     def upgrade(plain: dict[str, Any]) -> dict[str, Any]:
-        """A file made before formats had versions, in today's form."""
+        """Convert a file without a format version to the current format."""
         return {"seconds": plain["seconds"], "comparison": upgrade_comparison(plain)}
 
 
@@ -156,15 +156,15 @@ def make_search_outcome(
     seconds: float,
     **more: Any,
 ) -> SearchOutcome:
-    """Put together the outcome of a search, or of one search for each of several budgets.
+    """Make the outcome of a search, or of one search for each of several budgets.
 
     Args:
-        found (Sequence[Found]): constraint and result of each search; the largest budget's last.
+        found (Sequence[Found]): constraint and result of each search, from the smallest budget.
         table (CostModel): costs of the architectures.
         study (optuna.Study): study of the scores.
         settings (SearchSettings): settings of the search.
-        seconds (float): wall time.
-        **more: further fields of the outcome.
+        seconds (float): wall time in seconds.
+        **more (Any): further fields of the outcome.
     """
     result = found[-1][1]
     several = len(found) > 1
@@ -194,7 +194,7 @@ def make_search_outcome(
 
 
 def _winner(result: SearchResult, table: CostModel) -> Winner:
-    # Of a front it is the most accurate one: the cheapest of equals comes first there.
+    # Of a front this is the most accurate one; among equals the cheapest comes first.
     best = result.top[0]
     stages = (
         StageCosts(

@@ -1,4 +1,4 @@
-"""From images to a searched, retrained network."""
+"""The pipeline of a run, from images to a searched and retrained network."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from spos.run.comparison import compare_stage
 from spos.run.config import STAGE_SECTIONS, required_method
 from spos.run.context import Context
 from spos.run.costs import check_latency_table
-from spos.run.differentiable import check_method
+from spos.run.differentiable import check_training_method
 from spos.run.directory import RunDirectory
-from spos.run.one_shot import trained
+from spos.run.one_shot import train_outcome
 from spos.run.outcome import RetrainOutcome, SearchOutcome
 from spos.run.result import write_result
 from spos.run.stages import retrain_stage, search_stage, train_stage
@@ -51,31 +51,34 @@ def run(
     method: str | MakeMethod | None = None,
     teacher: nn.Module | Teacher | None = None,
 ) -> Result:
-    """Do stages of a run, each from where it stopped; what is done is not done again.
+    """Run stages of a run; finished stages are skipped, interrupted ones are resumed.
 
     Args:
-        out: the run directory; made where needed.
-        given: sections of the configuration (:func:`spos.run.config.make_config`).
-        stages: of ``train``, ``search`` and ``retrain``, in this order.
-        listener: told of progress.
-        devices: processes, each with one device.
-        accelerator: of Lightning Fabric.
-        compare: random networks of the winner's multiply-adds to retrain as well.
-        reuse: a run whose trained supernet and evaluations a new run begins with.
-        load: gives images of your own (:func:`spos.data.dataset_data`), the same at every call.
-        task: a loss and a metric of your own; classification by top-1 accuracy without it.
-        method: what the steps of the supernet's training train, the setting ``supernet.method``: a
-            name of :data:`spos.training.METHODS`, or a class of your own
-            (:class:`spos.training.Method`), also with arguments by ``functools.partial``.
-        teacher: a trained network for the run's images that the networks found learn from
-            (:class:`spos.training.Teacher`).
+        out (Path): run directory; created if missing.
+        given (Mapping): settings by section (:func:`spos.run.config.make_config`).
+        stages (tuple[str, ...]): stages to run, of ``train``, ``search`` and ``retrain``, in this
+            order.
+        listener (Listener | None): receiver of progress and messages.
+        devices (int): number of processes, each with one device, at least 1.
+        accelerator (str): accelerator of Lightning Fabric: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        compare (int): number of random networks about as costly as the winner to retrain as well.
+        reuse (Path | None): directory of a run whose trained supernet and evaluations a new run
+            starts with.
+        load (Callable | None): function that returns a data set of your own
+            (:func:`spos.data.dataset_data`), the same at every call.
+        task (Task | None): loss and metric of your own; None for classification by top-1 accuracy.
+        method (str | MakeMethod | None): training method of the supernet: a name in
+            :data:`spos.training.METHODS`, or a class of your own (:class:`spos.training.Method`),
+            also as ``functools.partial``; None for the setting ``supernet.method``.
+        teacher (nn.Module | Teacher | None): trained network that retrained networks learn from
+            besides the labels (:class:`spos.training.Teacher`).
 
     Returns:
-        What came of it, as ``result.json`` holds it.
+        The result of the run, as stored in ``result.json``.
 
     Raises:
-        UserError: a mistake in what was given.
-        KeyboardInterrupt: it was asked to stop; the state is saved.
+        UserError: an argument or a setting is not valid.
+        KeyboardInterrupt: the run was interrupted; its state is saved.
     """
     if load is not None:
         given = {**given, "data": {**given.get("data", {}), "source": "dataset"}}
@@ -86,8 +89,8 @@ def run(
     with directory.open():
         check_latency_table(str(given.get("constraint", {}).get("latency_table") or ""), out)
         if reuse is not None:
-            directory.begin_with(RunDirectory(reuse), given)
-        config, fixed = directory.settle(
+            directory.warm_start_from(RunDirectory(reuse), given)
+        config, fixed = directory.resolve_config(
             given, STAGE_SECTIONS[stages[-1]], searching="search" in stages
         )
         context = Context(
@@ -103,14 +106,14 @@ def run(
             teacher=Teacher(teacher) if isinstance(teacher, nn.Module) else teacher,
         )
         if "search" in stages and required_method(config.search.algorithm):
-            # What follows from theta follows from its training: a search alone does both.
+            # A differentiable search depends on the training of theta, so it includes the training.
             stages = tuple(dict.fromkeys(("train", *stages)))
         context.check_task()
         if config.network.name:
             _check_network(context, stages, compare)
         unfinished = not all(directory.is_finished(name) for name in stages if name != "retrain")
         if unfinished or directory.extended:
-            _look_ahead(context, stages)
+            _check_ahead(context, stages)
         for name in stages:
             STAGES[name](context)
         result = _write(context)
@@ -121,7 +124,7 @@ def run(
 
 
 def _write(context: Context) -> Result:
-    """Write the result and the report of what is there so far."""
+    """Write the result and the report of the finished stages."""
     directory = context.directory
     result = write_result(context)
     found = directory.outcome(SearchOutcome)
@@ -130,11 +133,11 @@ def _write(context: Context) -> Result:
     return result
 
 
-def _look_ahead(context: Context, stages: tuple[str, ...]) -> None:
-    """Refuse before the first stage what a later one would refuse after hours."""
+def _check_ahead(context: Context, stages: tuple[str, ...]) -> None:
+    """Check before the first stage what a later stage would reject only after hours."""
     config = context.config
-    if "train" in stages and trained(context) is None:
-        check_method(context)
+    if "train" in stages and train_outcome(context) is None:
+        check_training_method(context)
     if "search" in stages and config.constraint.storage:
         open_storage(config.constraint.storage)
     if "retrain" in stages:
@@ -152,21 +155,25 @@ def _look_ahead(context: Context, stages: tuple[str, ...]) -> None:
 
 
 def _check_network(context: Context, stages: tuple[str, ...], compare: int) -> None:
-    """Refuse a network by name where one is searched: its score would be taken for the winner's."""
+    """Check that a network by name is not trained in the directory of a search.
+
+    Its score would be mistaken for the winner's.
+    """
     path, name = context.directory.path, context.config.network.name
     searched = any(map(context.directory.is_finished, ("train", "search")))
     if stages != ("retrain",) or searched:
-        where = f"{path} holds a search: give another --out" if searched else "use spos retrain"
+        where = f"{path} contains a search: give another --out" if searched else "use spos retrain"
         raise UserError(f"--network {name}: a network by name is trained alone; {where}")
     if compare:
         raise UserError(
-            f"--network {name} and --compare {compare}: random networks are compared with the "
-            "winner of a search; give one of them, not both"
+            f"--network {name} and --compare {compare}: random networks are compared only with the "
+            "winner of a search; give one of the two, not both"
         )
     done = context.directory.outcome(RetrainOutcome)
     if done is not None and done.architecture != name:
         raise UserError(
-            f"{path} holds the training of {done.architecture}, not of {name}: give another --out"
+            f"{path} contains the training of {done.architecture}, not of {name}: give "
+            "another --out"
         )
     data = context.data()
     with torch.device("meta"):
@@ -174,9 +181,9 @@ def _check_network(context: Context, stages: tuple[str, ...], compare: int) -> N
 
 
 def _check_extraction(context: Context, data: ImageData) -> None:
-    """Refuse a model whose networks cannot be written as a graph, so that none could be retrained.
+    """Check that the networks of a model can be traced as graphs, which retraining needs.
 
-    Looked at are the networks that take the same option everywhere.
+    The networks with the same option in every choice are checked.
     """
     with torch.device("meta"):
         supernet = context.supernet(data)

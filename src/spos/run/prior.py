@@ -1,4 +1,4 @@
-"""What the training of a supernet learned of its architectures, for the algorithms that read it."""
+"""The option probabilities that a training learned, for the algorithms that use them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from spos.cost import CostModel
 from spos.nn.supernet import Supernet
 from spos.run.config import Config, required_method
 from spos.run.costs import charged_cost
-from spos.run.differentiable import unit_of
+from spos.run.differentiable import cost_unit
 from spos.search import Prior
 from spos.training.theta import Theta
 
@@ -19,20 +19,20 @@ from spos.training.theta import Theta
 def read_prior(
     config: Config, supernet: Supernet, tensors: Mapping[str, Tensor], table: CostModel
 ) -> tuple[Prior | None, dict[str, Any]]:
-    """The probabilities of the options that a training learned beside the weights.
+    """Read the option probabilities that a training learned in addition to the weights.
 
     Args:
         config (Config): configuration of the run.
         supernet (Supernet): the trained supernet.
         tensors (Mapping[str, Tensor]): tensors of its checkpoint.
-        table (CostModel): costs of its architectures.
+        table (CostModel): costs of the architectures.
 
     Returns:
-        What the algorithm reads, and what the outcome of the search tells of it; nothing where the
-        algorithm needs neither.
+        The prior of the search algorithm, and the fields of the search outcome that describe it;
+        None and an empty dictionary if the algorithm needs no prior.
 
     Raises:
-        UserError: the algorithm needs them and the checkpoint holds none.
+        UserError: the algorithm needs probabilities and the checkpoint contains none.
     """
     if required_method(config.search.algorithm) is None:
         return None, {}
@@ -50,7 +50,7 @@ def read_prior(
     }
     cost = charged_cost(config)
     if cost is not None:
-        told |= {"cost": cost, "unit": unit_of(table, settings, cost)}
+        told |= {"cost": cost, "unit": cost_unit(table, settings, cost)}
     samples = settings.samples if settings.derive == "sample" else 1
     shares = tuple(column.double().cpu().numpy() for column in columns)
     return Prior(shares, samples), told

@@ -1,4 +1,4 @@
-"""A training's progress, written to the metrics and TensorBoard, and told to the listener."""
+"""The progress of a training, reported to the metrics, TensorBoard and the listener."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Recorder:
     """The observer of one training of a run.
 
     Args:
-        directory: of the run.
-        stage: such as "train".
-        listener: told of progress.
+        directory (RunDirectory): directory of the run.
+        stage (str): name of the stage of the run, such as ``"train"``.
+        listener (Listener): receiver of progress and messages.
     """
 
     def __init__(self, directory: RunDirectory, stage: str, listener: Listener) -> None:
@@ -29,23 +29,23 @@ class Recorder:
         self._step = 0
 
     def resumed(self, loaded: Loaded) -> None:
-        """Forget what was recorded after the checkpoint."""
+        """Report damaged checkpoints, and note the step that the training resumes from."""
         self._step = loaded.step
         for reason in loaded.damaged:
             self._listener.message(
-                f"damaged checkpoint: {reason}; going on from step {loaded.step} instead"
+                f"damaged checkpoint: {reason}; resuming from step {loaded.step} instead"
             )
 
     def progressed(self, progress: Progress) -> None:
-        """Record and tell."""
+        """Record a progress report, and pass it on to the listener."""
         if self._logger is None:
-            # Only now is it known that there is something to do, and from which step on.
+            # Set up on the first report, because a finished training has nothing to record.
             self._directory.rewind_metrics(self._stage, self._step)
             self._logger = TensorBoardLogger(
                 root_dir=self._directory.path,
                 name="tensorboard",
                 version=self._stage,
-                # TensorBoard forgets this step and later ones.
+                # TensorBoard discards this step and later ones, which are about to be repeated.
                 purge_step=self._step + 1,
             )
         values = {k: v for k, v in dataclasses.asdict(progress).items() if v is not None}

@@ -1,4 +1,4 @@
-"""The result of a run, put together from the outcomes of its stages."""
+"""The result of a run, collected from the outcomes of its stages."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from spos.spaces import family
 
 
 def collect_result(context: Context) -> Result:
-    """Put together what the finished stages of a run found.
+    """Collect the result of the finished stages of a run.
 
     Args:
         context (Context): the run.
@@ -51,7 +51,7 @@ def collect_result(context: Context) -> Result:
         "restore it, or give another --out",
     )
     if retrained:
-        # The test images are counted when they are read, at the very end.
+        # The number of test images is known only once they were read, in the last stage.
         facts = replace(facts, test=retrained.test_images)
     with torch.device("meta"):
         space = member.build(
@@ -127,7 +127,7 @@ def _search_facts(context: Context, found: SearchOutcome) -> SearchFacts:
 
 
 def write_result(context: Context) -> Result:
-    """Write ``result.json`` of what is there so far.
+    """Write ``result.json`` with the result of the finished stages.
 
     Args:
         context (Context): the run.

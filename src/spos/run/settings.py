@@ -1,4 +1,4 @@
-"""Settings of a run that are no stage's own: its images, its devices, a network by name."""
+"""Settings common to all stages of a run: its images, its devices, a network by name."""
 
 from __future__ import annotations
 
@@ -11,17 +11,24 @@ PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
 @dataclass(frozen=True)
 class DataSettings:
-    """Where the images come from and how they are split.
+    """The source of the images and their split.
 
     Args:
-        source: such as ``digits`` or ``folder:flowers``.
-        validation: images split off the training images for the search: a number, or a fraction.
-        test: images split off where the source has no test images of its own.
-        on_broken: ``fail`` or ``skip``.
-        stream: ``auto``, ``always`` or ``never``: decode in worker processes while training.
-        workers: worker processes of a streamed source.
-        mean: of each channel on the scale 0 to 1, to subtract; the training images' if empty.
-        std: of each channel, to divide by; the training images' if empty.
+        source (str): data source, such as ``digits`` or ``folder:flowers``.
+        validation (int | float): training images held out for the search, a number or a fraction.
+        test (int | float): images held out for the test if the source has no test images, a number
+            or a fraction.
+        on_broken (str): handling of unreadable images, ``fail`` or ``skip``.
+        stream (str): whether images are decoded in worker processes during training: ``auto``,
+            ``always`` or ``never``.
+        workers (int): number of worker processes of a streamed source, at least 0.
+        mean (tuple[float, ...]): mean of each channel on the scale 0 to 1, subtracted from the
+            images; empty for that of the training images.
+        std (tuple[float, ...]): standard deviation of each channel, above 0, that images are
+            divided by; empty for that of the training images.
+
+    Raises:
+        UserError: ``mean`` and ``std`` differ in length, or a deviation is not above 0.
     """
 
     source: str = "digits"
@@ -43,15 +50,21 @@ class DataSettings:
 
 @dataclass(frozen=True)
 class RunSettings:
-    """What holds for every stage.
+    """Settings common to all stages of a run.
 
     Args:
-        seed: of everything random.
-        precision: of Lightning Fabric: ``32-true``, ``bf16-mixed`` or ``16-mixed``.
-        channels_last: lay images out with channels last, which is faster on most devices.
-        evaluation_batch: images a batch in evaluation, and in batch-norm recalibration.
-        calibration: training images for the recalibration of batch norm; whole batches are used.
-        save_every: seconds of training between checkpoints.
+        seed (int): seed of all randomness, at least 0.
+        precision (str): precision of Lightning Fabric: ``32-true``, ``bf16-mixed`` or ``16-mixed``.
+        channels_last (bool): whether tensors are stored in the memory format channels last, which
+            is faster on most devices.
+        evaluation_batch (int): batch size of evaluation and of batch-norm recalibration, at least
+            2.
+        calibration (int): training images for batch-norm recalibration, at least 2, rounded down to
+            whole batches.
+        save_every (float): seconds of training between checkpoints, at least 0.
+
+    Raises:
+        UserError: a value is out of range.
     """
 
     seed: int = 0
@@ -74,11 +87,12 @@ class RunSettings:
 
 @dataclass(frozen=True)
 class NetworkSettings:
-    """A network to train instead of one that a search finds.
+    """A network to train instead of the winner of a search.
 
     Args:
-        name: of a published network (:data:`spos.spaces.zoo.NETWORKS`), or an architecture of the
-            space: a published one by name, option indices, or JSON of names. Empty: the winner's.
+        name (str): name of a published network (:data:`spos.spaces.zoo.NETWORKS`), or an
+            architecture of the space as a published name, option indices, or JSON of option names;
+            empty for the winner.
     """
 
     name: str = ""

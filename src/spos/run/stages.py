@@ -1,4 +1,4 @@
-"""The stages of a run: each a function of the configuration and of what is on disk."""
+"""The stages of a run: each a function of the configuration and of the run directory."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from spos.cost import CostModel
 from spos.run.budgets import retrain_budgets
 from spos.run.config import required_method
 from spos.run.context import Context
-from spos.run.differentiable import theta_training
+from spos.run.differentiable import prepare_theta_training
 from spos.run.fit import fit, retrain
-from spos.run.one_shot import load_checkpoint, one_shot_evaluator, trained
+from spos.run.one_shot import load_checkpoint, one_shot_evaluator, train_outcome
 from spos.run.outcome import (
     Found,
     RetrainOutcome,
@@ -40,8 +40,12 @@ from spos.training.method import method_class
 
 
 def train_stage(context: Context) -> TrainOutcome:
-    """Train the supernet by the method of the run, or go on where it stopped."""
-    done = trained(context)
+    """Train the supernet by the method of the run, or resume its training.
+
+    Args:
+        context (Context): the run.
+    """
+    done = train_outcome(context)
     if done is not None:
         return done
     recipe, method = context.config.supernet, method_class(context.method)
@@ -56,14 +60,14 @@ def _train_supernet(context: Context) -> float:
     supernet = context.supernet(data)
     recipe, method, images = context.config.supernet, context.method, data.train
     if required_method(context.config.search.algorithm):
-        method, images = theta_training(context, data, supernet)
+        method, images = prepare_theta_training(context, data, supernet)
     else:
         _check_reachable(context, context.costs(supernet))
     return fit(context, data, images, supernet, "train", "supernet", recipe, method)
 
 
 def _check_reachable(context: Context, table: CostModel) -> None:
-    """Refuse a constraint that no network of the space satisfies, and costs that it lacks."""
+    """Check that some network satisfies the constraint, and that the objectives exist."""
     config = context.config
     check_objectives(config.search, table.names)
     for constraint in config.constraint.constraints:
@@ -72,7 +76,15 @@ def _check_reachable(context: Context, table: CostModel) -> None:
 
 
 def search_stage(context: Context) -> SearchOutcome:
-    """Search the trained supernet, or go on where it stopped."""
+    """Search the trained supernet, or resume the search.
+
+    Args:
+        context (Context): the run.
+
+    Raises:
+        UserError: the supernet is not trained, no network satisfies the constraint, or the study of
+            an interrupted search is missing.
+    """
     done = context.directory.outcome(SearchOutcome)
     if done is not None and not context.directory.extended:
         return done
@@ -81,14 +93,14 @@ def search_stage(context: Context) -> SearchOutcome:
     data = context.data()
     table = context.costs(supernet)
     _check_reachable(context, table)
-    prior, told_of_prior = read_prior(config, supernet, tensors, table)
-    before = context.clock("search")
+    prior, prior_facts = read_prior(config, supernet, tensors, table)
+    before = context.spent_seconds("search")
     if before and not config.constraint.storage and not directory.study_path.exists():
         raise UserError(
-            f"{directory.study_path} is missing although the search has begun: restore it, or "
-            f"delete {context.clock_path('search')} to search anew"
+            f"{directory.study_path} is missing although the search was started: restore it, "
+            f"or delete {context.seconds_path('search')} to search from scratch"
         )
-    context.begin()
+    context.freeze()
     name = f"spos-{context.evaluation_fingerprint(data, supernet)}"
     place = config.constraint.storage or str(directory.study_path)
     storage = open_storage(place)
@@ -100,12 +112,12 @@ def search_stage(context: Context) -> SearchOutcome:
         evaluate = Evaluations(one_shot_evaluator(context, data, supernet), interrupt)
 
         def told(candidate: Candidate, count: int, total: int) -> None:
-            context.set_clock("search", before + time.monotonic() - began)
+            context.record_seconds("search", before + time.monotonic() - began)
             task = context.task
             scores = f"{task.show(candidate.score)}  best {task.show(evaluate.best)}"
             within = f"  {constraint}" if len(constraints) > 1 else ""
             done = sum(len(result.candidates) for _, result in found)
-            # As far as can be said, the searches that follow are as long as this one.
+            # The searches for further budgets are assumed to be as long as this one.
             left = total * (len(constraints) - len(found))
             context.listener.progress(
                 "search", done + count, done + left, f"{task.name} {scores}{within}"
@@ -129,16 +141,16 @@ def search_stage(context: Context) -> SearchOutcome:
             reason = " ".join(str(error.__cause__ or error).split())[:200]
             raise UserError(f"{place} cannot be written: {reason}") from error
     seconds = before + time.monotonic() - began
-    outcome = make_search_outcome(found, table, study, config.search, seconds, **told_of_prior)
+    outcome = make_search_outcome(found, table, study, config.search, seconds, **prior_facts)
     return directory.finish(outcome)
 
 
 class Evaluations:
-    """One-shot evaluations that end when the user asks to stop.
+    """One-shot evaluations that stop on an interrupt of the user.
 
     Args:
-        evaluator (OneShotEvaluator): scores candidates with the weights of the supernet.
-        interrupt (Interrupt): says whether the user asked to stop.
+        evaluator (OneShotEvaluator): evaluator with the weights of the supernet.
+        interrupt (Interrupt): deferred interrupt, checked after every candidate.
     """
 
     def __init__(self, evaluator: OneShotEvaluator, interrupt: Interrupt) -> None:
@@ -158,9 +170,15 @@ class Evaluations:
 
 
 def retrain_stage(context: Context) -> RetrainOutcome:
-    """Train the winner, or a network given by name, and read the test images once.
+    """Train the winner, or a network given by name, and test it once.
 
-    Where there are several budgets, the network found for each is trained in the same way.
+    With several budgets, the network found for each of them is trained in the same way.
+
+    Args:
+        context (Context): the run.
+
+    Raises:
+        UserError: the run has neither a search result nor a network by name.
     """
     directory = context.directory
     done, found = directory.outcome(RetrainOutcome), directory.outcome(SearchOutcome)

@@ -155,10 +155,10 @@ class Task:
 
 
 #: Facts of runs that were made when classification was the only task.
-DEFAULT = Task().facts()
+DEFAULT_TASK_FACTS = Task().facts()
 
 
-def check_same(
+def check_same_task(
     stored: Mapping[str, Any], facts: Mapping[str, Any], judged: bool, path: str
 ) -> None:
     """Check that the task is the one that a run was started with.
@@ -185,7 +185,7 @@ def check_same(
             )
 
 
-def check_sendable(task: Task, load: Any, **others: Any) -> None:
+def check_picklable(task: Task, load: Any, **others: Any) -> None:
     """Check that functions can be sent to other processes.
 
     Args:

@@ -1,4 +1,4 @@
-"""Theta over the training, written beside the training's own curves."""
+"""Theta over the course of a training, recorded among the metrics of the run."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Any
 
 from spos.run.directory import RunDirectory
 
-#: What the lines of ``metrics.jsonl`` about theta are called.
+#: Value of ``stage`` in the lines of ``metrics.jsonl`` about theta.
 STAGE = "theta"
 
 
 class ThetaRecorder:
-    """Writes records of theta to the metrics of a run.
+    """A writer of theta records to the metrics of a run.
 
-    What an earlier sitting recorded of steps that are done again is dropped first.
+    After a resumption, earlier records of steps that are repeated are dropped first.
 
     Args:
-        directory: of the run.
+        directory (RunDirectory): directory of the run.
     """
 
     def __init__(self, directory: RunDirectory) -> None:
@@ -28,7 +28,7 @@ class ThetaRecorder:
         """Append a record.
 
         Args:
-            values: at least the ``step``.
+            values (Mapping): record with at least the key ``step``.
         """
         if not self._rewound:
             self._directory.rewind_metrics(STAGE, values["step"] - 1)

@@ -18,7 +18,7 @@ from spos.search.course import Course
 from spos.search.feasible import Feasible
 from spos.search.mirror import Mirror
 from spos.search.settings import SearchSettings, check_objectives
-from spos.search.start import known_at_start, search_id
+from spos.search.start import scores_at_start, search_id
 from spos.search.study import make_distributions, scores_of, trial_attributes
 from spos.space import Architecture, SearchSpace
 
@@ -94,7 +94,7 @@ def search(
     algorithm = ALGORITHMS.find(settings.algorithm)(
         Feasible(space, table, constraint), settings, prior
     )
-    known = known_at_start(study, space, settings, constraint, table)
+    known = scores_at_start(study, space, settings, constraint, table)
     course = Course(algorithm, known)
     history = course.history
     for architecture, score in scores_of(study.get_trials(deepcopy=False), space).items():

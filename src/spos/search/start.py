@@ -37,7 +37,7 @@ def search_id(
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def known_at_start(
+def scores_at_start(
     study: optuna.Study,
     space: SearchSpace,
     settings: SearchSettings,

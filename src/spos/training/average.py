@@ -1,4 +1,4 @@
-"""A moving average of the weights of a training."""
+"""The moving average of the weights of a training."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ _PREFIX = "ema."
 
 
 class WeightAverage:
-    """The exponential moving average of a model's weights, and of the statistics of its norms.
+    """The exponential moving average of a model's weights and normalisation statistics.
 
-    The statistics are averaged as the weights are: those of the last weights are not those of the
-    average.
+    The statistics are averaged like the weights, because statistics of the last weights do not suit
+    the averaged ones.
 
     Args:
-        model (nn.Module): trained; the average begins with its weights after the first step.
-        decay (float): share of the old average that a step keeps, in [0, 1).
+        model (nn.Module): model in training; the average starts from its weights after the first
+            step.
+        decay (float): share of the previous average that a step keeps, in [0, 1).
 
     Example:
         >>> import torch
@@ -40,27 +41,30 @@ class WeightAverage:
         self._average = AveragedModel(model, multi_avg_fn=moving, use_buffers=True)
 
     def update(self) -> None:
-        """Take the weights after a step into the average."""
+        """Update the average with the weights after a step."""
         self._average.update_parameters(self._model)
 
     def apply(self) -> None:
-        """Give the model the averaged weights and statistics."""
+        """Copy the averaged weights and statistics to the model."""
         self._model.load_state_dict(self._average.module.state_dict())
 
     def tensors(self) -> dict[str, Tensor]:
-        """The average, for a checkpoint."""
+        """Tensors of the average by name, for a checkpoint."""
         return {f"{_PREFIX}{name}": value for name, value in self._average.state_dict().items()}
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take the average up from the tensors of a checkpoint.
+        """Restore the average from the tensors of a checkpoint.
+
+        Args:
+            tensors (Mapping[str, Tensor]): all tensors of the checkpoint by name.
 
         Raises:
-            UserError: it holds none.
+            UserError: the checkpoint has no average.
         """
         state = {k.removeprefix(_PREFIX): v for k, v in tensors.items() if k.startswith(_PREFIX)}
         if not state:
             raise UserError(
-                "the checkpoint is of a training without an average of its weights: give ema 0, "
+                "the checkpoint was trained without a moving average of its weights: give ema 0, "
                 "or another folder"
             )
         self._average.load_state_dict(state)

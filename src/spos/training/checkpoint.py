@@ -1,4 +1,4 @@
-"""Training states on disk: safetensors files with a digest of their own, the last few kept."""
+"""Checkpoints of a training: safetensors files with a digest, of which the last few are kept."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from spos._util.files import write_atomically
 
 
 class DamagedError(Exception):
-    """A checkpoint that cannot be read, or whose content is not what was written."""
+    """A checkpoint is unreadable, or its content does not match its digest."""
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A training state as it was read back.
+    """A loaded checkpoint.
 
     Args:
-        step: the number of steps done.
-        tensors: the state by name.
-        metadata: what was saved beside it.
-        damaged: later checkpoints that could not be used, with the reason.
+        step (int): number of finished steps.
+        tensors (dict[str, Tensor]): state of the training by name, on the CPU.
+        metadata (dict[str, Any]): metadata that was saved with the tensors.
+        damaged (tuple[str, ...]): reasons why later checkpoints could not be loaded.
     """
 
     step: int
@@ -39,7 +39,15 @@ class Loaded:
 
 
 def digest(tensors: dict[str, Tensor], text: str) -> str:
-    """SHA-256 of tensors, their names and a text, in hexadecimal."""
+    """Compute the SHA-256 of tensors, their names and a text.
+
+    Args:
+        tensors (dict[str, Tensor]): tensors by name, on any device.
+        text (str): text to include.
+
+    Returns:
+        64 hexadecimal digits.
+    """
     hashed = hashlib.sha256(text.encode())
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
@@ -49,14 +57,14 @@ def digest(tensors: dict[str, Tensor], text: str) -> str:
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
-    """Write tensors and metadata to a safetensors file, atomically, with a digest of both.
+    """Write tensors and metadata atomically to a safetensors file, with a digest of both.
 
     Args:
-        path: the file to write.
-        tensors: by name, on any device.
-        metadata: anything that JSON holds.
+        path (Path): file to write.
+        tensors (dict[str, Tensor]): tensors by name, on any device.
+        metadata (dict[str, Any]): anything that JSON can represent.
     """
-    # Copies: weights that are tied are written under each of their names.
+    # Copied, because safetensors refuses tied weights, which are written under all their names.
     ours = {
         name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()
     }
@@ -66,10 +74,16 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, An
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read a file that :func:`write_tensors` wrote.
+    """Read a file written by :func:`write_tensors`.
+
+    Args:
+        path (Path): file to read.
+
+    Returns:
+        Tensors by name, on the CPU, and the metadata.
 
     Raises:
-        DamagedError: the file is truncated, altered, or of another kind.
+        DamagedError: the file is truncated, was altered, or is of another kind.
 
     Example:
         >>> import tempfile
@@ -85,7 +99,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except (safetensors.SafetensorError, OSError, ValueError, RuntimeError) as error:
         raise DamagedError(f"{path} cannot be read ({error})") from error
     if "spos" not in header or header.get("sha256") != digest(tensors, header["spos"]):
-        raise DamagedError(f"{path} does not hold what was written to it")
+        raise DamagedError(f"{path} does not contain what was written to it")
     return tensors, json.loads(header["spos"])
 
 
@@ -93,8 +107,8 @@ class Checkpoints:
     """The checkpoints of one training, in a folder of their own.
 
     Args:
-        folder: where they lie; made when the first is written.
-        keep: how many of the latest stay.
+        folder (Path): folder of the checkpoints; created by the first :meth:`save`.
+        keep (int): number of latest checkpoints to keep, at least 1.
 
     Example:
         >>> import tempfile
@@ -114,22 +128,29 @@ class Checkpoints:
         return sorted(self.folder.glob("step-*.safetensors"))
 
     def save(self, step: int, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
-        """Write the state after a number of steps, and drop the oldest beyond those kept."""
+        """Write a checkpoint, and delete the oldest beyond ``keep``.
+
+        Args:
+            step (int): number of finished steps.
+            tensors (dict[str, Tensor]): state of the training by name.
+            metadata (dict[str, Any]): anything that JSON can represent.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"step-{step:08d}.safetensors"
         write_tensors(path, tensors, {**metadata, "step": step})
-        # What a kill has left half written goes too.
+        # Partial files of a process that was killed are deleted as well.
         for old in [*self._paths()[: -self.keep], *self.folder.glob(".step-*")]:
             old.unlink()
 
     def load(self) -> Loaded | None:
-        """Read the latest undamaged checkpoint.
+        """Load the latest undamaged checkpoint.
 
         Returns:
-            It, with the names of later ones that are damaged; None where there is none.
+            The checkpoint, with the reasons why later ones are damaged; None if the folder has no
+            checkpoints.
 
         Raises:
-            UserError: there are checkpoints, and every one of them is damaged.
+            UserError: every checkpoint is damaged.
         """
         damaged: list[str] = []
         for path in reversed(self._paths()):
@@ -142,6 +163,6 @@ class Checkpoints:
         if damaged:
             raise UserError(
                 f"every checkpoint in {self.folder} is damaged: {'; '.join(damaged)}; delete the "
-                "folder to train again from the start"
+                "folder to train from scratch"
             )
         return None

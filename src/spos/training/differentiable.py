@@ -1,4 +1,4 @@
-"""How a differentiable search trains its architecture parameters."""
+"""Settings of the training of architecture parameters in a differentiable search."""
 
 from __future__ import annotations
 
@@ -10,39 +10,41 @@ from spos._util.errors import UserError, nearest
 FORMS = ("alternating", "joint")
 CHARGES = ("all", "above-limit")
 DERIVATIONS = ("argmax", "sample")
-#: Adam moves a number by about its rate, and a theta of thousands decides everything.
-MOST_RATE = 1e3
-#: Below, a softmax is one-hot, and its gradients are no numbers.
-LEAST_TEMPERATURE = 1e-6
+#: Largest learning rate: Adam moves a parameter by about its rate, and a softmax of thousands is
+#: one-hot.
+MAXIMUM_LEARNING_RATE = 1e3
+#: Least temperature: below it a softmax is one-hot, and its gradients are not finite.
+MINIMUM_TEMPERATURE = 1e-6
 
 
 @dataclass(frozen=True)
 class DifferentiableSettings:
-    """The settings of a differentiable search; the defaults are FBNet's where it has them.
+    """Settings of a differentiable search; the defaults are those of FBNet where it has any.
 
     Args:
-        form: ``alternating``: theta learns from images of its own, with the cost in its loss; or
-            ``joint``: theta and weights in one step, from the loss of the weights alone.
-        theta_images: training images that theta learns from in the alternating form: a number, or
-            a fraction.
-        warmup: the share of the training during which theta stays as it is, in [0, 1).
-        every: weight steps between two theta steps, at least 1.
-        learning_rate: of Adam for theta, above 0 and at most 1000.
-        weight_decay: of Adam for theta, at least 0.
-        temperature: of the Gumbel softmax at first, above 0.
-        temperature_decay: the temperature falls by the factor exp(-this) an epoch; at least 0.
-        temperature_least: it does not fall below this; above 0.
-        cost: the cost in the loss of theta; empty takes ``latency`` where the run has a latency
-            table, ``flops`` otherwise.
-        charge: ``all``: the cheaper, the better, as in the paper; or ``above-limit``: only what
-            exceeds the largest value that the run allows is charged.
-        unit: what the cost is counted in there, above 0: 1e6 for millions of multiply-adds. 0 takes
-            the largest of 1e6, 1e3 and 1 (for a latency, of 1e3 and 1: microseconds and
-            nanoseconds) of which the cheapest network of the space has at least 10.
-        alpha: the factor of the loss of theta, above 0.
-        beta: the power of the logarithm of the mean cost in it, at least 0.
-        derive: ``argmax``: the most probable network, or ``sample``: the best of several.
-        samples: how many networks are scored where they are sampled, at least 1.
+        form (str): ``alternating`` to train theta on images of its own, with the cost in its loss;
+            ``joint`` to train theta and weights in one step, from the loss of the weights.
+        theta_images (int | float): training images held out for theta in the alternating form, a
+            number or a fraction.
+        warmup (float): share of the training during which theta is constant, in [0, 1).
+        every (int): weight steps per theta step, at least 1.
+        learning_rate (float): learning rate of Adam for theta, above 0 and at most 1000.
+        weight_decay (float): weight decay of Adam for theta, at least 0.
+        temperature (float): initial temperature of the Gumbel softmax, at least 1e-6.
+        temperature_decay (float): decay rate of the temperature, at least 0; it is multiplied by
+            exp(-rate) every epoch.
+        temperature_least (float): lower limit of the temperature, at least 1e-6.
+        cost (str): name of the cost in the loss of theta; empty for ``latency`` if the run has a
+            latency table, and ``flops`` otherwise.
+        charge (str): ``all`` to charge the whole cost, as in the paper; ``above-limit`` to charge
+            only what exceeds the largest value that the run allows.
+        unit (float): unit of the cost in the loss, at least 0, such as 1e6 for millions of
+            multiply-adds; 0 for the largest of 1e6, 1e3 and 1 (for latency 1e3 and 1, microseconds
+            and nanoseconds) in which the cheapest network of the space costs at least 10.
+        alpha (float): factor of the loss of theta, above 0.
+        beta (float): exponent of the logarithm of the mean cost in the loss, at least 0.
+        derive (str): ``argmax`` for the most probable network, ``sample`` for the best of several.
+        samples (int): number of networks to sample and score, at least 1.
 
     Raises:
         UserError: a value is out of its range.
@@ -86,10 +88,10 @@ class DifferentiableSettings:
             if not 0 < getattr(self, name) < math.inf:
                 raise UserError(f"differentiable.{name} {getattr(self, name)}: must be above 0")
         for name in ("temperature", "temperature_least"):
-            if getattr(self, name) < LEAST_TEMPERATURE:
+            if getattr(self, name) < MINIMUM_TEMPERATURE:
                 raise UserError(
                     f"differentiable.{name} {getattr(self, name)}: must be at least "
-                    f"{LEAST_TEMPERATURE:g}"
+                    f"{MINIMUM_TEMPERATURE:g}"
                 )
         if self.form == "joint" and (self.cost or self.charge != "all"):
             given = f"cost {self.cost}" if self.cost else f"charge {self.charge}"
@@ -97,9 +99,10 @@ class DifferentiableSettings:
                 f"differentiable.{given}: the joint form has no cost in its loss; leave it out, or "
                 "give the form alternating"
             )
-        if self.learning_rate > MOST_RATE:
+        if self.learning_rate > MAXIMUM_LEARNING_RATE:
             raise UserError(
-                f"differentiable.learning_rate {self.learning_rate}: must be at most {MOST_RATE:g}"
+                f"differentiable.learning_rate {self.learning_rate}: must be at most "
+                f"{MAXIMUM_LEARNING_RATE:g}"
             )
         for name in ("weight_decay", "temperature_decay", "unit", "beta"):
             if not 0 <= getattr(self, name) < math.inf:
@@ -108,7 +111,7 @@ class DifferentiableSettings:
             if not getattr(self, name) >= 1:
                 raise UserError(f"differentiable.{name} {getattr(self, name)}: must be at least 1")
         if not 0 <= self.warmup < 1:
-            raise UserError(f"differentiable.warmup {self.warmup}: a share of the steps in [0, 1)")
+            raise UserError(f"differentiable.warmup {self.warmup}: must be in [0, 1)")
         if self.temperature_least > self.temperature:
             raise UserError(
                 f"differentiable.temperature_least {self.temperature_least}: must be at most the "
@@ -116,19 +119,27 @@ class DifferentiableSettings:
             )
 
     def temperature_at(self, epoch: int) -> float:
-        """The temperature of the Gumbel softmax in an epoch, counted from 0."""
+        """Compute the temperature of the Gumbel softmax.
+
+        Args:
+            epoch (int): epoch of the training, from 0.
+        """
         fallen = self.temperature * math.exp(-self.temperature_decay * epoch)
         return max(self.temperature_least, fallen)
 
     def warmup_steps(self, steps: int) -> int:
-        """The steps of a training during which theta stays as it is."""
+        """Compute the number of steps during which theta is constant.
+
+        Args:
+            steps (int): weight steps of the training.
+        """
         return math.floor(self.warmup * steps)
 
     def theta_steps(self, step: int, steps: int) -> int:
-        """How many theta steps come before those of a weight step.
+        """Count the theta steps before a weight step.
 
         Args:
-            step (int): weight step, counted from 0.
+            step (int): weight step, from 0.
             steps (int): weight steps of the training.
         """
         return max(0, step - self.warmup_steps(steps)) // self.every

@@ -1,4 +1,4 @@
-"""One loop for every training: of a supernet, where each step draws a path, or a plain network."""
+"""The training loop of supernets and plain networks."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from spos.training.average import WeightAverage
 from spos.training.checkpoint import Checkpoints, Loaded
 from spos.training.method import Batches, Loss, MakeMethod, make_method
 from spos.training.optimizer import PathSGD
-from spos.training.progress import Progress, Window, diverged
+from spos.training.progress import Progress, Window, divergence_error
 from spos.training.recipe import Recipe
 from spos.training.state import TrainingState
-from spos.training.step import passes_of
+from spos.training.step import forward_passes
 from spos.training.teacher import Teacher, check_same_teacher
 
 
 class Observer(Protocol):
-    """Who is told about a training: every method may do nothing."""
+    """Interface of the receiver of progress of a training; any method may do nothing."""
 
     def resumed(self, loaded: Loaded) -> None: ...
     def progressed(self, progress: Progress) -> None: ...
@@ -35,12 +35,12 @@ class Observer(Protocol):
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a training ended.
+    """The outcome of a training.
 
     Args:
-        step: steps done.
-        seconds: spent, all sittings together.
-        interrupted: whether it was asked to stop before the end.
+        step (int): number of finished steps.
+        seconds (float): wall time in seconds, interrupted attempts included.
+        interrupted (bool): whether the user stopped the training before the last step.
     """
 
     step: int
@@ -49,21 +49,30 @@ class Outcome:
 
 
 def cross_entropy(label_smoothing: float = 0.0) -> Loss:
-    """The loss of classification."""
+    """Make the loss of classification.
+
+    Args:
+        label_smoothing (float): label smoothing, in [0, 1).
+    """
     return nn.CrossEntropyLoss(label_smoothing=label_smoothing)
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> PathSGD:
-    """SGD as the paper uses it: weight decay on weights alone, not on norms and biases.
+    """Make the SGD optimiser of the paper, with weight decay on weights only.
 
-    Nor on the learned steps of quantisers; a learned clip is decayed, as its method has it.
+    Norms, biases and the learned step sizes of quantisers are not decayed; a learned clipping value
+    is, as in its paper.
+
+    Args:
+        model (nn.Module): model to train.
+        recipe (Recipe): optimisation settings.
 
     Example:
         >>> recipe = Recipe(steps=1, batch_size=1, learning_rate=0.1)
         >>> [g["weight_decay"] for g in make_optimizer(nn.Linear(2, 2), recipe).param_groups]
         [4e-05, 0.0]
     """
-    # Dictionaries for their keys: a parameter that two modules share is to be moved once.
+    # Dictionaries used as ordered sets: a parameter shared by two modules must be updated once.
     decayed: dict[nn.Parameter, None] = {}
     exempt: dict[nn.Parameter, None] = {}
     for module in model.modules():
@@ -98,35 +107,39 @@ def train(
     save_every: float = 60.0,
     report_every: float = 2.0,
 ) -> Outcome:
-    """Train a supernet or a plain network, from where its checkpoints stand to the last step.
+    """Train a supernet or a plain network, resuming from its last checkpoint.
 
-    The method of the recipe decides what a step trains; without one it is a uniformly drawn path of
-    a supernet, and all of a plain network. Weights without a gradient are not updated, decayed or
-    moved by momentum. All processes of a step train the same paths, and average their gradients.
+    The training method determines what a step trains: by default the method of the recipe, or a
+    uniformly drawn path of a supernet, and all weights of a plain network. Weights without a
+    gradient are neither updated nor decayed nor moved by momentum. All processes train the same
+    paths in a step and average their gradients.
 
     Args:
-        fabric: the devices and the precision; already launched.
-        model: trained in place, on the device of ``fabric``.
-        batches: from a step to the batches of it and the steps after it.
-        recipe: the settings.
-        checkpoints: where the state is read and written.
-        seed: of the paths and of dropout.
-        loss: of (output, target); cross-entropy with the recipe's label smoothing without it.
-        top1: report the share of images classified correctly, where the targets are classes.
-        method: what the steps train instead: a name of :data:`spos.training.METHODS`, a class of
-            your own (:class:`spos.training.Method`), or a function of the same arguments.
-        teacher: a trained network to learn from besides the targets; a
-            :class:`spos.training.Teacher` says by how much.
-        observer: told of progress, in the first process.
-        save_every: seconds between checkpoints.
-        report_every: seconds between reports of progress.
+        fabric (Fabric): devices and precision, already launched.
+        model (nn.Module): model, trained in place on the device of ``fabric``.
+        batches (Batches): function from a step to the batches of this and all later steps.
+        recipe (Recipe): optimisation settings.
+        checkpoints (Checkpoints): storage of the training state.
+        seed (int): seed of the paths and of dropout, at least 0.
+        loss (Loss | None): function of outputs and targets to a scalar; None for cross-entropy with
+            the recipe's label smoothing.
+        top1 (bool): whether to report the share of images classified correctly, if the targets are
+            classes.
+        method (str | MakeMethod | None): training method instead of the default: a name in
+            :data:`spos.training.METHODS`, a class of your own (:class:`spos.training.Method`), or a
+            function with the same arguments.
+        teacher (nn.Module | Teacher | None): trained network to learn from besides the targets; a
+            :class:`spos.training.Teacher` sets its weight.
+        observer (Observer | None): receiver of progress in the first process.
+        save_every (float): seconds between checkpoints, at least 0.
+        report_every (float): seconds between progress reports, at least 0.
 
     Returns:
-        How it ended; the trained weights are in ``model`` and in the last checkpoint.
+        The outcome; the trained weights are in ``model`` and in the last checkpoint.
 
     Raises:
-        UserError: the loss or a weight became infinite or no number, and the last good state stays
-            on disk; the loss is no scalar; the method or the teacher does not fit; or the batches
+        UserError: the loss or a weight became non-finite (the last good state stays on disk), the
+            loss is not a scalar, the method or the teacher does not suit the model, or the batches
             ended before the last step.
 
     Source: Guo et al., Sections 3.2 and 4 (training details).
@@ -161,7 +174,7 @@ def train(
     if teacher is not None:
         teacher.network.to(fabric.device).eval()
     window = Window(step, top1, chosen.passes)
-    # A short training has a curve, too.
+    # Report at least 20 times, so that a short training has a curve, too.
     shares = max(1, recipe.steps // 20)
     began = saved = reported = time.monotonic()
 
@@ -173,7 +186,7 @@ def train(
                 tensors.update(average.tensors())
             for name, tensor in tensors.items():
                 if tensor.is_floating_point() and not tensor.isfinite().all():
-                    raise diverged(f"the weights are no finite numbers ({name})", step, recipe)
+                    raise divergence_error(f"non-finite weights ({name})", step, recipe)
             precision = fabric.strategy.precision.state_dict()
             facts = {"seconds": spent, "precision": precision, "teacher": taught}
             checkpoints.save(step, tensors, facts)
@@ -190,12 +203,13 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = recipe.rate(step)
             fabric_optimizer.zero_grad(set_to_none=True)
-            for one in passes_of(fabric, chosen, teacher, step, inputs, targets):
+            for one in forward_passes(fabric, chosen, teacher, step, inputs, targets):
                 fabric.backward(one.loss / chosen.passes)
                 window.add(one.loss.detach(), one.outputs, targets)
             _average_gradients(fabric, model)
             if recipe.gradient_clip:
-                # Not torch's own function: in half precision the gradients are scaled until here.
+                # Fabric's function instead of torch's, because it first unscales the gradients of
+                # half precision.
                 fabric.clip_gradients(
                     model,
                     fabric_optimizer,
@@ -215,7 +229,7 @@ def train(
             save_now = last or stop or now - saved >= save_every
             due = step % shares == 0 or now - reported >= report_every
             if save_now or due:
-                # A loss that is no number must not reach a checkpoint, so it is looked for first.
+                # The report raises on a non-finite loss, which must not reach a checkpoint.
                 report()
                 reported = now
             if save_now:
@@ -225,7 +239,7 @@ def train(
                 break
         else:
             raise UserError(
-                f"the batches ended after step {step} of {recipe.steps}: give one for every step"
+                f"the batches ended after step {step} of {recipe.steps}: provide one batch per step"
             )
     interrupted = step < recipe.steps
     return Outcome(step, seconds + time.monotonic() - began, interrupted)
@@ -238,8 +252,8 @@ def _any_process(fabric: Fabric, stop: bool) -> bool:
 
 
 def _average_gradients(fabric: Fabric, model: nn.Module) -> None:
-    # DistributedDataParallel would exchange the gradients of every path; only one has any, and it
-    # is the same one in all processes.
+    # DistributedDataParallel would exchange the gradients of all options; only those on the path,
+    # which is the same in all processes, have any.
     if fabric.world_size == 1:
         return
     gradients = [p.grad for p in model.parameters() if p.grad is not None]

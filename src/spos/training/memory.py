@@ -1,4 +1,4 @@
-"""What a training will need, told before it starts instead of being killed in the middle."""
+"""An estimate of the memory of a training, checked before it starts."""
 
 from __future__ import annotations
 
@@ -19,14 +19,17 @@ from spos.training.theta import mix
 def activation_bytes(
     model: nn.Module, input_shape: Sequence[int], batch_size: int, options: int | None = 1
 ) -> int:
-    """The bytes that a training step keeps for its backward pass.
+    """Estimate the bytes that a training step keeps for its backward pass.
+
+    The heaviest path of a supernet is searched for among the paths that take the same option in
+    every choice, with and without the largest sizes.
 
     Args:
-        model: a supernet, whose heaviest path is looked for among those that take the same option
-            everywhere, also with the largest of all sizes, or a plain network.
-        input_shape: of one input, without the batch.
-        batch_size: images a step in one process.
-        options: how many options of a layer run at once, the heaviest ones; None for all.
+        model (nn.Module): supernet or plain network.
+        input_shape (Sequence[int]): shape of one input, without the batch.
+        batch_size (int): images per step in one process, at least 1.
+        options (int | None): number of options per layer that run at the same time, the heaviest
+            ones; None for all.
 
     Example:
         >>> activation_bytes(nn.Sequential(nn.Linear(4, 4), nn.ReLU()), (4,), 2)
@@ -41,7 +44,7 @@ def activation_bytes(
     elif isinstance(meta, Supernet):
         counts = meta.space.option_counts
         paths = [[min(option, count - 1) for count in counts] for option in range(max(counts))]
-        # The largest sizes with every other option.
+        # The same paths with the largest sizes.
         largest = [
             [
                 len(choice.options) - 1 if choice.ordered else taken
@@ -54,7 +57,7 @@ def activation_bytes(
     for path in paths:
         if isinstance(meta, Supernet) and path:
             meta.activate(path)
-        # Kept alive until the sum is made, so that no storage is counted twice or under a used id.
+        # Kept alive until they are summed, because the id of a freed storage may be reused.
         kept: dict[int, Tensor] = {}
 
         def keep(tensor: Tensor, kept: dict[int, Tensor] = kept) -> Tensor:
@@ -88,16 +91,16 @@ def check_memory(
     options: int | None = 1,
     copies: int = 3,
 ) -> None:
-    """Refuse a training that the device has no memory for.
+    """Check that a training fits into the memory of the device.
 
     Args:
-        model: what is to be trained.
-        input_shape: of one input, without the batch.
-        batch_size: images a step in one process.
-        device: where.
-        available: bytes free on it; asked of the device without it.
-        options: how many options of a layer run at once; None for all.
-        copies: how often the weights are kept: with gradients and momentum three times.
+        model (nn.Module): model to train.
+        input_shape (Sequence[int]): shape of one input, without the batch.
+        batch_size (int): images per step in one process, at least 1.
+        device (torch.device): device of the training.
+        available (int | None): free bytes on the device; None to query the device.
+        options (int | None): number of options per layer that run at the same time; None for all.
+        copies (int): number of tensors of the size of the weights: 3 with gradients and momentum.
 
     Raises:
         UserError: the weights, gradients, momentum and activations do not fit.

@@ -1,4 +1,4 @@
-"""What a step of a training trains: the base of all methods, and their registry."""
+"""Training methods: their base class and their registry."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ from spos._util.registry import Registry
 from spos.nn.supernet import Supernet
 from spos.training.recipe import Recipe, SupernetRecipe
 
-#: From outputs and targets to the scalar to be minimised, a mean over the batch.
+#: A function of outputs and targets to the scalar to minimise, a mean over the batch.
 Loss = Callable[[Any, Tensor], Tensor]
-#: From a step to the batches of it and all later ones.
+#: A function of a step to the batches of this and all later steps.
 Batches = Callable[[int], Iterable[tuple[Tensor, Tensor]]]
 
 
 class Pass(NamedTuple):
-    """One forward pass of a step.
+    """A forward pass of a step.
 
     Args:
-        loss (Tensor): scalar to be minimised, a mean over the batch.
-        outputs (Any): of the model, for the training accuracy and a teacher; None without them.
+        loss (Tensor): scalar to minimise, a mean over the batch.
+        outputs (Any): outputs of the model, for the training accuracy and a teacher; None to use
+            neither.
     """
 
     loss: Tensor
@@ -35,26 +36,27 @@ class Pass(NamedTuple):
 
 
 class Method(ABC):
-    """How a step of a training goes: its forward passes and their losses.
+    """Base class of training methods, which define the forward passes and losses of a step.
 
-    A subclass yields losses; the loop takes their gradients one by one, averages them over the
-    passes and the devices, and moves the weights. All randomness of a step has to follow from the
-    seed and the step (:meth:`random`), so that an interrupted training goes on as if it had not
-    been.
+    A subclass yields losses. The training loop computes their gradients one by one, averages them
+    over the passes and the devices, and updates the weights. All randomness of a step must derive
+    from the seed and the step (:meth:`random`), so that a resumed training equals an uninterrupted
+    one.
 
     Args:
-        model (nn.Module): what is trained, on its device.
-        loss (Loss): of outputs and targets.
+        model (nn.Module): model to train, on its device.
+        loss (Loss): loss function of outputs and targets.
         recipe (Recipe): optimisation settings.
-        seed (int): of everything random.
+        seed (int): seed of all randomness, at least 0.
 
     Attributes:
-        label: what a report calls the method; the name of the class without it.
-        settings: names of the settings of :class:`spos.training.SupernetRecipe` that the
-            constructor takes as keyword arguments, besides those of every training.
-        memory_options: how many options of a layer keep their activations at once; None for all.
-        trains_theta: whether probabilities of the options are trained beside the weights.
-        passes: how many losses a step yields.
+        label (str): name of the method in reports; empty for the name of the class.
+        settings (tuple[str, ...]): settings of :class:`spos.training.SupernetRecipe` that the
+            constructor takes as keyword arguments.
+        memory_options (int | None): number of options per layer that keep their activations at the
+            same time; None for all.
+        trains_theta (bool): whether option probabilities are trained in addition to the weights.
+        passes (int): number of losses per step, at least 1.
 
     Example:
         >>> class Mirrored(Method):
@@ -80,66 +82,83 @@ class Method(ABC):
 
     @abstractmethod
     def losses(self, step: int, inputs: Tensor, targets: Tensor) -> Iterator[Pass]:
-        """The losses of a step, as many as ``passes``.
+        """Yield the losses of a step, as many as ``passes``.
 
-        Each is asked for when the gradients of the one before it are taken, within the precision
-        of the training.
+        The next one is requested after the gradients of the previous one were computed. The code
+        runs in the precision of the training.
 
         Args:
-            step (int): counted from 0.
-            inputs (Tensor): batch of the step.
-            targets (Tensor): of the batch.
+            step (int): step of the training, from 0.
+            inputs (Tensor): images of the batch, shape (batch, channels, height, width).
+            targets (Tensor): targets of the batch, shape (batch, ...).
         """
 
     def forward(self, inputs: Tensor, targets: Tensor) -> Pass:
-        """Run the model as it is, on the active path, and take the loss."""
+        """Run the model on its active path, and compute the loss.
+
+        Args:
+            inputs (Tensor): images of the batch, shape (batch, channels, height, width).
+            targets (Tensor): targets of the batch, shape (batch, ...).
+        """
         outputs = self.model(inputs)
         return Pass(self.loss(outputs, targets), outputs)
 
     def random(self, step: int) -> np.random.Generator:
-        """A source of randomness that depends on the seed and the step alone."""
+        """Make a random generator that depends only on the seed and the step.
+
+        Args:
+            step (int): step of the training, from 0.
+        """
         return generator(self.seed, "paths", step)
 
     @property
     def supernet(self) -> Supernet:
-        """The model, where it is a supernet.
+        """The model as a supernet.
 
         Raises:
-            UserError: it is not.
+            UserError: the model is not a supernet.
         """
         if not isinstance(self.model, Supernet):
             raise UserError(
-                f"the training method {type(self).__name__} draws paths, and a "
-                f"{type(self.model).__name__} has none: give a spos.Supernet"
+                f"the training method {type(self).__name__} draws paths, but a "
+                f"{type(self.model).__name__} has no choices: give a spos.Supernet"
             )
         return self.model
 
     def after_step(self, step: int) -> None:  # noqa: B027
-        """Do what comes when the optimiser has moved the weights; nothing by default."""
+        """Run after the optimiser updated the weights; nothing by default.
+
+        Args:
+            step (int): step of the training, from 0.
+        """
 
     def tensors(self) -> dict[str, Tensor]:
-        """What a checkpoint holds besides weights and momentum; nothing by default.
+        """Tensors to store in a checkpoint besides weights and momentum; none by default.
 
-        No name may begin with ``model.``, ``optimizer.`` or ``ema.``.
+        No name may start with ``model.``, ``optimizer.`` or ``ema.``.
         """
         return {}
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:  # noqa: B027
-        """Take up what :meth:`tensors` gave, out of all tensors of a checkpoint."""
+        """Restore the tensors of :meth:`tensors`; nothing by default.
+
+        Args:
+            tensors (Mapping[str, Tensor]): all tensors of the checkpoint by name.
+        """
 
 
-#: The settings of a supernet's recipe that not every method reads.
+#: The settings of a supernet's recipe that only some methods use.
 METHOD_SETTINGS = ("paths", "widening_steps")
-#: A class, or a function that makes a method of the same arguments.
+#: A class derived from :class:`Method`, or a function with the same arguments.
 MakeMethod = Callable[..., Method]
-#: The methods by name, one file each; a package adds one by an entry point ``spos.methods``.
+#: Training methods by name, one file each; packages add theirs by an entry point ``spos.methods``.
 METHODS: Registry[type[Method]] = Registry(
     "training method", "spos.training.methods", "spos.methods"
 )
 
 
 class WholeNetwork(Method):
-    """All of a network in every step."""
+    """Training of all weights of a network in every step."""
 
     label = "all weights"
 
@@ -148,15 +167,18 @@ class WholeNetwork(Method):
 
 
 def method_class(method: MakeMethod) -> Any:
-    """The class of a method, where it is one or ``functools.partial`` of one."""
+    """Unwrap the class of a method from ``functools.partial``."""
     return method.func if isinstance(method, partial) else method
 
 
 def method_name(method: str | MakeMethod) -> str:
-    """What a run calls a method: its name in the registry, or that of the class.
+    """Name a method as in the configuration of a run: by its registry name or its class.
+
+    Args:
+        method (str | MakeMethod): name, class, or function that makes a method.
 
     Raises:
-        UserError: it is neither a name nor a class or function.
+        UserError: the method is neither a name nor a class or function.
     """
     name = method if isinstance(method, str) else getattr(method_class(method), "__name__", None)
     if not name:
@@ -168,10 +190,14 @@ def method_name(method: str | MakeMethod) -> str:
 
 
 def with_settings(method: MakeMethod, recipe: Recipe) -> MakeMethod:
-    """A method with those settings of a supernet's recipe that it reads.
+    """Bind the settings of a supernet's recipe that a method uses.
+
+    Args:
+        method (MakeMethod): class, or function that makes a method.
+        recipe (Recipe): optimisation settings.
 
     Raises:
-        UserError: a setting is given that it does not read.
+        UserError: the recipe sets something that the method does not use.
     """
     if not isinstance(recipe, SupernetRecipe):
         return method
@@ -182,7 +208,7 @@ def with_settings(method: MakeMethod, recipe: Recipe) -> MakeMethod:
             readers = ", ".join(one for one in METHODS if name in METHODS.find(one).settings)
             raise UserError(
                 f"{name} {getattr(recipe, name)}: the training method "
-                f"{getattr(chosen, '__name__', chosen)} does not read it; leave it out, or give a "
+                f"{getattr(chosen, '__name__', chosen)} does not use it; leave it out, or give a "
                 f"method that does: {readers}"
             )
     return partial(method, **{name: getattr(recipe, name) for name in read})
@@ -191,19 +217,19 @@ def with_settings(method: MakeMethod, recipe: Recipe) -> MakeMethod:
 def make_method(
     method: str | MakeMethod | None, model: nn.Module, loss: Loss, recipe: Recipe, seed: int
 ) -> Method:
-    """The method of a training.
+    """Make the method of a training.
 
     Args:
-        method (str | MakeMethod | None): name, class, or function that makes one; without it that
-            of the recipe, or all weights of a plain network.
-        model (nn.Module): trained.
-        loss (Loss): of outputs and targets.
+        method (str | MakeMethod | None): name, class, or function that makes a method; None for the
+            method of the recipe, or for all weights of a plain network.
+        model (nn.Module): model to train.
+        loss (Loss): loss function of outputs and targets.
         recipe (Recipe): optimisation settings.
-        seed (int): of everything random.
+        seed (int): seed of all randomness, at least 0.
 
     Raises:
-        UserError: there is no such method, it is of another kind of model, or does not read a
-            setting that is given.
+        UserError: the method does not exist, does not suit the model, or does not use a setting of
+            the recipe.
     """
     if method is None:
         named = recipe.method if isinstance(recipe, SupernetRecipe) else "uniform"

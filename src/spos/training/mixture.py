@@ -1,4 +1,4 @@
-"""The weights of the options that a step mixes, and for what they are drawn."""
+"""Mixtures of options in a step of a differentiable method."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Moment:
-    """For what weights are drawn.
+    """The conditions that a mixture is drawn under.
 
     Args:
-        temperature: of the Gumbel softmax.
-        of_theta: whether the step is to move theta; otherwise it moves the weights alone.
+        temperature (float): temperature of the Gumbel softmax, above 0.
+        of_theta (bool): whether the step trains theta; otherwise it trains only the weights.
     """
 
     temperature: float
@@ -22,14 +22,15 @@ class Moment:
 
 @dataclass(frozen=True)
 class Mixture:
-    """The weights of the options of one choice in one step.
+    """The mixture weights of the options of one choice in one step.
 
     Args:
-        weights: the options that run, by index, each with its weight, a scalar. A single one is
-            the path to take; its weight is 1.
-        probabilities: of all options, for the mean cost; they add up to 1.
-        moved: whether each option's theta may be moved; all may without it. The probability of
-            those that may, together, stays what it is.
+        weights (tuple[tuple[int, Tensor], ...]): index and scalar weight of each option that runs;
+            a single option has weight 1.
+        probabilities (Tensor): probabilities of all options, shape (options,), for the mean cost;
+            their sum is 1.
+        moved (Tensor | None): boolean mask of the options whose theta is updated, shape (options,);
+            their total probability is kept. None to update all options.
     """
 
     weights: tuple[tuple[int, Tensor], ...]

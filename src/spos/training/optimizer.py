@@ -1,4 +1,4 @@
-"""SGD that moves what a step used, and nothing else."""
+"""SGD that updates only what a step used."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from spos.nn.region import forget, region
 
 
 class PathSGD(torch.optim.SGD):
-    """SGD for supernets with elastic layers: a step changes the slices on its path alone.
+    """SGD for supernets with elastic layers: a step updates only the slices on its path.
 
-    torch's SGD skips a parameter without a gradient. Of a parameter that is used in part, the
-    gradient of the rest is zero, yet its weights would be decayed and moved on by old momentum.
-    Here they and their momentum stay as they are. Where parameters are used in full, the two are
-    equal bit for bit.
+    torch's SGD skips parameters without a gradient. If only a part of a parameter is used, the rest
+    has a zero gradient, but torch would still decay it and apply old momentum. This optimiser
+    leaves the rest and its momentum unchanged. For parameters used in full, both are equal bit for
+    bit.
 
     Source: Guo et al., Section 3.2: only the weights of the path are updated.
     """

@@ -1,4 +1,4 @@
-"""The paths that the steps of a supernet training take."""
+"""The paths that are trained in the steps of a supernet training."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from spos.space import Architecture, SearchSpace
 def uniform_paths(
     space: SearchSpace, seed: int, step: int, paths: int = 1, widening: int = 0
 ) -> Iterator[Architecture]:
-    """The paths of a training step: each option of each choice independently and equally likely.
+    """Draw the paths of a training step, each option of each choice independently and uniformly.
+
+    The paths depend only on the arguments.
 
     Args:
-        space: the search space.
-        seed: of the training.
-        step: counted from 0; the paths depend on it and the other arguments alone.
-        paths: how many.
-        widening: steps over which the choice of sizes, such as channels, opens: at first only the
-            largest is drawn, then the largest two, and so on, each for as many steps. A supernet
-            whose widths all begin to learn at once is known to learn badly.
+        space (SearchSpace): search space.
+        seed (int): seed of the training, at least 0.
+        step (int): step of the training, from 0.
+        paths (int): number of paths, at least 1.
+        widening (int): steps over which the choices of sizes, such as channels, open: first only
+            the largest size is drawn, then the largest two, and so on, each for equally many steps.
+            A supernet that trains all widths from the start is known to learn badly.
 
     Source: Guo et al., Section 3.2; Cai et al., "Once-for-All", ICLR 2020, for the order from large
     to small.

@@ -1,4 +1,4 @@
-"""What is told of a training, and when it is to be stopped."""
+"""Progress reports of a training, and the check for divergence."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from spos.training.recipe import Recipe
 
 @dataclass(frozen=True)
 class Progress:
-    """What happened in the steps since the last report.
+    """A report on the steps since the previous report.
 
     Args:
-        step: steps done.
-        steps: steps in all.
-        loss: mean training loss.
-        top1: share of training images classified correctly, in [0, 1]; None where that is not
-            what the training is about.
-        learning_rate: of the last step.
-        images_per_second: images trained on a second.
-        seconds: spent on this training so far, all its sittings together.
+        step (int): number of finished steps.
+        steps (int): number of all steps.
+        loss (float): mean training loss.
+        top1 (float | None): share of training images classified correctly, in [0, 1]; None if the
+            task is not classification.
+        learning_rate (float): learning rate of the last step.
+        images_per_second (float): throughput of the training.
+        seconds (float): wall time of the training, interrupted attempts included.
     """
 
     step: int
@@ -37,8 +37,14 @@ class Progress:
     seconds: float
 
 
-def diverged(what: str, step: int, recipe: Recipe) -> UserError:
-    """The error of a training whose numbers are no numbers any more."""
+def divergence_error(what: str, step: int, recipe: Recipe) -> UserError:
+    """Make the error of a training with a non-finite loss or weight.
+
+    Args:
+        what (str): start of the message, such as ``"the loss became nan"``.
+        step (int): step of the training, from 1.
+        recipe (Recipe): optimisation settings.
+    """
     return UserError(
         f"{what} at step {step} of {recipe.steps} (learning rate {recipe.rate(step - 1):g}): the "
         "last good state is kept; try a lower learning rate, a warm-up or gradient clipping, in a "
@@ -47,12 +53,12 @@ def diverged(what: str, step: int, recipe: Recipe) -> UserError:
 
 
 class Window:
-    """The losses since the last report, left on the device until it is due.
+    """The losses since the last report, kept on the device until a report is due.
 
     Args:
-        step (int): steps done.
+        step (int): number of finished steps.
         top1 (bool): whether to count the images classified correctly.
-        passes (int): losses a step.
+        passes (int): number of losses per step, at least 1.
     """
 
     def __init__(self, step: int, top1: bool, passes: int = 1) -> None:
@@ -68,6 +74,13 @@ class Window:
         self.images = 0
 
     def add(self, loss: Tensor, outputs: Any, targets: Tensor) -> None:
+        """Add the loss of a forward pass, and count its correct outputs.
+
+        Args:
+            loss (Tensor): loss, a scalar without a gradient.
+            outputs (Any): outputs of the model.
+            targets (Tensor): targets of the batch.
+        """
         self.losses.append(loss)
         self.images += len(targets)
         classes = targets.dim() == 1 and not targets.is_floating_point()
@@ -75,11 +88,21 @@ class Window:
             self.correct.append((outputs.detach().argmax(1) == targets).sum())
 
     def close(self, step: int, recipe: Recipe, seconds: float) -> Progress:
+        """Make a report, and start the next window.
+
+        Args:
+            step (int): number of finished steps.
+            recipe (Recipe): optimisation settings.
+            seconds (float): wall time of the training so far.
+
+        Raises:
+            UserError: a loss is not finite.
+        """
         losses = torch.stack(self.losses).float()
         bad = (~torch.isfinite(losses)).nonzero()
         if len(bad):
             at = self.first + int(bad[0]) // self.passes + 1
-            raise diverged(f"the loss became {losses[bad[0]].item()}", at, recipe)
+            raise divergence_error(f"the loss became {losses[bad[0]].item()}", at, recipe)
         top1 = float(torch.stack(self.correct).sum()) / self.images if self.correct else None
         progress = Progress(
             step=step,

@@ -1,4 +1,4 @@
-"""How a network is trained: the numbers of an optimisation, and the recipes known to work."""
+"""Recipes: the optimisation settings of a training."""
 
 from __future__ import annotations
 
@@ -12,22 +12,24 @@ SCHEDULES = ("linear", "cosine", "constant")
 
 @dataclass(frozen=True)
 class Recipe:
-    """The settings of one training.
+    """Optimisation settings of a training.
 
     Args:
-        steps: optimiser steps, at least 1.
-        batch_size: images a step, over all processes.
-        learning_rate: the highest of the schedule.
-        momentum: of SGD, in [0, 1).
-        nesterov: whether the momentum is Nesterov's.
-        weight_decay: on convolution and linear weights alone; norms and biases have none.
-        label_smoothing: in [0, 1).
-        schedule: ``linear`` or ``cosine`` decay to 0, or ``constant``.
-        warmup_steps: steps over which the learning rate rises linearly from 0.
-        gradient_clip: the largest norm of the gradient; 0 leaves it alone.
-        augment: the augmentation of the training images.
-        ema (float): decay of a moving average of the weights, which is the result of the training,
-            in [0, 1): 0.999 averages over about the last thousand steps, 0 is off.
+        steps (int): optimiser steps, at least 1.
+        batch_size (int): images per step over all processes, at least 1.
+        learning_rate (float): peak learning rate of the schedule, above 0.
+        momentum (float): momentum of SGD, in [0, 1).
+        nesterov (bool): whether SGD uses Nesterov momentum.
+        weight_decay (float): weight decay of convolution and linear weights, at least 0; norms and
+            biases are not decayed.
+        label_smoothing (float): label smoothing of the cross-entropy, in [0, 1).
+        schedule (str): decay of the learning rate to 0, ``linear`` or ``cosine``, or ``constant``.
+        warmup_steps (int): steps over which the learning rate rises linearly from 0, below
+            ``steps``.
+        gradient_clip (float): largest norm of the gradient; 0 disables clipping.
+        augment (str): augmentation policy of the training images.
+        ema (float): decay of the moving average of the weights that the training results in, in
+            [0, 1): 0.999 averages over about the last thousand steps, 0 disables the average.
 
     Raises:
         UserError: a value is out of its range.
@@ -70,7 +72,11 @@ class Recipe:
             )
 
     def rate(self, step: int) -> float:
-        """The learning rate of a step, counted from 0."""
+        """Compute the learning rate of a step.
+
+        Args:
+            step (int): step of the training, from 0.
+        """
         if step < self.warmup_steps:
             return self.learning_rate * (step + 1) / self.warmup_steps
         done = (step - self.warmup_steps) / (self.steps - self.warmup_steps)
@@ -83,14 +89,14 @@ class Recipe:
 
 @dataclass(frozen=True)
 class SupernetRecipe(Recipe):
-    """The settings of the training of a supernet; those of :class:`Recipe` come first.
+    """Optimisation settings of a supernet, in addition to those of :class:`Recipe`.
 
     Args:
-        method (str): what a step trains, a name in :data:`spos.training.METHODS`.
-        paths (int): paths a step, each on the same batch, their gradients averaged, at least 1;
-            the paper draws 1. Of ``sandwich``, the random ones alone.
-        widening_steps (int): steps over which the choice of sizes opens, from the largest alone to
-            all of them; below ``steps``.
+        method (str): training method, a name in :data:`spos.training.METHODS`.
+        paths (int): paths per step, at least 1; all of them see the same batch, and their gradients
+            are averaged. The paper uses 1. For ``sandwich`` it is the number of random paths.
+        widening_steps (int): steps over which the choices of sizes open, from the largest size to
+            all sizes; at least 0 and below ``steps``.
 
     Raises:
         UserError: a value is out of its range.

@@ -1,4 +1,4 @@
-"""The recipes: settings known to work, by preset."""
+"""Plans: the default settings of the presets, known to work."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ class Plan:
     """The default settings of a preset.
 
     Args:
-        supernet: how the supernet is trained; made a :class:`spos.training.SupernetRecipe` with
-            uniform paths where it is a plain recipe.
-        retrain: how the winner is trained.
-        calibration: training images for the recalibration of batch norm.
-        data: the data source.
-        validation: images split off the training images for the search: a number, or a fraction.
+        supernet (Recipe): optimisation settings of the supernet; a plain recipe is converted to a
+            :class:`spos.training.SupernetRecipe` with uniform paths.
+        retrain (Recipe): optimisation settings of the winner.
+        calibration (int): training images for batch-norm recalibration, at least 2.
+        data (str): data source, such as ``digits``.
+        validation (int | float): training images held out for the search, a number or a fraction.
     """
 
     supernet: Recipe

@@ -1,4 +1,4 @@
-"""What a training leaves in a checkpoint, and takes up again."""
+"""The state of a training in a checkpoint."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ from spos._util.errors import UserError
 
 
 class TrainingState:
-    """Weights, statistics and optimiser state under one set of names."""
+    """Weights, statistics and optimiser state as tensors by name.
+
+    Args:
+        model (nn.Module): model in training.
+        optimizer (Optimizer): optimiser of its parameters.
+    """
 
     def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         self.model = model
@@ -17,6 +22,7 @@ class TrainingState:
         self.names = {id(p): name for name, p in model.named_parameters()}
 
     def tensors(self) -> dict[str, Tensor]:
+        """Tensors of the state by name, for a checkpoint."""
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         for parameter, values in self.optimizer.state.items():
             for key, value in values.items():
@@ -25,6 +31,14 @@ class TrainingState:
         return tensors
 
     def load(self, tensors: dict[str, Tensor]) -> None:
+        """Restore the state from the tensors of a checkpoint.
+
+        Args:
+            tensors (dict[str, Tensor]): all tensors of the checkpoint by name.
+
+        Raises:
+            UserError: the checkpoint belongs to another model.
+        """
         load_model(self.model, tensors)
         parameters = dict(self.model.named_parameters())
         for name, value in tensors.items():
@@ -35,10 +49,14 @@ class TrainingState:
 
 
 def load_model(model: nn.Module, tensors: dict[str, Tensor]) -> None:
-    """Put the weights and statistics of a checkpoint into a model.
+    """Load the weights and statistics of a checkpoint into a model.
+
+    Args:
+        model (nn.Module): model to load into.
+        tensors (dict[str, Tensor]): all tensors of the checkpoint by name.
 
     Raises:
-        UserError: the checkpoint is of another model.
+        UserError: the checkpoint belongs to another model.
     """
     prefix = "model."
     state = {name[len(prefix) :]: v for name, v in tensors.items() if name.startswith(prefix)}
@@ -46,4 +64,4 @@ def load_model(model: nn.Module, tensors: dict[str, Tensor]) -> None:
         model.load_state_dict(state)
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
-        raise UserError(f"the checkpoint is of another model: {reason}") from error
+        raise UserError(f"the checkpoint belongs to another model: {reason}") from error

@@ -13,7 +13,7 @@ from spos.training.method import Method, Pass
 from spos.training.teacher import Teacher
 
 
-def passes_of(
+def forward_passes(
     fabric: Fabric,
     method: Method,
     teacher: Teacher | None,
@@ -21,19 +21,19 @@ def passes_of(
     inputs: Tensor,
     targets: Tensor,
 ) -> Iterator[Pass]:
-    """The passes of a step, each with the teacher's part in its loss.
+    """Yield the forward passes of a step, with the teacher's term in their losses.
 
     Args:
         fabric (Fabric): devices and precision.
-        method (Method): what the step trains.
-        teacher (Teacher | None): on its device.
-        step (int): counted from 0.
-        inputs (Tensor): batch of the step.
-        targets (Tensor): of the batch.
+        method (Method): training method.
+        teacher (Teacher | None): teacher on the device of ``fabric``; None without one.
+        step (int): step of the training, from 0.
+        inputs (Tensor): images of the batch, shape (batch, channels, height, width).
+        targets (Tensor): targets of the batch, shape (batch, ...).
 
     Raises:
-        UserError: a loss is no scalar, there are not as many as the method says, or the teacher
-            does not fit.
+        UserError: a loss is not a scalar, the method yields another number of losses than it
+            declares, or the teacher does not suit the task.
     """
     scores, count = None, 0
     if teacher is not None:
@@ -52,8 +52,8 @@ def passes_of(
         yield one
     if count != method.passes:
         raise UserError(
-            f"{type(method).__name__} yielded {count} losses in step {step + 1} and says "
-            f"{method.passes}: let its passes be the number of them"
+            f"{type(method).__name__} yielded {count} losses in step {step + 1}, its attribute "
+            f"passes is {method.passes}: both must be equal"
         )
 
 
@@ -61,7 +61,7 @@ def _scalar(value: Any) -> Tensor:
     if not isinstance(value, Tensor) or value.dim():
         given = f"shape {list(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
         raise UserError(
-            f"the loss gave a value of {given}: it has to give a scalar tensor, the mean over the "
-            "batch"
+            f"the loss returned a value of {given}: it must return a scalar tensor, the mean over "
+            "the batch"
         )
     return value

@@ -1,4 +1,4 @@
-"""A trained network that another one learns from."""
+"""Knowledge distillation from a trained network."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from spos.training.method import Pass
 
 @dataclass(frozen=True)
 class Teacher:
-    """A classifier whose scores a network learns besides the labels.
+    """A trained classifier whose scores a network learns in addition to the labels.
 
     The loss becomes ``(1 - weight) * loss + weight * temperature**2 * KL(teacher, network)``, with
     both distributions softened by the temperature.
 
     Args:
-        network (nn.Module): trained; put in evaluation mode, and left as it is.
+        network (nn.Module): trained classifier; put in evaluation mode, otherwise unchanged.
         weight (float): share of the teacher in the loss, in [0, 1].
-        temperature (float): of both softmaxes, above 0.
+        temperature (float): temperature of both softmaxes, above 0.
 
     Raises:
         UserError: a value is out of its range.
@@ -55,7 +55,7 @@ class Teacher:
             raise UserError(f"teacher temperature {self.temperature}: must be above 0")
 
     def identity(self) -> str:
-        """What the teaching depends on, as text."""
+        """Describe the network, its weights and the settings in a short text."""
         weights = digest(self.network.state_dict(), "")[:16]
         return (
             f"{type(self.network).__name__} ({weights}), weight {self.weight:g}, "
@@ -63,29 +63,37 @@ class Teacher:
         )
 
     def scores(self, inputs: Tensor) -> Tensor:
-        """The outputs of the teacher for a batch; the network is on its device."""
+        """Compute the scores of the teacher.
+
+        Args:
+            inputs (Tensor): images, shape (batch, channels, height, width), on its device.
+
+        Returns:
+            Scores, shape (batch, classes).
+        """
         with torch.no_grad():
             outputs: Tensor = self.network(inputs)
         return outputs
 
     def teach(self, one: Pass, scores: Tensor, targets: Tensor) -> Tensor:
-        """The loss of a pass with the teacher's part.
+        """Add the teacher's term to the loss of a forward pass.
 
         Args:
-            one (Pass): loss from the targets, and the outputs of the network.
-            scores (Tensor): outputs of the teacher, shape (batch, classes).
+            one (Pass): loss on the targets, and outputs of the network.
+            scores (Tensor): scores of the teacher, shape (batch, classes).
             targets (Tensor): classes of the batch, shape (batch,).
 
         Raises:
-            UserError: the outputs are not scores of classes, or not those of the teacher's.
+            UserError: the targets are not classes, or the outputs of the network are not scores of
+                the teacher's classes.
         """
         outputs = one.outputs
         if targets.dim() != 1 or targets.is_floating_point():
             raise UserError("the targets are values, not classes: a teacher needs classes")
         if _shape(outputs) != _shape(scores) or outputs.dim() != 2:
             raise UserError(
-                f"the teacher gives {_shape(scores)} for a batch and the network {_shape(outputs)}:"
-                " both have to give a score of every class"
+                f"the teacher returns {_shape(scores)} for a batch, the network {_shape(outputs)}:"
+                " both must return one score per class"
             )
         softened = F.kl_div(
             F.log_softmax(outputs.float() / self.temperature, dim=1),
@@ -97,19 +105,19 @@ class Teacher:
 
 
 def check_same_teacher(before: str | None, now: str | None) -> None:
-    """Refuse to go on with another teacher than a checkpoint was trained with.
+    """Check that a training is resumed with the teacher of its checkpoint.
 
     Args:
-        before (str | None): identity of the teacher of the checkpoint; None for none.
-        now (str | None): of the one given.
+        before (str | None): identity of the checkpoint's teacher; None without a teacher.
+        now (str | None): identity of the given teacher; None without a teacher.
 
     Raises:
-        UserError: it is another one.
+        UserError: the teachers differ.
     """
     if before != now:
         raise UserError(
-            f"the checkpoint was trained with {_named(before)} and goes on with {_named(now)}: "
-            "give the same, or another folder"
+            f"the checkpoint was trained with {_named(before)} and cannot be resumed with "
+            f"{_named(now)}: give the same, or another folder"
         )
 
 

@@ -1,4 +1,4 @@
-"""The architecture parameters of a supernet, and where they are read."""
+"""The architecture parameters of a supernet (theta), and the modules that use them."""
 
 from __future__ import annotations
 
@@ -24,19 +24,20 @@ _PREFIX = "theta."
 
 @dataclass(frozen=True)
 class ThetaParts:
-    """What theta learns from, and who is told of it.
+    """Settings, images and cost of the training of theta.
 
     Args:
-        settings (DifferentiableSettings): of theta.
-        epoch (int | None): steps of a pass over the images that the weights learn from; a 90th of
-            the training without it.
-        batches (Batches | None): images of theta by the number of its step; only for the
-            alternating form.
-        expected (ExpectedCost | None): mean cost in the loss of theta; likewise.
-        unit (float): what the mean cost is counted in.
-        limit (float): mean cost that is not charged, in its own unit: one below counts as this.
-        autocast (Callable): gives the context of the precision of a forward pass.
-        record (Callable): told of theta now and then.
+        settings (DifferentiableSettings): settings of the training of theta.
+        epoch (int | None): steps per pass over the images that the weights learn from; None for a
+            90th of the training.
+        batches (Batches | None): function from a theta step to the batches of this and all later
+            theta steps; only for the alternating form.
+        expected (ExpectedCost | None): mean cost in the loss of theta; only for the alternating
+            form.
+        unit (float): unit of the mean cost, above 0, such as 1e6 for millions.
+        limit (float): mean cost up to which nothing is charged, in the cost's own unit.
+        autocast (Callable): function that returns the precision context of a forward pass.
+        record (Callable): receiver of records of theta, called about 100 times per training.
     """
 
     settings: DifferentiableSettings = field(
@@ -52,12 +53,15 @@ class ThetaParts:
 
 
 class Theta:
-    """One number for each option of each choice, trained by Adam; modules of one choice share it.
+    """Architecture parameters: one number per option of each choice, trained by Adam.
+
+    All modules of the same choice share the parameters.
 
     Args:
-        supernet: whose choices are all between modules (:class:`spos.nn.OneOf`).
-        learning_rate: of Adam.
-        weight_decay: of Adam.
+        supernet (Supernet): supernet whose choices are all between modules
+            (:class:`spos.nn.OneOf`).
+        learning_rate (float): learning rate of Adam, above 0.
+        weight_decay (float): weight decay of Adam, at least 0.
 
     Raises:
         UserError: a choice is of another kind, such as a width.
@@ -73,7 +77,7 @@ class Theta:
 
     def __init__(self, supernet: Supernet, *, learning_rate: float, weight_decay: float) -> None:
         self._space = supernet.space
-        self._readers = readers(supernet)
+        self._readers = choice_modules(supernet)
         device = next((p.device for p in supernet.parameters()), torch.device("cpu"))
         self.values = [
             nn.Parameter(torch.zeros(len(choice.options), device=device))
@@ -82,29 +86,33 @@ class Theta:
         self._optimizer = torch.optim.Adam(self.values, lr=learning_rate, weight_decay=weight_decay)
 
     def probabilities(self) -> list[Tensor]:
-        """The probability of each option of each choice."""
+        """Compute the option probabilities, one tensor of shape (options,) per choice."""
         return [torch.softmax(value.detach(), dim=0) for value in self.values]
 
     def mix(self, mixtures: Sequence[Mixture]) -> None:
-        """Give the modules of each choice their weights."""
+        """Set the mixture weights of all modules.
+
+        Args:
+            mixtures (Sequence[Mixture]): one mixture per choice.
+        """
         for module, position in self._readers:
             mix(module, mixtures[position].weights)
 
     def clear(self) -> None:
-        """Let every module run its active option again."""
+        """Remove the mixture weights, so that every module runs its active option again."""
         for module, _ in self._readers:
             module.mixture = None
 
     def forget_gradients(self) -> None:
-        """Begin a new step."""
+        """Reset the gradients before a new step."""
         self._optimizer.zero_grad(set_to_none=True)
 
     def step(self, moved: Sequence[Tensor | None]) -> None:
-        """Move theta by its gradients.
+        """Update theta by its gradients.
 
         Args:
-            moved: of each choice, the options that may be moved, and keep their probability
-                together; all of them without it.
+            moved (Sequence[Tensor | None]): per choice a boolean mask of shape (options,) of the
+                options to update, whose total probability is kept; None to update all options.
         """
         before = [value.detach().clone() for value in self.values]
         self._optimizer.step()
@@ -116,11 +124,11 @@ class Theta:
                 value.copy_(torch.where(mask, value - shift, old))
 
     def finite(self) -> bool:
-        """Whether all of theta, and what Adam knows of it, is finite numbers."""
+        """Whether theta and the state of Adam are finite."""
         return all(bool(value.isfinite().all()) for value in self.tensors().values())
 
     def tensors(self) -> dict[str, Tensor]:
-        """Theta and the state of Adam, for a checkpoint."""
+        """Tensors of theta and of the state of Adam by name, for a checkpoint."""
         tensors = {}
         for number, value in enumerate(self.values):
             tensors[f"{_PREFIX}{number}"] = value.detach()
@@ -129,17 +137,20 @@ class Theta:
         return tensors
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take up the state of a checkpoint.
+        """Restore theta from the tensors of a checkpoint.
+
+        Args:
+            tensors (Mapping[str, Tensor]): all tensors of the checkpoint by name.
 
         Raises:
-            UserError: it holds none, or that of another space.
+            UserError: the checkpoint has no theta, or that of another space.
         """
         for number, value in enumerate(self.values):
             stored = tensors.get(f"{_PREFIX}{number}")
             if stored is None or stored.shape != value.shape:
                 raise UserError(
-                    "the checkpoint is of a supernet that was trained without theta, or of another "
-                    "space: a differentiable search needs a run directory of its own, give another "
+                    "the supernet of the checkpoint was trained without theta, or for another "
+                    "space: a differentiable search needs its own run directory, give another "
                     "--out"
                 )
             with torch.no_grad():
@@ -155,20 +166,31 @@ class Theta:
 
 
 def has_theta(tensors: Mapping[str, Tensor]) -> bool:
-    """Whether a checkpoint is of a training that had architecture parameters."""
+    """Whether the tensors of a checkpoint include architecture parameters."""
     return any(name.startswith(_PREFIX) for name in tensors)
 
 
 def mix(module: OneOf, weights: Sequence[tuple[int, Tensor]]) -> None:
-    """Give a module the weights of its options; of a single one, make that the active option."""
+    """Set the mixture weights of a module, or its active option if there is only one.
+
+    Args:
+        module (OneOf): module to set.
+        weights (Sequence[tuple[int, Tensor]]): index and scalar weight of each option to run.
+    """
     if len(weights) == 1:
         module.active, module.mixture = weights[0][0], None
     else:
         module.mixture = weights
 
 
-def readers(supernet: Supernet) -> list[tuple[OneOf, int]]:
-    """The modules that read a choice, each with the position of the choice.
+def choice_modules(supernet: Supernet) -> list[tuple[OneOf, int]]:
+    """List the modules of a supernet that belong to a choice.
+
+    Args:
+        supernet (Supernet): supernet to inspect.
+
+    Returns:
+        Modules, each with the position of its choice in the space.
 
     Raises:
         UserError: a choice is not between modules.

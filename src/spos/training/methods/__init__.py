@@ -1,1 +1,1 @@
-"""The training methods, one file each (:data:`spos.training.METHODS`)."""
+"""Training methods, one file each (:data:`spos.training.METHODS`)."""

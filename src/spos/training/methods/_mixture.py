@@ -1,4 +1,4 @@
-"""What a step trains where options are mixed: weights, and theta in turns or together."""
+"""The base of the differentiable methods, which train weights and theta on mixed options."""
 
 from __future__ import annotations
 
@@ -13,33 +13,34 @@ from spos._util.errors import UserError
 from spos._util.randomness import torch_generator, torch_seed
 from spos.training.method import Loss, Method, Pass
 from spos.training.mixture import Mixture, Moment
-from spos.training.progress import diverged
+from spos.training.progress import divergence_error
 from spos.training.recipe import Recipe
 from spos.training.theta import Theta, ThetaParts
 
-#: Records of theta that a training makes.
+#: Number of records of theta per training.
 RECORDS = 100
-#: Epochs of a training whose images are not counted: those of FBNet.
+#: Epochs of a training with an unknown number of images: as many as in FBNet.
 EPOCHS = 90
 
 
 class MixtureMethod(Method):
-    """Weights of mixed options, and theta.
+    """Training of weights and theta on mixtures of options, alternating or jointly.
 
     Args:
-        model (Supernet): trained; all its choices are between modules.
-        loss (Loss): of outputs and targets.
+        model (Supernet): supernet to train; all its choices are between modules.
+        loss (Loss): loss function of outputs and targets.
         recipe (Recipe): optimisation settings of the weights.
-        seed (int): of everything random.
-        paths (int): mixtures a step, each on the same batch, at least 1.
-        parts (ThetaParts): of theta; without them it is trained jointly, from the loss alone.
+        seed (int): seed of all randomness, at least 0.
+        paths (int): mixtures per step, each on the same batch, at least 1.
+        parts (ThetaParts | None): settings, images and cost of theta; None to train theta jointly
+            with the weights, without a cost.
 
     Attributes:
-        joint: whether there is a joint form.
-        cools: whether the temperature matters.
+        joint (bool): whether the method has a joint form.
+        cools (bool): whether the method uses the temperature.
 
     Raises:
-        UserError: a choice is of another kind, or the settings do not go with the algorithm.
+        UserError: a choice is not between modules, or the settings do not suit the method.
 
     Example:
         >>> from spos import OneOf, Supernet
@@ -89,41 +90,41 @@ class MixtureMethod(Method):
     @staticmethod
     @abstractmethod
     def draw(theta: Tensor, moment: Moment, random: torch.Generator) -> Mixture:
-        """The weights of the options of a choice: all that the algorithms differ in.
+        """Draw the mixture weights of a choice; the methods differ only in this.
 
         Args:
-            theta (Tensor): one number for each option.
-            moment (Moment): for what the weights are drawn.
-            random (torch.Generator): all randomness there is, on the CPU.
+            theta (Tensor): architecture parameters of the choice, shape (options,).
+            moment (Moment): temperature, and whether theta or the weights are trained.
+            random (torch.Generator): generator of all randomness, on the CPU.
         """
 
     def losses(self, step: int, inputs: Tensor, targets: Tensor) -> Iterator[Pass]:
-        """Mix the options for the weights of a step."""
+        """Yield the losses of a step on mixtures of options."""
         if step % max(1, self.recipe.steps // RECORDS) == 0:
             self._tell(step)
         self.theta.forget_gradients()
         for number in range(self.passes):
-            # The gates of ProxylessNAS have two steps of different kinds, so that there it is never
-            # both; the others draw alike for both.
+            # Weights and theta may share a mixture in the joint form, because the methods that have
+            # one draw alike for both; ProxylessNAS, whose draws differ, has none.
             values = [v if self._jointly else v.detach() for v in self.theta.values]
             self._drawn = self._draw(values, step, number, of_theta=False)
             self.theta.mix(self._drawn)
             yield self.forward(inputs, targets)
 
     def after_step(self, step: int) -> None:
-        """Train theta where it is its turn."""
+        """Train theta if a theta step is due."""
         settings, steps = self._parts.settings, self.recipe.steps
         if settings.theta_steps(step + 1, steps) > settings.theta_steps(step, steps):
             if not self._jointly:
                 self._learn(step)
             self.theta.step([mixture.moved for mixture in self._drawn])
             if not self.theta.finite():
-                raise self._broken("theta is no finite number any more", step)
+                raise self._broken("theta became non-finite", step)
         if step + 1 == steps:
             self._tell(step + 1)
 
     def _learn(self, step: int) -> None:
-        """The gradients of theta on a batch of its own."""
+        """Compute the gradients of theta on a batch of its own images."""
         parts, settings = self._parts, self._parts.settings
         assert parts.batches is not None and parts.expected is not None
         if self._remaining is None:
@@ -139,15 +140,15 @@ class MixtureMethod(Method):
         cost = parts.expected([mixture.probabilities for mixture in self._drawn])
         if loss < 0:
             raise UserError(
-                f"the loss became {loss.item():g} on the images of theta: times a cost, one below "
-                "0 would reward what is expensive; give a loss of at least 0, or the form joint"
+                f"the loss became {loss.item():g} on the images of theta: a loss below 0 times a "
+                "cost would reward expensive networks; give a loss of at least 0, or the form joint"
             )
         charged = cost.clamp_min(parts.limit)
         # Wu et al., Section 3.3, Equation 2.
         total = loss * settings.alpha * torch.log(charged / parts.unit) ** settings.beta
         if not loss.isfinite():
             what = f"the loss became {loss.item()} on the images of theta"
-            raise diverged(what, step + 1, self.recipe)
+            raise divergence_error(what, step + 1, self.recipe)
         if not total.isfinite():
             raise self._broken(f"the loss of theta became {total.item()}", step)
         gradients = torch.autograd.grad(total, values, allow_unused=True)
@@ -164,7 +165,7 @@ class MixtureMethod(Method):
         return self._parts.settings.temperature_at(step // self._epoch)
 
     def _tell(self, step: int) -> None:
-        """Record theta after a number of steps."""
+        """Record theta after a number of steps of the training."""
         probabilities = self.theta.probabilities()
         shares = [column.double().cpu() for column in probabilities]
         record: dict[str, Any] = {
@@ -175,17 +176,17 @@ class MixtureMethod(Method):
         if self.cools:
             record["temperature"] = self._temperature(min(step, self.recipe.steps - 1))
         if self._parts.expected is not None:
-            # A step is in the precision of the training; half of it would round the cost.
+            # The step runs in the precision of the training; half precision would round the cost.
             with torch.autocast(probabilities[0].device.type, enabled=False):
                 record["expected_cost"] = float(self._parts.expected(probabilities))
         self._parts.record(record)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Theta and what Adam knows of it."""
+        """Tensors of theta and of the state of Adam by name, for a checkpoint."""
         return self.theta.tensors()
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take theta up from a checkpoint."""
+        """Restore theta from the tensors of a checkpoint."""
         self.theta.load(tensors)
 
     def _broken(self, what: str, step: int) -> UserError:

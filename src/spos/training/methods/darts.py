@@ -12,7 +12,7 @@ from spos.training.mixture import Mixture, Moment
 
 @METHODS.register("darts")
 class DARTS(MixtureMethod):
-    """Weights and theta of options that a softmax mixes; of first order.
+    """Training of weights and theta through a softmax over options, in the first-order form.
 
     Source: Liu et al., DARTS, ICLR 2019.
     """
@@ -22,7 +22,7 @@ class DARTS(MixtureMethod):
 
     @staticmethod
     def draw(theta: Tensor, moment: Moment, random: torch.Generator) -> Mixture:
-        """A softmax of theta, all options at once, nothing random.
+        """Weight all options by a softmax of theta, without randomness.
 
         Source: Liu et al., DARTS, ICLR 2019, Section 2.2, Equation 2.
 

@@ -14,20 +14,20 @@ from spos.training.recipe import Recipe
 
 @METHODS.register("fair")
 class Fair(Method):
-    """A group of paths a step that has each option of each choice exactly once.
+    """Training of a group of paths per step that contains every option equally often.
 
-    The group has as many paths as the largest choice has options. A choice with fewer options goes
-    through them again and again, on from where the group before it stopped, so that no option is
-    ever ahead of another by more than one path.
+    The group has as many paths as the largest choice has options. A choice with fewer options
+    cycles through them across groups, so that no option is ever ahead of another by more than one
+    path.
 
-    The gradients of a group are averaged, where the paper adds them up: multiply the learning rate
-    by the paths of a group for the same update.
+    The gradients of a group are averaged, whereas the paper sums them: multiply the learning rate
+    by the number of paths in a group for the same update.
 
     Args:
-        model (Supernet): trained.
-        loss (Loss): of outputs and targets.
+        model (Supernet): supernet to train.
+        loss (Loss): loss function of outputs and targets.
         recipe (Recipe): optimisation settings.
-        seed (int): of the paths.
+        seed (int): seed of the paths, at least 0.
 
     Source: Chu et al., "FairNAS: Rethinking Evaluation Fairness of Weight Sharing Neural
     Architecture Search", ICCV 2021, Section 3.3 and Algorithm 1.
@@ -46,12 +46,14 @@ class Fair(Method):
 
 
 def fair_paths(space: SearchSpace, seed: int, step: int) -> list[Architecture]:
-    """The paths of a step, as many as the largest choice has options.
+    """Draw the paths of a step, as many as the largest choice has options.
+
+    The paths depend only on the arguments.
 
     Args:
         space (SearchSpace): search space.
-        seed (int): of the training.
-        step (int): counted from 0; the paths depend on it and the other arguments alone.
+        seed (int): seed of the training, at least 0.
+        step (int): step of the training, from 0.
 
     Example:
         >>> from spos.space import Choice
@@ -63,7 +65,7 @@ def fair_paths(space: SearchSpace, seed: int, step: int) -> list[Architecture]:
     first = step * size
     columns = []
     for place, count in enumerate(space.option_counts):
-        # An endless row of permutations, of which a group is the next part.
+        # A group is the next part of an endless sequence of permutations.
         numbers = range(first // count, (first + size - 1) // count + 1)
         row = [
             int(option)

@@ -12,7 +12,7 @@ from spos.training.mixture import Mixture, Moment
 
 @METHODS.register("fbnet")
 class FBNet(MixtureMethod):
-    """Weights and theta of options that a Gumbel softmax mixes.
+    """Training of weights and theta through a Gumbel softmax over options.
 
     Source: Wu et al., FBNet, CVPR 2019.
     """
@@ -23,7 +23,7 @@ class FBNet(MixtureMethod):
 
     @staticmethod
     def draw(theta: Tensor, moment: Moment, random: torch.Generator) -> Mixture:
-        """A softmax of theta with Gumbel noise, all options at once.
+        """Weight all options by a softmax of theta with Gumbel noise.
 
         Source: Wu et al., FBNet, CVPR 2019, Section 3.2, Equations 6 and 7.
 
@@ -34,9 +34,9 @@ class FBNet(MixtureMethod):
             [1.0, 0.0, 0.0]
         """
         uniform = torch.rand(len(theta), generator=random, dtype=torch.float64)
-        # Neither logarithm may see a 0, which a draw in 2^53 is.
+        # Neither logarithm may get 0, which one of 2^53 draws is.
         noise = -torch.log(-torch.log(uniform.clamp(1e-300, 1 - 1e-16)))
-        # In 64 bits, because a low temperature makes large numbers.
+        # In 64 bits, because a low temperature leads to large numbers.
         noisy = (theta.double() + noise.to(theta.device)) / moment.temperature
         weights = torch.softmax(noisy, dim=0).to(theta)
         return Mixture(tuple(enumerate(weights.unbind())), weights)

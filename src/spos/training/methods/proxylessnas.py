@@ -13,7 +13,7 @@ from spos.training.mixture import Mixture, Moment
 
 @METHODS.register("proxylessnas")
 class ProxylessNAS(MixtureMethod):
-    """Weights of sampled paths, and theta through the gates of two options.
+    """Training of the weights on sampled paths, and of theta through the gates of two options.
 
     Source: Cai et al., ProxylessNAS, ICLR 2019.
     """
@@ -24,12 +24,12 @@ class ProxylessNAS(MixtureMethod):
 
     @staticmethod
     def draw(theta: Tensor, moment: Moment, random: torch.Generator) -> Mixture:
-        """One sampled path for a weight step; for a theta step two options, of which one is open.
+        """Sample one option for a weight step, or two options with one open gate for a theta step.
 
-        Two options are sampled without replacement, and one of them is opened by a softmax of their
-        two thetas alone. The output is that of the open one; the gradient of each gate is what the
-        option's output, times the gradient of the layer's output, adds up to, and goes to both
-        thetas as through their softmax.
+        In a theta step two options are sampled without replacement, and a softmax over their two
+        thetas selects the open one, whose output is the output of the layer. The gradient of a gate
+        is the sum of the option's output times the gradient of the layer's output; it reaches both
+        thetas through their softmax.
 
         Source: Cai et al., ProxylessNAS, ICLR 2019, Sections 3.2.1 and 3.2.2, Equations 3 and 4.
 
@@ -44,14 +44,14 @@ class ProxylessNAS(MixtureMethod):
         if not moment.of_theta:
             index = int(torch.multinomial(chances, 1, generator=random))
             return Mixture(((index, theta.new_ones(())),), probabilities)
-        # In 32 bits, probabilities may vanish, and nothing be left for the second of the two.
+        # In 32 bits probabilities may underflow, and leave no second option to sample.
         chances = F.softmax(theta.detach().cpu().double(), dim=0).clamp_min(1e-300)
         count = min(2, len(theta))
         pair = torch.multinomial(chances, count, generator=random).sort().values.to(theta.device)
         shares = torch.softmax(theta[pair], dim=0)
         opened = int(torch.multinomial(shares.detach().cpu().double(), 1, generator=random))
         one_hot = F.one_hot(torch.tensor(opened, device=theta.device), count).to(theta)
-        # The value is exactly that of the closed and open gates, the gradient that of the shares.
+        # Straight-through: the value is exactly 0 or 1, the gradient is that of the shares.
         gates = one_hot + (shares - shares.detach())
         moved = torch.zeros(len(theta), dtype=torch.bool, device=theta.device)
         moved[pair] = True

@@ -15,21 +15,21 @@ from spos.training.recipe import Recipe
 
 @METHODS.register("sandwich")
 class Sandwich(Method):
-    """The largest path, random ones, and the smallest where the space has sizes.
+    """Training of the largest path, random paths and, if the space has sizes, the smallest path.
 
-    Of classes, the others learn from what the largest path makes of the batch (in-place
-    distillation); of other targets, from the targets.
+    In classification the other paths learn from the outputs of the largest path (in-place
+    distillation), otherwise from the targets.
 
-    The largest path has the largest of all sizes, and of modules to choose between the one with
-    the most weights, the last of equals. The smallest has the smallest sizes and random modules: a
-    network of nothing but skips would teach nothing.
+    The largest path has the largest sizes, and the module with the most weights of each choice
+    between modules (the last one of equals). The smallest path has the smallest sizes but random
+    modules, because a network that consists only of skip connections would learn nothing.
 
     Args:
-        model (Supernet): trained.
-        loss (Loss): of outputs and targets.
+        model (Supernet): supernet to train.
+        loss (Loss): loss function of outputs and targets.
         recipe (Recipe): optimisation settings.
-        seed (int): of the paths.
-        paths (int): random paths a step, at least 1; the papers have 2.
+        seed (int): seed of the paths, at least 0.
+        paths (int): random paths per step, at least 1; the papers use 2.
 
     Source: Yu and Huang, "Universally Slimmable Networks", ICCV 2019, Sections 3.1 and 3.3; Yu et
     al., "BigNAS", ECCV 2020, Section 3.1.
@@ -68,13 +68,20 @@ class Sandwich(Method):
 
 
 def largest_path(supernet: Supernet) -> list[int]:
-    """The option of each choice that has the largest size, or the most weights."""
+    """Select the option of each choice that has the largest size, or the most weights.
+
+    Args:
+        supernet (Supernet): supernet to inspect.
+
+    Returns:
+        One option index per choice.
+    """
     choices = supernet.space.choices
     weights = {choice.name: [0] * len(choice.options) for choice in choices}
     for module in supernet.modules():
         if isinstance(module, OneOf) and module.choice_name is not None:
             for place, option in enumerate(module.options):
                 weights[module.choice_name][place] += sum(p.numel() for p in option.parameters())
-    # A choice of anything but modules, such as a width, has no weights of its own: the last option.
+    # The options of a width have no weights of their own: all are equal, and the last counts.
     columns = (weights[choice.name] for choice in choices)
     return [max(range(len(one)), key=lambda place: (one[place], place)) for one in columns]

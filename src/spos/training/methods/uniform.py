@@ -13,15 +13,15 @@ from spos.training.recipe import Recipe
 
 @METHODS.register("uniform")
 class Uniform(Method):
-    """Random paths, every option of every choice equally likely.
+    """Training of random paths, with every option of every choice equally likely.
 
     Args:
-        model (Supernet): trained.
-        loss (Loss): of outputs and targets.
+        model (Supernet): supernet to train.
+        loss (Loss): loss function of outputs and targets.
         recipe (Recipe): optimisation settings.
-        seed (int): of the paths.
-        paths (int): paths a step, each on the same batch, at least 1.
-        widening_steps (int): steps over which the choice of sizes opens.
+        seed (int): seed of the paths, at least 0.
+        paths (int): paths per step, each on the same batch, at least 1.
+        widening_steps (int): steps over which the choices of sizes open, at least 0.
 
     Source: Guo et al., Section 3.2.
     """
