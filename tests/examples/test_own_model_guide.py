@@ -122,7 +122,7 @@ MISTAKES: dict[str, Callable[[], Any]] = {
         Task("error", metric=lambda outputs, targets: 0), None
     ),
     "the loss returned": lambda: trained(nn.MSELoss(reduction="none")),
-    "the metric gave": lambda: score(
+    "the metric returned": lambda: score(
         nn.Identity(), lambda: [(torch.ones(4), torch.ones(4))], lambda outputs, targets: outputs
     ),
     "the score of architecture": undefined,

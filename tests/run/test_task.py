@@ -180,7 +180,7 @@ def test_a_metric_that_is_no_number_ends_the_run_in_one_line(
     finished: Path, tmp_path: Path
 ) -> None:
     task = Task("nothing", loss=LOSS, metric=undefined)
-    with pytest.raises(UserError, match=r"is nan: a metric has to give a finite number$") as error:
+    with pytest.raises(UserError, match=r"is nan: a metric must return a finite number$") as error:
         run(tmp_path / "nan", GIVEN, load=load, task=task, reuse=finished)
     assert "\n" not in str(error.value)
 

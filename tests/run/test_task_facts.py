@@ -83,15 +83,18 @@ def test_a_score_that_is_no_number_is_one_line(supernet_of: GetSupernet):
     with pytest.raises(UserError, match=r"^the error is nan: a score must be finite$"):
         Task("error", metric=undefined).score(nn.Identity(), loader)
     evaluator = OneShotEvaluator(supernet_of("small"), images, images, metric=undefined)
-    with pytest.raises(UserError, match="score of architecture 0,0,0,0 is nan: a metric has to"):
+    with pytest.raises(UserError, match="score of architecture 0,0,0,0 is nan: a metric must"):
         list(evaluator([Architecture((0, 0, 0, 0))]))
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (torch.zeros(3), r"^the metric gave a tensor of shape \[3\]: it has to give one number"),
-        (None, "^the metric gave a NoneType: it has to give one number"),
+        (
+            torch.zeros(3),
+            r"^the metric returned a tensor of shape \[3\]: it must return one number",
+        ),
+        (None, "^the metric returned a NoneType: it must return one number"),
     ],
 )
 def test_a_metric_that_is_no_sum_is_one_line(given, message):
@@ -100,7 +103,7 @@ def test_a_metric_that_is_no_sum_is_one_line(given, message):
 
 
 def test_an_evaluation_without_a_result_is_one_line():
-    with pytest.raises(UserError, match=r"^the evaluate function gave a NoneType: it has to"):
+    with pytest.raises(UserError, match=r"^the evaluate function returned a NoneType: it must"):
         Task("error", evaluate=lambda network, batches: None).score(nn.Identity(), loader)
 
 

@@ -186,13 +186,13 @@ def test_nsga2_finds_a_better_front_than_random_search_in_a_large_space(
 @pytest.mark.parametrize(
     ("settings", "mistake"),
     [
-        ({"algorithm": "nsga2"}, "name the costs to minimise"),
+        ({"algorithm": "nsga2"}, "give the costs to minimise"),
         ({"pareto": ("flops",)}, "evolution finds one network, not a front"),
         ({"algorithm": "nsga2", "pareto": ("flops", "flops")}, "name each cost once"),
-        ({"algorithm": "nsga2", "pareto": ("flops",), "population": 1}, "the least is 2"),
+        ({"algorithm": "nsga2", "pareto": ("flops",), "population": 1}, "must be at least 2"),
         (
             {"algorithm": "nsga2", "pareto": ("flops",), "mutation_children": 3},
-            "search mutation_children: nsga2 makes every child",
+            "search mutation_children: nsga2 breeds every child",
         ),
     ],
 )

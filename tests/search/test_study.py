@@ -93,7 +93,7 @@ def test_file_that_cannot_be(tmp_path, tower):
 def test_log_without_its_file(filled, tower):
     filled.with_name("study.db-wal").write_bytes(filled.read_bytes())
     filled.unlink()
-    refuse(filled, tower, "its log study.db-wal is there")
+    refuse(filled, tower, "its log study.db-wal exists")
 
 
 def refuse(path, table, says):
@@ -118,7 +118,7 @@ def test_url_of_any_storage(tmp_path, tower):
 def test_study_of_another_space(filled, tower, spaces):
     with pytest.raises(UserError, match="12 choices, the given one 11"):
         open_study(str(filled), "test", spaces(*[4] * 11))
-    with pytest.raises(UserError, match=r"of another search space: it has the choice"):
+    with pytest.raises(UserError, match=r"to another search space: it has the choice"):
         open_study(str(filled), "test", spaces(*[4] * 11, 3))
     open_study(str(filled), "another name", spaces(*[4] * 11))
 
@@ -132,7 +132,7 @@ def test_study_that_was_made_by_other_means(tmp_path, tower, small):
         return names.count("option1")
 
     study.optimize(objective, n_trials=3)
-    with pytest.raises(UserError, match="'block0' is not this choice"):
+    with pytest.raises(UserError, match="'block0' is not a choice"):
         open_study(str(tmp_path / "study.db"), "own", tower.space)
     assert len(evaluations(open_study(str(tmp_path / "study.db"), "own", small.space))) >= 1
     optuna.create_study(storage=url, study_name="least", direction="minimize")
@@ -149,7 +149,7 @@ def test_running_trials_of_a_killed_process_have_failed(tmp_path, tower):
 
 def test_first_of_two_evaluations_counts(new_study, small):
     study = new_study()
-    with pytest.raises(UserError, match="keeps no search space"):
+    with pytest.raises(UserError, match="has no search space"):
         evaluations(study)
     study.set_user_attr("space", [[c.name, list(c.options)] for c in small.space.choices])
     for value in (0.5, 0.7):

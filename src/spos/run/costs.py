@@ -87,7 +87,7 @@ def check_latency_table(given: str, directory: Path) -> None:
         return
     if LatencyTable.read(Path(given)) != LatencyTable.read(kept):
         raise UserError(
-            f"--latency-table {given}: is no longer the table that {directory} was started with "
+            f"--latency-table {given} is no longer the table that {directory} was started with "
             f"({kept}): leave it out to resume with that one, or give another --out"
         )
 

@@ -1,4 +1,4 @@
-"""The seam for search algorithms: what one says of itself, and how it proposes candidates."""
+"""Search algorithms: their base class and their registry."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from spos.space import Architecture
 
 @dataclass(frozen=True)
 class Prior:
-    """What the training of a supernet learned of its architectures beside its weights.
+    """Option probabilities that the training of a supernet learned in addition to its weights.
 
     Args:
-        probabilities (tuple[NDArray, ...]): one array a choice, the probabilities of its options.
-        samples (int): how many architectures to score, at least 1; with 1 the most probable one.
+        probabilities (tuple[NDArray, ...]): probabilities of the options of each choice, shape
+            (options,).
+        samples (int): number of architectures to score, at least 1; 1 for the most probable one.
     """
 
     probabilities: tuple[NDArray[Any], ...]
@@ -31,17 +32,18 @@ class Prior:
 
 
 class Algorithm(ABC):
-    """A way to search: it proposes populations, each from the scores of those before it.
+    """Base class of search algorithms, which propose populations from the scores so far.
 
-    What it proposes depends on its arguments alone, and randomness derives from the seed and the
-    iteration (:func:`spos._util.randomness.generator`), so that a search that was killed goes on
+    Proposals must depend only on the arguments, and randomness must derive from the seed and the
+    iteration (:func:`spos._util.randomness.generator`), so that a search that was killed resumes
     exactly. The search drops proposals that are not feasible or were proposed before, and fills the
-    population up with random candidates.
+    population with random candidates.
 
     Args:
-        feasible (Feasible): the architectures within the constraint.
+        feasible (Feasible): architectures within the constraint.
         settings (SearchSettings): settings of the search.
-        prior (Prior | None): what the training of the supernet left; None where it left nothing.
+        prior (Prior | None): option probabilities from the training of the supernet; None if it
+            learned none.
 
     Example:
         >>> class Halves(Algorithm):
@@ -53,17 +55,17 @@ class Algorithm(ABC):
         True
     """
 
-    #: What the report and the tables call it.
+    #: Name of the algorithm in reports and tables.
     label: ClassVar[str]
-    #: The training method that its supernet needs; None for any that trains single paths.
+    #: The training method that the supernet needs; None for any method that trains single paths.
     method: ClassVar[str | None] = None
-    #: Whether a finished search goes on when it is given more iterations.
+    #: Whether a finished search can be continued with more iterations.
     continues: ClassVar[bool] = True
-    #: Whether one supernet serves searches for several budgets.
+    #: Whether the algorithm can search for several budgets with one supernet.
     serves_budgets: ClassVar[bool] = True
-    #: Whether it finds a front of the score and costs.
+    #: Whether the algorithm can search for a front of the score and costs.
     finds_fronts: ClassVar[bool] = False
-    #: Whether random candidates take the places that its proposals leave.
+    #: Whether random candidates fill the places that the proposals leave.
     fills: ClassVar[bool] = True
 
     def __init__(
@@ -76,20 +78,23 @@ class Algorithm(ABC):
 
     @property
     def population(self) -> int:
-        """Candidates in each iteration."""
+        """Number of candidates per iteration."""
         return self.settings.population
 
     @property
     def iterations(self) -> int:
-        """Iterations of the search."""
+        """Number of iterations of the search."""
         return self.settings.iterations
 
     @classmethod
     def check(cls, settings: SearchSettings) -> None:
-        """Refuse settings that do not go with the algorithm.
+        """Check that the settings suit the algorithm.
+
+        Args:
+            settings (SearchSettings): settings of the search.
 
         Raises:
-            UserError: it says which setting, and what is allowed.
+            UserError: a setting does not suit the algorithm.
         """
         if settings.pareto and not cls.finds_fronts:
             able = " and ".join(name for name in ALGORITHMS if ALGORITHMS[name].finds_fronts)
@@ -100,15 +105,15 @@ class Algorithm(ABC):
 
     @abstractmethod
     def propose(self, iteration: int, history: History) -> Mapping[Architecture, str]:
-        """Candidates of the next population.
+        """Propose the candidates of the next population.
 
         Args:
-            iteration (int): which population, from 0.
-            history (History): what was proposed and scored before.
+            iteration (int): number of the population, from 0.
+            history (History): proposals so far, and their scores.
 
         Returns:
-            The origin of each architecture, such as ``"mutation"``; at most a population of them
-            counts, the first ones.
+            Origin, such as ``"mutation"``, by architecture; only the first ones are used if there
+            are more than a population.
         """
 
 

@@ -1,4 +1,4 @@
-"""What a search deals in: a proposal, the same with its score, and what came of all of them."""
+"""The records of a search: proposals, evaluated candidates, and the result."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ class Proposal:
     """A candidate before it is evaluated.
 
     Args:
-        architecture (Architecture): what is proposed.
+        architecture (Architecture): proposed architecture.
         iteration (int): iteration of the search that proposed it, from 0.
         position (int): position in the population of the iteration, from 0.
-        origin (str): how it came about, such as ``"random"``, ``"crossover"`` or ``"mutation"``;
-            ``"known"`` where it was evaluated before the search began.
+        origin (str): origin of the proposal, such as ``"random"``, ``"crossover"`` or
+            ``"mutation"``; ``"known"`` if it was evaluated before the search was started.
     """
 
     architecture: Architecture
@@ -28,7 +28,7 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Candidate(Proposal):
-    """An evaluated architecture: the one record from its evaluation to the result of a run.
+    """An evaluated architecture, as in the result of a run.
 
     Args:
         score (float): one-shot score by the metric of the run, higher is better; for
@@ -42,17 +42,17 @@ class Candidate(Proposal):
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search found, the same whether or not it was interrupted.
+    """The result of a search, the same whether or not it was interrupted.
 
     Args:
         top (tuple[Candidate, ...]): the best candidates, best first, as many as the search has
             parents.
         candidates (tuple[Candidate, ...]): all candidates, by iteration and position.
-        evaluated (int): how many of them were not known before the search began.
+        evaluated (int): number of candidates that were not known before the search was started.
         exhausted (bool): whether the search ended early because no further architecture is
             feasible.
-        front (tuple[Candidate, ...]): the candidates that no other one dominates, cheapest first;
-            empty unless the search minimised costs as well.
+        front (tuple[Candidate, ...]): candidates that no other candidate dominates, cheapest first;
+            empty unless the search minimises costs.
     """
 
     top: tuple[Candidate, ...]

@@ -1,4 +1,4 @@
-"""Where a search stands: the populations so far, and what is still to be evaluated."""
+"""The course of a search: its populations so far, and the candidates still to evaluate."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from spos.space import Architecture
 
 
 class Course:
-    """The course of one search, a function of its algorithm and of the scores alone.
+    """The course of one search, a function only of its algorithm and of the scores.
 
-    The order in which scores arrive changes nothing, and a score that is known already need not be
-    asked for: so a search that was killed goes on where it was.
+    The order in which scores arrive has no effect, and known scores need no evaluation, so that a
+    search that was killed resumes exactly.
 
     Args:
-        algorithm (Algorithm): what proposes the candidates.
-        known (Mapping[Architecture, float]): scores known before the search began, first known
-            first.
+        algorithm (Algorithm): search algorithm.
+        known (Mapping[Architecture, float] | None): scores known before the search was started, in
+            the order in which they became known.
 
     Raises:
-        UserError: nothing is feasible.
+        UserError: no architecture is feasible.
     """
 
     def __init__(
@@ -35,21 +35,21 @@ class Course:
 
     @property
     def total(self) -> int:
-        """How many candidates the search has when it is finished, as far as can be said."""
+        """Expected number of candidates of the finished search."""
         planned = self._algorithm.population * self._algorithm.iterations
         feasible = self._algorithm.feasible.count
         return planned if feasible is None else min(planned, feasible)
 
     @property
     def exhausted(self) -> bool:
-        """Whether no further architecture is feasible."""
+        """Whether the search ran out of feasible architectures."""
         return len(self.history.population) < self._algorithm.population
 
     def pending(self) -> list[Proposal]:
-        """The candidates to evaluate before anything further can be said, in order.
+        """List the candidates to evaluate before the next population can be proposed, in order.
 
         Returns:
-            Candidates of one population; none where the search is finished.
+            Candidates of one population; empty if the search is finished.
         """
         history = self.history
         while True:

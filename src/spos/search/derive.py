@@ -1,4 +1,4 @@
-"""Architectures from the probabilities of their options, all of them within a constraint."""
+"""Derivation of feasible architectures from the probabilities of their options."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ from spos._util.randomness import generator
 from spos.search.feasible import ENUMERATED, Feasible
 from spos.space import Architecture, SearchSpace
 
-#: Feasible architectures that the search for the most probable one starts from.
+#: Number of feasible architectures that the search for the most probable one starts from.
 STARTS = 32
-#: Of these, after changes of one option, how many are changed in two at once.
+#: Number of the best local optima that are improved further by changes of two options.
 PAIRED = 4
-#: Architectures drawn for each one that is wanted, at most.
+#: Largest number of draws per requested architecture.
 DRAWS = 200
-#: Rows of architectures looked at together.
+#: Number of architectures that are processed together.
 CHUNK = 4096
 
 
 class Distribution:
-    """Independent probabilities of the options of each choice, over a feasible set.
+    """A distribution over feasible architectures, with independent choices.
 
     Args:
-        feasible: the architectures within a constraint.
-        probabilities: of each choice those of its options.
+        feasible (Feasible): architectures within a constraint.
+        probabilities (Sequence[NDArray]): probabilities of the options of each choice, shape
+            (options,).
 
     Example:
         >>> from spos.cost import Constraint, CostTable
@@ -43,22 +44,29 @@ class Distribution:
         self._feasible = feasible
         self._space: SearchSpace = feasible.space
         self._probabilities = [column / column.sum() for column in probabilities]
-        # An option of probability 0 is the last resort, but one that can be compared.
+        # Options of probability 0 get a finite logarithm, so that they can be compared.
         self._logs = [np.log(np.maximum(column, 1e-300)) for column in self._probabilities]
 
     def log_probability(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Of each row, shape (count, number of choices)."""
+        """Compute log probabilities.
+
+        Args:
+            rows (NDArray[np.int64]): option indices, shape (count, choices).
+
+        Returns:
+            Log probability of each row, shape (count,).
+        """
         total = np.zeros(len(rows))
         for place, column in enumerate(self._logs):
             total += column[rows[:, place]]
         return total
 
     def most_probable(self) -> Architecture:
-        """The most probable architecture within the constraint.
+        """Find the most probable architecture within the constraint.
 
-        Where the most probable option of every choice does not satisfy it: in a space that can be
-        enumerated, exactly the best; otherwise the best local one, which no change of one or two
-        options betters, from several starts. Nothing about it is random.
+        If the most probable options together violate the constraint, small spaces are enumerated
+        exactly; in larger ones the result is the best of several local optima, which no change of
+        one or two options improves. The result is deterministic.
 
         Raises:
             UserError: no architecture satisfies the constraint.
@@ -69,14 +77,14 @@ class Distribution:
         return Architecture(self._order(self._optima(best))[0].tolist())
 
     def sample(self, count: int, random: np.random.Generator) -> list[Architecture]:
-        """Different architectures drawn from the distribution, those outside the constraint not.
+        """Draw distinct architectures from the distribution, restricted to the constraint.
 
-        Where the distribution hardly ever meets the constraint, the most probable ones near
-        feasible random ones take the place of those missing.
+        If the distribution hardly ever satisfies the constraint, local optima near random feasible
+        architectures fill the missing places.
 
         Args:
-            count: how many; fewer are found where there are no more.
-            random: the source of randomness.
+            count (int): number of architectures; fewer are returned if no more are found.
+            random (np.random.Generator): source of randomness.
 
         Raises:
             UserError: no architecture satisfies the constraint.
@@ -107,7 +115,7 @@ class Distribution:
         return constraint.satisfied_many(table, table.many(rows))
 
     def _order(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Rows from the most probable on; equal ones in the order of their indices."""
+        """Sort rows by decreasing probability, and equally probable ones by their indices."""
         keys: list[NDArray[Any]] = [*rows.T[::-1], -self.log_probability(rows)]
         ordered: NDArray[np.int64] = rows[np.lexsort(keys)]
         return ordered
@@ -121,8 +129,8 @@ class Distribution:
                 return inside
         drawn = self._feasible.draw(STARTS, generator(0, "most probable"))
         starts = [np.array(one, dtype=np.int64) for one in drawn]
-        # What is left of the best one when its options give way to those of a feasible one, those
-        # first that cost the least probability.
+        # Further starts lie on the way from the unconstrained optimum to each feasible one, where
+        # the options that cost the least probability are exchanged first.
         starts += [self._approach(best[0], row) for row in starts]
         climbed = self._order(np.unique([self._climb(row, pairs=False) for row in starts], axis=0))
         return np.stack([self._climb(row, pairs=True) for row in climbed[:PAIRED]])
@@ -139,7 +147,7 @@ class Distribution:
         return first
 
     def _climb(self, row: NDArray[np.int64], *, pairs: bool) -> NDArray[np.int64]:
-        """Change options for more probability as long as that leads to a feasible one."""
+        """Change options to more probable feasible ones until none improves the row."""
         while True:
             better = self._step(row, self._changes(row))
             if better is None and pairs:
@@ -150,7 +158,8 @@ class Distribution:
 
     def _step(self, row: NDArray[np.int64], changed: NDArray[np.int64]) -> NDArray[np.int64] | None:
         gains = self.log_probability(changed) - self.log_probability(row[None])
-        # Rounding is no gain: without the margin two rows may each seem better than the other.
+        # The margin excludes gains by rounding, which could make two rows each better than the
+        # other.
         changed = self._order(changed[gains > 1e-9])
         for begin in range(0, len(changed), CHUNK):
             part = changed[begin : begin + CHUNK]
@@ -161,14 +170,14 @@ class Distribution:
         return None
 
     def _changes(self, row: NDArray[np.int64]) -> NDArray[np.int64]:
-        """All rows that differ in one option."""
+        """List all rows that differ in one option."""
         places, options = self._alternatives(row)
         changed = np.repeat(row[None], len(places), axis=0)
         changed[np.arange(len(places)), places] = options
         return changed
 
     def _paired_changes(self, row: NDArray[np.int64]) -> NDArray[np.int64]:
-        """All rows that differ in two options."""
+        """List all rows that differ in two options."""
         places, options = self._alternatives(row)
         first, second = np.triu_indices(len(places), 1)
         apart = places[first] != places[second]

@@ -1,4 +1,4 @@
-"""A search from beginning to end, or from where it was killed to the end."""
+"""The search loop, which can be resumed at any point."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from spos.search.start import scores_at_start, search_id
 from spos.search.study import make_distributions, scores_of, trial_attributes
 from spos.space import Architecture, SearchSpace
 
-#: Gets candidates, and yields each with its score, in any order.
+#: A function of candidates that yields each with its score, in any order.
 Evaluate = Callable[[Sequence[Architecture]], Iterator[tuple[Architecture, float]]]
 
 
@@ -40,33 +40,32 @@ def search(
 ) -> SearchResult:
     """Search for the best architectures within a constraint, or for a front.
 
-    Every score is in the study as soon as it is known. A search that was killed, called again with
-    the same arguments, evaluates what is missing and returns what it would have returned. Scores
-    that the study knows from other searches are not evaluated again.
+    Every score is stored in the study immediately. If a search is killed and called again with the
+    same arguments, it evaluates only the missing candidates, and returns the same result as an
+    uninterrupted search. Scores in the study from other searches are reused.
 
     Args:
-        space (SearchSpace): the search space.
-        table (CostModel): costs of its architectures.
+        space (SearchSpace): search space.
+        table (CostModel): costs of the architectures.
         constraint (Constraint): bounds of the costs; every candidate satisfies them.
-        evaluate (Evaluate): function that gets candidates and yields each with its score, in any
-            order.
-        study (optuna.Study): where scores are kept; of this space, or new
+        evaluate (Evaluate): function of candidates that yields each with its score, in any order.
+        study (optuna.Study): study of the scores, of this space or new
             (:func:`spos.search.open_study`).
         settings (SearchSettings): settings of the search. With ``pareto``, the score is maximised
             and those costs are minimised.
-        prior (Prior | None): what the training of the supernet left, for the algorithms that need
-            it.
-        storage (BaseStorage | None): where a search for a front keeps a second study with all its
-            objectives, named ``NAME-front-ID``, for dashboards; nowhere without it.
-        on_evaluated (Callable): called after each evaluation with the candidate, and how many
-            candidates of the search have a score, of how many in all.
+        prior (Prior | None): option probabilities from the training of the supernet, for the
+            algorithms that need them.
+        storage (BaseStorage | None): storage of a second study with all objectives of a search for
+            a front, named ``NAME-front-ID``, for dashboards; None for no such study.
+        on_evaluated (Callable | None): function called after each evaluation with the candidate,
+            the number of scored candidates of the search, and the number of all its candidates.
 
     Returns:
-        What was found.
+        The best candidates, all candidates, and the front if requested.
 
     Raises:
-        UserError: nothing satisfies the constraint, the study is of another space, the algorithm
-            is unknown or does not go with the settings, or an evaluation gives no finite score.
+        UserError: no architecture satisfies the constraint, the study belongs to another space, the
+            algorithm is unknown or does not suit the settings, or a score is not finite.
 
     Source: Guo et al., Algorithm 1; Deb et al., NSGA-II (2002).
 
@@ -142,17 +141,17 @@ def search(
 def _scores(
     evaluate: Evaluate, pending: Sequence[Proposal]
 ) -> Generator[tuple[Proposal, float], None, None]:
-    """Hold an evaluation to its contract."""
+    """Evaluate candidates, and check that each gets one finite score."""
     missing = {proposal.architecture: proposal for proposal in pending}
     results = evaluate(list(missing))
-    # A generator may hold the state of a model: an interruption gives it back at once.
+    # Closed explicitly, because a generator may keep a model in a temporary state.
     with closing(results) if isinstance(results, Generator) else nullcontext():
         for given, value in results:
             architecture, score = Architecture(given), float(value)
             if architecture not in missing:
                 raise UserError(
-                    f"the evaluation yielded architecture {architecture}, which is none of the "
-                    "candidates it was given, or the same one twice"
+                    f"the evaluation yielded architecture {architecture}, which is not one of "
+                    "its candidates, or was yielded before"
                 )
             if not math.isfinite(score):
                 raise UserError(
@@ -174,8 +173,8 @@ def _record(
     identity: str,
     started: datetime,
 ) -> None:
-    # A finished trial in one transaction, and not asked for beforehand: a kill then leaves either
-    # the whole evaluation or no trace of it.
+    # Added as a finished trial in one transaction, so that a kill leaves either the whole
+    # evaluation or no trace of it.
     trial = optuna.create_trial(
         params=space.names(candidate.architecture),
         distributions=make_distributions(space),

@@ -1,7 +1,7 @@
-"""One-shot scores: inherit the weights, recalibrate batch norm, measure.
+"""One-shot evaluation: inherit the weights, recalibrate batch norm, compute the score.
 
-Candidates that begin with the same options share that beginning: the activations behind it are
-computed once for all of them, and the statistics of its batch norms are the same.
+Candidates that start with the same options share this prefix: its activations and the statistics of
+its batch norms are computed once for all of them.
 """
 
 from __future__ import annotations
@@ -21,17 +21,24 @@ from spos._util.errors import UserError
 from spos.nn.supernet import Supernet
 from spos.space import Architecture
 
-#: Called anew for every pass over the images.
+#: A function that returns the batches of images and targets, called for every pass over them.
 Loader = Callable[[], Iterable[tuple[Tensor, Tensor]]]
 Batches = Iterable[tuple[Any, Tensor]]
-#: From outputs and targets to the sum of a score over the images; higher is better.
+#: A function of outputs and targets to the sum of a score over the images; higher is better.
 Metric = Callable[[Any, Tensor], Any]
-#: From a network and its batches to its score; higher is better.
+#: A function of a network and its batches to its score; higher is better.
 Evaluate = Callable[[nn.Module, Batches], Any]
 
 
 def correct(outputs: Tensor, targets: Tensor) -> Tensor:
-    """How many images of a batch are classified correctly.
+    """Count the images of a batch that are classified correctly.
+
+    Args:
+        outputs (Tensor): scores of the classes, shape (batch, classes).
+        targets (Tensor): classes, shape (batch,).
+
+    Returns:
+        The count, a scalar.
 
     Example:
         >>> correct(torch.tensor([[0.1, 0.9], [0.8, 0.2]]), torch.tensor([1, 1]))
@@ -41,15 +48,15 @@ def correct(outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def score(network: nn.Module, loader: Loader, metric: Metric = correct) -> float:
-    """The mean score of a network over images, such as its top-1 accuracy in [0, 1].
+    """Compute the mean score of a network over images, such as its top-1 accuracy in [0, 1].
 
     Args:
-        network: in evaluation mode during the call.
-        loader: the images and targets.
-        metric: the sum of the score over a batch.
+        network (nn.Module): network on its device; left in evaluation mode.
+        loader (Loader): function that returns batches of images and targets.
+        metric (Metric): function of outputs and targets to the sum of the score over the batch.
 
     Raises:
-        UserError: the metric gives something else than a number.
+        UserError: the metric does not return a number.
     """
     network.eval()
     total, images = 0.0, 0
@@ -61,23 +68,31 @@ def score(network: nn.Module, loader: Loader, metric: Metric = correct) -> float
 
 
 def number(value: Any, giver: str, meaning: str) -> float:
-    """What a function of the user's gave as one number.
+    """Convert the return value of a user's function to a number.
+
+    Args:
+        value (Any): return value of the function.
+        giver (str): name of the function in error messages, such as ``"metric"``.
+        meaning (str): description of the number in error messages.
 
     Raises:
-        UserError: it is none.
+        UserError: the value is not a single number.
     """
     try:
         return float(value)
     except (TypeError, ValueError, RuntimeError):
         shape = f"a tensor of shape {list(value.shape)}" if isinstance(value, Tensor) else None
         raise UserError(
-            f"the {giver} gave {shape or f'a {type(value).__name__}'}: it has to give one number "
-            f"({meaning})"
+            f"the {giver} returned {shape or f'a {type(value).__name__}'}: it must return one "
+            f"number ({meaning})"
         ) from None
 
 
 class Passes:
-    """The batches of a loader, to be gone through as often as one likes.
+    """The batches of a loader as an iterable that can be iterated over several times.
+
+    Args:
+        loader (Loader): function that returns the batches.
 
     Example:
         >>> batches = Passes(lambda: [(torch.zeros(2), torch.zeros(2))])
@@ -96,8 +111,8 @@ def recalibrate(network: nn.Module, loader: Loader) -> None:
     """Replace the statistics of all batch norms by their exact mean over batches.
 
     Args:
-        network: changed in place.
-        loader: training images, the same number in every batch.
+        network (nn.Module): network on its device, changed in place; left in evaluation mode.
+        loader (Loader): function that returns batches of training images, all of the same size.
 
     Source: Guo et al., Section 3.3.
 
@@ -114,8 +129,8 @@ def recalibrate(network: nn.Module, loader: Loader) -> None:
 
 @contextmanager
 def _recalibrating(network: nn.Module) -> Iterator[None]:
-    """Make the statistics of all batch norms the mean over the batches that run inside."""
-    # Only batch norms see batch statistics: dropout stays off, so that an evaluation is exact.
+    """Compute the statistics of all batch norms as the mean over the batches run inside."""
+    # Only batch norms are in training mode: dropout stays off, so that an evaluation is exact.
     network.eval()
     norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
     momenta = [norm.momentum for norm in norms]
@@ -132,17 +147,21 @@ def _recalibrating(network: nn.Module) -> Iterator[None]:
 
 
 class OneShotEvaluator:
-    """The score of architectures with the weights of a supernet, which stays as it is.
+    """The evaluation of architectures with the weights of a supernet, which is not changed.
 
     Args:
-        supernet: the trained supernet.
-        calibration: training images for the statistics of batch norm, full batches.
-        validation: images and targets to measure on.
-        metric: the sum of the score over a batch; the number of correct images without it.
-        evaluate: gives the score of a whole network, where that is no sum over images; in place of
-            a metric. It sees the images themselves, so that candidates share no beginnings.
-        memory: bytes that shared activations may take; beyond it the beginning is computed again.
-        autocast: the precision to compute in, such as ``fabric.autocast``.
+        supernet (Supernet): trained supernet on its device.
+        calibration (Loader): function that returns full batches of training images, for the
+            statistics of batch norm.
+        validation (Loader): function that returns batches of validation images and targets.
+        metric (Metric): function of outputs and targets to the sum of the score over the batch; by
+            default the number of correct images.
+        evaluate (Evaluate | None): function of a network and its batches to its score, in place of
+            a metric, for scores that are not sums over images. Candidates then share no prefixes.
+        memory (int): limit of the shared activations in bytes; beyond it, prefixes are computed
+            again.
+        autocast (Callable): function that returns the precision context, such as
+            ``fabric.autocast``.
 
     Source: Guo et al., Section 3.3.
     """
@@ -172,19 +191,19 @@ class OneShotEvaluator:
         """Evaluate architectures.
 
         Args:
-            architectures: points of the space.
+            architectures (Sequence[Architecture]): architectures of the space.
 
         Returns:
-            Each with its score, in an order of its own.
+            Each distinct architecture with its score, in any order.
 
         Raises:
-            UserError: a score is no finite number.
+            UserError: a score is not finite.
         """
         ordered = sorted(set(architectures), key=self._path)
         if not ordered:
             return
-        # Grad mode and autocast belong to the thread, and a generator gives the thread back to its
-        # caller at every result, so each step of the walk sets them for itself.
+        # Gradient mode and autocast are thread state, and a generator returns to its caller at
+        # every result, so they are set for each step rather than around the loop.
         data = _copied(self._calibration), _copied(self._validation)
         if self._evaluate is None:
             walk = self._visit(0, ordered, *data, self._memory)
@@ -197,7 +216,7 @@ class OneShotEvaluator:
                 return
             if not math.isfinite(result[1]):
                 raise UserError(
-                    f"the score of architecture {result[0]} is {result[1]}: a metric has to give a "
+                    f"the score of architecture {result[0]} is {result[1]}: a metric must return a "
                     "finite number"
                 )
             yield result
@@ -226,7 +245,7 @@ class OneShotEvaluator:
         validation: Loader,
         memory: int,
     ) -> Iterator[tuple[Architecture, float]]:
-        # The group is sorted: what its first and last share, all share.
+        # In a sorted group, all share the prefix that the first and the last share.
         end = depth
         first, last = self._path(group[0]), self._path(group[-1])
         while len(group) > 1 and first[end] == last[end]:
@@ -272,7 +291,7 @@ class OneShotEvaluator:
 
 
 def _copied(loader: Loader) -> Loader:
-    # A stage may change its input in place; what is given serves the next candidate too.
+    # A stage of the network may change its input in place, which the next candidate needs as well.
     def copies() -> Iterator[tuple[Any, Tensor]]:
         for inputs, targets in loader():
             yield tree_map(lambda x: x.clone() if isinstance(x, Tensor) else x, inputs), targets

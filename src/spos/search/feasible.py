@@ -1,4 +1,4 @@
-"""Architectures within a constraint."""
+"""The architectures that satisfy a constraint."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from spos.cost.cost import format_cost
 from spos.search.repair import ROWS, repair
 from spos.space import Architecture, SearchSpace
 
-#: A space of at most this many architectures is enumerated: nothing feasible is ever missed.
+#: Largest size of a space that is enumerated, so that no feasible architecture is missed.
 ENUMERATED = 200_000
-#: Random architectures that tell how often a random draw is within the constraint.
+#: Number of random architectures that estimate the share of feasible ones.
 PROBED = 100_000
-#: Repairs that follow each other without finding anything new before the search for more ends.
+#: Number of consecutive repairs without a new architecture after which a draw gives up.
 FRUITLESS_REPAIRS = 4
-#: Random architectures that are drawn at a time, at most.
+#: Largest number of random architectures that are drawn at a time.
 CHUNK = 2**18
 
 
 class Feasible:
-    """The architectures of a space that satisfy a constraint, to draw from.
+    """The set of architectures of a space that satisfy a constraint.
 
-    Small spaces are enumerated. Larger ones are drawn from by rejection, so that every feasible
-    architecture is as likely; where fewer than one draw in 10,000 is feasible, random
-    architectures are repaired instead: changed until they are within the bounds.
+    Small spaces are enumerated. Larger spaces are sampled by rejection, so that all feasible
+    architectures are equally likely. If fewer than one draw in 10,000 is feasible, random
+    architectures are repaired instead, that is, changed until they satisfy the bounds.
 
     Args:
-        space: the search space.
-        table: the costs of its architectures.
-        constraint: what they may cost.
+        space (SearchSpace): search space.
+        table (CostModel): costs of the architectures.
+        constraint (Constraint): bounds of the costs.
 
     Raises:
-        UserError: a bound is unknown or out of reach.
+        UserError: a bounded cost is unknown, or a bound is out of reach.
 
     Example:
         >>> from spos.cost import CostTable
@@ -68,11 +68,15 @@ class Feasible:
 
     @property
     def count(self) -> int | None:
-        """How many architectures are feasible; None where the space is too large to say."""
+        """Number of feasible architectures; None if the space is too large to enumerate."""
         return None if self._all is None else len(self._all)
 
     def satisfied(self, architectures: Sequence[Architecture]) -> list[bool]:
-        """Whether each architecture satisfies the constraint."""
+        """Check which architectures satisfy the constraint.
+
+        Args:
+            architectures (Sequence[Architecture]): architectures of the space.
+        """
         if not architectures:
             return []
         satisfied: list[bool] = self._within(np.array(architectures, dtype=np.int64)).tolist()
@@ -87,16 +91,17 @@ class Feasible:
         """Draw distinct feasible architectures.
 
         Args:
-            count: how many.
-            random: the source of randomness; the draw is a function of it and the arguments.
-            excluded: a set of architectures that are not drawn.
+            count (int): number of architectures.
+            random (np.random.Generator): source of randomness; the draw depends only on it and the
+                arguments.
+            excluded (Collection[Architecture]): architectures that are not drawn.
 
         Returns:
-            ``count`` architectures; fewer where no more are found in a bounded number of draws,
-            which for a space of up to :data:`ENUMERATED` architectures means that there are none.
+            ``count`` architectures; fewer if no more are found in a bounded number of draws, which
+            in a space of up to :data:`ENUMERATED` architectures means that no more exist.
 
         Raises:
-            UserError: none is found at all, and none is excluded.
+            UserError: no architecture is found although none is excluded.
         """
         found: dict[Architecture, None] = {}
         attempts = ""

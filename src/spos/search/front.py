@@ -1,4 +1,4 @@
-"""The Pareto front of a score and costs: the points that no other one dominates."""
+"""The Pareto front of a score and costs: the points that no other point dominates."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Values = tuple[float, ...]
 def find_front(points: Iterable[Values]) -> list[int]:
     """Find the points that no other point dominates.
 
-    A point dominates another one where its score is as high and every cost as low, and one of them
-    differs. Of equal points the first counts.
+    A point dominates another one if its score is at least as high, every cost at least as low, and
+    one of them differs. Of equal points only the first is kept.
 
     Args:
-        points (Iterable[Values]): one tuple a point, a score and then costs.
+        points (Iterable[Values]): a score followed by costs, one tuple per point.
 
     Returns:
         Positions of the points, by cost (the first one, then the next) and then by score.
@@ -30,11 +30,11 @@ def find_front(points: Iterable[Values]) -> list[int]:
     values = np.array([(-score, *costs) for score, *costs in points], dtype=np.float64)
     if len(values) == 0:
         return []
-    # By cost, then the higher score, then the earlier one.
+    # Sorted by cost, then by decreasing score, then by position.
     order = np.lexsort((np.arange(len(values)), values[:, 0], *values[:, :0:-1].T))
     kept: list[int] = []
     for position in order.tolist():
-        # Whatever dominates a point costs as little, so that it comes before.
+        # A dominating point costs at most as much, so it comes first in the order.
         if not kept or not _dominated(values[position], values[kept]):
             kept.append(position)
     return kept

@@ -1,4 +1,4 @@
-"""What a search has proposed and learned so far."""
+"""The proposals of a search so far, and their scores."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from spos.space import Architecture
 
 
 class History:
-    """Proposals, and the scores that are known of them.
+    """The proposals of a search, and their scores.
 
     Args:
-        feasible (Feasible): the architectures within the constraint.
-        objectives (Sequence[str]): costs that are minimised beside the score.
-        known (Mapping[Architecture, float]): scores known before the search began, first known
-            first.
+        feasible (Feasible): architectures within the constraint.
+        objectives (Sequence[str]): names of the costs to minimise in addition to the score.
+        known (Mapping[Architecture, float] | None): scores known before the search was started, in
+            the order in which they became known.
     """
 
     def __init__(
@@ -38,23 +38,30 @@ class History:
 
     @property
     def seen(self) -> set[Architecture]:
-        """Everything that was proposed."""
+        """All architectures that were proposed."""
         return {proposal.architecture for proposal in self.proposals}
 
     def known_feasible(self) -> list[Architecture]:
-        """Architectures within the constraint that were scored before the search began."""
+        """List the architectures within the constraint that were scored before the search."""
         known = list(self.known)
         within = self._feasible.satisfied(known)
         return [one for one, satisfied in zip(known, within, strict=True) if satisfied]
 
     def best(self, count: int) -> list[Architecture]:
-        """The best architectures that were proposed, best first."""
+        """List the best architectures that were proposed, best first.
+
+        Args:
+            count (int): largest number of architectures, at least 0.
+        """
         return [proposal.architecture for proposal in self.top(count)]
 
     def top(self, count: int) -> list[Proposal]:
-        """The best proposals, best first; of equals the cheaper, then the earlier one.
+        """List the best proposals, best first.
 
-        Only costs that are minimised tell equals apart.
+        Among equal scores the one with the lower objective costs comes first, then the earlier one.
+
+        Args:
+            count (int): largest number of proposals, at least 0.
         """
         evaluated = self._evaluated()
         values = self.values(proposal.architecture for proposal in evaluated)
@@ -66,13 +73,20 @@ class History:
         return sorted(evaluated, key=rank)[:count]
 
     def front(self) -> list[Proposal]:
-        """The proposals that no other one dominates, cheapest first."""
+        """List the proposals that no other proposal dominates, cheapest first."""
         evaluated = self._evaluated()
         values = self.values(proposal.architecture for proposal in evaluated)
         return [evaluated[n] for n in find_front(values[p.architecture] for p in evaluated)]
 
     def values(self, architectures: Iterable[Architecture]) -> dict[Architecture, Values]:
-        """The objectives of scored architectures: the score, then each cost to minimise."""
+        """Look up the objectives of scored architectures.
+
+        Args:
+            architectures (Iterable[Architecture]): scored architectures.
+
+        Returns:
+            The score followed by the costs to minimise, by architecture.
+        """
         chosen = list(architectures)
         new = [one for one in chosen if one not in self._values]
         if new:

@@ -1,4 +1,4 @@
-"""The evaluations of a search for a front as a study of several objectives, for dashboards."""
+"""A multi-objective copy of the study of a search for a front, for dashboards."""
 
 from __future__ import annotations
 
@@ -15,18 +15,17 @@ from spos.space import SearchSpace
 
 
 class Mirror:
-    """A study with the accuracy and the costs as its objectives, beside the study of accuracies.
+    """A study with the score and the costs as objectives, beside the study of scores.
 
-    Nothing is read from it but what it holds already: the search goes by the study of accuracies,
-    and what a kill kept from being mirrored is mirrored later.
+    The search itself uses only the study of scores. Candidates that a kill kept from being copied
+    are copied when the search is resumed.
 
     Args:
         storage (BaseStorage): storage of the study of scores.
-        name (str): name of that study; the mirror's has ``-front-`` and the id of the search after
-            it.
-        space: the search space.
-        settings: of the search; ``pareto`` names the costs.
-        identity: the id of the search.
+        name (str): name of the study of scores; the copy is named ``NAME-front-ID``.
+        space (SearchSpace): search space.
+        settings (SearchSettings): settings of the search; ``pareto`` names the costs.
+        identity (str): id of the search.
     """
 
     def __init__(
@@ -53,7 +52,11 @@ class Mirror:
         self._held = {trial.user_attrs.get("architecture") for trial in trials}
 
     def add(self, candidates: Iterable[Candidate]) -> None:
-        """Add those candidates that are not there yet, each as a finished trial."""
+        """Add the candidates that are not in the study yet, as finished trials.
+
+        Args:
+            candidates (Iterable[Candidate]): evaluated candidates.
+        """
         new = {c.architecture: c for c in candidates if str(c.architecture) not in self._held}
         for candidate in new.values():
             trial = optuna.create_trial(

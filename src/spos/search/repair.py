@@ -1,4 +1,4 @@
-"""Architectures within a constraint that random draws do not hit."""
+"""Repair of random architectures that violate a constraint."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from spos.space import SearchSpace
 
-#: Random architectures that are repaired at the same time.
+#: Number of random architectures that are repaired at the same time.
 ROWS = 512
 
 
@@ -19,20 +19,20 @@ def repair(
     violation: Callable[[NDArray[Any]], NDArray[np.float64]],
     random: np.random.Generator,
 ) -> NDArray[np.int64]:
-    """Turn random architectures into ones within a constraint, changing an option or two at a time.
+    """Change random architectures, one or two options at a time, until they satisfy a constraint.
 
-    A change stays unless it enlarges the violation. The number of changes tried on each is bounded
-    by four times the number of options of the space.
+    A change is kept unless it increases the violation. At most four times the number of options of
+    the space are tried on each architecture.
 
     Args:
-        space: the search space.
-        violation: how far architectures, shape (count, number of choices), are outside the
-            constraint: 0 within, positive outside.
-        random: the source of randomness.
+        space (SearchSpace): search space.
+        violation (Callable): function of architectures, shape (count, choices), to their
+            violations, shape (count,): 0 within the constraint, positive outside.
+        random (np.random.Generator): source of randomness.
 
     Returns:
-        Those of :data:`ROWS` random architectures that could be repaired, shape (at most
-        :data:`ROWS`, number of choices), repeats included.
+        Repaired architectures among :data:`ROWS` random ones, shape (at most :data:`ROWS`,
+        choices), possibly with duplicates.
 
     Example:
         >>> from spos.space import Choice
@@ -49,7 +49,8 @@ def repair(
         if len(open_rows) == 0:
             break
         changed = rows[open_rows]
-        # A second change gets out of the dead ends that two bounds make: one cost up, one down.
+        # A second change escapes from dead ends of two bounds: it raises one cost, and lowers the
+        # other.
         for probability in (1.0, 0.5):
             position = random.integers(len(space), size=len(changed))
             option = random.integers(np.array(space.option_counts)[position])

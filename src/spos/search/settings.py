@@ -1,4 +1,4 @@
-"""How to search."""
+"""Settings of a search."""
 
 from __future__ import annotations
 
@@ -7,34 +7,36 @@ from dataclasses import dataclass
 
 from spos._util.errors import UserError, nearest
 
-#: The algorithm of a search for a front, where the settings name none.
+#: The default algorithm of a search for a front.
 FRONT_ALGORITHM = "nsga2"
 
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """The settings of a search; the defaults are the paper's.
+    """Settings of a search; the defaults are those of the paper.
 
     Args:
-        algorithm: the name of a member of :data:`spos.search.ALGORITHMS`; those that train the
-            choice itself, such as ``"fbnet"``, read ``parents`` alone of the settings below, as the
-            number of best candidates to list.
-        population: candidates per iteration (P), at least 1.
-        iterations: populations evaluated (T), at least 1.
-        parents: how many of the best candidates ever seen are parents (k), at least 1.
-        mutation: the probability of redrawing an option of a mutated child, in [0, 1].
-        crossover_children: children by crossover per iteration (n); half the population without it.
-        mutation_children: children by mutation per iteration (m); without it what the crossover
-            leaves of the population.
-        tries: how many times as many children as are wanted are bred at most, to find new ones
-            within the constraint; at least 1. Random candidates take the place of those not found.
-        from_known: begin an evolution with the best candidates that the study knows already.
-        seed: of all randomness, at least 0.
-        pareto: costs to minimise beside the accuracy, by name: the search then finds a front.
+        algorithm (str): name of a search algorithm in :data:`spos.search.ALGORITHMS`. The
+            differentiable ones, such as ``"fbnet"``, use only ``parents`` of the settings below, as
+            the number of best candidates to list.
+        population (int): candidates per iteration (P), at least 1.
+        iterations (int): number of populations (T), at least 1.
+        parents (int): number of best candidates so far that are parents (k), at least 1.
+        mutation (float): probability of redrawing an option of a mutated child, in [0, 1].
+        crossover_children (int | None): children by crossover per iteration (n), at least 0; None
+            for half the population.
+        mutation_children (int | None): children by mutation per iteration (m), at least 0; None for
+            the rest of the population.
+        tries (int): limit of the attempts to breed new feasible children, as a multiple of the
+            children, at least 1; random candidates replace the missing ones.
+        from_known (bool): whether the first population consists of the best candidates that the
+            study already contains.
+        seed (int): seed of all randomness, at least 0.
+        pareto (tuple[str, ...]): names of the costs to minimise in addition to maximising the
+            score; not empty to search for a front.
 
     Raises:
-        UserError: a setting is out of range or goes with another algorithm, or the children are
-            more than the population.
+        UserError: a setting is out of range, or the children exceed the population.
 
     Source: Guo et al., Algorithm 1 and Section 4.
 
@@ -96,7 +98,7 @@ class SearchSettings:
 
     @property
     def children(self) -> tuple[int, int]:
-        """How many children an iteration has by crossover (n) and by mutation (m).
+        """Numbers of children per iteration by crossover (n) and by mutation (m).
 
         Example:
             >>> SearchSettings(population=51).children
@@ -114,7 +116,7 @@ class SearchSettings:
 
 
 def check_objectives(settings: SearchSettings, names: Iterable[str]) -> None:
-    """Refuse to minimise costs that the space does not have.
+    """Check that the costs to minimise exist in the space.
 
     Args:
         settings (SearchSettings): settings of the search.

@@ -1,4 +1,4 @@
-"""SQLite files that hold studies: made whole, checked when opened."""
+"""SQLite files of studies, created atomically and checked when opened."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from spos._util.errors import UserError
 
-#: How long to wait for another process that writes, in seconds.
-PATIENCE = 60.0
+#: Seconds to wait for the lock of another process.
+LOCK_TIMEOUT = 60.0
 
 
 def connect(path: str) -> sqlite3.Connection:
-    """Connect to a SQLite file in the way that suits a study.
+    """Connect to a SQLite file with a write-ahead log.
 
-    A write-ahead log lets readers such as optuna-dashboard in while the search writes. What was
-    committed outlives the process; a power failure may undo the last trials, never harm the file.
+    The log lets readers such as optuna-dashboard read while the search writes. Committed trials
+    survive a crash of the process; a power failure may undo the last trials, but never damages the
+    file.
 
     Args:
-        path: the file; it is created if it does not exist.
+        path (str): path of the file; created if it does not exist.
     """
-    connection = sqlite3.connect(path, timeout=PATIENCE, check_same_thread=False)
+    connection = sqlite3.connect(path, timeout=LOCK_TIMEOUT, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
@@ -37,16 +38,13 @@ def connect(path: str) -> sqlite3.Connection:
 
 
 def open_file(path: Path) -> optuna.storages.RDBStorage:
-    """Open the studies of a SQLite file; make the file where there is none.
+    """Open a SQLite file as a storage of studies, or create it if it does not exist.
 
     Args:
-        path: the file; its folder must exist.
-
-    Returns:
-        The storage.
+        path (Path): path of the file in an existing folder.
 
     Raises:
-        UserError: the file is damaged or holds something else, or cannot be made.
+        UserError: the file is damaged, contains something else, or cannot be created.
 
     Example:
         >>> import tempfile
@@ -82,12 +80,12 @@ def _storage(path: Path) -> optuna.storages.RDBStorage:
 
 
 def _create(path: Path) -> None:
-    # Under another name until it is whole: an empty file under this one is then always damage.
+    # Created under another name and then moved, so that an empty file always means damage.
     log = path.with_name(f"{path.name}-wal")
     if log.exists():
         raise UserError(
-            f"study file {path} is missing, its log {log.name} is there: restore the file, or move "
-            "the log away to begin the search anew"
+            f"study file {path} is missing, but its log {log.name} exists: restore the file, or "
+            "move the log away to search from scratch"
         )
     unfinished = path.with_name(f".{path.name}.unfinished")
     for part in ("", "-wal", "-shm"):
@@ -100,15 +98,15 @@ def _create(path: Path) -> None:
 
 def _check(path: Path) -> None:
     mend = (
-        "restore it from a copy, or move it away to begin the search anew "
+        "restore it from a copy, or move it away to search from scratch "
         "(its evaluations are then lost)"
     )
     if path.stat().st_size == 0:
         raise UserError(f"study file {path} is damaged: it is empty; {mend}")
     try:
-        # Not as a study yet: what turns out to be something else stays as it is.
-        connection = sqlite3.connect(path, timeout=PATIENCE)
-        # The verdict on a damaged file may quote its bytes, and so may an error.
+        # Opened without Optuna, which would add its tables to a file of another kind.
+        connection = sqlite3.connect(path, timeout=LOCK_TIMEOUT)
+        # The verdict and the errors on a damaged file may quote its bytes.
         connection.text_factory = lambda text: text.decode(errors="replace")
         try:
             (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
@@ -124,11 +122,15 @@ def _check(path: Path) -> None:
         reason = " ".join(str(verdict).split())
         raise UserError(f"study file {path} is damaged: {reason}; {mend}")
     if not holds_studies:
-        raise UserError(f"study file {path} is a SQLite file without an Optuna study in it: {mend}")
+        raise UserError(f"study file {path} is a SQLite file without an Optuna study: {mend}")
 
 
 def copy_database(source: Path, target: Path) -> None:
-    """Copy an SQLite file as one consistent state, also while another process writes to it.
+    """Copy a SQLite file in a consistent state, even while another process writes to it.
+
+    Args:
+        source (Path): file to copy.
+        target (Path): path of the copy; an existing file is replaced.
 
     Raises:
         UserError: the file is damaged.
@@ -141,9 +143,7 @@ def copy_database(source: Path, target: Path) -> None:
     except sqlite3.Error as error:
         temporary.unlink(missing_ok=True)
         raise UserError(f"{source} cannot be copied: {error}") from error
-    for left in (
-        "-wal",
-        "-shm",
-    ):  # The log of another file under this name would be read as its own.
+    # The log of a former file under this name would be applied to the new file.
+    for left in ("-wal", "-shm"):
         target.with_name(target.name + left).unlink(missing_ok=True)
     os.replace(temporary, target)

@@ -1,4 +1,4 @@
-"""What a search knew when it started, kept in the study so that it is the same after a kill."""
+"""The scores known at the start of a search, recorded in the study so that it can be resumed."""
 
 from __future__ import annotations
 
@@ -15,17 +15,25 @@ from spos.search.settings import SearchSettings
 from spos.search.study import keep_space, scores_of
 from spos.space import Architecture, SearchSpace
 
-#: Architectures by whose latencies two latency tables are told apart.
-TOLD_APART_BY = 256
+#: Number of architectures whose latencies identify a latency table.
+IDENTIFYING_ARCHITECTURES = 256
 
 
 def search_id(
     settings: SearchSettings, constraint: Constraint, table: CostModel | None = None
 ) -> str:
-    """The name of a search in its study: a hash of what decides its course.
+    """Compute the id of a search in its study: a hash of what determines its course.
 
-    The number of iterations is no part of it: a search with more iterations goes on where the one
-    with fewer ended. What latencies are is: those of another device make another search.
+    The number of iterations is not part of it, so that a search can be continued with more
+    iterations. Latencies are part of it: those of another device make another search.
+
+    Args:
+        settings (SearchSettings): settings of the search.
+        constraint (Constraint): constraint of the search.
+        table (CostModel | None): costs of the architectures; needed only if latency is among them.
+
+    Returns:
+        12 hexadecimal digits.
 
     Example:
         >>> unconstrained = Constraint()
@@ -44,20 +52,20 @@ def scores_at_start(
     constraint: Constraint,
     table: CostModel | None = None,
 ) -> dict[Architecture, float]:
-    """The scores that the study knew when a search started, in the order of the trials.
+    """Read the scores that the study had when a search was started, in the order of the trials.
 
-    The first call with the settings of a search is its start: the study keeps which trials there
-    were, under the user attribute ``search:ID``.
+    The first call for a search counts as its start: it records the trials so far in the user
+    attribute ``search:ID`` of the study.
 
     Args:
-        study: of the space, or new.
-        space: the search space.
-        settings: of the search.
-        constraint: of the search.
-        table: of the costs, where latency is one.
+        study (optuna.Study): study of the space, or new.
+        space (SearchSpace): search space.
+        settings (SearchSettings): settings of the search.
+        constraint (Constraint): constraint of the search.
+        table (CostModel | None): costs of the architectures; needed only if latency is among them.
 
     Raises:
-        UserError: the study is of another space.
+        UserError: the study belongs to another space.
     """
     keep_space(study, space)
     key = f"search:{search_id(settings, constraint, table)}"
@@ -87,13 +95,13 @@ def evaluated_by(
     constraint: Constraint,
     table: CostModel | None = None,
 ) -> int:
-    """How many evaluations a study has that a search paid for.
+    """Count the evaluations in a study that were made by a search.
 
     Args:
-        study: of the evaluations.
-        settings: of the search.
-        constraint: of the search.
-        table: of the costs, where latency is one.
+        study (optuna.Study): study of the scores.
+        settings (SearchSettings): settings of the search.
+        constraint (Constraint): constraint of the search.
+        table (CostModel | None): costs of the architectures; needed only if latency is among them.
     """
     identity = search_id(settings, constraint, table)
     trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
@@ -108,12 +116,12 @@ def _decisive(
     decisive |= {"crossover_children": crossover, "mutation_children": mutation}
     del decisive["iterations"]
     if not settings.pareto:
-        # Searches that began before there were fronts keep their names.
+        # Keeps the ids of searches that are older than this setting.
         del decisive["pareto"]
     for name in ("maximum", "minimum"):
         bounds = getattr(constraint, name)
         decisive[name] = {cost: float(bound) for cost, bound in bounds.items()}
-    # Other costs follow from the space; searches that began before keep their names.
+    # Other costs follow from the space, and are left out to keep the ids of older searches.
     if table is not None and "latency" in {
         *constraint.maximum,
         *constraint.minimum,
@@ -124,7 +132,7 @@ def _decisive(
 
 
 def _latencies(table: CostModel) -> str:
-    """A hash of the latencies of some architectures, the same ones for every table of a space."""
-    rows = table.space.sample_many(TOLD_APART_BY, generator(0, "latencies"))
+    """Hash the latencies of some architectures, the same ones for every table of a space."""
+    rows = table.space.sample_many(IDENTIFYING_ARCHITECTURES, generator(0, "latencies"))
     column = table.many(rows)[:, table.names.index("latency")]
     return hashlib.sha256(column.astype("<i8").tobytes()).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""The study: every evaluation that was ever made of the architectures of a space."""
+"""Optuna studies of the scores of architectures."""
 
 from __future__ import annotations
 
@@ -16,28 +16,29 @@ from spos._util.errors import UserError
 from spos.search.sqlite import open_file
 from spos.space import Architecture, Choice, SearchSpace
 
-#: The user attribute of a study that holds its search space.
+#: The user attribute of a study that contains its search space.
 SPACE = "space"
 
 
 def open_study(
     storage: str | Path | optuna.storages.BaseStorage, name: str, space: SearchSpace
 ) -> optuna.Study:
-    """Open a study, or create it where there is none of that name.
+    """Open a study, or create it if it does not exist.
 
-    Trials that a killed process left running are marked as failed: open a study only where no
-    other process evaluates for it.
+    Trials that a killed process left running are marked as failed, so no other process may evaluate
+    for the study at the same time.
 
     Args:
-        storage: the path of a SQLite file, the URL of any storage of Optuna, or one that is open.
-        name: of the study.
-        space: the search space; the study keeps it.
+        storage (str | Path | BaseStorage): path of a SQLite file, URL of an Optuna storage, or an
+            open storage.
+        name (str): name of the study.
+        space (SearchSpace): search space, recorded in the study.
 
     Returns:
-        The study; its direction is maximize.
+        The study, with the direction maximize.
 
     Raises:
-        UserError: the file is damaged, or the study is of another space or direction.
+        UserError: the file is damaged, or the study has another space or direction.
 
     Example:
         >>> import tempfile
@@ -59,30 +60,30 @@ def open_study(
     except UserError:
         raise
     except Exception as error:
-        # The drivers of the storages have errors of their own and no common base.
+        # The storage drivers raise exceptions without a common base class.
         reason = " ".join(str(error).split())
         raise UserError(
             f"study '{name}' in {storage} cannot be read ({type(error).__name__}: {reason}): "
-            "restore it from a copy, or give another file or name to begin the search anew"
+            "restore it from a copy, or give another file or name to search from scratch"
         ) from error
     return study
 
 
 def open_storage(storage: str | Path) -> optuna.storages.BaseStorage:
-    """Open where studies are kept.
+    """Open a storage of studies.
 
     Args:
-        storage: the path of a SQLite file, or the URL of any storage of Optuna.
+        storage (str | Path): path of a SQLite file, or URL of an Optuna storage.
 
     Raises:
-        UserError: it cannot be opened.
+        UserError: the storage cannot be opened.
     """
     if "://" not in str(storage):
         return open_file(Path(storage))
     try:
         return optuna.storages.get_storage(str(storage))
     except Exception as error:
-        # The drivers of the storages have errors of their own and no common base.
+        # The storage drivers raise exceptions without a common base class.
         reason = " ".join(str(error).split())[:200]
         raise UserError(
             f"storage {storage} cannot be opened ({type(error).__name__}: {reason}): give the URL "
@@ -91,10 +92,14 @@ def open_storage(storage: str | Path) -> optuna.storages.BaseStorage:
 
 
 def keep_space(study: optuna.Study, space: SearchSpace) -> None:
-    """Write the space into a new study, or check that it is the space of an old one.
+    """Record the space in a new study, or check that an existing study has the same space.
+
+    Args:
+        study (optuna.Study): study to record in or to check.
+        space (SearchSpace): search space.
 
     Raises:
-        UserError: the study is of another space, or does not maximize one objective.
+        UserError: the study belongs to another space, or does not maximize one objective.
     """
     if study.directions != [StudyDirection.MAXIMIZE]:
         raise UserError(
@@ -108,43 +113,55 @@ def keep_space(study: optuna.Study, space: SearchSpace) -> None:
             for name, distribution in trial.distributions.items():
                 if own.get(name) != distribution:
                     raise UserError(
-                        f"study '{study.study_name}' is of another search space: its parameter "
-                        f"'{name}' is not this choice of the space; give the study another name"
+                        f"study '{study.study_name}' belongs to another search space: its "
+                        f"parameter '{name}' is not a choice of this space; "
+                        "give the study another name"
                     )
         study.set_user_attr(SPACE, [[c.name, list(c.options)] for c in space.choices])
     elif kept != space:
         raise UserError(
-            f"study '{study.study_name}' is of another search space: {_difference(kept, space)}; "
-            "give the study another name or file"
+            f"study '{study.study_name}' belongs to another search space: "
+            f"{_difference(kept, space)}; give the study another name or file"
         )
 
 
 def recorded_space(study: optuna.Study) -> SearchSpace | None:
-    """The search space that a study keeps; None if it keeps none."""
+    """Read the search space recorded in a study; None if none is recorded."""
     kept = study.user_attrs.get(SPACE)
     return kept and SearchSpace(Choice(name, tuple(options)) for name, options in kept)
 
 
 def evaluations(study: optuna.Study) -> dict[Architecture, float]:
-    """Every score that a study knows, the first where there are two, in order of the trials.
+    """Read all scores of a study, in the order of the trials.
 
     Args:
-        study: a study that keeps a search space, as those of :func:`open_study` do.
+        study (optuna.Study): study with a recorded search space, such as from :func:`open_study`.
+
+    Returns:
+        Score by architecture; the first one if an architecture was evaluated twice.
 
     Raises:
-        UserError: the study keeps no search space.
+        UserError: no search space is recorded in the study.
     """
     space = recorded_space(study)
     if space is None:
         raise UserError(
-            f"study '{study.study_name}' keeps no search space: open it with spos.search.open_study"
+            f"study '{study.study_name}' has no search space: open it with spos.search.open_study"
         )
     trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     return scores_of(trials, space)
 
 
 def scores_of(trials: Sequence[FrozenTrial], space: SearchSpace) -> dict[Architecture, float]:
-    """The scores of completed trials, the first of an architecture where there are two."""
+    """Collect the scores of completed trials.
+
+    Args:
+        trials (Sequence[FrozenTrial]): trials in any state.
+        space (SearchSpace): search space; trials outside it are ignored.
+
+    Returns:
+        Score by architecture; the first one if an architecture was evaluated twice.
+    """
     scores: dict[Architecture, float] = {}
     for trial in trials:
         if trial.state != TrialState.COMPLETE or not math.isfinite(trial.values[0]):
@@ -156,7 +173,7 @@ def scores_of(trials: Sequence[FrozenTrial], space: SearchSpace) -> dict[Archite
 
 
 def architecture_of(trial: FrozenTrial, space: SearchSpace) -> Architecture | None:
-    """The architecture that a trial's parameters are; None if they are none of the space."""
+    """Convert the parameters of a trial to an architecture; None if they do not fit the space."""
     if len(trial.params) != len(space):
         return None
     try:
@@ -166,7 +183,10 @@ def architecture_of(trial: FrozenTrial, space: SearchSpace) -> Architecture | No
 
 
 def make_distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
-    """The choices of a space as categorical distributions of Optuna.
+    """Convert the choices of a space to categorical distributions of Optuna.
+
+    Args:
+        space (SearchSpace): search space.
 
     Example:
         >>> make_distributions(SearchSpace([Choice("stem", ("3x3", "5x5"))]))
@@ -176,7 +196,10 @@ def make_distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
 
 
 def objective_directions(costs: int) -> list[StudyDirection]:
-    """The directions of a study of the score and some costs.
+    """List the directions of a study of the score and some costs.
+
+    Args:
+        costs (int): number of costs, at least 0.
 
     Example:
         >>> [direction.name for direction in objective_directions(2)]
@@ -193,14 +216,14 @@ def trial_attributes(
     iteration: int | None = None,
     search: str | None = None,
 ) -> dict[str, object]:
-    """What a trial keeps besides its parameters and its score.
+    """Make the user attributes of a trial.
 
     Args:
-        architecture: its canonical text is kept.
-        costs: by name.
-        origin: how the candidate came about.
-        iteration: of the search, where it is a candidate of one.
-        search: the id of the search, likewise.
+        architecture (Architecture): architecture of the trial, stored as its canonical text.
+        costs (Mapping[str, float]): costs by name.
+        origin (str): origin of the candidate, such as ``"mutation"``.
+        iteration (int | None): iteration of the search, from 0; None outside a search.
+        search (str | None): id of the search; None outside a search.
 
     Example:
         >>> trial_attributes(Architecture([2, 1]), {"flops": 7}, "given")

@@ -1,4 +1,4 @@
-"""What the differentiable searches have in common: networks of a learned distribution."""
+"""The base of the differentiable search algorithms, which derive networks from probabilities."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from spos.space import Architecture
 
 
 class DistributionSearch(Algorithm):
-    """The most probable architecture of a trained distribution, and samples of it if asked for."""
+    """Search among the most probable architecture of a learned distribution and samples of it."""
 
     continues = False
     serves_budgets = False
@@ -21,19 +21,19 @@ class DistributionSearch(Algorithm):
 
     @property
     def population(self) -> int:
-        """One architecture, or as many as are to be sampled."""
+        """Number of architectures to sample; 1 for the most probable one."""
         return 1 if self.prior is None else self.prior.samples
 
     @property
     def iterations(self) -> int:
-        """There is nothing to learn from the scores."""
+        """Always 1, because the proposals do not depend on scores."""
         return 1
 
     def propose(self, iteration: int, history: History) -> Mapping[Architecture, str]:
-        """The most probable architecture within the constraint, then samples."""
+        """Propose the most probable architecture within the constraint, then samples."""
         if self.prior is None:
             raise UserError(
-                f"search algorithm {self.settings.algorithm}: it needs a supernet trained by the "
+                f"search algorithm {self.settings.algorithm} needs a supernet trained by the "
                 f"method {self.method}, with the probabilities of its options"
             )
         distribution = Distribution(self.feasible, self.prior.probabilities)

@@ -1,4 +1,4 @@
-"""DARTS: the architecture that its training made most probable."""
+"""DARTS: the most probable architecture after its training."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from spos.search.algorithms._distribution import DistributionSearch
 
 @ALGORITHMS.register("darts")
 class DARTS(DistributionSearch):
-    """Networks of the distribution that was trained through a softmax.
+    """Derivation of networks from probabilities that were trained through a softmax.
 
     Source: Liu et al., DARTS, ICLR 2019, Section 2.4.
     """

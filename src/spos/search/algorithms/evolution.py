@@ -12,11 +12,11 @@ from spos.space import Architecture
 
 @ALGORITHMS.register("evolution")
 class Evolution(Algorithm):
-    """The best candidates seen are parents; children come about by crossover and by mutation.
+    """Evolution by crossover and mutation of the best candidates so far.
 
     A crossover takes each option from one of two different parents; a mutation redraws each option
-    of a parent with the probability of the settings. It begins with the best candidates that were
-    evaluated before, unless the settings say otherwise.
+    of a parent with the probability in the settings. The first population consists of the best
+    candidates that were evaluated before, unless ``from_known`` is false.
 
     Source: Guo et al., Algorithm 1.
     """
@@ -24,7 +24,7 @@ class Evolution(Algorithm):
     label = "Evolution"
 
     def propose(self, iteration: int, history: History) -> Mapping[Architecture, str]:
-        """Children of the best candidates, new and within the constraint."""
+        """Propose new children of the best candidates within the constraint."""
         if iteration == 0:
             return self._known(history)
         space, settings = self.feasible.space, self.settings

@@ -1,4 +1,4 @@
-"""FBNet: the architecture that its training made most probable."""
+"""FBNet: the most probable architecture after its training."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from spos.search.algorithms._distribution import DistributionSearch
 
 @ALGORITHMS.register("fbnet")
 class FBNet(DistributionSearch):
-    """Networks of the distribution that was trained through a Gumbel softmax.
+    """Derivation of networks from probabilities that were trained through a Gumbel softmax.
 
     Source: Wu et al., FBNet, CVPR 2019, Section 3.2.
     """

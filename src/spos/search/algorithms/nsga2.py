@@ -1,4 +1,4 @@
-"""NSGA-II, by Optuna's sampler: a front of the score and costs."""
+"""NSGA-II with Optuna's sampler, for a front of the score and costs."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from spos.space import Architecture
 
 @ALGORITHMS.register("nsga2")
 class Nsga2(Algorithm):
-    """Generations by Optuna's NSGA-II, of which what is not feasible or not new is dropped.
+    """Search for a front by Optuna's NSGA-II, restricted to new and feasible candidates.
 
-    For every generation a study in memory is told all generations before it, and its sampler is
-    seeded by the number of the generation: what is proposed depends on the scores alone.
+    Every generation is drawn from a fresh study in memory with all former generations, by a sampler
+    seeded by the number of the generation, so that proposals depend only on the scores.
 
     Source: Deb et al., A fast and elitist multiobjective genetic algorithm: NSGA-II (2002).
     """
@@ -33,26 +33,33 @@ class Nsga2(Algorithm):
 
     @classmethod
     def check(cls, settings: SearchSettings) -> None:
-        """Refuse a search without costs to minimise, and children of the evolution."""
+        """Check that costs to minimise are given, and no settings of the evolution.
+
+        Args:
+            settings (SearchSettings): settings of the search.
+
+        Raises:
+            UserError: a setting does not suit the algorithm.
+        """
         if not settings.pareto:
             raise UserError(
-                "search algorithm nsga2: name the costs to minimise beside the accuracy, such as "
-                "--pareto flops"
+                "search algorithm nsga2: give the costs to minimise in addition to the score, such "
+                "as --pareto flops"
             )
         if settings.population < 2:
             raise UserError(
-                f"search population {settings.population}: nsga2 crosses two networks, the least "
-                "is 2"
+                f"search population {settings.population}: must be at least 2, because nsga2 "
+                "crosses two networks"
             )
         for name in ("crossover_children", "mutation_children"):
             if getattr(settings, name) is not None:
                 raise UserError(
-                    f"search {name}: nsga2 makes every child by crossover and mutation; leave it "
+                    f"search {name}: nsga2 breeds every child by crossover and mutation; leave it "
                     "out, or give the algorithm evolution"
                 )
 
     def propose(self, iteration: int, history: History) -> Mapping[Architecture, str]:
-        """Children of the generation before, or what NSGA-II keeps of the known ones."""
+        """Propose children of the last generation, or at first the best known candidates."""
         if iteration == 0:
             return self._known(history)
         population = self.settings.population
@@ -89,17 +96,18 @@ class Nsga2(Algorithm):
     def _study_of(
         self, generations: Sequence[Iterable[Architecture]], history: History
     ) -> optuna.Study:
-        """A study in memory that was told generations."""
+        """Make a study in memory of some generations."""
         study = optuna.create_study(directions=objective_directions(len(self.settings.pareto)))
         distributions = make_distributions(self.feasible.space)
         for generation in generations:
             values: dict[Architecture, Values] = history.values(generation)
-            # As many as the generation has: Optuna counts trials to number the next one.
+            # The population size is that of the generation, because Optuna counts trials to number
+            # the next generation.
             study.sampler = NSGAIISampler(population_size=max(2, len(values)), seed=0)
             for architecture, objectives in values.items():
                 study.enqueue_trial(self.feasible.space.names(architecture))
                 trial = study.ask(distributions)
-                # The sampler numbers the generation of a trial when it is asked for parameters.
+                # Accessed because the sampler assigns the generation when it samples parameters.
                 _ = trial.relative_params
                 study.tell(trial, objectives)
         return study

@@ -1,4 +1,4 @@
-"""ProxylessNAS: the architecture that its training made most probable."""
+"""ProxylessNAS: the most probable architecture after its training."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from spos.search.algorithms._distribution import DistributionSearch
 
 @ALGORITHMS.register("proxylessnas")
 class ProxylessNAS(DistributionSearch):
-    """Networks of the distribution that was trained through binary gates.
+    """Derivation of networks from probabilities that were trained through binary gates.
 
     Source: Cai et al., ProxylessNAS, ICLR 2019, Section 3.2.
     """

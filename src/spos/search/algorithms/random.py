@@ -1,4 +1,4 @@
-"""Random search: the baseline that any other algorithm has to beat."""
+"""Random search, the baseline of the other algorithms."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from spos.space import Architecture
 
 @ALGORITHMS.register("random")
 class RandomSearch(Algorithm):
-    """Candidates drawn uniformly from those within the constraint.
+    """Search by uniform draws from the architectures within the constraint.
 
     Source: Guo et al., Section 4.1, the baseline of the evolution.
     """
@@ -20,5 +20,5 @@ class RandomSearch(Algorithm):
     finds_fronts = True
 
     def propose(self, iteration: int, history: History) -> Mapping[Architecture, str]:
-        """Nothing: the search fills populations up at random."""
+        """Propose nothing, because the search fills populations with random candidates."""
         return {}
