@@ -11,7 +11,7 @@ import pytest
 from commands import SMALL, Started, result_of, until
 
 COMMAND = ("run", *SMALL, "--max-flops", "130K", "--out")
-LINE = "spos: interrupted; the state is saved, the same command goes on"
+LINE = "spos: interrupted; the state is saved, rerun the same command to resume"
 
 
 def test_an_interrupted_run_goes_on_as_if_nothing_had_been(

@@ -146,7 +146,7 @@ def test_a_run_is_finished_on_another_machine(cli: Cli, tmp_path: Path, cpu: Pat
     # What is given again has to be what the run began with.
     elsewhere.write_text(json.dumps({**json.loads(kept.read_text()), "date": "later"}))
     told = cli("retrain", "--out", out, "--latency-table", elsewhere).mistake
-    assert "is not the table that" in told and "leave it out to go on with that one" in told
+    assert "is no longer the table that" in told and "leave it out to resume" in told
 
 
 def test_the_latency_of_an_architecture(cli: Cli, cpu: Path):
@@ -173,8 +173,8 @@ RUN = ("run", *SMALL, "--out", "OUT", "--latency-table", "CPU")
         ((*MEASURE, "--backend", "onnx"), "unknown backend 'onnx': did you mean 'onnxruntime'?"),
         ((*MEASURE, "--set", "run.seed=1"), "allowed here is layout.KEY=VALUE"),
         ((*MEASURE, "--fit"), "--fit: it belongs to --validate FILE"),
-        ((*MEASURE, "--run", "OUT"), "--run: it says space, preset"),
-        (("latency", "--run", "OUT", "--out", "OUT"), "there is no such run"),
+        ((*MEASURE, "--run", "OUT"), "--run determines space, preset"),
+        (("latency", "--run", "OUT", "--out", "OUT"), "is not a run directory"),
         (("latency", *SPACE, "--out", "OUT/none/cpu.json"), "there is no folder"),
         (("latency", "--validate", "OUT"), "No such file or directory"),
         (

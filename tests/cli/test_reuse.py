@@ -85,7 +85,7 @@ def test_a_supernet_of_other_settings_is_not_reused(
     out = tmp_path / "run"
     mistake = cli("run", "--seed", "1", "--reuse", finished_run, "--out", out).mistake
     assert mistake == (
-        f"--reuse {finished_run}: its supernet is of another run, run.seed is 0 there and 1 here"
+        f"--reuse {finished_run}: its supernet has other settings: run.seed is 0 there and 1 here"
     )
     assert not out.exists()
 
@@ -96,7 +96,7 @@ def test_what_holds_no_supernet_is_not_reused(
     out = tmp_path / "out"
     assert "no trained supernet" in cli("run", "--reuse", tmp_path, "--out", out).mistake
     assert not out.exists()
-    assert "begun already" in cli("run", "--reuse", finished_run, "--out", finished).mistake
+    assert "was already started" in cli("run", "--reuse", finished_run, "--out", finished).mistake
     (finished / "study.db").write_bytes(b"x" * 5000)
     assert "cannot be copied" in cli("run", "--reuse", finished, "--out", out).mistake
     assert "config.yaml" not in files_of(out)

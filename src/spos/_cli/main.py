@@ -245,7 +245,9 @@ def entry() -> None:
         _fail(_one_line(error))
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        click.echo("spos: interrupted; the state is saved, the same command goes on", err=True)
+        click.echo(
+            "spos: interrupted; the state is saved, rerun the same command to resume", err=True
+        )
         # Not sys.exit: if the signal arrived in code run by exec, Python would exit with another
         # status.
         os._exit(130)
