@@ -24,7 +24,7 @@ from record import write_record
 from torch import Tensor
 
 from spos._util.files import read_json, write_json
-from spos._util.settings import as_plain
+from spos._util.records import to_plain
 from spos.data import ImageData, evaluation_batches, load_data, training_batches
 from spos.nn.quantisers import ACTIVATIONS, WEIGHTS
 from spos.search.evaluation import score
@@ -126,10 +126,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     ]
     layout = {
         name: value
-        for name, value in as_plain(LAYOUT).items()
+        for name, value in to_plain(LAYOUT).items()
         if name not in ("weights", "activations")
     }
-    write_record(options.out, title, rows, recipe=as_plain(recipe), layout=layout, runs=runs)
+    write_record(options.out, title, rows, recipe=to_plain(recipe), layout=layout, runs=runs)
 
 
 if __name__ == "__main__":

@@ -35,16 +35,16 @@ GIVEN = {
     "no assignment": (["run", "--out", "OUT", "--set", "run.seed"], "write KEY=VALUE"),
     "type of a setting": (
         ["run", "--out", "OUT", "--set", "supernet.steps=many"],
-        "supernet.steps: 'many' is not an integer",
+        "supernet.steps 'many': must be a valid integer",
     ),
     "type of an option": (["run", "--out", "OUT", "--seed", "x"], "'--seed': 'x' is not a valid"),
     "range of a setting": (
         ["run", "--out", "OUT", "--supernet-steps", "0"],
-        "supernet: steps 0: must be above 0",
+        "supernet.steps 0: must be at least 1",
     ),
     "precision": (
         ["run", "--out", "OUT", "--precision", "bf16"],
-        "unknown precision 'bf16': did you mean 'bf16-mixed'?",
+        "unknown run.precision 'bf16': did you mean 'bf16-mixed'?",
     ),
     "precision of another device": (
         ["run", "--out", "OUT", "--precision", "16-mixed", "--accelerator", "cpu"],
@@ -161,7 +161,7 @@ def test_the_command_is_a_module_too(tmp_path: Path) -> None:
         ("run: 5", "section 'run' is not a mapping"),
         ("run: {1: 2}", "unknown setting 'run.1'"),
         ("1: {}", "unknown section '1'"),
-        ("layout: {channels: 'x'}", "layout.channels: 'x' is not an integer"),
+        ("layout: {channels: 'x'}", "layout.channels 'x': must be a valid integer"),
         ("\udcff", "--config settings.yaml"),
     ],
 )

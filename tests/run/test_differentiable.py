@@ -184,7 +184,7 @@ def test_the_joint_form_needs_no_cost_and_no_images_of_its_own(tmp_path: Path) -
         ({"run": {"precision": "16-mixed"}}, {}, "16-mixed"),
         ({"constraint": {"storage": "sqlite:///x.db"}}, {}, "stores no evaluations"),
         ({"search": {"pareto": ["flops"]}}, {}, "finds one network, not a front"),
-        ({"differentiable": {"alpha": 0}}, {}, "differentiable.alpha 0.0: must be above 0"),
+        ({"differentiable": {"alpha": 0}}, {}, "differentiable.alpha 0: must be above 0"),
         ({"differentiable": {"unit": 1e6}}, {}, "differentiable.unit 1.000M: the cheapest"),
         ({"differentiable": {"cost": "latency"}}, {}, "give --latency-table FILE"),
         ({"differentiable": {"cost": "energy"}}, {}, "unknown cost 'energy'"),

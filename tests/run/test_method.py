@@ -103,7 +103,7 @@ def test_a_run_that_was_killed_finds_the_same_by_every_method(tmp_path: Path, me
             "supernet.method uniform: --algorithm darts needs a supernet trained by the method",
         ),
         ({"supernet": {"method": "darts"}}, "supernet.method darts trains theta"),
-        ({"supernet": {"ema": 1.0}}, "supernet: ema 1.0: must be in [0, 1)"),
+        ({"supernet": {"ema": 1.0}}, "supernet.ema 1.0: must be below 1"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_anything_is_written(

@@ -192,7 +192,7 @@ def test_nsga2_finds_a_better_front_than_random_search_in_a_large_space(
         ({"algorithm": "nsga2", "pareto": ("flops",), "population": 1}, "must be at least 2"),
         (
             {"algorithm": "nsga2", "pareto": ("flops",), "mutation_children": 3},
-            "search mutation_children: nsga2 breeds every child",
+            "search.mutation_children: nsga2 breeds every child",
         ),
     ],
 )

@@ -168,9 +168,9 @@ def test_a_teacher_that_does_not_fit_is_refused(tmp_path, options, says):
 @pytest.mark.parametrize(
     ("values", "says"),
     [
-        ({"network": "resnet50"}, "the teacher is 'resnet50': give a network"),
-        ({"weight": 1.5}, r"teacher weight 1.5: must be in \[0, 1\]"),
-        ({"temperature": 0.0}, "teacher temperature 0.0: must be above 0"),
+        ({"network": "resnet50"}, "teacher.network 'resnet50': must be an instance of Module"),
+        ({"weight": 1.5}, "teacher.weight 1.5: must be at most 1"),
+        ({"temperature": 0.0}, "teacher.temperature 0.0: must be above 0"),
     ],
 )
 def test_values_of_a_teacher_out_of_their_range_are_refused(values, says):

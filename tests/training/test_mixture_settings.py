@@ -39,7 +39,7 @@ def test_theta_waits_for_a_share_of_the_steps():
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"temperature": 0.0}, "differentiable.temperature 0.0: must be above 0"),
+        ({"temperature": 0.0}, "differentiable.temperature 0.0: must be at least 1e-06"),
         ({"temperature": math.inf}, "temperature inf"),
         ({"temperature_least": 6.0}, "temperature_least 6.0: must be at most the temperature, 5.0"),
         ({"alpha": 0.0}, "alpha 0.0: must be above 0"),
@@ -47,7 +47,7 @@ def test_theta_waits_for_a_share_of_the_steps():
         ({"beta": -0.1}, "beta -0.1: must be at least 0"),
         ({"learning_rate": 0.0}, "learning_rate 0.0"),
         ({"learning_rate": 1e38}, "learning_rate 1e+38: must be at most 1000"),
-        ({"warmup": 1.0}, "warmup 1.0: must be in"),
+        ({"warmup": 1.0}, "warmup 1.0: must be below 1"),
         ({"every": 0}, "every 0: must be at least 1"),
         ({"samples": 0}, "samples 0"),
         ({"unit": -1.0}, "unit -1.0"),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from spos import UserError
 from spos.spaces import SPACES
-from spos.training.recipe import SCHEDULES, Recipe, SupernetRecipe
+from spos.training.recipe import Recipe, SupernetRecipe
 
 
 def recipe(**values: object) -> SupernetRecipe:
@@ -41,7 +41,7 @@ def test_the_rate_is_positive_and_never_above_the_highest(data):
     steps = data.draw(st.integers(1, 300))
     chosen = recipe(
         steps=steps,
-        schedule=data.draw(st.sampled_from(SCHEDULES)),
+        schedule=data.draw(st.sampled_from(["linear", "cosine", "constant"])),
         warmup_steps=data.draw(st.integers(0, steps - 1)),
     )
     rates = [chosen.rate(step) for step in range(steps)]
@@ -54,24 +54,24 @@ def test_the_rate_is_positive_and_never_above_the_highest(data):
 @pytest.mark.parametrize(
     ("values", "says"),
     [
-        ({"steps": 0}, "steps 0: must be above 0"),
-        ({"batch_size": -1}, "batch_size -1: must be above 0"),
+        ({"steps": 0}, "steps 0: must be at least 1"),
+        ({"batch_size": -1}, "batch_size -1: must be at least 1"),
         ({"learning_rate": 0.0}, "learning_rate 0.0: must be above 0"),
         ({"learning_rate": math.nan}, "learning_rate nan"),
         ({"learning_rate": math.inf}, "learning_rate inf"),
         ({"paths": 0}, "paths 0: must be at least 1"),
-        ({"momentum": 1.0}, r"momentum 1.0: must be in \[0, 1\)"),
+        ({"momentum": 1.0}, "momentum 1.0: must be below 1"),
         ({"momentum": 0.0, "nesterov": True}, "nesterov"),
-        ({"label_smoothing": -0.1}, r"label_smoothing -0.1: must be in \[0, 1\)"),
-        ({"weight_decay": -1e-5}, "weight_decay -1e-05: must not be negative"),
+        ({"label_smoothing": -0.1}, "label_smoothing -0.1: must be at least 0"),
+        ({"weight_decay": -1e-5}, "weight_decay -1e-05: must be at least 0"),
         ({"weight_decay": math.nan}, "weight_decay nan"),
-        ({"gradient_clip": -1.0}, "gradient_clip -1.0: must not be negative"),
+        ({"gradient_clip": -1.0}, "gradient_clip -1.0: must be at least 0"),
         ({"gradient_clip": math.nan}, "gradient_clip nan"),
-        ({"warmup_steps": -1}, "warmup_steps -1: must not be negative"),
+        ({"warmup_steps": -1}, "warmup_steps -1: must be at least 0"),
         ({"warmup_steps": 100}, "warmup_steps 100: must be below steps 100"),
         ({"widening_steps": 100}, "widening_steps 100: must be below steps 100"),
-        ({"widening_steps": -1}, "widening_steps -1: must not be negative"),
-        ({"ema": 1.0}, r"ema 1.0: must be in \[0, 1\)"),
+        ({"widening_steps": -1}, "widening_steps -1: must be at least 0"),
+        ({"ema": 1.0}, "ema 1.0: must be below 1"),
         ({"schedule": "linea"}, "did you mean 'linear'"),
     ],
 )

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from spos import UserError
-from spos._util.settings import as_plain, parse_assignments, replace_settings
+from spos._util.records import to_plain
+from spos._util.settings import parse_assignments, replace_settings
 
 
 @dataclass(frozen=True)
@@ -55,25 +56,25 @@ def test_a_value_of_the_right_kind_is_taken(name, given, expected):
 @pytest.mark.parametrize(
     ("name", "given", "says"),
     [
-        ("steps", "many", "run.steps: 'many' is not an integer"),
-        ("steps", 1.5, "run.steps: 1.5 is not an integer"),
-        ("steps", True, "run.steps: True is not an integer"),
-        ("steps", None, "run.steps: None is not an integer"),
-        ("rate", "fast", "run.rate: 'fast' is not a number"),
-        ("rate", True, "run.rate: True is not a number"),
-        ("rate", [0.1], "run.rate: [0.1] is not a number"),
-        ("rate", math.nan, "run.rate: nan is not a number"),
-        ("name", True, "run.name: True is not text"),
-        ("name", [3], "run.name: [3] is not text"),
-        ("fast", "yes", "run.fast: 'yes' is not true or false"),
-        ("fast", 1, "run.fast: 1 is not true or false"),
-        ("split", "half", "run.split: 'half' is not an integer or a number"),
-        ("limit", "none", "run.limit: 'none' is not an integer or nothing"),
-        ("channels", [1, "x"], "run.channels: 'x' is not an integer"),
-        ("channels", {"a": 1}, "run.channels: {'a': 1} is not an integer"),
-        ("channels", "3,]4", "run.channels: '3,]4' is not a list, each an integer"),
-        ("bounds", [1], "run.bounds: [1] is not a mapping"),
-        ("bounds", {"flops": "many"}, "run.bounds: 'many' is not a number"),
+        ("steps", "many", "run.steps 'many': must be a valid integer"),
+        ("steps", 1.5, "run.steps 1.5: must be a valid integer"),
+        ("steps", True, "run.steps True: must not be true or false"),
+        ("steps", None, "run.steps None: must be a valid integer"),
+        ("rate", "fast", "run.rate 'fast': must be a valid number"),
+        ("rate", True, "run.rate True: must not be true or false"),
+        ("rate", [0.1], "run.rate [0.1]: must be a valid number"),
+        ("rate", math.nan, "run.rate nan: must be a finite number"),
+        ("name", True, "run.name True: must not be true or false"),
+        ("name", [3], "run.name [3]: must be a valid string"),
+        ("fast", "quickly", "run.fast 'quickly': must be a valid boolean"),
+        ("fast", 2, "run.fast 2: must be a valid boolean"),
+        ("split", "half", "run.split 'half': must be a valid integer or a valid number"),
+        ("limit", "none", "run.limit 'none': must be a valid integer"),
+        ("channels", [1, "x"], "run.channels 'x': must be a valid integer"),
+        ("channels", {"a": 1}, "run.channels {'a': 1}: must be a valid tuple"),
+        ("channels", "3,]4", "run.channels '3,]4': must be a valid tuple"),
+        ("bounds", [1], "run.bounds [1]: must be a valid dictionary"),
+        ("bounds", {"flops": "many"}, "run.bounds 'many': must be a valid number"),
         ("stps", 3, "unknown setting 'run.stps': did you mean 'steps'? allowed: steps, rate"),
         (5, 3, "unknown setting 'run.5': allowed: steps, rate"),
     ],
@@ -93,7 +94,7 @@ def test_the_original_is_left_as_it_is():
 
 def test_settings_survive_yaml():
     settings = Settings(channels=(3, 4), bounds={"flops": 3e8}, rate=1e-5, limit=4)
-    text = yaml.safe_dump(as_plain(settings))
+    text = yaml.safe_dump(to_plain(settings))
     assert replace_settings(Settings(), yaml.safe_load(text), "run") == settings
 
 

@@ -1,23 +1,88 @@
-"""Typed settings: dataclasses filled from YAML, with errors that name the key."""
+"""Typed settings: dataclasses whose types hold their ranges, with errors that name the key."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
-import types
+import functools
+import re
 import typing
-from collections.abc import Mapping
-from contextlib import suppress
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, TypeVar
 
 import yaml
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from spos._util.errors import UserError, nearest
 
-Settings = TypeVar("Settings")
+Filled = TypeVar("Filled")
+
+# YAML parses 2 as a number where a name is wanted; whoever reads the name checks it.
+_CONFIG = ConfigDict(coerce_numbers_to_str=True, allow_inf_nan=False, arbitrary_types_allowed=True)
+_RULES = {
+    "greater_than": "above {gt:g}",
+    "greater_than_equal": "at least {ge:g}",
+    "less_than": "below {lt:g}",
+    "less_than_equal": "at most {le:g}",
+}
 
 
-def replace_settings(settings: Settings, values: Mapping[str, Any], section: str) -> Settings:
+class Settings:
+    """Base of frozen dataclasses that check their fields against their types.
+
+    Example:
+        >>> from spos.run.settings import RunSettings
+        >>> RunSettings(seed=-1)
+        Traceback (most recent call last):
+        ...
+        spos.UserError: run.seed -1: must be at least 0
+    """
+
+    #: What stands before the names of the fields in an error.
+    section: ClassVar[str] = ""
+
+    def __post_init__(self) -> None:
+        for name, adapter in _adapters(type(self)).items():  # type: ignore[arg-type]
+            value = _check(adapter, getattr(self, name), self.section, name)
+            object.__setattr__(self, name, value)
+
+
+@functools.cache
+def _adapters(kind: Any) -> dict[str, TypeAdapter[Any]]:
+    hints = typing.get_type_hints(kind, include_extras=True)
+    names = [field.name for field in dataclasses.fields(kind)]
+    return {name: TypeAdapter(hints[name], config=_CONFIG) for name in names}
+
+
+def _check(adapter: TypeAdapter[Any], value: Any, *parts: str) -> Any:
+    """Convert the value of a field to its type, or say in one line what is allowed."""
+    key, wanted = ".".join(filter(None, parts)), adapter.core_schema["type"]
+    if isinstance(value, bool) and wanted != "bool":
+        raise UserError(f"{key} {value}: must not be true or false")
+    if wanted == "tuple" and not isinstance(value, (list, tuple, Mapping)):
+        value = _as_list(value)
+    try:
+        return adapter.validate_python(value)
+    except ValidationError as error:
+        errors = error.errors(include_url=False)
+    given, context = errors[0]["input"], errors[0].get("ctx", {})
+    if errors[0]["type"] == "literal_error":
+        known = re.findall("'(.*?)'", context["expected"])
+        raise UserError(f"unknown {key} '{given}': {nearest(given, known)}")
+    # A union has an error for each of its types.
+    rules = (_RULES.get(e["type"], e["msg"].removeprefix("Input should be ")) for e in errors)
+    allowed = " or ".join(dict.fromkeys(rule.split(",")[0] for rule in rules))
+    raise UserError(f"{key} {given!r}: must be {allowed.format(**context)}")
+
+
+def _as_list(value: Any) -> Any:
+    """A list from its short forms ``3,4`` and ``3``."""
+    try:
+        return yaml.safe_load(f"[{value}]") if isinstance(value, str) else [value]
+    except yaml.YAMLError:
+        return value
+
+
+def replace_settings(settings: Filled, values: Mapping[str, Any], section: str) -> Filled:
     """A copy of a dataclass with some fields replaced, each checked against its type.
 
     Args:
@@ -34,68 +99,19 @@ def replace_settings(settings: Settings, values: Mapping[str, Any], section: str
         >>> replace_settings(recipe, {"steps": 20}, "supernet").steps
         20
     """
-    hints = typing.get_type_hints(type(settings))
-    names = [field.name for field in dataclasses.fields(settings)]  # type: ignore[arg-type]
+    adapters = _adapters(type(settings))  # type: ignore[arg-type]
     checked = {}
     for name, value in values.items():
-        if name not in names:
-            raise UserError(f"unknown setting '{section}.{name}': {nearest(str(name), names)}")
-        checked[name] = _convert(value, hints[name], f"{section}.{name}")
-    return dataclasses.replace(settings, **checked)  # type: ignore[type-var]
+        if name not in adapters:
+            raise UserError(f"unknown setting '{section}.{name}': {nearest(str(name), adapters)}")
+        checked[name] = _check(adapters[name], value, section, name)
+    try:
+        return dataclasses.replace(settings, **checked)  # type: ignore[type-var]
+    except UserError as error:
+        raise UserError(str(error) if section in str(error) else f"{section}: {error}") from None
 
 
-def _convert(value: Any, hint: Any, key: str) -> Any:
-    origin = typing.get_origin(hint)
-    if origin in (types.UnionType, typing.Union):
-        for option in typing.get_args(hint):
-            try:
-                return _convert(value, option, key)
-            except UserError:
-                continue
-        raise UserError(f"{key}: {value!r} is not {_describe(hint)}")
-    if origin is tuple:
-        item = typing.get_args(hint)[0]
-        if isinstance(value, str):
-            try:
-                value = yaml.safe_load(f"[{value}]")
-            except yaml.YAMLError:
-                raise UserError(f"{key}: {value!r} is not {_describe(hint)}") from None
-        if isinstance(value, (list, tuple)):
-            return tuple(_convert(entry, item, key) for entry in value)
-        return (_convert(value, item, key),)
-    if origin in (dict, Mapping):
-        if isinstance(value, Mapping):
-            item = typing.get_args(hint)[1]
-            return {str(name): _convert(entry, item, key) for name, entry in value.items()}
-    elif hint is type(None):
-        if value is None:
-            return None
-    elif hint is float:
-        # YAML parses 1e-3 as text: its floats need a point.
-        if isinstance(value, (int, float, str)) and not isinstance(value, bool):
-            with suppress(ValueError):
-                number = float(value)
-                if not math.isnan(number):
-                    return number
-    elif hint is str and isinstance(value, (int, float)) and not isinstance(value, bool):
-        # YAML parses 2 as a number where a name is wanted; whoever reads the name checks it.
-        return str(value)
-    elif isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
-        return value
-    raise UserError(f"{key}: {value!r} is not {_describe(hint)}")
-
-
-def _describe(hint: Any) -> str:
-    origin = typing.get_origin(hint)
-    if origin in (types.UnionType, typing.Union):
-        return " or ".join(_describe(option) for option in typing.get_args(hint))
-    if origin is tuple:
-        return f"a list, each {_describe(typing.get_args(hint)[0])}"
-    words = {int: "an integer", float: "a number", str: "text", bool: "true or false"}
-    return words.get(hint, "nothing" if hint is type(None) else "a mapping")
-
-
-def parse_assignments(assignments: typing.Iterable[str]) -> dict[str, Any]:
+def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
     """Parse texts such as ``section.key=value`` into nested mappings.
 
     Args:
@@ -127,18 +143,3 @@ def parse_assignments(assignments: typing.Iterable[str]) -> dict[str, Any]:
         else:
             raise UserError(f"'{text}': '{section}' is already set to {nested[section]}")
     return nested
-
-
-def as_plain(settings: Any) -> dict[str, Any]:
-    """A dataclass as values that YAML and JSON can hold.
-
-    Args:
-        settings (dataclass): an instance.
-    """
-    return {name: _plain(value) for name, value in dataclasses.asdict(settings).items()}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _plain(entry) for name, entry in value.items()}
-    return list(value) if isinstance(value, tuple) else value

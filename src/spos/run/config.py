@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from spos._util.errors import UserError, nearest
-from spos._util.settings import as_plain, replace_settings
+from spos._util.records import to_plain
+from spos._util.settings import replace_settings
 from spos.cost import Constraint
 from spos.data import POLICIES
 from spos.run.constraint_settings import ConstraintSettings, read_constraint
@@ -70,7 +71,7 @@ class Config:
         """The configuration as nested dictionaries of plain values."""
         sections: dict[str, Any] = {"space": {"name": self.space, "preset": self.preset}}
         for name in SECTIONS[1:]:
-            sections[name] = as_plain(getattr(self, name))
+            sections[name] = to_plain(getattr(self, name))
         return sections
 
 
@@ -147,10 +148,7 @@ def make_config(values: Mapping[str, Any]) -> Config:
     plan = family(space).plan(preset)
 
     def section(name: str, default: Any) -> Any:
-        try:
-            return replace_settings(default, values.get(name, {}), name)
-        except UserError as error:
-            raise UserError(str(error) if name in str(error) else f"{name}: {error}") from None
+        return replace_settings(default, values.get(name, {}), name)
 
     search = section("search", SearchSettings())
     supernet = section("supernet", plan.supernet)

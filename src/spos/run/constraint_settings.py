@@ -8,12 +8,13 @@ from itertools import pairwise
 from typing import Any
 
 from spos._util.errors import UserError
+from spos._util.settings import Settings
 from spos.cost import Constraint
 from spos.cost.cost import find_cost
 
 
 @dataclass(frozen=True)
-class ConstraintSettings:
+class ConstraintSettings(Settings):
     """The bounds of a search, and the storage of its evaluations.
 
     Args:
@@ -30,6 +31,8 @@ class ConstraintSettings:
         UserError: the budgets are of several costs, or ``maximum`` bounds the same cost.
     """
 
+    section = "constraint"
+
     maximum: Mapping[str, float] = field(default_factory=dict)
     minimum: Mapping[str, float] = field(default_factory=dict)
     storage: str = ""
@@ -38,6 +41,7 @@ class ConstraintSettings:
     budgets: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if len(self.budgets) > 1:
             raise UserError(f"constraint.budgets {', '.join(self.budgets)}: allowed is one cost")
         for cost in self.budgets:

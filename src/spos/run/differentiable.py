@@ -149,7 +149,7 @@ def check_training_method(context: Context) -> None:
         )
     if config.search.pareto:
         raise UserError(
-            f"search pareto {','.join(config.search.pareto)}: --algorithm {algorithm} finds one "
+            f"search.pareto {','.join(config.search.pareto)}: --algorithm {algorithm} finds one "
             "network, not a front; allowed with it are the algorithms nsga2 and random"
         )
     if config.constraint.storage:

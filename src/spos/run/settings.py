@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
-from spos._util.errors import UserError, nearest
+from pydantic import Field
 
-PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+from spos._util.errors import UserError
+from spos._util.settings import Settings
 
 
 @dataclass(frozen=True)
-class DataSettings:
+class DataSettings(Settings):
     """The source of the images and their split.
 
     Args:
@@ -31,6 +33,8 @@ class DataSettings:
         UserError: ``mean`` and ``std`` differ in length, or a deviation is not above 0.
     """
 
+    section = "data"
+
     source: str = "digits"
     validation: int | float = 0.1
     test: int | float = 0.1
@@ -41,6 +45,7 @@ class DataSettings:
     std: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if len(self.mean) != len(self.std) or any(value <= 0 for value in self.std):
             raise UserError(
                 f"data.mean {self.mean} and data.std {self.std}: give one of each per channel, the "
@@ -49,7 +54,7 @@ class DataSettings:
 
 
 @dataclass(frozen=True)
-class RunSettings:
+class RunSettings(Settings):
     """Settings common to all stages of a run.
 
     Args:
@@ -67,26 +72,18 @@ class RunSettings:
         UserError: a value is out of range.
     """
 
-    seed: int = 0
-    precision: str = "32-true"
-    channels_last: bool = True
-    evaluation_batch: int = 256
-    calibration: int = 20000
-    save_every: float = 60.0
+    section = "run"
 
-    def __post_init__(self) -> None:
-        if self.precision not in PRECISIONS:
-            raise UserError(
-                f"unknown precision '{self.precision}': {nearest(self.precision, PRECISIONS)}"
-            )
-        least_values = {"seed": 0, "evaluation_batch": 2, "calibration": 2, "save_every": 0}
-        for name, least in least_values.items():
-            if not getattr(self, name) >= least:
-                raise UserError(f"run.{name} {getattr(self, name)}: must be at least {least}")
+    seed: Annotated[int, Field(ge=0)] = 0
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    channels_last: bool = True
+    evaluation_batch: Annotated[int, Field(ge=2)] = 256
+    calibration: Annotated[int, Field(ge=2)] = 20000
+    save_every: Annotated[float, Field(ge=0, allow_inf_nan=True)] = 60.0
 
 
 @dataclass(frozen=True)
-class NetworkSettings:
+class NetworkSettings(Settings):
     """A network to train instead of the winner of a search.
 
     Args:
@@ -94,5 +91,7 @@ class NetworkSettings:
             architecture of the space as a published name, option indices, or JSON of option names;
             empty for the winner.
     """
+
+    section = "network"
 
     name: str = ""

@@ -99,7 +99,7 @@ class Algorithm(ABC):
         if settings.pareto and not cls.finds_fronts:
             able = " and ".join(name for name in ALGORITHMS if ALGORITHMS[name].finds_fronts)
             raise UserError(
-                f"search pareto {','.join(settings.pareto)}: {settings.algorithm} finds one "
+                f"search.pareto {','.join(settings.pareto)}: {settings.algorithm} finds one "
                 f"network, not a front; allowed with it are the algorithms {able}"
             )
 

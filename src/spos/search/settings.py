@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
 
 from spos._util.errors import UserError, nearest
+from spos._util.settings import Settings
 
 #: The default algorithm of a search for a front.
 FRONT_ALGORITHM = "nsga2"
 
 
 @dataclass(frozen=True)
-class SearchSettings:
+class SearchSettings(Settings):
     """Settings of a search; the defaults are those of the paper.
 
     Args:
@@ -46,45 +50,25 @@ class SearchSettings:
         >>> SearchSettings(mutation=1.1)
         Traceback (most recent call last):
         ...
-        spos.UserError: search mutation 1.1: allowed are probabilities from 0 to 1, nearest 1
+        spos.UserError: search.mutation 1.1: must be at most 1
     """
 
+    section = "search"
+
     algorithm: str = "evolution"
-    population: int = 50
-    iterations: int = 20
-    parents: int = 10
-    mutation: float = 0.1
-    crossover_children: int | None = None
-    mutation_children: int | None = None
-    tries: int = 100
+    population: Annotated[int, Field(ge=1)] = 50
+    iterations: Annotated[int, Field(ge=1)] = 20
+    parents: Annotated[int, Field(ge=1)] = 10
+    mutation: Annotated[float, Field(ge=0, le=1)] = 0.1
+    crossover_children: Annotated[int, Field(ge=0)] | None = None
+    mutation_children: Annotated[int, Field(ge=0)] | None = None
+    tries: Annotated[int, Field(ge=1)] = 100
     from_known: bool = True
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0)] = 0
     pareto: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name, least in (
-            ("population", 1),
-            ("iterations", 1),
-            ("parents", 1),
-            ("tries", 1),
-            ("seed", 0),
-            ("crossover_children", 0),
-            ("mutation_children", 0),
-        ):
-            value = getattr(self, name)
-            if value is None and name.endswith("children"):
-                continue
-            if not isinstance(value, int) or value < least:
-                raise UserError(
-                    f"search {name.replace('_', ' ')} {value}: allowed are whole numbers from "
-                    f"{least}, nearest {least}"
-                )
-        if not 0 <= self.mutation <= 1:
-            closest = 1 if self.mutation > 1 else 0
-            raise UserError(
-                f"search mutation {self.mutation}: allowed are probabilities from 0 to 1, "
-                f"nearest {closest}"
-            )
+        super().__post_init__()
         crossover, mutation = self.children
         if mutation < 0 or crossover + mutation > self.population:
             raise UserError(
@@ -94,7 +78,7 @@ class SearchSettings:
             )
         costs = ",".join(self.pareto)
         if len(set(self.pareto)) < len(self.pareto) or not all(self.pareto):
-            raise UserError(f"search pareto {costs}: name each cost once, such as flops,params")
+            raise UserError(f"search.pareto {costs}: name each cost once, such as flops,params")
 
     @property
     def children(self) -> tuple[int, int]:
@@ -128,4 +112,4 @@ def check_objectives(settings: SearchSettings, names: Iterable[str]) -> None:
     known = tuple(names)
     for name in settings.pareto:
         if name not in known:
-            raise UserError(f"search pareto: unknown cost '{name}': {nearest(name, known)}")
+            raise UserError(f"search.pareto: unknown cost '{name}': {nearest(name, known)}")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
-from spos._util.errors import UserError, nearest
+from pydantic import Field
 
-FORMS = ("alternating", "joint")
-CHARGES = ("all", "above-limit")
-DERIVATIONS = ("argmax", "sample")
+from spos._util.errors import UserError
+from spos._util.settings import Settings
+
 #: Largest learning rate: Adam moves a parameter by about its rate, and a softmax of thousands is
 #: one-hot.
 MAXIMUM_LEARNING_RATE = 1e3
@@ -18,7 +19,7 @@ MINIMUM_TEMPERATURE = 1e-6
 
 
 @dataclass(frozen=True)
-class DifferentiableSettings:
+class DifferentiableSettings(Settings):
     """Settings of a differentiable search; the defaults are those of FBNet where it has any.
 
     Args:
@@ -57,61 +58,36 @@ class DifferentiableSettings:
         >>> DifferentiableSettings(temperature=0.0)
         Traceback (most recent call last):
         ...
-        spos.UserError: differentiable.temperature 0.0: must be above 0
+        spos.UserError: differentiable.temperature 0.0: must be at least 1e-06
     """
 
-    form: str = "alternating"
+    section = "differentiable"
+
+    form: Literal["alternating", "joint"] = "alternating"
     theta_images: int | float = 0.2
-    warmup: float = 0.11
-    every: int = 1
-    learning_rate: float = 0.01
-    weight_decay: float = 5e-4
-    temperature: float = 5.0
-    temperature_decay: float = 0.045
-    temperature_least: float = 0.05
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.11
+    every: Annotated[int, Field(ge=1)] = 1
+    learning_rate: Annotated[float, Field(gt=0, le=MAXIMUM_LEARNING_RATE)] = 0.01
+    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
+    temperature: Annotated[float, Field(ge=MINIMUM_TEMPERATURE)] = 5.0
+    temperature_decay: Annotated[float, Field(ge=0)] = 0.045
+    temperature_least: Annotated[float, Field(ge=MINIMUM_TEMPERATURE)] = 0.05
     cost: str = ""
-    charge: str = "all"
-    unit: float = 0.0
-    alpha: float = 0.2
-    beta: float = 0.6
-    derive: str = "argmax"
-    samples: int = 50
+    charge: Literal["all", "above-limit"] = "all"
+    unit: Annotated[float, Field(ge=0)] = 0.0
+    alpha: Annotated[float, Field(gt=0)] = 0.2
+    beta: Annotated[float, Field(ge=0)] = 0.6
+    derive: Literal["argmax", "sample"] = "argmax"
+    samples: Annotated[int, Field(ge=1)] = 50
 
     def __post_init__(self) -> None:
-        for name, allowed in (("form", FORMS), ("charge", CHARGES), ("derive", DERIVATIONS)):
-            value = getattr(self, name)
-            if value not in allowed:
-                raise UserError(
-                    f"unknown differentiable.{name} '{value}': {nearest(value, allowed)}"
-                )
-        for name in ("learning_rate", "temperature", "temperature_least", "alpha"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise UserError(f"differentiable.{name} {getattr(self, name)}: must be above 0")
-        for name in ("temperature", "temperature_least"):
-            if getattr(self, name) < MINIMUM_TEMPERATURE:
-                raise UserError(
-                    f"differentiable.{name} {getattr(self, name)}: must be at least "
-                    f"{MINIMUM_TEMPERATURE:g}"
-                )
+        super().__post_init__()
         if self.form == "joint" and (self.cost or self.charge != "all"):
             given = f"cost {self.cost}" if self.cost else f"charge {self.charge}"
             raise UserError(
                 f"differentiable.{given}: the joint form has no cost in its loss; leave it out, or "
                 "give the form alternating"
             )
-        if self.learning_rate > MAXIMUM_LEARNING_RATE:
-            raise UserError(
-                f"differentiable.learning_rate {self.learning_rate}: must be at most "
-                f"{MAXIMUM_LEARNING_RATE:g}"
-            )
-        for name in ("weight_decay", "temperature_decay", "unit", "beta"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise UserError(f"differentiable.{name} {getattr(self, name)}: must be at least 0")
-        for name in ("every", "samples"):
-            if not getattr(self, name) >= 1:
-                raise UserError(f"differentiable.{name} {getattr(self, name)}: must be at least 1")
-        if not 0 <= self.warmup < 1:
-            raise UserError(f"differentiable.warmup {self.warmup}: must be in [0, 1)")
         if self.temperature_least > self.temperature:
             raise UserError(
                 f"differentiable.temperature_least {self.temperature_least}: must be at most the "

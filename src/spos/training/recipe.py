@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
-from spos._util.errors import UserError, nearest
+from pydantic import Field
 
-SCHEDULES = ("linear", "cosine", "constant")
+from spos._util.errors import UserError
+from spos._util.settings import Settings
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Settings):
     """Optimisation settings of a training.
 
     Args:
@@ -39,37 +41,25 @@ class Recipe:
         0.05
     """
 
-    steps: int
-    batch_size: int
-    learning_rate: float
-    momentum: float = 0.9
+    steps: Annotated[int, Field(ge=1)]
+    batch_size: Annotated[int, Field(ge=1)]
+    learning_rate: Annotated[float, Field(gt=0)]
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     nesterov: bool = False
-    weight_decay: float = 4e-5
-    label_smoothing: float = 0.1
-    schedule: str = "linear"
-    warmup_steps: int = 0
-    gradient_clip: float = 0.0
+    weight_decay: Annotated[float, Field(ge=0)] = 4e-5
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    gradient_clip: Annotated[float, Field(ge=0)] = 0.0
     augment: str = "standard"
-    ema: float = 0.0
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "learning_rate"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise UserError(f"{name} {getattr(self, name)}: must be above 0")
-        for name in ("momentum", "label_smoothing", "ema"):
-            if not 0 <= getattr(self, name) < 1:
-                raise UserError(f"{name} {getattr(self, name)}: must be in [0, 1)")
-        for name in ("weight_decay", "gradient_clip", "warmup_steps"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise UserError(f"{name} {getattr(self, name)}: must not be negative")
+        super().__post_init__()
         if self.nesterov and not self.momentum:
             raise UserError("nesterov true: needs a momentum above 0")
         if self.warmup_steps >= self.steps:
             raise UserError(f"warmup_steps {self.warmup_steps}: must be below steps {self.steps}")
-        if self.schedule not in SCHEDULES:
-            raise UserError(
-                f"unknown schedule '{self.schedule}': {nearest(self.schedule, SCHEDULES)}"
-            )
 
     def rate(self, step: int) -> float:
         """Compute the learning rate of a step.
@@ -107,15 +97,11 @@ class SupernetRecipe(Recipe):
     """
 
     method: str = "uniform"
-    paths: int = 1
-    widening_steps: int = 0
+    paths: Annotated[int, Field(ge=1)] = 1
+    widening_steps: Annotated[int, Field(ge=0)] = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.paths < 1:
-            raise UserError(f"paths {self.paths}: must be at least 1")
-        if self.widening_steps < 0:
-            raise UserError(f"widening_steps {self.widening_steps}: must not be negative")
         if self.widening_steps >= self.steps:
             raise UserError(
                 f"widening_steps {self.widening_steps}: must be below steps {self.steps}, or some "

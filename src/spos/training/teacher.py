@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from spos._util.errors import UserError
+from spos._util.settings import Settings
 from spos.training.checkpoint import digest
 from spos.training.method import Pass
 
 
 @dataclass(frozen=True)
-class Teacher:
+class Teacher(Settings):
     """A trained classifier whose scores a network learns in addition to the labels.
 
     The loss becomes ``(1 - weight) * loss + weight * temperature**2 * KL(teacher, network)``, with
@@ -40,19 +41,11 @@ class Teacher:
         0.0
     """
 
-    network: nn.Module
-    weight: float = 0.5
-    temperature: float = 1.0
+    section = "teacher"
 
-    def __post_init__(self) -> None:
-        if not isinstance(self.network, nn.Module):
-            raise UserError(
-                f"the teacher is {self.network!r:.50}: give a network, a torch.nn.Module"
-            )
-        if not 0 <= self.weight <= 1:
-            raise UserError(f"teacher weight {self.weight}: must be in [0, 1]")
-        if not 0 < self.temperature < math.inf:
-            raise UserError(f"teacher temperature {self.temperature}: must be above 0")
+    network: nn.Module
+    weight: Annotated[float, Field(ge=0, le=1)] = 0.5
+    temperature: Annotated[float, Field(gt=0)] = 1.0
 
     def identity(self) -> str:
         """Describe the network, its weights and the settings in a short text."""

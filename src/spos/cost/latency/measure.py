@@ -17,13 +17,14 @@ from torch.utils._pytree import tree_map
 
 from spos._util.errors import UserError
 from spos._util.listener import Listener, Silent
+from spos._util.records import to_plain
 from spos._util.version import __version__
 from spos.cost.latency.backend import Backend, Sampler, Step, check_runtime, make_backend
 from spos.cost.latency.plan import computes_nothing, network_of, parts_of
 from spos.cost.latency.record import PartKey, PartLatency, Runtime, part_key
 from spos.cost.latency.rounds import Samples, median, sample_rounds, spread
 from spos.cost.latency.rows import Row, rows_of
-from spos.cost.latency.table import LatencyTable, outputs_of, plain_layout
+from spos.cost.latency.table import LatencyTable, outputs_of
 from spos.cost.part import Part
 from spos.nn.supernet import Supernet
 
@@ -96,7 +97,7 @@ def measure_latency(
     facts: dict[str, Any] = {
         "space": space,
         "preset": preset,
-        "layout": {} if layout is None else plain_layout(layout),
+        "layout": {} if layout is None else to_plain(layout),
         "input_shape": supernet.input_shape,
         "outputs": outputs_of(supernet),
     }

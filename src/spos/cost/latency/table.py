@@ -13,7 +13,7 @@ import torch
 
 from spos._util.errors import UserError
 from spos._util.files import write_json
-from spos._util.settings import as_plain
+from spos._util.records import to_plain
 from spos.cost.latency.device import device_name
 from spos.cost.latency.record import Fit, PartKey, PartLatency, Runtime, part_key
 from spos.cost.latency.stored import as_stored, from_stored
@@ -118,7 +118,7 @@ class LatencyTable:
             UserError: the table belongs to another supernet; the message names the first
                 difference.
         """
-        plain = plain_layout(layout)
+        plain = to_plain(layout)
         pairs: list[tuple[str, Any, Any]] = [
             ("space", self.space, space),
             ("preset", self.preset, preset),
@@ -216,16 +216,6 @@ def one_changed(counts: Sequence[int], place: int, option: int) -> Options:
         option (int): option of that choice.
     """
     return (0,) * place + (option,) + (0,) * (len(counts) - place - 1)
-
-
-def plain_layout(layout: Any) -> dict[str, Any]:
-    """Return the settings of a layout in JSON types.
-
-    Args:
-        layout (Any): dataclass of the layout.
-    """
-    plain: dict[str, Any] = json.loads(json.dumps(as_plain(layout)))
-    return plain
 
 
 def outputs_of(supernet: Supernet) -> int:

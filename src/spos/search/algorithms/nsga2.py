@@ -48,13 +48,13 @@ class Nsga2(Algorithm):
             )
         if settings.population < 2:
             raise UserError(
-                f"search population {settings.population}: must be at least 2, because nsga2 "
+                f"search.population {settings.population}: must be at least 2, because nsga2 "
                 "crosses two networks"
             )
         for name in ("crossover_children", "mutation_children"):
             if getattr(settings, name) is not None:
                 raise UserError(
-                    f"search {name}: nsga2 breeds every child by crossover and mutation; leave it "
+                    f"search.{name}: nsga2 breeds every child by crossover and mutation; leave it "
                     "out, or give the algorithm evolution"
                 )
 
