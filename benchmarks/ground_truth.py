@@ -1,0 +1,98 @@
+"""Tables of trained networks, which tell how good each network of a space really is."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from spos import CostTable
+from spos.space import Architecture, SearchSpace
+from spos.spaces import family
+from spos.spaces.nasbench201 import parse_architecture_string
+
+#: Multiply-adds of the networks of NAS-Bench-Macro that a search under a bound decides between.
+MACRO_BAND = (52e6, 59e6)
+
+
+@dataclass(frozen=True)
+class GroundTruth:
+    """The trained accuracy and the costs of every network of a benchmark.
+
+    Args:
+        name (str): space of the catalogue, ``nasbench201`` or ``nasbenchmacro``.
+        table (CostTable): costs of the networks at the size at which they were trained.
+        options (NDArray): option indices, shape (networks, choices).
+        accuracy (NDArray): mean test accuracy in percent, shape (networks,).
+        costs (dict[str, NDArray]): values of each cost, shape (networks,).
+    """
+
+    name: str
+    table: CostTable
+    options: NDArray[np.int64]
+    accuracy: NDArray[np.float64]
+    costs: dict[str, NDArray[np.float64]]
+
+    @property
+    def space(self) -> SearchSpace:
+        return self.table.space
+
+    @cached_property
+    def rows(self) -> dict[tuple[int, ...], int]:
+        """Position in the table of each architecture."""
+        return {tuple(one): number for number, one in enumerate(self.options.tolist())}
+
+    def look_up(self, architectures: Iterable[Architecture]) -> list[float]:
+        """True accuracy of architectures."""
+        return self.accuracy[[self.rows[one] for one in architectures]].tolist()
+
+    def layers(self) -> NDArray[np.int64]:
+        """Number of options of each network that are neither identity nor ``none``."""
+        names = [choice.options for choice in self.space.choices]
+        real = [[name not in ("identity", "skip_connect", "none") for name in one] for one in names]
+        return np.stack(
+            [np.array(flags)[self.options[:, place]] for place, flags in enumerate(real)]
+        ).sum(0)
+
+    def band(self) -> NDArray[np.bool_]:
+        """The networks of about the same cost between which a search under a bound decides."""
+        flops = self.costs["flops"]
+        if self.name == "nasbenchmacro":
+            least, most = MACRO_BAND
+        else:
+            least, most = np.quantile(flops, (0.6, 0.8)).tolist()
+        inside: NDArray[np.bool_] = (flops >= least) & (flops <= most)
+        return inside
+
+
+def read_ground_truth(name: str, path: Path) -> GroundTruth:
+    """Read the table of a benchmark.
+
+    Args:
+        name (str): ``nasbench201`` or ``nasbenchmacro``.
+        path (Path): CSV file with the columns ``arch`` and ``cifar10_test_top1``.
+    """
+    spaces = family(name)
+    with torch.device("meta"):
+        table = CostTable(spaces.build(spaces.preset("cifar"), classes=10))
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    if name == "nasbenchmacro":
+        options = np.array([[int(digit) for digit in row["arch"]] for row in rows])
+    else:
+        parsed = (parse_architecture_string(row["arch"]) for row in rows)
+        options = np.array([table.space.from_names(one) for one in parsed])
+    costs = table.many(options)
+    return GroundTruth(
+        name=name,
+        table=table,
+        options=options,
+        accuracy=np.array([float(row["cifar10_test_top1"]) for row in rows]),
+        costs={cost: costs[:, place] for place, cost in enumerate(table.names)},
+    )
