@@ -124,15 +124,17 @@ def _summary(facts: Facts, result: Result | None) -> str:
     return "The retrained network of a run."
 
 
-def _one_shot(facts: Facts, result: Result | None) -> float | None:
-    """The one-shot score of the network, where it has one."""
+def _one_shot(facts: Facts, result: Result | None) -> tuple[str, str] | None:
+    """What the one-shot score of the network is called, and the score, where it has one."""
     if result is None:
         return None
     if facts["stage"] == "retrain":
-        return result.winner.score if result.winner else None
+        return result.show_one_shot(result.winner) if result.winner else None
     networks: tuple[ComparedNetwork, ...] = result.comparison.networks if result.comparison else ()
     wanted = facts["metadata"]["architecture"]
-    return next((one.score for one in networks if one.architecture == wanted), None)
+    scores = (one.score for one in networks if one.architecture == wanted)
+    measure = result.one_shot
+    return next(((measure.noun, measure.show(score)) for score in scores), None)
 
 
 def _plain(text: str) -> str:

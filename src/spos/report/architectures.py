@@ -115,14 +115,19 @@ def _table(
     after: Sequence[Column] = (),
     best: int = 0,
 ) -> ArchitectureTable:
-    one_shot = _column("one-shot", (result.metric.show(one.score) for one in scored))
+    name = f"one-shot {result.one_shot.name}" if result.one_shot != result.metric else "one-shot"
+    one_shot = [_column(name, (result.one_shot.show(one.score) for one in scored))]
+    known = [getattr(one, "metric_score", None) for one in scored]
+    if known and all(score is not None for score in known):
+        shown = (result.metric.show(score) for score in known)
+        one_shot.append(_column(f"one-shot {result.metric.name}", shown))
     costs = (
         _column(cost.label, (cost.format(one.costs[cost.name]) for one in scored), cost.heading)
         for cost in map(find_cost, shown_costs(result))
     )
     return ArchitectureTable(
         leading=tuple(leading),
-        values=(*before, one_shot, *costs, *after),
+        values=(*before, *one_shot, *costs, *after),
         architectures=tuple(str(one.architecture) for one in scored),
         best=best,
     )

@@ -26,11 +26,21 @@ def budgets_figure(result: Result, width: int) -> Markup | None:
         (budget.maximum[cost.name], budget.winner.costs[cost.name], budget)
         for budget in result.budgets
     ]
-    curves = [("one-shot", "first", [(at, one.winner.score, one) for _, at, one in rows])]
+    curves = []
+    one_shot = [result.one_shot_metric(one.winner) for _, _, one in rows]
+    scored = [
+        (at, score, one)
+        for (_, at, one), score in zip(rows, one_shot, strict=True)
+        if score is not None
+    ]
+    if scored:
+        curves.append(("one-shot", "first", scored))
     tested = [(at, one.test_score, one) for _, at, one in rows if one.test_score is not None]
     if tested:
         curves.append(("test", "second", tested))
     scores = [score for _, _, points in curves for _, score, _ in points]
+    if not scores:
+        return None
     names, largest = " and ".join(name for name, _, _ in curves), rows[-1][0]
     lower, upper = padded_range(scores, metric.smallest_extent(scores), 0.08)
     left, right = padded_range([value for row in rows for value in row[:2]], largest * 0.04)
@@ -38,9 +48,9 @@ def budgets_figure(result: Result, width: int) -> Markup | None:
         f"budgets-{width}",
         f"{names} {metric.noun} of the network found for each budget",
         "; ".join(
-            f"at most {cost.format(limit)}: one-shot {metric.show(one.winner.score)}"
+            f"at most {cost.format(limit)}: one-shot {metric.show(score)}"
             + (f", test {metric.show(one.test_score)}" if tested else "")
-            for limit, _, one in rows
+            for (limit, _, one), score in zip(rows, one_shot, strict=True)
         ),
         (width, 300),
         Axis(cost.title, left, right, cost_labels(cost.name)),

@@ -15,14 +15,18 @@ class Measure:
     Args:
         name (str): name of the metric.
         share (bool): whether its scores are shares in [0, 1].
+        negated (bool): whether a score is the negative of what people read, as of a loss.
 
     Example:
         >>> Measure().show(0.9534), Measure("mean error", share=False).show(-0.12345)
         ('95.3%', '-0.1235')
+        >>> Measure("loss", share=False, negated=True).show(-0.4567)
+        '0.457'
     """
 
     name: str = "top-1"
     share: bool = True
+    negated: bool = False
 
     @property
     def top1(self) -> bool:
@@ -38,6 +42,8 @@ class Measure:
         """A score as people read it; a dash where there is none."""
         if score is None:
             return "–"
+        if self.negated:
+            return f"{-score:.3f}"
         return f"{score:.1%}" if self.share else f"{score:.4g}"
 
     def difference(self, value: float) -> str:
@@ -46,7 +52,9 @@ class Measure:
 
     def labels(self, ticks: Sequence[float]) -> list[str]:
         """Labels of the ticks of an axis of scores."""
-        return percent_labels(ticks) if self.share else [f"{tick:.4g}" for tick in ticks]
+        if self.share:
+            return percent_labels(ticks)
+        return [f"{-tick if self.negated else tick:.4g}" for tick in ticks]
 
     def smallest_extent(self, scores: Sequence[float]) -> float:
         """The smallest extent of an axis of scores, so that equal scores have an axis too."""

@@ -50,7 +50,7 @@ def render(result: Result, candidates: Sequence[Candidate], metrics: Metrics) ->
         search=_search(result, winner, candidates) if winner else [],
         search_note=_search_note(result, candidates),
         flops_note=words.FLOPS_NOTE,
-        iterations=_both(partial(iterations_figure, result.metric, candidates)),
+        iterations=_both(partial(iterations_figure, result.one_shot, candidates)),
         entropy=_both(partial(entropy_figure, choices, metrics)),
         choices=choice_figures(choices, metrics),
         colours=option_colours(choices),
@@ -123,7 +123,8 @@ def _key_figures(result: Result) -> list[tuple[str, str]]:
     if result.test_score is not None:
         figures.append((f"test {metric.noun}", metric.show(result.test_score)))
     if winner:
-        figures.append((f"one-shot {metric.noun}", metric.show(winner.score)))
+        noun, score = result.show_one_shot(winner)
+        figures.append((f"one-shot {noun}", score))
         figures += [
             (cost.label, cost.format(winner.costs[cost.name]))
             for cost in map(find_cost, words.shown_costs(result))

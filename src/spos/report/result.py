@@ -197,7 +197,7 @@ class Result:
     Args:
         spos (str): version of spos.
         space (SpaceFacts): the search space.
-        metric (Measure): what the scores are, and how they are written.
+        metric (Measure): what scores on the test images are, and how they are written.
         data (DataFacts): the images.
         constraint (ConstraintFacts): the bounds of the search.
         primary_cost (str): the cost that the search is about.
@@ -216,6 +216,7 @@ class Result:
         versions (Mapping[str, str]): versions of Python and libraries.
         device (str): device of the run.
         devices (int): processes, each with one device.
+        fitness (Measure | None): what the one-shot scores of candidates are; None for the metric.
     """
 
     spos: str
@@ -239,6 +240,28 @@ class Result:
     versions: Mapping[str, str] = field(default_factory=dict)
     device: str = ""
     devices: int = 1
+    fitness: Measure | None = None
+
+    @property
+    def one_shot(self) -> Measure:
+        """What the one-shot scores of candidates are, and how they are written."""
+        return self.fitness or self.metric
+
+    def one_shot_metric(self, candidate: Candidate) -> float | None:
+        """The one-shot score of a candidate by the metric of the run, if it is known."""
+        if candidate.metric_score is None and self.one_shot == self.metric:
+            return candidate.score
+        return candidate.metric_score
+
+    def show_one_shot(self, candidate: Candidate) -> tuple[str, str]:
+        """What the best known one-shot score of a candidate is called, and the score.
+
+        That is the metric of the run, which people know, or else the fitness of the search.
+        """
+        known = self.one_shot_metric(candidate)
+        if known is None:
+            return self.one_shot.noun, self.one_shot.show(candidate.score)
+        return self.metric.noun, self.metric.show(known)
 
     @property
     def test_score(self) -> float | None:

@@ -39,20 +39,20 @@ def search_figure(
         name (str): name of the cost.
         width (int): width in pixels.
     """
-    drawn, cost, show = plotted(candidates), find_cost(name), result.metric.show
+    drawn, cost, show = plotted(candidates), find_cost(name), result.one_shot.show
     x, limits = _cost_axis(result.constraint, cost, [one.costs[name] for one in (*drawn, winner)])
     scores = [one.score for one in (*drawn, winner)]
-    lower, upper = padded_range(scores, result.metric.smallest_extent(scores))
+    lower, upper = padded_range(scores, result.one_shot.smallest_extent(scores))
     last = max(one.iteration for one in drawn)
     narrow = width < 600
     chart = Chart(
         f"search-{name}-{width}",
-        f"One-shot {result.metric.noun} over {cost.label} of the candidates",
+        f"One-shot {result.one_shot.noun} over {cost.label} of the candidates",
         f"{len(drawn)} candidates between {show(min(scores))} and {show(max(scores))}. The winner "
         f"has {show(winner.score)} and {cost.format(winner.costs[name])} {cost.noun}.",
         (width, 400 if narrow else 460),
         x,
-        Axis(f"one-shot {result.metric.noun}", lower, upper, result.metric.labels),
+        Axis(f"one-shot {result.one_shot.noun}", lower, upper, result.one_shot.labels),
         (58 if narrow else 34, 16, 46, 52),
     )
     _draw_scale(chart, last)
@@ -69,7 +69,7 @@ def search_figure(
             f"iteration {one.iteration}, {one.origin}",
         )
     if result.front:
-        draw_front(chart, result.front, name, result.metric)
+        draw_front(chart, result.front, name, result.one_shot)
     point = (winner.costs[name], winner.score)
     chart.circle(point, 8.5, "ring", f"winner: {winner.architecture}")
     # Beside the winner is the line of the front.

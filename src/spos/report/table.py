@@ -116,7 +116,8 @@ def _found(result: Result) -> Table:
         named = [("architecture", str(result.winner.architecture))]
         if result.winner.notation:
             named.append(("notation", result.winner.notation))
-        rows.append((f"one-shot {metric.name}", metric.show(result.winner.score)))
+        noun, score = result.show_one_shot(result.winner)
+        rows.append((f"one-shot {metric.name if noun == metric.noun else noun}", score))
     elif result.network:
         title, costs = "Network trained", result.network.costs
         named = [("architecture", result.network.name)]

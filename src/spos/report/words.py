@@ -111,11 +111,11 @@ def headline(result: Result) -> str:
         if not measure.top1:
             what = f"with a test score of {score} ({measure.name}),"
         return f"A network {what} {costs}{asked}."
-    score = measure.show(result.winner.score if result.winner else None)
-    what = f"a one-shot accuracy of {score}"
-    if not measure.top1:
-        what = f"a one-shot score of {score} ({measure.name})"
-    return f"A network with {what}, {costs}{asked}. It is not retrained yet."
+    what = "costs of"
+    if result.winner:
+        noun, score = result.show_one_shot(result.winner)
+        what = f"a one-shot {noun} of {score},"
+    return f"A network with {what} {costs}{asked}. It is not retrained yet."
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 from spos.report.result import BudgetWinner
 from spos.run.context import Context
 from spos.run.fit import retrain
@@ -50,9 +52,7 @@ def budget_winners(context: Context, found: SearchOutcome) -> tuple[BudgetWinner
     for budget in found.budgets:
         one = budget.winner
         retrained = context.directory.outcome(RetrainOutcome, stages[str(one.architecture)])
-        winner = Candidate(
-            one.architecture, one.iteration, one.position, one.origin, one.score, one.costs
-        )
+        winner = Candidate(**{part.name: getattr(one, part.name) for part in fields(Candidate)})
         winners.append(
             BudgetWinner(
                 maximum=budget.maximum,

@@ -27,7 +27,8 @@ from spos.nn.supernet import Supernet
 from spos.run.config import SETTINGS_WITHOUT_EFFECT, Config
 from spos.run.costs import LATENCY_TABLE, add_bounded_costs, latency_table
 from spos.run.directory import RunDirectory
-from spos.run.task import DEFAULT_TASK_FACTS, Task, check_picklable, check_same_task
+from spos.run.fitness import make_fitness
+from spos.run.task import DEFAULT_TASK_FACTS, TOP1, Task, check_picklable, check_same_task
 from spos.spaces import family, is_name
 from spos.spaces.zoo import NETWORKS, build_network
 from spos.training.checkpoint import digest
@@ -79,10 +80,16 @@ class Context:
         # Computed once and sent to other processes, because there a class of the user's script has
         # another module name, and functions may have changed their state.
         self.task_facts = self.task.facts()
+        self.fitness = make_fitness(self.task, config.search.fitness)
 
     def __getstate__(self) -> dict[str, Any]:
         # Each process has its own Fabric and reads the images itself.
-        return {k: v for k, v in self.__dict__.items() if k not in ("fabric", "_data")}
+        omitted = ("fabric", "_data", "fitness")
+        return {k: v for k, v in self.__dict__.items() if k not in omitted}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.fitness = make_fitness(self.task, self.config.search.fitness)
 
     @cached_property
     def fabric(self) -> Fabric:
@@ -301,8 +308,8 @@ class Context:
             if f"run.{name}" not in SETTINGS_WITHOUT_EFFECT
         }
         parts = {"layout": plain["layout"], "data": data.fingerprint, "run": run}
-        if not self.task.measures_top1:
-            parts["fitness"] = self.task_facts["fitness"]
+        if self.fitness.identity != TOP1:
+            parts["fitness"] = self.fitness.identity
         text = json.dumps(parts, sort_keys=True)
         return digest(supernet.state_dict(), text)[:16]
 

@@ -132,7 +132,7 @@ class RunDirectory:
             sections = check_sections(stored)
         except UserError as error:
             raise UserError(f"{self.config_path} is damaged: {error}") from error
-        return _drop_removed_settings(sections, self.path)
+        return _upgrade_settings(sections, self.path)
 
     def resolve_config(
         self, given: Mapping[str, Any], sections: Iterable[str], *, searching: bool = False
@@ -313,10 +313,11 @@ class RunDirectory:
             file.write(json.dumps(dict(metric)) + "\n")
 
 
-def _drop_removed_settings(
-    sections: dict[str, dict[str, Any]], path: Path
-) -> dict[str, dict[str, Any]]:
-    """Drop stored settings that no longer exist, provided that they had no effect."""
+def _upgrade_settings(sections: dict[str, dict[str, Any]], path: Path) -> dict[str, dict[str, Any]]:
+    """Convert stored settings of earlier versions; those that no longer exist had no effect."""
+    if "search" in sections and any((path / name).exists() for name in ("search.json", "study.db")):
+        # Searches from before there was a choice compared candidates by the metric.
+        sections["search"].setdefault("fitness", "metric")
     retrain = dict(sections.get("retrain", {}))
     for name, idle in REMOVED_RETRAIN_SETTINGS.items():
         value = retrain.pop(name, idle)

@@ -11,8 +11,9 @@ from spos.data import ImageData, Images, evaluation_batches
 from spos.nn.supernet import Supernet
 from spos.run.config import required_method
 from spos.run.context import Context
+from spos.run.fitness import Fitness
 from spos.run.outcome import TrainOutcome
-from spos.search.evaluation import Loader, OneShotEvaluator, correct
+from spos.search.evaluation import Loader, OneShotEvaluator
 from spos.training.checkpoint import Checkpoints
 from spos.training.state import load_model
 
@@ -80,20 +81,24 @@ def load_checkpoint(context: Context) -> tuple[Supernet, dict[str, Tensor]]:
     return supernet.to(context.fabric.device), loaded.tensors
 
 
-def one_shot_evaluator(context: Context, data: ImageData, supernet: Supernet) -> OneShotEvaluator:
+def one_shot_evaluator(
+    context: Context, data: ImageData, supernet: Supernet, fitness: Fitness | None = None
+) -> OneShotEvaluator:
     """Make the evaluator of candidates on the validation images of a run.
 
     Args:
         context (Context): the run.
         data (ImageData): images of the run.
         supernet (Supernet): trained supernet, on the device of the run.
+        fitness (Fitness | None): score of a candidate; None for the fitness of the run.
     """
+    fitness = fitness or context.fitness
     return OneShotEvaluator(
         supernet,
         _calibration(context, data),
         loader(context, data, data.validation),
-        metric=correct if context.task.metric is None else context.task.metric,
-        evaluate=context.task.evaluate,
+        metric=fitness.metric,
+        evaluate=fitness.evaluate,
         autocast=context.fabric.autocast,
     )
 

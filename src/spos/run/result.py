@@ -102,6 +102,7 @@ def collect_result(context: Context) -> Result:
         },
         device=str(context.fabric.device),
         devices=context.devices,
+        fitness=context.fitness.measure,
     )
 
 

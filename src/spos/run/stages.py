@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from optuna.exceptions import StorageInternalError
 
@@ -12,11 +13,14 @@ from spos._util.errors import UserError
 from spos._util.interrupt import Interrupt, deferred_interrupt
 from spos._util.randomness import generator
 from spos.cost import CostModel
+from spos.data import ImageData
+from spos.nn.supernet import Supernet
 from spos.run.budgets import retrain_budgets
 from spos.run.config import required_method
 from spos.run.context import Context
 from spos.run.differentiable import prepare_theta_training
 from spos.run.fit import fit, retrain
+from spos.run.fitness import make_fitness
 from spos.run.one_shot import load_checkpoint, one_shot_evaluator, train_outcome
 from spos.run.outcome import (
     Found,
@@ -30,6 +34,7 @@ from spos.search import (
     Candidate,
     Feasible,
     OneShotEvaluator,
+    SearchResult,
     open_storage,
     open_study,
     search,
@@ -113,14 +118,14 @@ def search_stage(context: Context) -> SearchOutcome:
 
         def told(candidate: Candidate, count: int, total: int) -> None:
             context.record_seconds("search", before + time.monotonic() - began)
-            task = context.task
-            scores = f"{task.show(candidate.score)}  best {task.show(evaluate.best)}"
+            measure = context.fitness.measure
+            scores = f"{measure.show(candidate.score)}  best {measure.show(evaluate.best)}"
             within = f"  {constraint}" if len(constraints) > 1 else ""
             done = sum(len(result.candidates) for _, result in found)
             # The searches for further budgets are assumed to be as long as this one.
             left = total * (len(constraints) - len(found))
             context.listener.progress(
-                "search", done + count, done + left, f"{task.name} {scores}{within}"
+                "search", done + count, done + left, f"{measure.name} {scores}{within}"
             )
 
         try:
@@ -136,13 +141,26 @@ def search_stage(context: Context) -> SearchOutcome:
                     storage=storage,
                     on_evaluated=told,
                 )
-                found.append((constraint, result))
+                found.append((constraint, _with_metric(context, data, supernet, result)))
         except StorageInternalError as error:
             reason = " ".join(str(error.__cause__ or error).split())[:200]
             raise UserError(f"{place} cannot be written: {reason}") from error
     seconds = before + time.monotonic() - began
     outcome = make_search_outcome(found, table, study, config.search, seconds, **prior_facts)
     return directory.finish(outcome)
+
+
+def _with_metric(
+    context: Context, data: ImageData, supernet: Supernet, result: SearchResult
+) -> SearchResult:
+    """Evaluate the best candidates by the metric of the run, where the fitness is another one."""
+    if not context.fitness.is_loss:
+        return result
+    metric = make_fitness(context.task, "metric")
+    evaluator = one_shot_evaluator(context, data, supernet, metric)
+    scores = dict(evaluator([candidate.architecture for candidate in result.top]))
+    top = (replace(one, metric_score=scores[one.architecture]) for one in result.top)
+    return replace(result, top=tuple(top))
 
 
 class Evaluations:

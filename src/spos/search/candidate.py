@@ -31,13 +31,16 @@ class Candidate(Proposal):
     """An evaluated architecture, as in the result of a run.
 
     Args:
-        score (float): one-shot score by the metric of the run, higher is better; for
-            classification the top-1 accuracy in [0, 1].
+        score (float): one-shot score by the fitness of the search, higher is better; in
+            classification the negative loss.
         costs (Mapping[str, int]): costs by name; ``flops`` are multiply-adds.
+        metric_score (float | None): one-shot score by the metric of the run, such as the top-1
+            accuracy in [0, 1], if the best candidates were evaluated by it as well.
     """
 
     score: float
     costs: Mapping[str, int] = field(default_factory=dict)
+    metric_score: float | None = None
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -33,6 +33,9 @@ class SearchSettings(Settings):
             the rest of the population.
         tries (int): limit of the attempts to breed new feasible children, as a multiple of the
             children, at least 1; random candidates replace the missing ones.
+        fitness (str): score of a candidate: ``loss`` on the validation images, which ranks networks
+            better than their accuracy does and needs fewer images; ``metric`` of the run; ``auto``
+            for the loss in classification, and the metric of a task of your own.
         from_known (bool): whether the first population consists of the best candidates that the
             study already contains.
         seed (int): seed of all randomness, at least 0.
@@ -63,6 +66,7 @@ class SearchSettings(Settings):
     crossover_children: Annotated[int, Field(ge=0)] | None = None
     mutation_children: Annotated[int, Field(ge=0)] | None = None
     tries: Annotated[int, Field(ge=1)] = 100
+    fitness: Literal["auto", "loss", "metric"] = "auto"
     from_known: bool = True
     seed: Annotated[int, Field(ge=0)] = 0
     pareto: tuple[str, ...] = ()
