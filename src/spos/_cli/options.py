@@ -90,6 +90,12 @@ ALIASES: dict[str, tuple[str, str, Callable[[str], Any], str]] = {
         "Steps of the supernet's training.",
     ),
     "retrain_steps": ("--retrain-steps", "retrain.steps", int, "Steps of the winner's training."),
+    "finalists": (
+        "--finalists",
+        "finalists.count",
+        int,
+        "Best candidates to train for a short while, to retrain the best of them.",
+    ),
     "network": (
         "--network",
         "network.name",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from spos.cost.cost import find_cost, format_cost
@@ -58,16 +58,39 @@ class Scored(Protocol):
 
 def top_table(result: Result) -> ArchitectureTable:
     """The best candidates, best first."""
-    top = result.top
+    top, winner = result.top, result.winner
+    found = winner.architecture if winner else None
+    places = (place for place, one in enumerate(top) if one.architecture == found)
     return _table(
         result,
         top,
+        best=next(places, -1),
         leading=[_column("rank", range(1, len(top) + 1), "")],
         after=[
             _column("iteration", (one.iteration for one in top), "iter"),
             _column("origin", (one.origin for one in top), text=True),
         ],
     )
+
+
+def finalists_table(result: Result) -> ArchitectureTable:
+    """The finalists, best first: those that reached the last rung before the others."""
+    ranked = sorted(
+        result.finalists, key=lambda one: (len(one.rungs), one.rungs[-1].score), reverse=True
+    )
+    steps = [rung.steps for rung in ranked[0].rungs]
+    rungs = [
+        _column(
+            f"after {count:,} steps",
+            (
+                result.one_shot.show(one.rungs[place].score) if place < len(one.rungs) else "–"
+                for one in ranked
+            ),
+            f"{count:,} steps",
+        )
+        for place, count in enumerate(steps)
+    ]
+    return _table(result, ranked, before=rungs, brief=False)
 
 
 def front_table(result: Result) -> ArchitectureTable:
@@ -114,7 +137,9 @@ def _table(
     before: Sequence[Column] = (),
     after: Sequence[Column] = (),
     best: int = 0,
+    brief: bool = True,
 ) -> ArchitectureTable:
+    """A table of scores and costs; with ``brief`` false the terminal shows no costs."""
     name = f"one-shot {result.one_shot.name}" if result.one_shot != result.metric else "one-shot"
     one_shot = [_column(name, (result.one_shot.show(one.score) for one in scored))]
     known = [getattr(one, "metric_score", None) for one in scored]
@@ -122,7 +147,10 @@ def _table(
         shown = (result.metric.show(score) for score in known)
         one_shot.append(_column(f"one-shot {result.metric.name}", shown))
     costs = (
-        _column(cost.label, (cost.format(one.costs[cost.name]) for one in scored), cost.heading)
+        replace(
+            _column(cost.label, (cost.format(one.costs[cost.name]) for one in scored)),
+            brief=cost.heading if brief else None,
+        )
         for cost in map(find_cost, shown_costs(result))
     )
     return ArchitectureTable(

@@ -12,7 +12,13 @@ from markupsafe import Markup
 from spos._util.files import write_atomically
 from spos.cost.cost import find_cost
 from spos.report import words
-from spos.report.architectures import budgets_table, comparison_table, front_table, top_table
+from spos.report.architectures import (
+    budgets_table,
+    comparison_table,
+    finalists_table,
+    front_table,
+    top_table,
+)
 from spos.report.budgets import budgets_figure
 from spos.report.comparison import comparison_figure
 from spos.report.curves import iterations_figure, training_figures
@@ -60,6 +66,7 @@ def render(result: Result, candidates: Sequence[Candidate], metrics: Metrics) ->
         front=front_table(result) if result.front else None,
         front_costs=" and ".join(find_cost(cost).label for cost in front),
         top=top_table(result) if result.top else None,
+        finalists=finalists_table(result) if result.finalists else None,
         verdict=judged,
         sampling_error=words.sampling_error(result),
         comparison=comparison_table(result, winner, compared) if winner and compared else None,

@@ -129,6 +129,21 @@ class Winner(Candidate):
 
 
 @dataclass(frozen=True)
+class Rung:
+    """A short training of a finalist: its steps, and its score on the validation images."""
+
+    steps: int
+    score: float
+
+
+@dataclass(frozen=True)
+class Finalist(Candidate):
+    """A candidate that was trained for a short while, and its rungs of successive halving."""
+
+    rungs: tuple[Rung, ...] = ()
+
+
+@dataclass(frozen=True)
 class NamedNetwork:
     """A published network that was trained instead of a winner, and its costs."""
 
@@ -216,7 +231,9 @@ class Result:
         versions (Mapping[str, str]): versions of Python and libraries.
         device (str): device of the run.
         devices (int): processes, each with one device.
-        fitness (Measure | None): what the one-shot scores of candidates are; None for the metric.
+        fitness (Measure | None): what the scores of candidates are; None for the metric.
+        finalists (tuple[Finalist, ...]): candidates that the winner was chosen from by short
+            trainings, in the order of their one-shot scores.
     """
 
     spos: str
@@ -241,6 +258,7 @@ class Result:
     device: str = ""
     devices: int = 1
     fitness: Measure | None = None
+    finalists: tuple[Finalist, ...] = ()
 
     @property
     def one_shot(self) -> Measure:

@@ -16,6 +16,7 @@ from spos.report.architectures import (
     Column,
     budgets_table,
     comparison_table,
+    finalists_table,
     front_table,
     top_table,
 )
@@ -38,6 +39,9 @@ def result_tables(result: Result) -> list[RenderableType]:
         parts.append(_architectures("Front, from the cheapest", front_table(result)))
     if result.top:
         parts.append(_architectures("Best candidates", top_table(result)))
+    if result.finalists:
+        title = f"Finalists, by validation {result.one_shot.noun} after short trainings"
+        parts.append(_architectures(title, finalists_table(result)))
     judged = words.verdict(result)
     if judged and result.winner and result.comparison:
         table = comparison_table(result, result.winner, result.comparison)

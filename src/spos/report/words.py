@@ -12,6 +12,7 @@ from spos.report.result import ConstraintFacts, Result
 RUN_STAGES = {
     "train": "Supernet training",
     "search": "Search",
+    "finalists": "Finalists",
     "retrain": "Retraining",
     "compare": "Comparison",
 }

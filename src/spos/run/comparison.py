@@ -10,9 +10,10 @@ from spos.cost import Constraint, CostModel
 from spos.report.result import ComparedNetwork, Comparison, Winner
 from spos.run.context import Context
 from spos.run.costs import searched_cost
+from spos.run.finalists import read_found
 from spos.run.fit import retrain
 from spos.run.one_shot import load_supernet, one_shot_evaluator
-from spos.run.outcome import CompareOutcome, RetrainOutcome, SearchOutcome
+from spos.run.outcome import CompareOutcome, RetrainOutcome
 from spos.search import Feasible
 from spos.space import Architecture
 
@@ -40,7 +41,7 @@ def compare_stage(context: Context, count: int) -> CompareOutcome:
     # Compared with the requested number, because a small space has fewer networks.
     if done is not None and done.comparison.asked >= count:
         return done
-    found, winner = directory.outcome(SearchOutcome), directory.outcome(RetrainOutcome)
+    found, winner = read_found(directory), directory.outcome(RetrainOutcome)
     if found is None or winner is None or winner.test_score is None:
         raise UserError(f"{directory.path} has no retrained winner to compare with")
     supernet = load_supernet(context)

@@ -12,7 +12,7 @@ from spos._util.settings import replace_settings
 from spos.cost import Constraint
 from spos.data import POLICIES
 from spos.run.constraint_settings import ConstraintSettings, read_constraint
-from spos.run.settings import DataSettings, NetworkSettings, RunSettings
+from spos.run.settings import DataSettings, FinalistSettings, NetworkSettings, RunSettings
 from spos.search import ALGORITHMS, SearchSettings
 from spos.search.settings import FRONT_ALGORITHM
 from spos.spaces import family
@@ -36,6 +36,7 @@ class Config:
             derivation of a network from it.
         constraint (ConstraintSettings): bounds of the search.
         network (NetworkSettings): network to train instead of the winner.
+        finalists (FinalistSettings): short trainings of the best candidates.
         retrain (Recipe): optimisation settings of the winner.
     """
 
@@ -49,6 +50,7 @@ class Config:
     differentiable: DifferentiableSettings
     constraint: ConstraintSettings
     network: NetworkSettings
+    finalists: FinalistSettings
     retrain: Recipe
 
     @property
@@ -85,6 +87,7 @@ SECTIONS = (
     "differentiable",
     "constraint",
     "network",
+    "finalists",
     "retrain",
 )
 #: The sections that each stage of a run depends on; they are frozen when it starts.
@@ -165,6 +168,7 @@ def make_config(values: Mapping[str, Any]) -> Config:
             ConstraintSettings(), read_constraint(values.get("constraint", {})), "constraint"
         ),
         network=section("network", NetworkSettings()),
+        finalists=section("finalists", FinalistSettings()),
         retrain=section("retrain", plan.retrain),
     )
     _ = config.constraint.constraints  # Raises if a minimum is above its maximum.
@@ -178,6 +182,8 @@ def make_config(values: Mapping[str, Any]) -> Config:
     algorithm.check(config.search)
     if config.constraint.budgets and config.search.pareto:
         raise UserError("constraint.budgets and search.pareto: give one of them, not both")
+    if config.finalists.count > 1 and config.constraint.budgets:
+        raise UserError("constraint.budgets and finalists.count: give one of them, not both")
     for name in ("supernet", "retrain"):
         augment = getattr(config, name).augment
         if augment not in POLICIES:

@@ -31,6 +31,7 @@ def fit(
     recipe: Recipe,
     method: MakeMethod | None = None,
     teacher: Teacher | None = None,
+    until: int | None = None,
 ) -> float:
     """Train a model with checkpoints in a folder of the run.
 
@@ -44,6 +45,7 @@ def fit(
         recipe (Recipe): optimisation settings.
         method (MakeMethod | None): training method; None for a plain network.
         teacher (Teacher | None): trained network for distillation.
+        until (int | None): step to pause after; None for the last step of the recipe.
 
     Returns:
         Wall time of the training in seconds, interrupted attempts included.
@@ -99,6 +101,7 @@ def fit(
         method=method,
         teacher=teacher,
         observer=Recorder(context.directory, stage, context.listener),
+        until=until,
         save_every=context.config.run.save_every,
     )
     if outcome.interrupted:

@@ -10,7 +10,7 @@ import optuna
 
 from spos.cost import Constraint, CostModel
 from spos.report.former import upgrade_comparison, upgrade_retrain, upgrade_search
-from spos.report.result import Comparison, StageCosts, Winner
+from spos.report.result import Comparison, Finalist, StageCosts, Winner
 from spos.search import Candidate, SearchResult, SearchSettings
 from spos.search.start import evaluated_by
 
@@ -107,6 +107,21 @@ class SearchOutcome(Outcome):
 
 
 @dataclass(frozen=True, kw_only=True)
+class FinalistsOutcome(Outcome):
+    """The best candidates after short trainings.
+
+    Args:
+        winner (Winner): finalist with the highest score of the last rung.
+        finalists (tuple[Finalist, ...]): all finalists, in the order of the search.
+    """
+
+    stage: ClassVar[str] = "finalists"
+
+    winner: Winner
+    finalists: tuple[Finalist, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class RetrainOutcome(Outcome):
     """A network trained from scratch and tested once.
 
@@ -171,7 +186,7 @@ def make_search_outcome(
     paid = [evaluated_by(study, settings, constraint, table) for constraint, _ in found]
     return SearchOutcome(
         seconds=seconds,
-        winner=_winner(result, table),
+        winner=make_winner(result.top[0], table),
         top=result.top,
         candidates=result.candidates,
         evaluated=sum(paid) if several else result.evaluated,
@@ -180,7 +195,7 @@ def make_search_outcome(
         budgets=tuple(
             BudgetOutcome(
                 maximum=dict(constraint.maximum),
-                winner=_winner(each, table),
+                winner=make_winner(each.top[0], table),
                 top=each.top,
                 evaluated=new,
                 candidates=len(each.candidates),
@@ -193,9 +208,13 @@ def make_search_outcome(
     )
 
 
-def _winner(result: SearchResult, table: CostModel) -> Winner:
-    # Of a front this is the most accurate one; among equals the cheapest comes first.
-    best = result.top[0]
+def make_winner(best: Candidate, table: CostModel) -> Winner:
+    """Make the record of the winner.
+
+    Args:
+        best (Candidate): the winner.
+        table (CostModel): costs of the architectures.
+    """
     stages = (
         StageCosts(
             stage["name"],

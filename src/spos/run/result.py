@@ -27,7 +27,14 @@ from spos.report.result import (
 from spos.run.budgets import budget_winners, retraining_seconds
 from spos.run.context import Context
 from spos.run.costs import latency_table, searched_cost
-from spos.run.outcome import CompareOutcome, RetrainOutcome, SearchOutcome, TrainOutcome
+from spos.run.finalists import read_found
+from spos.run.outcome import (
+    CompareOutcome,
+    FinalistsOutcome,
+    RetrainOutcome,
+    SearchOutcome,
+    TrainOutcome,
+)
 from spos.search import ALGORITHMS
 from spos.spaces import family
 
@@ -39,7 +46,7 @@ def collect_result(context: Context) -> Result:
         context (Context): the run.
     """
     config, directory = context.config, context.directory
-    found, retrained = directory.outcome(SearchOutcome), directory.outcome(RetrainOutcome)
+    found, retrained = read_found(directory), directory.outcome(RetrainOutcome)
     compared, trained = directory.outcome(CompareOutcome), directory.outcome(TrainOutcome)
     data = read_own(directory.path / "data.json")
     data.pop("task", None)
@@ -62,7 +69,14 @@ def collect_result(context: Context) -> Result:
         notation = member.notation(found.winner.names) if member.notation else None
         winner = replace(found.winner, notation=notation)
     table = latency_table(config, directory.path)
-    outcomes = {"train": trained, "search": found, "retrain": retrained, "compare": compared}
+    finals = directory.outcome(FinalistsOutcome)
+    outcomes = {
+        "train": trained,
+        "search": found,
+        "finalists": finals,
+        "retrain": retrained,
+        "compare": compared,
+    }
     seconds = {stage: outcome.seconds for stage, outcome in outcomes.items() if outcome}
     if retrained:
         seconds["retrain"] += retraining_seconds(context, found)
@@ -103,6 +117,7 @@ def collect_result(context: Context) -> Result:
         device=str(context.fabric.device),
         devices=context.devices,
         fitness=context.fitness.measure,
+        finalists=finals.finalists if finals else (),
     )
 
 

@@ -83,6 +83,22 @@ class RunSettings(Settings):
 
 
 @dataclass(frozen=True)
+class FinalistSettings(Settings):
+    """Short trainings of the best candidates, of which the best one is retrained.
+
+    Args:
+        count (int): number of finalists; 0 or 1 retrains the best candidate of the search.
+        share (float): share of the steps of the retraining that the last two finalists are trained
+            for, in (0, 1]; the others are trained for less.
+    """
+
+    section = "finalists"
+
+    count: Annotated[int, Field(ge=0)] = 0
+    share: Annotated[float, Field(gt=0, le=1)] = 0.2
+
+
+@dataclass(frozen=True)
 class NetworkSettings(Settings):
     """A network to train instead of the winner of a search.
 

@@ -19,6 +19,7 @@ from spos.run.budgets import retrain_budgets
 from spos.run.config import required_method
 from spos.run.context import Context
 from spos.run.differentiable import prepare_theta_training
+from spos.run.finalists import finalists_stage, read_found
 from spos.run.fit import fit, retrain
 from spos.run.fitness import make_fitness
 from spos.run.one_shot import load_checkpoint, one_shot_evaluator, train_outcome
@@ -199,7 +200,7 @@ def retrain_stage(context: Context) -> RetrainOutcome:
         UserError: the run has neither a search result nor a network by name.
     """
     directory = context.directory
-    done, found = directory.outcome(RetrainOutcome), directory.outcome(SearchOutcome)
+    done, found = directory.outcome(RetrainOutcome), read_found(directory)
     if done is not None and not (found and found.budgets):
         return done
     named = context.config.network.name
@@ -208,6 +209,9 @@ def retrain_stage(context: Context) -> RetrainOutcome:
         return directory.finish(trained)
     if found is None:
         raise UserError(f"{directory.path} has no search result: run spos search first")
+    if finalists_stage(context) is not None:
+        found = read_found(directory)
+        assert found is not None, "the finalists are the best candidates of a search"
     retrain_budgets(context, found)
     outcome = directory.outcome(RetrainOutcome)
     assert outcome is not None, "the winner is among the networks of the budgets"

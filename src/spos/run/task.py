@@ -8,12 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import nn
 
 from spos._util.errors import UserError
 from spos.run.identity import identity
-from spos.search.evaluation import Evaluate, Loader, Metric, Passes, correct, number, score
+from spos.search.evaluation import Evaluate, Loader, Metric, correct, score
 from spos.training.method import Loss
 
 #: The metric of classification.
@@ -96,13 +95,7 @@ class Task:
         Raises:
             UserError: the score is not finite.
         """
-        if self.evaluate is None:
-            value = score(network, loader, correct if self.metric is None else self.metric)
-        else:
-            network.eval()
-            with torch.no_grad():
-                given = self.evaluate(network, Passes(loader))
-            value = number(given, "evaluate function", "the score of the network")
+        value = score(network, loader, self.metric or correct, self.evaluate)
         if not math.isfinite(value):
             raise UserError(f"the {self.name} is {value}: a score must be finite")
         return value

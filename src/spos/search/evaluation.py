@@ -47,18 +47,29 @@ def correct(outputs: Tensor, targets: Tensor) -> Tensor:
     return (outputs.argmax(1) == targets).sum()
 
 
-def score(network: nn.Module, loader: Loader, metric: Metric = correct) -> float:
+def score(
+    network: nn.Module,
+    loader: Loader,
+    metric: Metric = correct,
+    evaluate: Evaluate | None = None,
+) -> float:
     """Compute the mean score of a network over images, such as its top-1 accuracy in [0, 1].
 
     Args:
         network (nn.Module): network on its device; left in evaluation mode.
         loader (Loader): function that returns batches of images and targets.
         metric (Metric): function of outputs and targets to the sum of the score over the batch.
+        evaluate (Evaluate | None): function of a network and its batches to its score, in place of
+            the metric.
 
     Raises:
-        UserError: the metric does not return a number.
+        UserError: the metric, or the evaluate function, does not return a number.
     """
     network.eval()
+    if evaluate is not None:
+        with torch.no_grad():
+            value = evaluate(network, Passes(loader))
+        return number(value, "evaluate function", "the score of the network")
     total, images = 0.0, 0
     with torch.inference_mode():
         for inputs, targets in loader():

@@ -104,6 +104,7 @@ def train(
     method: str | MakeMethod | None = None,
     teacher: nn.Module | Teacher | None = None,
     observer: Observer | None = None,
+    until: int | None = None,
     save_every: float = 60.0,
     report_every: float = 2.0,
 ) -> Outcome:
@@ -131,6 +132,8 @@ def train(
         teacher (nn.Module | Teacher | None): trained network to learn from besides the targets; a
             :class:`spos.training.Teacher` sets its weight.
         observer (Observer | None): receiver of progress in the first process.
+        until (int | None): step to pause after, at least 1. The model is left with its averaged
+            weights if the recipe averages them, and a later call resumes from the others.
         save_every (float): seconds between checkpoints, at least 0.
         report_every (float): seconds between progress reports, at least 0.
 
@@ -168,7 +171,10 @@ def train(
             fabric.strategy.precision.load_state_dict(loaded.metadata["precision"])
         if observer and fabric.is_global_zero:
             observer.resumed(loaded)
-    if step >= recipe.steps:
+    end = recipe.steps if until is None else min(until, recipe.steps)
+    if step >= end:
+        if average is not None and step < recipe.steps:
+            average.apply()
         return Outcome(step, seconds, interrupted=False)
     fabric_optimizer = cast(_FabricOptimizer, fabric.setup_optimizers(optimizer))
     if teacher is not None:
@@ -220,10 +226,10 @@ def train(
             chosen.after_step(step)
             step += 1
             now = time.monotonic()
-            last = step == recipe.steps
+            last = step == end
             if average is not None:
                 average.update()
-                if last:
+                if step == recipe.steps:
                     average.apply()
             stop = _any_process(fabric, interrupt.requested) and not last
             save_now = last or stop or now - saved >= save_every
@@ -241,7 +247,9 @@ def train(
             raise UserError(
                 f"the batches ended after step {step} of {recipe.steps}: provide one batch per step"
             )
-    interrupted = step < recipe.steps
+    if average is not None and step == end < recipe.steps:
+        average.apply()
+    interrupted = step < end
     return Outcome(step, seconds + time.monotonic() - began, interrupted)
 
 
