@@ -130,10 +130,17 @@ class Winner(Candidate):
 
 @dataclass(frozen=True)
 class Rung:
-    """A short training of a finalist: its steps, and its score on the validation images."""
+    """A short training: its steps, and its scores on the validation images.
+
+    Args:
+        steps (int): steps of the training so far.
+        score (float): score by the fitness of the search.
+        metric_score (float): score by the metric of the run.
+    """
 
     steps: int
     score: float
+    metric_score: float
 
 
 @dataclass(frozen=True)

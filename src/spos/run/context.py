@@ -210,26 +210,33 @@ class Context:
             judged = any(map(self.directory.is_finished, ("search", "retrain")))
             check_same_task(stored, self.task_facts, judged, str(self.directory.path))
 
-    def supernet(self, data: ImageData, purpose: str = "supernet") -> Supernet:
+    def supernet(
+        self, data: ImageData, purpose: str = "supernet", seed: int | None = None
+    ) -> Supernet:
         """Build a supernet with fresh weights.
 
         Args:
             data (ImageData): images of the run; they determine the outputs and the image channels.
             purpose (str): label of the random stream; the initial weights depend only on it and on
                 the seed.
+            seed (int | None): seed of the weights; None for the seed of the run.
         """
+        seed = self.config.run.seed if seed is None else seed
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(torch_seed(self.config.run.seed, "weights", purpose))
+            torch.manual_seed(torch_seed(seed, "weights", purpose))
             return family(self.config.space).build(
                 self.config.layout, classes=data.outputs, image_channels=data.channels
             )
 
-    def network(self, data: ImageData, text: str) -> tuple[nn.Module, dict[str, int]]:
+    def network(
+        self, data: ImageData, text: str, seed: int | None = None
+    ) -> tuple[nn.Module, dict[str, int]]:
         """Build a stand-alone network with fresh weights, and count its costs.
 
         Args:
             data (ImageData): images of the run; they determine the outputs and the image channels.
             text (str): name of a published network, or an architecture of the run's space.
+            seed (int | None): seed of the weights; None for the seed of the run.
 
         Returns:
             The network, and its costs by name.
@@ -241,7 +248,7 @@ class Context:
         own = text in member.networks and member.networks[text][0] == preset
         # An architecture of the run's own space is built with the layout of the run.
         if own or text not in NETWORKS:
-            supernet = self.supernet(data, "retrain")
+            supernet = self.supernet(data, "retrain", seed)
             if is_name(text) and text not in member.networks:
                 known = nearest(text, dict.fromkeys((*NETWORKS, *member.networks)))
                 raise UserError(f"unknown network '{text}': {known}")
@@ -250,7 +257,9 @@ class Context:
             costs = self.costs(supernet, eager=False).cost(architecture)
             return supernet.subnet(architecture), costs
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(torch_seed(self.config.run.seed, "weights", "retrain"))
+            torch.manual_seed(
+                torch_seed(self.config.run.seed if seed is None else seed, "weights", "retrain")
+            )
             network = build_network(
                 text,
                 classes=data.outputs,

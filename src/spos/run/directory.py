@@ -188,7 +188,11 @@ class RunDirectory:
         """Return the stored settings, with more iterations of the search where that is allowed."""
         search = config.search
         before = stored.get("search", {}).get("iterations", search.iterations)
-        retrained = [path for name in ("retrain", "compare") for path in self.path.glob(f"{name}*")]
+        retrained = [
+            path
+            for name in ("finalists", "retrain", "compare")
+            for path in self.path.glob(f"{name}*")
+        ]
         continues = ALGORITHMS.find(search.algorithm).continues
         if not continues or not before < search.iterations or retrained:
             return stored

@@ -32,6 +32,7 @@ def fit(
     method: MakeMethod | None = None,
     teacher: Teacher | None = None,
     until: int | None = None,
+    seed: int | None = None,
 ) -> float:
     """Train a model with checkpoints in a folder of the run.
 
@@ -46,6 +47,7 @@ def fit(
         method (MakeMethod | None): training method; None for a plain network.
         teacher (Teacher | None): trained network for distillation.
         until (int | None): step to pause after; None for the last step of the recipe.
+        seed (int | None): seed of the batches and of dropout; None for the seed of the run.
 
     Returns:
         Wall time of the training in seconds, interrupted attempts included.
@@ -65,7 +67,7 @@ def fit(
         copies=4 if recipe.ema else 3,
     )
     images = images.to(fabric.device)
-    seed = context.config.run.seed
+    seed = context.config.run.seed if seed is None else seed
     if context.config.run.channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 

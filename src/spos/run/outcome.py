@@ -10,7 +10,7 @@ import optuna
 
 from spos.cost import Constraint, CostModel
 from spos.report.former import upgrade_comparison, upgrade_retrain, upgrade_search
-from spos.report.result import Comparison, Finalist, StageCosts, Winner
+from spos.report.result import Comparison, Finalist, Rung, StageCosts, Winner
 from spos.search import Candidate, SearchResult, SearchSettings
 from spos.search.start import evaluated_by
 
@@ -119,6 +119,16 @@ class FinalistsOutcome(Outcome):
 
     winner: Winner
     finalists: tuple[Finalist, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShortOutcome(Outcome):
+    """A network trained for a short while, and its scores on the validation images on the way."""
+
+    stage: ClassVar[str] = "short"
+
+    architecture: str
+    rungs: tuple[Rung, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

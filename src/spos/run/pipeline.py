@@ -81,7 +81,7 @@ def run(
         KeyboardInterrupt: the run was interrupted; its state is saved.
     """
     if load is not None:
-        given = {**given, "data": {**given.get("data", {}), "source": "dataset"}}
+        given = with_own_data(given)
     if method is not None:
         named = {**given.get("supernet", {}), "method": method_name(method)}
         given = {**given, "supernet": named}
@@ -121,6 +121,11 @@ def run(
             compare_stage(context, compare)
             result = _write(context)
         return result
+
+
+def with_own_data(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Set the source of the images to a data set of the user's own."""
+    return {**given, "data": {**given.get("data", {}), "source": "dataset"}}
 
 
 def _write(context: Context) -> Result:

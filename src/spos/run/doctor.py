@@ -1,0 +1,224 @@
+"""A check before hours are spent: whether a search can find a better network in a space at all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from spos._util.errors import UserError
+from spos._util.listener import Listener, Silent
+from spos._util.randomness import generator
+from spos.cost import Constraint, CostModel
+from spos.data import ImageData
+from spos.report.doctor import Diagnosis, SampledNetwork, StageEstimate
+from spos.run.context import Context
+from spos.run.costs import searched_cost
+from spos.run.directory import RunDirectory
+from spos.run.finalists import plan_rungs
+from spos.run.fitness import make_fitness
+from spos.run.outcome import Outcome
+from spos.run.pipeline import with_own_data
+from spos.run.short import short_recipe, train_shortly
+from spos.run.task import Task
+from spos.search import Feasible
+from spos.space import Architecture
+from spos.training.loop import cross_entropy
+from spos.training.method import make_method
+from spos.training.recipe import Recipe
+
+#: Sections of the configuration that the check depends on.
+SECTIONS = ("space", "layout", "data", "run")
+#: Widths of the band of cost, as shares of its upper end; the first with enough networks applies.
+BANDS = (0.1, 0.2, 0.4, 0.8)
+#: Finalists that the short trainings are planned for if the run has none.
+FINALISTS = 5
+#: Time of a forward pass as a share of that of a training step on the same images.
+FORWARD = 1 / 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoctorOutcome(Outcome):
+    """The outcome of the check, see :class:`spos.report.doctor.Diagnosis`."""
+
+    stage: ClassVar[str] = "doctor"
+
+    diagnosis: Diagnosis
+
+
+def doctor(
+    out: Path,
+    given: Mapping[str, Any],
+    *,
+    networks: int = 12,
+    seeds: int = 2,
+    listener: Listener | None = None,
+    devices: int = 1,
+    accelerator: str = "auto",
+    load: Callable[[], ImageData] | None = None,
+    task: Task | None = None,
+) -> Diagnosis:
+    """Check whether a search can find a better network in a space at all.
+
+    Random networks of about the same cost are trained for a short while, each with several seeds. A
+    run in the same directory uses the trainings again for its finalists.
+
+    Args:
+        out (Path): run directory; created if missing.
+        given (Mapping): settings by section (:func:`spos.run.config.make_config`); the recipe of
+            the retraining is shortened as for finalists.
+        networks (int): number of networks, at least 2.
+        seeds (int): number of trainings of each network, at least 2.
+        listener (Listener | None): receiver of progress and messages.
+        devices (int): number of processes, each with one device, at least 1.
+        accelerator (str): accelerator of Lightning Fabric: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        load (Callable | None): function that returns a data set of your own.
+        task (Task | None): loss and metric of your own; None for classification.
+
+    Returns:
+        The spread of the networks beside that of the trainings, and what follows for a search.
+
+    Raises:
+        UserError: an argument or a setting is not valid.
+        KeyboardInterrupt: the check was interrupted; its state is saved.
+    """
+    for name, value in (("networks", networks), ("seeds", seeds)):
+        if value < 2:
+            raise UserError(f"--{name} {value}: must be at least 2, or no spread can be measured")
+    if load is not None:
+        given = with_own_data(given)
+    directory = RunDirectory(out)
+    with directory.open():
+        config, fixed = directory.resolve_config(given, SECTIONS)
+        context = Context(
+            config,
+            fixed,
+            directory,
+            listener or Silent(),
+            devices=devices,
+            accelerator=accelerator,
+            load=load,
+            task=task,
+        )
+        context.check_task()
+        return _diagnose(context, networks, seeds)
+
+
+def _diagnose(context: Context, networks: int, seeds: int) -> Diagnosis:
+    config = context.config
+    if config.network.name:
+        raise UserError(f"--network {config.network.name}: spos doctor is about a search space")
+    began = time.monotonic()
+    data = context.data()
+    table = context.costs(context.supernet(data), eager=False)
+    chosen, band = _draw(context, table, networks)
+    share = plan_rungs(max(2, config.finalists.count or FINALISTS))[0][1]
+    recipe = short_recipe(config.retrain, config.finalists.share, share)
+    sampled: list[SampledNetwork] = []
+    spent = 0.0
+    for architecture in chosen:
+        trained = [
+            train_shortly(context, str(architecture), recipe, recipe.steps, config.run.seed + one)
+            for one in range(seeds)
+        ]
+        spent += sum(one.seconds for one in trained)
+        sampled.append(
+            SampledNetwork(
+                architecture=str(architecture),
+                costs=table.cost(architecture),
+                scores=tuple(one.rungs[-1].metric_score for one in trained),
+            )
+        )
+    cost = searched_cost(config)
+    diagnosis = Diagnosis(
+        cost=cost,
+        band=band,
+        steps=recipe.steps,
+        metric=make_fitness(context.task, "metric").measure,
+        validation=len(data.validation),
+        networks=tuple(sampled),
+        estimates=_estimate(context, table, sampled, spent / len(sampled) / seeds, recipe),
+    )
+    outcome = DoctorOutcome(seconds=time.monotonic() - began, diagnosis=diagnosis)
+    return context.directory.finish(outcome).diagnosis
+
+
+def _draw(
+    context: Context, table: CostModel, count: int
+) -> tuple[list[Architecture], tuple[float, float]]:
+    """Draw random networks of a band of cost below the budget, or around the middle of the space.
+
+    Returns:
+        The networks, and the band.
+    """
+    config, cost = context.config, searched_cost(context.config)
+    random = generator(config.run.seed, "doctor")
+    place = table.names.index(cost)
+    upper = config.bounds.maximum.get(cost)
+    if upper is None:
+        values = table.many(table.space.sample_many(1000, generator(0, "middle")))[:, place]
+        upper = float(np.quantile(values, 0.6))
+    upper = min(upper, table.range()[cost][1])
+    for width in BANDS:
+        lower = max(config.bounds.minimum.get(cost, 0.0), upper * (1 - width))
+        band = Constraint(
+            {**config.bounds.maximum, cost: upper}, {**config.bounds.minimum, cost: lower}
+        )
+        try:
+            found = Feasible(table.space, table, band).draw(count, random)
+        except UserError:
+            if width == BANDS[-1]:
+                raise
+            continue
+        if len(found) == count or width == BANDS[-1]:
+            break
+    if len(found) < 2:
+        raise UserError(f"{context.config.space}: fewer than two networks satisfy {band}")
+    return found, (lower, upper)
+
+
+def _estimate(
+    context: Context,
+    table: CostModel,
+    rows: Sequence[SampledNetwork],
+    seconds: float,
+    short: Recipe,
+) -> tuple[StageEstimate, ...]:
+    """Estimate the stages of the run from the time of a short training of its networks.
+
+    A step is taken to cost as much as the multiply-adds of its images.
+    """
+    config, data = context.config, context.data()
+    place = table.names.index("flops")
+    random = table.many(table.space.sample_many(1000, generator(0, "estimate")))[:, place]
+    mean = fmean(row.costs["flops"] for row in rows)
+    per_image = seconds / short.steps / short.batch_size
+    supernet, search = config.supernet, config.search
+    with torch.device("meta"):
+        model = context.supernet(data)
+    method = make_method(context.method, model, cross_entropy(), supernet, 0)
+    images = supernet.steps * supernet.batch_size * method.passes
+    calibration = min(config.run.calibration, len(data.train))
+    evaluated = search.population * search.iterations * (calibration + len(data.validation))
+    retraining = config.retrain.steps * config.retrain.batch_size * per_image
+    estimates = {
+        "train": images * per_image * float(random.mean()) / mean,
+        "search": evaluated * per_image * FORWARD,
+        "finalists": retraining * config.finalists.share * _finalist_shares(config.finalists.count),
+        "retrain": retraining,
+    }
+    return tuple(StageEstimate(stage, value) for stage, value in estimates.items() if value)
+
+
+def _finalist_shares(count: int) -> float:
+    """Steps of all finalists as a multiple of those of the last rung."""
+    total, before = 0.0, 0.0
+    for remaining, share in plan_rungs(count) if count > 1 else ():
+        total, before = total + remaining * (share - before), share
+    return total
