@@ -26,7 +26,13 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     from spos.cost.latency.backend import Sample
     from spos.run.latency import resolve_source
 
-    source = resolve_source(None, "shufflenetv2", "tiny", SPACE[9::2], 10, 1)
+    source = resolve_source(
+        space="shufflenetv2",
+        preset="tiny",
+        assignments=SPACE[9::2],
+        classes=10,
+        image_channels=1,
+    )
 
     class Backend:
         def __init__(self) -> None:
@@ -168,8 +174,8 @@ RUN = ("run", *SMALL, "--out", "OUT", "--latency-table", "CPU")
         (("latency", "--out", "OUT"), "--space NAME is missing (or --run DIR)"),
         (("latency", *SPACE), "--out is missing: give the table to write"),
         ((*MEASURE, "--space", "fbnett"), "unknown space 'fbnett': did you mean 'fbnet'?"),
-        ((*MEASURE, "--threads", "0"), "--threads 0: must be a whole number from 1"),
-        ((*MEASURE, "--rounds", "x"), "--rounds x: must be a whole number from 1"),
+        ((*MEASURE, "--threads", "0"), "'--threads': 0 is not in the range x>=1"),
+        ((*MEASURE, "--rounds", "x"), "'--rounds': 'x' is not a valid integer range"),
         ((*MEASURE, "--backend", "onnx"), "unknown backend 'onnx': did you mean 'onnxruntime'?"),
         ((*MEASURE, "--set", "run.seed=1"), "allowed here is layout.KEY=VALUE"),
         ((*MEASURE, "--fit"), "--fit: it belongs to --validate FILE"),

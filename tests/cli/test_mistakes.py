@@ -71,10 +71,16 @@ GIVEN = {
         "layout.width and layout.channels",
     ),
     "layout": (["run", "--out", "OUT", "--channels", "24"], "give one of each per stage"),
-    "no devices": (["run", "--out", "OUT", "--devices", "0"], "--devices 0"),
-    "devices": (["run", "--out", "OUT", "--devices", "two"], "--devices two"),
-    "threads": (["run", "--out", "OUT", "--threads", "0"], "--threads 0"),
-    "compare": (["run", "--out", "OUT", "--compare", "-1"], "--compare -1"),
+    "no devices": (
+        ["run", "--out", "OUT", "--devices", "0"],
+        "0 is not in the range x>=1",
+    ),
+    "devices": (
+        ["run", "--out", "OUT", "--devices", "two"],
+        "'two' is not a valid integer",
+    ),
+    "threads": (["run", "--out", "OUT", "--threads", "0"], "'--threads': 0 is not in the range"),
+    "compare": (["run", "--out", "OUT", "--compare", "-1"], "'--compare': -1 is not in the range"),
     "accelerator": (["run", "--out", "OUT", "--accelerator", "gpx"], "--accelerator gpx"),
     "quantity": (
         ["run", "--out", "OUT", "--max-flops", "330X"],
@@ -117,7 +123,7 @@ GIVEN = {
     ),
     "retrain first": (["retrain", "--out", "OUT"], "run spos search first"),
     "search first": (["search", "--out", "OUT"], "run spos train first"),
-    "show": (["show", "OUT"], "is OUT the directory of a run?"),
+    "show": (["show", "OUT"], "OUT is not a run directory"),
     "no settings file": (["run", "--out", "OUT", "--config", "OUT.yaml"], "No such file"),
     "space of a profile": (["profile", "mobile", "--arch", "0"], "unknown space 'mobile'"),
     "architecture too short": (["profile", "--arch", "0,1"], "20"),
@@ -148,8 +154,8 @@ def test_the_command_is_a_module_too(tmp_path: Path) -> None:
         env=environment,
         check=False,
     )
-    assert Ended(ended.returncode, ended.stdout, ended.stderr).mistake.endswith(
-        f"is {tmp_path} the directory of a run?"
+    assert Ended(ended.returncode, ended.stdout, ended.stderr).mistake.startswith(
+        f"{tmp_path} is not a run directory"
     )
 
 

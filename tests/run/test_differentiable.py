@@ -154,7 +154,13 @@ def test_the_best_of_several_samples_wins(tmp_path: Path, algorithm: str) -> Non
 
 def test_with_a_latency_table_the_loss_is_about_latency(tmp_path: Path) -> None:
     settings = ("layout.channels=[16,24]", "layout.depths=[1,2]")
-    source = resolve_source(None, "shufflenetv2", "tiny", settings, 10, 1)
+    source = resolve_source(
+        space="shufflenetv2",
+        preset="tiny",
+        assignments=settings,
+        classes=10,
+        image_channels=1,
+    )
     path = tmp_path / "cpu.json"
     facts = {"space": source.space, "preset": source.preset, "layout": source.layout}
     table = measure_latency(source.build(), path, **facts, rounds=1)

@@ -7,121 +7,83 @@ from typing import Any
 
 import click
 
+from spos._cli.options import COUNT
 from spos._util.errors import UserError
 
-#: Options that a table holds, so that a validation does not take them.
-_OF_TABLE = (
-    *("run", "space", "preset", "assignments", "classes", "image_channels"),
-    *("backend", "accelerator", "threads", "batch", "channels_last", "out"),
-)
+#: Options that name the supernet to measure, and all that a table holds.
+_SOURCE = ("run", "space", "preset", "assignments", "classes", "image_channels")
+_OF_TABLE = (*_SOURCE, "backend", "accelerator", "threads", "batch", "channels_last", "out")
 
 
 @click.command("latency")
 @click.option("--space", metavar="NAME", help="Search space.")
 @click.option("--preset", metavar="NAME", help="Preset of the space: imagenet, cifar or tiny.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Layout setting.")
-@click.option("--classes", metavar="N", help="Number of classes.")
-@click.option("--image-channels", metavar="N", help="3 for colour images, 1 for grey.")
+@click.option("--classes", type=COUNT, metavar="N", help="Number of classes.")
+@click.option("--image-channels", type=COUNT, metavar="N", help="3 for colour images, 1 for grey.")
 @click.option("--run", metavar="DIR", help="Run to take all of these from.")
 @click.option("--backend", metavar="NAME", help="Backend: torch, torch.compile or onnxruntime.")
 @click.option("--accelerator", metavar="NAME", help="Kind of device: cpu or cuda.")
-@click.option("--threads", metavar="N", help="CPU threads.")
-@click.option("--batch", metavar="N", help="Images of a batch.")
+@click.option("--threads", type=COUNT, metavar="N", help="CPU threads.")
+@click.option("--batch", type=COUNT, metavar="N", help="Images of a batch.")
 @click.option("--channels-last", is_flag=True, help="Store images and weights channels-last.")
 @click.option(
-    "--rounds", metavar="N", help="Samples of each part, or of each network of a validation."
+    "--rounds",
+    type=COUNT,
+    metavar="N",
+    help="Samples of each part or network.",
 )
 @click.option("--out", metavar="FILE", help="Table to write, such as cpu.json.")
 @click.option("--validate", metavar="FILE", help="Table to compare with random whole networks.")
-@click.option("--networks", metavar="N", help="Networks of a validation; 50 by default.")
-@click.option("--seed", metavar="N", help="Seed of the networks of a validation.")
+@click.option("--networks", type=COUNT, metavar="N", help="Networks to validate on, 50 by default.")
+@click.option("--seed", type=click.IntRange(0), metavar="N", help="Seed of these networks.")
 @click.option("--fit", is_flag=True, help="Correct the table by what the validation fits.")
 def latency_command(**options: Any) -> None:
     """Measure the latency of every option on this device, or validate such a table."""
-    if options["validate"] is not None:
-        _validate(options)
-        return
-    for name in ("networks", "seed", "fit"):
-        if options[name]:
-            raise UserError(f"--{name}: it belongs to --validate FILE")
-    if options["out"] is None:
+    given = {name: value for name, value in options.items() if value not in (None, (), False)}
+    table = given.pop("validate", None)
+    for name in _OF_TABLE if table else ("networks", "seed", "fit"):
+        if name in given:
+            flag = "set" if name == "assignments" else name.replace("_", "-")
+            why = "the table of --validate holds it; leave it out"
+            raise UserError(f"--{flag}: {why if table else 'it belongs to --validate FILE'}")
+    if table:
+        _validate(Path(table), given)
+    elif "out" in given:
+        _measure(Path(given.pop("out")), given)
+    else:
         raise UserError("--out is missing: give the table to write, such as --out cpu.json")
-    _measure(options)
 
 
-def _measure(options: dict[str, Any]) -> None:
-    numbers = {name: _whole(options, name, 1) for name in ("threads", "batch")}
-    classes = _whole(options, "classes", None)
-    image_channels = _whole(options, "image_channels", None)
-    from spos.cost.latency.measure import ROUNDS
-    from spos.run.latency import measure_file
+def _measure(out: Path, given: dict[str, Any]) -> None:
+    from spos.run.latency import measure_file, resolve_source
 
-    rounds = _whole(options, "rounds", ROUNDS)
+    source = resolve_source(**{name: given.pop(name) for name in _SOURCE if name in given})
     with _listener() as listener:
-        table, supernet, old = measure_file(
-            Path(options["out"]),
-            run=options["run"],
-            space=options["space"],
-            preset=options["preset"],
-            assignments=options["assignments"],
-            classes=classes,
-            image_channels=image_channels,
-            backend=options["backend"] or "torch",
-            accelerator=options["accelerator"] or "cpu",
-            channels_last=options["channels_last"],
-            rounds=rounds or ROUNDS,
-            listener=listener,
-            **numbers,
-        )
+        table, supernet, old = measure_file(out, source, listener=listener, **given)
         if old:
-            listener.message(f"{options['out']} is measured already: delete it to measure again")
+            listener.message(f"{out} is measured already: delete it to measure again")
     from spos._cli.latency_summary import summary_table
 
     _print(summary_table(table, supernet))
-    click.echo(options["out"])
+    click.echo(str(out))
     if not table.fit.networks:
         click.echo(
             "a network takes more or less than the sum of its parts: correct the table with\n"
-            f"  spos latency --validate {options['out']} --fit"
+            f"  spos latency --validate {out} --fit"
         )
 
 
-def _validate(options: dict[str, Any]) -> None:
-    for name in _OF_TABLE:
-        if options[name]:
-            flag = "set" if name == "assignments" else name.replace("_", "-")
-            raise UserError(f"--{flag}: the table of --validate holds it; leave it out")
-    path = Path(options["validate"])
-    networks, seed = _whole(options, "networks", 50), _whole(options, "seed", 0, least=0)
-    from spos.cost.latency.validate import ROUNDS
+def _validate(path: Path, given: dict[str, Any]) -> None:
     from spos.run.latency import validate_file
 
-    rounds = _whole(options, "rounds", ROUNDS)
     with _listener() as listener:
-        result, written = validate_file(
-            path,
-            networks=networks or 0,
-            seed=seed or 0,
-            rounds=rounds or 0,
-            fit=options["fit"],
-            listener=listener,
-        )
+        result, written = validate_file(path, listener=listener, **given)
     from spos._cli.latency_summary import validation_table
 
     _print(validation_table(result))
     for file in written:
-        click.echo(f"{file}")
-
-
-def _whole(
-    options: dict[str, Any], name: str, default: int | None, *, least: int = 1
-) -> int | None:
-    text = options[name]
-    if text is None:
-        return default
-    if not (text.isascii() and text.isdigit()) or int(text) < least:
-        raise UserError(f"--{name.replace('_', '-')} {text}: must be a whole number from {least}")
-    return int(text)
+        click.echo(str(file))
 
 
 def _listener() -> Any:

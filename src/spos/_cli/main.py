@@ -6,6 +6,8 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import click
 
 from spos._cli.export import export_command
 from spos._cli.latency import latency_command
-from spos._cli.options import all_of, setting_options, settings_of
+from spos._cli.options import COUNT, all_of, setting_options, settings_of
 from spos._cli.predict import predict_command
 from spos._util.errors import UserError, nearest
 from spos._util.interrupt import raise_interrupt
@@ -21,60 +23,65 @@ from spos._util.version import __version__
 
 _execution_options = all_of(
     click.option("--out", required=True, metavar="DIR", help="Run directory, such as runs/first."),
-    click.option("--devices", default="1", metavar="N", help="Processes, each with one device."),
+    click.option(
+        "--devices", type=COUNT, default=1, metavar="N", help="Processes, each with one device."
+    ),
     click.option(
         "--accelerator",
         default="auto",
         metavar="NAME",
         help="Kind of device: auto, cpu, cuda or mps.",
     ),
-    click.option("--threads", metavar="N", help="CPU threads of each process."),
+    click.option("--threads", type=COUNT, metavar="N", help="CPU threads of each process."),
     click.option("--reuse", metavar="DIR", help="Run to take the supernet and evaluations from."),
 )
 _compare_option = click.option(
     "--compare",
+    type=COUNT,
     metavar="N",
     help="Also retrain N random networks of the winner's cost.",
 )
 
 
-def _whole(text: str, flag: str) -> int:
-    if not (text.isascii() and text.isdigit()) or int(text) < 1:
-        raise UserError(f"{flag} {text}: must be a whole number from 1")
-    return int(text)
-
-
-def _perform(stages: tuple[str, ...], options: dict[str, Any]) -> None:
-    out, reuse, threads = Path(options["out"]), options["reuse"], options["threads"]
-    devices = _whole(options["devices"], "--devices")
-    compare = options.get("compare")
-    compared = 0 if compare is None else _whole(compare, "--compare")
-    given = settings_of(options)
+@contextmanager
+def _execution(options: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Arguments of how a run is executed, with a listener that is closed at the end."""
+    threads = options["threads"]
     if threads is not None:
         # The processes that this one starts read it too.
-        os.environ["OMP_NUM_THREADS"] = str(_whole(threads, "--threads"))
+        os.environ["OMP_NUM_THREADS"] = str(threads)
     import torch
 
     from spos._cli.console import ConsoleListener
-    from spos.report import result_tables
-    from spos.run import run
 
     if threads is not None:
-        torch.set_num_threads(int(threads))
+        torch.set_num_threads(threads)
     listener = ConsoleListener()
     try:
+        yield {
+            "listener": listener,
+            "devices": options["devices"],
+            "accelerator": options["accelerator"],
+        }
+    finally:
+        listener.close()
+
+
+def _perform(stages: tuple[str, ...], options: dict[str, Any]) -> None:
+    out, reuse = Path(options["out"]), options["reuse"]
+    given = settings_of(options)
+    with _execution(options) as execution:
+        from spos.report import result_tables
+        from spos.run import run
+
         result = run(
             out,
             given,
             stages,
-            listener=listener,
-            devices=devices,
-            accelerator=options["accelerator"],
-            compare=compared,
+            compare=options.get("compare") or 0,
             reuse=Path(reuse) if reuse else None,
+            **execution,
         )
-    finally:
-        listener.close()
     _print(result_tables(result))
     for name in ("report.html", "result.json"):
         if (out / name).exists():
@@ -129,6 +136,30 @@ def _run(**options: Any) -> None:
     _perform(("train", "search", "retrain"), options)
 
 
+@main.command("doctor")
+@setting_options
+@_execution_options
+@click.option("--networks", type=COUNT, default=12, metavar="N", help="Random networks to train.")
+@click.option("--seeds", type=COUNT, default=2, metavar="N", help="Trainings of each network.")
+def _doctor(**options: Any) -> None:
+    """Check whether a search can find a better network at all."""
+    if options["reuse"] is not None:
+        raise UserError("--reuse: spos doctor trains networks without a supernet; leave it out")
+    given = settings_of(options)
+    with _execution(options) as execution:
+        from spos.report.doctor import doctor_tables
+        from spos.run.doctor import doctor
+
+        diagnosis = doctor(
+            Path(options["out"]),
+            given,
+            networks=options["networks"],
+            seeds=options["seeds"],
+            **execution,
+        )
+    _print(doctor_tables(diagnosis))
+
+
 @main.command("show")
 @click.argument("run", metavar="DIR")
 @click.option("--json", "as_json", is_flag=True, help="Print result.json unchanged.")
@@ -136,7 +167,7 @@ def _show(run: str, as_json: bool) -> None:
     """Print the result of a run as tables."""
     path = Path(run) / "result.json"
     if not path.exists():
-        raise UserError(f"{path} does not exist: is {run} the directory of a run?")
+        raise UserError(f"{run} is not a run directory: it has no result.json")
     from spos.report import result_tables
     from spos.report.result import read_result
 
@@ -156,33 +187,22 @@ def _show(run: str, as_json: bool) -> None:
     required=True,
     help="Option indices, JSON of option names, or the name of a published network.",
 )
-@click.option("--classes", default="1000", metavar="N", help="Number of classes.")
-@click.option("--image-channels", default="3", metavar="N", help="3 for colour images, 1 for grey.")
+@click.option("--classes", type=COUNT, default=1000, metavar="N", help="Number of classes.")
+@click.option(
+    "--image-channels",
+    type=COUNT,
+    default=3,
+    metavar="N",
+    help="3 for colour images, 1 for grey.",
+)
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Layout setting.")
 @click.option("--latency-table", metavar="FILE", help="Table that spos latency wrote.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def _profile(
-    space: str,
-    preset: str,
-    architecture: str,
-    classes: str,
-    image_channels: str,
-    assignments: tuple[str, ...],
-    latency_table: str | None,
-    as_json: bool,
-) -> None:
+def _profile(as_json: bool, **options: Any) -> None:
     """Print what an architecture costs."""
     from spos._cli.profile import profile_architecture, profile_table
 
-    facts = profile_architecture(
-        space,
-        preset,
-        architecture,
-        classes=_whole(classes, "--classes"),
-        image_channels=_whole(image_channels, "--image-channels"),
-        assignments=assignments,
-        latency_table=latency_table,
-    )
+    facts = profile_architecture(**options)
     if as_json:
         click.echo(json.dumps(facts))
     else:

@@ -14,6 +14,9 @@ from spos.cost.cost import COSTS, find_cost
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+#: Type of an option that is a number of things.
+COUNT = click.IntRange(min=1)
+
 
 def number_or_fraction(text: str) -> int | float:
     """Read the size of a split.
@@ -31,100 +34,70 @@ def number_or_fraction(text: str) -> int | float:
 
 
 #: Options that set one setting: option, setting, type, help.
-ALIASES: dict[str, tuple[str, str, Callable[[str], Any], str]] = {
-    "space": ("--space", "space.name", str, "Search space."),
-    "preset": ("--preset", "space.preset", str, "Preset of the space: imagenet, cifar or tiny."),
-    "width": ("--width", "layout.width", float, "Factor for the channels of the preset's stages."),
-    "channels": (
-        "--channels",
-        "layout.channels",
-        str,
-        "Channels of each stage, such as 64,160,320,640.",
-    ),
-    "depths": ("--depths", "layout.depths", str, "Choice blocks of each stage, such as 4,4,8,4."),
-    "image_size": ("--image-size", "layout.image_size", int, "Side of the images in pixels."),
-    "data": (
+_ALIASES: tuple[tuple[str, str, Callable[[str], Any], str], ...] = (
+    ("--space", "space.name", str, "Search space."),
+    ("--preset", "space.preset", str, "Preset of the space: imagenet, cifar or tiny."),
+    ("--width", "layout.width", float, "Factor for the channels of the preset's stages."),
+    ("--channels", "layout.channels", str, "Channels of each stage, such as 64,160,320,640."),
+    ("--depths", "layout.depths", str, "Choice blocks of each stage, such as 4,4,8,4."),
+    ("--image-size", "layout.image_size", int, "Side of the images in pixels."),
+    (
         "--data",
         "data.source",
         str,
         "Images: digits, folder:PATH (or a .zip), fashion-mnist[:PATH], cifar10:PATH or "
         "cifar100:PATH.",
     ),
-    "validation": (
+    (
         "--validation",
         "data.validation",
         number_or_fraction,
         "Images to split off for the search: a number or a fraction.",
     ),
-    "test": (
+    (
         "--test",
         "data.test",
         number_or_fraction,
         "Images to split off for the test, where the source has no test images: a number or a "
         "fraction.",
     ),
-    "stream": (
-        "--stream",
-        "data.stream",
-        str,
-        "Decode images during training: auto, always or never.",
-    ),
-    "on_broken": (
-        "--on-broken",
-        "data.on_broken",
-        str,
-        "What to do with a broken image: fail or skip.",
-    ),
-    "workers": ("--workers", "data.workers", int, "Processes that decode streamed images."),
-    "seed": ("--seed", "run.seed", int, "Seed of everything random."),
-    "precision": (
-        "--precision",
-        "run.precision",
-        str,
-        "Precision: 32-true, bf16-mixed or 16-mixed.",
-    ),
-    "supernet_steps": (
-        "--supernet-steps",
-        "supernet.steps",
-        int,
-        "Steps of the supernet's training.",
-    ),
-    "retrain_steps": ("--retrain-steps", "retrain.steps", int, "Steps of the winner's training."),
-    "finalists": (
+    ("--stream", "data.stream", str, "Decode images during training: auto, always or never."),
+    ("--on-broken", "data.on_broken", str, "What to do with a broken image: fail or skip."),
+    ("--workers", "data.workers", int, "Processes that decode streamed images."),
+    ("--seed", "run.seed", int, "Seed of everything random."),
+    ("--precision", "run.precision", str, "Precision: 32-true, bf16-mixed or 16-mixed."),
+    ("--supernet-steps", "supernet.steps", int, "Steps of the supernet's training."),
+    ("--retrain-steps", "retrain.steps", int, "Steps of the winner's training."),
+    (
         "--finalists",
         "finalists.count",
         int,
         "Best candidates to train for a short while, to retrain the best of them.",
     ),
-    "network": (
-        "--network",
-        "network.name",
-        str,
-        "Published network to train instead of a winner.",
-    ),
-    "algorithm": (
+    ("--network", "network.name", str, "Published network to train instead of a winner."),
+    (
         "--algorithm",
         "search.algorithm",
         str,
         "Search algorithm: evolution, random, nsga2, fbnet, darts or proxylessnas.",
     ),
-    "population": ("--population", "search.population", int, "Candidates of an iteration."),
-    "iterations": ("--iterations", "search.iterations", int, "Iterations of the search."),
-    "pareto": ("--pareto", "search.pareto", str, "Costs to minimise as well, for a front."),
-    "latency_table": (
+    ("--population", "search.population", int, "Candidates of an iteration."),
+    ("--iterations", "search.iterations", int, "Iterations of the search."),
+    ("--pareto", "search.pareto", str, "Costs to minimise as well, for a front."),
+    (
         "--latency-table",
         "constraint.latency_table",
         str,
         "Latency table that spos latency measured on the device.",
     ),
-    "latency_device": (
+    (
         "--latency-device",
         "constraint.latency_device",
         str,
         "Device of the table, if it is not this one.",
     ),
-    "storage": ("--storage", "constraint.storage", str, "Optuna storage URL of the evaluations."),
-}
+    ("--storage", "constraint.storage", str, "Optuna storage URL of the evaluations."),
+)
 #: Options that bound a cost: side of the constraint, cost, help.
 BOUNDS = {
     f"{flag}_{name}": (side, name, f"{words} N {find_cost(name).help}.")
@@ -154,8 +127,8 @@ def all_of(*options: Callable[[Command], Command]) -> Callable[[Command], Comman
 
 setting_options = all_of(
     *(
-        click.option(flag, name, type=kind, help=text, metavar="VALUE")
-        for name, (flag, _, kind, text) in ALIASES.items()
+        click.option(flag, type=kind, help=text, metavar="VALUE")
+        for flag, _, kind, text in _ALIASES
     ),
     *(
         click.option(_flag(name), name, help=text, metavar="N")
@@ -196,8 +169,8 @@ def settings_of(options: dict[str, Any]) -> dict[str, Any]:
     file = {} if path is None else _read(path)
     assigned = parse_assignments(options.pop("assignments"))
     named: dict[str, dict[str, Any]] = {}
-    for name, (_, setting, _, _) in ALIASES.items():
-        value = options.pop(name)
+    for flag, setting, _, _ in _ALIASES:
+        value = options.pop(flag[2:].replace("-", "_"))
         if value is not None:
             section, _, key = setting.partition(".")
             named.setdefault(section, {})[key] = value

@@ -7,26 +7,25 @@ from pathlib import Path
 
 import click
 
-from spos._util.errors import UserError
+from spos._cli.options import COUNT
 
 
 @click.command("predict")
 @click.argument("model", metavar="MODEL")
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
-@click.option("--top", metavar="N", help="Classes to print of each image; 5 by default.")
+@click.option(
+    "--top", type=COUNT, metavar="N", help="Classes to print of each image, by default 5."
+)
 @click.option("--trust", is_flag=True, help="Open a .pt2 file although it may run code.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def predict_command(
-    model: str, images: tuple[str, ...], top: str | None, trust: bool, as_json: bool
+    model: str, images: tuple[str, ...], top: int | None, trust: bool, as_json: bool
 ) -> None:
     """Classify image files with an exported network."""
-    if top is not None and not (top.isascii() and top.isdigit()):
-        raise UserError(f"--top {top}: must be a whole number from 1")
     from spos.export.predicting import open_classifier
 
     classifier = open_classifier(Path(model), trust=trust)
-    count = None if top is None else int(top)
-    found = classifier.classify([Path(image) for image in images], count)
+    found = classifier.classify([Path(image) for image in images], top)
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return

@@ -9,14 +9,12 @@ from typing import Any
 import torch
 from rich.table import Table
 
-from spos._util.errors import UserError
-from spos._util.settings import parse_assignments, replace_settings
 from spos.cost import CostTable
 from spos.cost.combined import CombinedCosts
 from spos.cost.cost import find_cost
 from spos.cost.latency import LatencyTable
 from spos.report.words import FLOPS_NOTE
-from spos.run.config import check_sections
+from spos.run.config import read_layout
 from spos.spaces import family
 
 
@@ -54,11 +52,7 @@ def profile_architecture(
         >>> facts["architecture"], facts["names"]["stage2.1"]
         ('0,1,2,3,0,1,2,3', 'shuffle3x3')
     """
-    values = check_sections(parse_assignments(assignments))
-    if set(values) - {"layout"}:
-        raise UserError(f"--set {next(iter(values))}: allowed here is layout.KEY=VALUE")
-    spaces = family(space)
-    layout = replace_settings(spaces.preset(preset), values.get("layout", {}), "layout")
+    spaces, layout = family(space), read_layout(space, preset, assignments)
     with torch.device("meta"):
         supernet = spaces.build(layout, classes=classes, image_channels=image_channels)
     parsed = spaces.parse(supernet.space, preset, architecture)

@@ -8,7 +8,7 @@ from typing import Any
 
 from spos._util.errors import UserError, nearest
 from spos._util.records import to_plain
-from spos._util.settings import replace_settings
+from spos._util.settings import parse_assignments, replace_settings
 from spos.cost import Constraint
 from spos.data import POLICIES
 from spos.run.constraint_settings import ConstraintSettings, read_constraint
@@ -247,6 +247,23 @@ def check_sections(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         # A search for a front has an algorithm of its own by default.
         sections["search"].setdefault("algorithm", FRONT_ALGORITHM)
     return sections
+
+
+def read_layout(space: str, preset: str, assignments: Iterable[str]) -> Any:
+    """Read the layout of a preset with some settings replaced.
+
+    Args:
+        space (str): name of a space of the catalogue.
+        preset (str): name of a preset of the space.
+        assignments (Iterable[str]): settings of the layout, such as ``layout.image_size=192``.
+
+    Raises:
+        UserError: the space, the preset or a setting does not exist.
+    """
+    values = check_sections(parse_assignments(assignments))
+    if set(values) - {"layout"}:
+        raise UserError(f"--set {next(iter(values))}: allowed here is layout.KEY=VALUE")
+    return replace_settings(family(space).preset(preset), values.get("layout", {}), "layout")
 
 
 def _channels(layout: Any, values: dict[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +11,14 @@ import torch
 from spos._util.errors import UserError
 from spos._util.files import read_own, write_atomically
 from spos._util.listener import Listener
-from spos._util.settings import parse_assignments, replace_settings
+from spos._util.settings import replace_settings
 from spos.cost.latency.backend import check_runtime
-from spos.cost.latency.measure import beside, measure_latency
+from spos.cost.latency.measure import ROUNDS, beside, measure_latency
 from spos.cost.latency.table import LatencyTable
 from spos.cost.latency.validate import Validation, validate
 from spos.nn.supernet import Supernet
 from spos.report.latency import validation_page
-from spos.run.config import check_sections
+from spos.run.config import read_layout
 from spos.run.directory import RunDirectory
 from spos.spaces import family
 
@@ -52,44 +51,40 @@ class Source:
 
 
 def resolve_source(
-    run: str | None,
-    space: str | None,
-    preset: str | None,
-    assignments: Iterable[str],
-    classes: int | None,
-    image_channels: int | None,
+    *,
+    run: str = "",
+    space: str = "",
+    preset: str = "",
+    assignments: tuple[str, ...] = (),
+    classes: int = 0,
+    image_channels: int = 0,
 ) -> Source:
     """Determine the supernet to measure.
 
     Args:
-        run (str | None): run directory, which determines everything else.
-        space (str | None): name of a space of the catalogue.
-        preset (str | None): name of a preset of the space; None for ``imagenet``.
-        assignments (Iterable[str]): settings of the layout, such as ``layout.image_size=64``.
-        classes (int | None): number of classes; None for 1000 with an ImageNet preset, else 10.
-        image_channels (int | None): number of image channels; None for 3.
+        run (str): run directory, which determines everything else; empty for none.
+        space (str): name of a space of the catalogue.
+        preset (str): name of a preset of the space; empty for ``imagenet``.
+        assignments (tuple[str, ...]): settings of the layout, such as ``layout.image_size=64``.
+        classes (int): number of classes; 0 for 1000 with an ImageNet preset, else 10.
+        image_channels (int): number of image channels; 0 for 3.
 
     Raises:
         UserError: an argument is not valid, or contradicts ``run``.
     """
-    assignments = tuple(assignments)
-    if run is not None:
+    if run:
         if space or preset or assignments or classes or image_channels:
             raise UserError(
                 "--run determines space, preset, layout, classes and image channels: leave them out"
             )
         return _of_run(Path(run))
-    if space is None:
+    if not space:
         raise UserError("--space NAME is missing (or --run DIR): spos spaces lists them")
-    values = check_sections(parse_assignments(assignments))
-    if set(values) - {"layout"}:
-        raise UserError(f"--set {next(iter(values))}: allowed here is layout.KEY=VALUE")
     preset = preset or "imagenet"
-    layout = replace_settings(family(space).preset(preset), values.get("layout", {}), "layout")
     return Source(
         space,
         preset,
-        layout,
+        read_layout(space, preset, assignments),
         classes or (1000 if preset.startswith("imagenet") else 10),
         image_channels or 3,
     )
@@ -106,31 +101,24 @@ def _of_run(path: Path) -> Source:
 
 def measure_file(
     out: Path,
+    source: Source,
     *,
-    run: str | None,
-    space: str | None,
-    preset: str | None,
-    assignments: Iterable[str],
-    classes: int | None,
-    image_channels: int | None,
     listener: Listener,
-    rounds: int,
-    **conditions: Any,
+    backend: str = "torch",
+    accelerator: str = "cpu",
+    threads: int = 1,
+    batch: int = 1,
+    channels_last: bool = False,
+    rounds: int = ROUNDS,
 ) -> tuple[LatencyTable, Supernet, bool]:
     """Measure a latency table, unless the file already contains it.
 
+    The other arguments are those of :func:`spos.cost.latency.measure_latency`.
+
     Args:
         out (Path): file of the table.
-        run (str | None): run directory, see :func:`resolve_source`.
-        space (str | None): name of a space of the catalogue.
-        preset (str | None): name of a preset of the space.
-        assignments (Iterable[str]): settings of the layout.
-        classes (int | None): number of classes.
-        image_channels (int | None): number of image channels.
+        source (Source): supernet to measure.
         listener (Listener): receiver of progress.
-        rounds (int): samples of each part, at least 1.
-        conditions (Any): ``backend``, ``accelerator``, ``threads``, ``batch`` and
-            ``channels_last`` of the measurement.
 
     Returns:
         The table, its supernet, and whether the file already contained the table.
@@ -138,7 +126,13 @@ def measure_file(
     Raises:
         UserError: an argument is not valid, or the file contains something else.
     """
-    source = resolve_source(run, space, preset, assignments, classes, image_channels)
+    conditions: dict[str, Any] = {
+        "backend": backend,
+        "accelerator": accelerator,
+        "threads": threads,
+        "batch": batch,
+        "channels_last": channels_last,
+    }
     beside(out, ".partial")
     runtime = check_runtime(**conditions)
     supernet = source.build()
@@ -160,17 +154,16 @@ def measure_file(
 
 
 def validate_file(
-    path: Path, *, networks: int, seed: int, rounds: int, fit: bool, listener: Listener
+    path: Path, *, listener: Listener, fit: bool = False, **drawn: Any
 ) -> tuple[Validation, list[Path]]:
     """Validate the latency table of a catalogue space on whole networks.
 
     Args:
         path (Path): file of the table.
-        networks (int): number of random networks to measure.
-        seed (int): seed of the draw of the networks, at least 0.
-        rounds (int): samples of each network, an even number.
-        fit (bool): whether to write the fitted correction into the table.
         listener (Listener): receiver of progress.
+        fit (bool): whether to write the fitted correction into the table.
+        drawn (Any): ``networks``, ``seed`` and ``rounds`` of
+            :func:`spos.cost.latency.validate.validate`.
 
     Returns:
         The validation, and the paths of the written files.
@@ -182,15 +175,7 @@ def validate_file(
     supernet = build_table_supernet(table)
     out = path.with_name(f"{path.stem}-validation.json")
     page = out.with_suffix(".html")
-    result = validate(
-        table,
-        supernet,
-        out,
-        networks=networks,
-        seed=seed,
-        rounds=rounds,
-        listener=listener,
-    )
+    result = validate(table, supernet, out, listener=listener, **drawn)
     write_atomically(page, validation_page(result))
     if fit:
         dataclasses.replace(table, fit=result.fit).write(path)
