@@ -1,0 +1,85 @@
+"""Block search space for small images in which depth, kernels and widths are free.
+
+Inverted residuals as in MobileNetV2, with kernel 3 or 5 and expansion 3 or 6. Every block that
+keeps its shape may be skipped, so networks of one cost differ in depth, in where they spend it, and
+in their receptive field.
+
+Sources: the blocks are those of Cai et al., "ProxylessNAS", ICLR 2019, Section 4.2, without kernel
+7; skipping is that of Su et al., NAS-Bench-Macro, CVPR 2021.
+"""
+
+from __future__ import annotations
+
+from torch import nn
+
+from spos.nn import OneOf
+from spos.nn.supernet import Supernet
+from spos.spaces import SPACES, Family
+from spos.spaces._mobile import MobileLayout, Place, mobile_network
+from spos.spaces.blocks.mobile import inverted_residual
+from spos.training.recipes import PLANS
+
+#: Kernel and expansion of each block.
+_BLOCKS = {"k3_e3": (3, 3), "k3_e6": (3, 6), "k5_e3": (5, 3), "k5_e6": (5, 6)}
+#: All options; the first is missing where the shape changes.
+OPTIONS = ("skip", *_BLOCKS)
+
+PRESETS = {
+    "cifar": MobileLayout(
+        image_size=32,
+        stem_channels=16,
+        stem_stride=1,
+        channels=(24, 40, 80),
+        depths=(4, 4, 4),
+        strides=(2, 2, 2),
+        head_channels=320,
+    ),
+    "tiny": MobileLayout(
+        image_size=20,
+        stem_channels=8,
+        stem_stride=1,
+        channels=(12, 16, 24),
+        depths=(2, 3, 3),
+        strides=(2, 2, 1),
+        head_channels=64,
+    ),
+}
+
+
+def mobile(layout: MobileLayout, *, classes: int, image_channels: int = 3) -> Supernet:
+    """Build the supernet of the mobile space.
+
+    Args:
+        layout (MobileLayout): layout such as ``PRESETS["cifar"]``.
+        classes (int): number of classes, at least 2.
+        image_channels (int): channels of the input, 3 for colour and 1 for greyscale.
+
+    Raises:
+        UserError: the layout is invalid.
+
+    Example:
+        >>> import torch
+        >>> with torch.device("meta"):
+        ...     supernet = mobile(PRESETS["cifar"], classes=10)
+        >>> supernet.space.size == 4**3 * 5**9
+        True
+    """
+
+    def layer(place: Place) -> OneOf:
+        candidates: dict[str, nn.Module] = {"skip": nn.Identity()} if place.keeps_shape else {}
+        for option, (kernel, expansion) in _BLOCKS.items():
+            candidates[option] = inverted_residual(
+                place.inputs, place.outputs, kernel, expansion, place.stride
+            )
+        return OneOf(candidates, name=place.name)
+
+    model = mobile_network(layout, layer, classes=classes, image_channels=image_channels)
+    return Supernet(model, (image_channels, layout.image_size, layout.image_size))
+
+
+SPACES["mobile"] = Family(
+    paper="Sandler et al., MobileNetV2, CVPR 2018 (blocks); depth and kernels searched",
+    presets=PRESETS,
+    build=mobile,
+    plans={name: PLANS[name] for name in PRESETS},
+)
