@@ -1,0 +1,105 @@
+"""The check whether a space can be searched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from spos import UserError
+from spos.report.doctor import Diagnosis, SampledNetwork, StageEstimate, doctor_tables
+from spos.report.measure import Measure
+from spos.report.spread import measure_spread
+from spos.run import run
+from spos.run.doctor import doctor
+
+RECIPE = {"steps": 20, "batch_size": 16, "warmup_steps": 2}
+GIVEN: dict[str, Any] = {
+    "layout": {"channels": [16, 32], "depths": [2, 2]},
+    "run": {"evaluation_batch": 64, "calibration": 64},
+    "data": {"validation": 64},
+    "supernet": RECIPE,
+    "search": {"population": 4, "iterations": 1, "parents": 4},
+    "finalists": {"count": 2},
+    "retrain": RECIPE,
+}
+
+
+def test_the_variance_is_split_as_it_was_made() -> None:
+    random = np.random.default_rng(0)
+    true = random.normal(0.7, 0.03, 400)
+    spread = measure_spread([[one + random.normal(0, 0.01) for _ in range(3)] for one in true])
+    assert spread.networks == pytest.approx(0.03, rel=0.1)
+    assert spread.trainings == pytest.approx(0.01, rel=0.1)
+    assert spread.probability < 1e-6
+    assert spread.reliability == pytest.approx(0.9, abs=0.03)
+
+
+def test_trainings_alone_are_no_difference_of_networks() -> None:
+    random = np.random.default_rng(1)
+    found = [measure_spread(random.normal(0.7, 0.01, (12, 2)).tolist()) for _ in range(300)]
+    assert np.mean([one.probability < 0.05 for one in found]) == pytest.approx(0.05, abs=0.03)
+
+
+def test_a_comparison_of_that_size_shows_the_difference() -> None:
+    spread = measure_spread([[0.70, 0.71], [0.73, 0.74], [0.76, 0.75], [0.72, 0.70]])
+    difference = 0.06
+    count = spread.random_networks(difference, 2)
+    assert count is not None
+    error = spread.trainings**2 / 2 + (spread.networks**2 + spread.trainings**2) / count
+    assert difference >= 2 * error**0.5
+    assert spread.random_networks(spread.trainings / 100, 1) is None
+
+
+def text(diagnosis: Diagnosis) -> str:
+    console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    for part in doctor_tables(diagnosis):
+        console.print(part)
+    return console.export_text()
+
+
+def diagnosis(scores: list[tuple[float, ...]]) -> Diagnosis:
+    return Diagnosis(
+        cost="flops",
+        band=(9e5, 1e6),
+        steps=100,
+        metric=Measure(),
+        validation=1000,
+        networks=tuple(
+            SampledNetwork(str(place), {"flops": 950_000 + place}, row)
+            for place, row in enumerate(scores)
+        ),
+        estimates=(StageEstimate("train", 90.0), StageEstimate("search", 30.0)),
+    )
+
+
+def test_it_says_whether_a_search_can_win() -> None:
+    wins = text(diagnosis([(0.70, 0.71), (0.80, 0.81), (0.60, 0.61)]))
+    assert "A search can win here" in wins and "--compare" in wins and "2 min 0 s" in wins
+    hardly = text(diagnosis([(0.70, 0.75), (0.76, 0.70), (0.72, 0.73)]))
+    assert "A search can hardly win here" in hardly
+
+
+def test_its_trainings_are_those_of_the_finalists(tmp_path: Path) -> None:
+    found = doctor(tmp_path / "run", GIVEN, networks=3, seeds=2)
+    low, high = found.band
+    assert all(low <= one.costs["flops"] <= high for one in found.networks)
+    assert len({one.architecture for one in found.networks}) == 3
+    trainings = sorted((tmp_path / "run").glob("short-*.json"))
+    assert len(trainings) == 6
+    written = [path.stat().st_mtime_ns for path in trainings]
+    again = doctor(tmp_path / "run", GIVEN, networks=4, seeds=2)
+    assert again.networks[:3] == found.networks
+    assert [path.stat().st_mtime_ns for path in trainings] == written
+    result = run(tmp_path / "run", GIVEN)
+    assert len(result.finalists) == 2
+
+
+@pytest.mark.parametrize("name", ["networks", "seeds"])
+def test_one_alone_has_no_spread(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match=f"--{name} 1: must be at least 2"):
+        doctor(tmp_path / "run", GIVEN, **{name: 1})
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,94 @@
+"""Short trainings of the best candidates."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from spos import UserError
+from spos.run import run
+from spos.run.finalists import plan_rungs
+
+RECIPE = {"steps": 6, "batch_size": 16, "warmup_steps": 2}
+GIVEN: dict[str, Any] = {
+    "layout": {"channels": [16, 32], "depths": [1, 2]},
+    "run": {"evaluation_batch": 64, "calibration": 64},
+    "data": {"validation": 64},
+    "supernet": RECIPE,
+    "search": {"population": 6, "iterations": 1, "parents": 6},
+    "finalists": {"count": 4, "share": 0.5},
+    "retrain": {**RECIPE, "steps": 8},
+}
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 5, 8, 9])
+def test_every_rung_halves_the_networks_and_the_last_has_two(count: int) -> None:
+    rungs = plan_rungs(count)
+    assert rungs[0][0] == count and rungs[-1] == (2, 1.0)
+    for (more, shorter), (fewer, longer) in zip(rungs, rungs[1:], strict=False):
+        assert fewer == -(-more // 2) and longer == 2 * shorter
+
+
+def test_the_best_of_the_last_rung_is_retrained(tmp_path: Path) -> None:
+    result = run(tmp_path / "run", GIVEN)
+    assert [len(one.rungs) for one in result.finalists].count(2) == 2
+    steps = {rung.steps for one in result.finalists for rung in one.rungs}
+    assert steps == {2, 4}
+    last = [one for one in result.finalists if len(one.rungs) == 2]
+    best = max(last, key=lambda one: one.rungs[-1].score)
+    assert result.winner.architecture == best.architecture
+    first = sorted(result.finalists, key=lambda one: -one.rungs[0].score)[:2]
+    assert {one.architecture for one in first} == {one.architecture for one in last}
+    trained = json.loads((tmp_path / "run" / "retrain.json").read_text())
+    assert trained["architecture"] == str(best.architecture)
+    assert result.seconds["finalists"] > 0
+    assert "The finalists" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_without_them_the_first_candidate_is_retrained(tmp_path: Path) -> None:
+    result = run(tmp_path / "run", {**GIVEN, "finalists": {}})
+    assert result.finalists == () and result.winner.architecture == result.top[0].architecture
+
+
+def test_a_stop_anywhere_changes_nothing(tmp_path: Path) -> None:
+    from spos.run import short
+
+    whole = run(tmp_path / "whole", GIVEN)
+    train, calls = short._train, []
+
+    def stopping(*arguments: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) % 2 == 0:
+            raise KeyboardInterrupt
+        return train(*arguments)
+
+    with patch.object(short, "_train", stopping):
+        for _ in range(20):
+            try:
+                pieces = run(tmp_path / "pieces", GIVEN)
+                break
+            except KeyboardInterrupt:
+                continue
+    assert len(calls) > 6
+    assert pieces.finalists == whole.finalists
+    assert pieces.winner == whole.winner
+
+
+def test_a_scored_rung_is_not_scored_again_after_a_longer_training(tmp_path: Path) -> None:
+    run(tmp_path / "run", GIVEN)
+    before = (tmp_path / "run" / "finalists.json").read_text()
+    for name in ("finalists", "retrain", "result"):
+        (tmp_path / "run" / f"{name}.json").unlink()
+    run(tmp_path / "run", GIVEN)
+    assert (tmp_path / "run" / "finalists.json").read_text() == before
+
+
+def test_with_budgets_they_are_refused(tmp_path: Path) -> None:
+    given = {**GIVEN, "constraint": {"budgets": {"flops": ["300K", "400K"]}}}
+    with pytest.raises(UserError, match="finalists"):
+        run(tmp_path / "run", given)
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,100 @@
+"""The score by which a search compares candidates."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from torch.nn import functional as F
+
+from spos import Task, UserError
+from spos.report.result import read_result
+from spos.run import run
+from spos.run.fitness import make_fitness
+from spos.search.evaluation import score
+
+RECIPE = {"steps": 6, "batch_size": 16, "warmup_steps": 2}
+GIVEN: dict[str, Any] = {
+    "layout": {"channels": [16, 32], "depths": [1, 2]},
+    "run": {"evaluation_batch": 64, "calibration": 64},
+    "data": {"validation": 64},
+    "supernet": RECIPE,
+    "search": {"population": 4, "iterations": 2, "parents": 3},
+    "retrain": RECIPE,
+}
+
+
+def test_in_classification_it_is_the_negative_loss_over_all_images() -> None:
+    outputs, targets = torch.randn(10, 3), torch.arange(10) % 3
+    batches = [(outputs[:6], targets[:6]), (outputs[6:], targets[6:])]
+    fitness = make_fitness(Task(), "auto")
+    found = score(torch.nn.Identity(), lambda: batches, fitness.metric)
+    assert found == pytest.approx(-F.cross_entropy(outputs, targets).item(), rel=1e-6)
+
+
+def test_a_loss_of_ones_own_counts_as_the_mean_over_the_batch() -> None:
+    task = Task(loss=lambda outputs, targets: F.cross_entropy(outputs, targets) * 2)
+    outputs, targets = torch.randn(4, 3), torch.arange(4) % 3
+    fitness = make_fitness(task, "loss")
+    found = score(torch.nn.Identity(), lambda: [(outputs, targets)], fitness.metric)
+    assert found == pytest.approx(-2 * F.cross_entropy(outputs, targets).item(), rel=1e-6)
+
+
+def test_a_metric_of_ones_own_is_the_fitness_by_itself() -> None:
+    def metric(outputs: torch.Tensor, targets: torch.Tensor) -> float:
+        return float((outputs - targets).abs().sum())
+
+    assert make_fitness(Task("error", metric=metric), "auto").metric is metric
+
+
+def test_an_evaluate_function_has_no_loss() -> None:
+    task = Task("own", evaluate=lambda network, batches: 1.0)
+    with pytest.raises(UserError, match=r"search\.fitness loss"):
+        make_fitness(task, "loss")
+
+
+def test_a_run_keeps_the_loss_of_all_candidates_and_the_accuracy_of_the_best(
+    tmp_path: Path,
+) -> None:
+    result = run(tmp_path / "run", GIVEN, ("train", "search"))
+    assert result.one_shot.name == "loss"
+    found = json.loads((tmp_path / "run" / "search.json").read_text())
+    losses = [-one["score"] for one in found["candidates"]]
+    assert all(1 < loss < 10 for loss in losses)
+    assert result.winner.score == -min(losses)
+    for one in result.top:
+        assert (one.metric_score * 64).is_integer()
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "one-shot loss" in page and "one-shot accuracy" in page
+
+
+def test_by_accuracy_the_scores_are_shares(tmp_path: Path) -> None:
+    given = {**GIVEN, "search": {**GIVEN["search"], "fitness": "metric"}}
+    result = run(tmp_path / "run", given, ("train", "search"))
+    assert result.one_shot == result.metric
+    assert (result.winner.score * 64).is_integer() and result.winner.metric_score is None
+
+
+def test_evaluations_by_another_fitness_are_not_reused(tmp_path: Path) -> None:
+    run(tmp_path / "first", GIVEN, ("train", "search"))
+    given = {**GIVEN, "search": {**GIVEN["search"], "fitness": "metric"}}
+    second = run(tmp_path / "second", given, ("train", "search"), reuse=tmp_path / "first")
+    assert second.search.evaluated == 8
+
+
+def test_a_search_from_before_there_was_a_choice_stays_one_by_the_metric(tmp_path: Path) -> None:
+    given = {**GIVEN, "search": {**GIVEN["search"], "fitness": "metric"}}
+    before = run(tmp_path / "run", given, ("train", "search"))
+    config = tmp_path / "run" / "config.yaml"
+    sections = yaml.safe_load(config.read_text())
+    assert sections["search"].pop("fitness") == "metric"
+    config.write_text(yaml.safe_dump(sections))
+    run(tmp_path / "run", GIVEN)
+    after = read_result(tmp_path / "run" / "result.json")
+    assert after.top == before.top and after.one_shot == after.metric
+    assert math.isfinite(after.retrain.test_score)
