@@ -111,7 +111,7 @@ def required_method(algorithm: str) -> str | None:
     return ALGORITHMS.find(algorithm).method
 
 
-def fixed_sections(sections: Iterable[str], config: Config) -> tuple[str, ...]:
+def frozen_sections(sections: Iterable[str], config: Config) -> tuple[str, ...]:
     """List the sections that a stage depends on.
 
     Args:

@@ -19,7 +19,7 @@ from spos.nn.supernet import Supernet
 from spos.run.config import required_method
 from spos.run.context import Context
 from spos.run.costs import charged_cost
-from spos.run.theta_recorder import ThetaRecorder
+from spos.run.recorder import ThetaRecorder
 from spos.search import Feasible
 from spos.training.checkpoint import Checkpoints
 from spos.training.differentiable import DifferentiableSettings

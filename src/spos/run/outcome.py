@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import optuna
 
@@ -14,8 +14,12 @@ from spos.report.result import Comparison, StageCosts, Winner
 from spos.search import Candidate, SearchResult, SearchSettings
 from spos.search.start import evaluated_by
 
-#: The constraint of a search, and its result.
-Found = tuple[Constraint, SearchResult]
+
+class BudgetResult(NamedTuple):
+    """The constraint of a search, and its result."""
+
+    constraint: Constraint
+    result: SearchResult
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,28 +153,25 @@ class CompareOutcome(Outcome):
 
 
 def make_search_outcome(
-    found: Sequence[Found],
+    found: Sequence[BudgetResult],
     table: CostModel,
     study: optuna.Study,
     settings: SearchSettings,
-    seconds: float,
     **more: Any,
 ) -> SearchOutcome:
     """Make the outcome of a search, or of one search for each of several budgets.
 
     Args:
-        found (Sequence[Found]): constraint and result of each search, from the smallest budget.
+        found (Sequence[BudgetResult]): results of the searches, from the smallest budget.
         table (CostModel): costs of the architectures.
         study (optuna.Study): study of the scores.
         settings (SearchSettings): settings of the search.
-        seconds (float): wall time in seconds.
-        **more (Any): further fields of the outcome.
+        **more (Any): further fields of the outcome, such as the seconds.
     """
-    result = found[-1][1]
+    result = found[-1].result
     several = len(found) > 1
     paid = [evaluated_by(study, settings, constraint, table) for constraint, _ in found]
     return SearchOutcome(
-        seconds=seconds,
         winner=_winner(result, table),
         top=result.top,
         candidates=result.candidates,

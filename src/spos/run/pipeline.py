@@ -20,9 +20,11 @@ from spos.run.context import Context
 from spos.run.costs import check_latency_table
 from spos.run.differentiable import check_training_method
 from spos.run.directory import RunDirectory
+from spos.run.network import build_run_network
 from spos.run.one_shot import train_outcome
 from spos.run.outcome import RetrainOutcome, SearchOutcome
 from spos.run.result import write_result
+from spos.run.reuse import warm_start
 from spos.run.stages import retrain_stage, search_stage, train_stage
 from spos.run.task import Task
 from spos.search import open_storage
@@ -89,13 +91,13 @@ def run(
     with directory.open():
         check_latency_table(str(given.get("constraint", {}).get("latency_table") or ""), out)
         if reuse is not None:
-            directory.warm_start_from(RunDirectory(reuse), given)
-        config, fixed = directory.resolve_config(
+            warm_start(directory, RunDirectory(reuse), given)
+        config, frozen = directory.resolve_config(
             given, STAGE_SECTIONS[stages[-1]], searching="search" in stages
         )
         context = Context(
             config,
-            fixed,
+            frozen,
             directory,
             listener or Silent(),
             devices=devices,
@@ -177,7 +179,7 @@ def _check_network(context: Context, stages: tuple[str, ...], compare: int) -> N
         )
     data = context.data()
     with torch.device("meta"):
-        context.network(data, name)
+        build_run_network(context, data, name)
 
 
 def _check_extraction(context: Context, data: ImageData) -> None:

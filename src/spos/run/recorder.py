@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 
@@ -60,3 +62,23 @@ class Recorder:
             progress.steps,
             f"loss {progress.loss:.3f}{top1}  {progress.images_per_second:,.0f} images/s",
         )
+
+
+class ThetaRecorder:
+    """A writer of theta to the metrics of a run, in lines of the stage ``theta``.
+
+    Args:
+        directory (RunDirectory): directory of the run.
+    """
+
+    def __init__(self, directory: RunDirectory) -> None:
+        self._directory = directory
+        self._rewound = False
+
+    def __call__(self, values: Mapping[str, Any]) -> None:
+        """Append a record with at least the key ``step``."""
+        if not self._rewound:
+            # A resumed training repeats some steps.
+            self._directory.rewind_metrics("theta", values["step"] - 1)
+            self._rewound = True
+        self._directory.record({"stage": "theta", **values})

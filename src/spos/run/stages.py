@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterable, Iterator
 
 from optuna.exceptions import StorageInternalError
@@ -19,13 +18,14 @@ from spos.run.differentiable import prepare_theta_training
 from spos.run.fit import fit, retrain
 from spos.run.one_shot import load_checkpoint, one_shot_evaluator, train_outcome
 from spos.run.outcome import (
-    Found,
+    BudgetResult,
     RetrainOutcome,
     SearchOutcome,
     TrainOutcome,
     make_search_outcome,
 )
 from spos.run.prior import read_prior
+from spos.run.stopwatch import Stopwatch
 from spos.search import (
     Candidate,
     Feasible,
@@ -94,11 +94,11 @@ def search_stage(context: Context) -> SearchOutcome:
     table = context.costs(supernet)
     _check_reachable(context, table)
     prior, prior_facts = read_prior(config, supernet, tensors, table)
-    before = context.spent_seconds("search")
-    if before and not config.constraint.storage and not directory.study_path.exists():
+    watch = Stopwatch(directory.path / ".search-seconds")
+    if watch.before and not config.constraint.storage and not directory.study_path.exists():
         raise UserError(
             f"{directory.study_path} is missing although the search was started: restore it, "
-            f"or delete {context.seconds_path('search')} to search from scratch"
+            f"or delete {watch.path} to search from scratch"
         )
     context.freeze()
     name = f"spos-{context.evaluation_fingerprint(data, supernet)}"
@@ -106,13 +106,12 @@ def search_stage(context: Context) -> SearchOutcome:
     storage = open_storage(place)
     study = open_study(storage, name, supernet.space)
     constraints = config.constraint.constraints
-    found: list[Found] = []
-    began = time.monotonic()
+    found: list[BudgetResult] = []
     with deferred_interrupt() as interrupt:
         evaluate = Evaluations(one_shot_evaluator(context, data, supernet), interrupt)
 
         def told(candidate: Candidate, count: int, total: int) -> None:
-            context.record_seconds("search", before + time.monotonic() - began)
+            watch.record()
             task = context.task
             scores = f"{task.show(candidate.score)}  best {task.show(evaluate.best)}"
             within = f"  {constraint}" if len(constraints) > 1 else ""
@@ -136,12 +135,13 @@ def search_stage(context: Context) -> SearchOutcome:
                     storage=storage,
                     on_evaluated=told,
                 )
-                found.append((constraint, result))
+                found.append(BudgetResult(constraint, result))
         except StorageInternalError as error:
             reason = " ".join(str(error.__cause__ or error).split())[:200]
             raise UserError(f"{place} cannot be written: {reason}") from error
-    seconds = before + time.monotonic() - began
-    outcome = make_search_outcome(found, table, study, config.search, seconds, **prior_facts)
+    outcome = make_search_outcome(
+        found, table, study, config.search, seconds=watch.seconds, **prior_facts
+    )
     return directory.finish(outcome)
 
 

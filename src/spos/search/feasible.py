@@ -57,10 +57,11 @@ class Feasible:
         self.space = space
         self.table = table
         self.constraint = constraint
-        self._all: NDArray[Any] | None = None
+        #: All of them; None if the space is too large to enumerate.
+        self.all: NDArray[Any] | None = None
         if space.size <= ENUMERATED:
             rows = np.stack(np.unravel_index(np.arange(space.size), space.option_counts), axis=1)
-            self._all = rows[self._within(rows)]
+            self.all = rows[self._within(rows)]
         else:
             rows = space.sample_many(PROBED, generator(0, "feasible"))
             rate = float(self._within(rows).mean())
@@ -69,7 +70,7 @@ class Feasible:
     @property
     def count(self) -> int | None:
         """Number of feasible architectures; None if the space is too large to enumerate."""
-        return None if self._all is None else len(self._all)
+        return None if self.all is None else len(self.all)
 
     def satisfied(self, architectures: Sequence[Architecture]) -> list[bool]:
         """Check which architectures satisfy the constraint.
@@ -107,10 +108,10 @@ class Feasible:
         attempts = ""
         if count <= 0:
             return []
-        if self._all is not None:
-            order = random.permutation(len(self._all))
+        if self.all is not None:
+            order = random.permutation(len(self.all))
             for start in range(0, len(order), 1024):
-                self._add(self._all[order[start : start + 1024]], count, excluded, found)
+                self._add(self.all[order[start : start + 1024]], count, excluded, found)
         else:
             draws = self._reject(count, random, excluded, found)
             repairs = self._repair(count, random, excluded, found)

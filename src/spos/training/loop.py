@@ -48,15 +48,6 @@ class Outcome:
     interrupted: bool
 
 
-def cross_entropy(label_smoothing: float = 0.0) -> Loss:
-    """Make the loss of classification.
-
-    Args:
-        label_smoothing (float): label smoothing, in [0, 1).
-    """
-    return nn.CrossEntropyLoss(label_smoothing=label_smoothing)
-
-
 def make_optimizer(model: nn.Module, recipe: Recipe) -> PathSGD:
     """Make the SGD optimiser of the paper, with weight decay on weights only.
 
@@ -144,7 +135,7 @@ def train(
 
     Source: Guo et al., Sections 3.2 and 4 (training details).
     """
-    loss = loss or cross_entropy(recipe.label_smoothing)
+    loss = loss or nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
     if isinstance(loss, nn.Module):
         loss.to(fabric.device)
     model.to(fabric.device).train()

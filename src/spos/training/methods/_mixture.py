@@ -108,7 +108,7 @@ class MixtureMethod(Method):
             # one draw alike for both; ProxylessNAS, whose draws differ, has none.
             values = [v if self._jointly else v.detach() for v in self.theta.values]
             self._drawn = self._draw(values, step, number, of_theta=False)
-            self.theta.mix(self._drawn)
+            self.theta.set_mixtures(self._drawn)
             yield self.forward(inputs, targets)
 
     def after_step(self, step: int) -> None:
@@ -134,7 +134,7 @@ class MixtureMethod(Method):
         torch.manual_seed(torch_seed(self.seed, "theta step", step))
         values = self.theta.values
         self._drawn = self._draw(values, step, 0, of_theta=True)
-        self.theta.mix(self._drawn)
+        self.theta.set_mixtures(self._drawn)
         with parts.autocast():
             loss = self.loss(self.model(inputs), targets)
         cost = parts.expected([mixture.probabilities for mixture in self._drawn])

@@ -42,7 +42,7 @@ class Sandwich(Method):
         self, model: nn.Module, loss: Loss, recipe: Recipe, seed: int, *, paths: int = 1
     ) -> None:
         super().__init__(model, loss, recipe, seed)
-        self._largest = largest_path(self.supernet)
+        self._largest = find_largest_path(self.supernet)
         self._sized = any(choice.ordered for choice in self.supernet.space.choices)
         self.passes = 1 + paths + self._sized
 
@@ -67,7 +67,7 @@ class Sandwich(Method):
             yield Pass(F.cross_entropy(outputs, learned), outputs)
 
 
-def largest_path(supernet: Supernet) -> list[int]:
+def find_largest_path(supernet: Supernet) -> list[int]:
     """Select the option of each choice that has the largest size, or the most weights.
 
     Args:
