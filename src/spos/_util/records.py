@@ -26,9 +26,6 @@ _adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
 def to_plain(record: Any) -> dict[str, Any]:
     """A record as values that JSON holds.
 
-    Args:
-        record (Any): instance of a dataclass.
-
     Example:
         >>> from dataclasses import dataclass
         >>> @dataclass(frozen=True)
@@ -70,12 +67,7 @@ def _first(error: Exception) -> str:
 
 
 def write_record(path: Path, record: Any) -> None:
-    """Write a record as JSON, atomically, with the version of its format.
-
-    Args:
-        path (Path): file to write.
-        record (Any): instance of a dataclass.
-    """
+    """Write a record as JSON, atomically, with the version of its format."""
     write_json(path, {"format": FORMAT, **to_plain(record)})
 
 

@@ -250,10 +250,6 @@ class Context:
     def evaluation_fingerprint(self, data: ImageData, supernet: Supernet) -> str:
         """Hash everything that the score of an architecture depends on.
 
-        Args:
-            data (ImageData): images of the run.
-            supernet (Supernet): trained supernet.
-
         Returns:
             16 hexadecimal digits; evaluations with the same fingerprint agree.
         """

@@ -35,11 +35,6 @@ def prepare_theta_training(
 ) -> tuple[MakeMethod, Images]:
     """Prepare the training method of a differentiable search.
 
-    Args:
-        context (Context): the run.
-        data (ImageData): images of the run.
-        supernet (Supernet): supernet to train.
-
     Returns:
         The method with everything that theta needs, and the images that the weights learn from.
 
@@ -87,11 +82,6 @@ def prepare_theta_training(
 
 def cost_unit(table: CostModel, settings: DifferentiableSettings, cost: str) -> float:
     """Choose the unit of the mean cost in the loss of theta.
-
-    Args:
-        table (CostModel): costs of the space.
-        settings (DifferentiableSettings): settings of the training of theta.
-        cost (str): name of the cost in the table.
 
     Raises:
         UserError: the cost does not exist, or its logarithm in the unit is not above 0.

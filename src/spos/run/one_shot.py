@@ -20,9 +20,6 @@ from spos.training.state import load_model
 def load_supernet(context: Context) -> Supernet:
     """Load the trained supernet of a run.
 
-    Args:
-        context (Context): the run.
-
     Raises:
         UserError: see :func:`load_checkpoint`.
     """
@@ -42,9 +39,6 @@ def train_outcome(context: Context) -> TrainOutcome | None:
 
 def load_checkpoint(context: Context) -> tuple[Supernet, dict[str, Tensor]]:
     """Load the trained supernet of a run and the tensors of its checkpoint.
-
-    Args:
-        context (Context): the run.
 
     Returns:
         The supernet on the device of the run, and the tensors of the last checkpoint by name.
@@ -99,13 +93,7 @@ def one_shot_evaluator(context: Context, data: ImageData, supernet: Supernet) ->
 
 
 def loader(context: Context, data: ImageData, images: Images) -> Loader:
-    """Make a loader of evaluation batches on the device of a run.
-
-    Args:
-        context (Context): the run.
-        data (ImageData): images of the run; they determine the normalisation.
-        images (Images): images to load.
-    """
+    """Make a loader of evaluation batches on the device of a run."""
     images = images.to(context.fabric.device)
     batch_size = context.config.run.evaluation_batch
     device = context.fabric.device

@@ -15,13 +15,7 @@ from spos.training.progress import Progress
 
 
 class Recorder:
-    """The observer of one training of a run.
-
-    Args:
-        directory (RunDirectory): directory of the run.
-        stage (str): name of the stage of the run, such as ``"train"``.
-        listener (Listener): receiver of progress and messages.
-    """
+    """The observer of one training of a run."""
 
     def __init__(self, directory: RunDirectory, stage: str, listener: Listener) -> None:
         self._directory = directory
@@ -65,11 +59,7 @@ class Recorder:
 
 
 class ThetaRecorder:
-    """A writer of theta to the metrics of a run, in lines of the stage ``theta``.
-
-    Args:
-        directory (RunDirectory): directory of the run.
-    """
+    """A writer of theta to the metrics of a run, in lines of the stage ``theta``."""
 
     def __init__(self, directory: RunDirectory) -> None:
         self._directory = directory

@@ -33,11 +33,7 @@ from spos.spaces import family
 
 
 def collect_result(context: Context) -> Result:
-    """Collect the result of the finished stages of a run.
-
-    Args:
-        context (Context): the run.
-    """
+    """Collect the result of the finished stages of a run."""
     config, directory = context.config, context.directory
     found, retrained = directory.outcome(SearchOutcome), directory.outcome(RetrainOutcome)
     compared, trained = directory.outcome(CompareOutcome), directory.outcome(TrainOutcome)
@@ -127,11 +123,7 @@ def _search_facts(context: Context, found: SearchOutcome) -> SearchFacts:
 
 
 def write_result(context: Context) -> Result:
-    """Write ``result.json`` with the result of the finished stages.
-
-    Args:
-        context (Context): the run.
-    """
+    """Write ``result.json`` with the result of the finished stages."""
     result = collect_result(context)
     write_record(context.directory.result_path, result)
     return result

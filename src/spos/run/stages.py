@@ -40,11 +40,7 @@ from spos.training.method import method_class
 
 
 def train_stage(context: Context) -> TrainOutcome:
-    """Train the supernet by the method of the run, or resume its training.
-
-    Args:
-        context (Context): the run.
-    """
+    """Train the supernet by the method of the run, or resume its training."""
     done = train_outcome(context)
     if done is not None:
         return done
@@ -77,9 +73,6 @@ def _check_reachable(context: Context, table: CostModel) -> None:
 
 def search_stage(context: Context) -> SearchOutcome:
     """Search the trained supernet, or resume the search.
-
-    Args:
-        context (Context): the run.
 
     Raises:
         UserError: the supernet is not trained, no network satisfies the constraint, or the study of
@@ -173,9 +166,6 @@ def retrain_stage(context: Context) -> RetrainOutcome:
     """Train the winner, or a network given by name, and test it once.
 
     With several budgets, the network found for each of them is trained in the same way.
-
-    Args:
-        context (Context): the run.
 
     Raises:
         UserError: the run has neither a search result nor a network by name.

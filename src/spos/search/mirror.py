@@ -53,11 +53,7 @@ class Mirror:
         self._held = {trial.user_attrs.get("architecture") for trial in trials}
 
     def add(self, candidates: Iterable[Candidate]) -> None:
-        """Add the candidates that are not in the study yet, as finished trials.
-
-        Args:
-            candidates (Iterable[Candidate]): evaluated candidates.
-        """
+        """Add the candidates that are not in the study yet, as finished trials."""
         new = {c.architecture: c for c in candidates if str(c.architecture) not in self._held}
         for candidate in new.values():
             values = [candidate.score, *(candidate.costs[name] for name in self._costs)]

@@ -95,10 +95,6 @@ def open_storage(storage: str | Path) -> optuna.storages.BaseStorage:
 def keep_space(study: optuna.Study, space: SearchSpace) -> None:
     """Record the space in a new study, or check that an existing study has the same space.
 
-    Args:
-        study (optuna.Study): study to record in or to check.
-        space (SearchSpace): search space.
-
     Raises:
         UserError: the study belongs to another space, or does not maximize one objective.
     """
@@ -185,9 +181,6 @@ def architecture_of(trial: FrozenTrial, space: SearchSpace) -> Architecture | No
 
 def make_distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
     """Convert the choices of a space to categorical distributions of Optuna.
-
-    Args:
-        space (SearchSpace): search space.
 
     Example:
         >>> make_distributions(SearchSpace([Choice("stem", ("3x3", "5x5"))]))

@@ -54,10 +54,6 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> PathSGD:
     Norms, biases and the learned step sizes of quantisers are not decayed; a learned clipping value
     is, as in its paper.
 
-    Args:
-        model (nn.Module): model to train.
-        recipe (Recipe): optimisation settings.
-
     Example:
         >>> recipe = Recipe(steps=1, batch_size=1, learning_rate=0.1)
         >>> [g["weight_decay"] for g in make_optimizer(nn.Linear(2, 2), recipe).param_groups]

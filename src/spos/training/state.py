@@ -33,9 +33,6 @@ class TrainingState:
     def load(self, tensors: dict[str, Tensor]) -> None:
         """Restore the state from the tensors of a checkpoint.
 
-        Args:
-            tensors (dict[str, Tensor]): all tensors of the checkpoint by name.
-
         Raises:
             UserError: the checkpoint belongs to another model.
         """
@@ -50,10 +47,6 @@ class TrainingState:
 
 def load_model(model: nn.Module, tensors: dict[str, Tensor]) -> None:
     """Load the weights and statistics of a checkpoint into a model.
-
-    Args:
-        model (nn.Module): model to load into.
-        tensors (dict[str, Tensor]): all tensors of the checkpoint by name.
 
     Raises:
         UserError: the checkpoint belongs to another model.

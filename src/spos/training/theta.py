@@ -139,9 +139,6 @@ class Theta:
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         """Restore theta from the tensors of a checkpoint.
 
-        Args:
-            tensors (Mapping[str, Tensor]): all tensors of the checkpoint by name.
-
         Raises:
             UserError: the checkpoint has no theta, or that of another space.
         """
@@ -185,9 +182,6 @@ def set_mixture(module: OneOf, weights: Sequence[tuple[int, Tensor]]) -> None:
 
 def choice_modules(supernet: Supernet) -> list[tuple[OneOf, int]]:
     """List the modules of a supernet that belong to a choice.
-
-    Args:
-        supernet (Supernet): supernet to inspect.
 
     Returns:
         Modules, each with the position of its choice in the space.

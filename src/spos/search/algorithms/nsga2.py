@@ -36,9 +36,6 @@ class Nsga2(Algorithm):
     def check(cls, settings: SearchSettings) -> None:
         """Check that costs to minimise are given, and no settings of the evolution.
 
-        Args:
-            settings (SearchSettings): settings of the search.
-
         Raises:
             UserError: a setting does not suit the algorithm.
         """

@@ -27,10 +27,6 @@ class MixtureMethod(Method):
     """Training of weights and theta on mixtures of options, alternating or jointly.
 
     Args:
-        model (Supernet): supernet to train; all its choices are between modules.
-        loss (Loss): loss function of outputs and targets.
-        recipe (Recipe): optimisation settings of the weights.
-        seed (int): seed of all randomness, at least 0.
         paths (int): mixtures per step, each on the same batch, at least 1.
         parts (ThetaParts | None): settings, images and cost of theta; None to train theta jointly
             with the weights, without a cost.

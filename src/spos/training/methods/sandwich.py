@@ -25,10 +25,6 @@ class Sandwich(Method):
     modules, because a network that consists only of skip connections would learn nothing.
 
     Args:
-        model (Supernet): supernet to train.
-        loss (Loss): loss function of outputs and targets.
-        recipe (Recipe): optimisation settings.
-        seed (int): seed of the paths, at least 0.
         paths (int): random paths per step, at least 1; the papers use 2.
 
     Source: Yu and Huang, "Universally Slimmable Networks", ICCV 2019, Sections 3.1 and 3.3; Yu et
@@ -69,9 +65,6 @@ class Sandwich(Method):
 
 def find_largest_path(supernet: Supernet) -> list[int]:
     """Select the option of each choice that has the largest size, or the most weights.
-
-    Args:
-        supernet (Supernet): supernet to inspect.
 
     Returns:
         One option index per choice.

@@ -18,10 +18,6 @@ class Uniform(Method):
     """Training of random paths, with every option of every choice equally likely.
 
     Args:
-        model (Supernet): supernet to train.
-        loss (Loss): loss function of outputs and targets.
-        recipe (Recipe): optimisation settings.
-        seed (int): seed of the paths, at least 0.
         paths (int): paths per step, each on the same batch, at least 1.
         widening_steps (int): steps over which the choices of sizes open, at least 0.
 
