@@ -17,15 +17,6 @@ from spos.training.checkpoint import Checkpoints
 from spos.training.state import load_model
 
 
-def load_supernet(context: Context) -> Supernet:
-    """Load the trained supernet of a run.
-
-    Raises:
-        UserError: see :func:`load_checkpoint`.
-    """
-    return load_checkpoint(context)[0]
-
-
 def train_outcome(context: Context) -> TrainOutcome | None:
     """Read the outcome of the supernet's training; None while it is not finished."""
     outcome = context.directory.outcome(TrainOutcome)

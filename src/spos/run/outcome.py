@@ -104,10 +104,7 @@ class SearchOutcome(Outcome):
     cost: str | None = None
     unit: float | None = None
 
-    @staticmethod
-    def upgrade(plain: dict[str, Any]) -> dict[str, Any]:
-        """Convert a file without a format version to the current format."""
-        return upgrade_search(plain)
+    upgrade = staticmethod(upgrade_search)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,10 +129,7 @@ class RetrainOutcome(Outcome):
     test_images: int | None = None
     teacher: str | None = None
 
-    @staticmethod
-    def upgrade(plain: dict[str, Any]) -> dict[str, Any]:
-        """Convert a file without a format version to the current format."""
-        return upgrade_retrain(plain)
+    upgrade = staticmethod(upgrade_retrain)
 
 
 @dataclass(frozen=True, kw_only=True)

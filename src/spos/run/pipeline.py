@@ -11,6 +11,7 @@ from torch import nn
 
 from spos._util.errors import UserError
 from spos._util.listener import Listener, Silent
+from spos._util.records import write_record
 from spos.data import ImageData, check_batch
 from spos.report import write_report
 from spos.report.result import Result
@@ -23,7 +24,7 @@ from spos.run.directory import RunDirectory
 from spos.run.network import build_run_network
 from spos.run.one_shot import train_outcome
 from spos.run.outcome import RetrainOutcome, SearchOutcome
-from spos.run.result import write_result
+from spos.run.result import collect_result
 from spos.run.reuse import warm_start
 from spos.run.stages import retrain_stage, search_stage, train_stage
 from spos.run.task import Task
@@ -128,7 +129,8 @@ def run(
 def _write(context: Context) -> Result:
     """Write the result and the report of the finished stages."""
     directory = context.directory
-    result = write_result(context)
+    result = collect_result(context)
+    write_record(directory.result_path, result)
     found = directory.outcome(SearchOutcome)
     if found is not None:
         write_report(directory.report_path, result, found.candidates, directory.metrics())

@@ -9,7 +9,7 @@ from importlib.metadata import version
 import torch
 
 from spos._util.files import read_own
-from spos._util.records import from_plain, write_record
+from spos._util.records import from_plain
 from spos._util.version import __version__
 from spos.report.measure import Measure
 from spos.report.result import (
@@ -120,10 +120,3 @@ def _search_facts(context: Context, found: SearchOutcome) -> SearchFacts:
         iterations=settings.iterations,
         parents=settings.parents,
     )
-
-
-def write_result(context: Context) -> Result:
-    """Write ``result.json`` with the result of the finished stages."""
-    result = collect_result(context)
-    write_record(context.directory.result_path, result)
-    return result

@@ -21,7 +21,7 @@ from spos.training.method import Batches, Loss, MakeMethod, make_method
 from spos.training.optimizer import PathSGD
 from spos.training.progress import Progress, Window, divergence_error
 from spos.training.recipe import Recipe
-from spos.training.state import TrainingState
+from spos.training.state import load_state, state_tensors
 from spos.training.step import forward_passes
 from spos.training.teacher import Teacher, check_same_teacher
 
@@ -136,7 +136,6 @@ def train(
         loss.to(fabric.device)
     model.to(fabric.device).train()
     optimizer = make_optimizer(model, recipe)
-    state = TrainingState(model, optimizer)
     chosen = make_method(method, model, loss, recipe, seed)
     average = WeightAverage(model, recipe.ema) if recipe.ema else None
     if isinstance(teacher, nn.Module):
@@ -146,7 +145,7 @@ def train(
     step, seconds = 0, 0.0
     if loaded is not None:
         check_same_teacher(loaded.metadata.get("teacher"), taught)
-        state.load(loaded.tensors)
+        load_state(model, optimizer, loaded.tensors)
         chosen.load(loaded.tensors)
         if average is not None:
             average.load(loaded.tensors)
@@ -168,7 +167,7 @@ def train(
     def save() -> None:
         spent = seconds + time.monotonic() - began
         if fabric.is_global_zero:
-            tensors = {**state.tensors(), **chosen.tensors()}
+            tensors = {**state_tensors(model, optimizer), **chosen.tensors()}
             if average is not None:
                 tensors.update(average.tensors())
             for name, tensor in tensors.items():
