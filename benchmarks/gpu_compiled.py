@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from gpu_throughput import CASES, DRY, VARIANTS, Emit, Training, build
 
-from spos.training.paths import uniform_paths
+from spos.training.methods.uniform import uniform_paths
 
 COMPILED = "bf16 channels_last"
 

@@ -20,7 +20,7 @@ from spos import Architecture, OneShotEvaluator, Supernet
 from spos._util.randomness import generator
 from spos.spaces import family
 from spos.training.loop import make_optimizer
-from spos.training.paths import uniform_paths
+from spos.training.methods.uniform import uniform_paths
 from spos.training.recipe import Recipe
 
 Batches = list[tuple[Tensor, Tensor]]

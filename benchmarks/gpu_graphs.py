@@ -25,7 +25,7 @@ from gpu_throughput import CASES, DRY, VARIANTS, Case, Emit, Training, build, sy
 from torch import Tensor, nn
 
 from spos import OneOf, Supernet
-from spos.training.paths import uniform_paths
+from spos.training.methods.uniform import uniform_paths
 
 ROUNDS = 5
 MEASURED = ("TF32 channels_last", "bf16 channels_last")

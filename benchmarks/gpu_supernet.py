@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from spos import Architecture, OneShotEvaluator, Supernet
 from spos._util.randomness import generator, torch_seed
 from spos.training.loop import make_optimizer
-from spos.training.paths import uniform_paths
+from spos.training.methods.uniform import uniform_paths
 from spos.training.recipe import Recipe
 
 #: The share of the time over which the learning rate rises.

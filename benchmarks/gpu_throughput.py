@@ -16,7 +16,7 @@ from torch import nn
 from spos import Supernet
 from spos.spaces import family
 from spos.training.loop import make_optimizer
-from spos.training.paths import uniform_paths
+from spos.training.methods.uniform import uniform_paths
 from spos.training.recipe import Recipe
 
 Emit = Callable[[dict[str, Any]], None]

@@ -37,7 +37,7 @@ from spos.training import METHODS, Method, Recipe
 from spos.training.differentiable import DifferentiableSettings
 from spos.training.loop import make_optimizer
 from spos.training.method import WholeNetwork
-from spos.training.paths import uniform_paths
+from spos.training.methods.uniform import uniform_paths
 from spos.training.theta import ThetaParts
 
 LAYOUT = MobileLayout(

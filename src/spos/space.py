@@ -316,28 +316,6 @@ of range, allowed: 0 (3x3), 1 (5x5)
         """
         return Architecture(random.integers(self.option_counts).tolist())
 
-    def sample_largest(self, random: np.random.Generator, share: float) -> Architecture:
-        """Sample an architecture uniformly from the largest options of the ordered choices.
-
-        Args:
-            random (np.random.Generator): random number generator.
-            share (float): fraction of each ordered choice's options to sample from, counted from
-                the largest, in [0, 1]; 0 always takes the largest. All options of unordered
-                choices are sampled.
-
-        Example:
-            >>> width = Choice("width", ("8", "16", "24"), ordered=True)
-            >>> SearchSpace([width]).sample_largest(np.random.default_rng(0), share=0)
-            Architecture(2)
-        """
-        least = [
-            min(len(choice.options) - 1, math.floor((1 - share) * len(choice.options)))
-            if choice.ordered
-            else 0
-            for choice in self.choices
-        ]
-        return Architecture(random.integers(least, self.option_counts).tolist())
-
     def sample_many(self, count: int, random: np.random.Generator) -> NDArray[np.int64]:
         """Sample many architectures uniformly as one array.
 

@@ -31,7 +31,7 @@ def test_the_options_of_a_space_are_mixed_and_theta_has_gradients(name):
     for draw in DRAWS.values():
         random = torch.Generator().manual_seed(0)
         drawn = [draw(value, Moment(1.0, of_theta=True), random) for value in theta.values]
-        theta.mix(drawn)
+        theta.set_mixtures(drawn)
         gradients = torch.autograd.grad(supernet(images).square().sum(), theta.values)
         assert all(bool(gradient.isfinite().all()) for gradient in gradients)
         assert any(bool(gradient.any()) for gradient in gradients)

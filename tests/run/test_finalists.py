@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -29,7 +30,7 @@ GIVEN: dict[str, Any] = {
 def test_every_rung_halves_the_networks_and_the_last_has_two(count: int) -> None:
     rungs = plan_rungs(count)
     assert rungs[0][0] == count and rungs[-1] == (2, 1.0)
-    for (more, shorter), (fewer, longer) in zip(rungs, rungs[1:], strict=False):
+    for (more, shorter), (fewer, longer) in pairwise(rungs):
         assert fewer == -(-more // 2) and longer == 2 * shorter
 
 

@@ -16,16 +16,16 @@ from spos.run.directory import RunDirectory
 def test_what_is_given_for_a_later_stage_is_remembered(tmp_path: Path) -> None:
     directory = RunDirectory(tmp_path)
     config, fixed = directory.resolve_config({"search": {"population": 7}}, STAGE_SECTIONS["train"])
-    assert directory.stored() == {}
+    assert directory.read_config() == {}
     directory.freeze_config(fixed)
-    assert directory.stored()["search"] == {"population": 7}
+    assert directory.read_config()["search"] == {"population": 7}
     later, whole = directory.resolve_config({"search": {"iterations": 3}}, STAGE_SECTIONS["search"])
     assert (later.search.population, later.search.iterations) == (7, 3)
     assert later.supernet == config.supernet
     directory.freeze_config(whole)
     with pytest.raises(UserError, match=r"search\.iterations is 3 there and 4 here"):
         directory.resolve_config({"search": {"iterations": 4}}, STAGE_SECTIONS["search"])
-    assert "retrain" not in directory.stored()
+    assert "retrain" not in directory.read_config()
 
 
 def test_a_configuration_that_is_fixed_already_is_not_written_again(tmp_path: Path) -> None:

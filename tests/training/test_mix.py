@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from spos import OneOf, Supernet
 from spos.training import METHODS
 from spos.training.mixture import Moment
-from spos.training.theta import Theta, mix
+from spos.training.theta import Theta, set_mixture
 
 DRAWS = {name: METHODS[name].draw for name in ("darts", "fbnet", "proxylessnas")}
 binary_gates = DRAWS["proxylessnas"]
@@ -74,7 +74,7 @@ def test_the_gradient_of_theta_through_a_mixed_layer_is_that_of_finite_differenc
     x = torch.randn(4, 3, dtype=torch.float64)
 
     def loss(theta: Tensor) -> Tensor:
-        mix(layer, softmax(theta, OF_THETA, seeded()).weights)
+        set_mixture(layer, softmax(theta, OF_THETA, seeded()).weights)
         return layer(x).square().sum()
 
     theta = torch.tensor([0.3, -0.2, 0.1], dtype=torch.float64, requires_grad=True)
@@ -127,7 +127,7 @@ def test_the_gradient_of_the_gates_is_the_papers(theta, seed):
     layer = OneOf({str(n): nn.Linear(3, 3) for n in range(len(theta))})
     x, upstream = torch.randn(2, 3), torch.randn(2, 3)
     drawn = binary_gates(theta, OF_THETA, seeded(seed))
-    mix(layer, drawn.weights)
+    set_mixture(layer, drawn.weights)
     layer(x).backward(upstream)
     indices = [index for index, _ in drawn.weights]
     # Of each gate: the gradient of the output times what the option gives.

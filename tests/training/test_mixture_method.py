@@ -21,7 +21,7 @@ from spos.spaces.blocks.cells import Zero
 from spos.training import METHODS
 from spos.training.checkpoint import Checkpoints
 from spos.training.differentiable import DifferentiableSettings
-from spos.training.loop import cross_entropy, train
+from spos.training.loop import train
 from spos.training.method import Method
 from spos.training.recipe import Recipe
 from spos.training.theta import Theta, ThetaParts
@@ -91,7 +91,7 @@ class Search:
             record=self.records.append,
         )
         self.algorithm = algorithm
-        self.loss = loss or cross_entropy(recipe.label_smoothing)
+        self.loss = loss or nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
         self.method = self.make(self.supernet, self.loss, recipe, 0)
 
     def make(self, *arguments: Any) -> Method:
@@ -220,7 +220,7 @@ def test_a_loss_below_zero_is_refused(tmp_path):
     search = Search(
         "darts",
         replace(SETTINGS, warmup=0.0),
-        loss=lambda outputs, targets: cross_entropy()(outputs, targets) - 5,
+        loss=lambda outputs, targets: nn.functional.cross_entropy(outputs, targets) - 5,
     )
     with pytest.raises(UserError, match=r"loss became -\d.* would reward expensive networks"):
         search.train(tmp_path)
@@ -271,7 +271,7 @@ def test_modules_that_share_a_choice_share_its_weights():
     theta = Theta(Supernet(model, (2,)), learning_rate=0.1, weight_decay=0.0)
     assert len(theta.values) == 1
     drawn = METHODS["darts"].draw(theta.values[0], None, None)  # type: ignore[arg-type]
-    theta.mix([drawn])
+    theta.set_mixtures([drawn])
     assert model[0].mixture is model[1].mixture
     model(torch.ones(1, 2)).sum().backward()
     assert theta.values[0].grad is not None

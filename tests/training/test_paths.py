@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spos.space import Choice, SearchSpace
-from spos.training.paths import uniform_paths
+from spos.training.methods.uniform import uniform_paths
 
 SPACE = SearchSpace(
     [Choice("block", ("a", "b", "c")), Choice("width", ("1", "2", "3", "4", "5"), ordered=True)]

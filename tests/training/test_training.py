@@ -25,11 +25,10 @@ from spos.spaces.shufflenetv2 import Layout, shufflenetv2
 from spos.training.checkpoint import Checkpoints, Loaded
 from spos.training.loop import (
     Outcome,
-    cross_entropy,
     make_optimizer,
     train,
 )
-from spos.training.paths import uniform_paths
+from spos.training.methods.uniform import uniform_paths
 from spos.training.progress import Progress
 from spos.training.recipe import Recipe, SupernetRecipe
 from spos.training.state import load_model
@@ -356,13 +355,14 @@ def test_a_loss_of_ones_own_serves_targets_that_are_no_classes(fit):
     assert log.progress[-1].loss > 0
 
 
-def test_the_loss_of_classification_smooths_labels():
-    outputs, targets = torch.tensor([[2.0, 0.0]]), torch.tensor([0])
-    log_p = outputs.log_softmax(1)[0]
-    assert cross_entropy()(outputs, targets) == -log_p[0]
-    torch.testing.assert_close(
-        cross_entropy(0.1)(outputs, targets), -(0.95 * log_p[0] + 0.05 * log_p[1])
-    )
+def test_the_loss_of_classification_smooths_labels_as_the_recipe_says(fit, states):
+    smoothed = nn.CrossEntropyLoss(label_smoothing=0.1)
+    fit(dropped(), replace(RECIPE, label_smoothing=0.1), folder="by recipe")
+    fit(dropped(), folder="given", loss=smoothed)
+    fit(dropped(), folder="none")
+    by_recipe, given, none = (states(name)[8] for name in ("by recipe", "given", "none"))
+    assert same(by_recipe, given)
+    assert not same(by_recipe, none)
 
 
 # Interruption

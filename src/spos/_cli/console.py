@@ -33,11 +33,7 @@ class ConsoleListener:
         return {"_progress": None, "_task": None, "_stage": "", "_told": 0.0}
 
     def message(self, text: str) -> None:
-        """Write a message on a line of its own.
-
-        Args:
-            text (str): message.
-        """
+        """Write a message on a line of its own."""
         if self._progress is not None:
             self._progress.console.print(f"spos: {text}", markup=False, highlight=False)
         else:

@@ -17,12 +17,7 @@ SHOWN_PARTS = 3
 
 
 def summary_table(table: LatencyTable, supernet: Supernet) -> Table:
-    """The fastest and slowest options of each stage, and the range over the space.
-
-    Args:
-        table (LatencyTable): measured latencies.
-        supernet (Supernet): supernet that the table is of.
-    """
+    """The fastest and slowest options of each stage, and the range over the space."""
     named = " ".join(filter(None, (table.space, table.preset)))
     shown = Table(title=f"latency {named}".strip(), caption=_caption(table, supernet))
     for heading in ("stage", "input", "fastest", "", "slowest", "", "largest spread"):
@@ -46,11 +41,7 @@ def summary_table(table: LatencyTable, supernet: Supernet) -> Table:
 
 
 def validation_table(result: Validation) -> Table:
-    """How well a latency table predicts whole networks.
-
-    Args:
-        result (Validation): table and measured networks.
-    """
+    """How well a latency table predicts whole networks."""
     shown = Table(title=f"{len(result.networks)} networks  {result.table.runtime}")
     for heading in HEADINGS:
         shown.add_column(heading, justify="right" if heading else "left")

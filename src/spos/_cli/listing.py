@@ -55,11 +55,7 @@ def list_spaces(name: str | None = None) -> Iterator[dict[str, Any]]:
 
 
 def spaces_table(rows: list[dict[str, Any]]) -> Table:
-    """The catalogue as a table for the terminal.
-
-    Args:
-        rows (list[dict]): what :func:`list_spaces` gives.
-    """
+    """The catalogue as a table for the terminal."""
     table = Table(
         box=box.SIMPLE_HEAD,
         padding=(0, 0),

@@ -75,11 +75,7 @@ def profile_architecture(
 
 
 def profile_table(facts: dict[str, Any]) -> Table:
-    """The costs of an architecture as a table for the terminal.
-
-    Args:
-        facts (dict): what :func:`profile_architecture` gives.
-    """
+    """The costs of an architecture as a table for the terminal."""
     title = f"{facts['space']} {facts['preset']}  {facts['architecture']}"
     if "notation" in facts:
         title = f"{title}\n{facts['notation']}"

@@ -12,9 +12,6 @@ MEMORY = "out of memory ({reason}): set a smaller batch_size or run.evaluation_b
 def explain(error: BaseException) -> str | None:
     """The line to print for an error that needs no traceback; None for one that does.
 
-    Args:
-        error (BaseException): what was raised.
-
     Example:
         >>> explain(FileNotFoundError(2, "No such file or directory", "runs/a"))
         'runs/a: No such file or directory'

@@ -80,10 +80,6 @@ def _sync(path: Path) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write a value as indented JSON, atomically.
 
-    Args:
-        path (Path): file to write; its folder must exist.
-        value: what JSON can hold; no NaN.
-
     Example:
         >>> import tempfile
         >>> path = Path(tempfile.mkdtemp()) / "a.json"
@@ -96,9 +92,6 @@ def write_json(path: Path, value: Any) -> None:
 
 def read_json(path: Path) -> Any:
     """Read a JSON file.
-
-    Args:
-        path (Path): file to read.
 
     Raises:
         OSError: the file cannot be read.

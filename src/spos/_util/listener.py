@@ -9,11 +9,7 @@ class Listener(Protocol):
     """Receives messages and progress. Must be picklable: worker processes call it too."""
 
     def message(self, text: str) -> None:
-        """Receive a message for the user.
-
-        Args:
-            text (str): one line.
-        """
+        """Receive a message for the user."""
 
     def progress(self, stage: str, done: int, total: int, detail: str) -> None:
         """Receive the progress of a stage.

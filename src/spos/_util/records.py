@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,21 +19,12 @@ Record = TypeVar("Record")
 FORMAT = 2
 
 
-#: Making one takes a while.
-_ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
-
-
-def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
-    if kind not in _ADAPTERS:
-        _ADAPTERS[kind] = TypeAdapter(kind)
-    return _ADAPTERS[kind]
+# Making one takes a while.
+_adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
 
 
 def to_plain(record: Any) -> dict[str, Any]:
     """A record as values that JSON holds.
-
-    Args:
-        record (Any): instance of a dataclass.
 
     Example:
         >>> from dataclasses import dataclass
@@ -75,12 +67,7 @@ def _first(error: Exception) -> str:
 
 
 def write_record(path: Path, record: Any) -> None:
-    """Write a record as JSON, atomically, with the version of its format.
-
-    Args:
-        path (Path): file to write.
-        record (Any): instance of a dataclass.
-    """
+    """Write a record as JSON, atomically, with the version of its format."""
     write_json(path, {"format": FORMAT, **to_plain(record)})
 
 

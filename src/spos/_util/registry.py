@@ -87,9 +87,6 @@ class Registry(MutableMapping[str, Member], Generic[Member]):
     def find(self, name: str) -> Member:
         """The member of a name that a user gave.
 
-        Args:
-            name (str): of the member.
-
         Raises:
             UserError: there is none of that name, or a plug-in cannot be imported.
         """

@@ -114,9 +114,6 @@ def replace_settings(settings: Filled, values: Mapping[str, Any], section: str) 
 def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
     """Parse texts such as ``section.key=value`` into nested mappings.
 
-    Args:
-        assignments (Iterable[str]): the texts; values are YAML.
-
     Raises:
         UserError: a text is not an assignment, or its value is not YAML.
 

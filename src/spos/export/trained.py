@@ -18,6 +18,7 @@ from spos.export.metadata import Metadata
 from spos.report.result import Result, read_result
 from spos.run.context import Context
 from spos.run.directory import RunDirectory
+from spos.run.network import build_run_network
 from spos.run.outcome import RetrainOutcome
 from spos.run.task import DEFAULT_TASK_FACTS, Task
 from spos.training.checkpoint import Checkpoints
@@ -110,16 +111,16 @@ def load_trained(
     check_run(path)
     directory = RunDirectory(path)
     outcome = _outcome(directory, stage)
-    config, fixed = directory.resolve_config({}, ())
+    config, frozen = directory.resolve_config({}, ())
     if config.data.source == "dataset" and load is None:
         raise UserError(
             f"{path} was trained on a Dataset of your own: export it in Python, with "
             "spos.export.export_run(..., load=...)"
         )
     # Files are made for any machine: the network is read, compared and measured on the CPU.
-    context = Context(config, fixed, directory, Silent(), accelerator="cpu", load=load, task=task)
+    context = Context(config, frozen, directory, Silent(), accelerator="cpu", load=load, task=task)
     data = context.data()
-    network, _ = context.network(data, outcome.architecture)
+    network, _ = build_run_network(context, data, outcome.architecture)
     checkpoints = directory.path / stage
     loaded = Checkpoints(checkpoints).load()
     steps = outcome.steps

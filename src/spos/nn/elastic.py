@@ -69,20 +69,12 @@ class ElasticConv2d(Searchable):
         # decayed and saved like those of any convolution.
         self.full = self._layer(self.inputs.largest, self.outputs.largest, kernel_size, bias)
 
-    def _layer(self, inputs: int, outputs: int, kernel_size: int, bias: bool) -> nn.Conv2d:
+    def _layer(
+        self, inputs: int, outputs: int, kernel_size: int, bias: bool, device: str | None = None
+    ) -> nn.Conv2d:
         groups = inputs if self.depthwise else 1
-        return nn.Conv2d(
-            inputs,
-            outputs,
-            kernel_size,
-            self.stride,
-            self.padding,
-            self.dilation,
-            groups,
-            bias,
-            device=None if not hasattr(self, "full") else self.full.weight.device,
-            dtype=None if not hasattr(self, "full") else self.full.weight.dtype,
-        )
+        sizes = (kernel_size, self.stride, self.padding, self.dilation, groups)
+        return nn.Conv2d(inputs, outputs, *sizes, bias, device=device)
 
     def _sliced(self) -> tuple[Tensor, Tensor | None]:
         outputs = self.outputs.current
@@ -96,12 +88,8 @@ class ElasticConv2d(Searchable):
         return F.conv2d(x, weight, bias, self.stride, self.padding, self.dilation, groups)
 
     def plain(self, copy: Callable[[nn.Module], nn.Module]) -> nn.Module:
-        layer = self._layer(
-            self.inputs.current,
-            self.outputs.current,
-            self.full.kernel_size[0],
-            self.full.bias is not None,
-        )
+        side, bias = self.full.kernel_size[0], self.full.bias is not None
+        layer = self._layer(self.inputs.current, self.outputs.current, side, bias, "meta")
         return _assign(layer, self, *self._sliced())
 
 
@@ -134,13 +122,7 @@ class ElasticLinear(Searchable):
 
     def plain(self, copy: Callable[[nn.Module], nn.Module]) -> nn.Module:
         weight, bias = self._sliced()
-        layer = nn.Linear(
-            weight.shape[1],
-            weight.shape[0],
-            bias is not None,
-            device=weight.device,
-            dtype=weight.dtype,
-        )
+        layer = nn.Linear(weight.shape[1], weight.shape[0], bias is not None, device="meta")
         return _assign(layer, self, weight, bias)
 
 
@@ -167,9 +149,9 @@ class ElasticLayerNorm(Searchable):
         return F.layer_norm(x, (size,), weight, bias, self.full.eps)
 
     def plain(self, copy: Callable[[nn.Module], nn.Module]) -> nn.Module:
-        size, weight = self.features.current, self.full.weight
-        layer = nn.LayerNorm(size, self.full.eps, device=weight.device, dtype=weight.dtype)
-        return _assign(layer, self, weight[:size], self.full.bias[:size])
+        size = self.features.current
+        layer = nn.LayerNorm(size, self.full.eps, device="meta")
+        return _assign(layer, self, self.full.weight[:size], self.full.bias[:size])
 
 
 class ElasticBatchNorm2d(Searchable):

@@ -24,7 +24,27 @@ MIN_STEP = 1e-5
 _RECTIFIED_MEAN = 1 / math.sqrt(2 * math.pi)
 
 
-class DoReFaWeight(nn.Module):
+class Quantiser(nn.Module):
+    """Base of the quantisers.
+
+    Args:
+        bits (int): bits per value, 1 to 8.
+
+    Raises:
+        UserError: ``bits`` is not an integer from 1 to 8.
+    """
+
+    def __init__(self, bits: int) -> None:
+        super().__init__()
+        if isinstance(bits, bool) or not isinstance(bits, int) or not 1 <= bits <= MOST_BITS:
+            raise UserError(f"{bits!r} bits: a quantiser has 1 to {MOST_BITS}")
+        self.bits = bits
+
+    def extra_repr(self) -> str:
+        return f"bits={self.bits}"
+
+
+class DoReFaWeight(Quantiser):
     """DoReFa weight quantiser: evenly spaced levels in [-1, 1] after a tanh.
 
     With one bit, the value is the sign of a weight times the mean magnitude of the layer.
@@ -32,9 +52,6 @@ class DoReFaWeight(nn.Module):
     Args:
         bits (int): bits per weight, 1 to 8.
         weight (Tensor | None): weight to quantise; unused by this quantiser.
-
-    Raises:
-        UserError: ``bits`` is out of range.
 
     Source: Zhou et al., "DoReFa-Net", 2016, Section 2.3; for one bit, Rastegari et al.,
     "XNOR-Net", ECCV 2016, with one scale per layer.
@@ -47,8 +64,7 @@ class DoReFaWeight(nn.Module):
     """
 
     def __init__(self, bits: int, weight: Tensor | None = None) -> None:
-        super().__init__()
-        self.bits = check_bits(bits)
+        super().__init__(bits)
         self.levels = 2**bits - 1
 
     def forward(self, weight: Tensor) -> Tensor:
@@ -58,11 +74,8 @@ class DoReFaWeight(nn.Module):
         unit = bent / (2 * bent.abs().max().clamp(min=MIN_STEP)) + 0.5
         return 2 * _straight_through((unit * self.levels).round() / self.levels, unit) - 1
 
-    def extra_repr(self) -> str:
-        return f"bits={self.bits}"
 
-
-class LearnedStepWeight(nn.Module):
+class LearnedStepWeight(Quantiser):
     """LSQ weight quantiser: multiples of a learned step, -2**(bits - 1) to 2**(bits - 1) - 1.
 
     With one bit the levels are -1 and 1 times the step, so that the two values are a sign.
@@ -72,9 +85,6 @@ class LearnedStepWeight(nn.Module):
     Args:
         bits (int): bits per weight, 1 to 8.
         weight (Tensor): weight to quantise, from which the step is initialised.
-
-    Raises:
-        UserError: ``bits`` is out of range.
 
     Source: Esser et al., "Learned Step Size Quantization", ICLR 2020, Section 2.
 
@@ -88,8 +98,7 @@ class LearnedStepWeight(nn.Module):
     """
 
     def __init__(self, bits: int, weight: Tensor) -> None:
-        super().__init__()
-        self.bits = check_bits(bits)
+        super().__init__(bits)
         self.least = -(2 ** (bits - 1))
         self.most = max(1, 2 ** (bits - 1) - 1)
         mean = weight.detach().abs().mean()
@@ -100,11 +109,8 @@ class LearnedStepWeight(nn.Module):
         ratio = (weight / step).clamp(self.least, self.most)
         return _straight_through(_sign(ratio) if self.bits == 1 else ratio.round(), ratio) * step
 
-    def extra_repr(self) -> str:
-        return f"bits={self.bits}"
 
-
-class ClippedActivation(nn.Module):
+class ClippedActivation(Quantiser):
     """PACT activation quantiser: evenly spaced levels from 0 to a learned clip.
 
     The clip is initialised to the highest level of :class:`LearnedStepActivation`. With the paper's
@@ -112,9 +118,6 @@ class ClippedActivation(nn.Module):
 
     Args:
         bits (int): bits per activation, 1 to 8.
-
-    Raises:
-        UserError: ``bits`` is out of range.
 
     Source: Choi et al., "PACT: Parameterized Clipping Activation for Quantized Neural Networks",
     2018, Section 3.
@@ -127,8 +130,7 @@ class ClippedActivation(nn.Module):
     """
 
     def __init__(self, bits: int) -> None:
-        super().__init__()
-        self.bits = check_bits(bits)
+        super().__init__(bits)
         self.levels = 2**bits - 1
         self.clip = nn.Parameter(torch.tensor(_initial_step(self.levels) * self.levels))
 
@@ -138,11 +140,8 @@ class ClippedActivation(nn.Module):
         step = clip / self.levels
         return _straight_through((clipped / step).round() * step, clipped)
 
-    def extra_repr(self) -> str:
-        return f"bits={self.bits}"
 
-
-class LearnedStepActivation(nn.Module):
+class LearnedStepActivation(Quantiser):
     """LSQ activation quantiser: multiples of a learned step, from 0 to 2**bits - 1.
 
     The step is initialised to twice the mean activation divided by the square root of the highest
@@ -151,9 +150,6 @@ class LearnedStepActivation(nn.Module):
 
     Args:
         bits (int): bits per activation, 1 to 8.
-
-    Raises:
-        UserError: ``bits`` is out of range.
 
     Source: Esser et al., "Learned Step Size Quantization", ICLR 2020, Section 2.
 
@@ -165,8 +161,7 @@ class LearnedStepActivation(nn.Module):
     """
 
     def __init__(self, bits: int) -> None:
-        super().__init__()
-        self.bits = check_bits(bits)
+        super().__init__(bits)
         self.levels = 2**bits - 1
         self.step = nn.Parameter(torch.tensor(_initial_step(self.levels)))
 
@@ -174,9 +169,6 @@ class LearnedStepActivation(nn.Module):
         step = _scale_step_gradient(self.step, x[0].numel() * self.levels)
         ratio = (x / step).clamp(0, self.levels)
         return _straight_through(ratio.round(), ratio) * step
-
-    def extra_repr(self) -> str:
-        return f"bits={self.bits}"
 
 
 #: Weight quantisers by name, called with the bit-width and the weight.
@@ -189,23 +181,6 @@ ACTIVATIONS: dict[str, Callable[[int], nn.Module]] = {
     "pact": ClippedActivation,
     "lsq": LearnedStepActivation,
 }
-
-
-def check_bits(bits: int) -> int:
-    """Check that a bit-width is in range.
-
-    Args:
-        bits (int): bits per value, 1 to 8.
-
-    Returns:
-        The bit-width.
-
-    Raises:
-        UserError: ``bits`` is not an integer from 1 to 8.
-    """
-    if isinstance(bits, bool) or not isinstance(bits, int) or not 1 <= bits <= MOST_BITS:
-        raise UserError(f"{bits!r} bits: a quantiser has 1 to {MOST_BITS}")
-    return bits
 
 
 def check_quantisers(weights: str, activations: str) -> None:

@@ -14,9 +14,6 @@ from spos.search import Candidate
 def name_retrainings(found: SearchOutcome) -> dict[str, str]:
     """Name the retrainings of the networks that a search found for its budgets.
 
-    Args:
-        found (SearchOutcome): outcome of the search.
-
     Returns:
         Stage of the run by architecture: ``retrain`` for the winner under the largest budget, and
         ``retrain-1``, ``retrain-2`` and so on from the smallest budget. An architecture that wins
@@ -29,24 +26,14 @@ def name_retrainings(found: SearchOutcome) -> dict[str, str]:
 
 
 def retrain_budgets(context: Context, found: SearchOutcome) -> None:
-    """Retrain the networks of all budgets that are not finished yet.
-
-    Args:
-        context (Context): the run.
-        found (SearchOutcome): outcome of the search.
-    """
+    """Retrain the networks of all budgets that are not finished yet."""
     for architecture, stage in name_retrainings(found).items():
         if not context.directory.is_finished(stage):
             context.directory.finish(context.launch(retrain, architecture, stage), stage)
 
 
 def budget_winners(context: Context, found: SearchOutcome) -> tuple[BudgetWinner, ...]:
-    """The network found for each budget, from the smallest.
-
-    Args:
-        context (Context): the run.
-        found (SearchOutcome): outcome of the search.
-    """
+    """The network found for each budget, from the smallest."""
     stages = name_retrainings(found)
     winners = []
     for budget in found.budgets:

@@ -12,7 +12,7 @@ from spos.run.context import Context
 from spos.run.costs import searched_cost
 from spos.run.finalists import read_found
 from spos.run.fit import retrain
-from spos.run.one_shot import load_supernet, one_shot_evaluator
+from spos.run.one_shot import load_checkpoint, one_shot_evaluator
 from spos.run.outcome import CompareOutcome, RetrainOutcome
 from spos.search import Feasible
 from spos.space import Architecture
@@ -44,7 +44,7 @@ def compare_stage(context: Context, count: int) -> CompareOutcome:
     found, winner = read_found(directory), directory.outcome(RetrainOutcome)
     if found is None or winner is None or winner.test_score is None:
         raise UserError(f"{directory.path} has no retrained winner to compare with")
-    supernet = load_supernet(context)
+    supernet, _ = load_checkpoint(context)
     data = context.data()
     table = context.costs(supernet)
     chosen = _random_like(context, table, found.winner, count)

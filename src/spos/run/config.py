@@ -101,9 +101,6 @@ SETTINGS_WITHOUT_EFFECT = ("data.workers", "run.save_every", "constraint.latency
 def required_method(algorithm: str) -> str | None:
     """Look up the training method that a search algorithm requires.
 
-    Args:
-        algorithm (str): name of the search algorithm.
-
     Returns:
         Name of the method; None if the algorithm searches a supernet of any single-path method.
 
@@ -114,7 +111,7 @@ def required_method(algorithm: str) -> str | None:
     return ALGORITHMS.find(algorithm).method
 
 
-def fixed_sections(sections: Iterable[str], config: Config) -> tuple[str, ...]:
+def frozen_sections(sections: Iterable[str], config: Config) -> tuple[str, ...]:
     """List the sections that a stage depends on.
 
     Args:
@@ -207,10 +204,6 @@ def _with_method(recipe: SupernetRecipe, algorithm: str, given: bool) -> Superne
 def merge_sections(stored: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """Merge stored and given settings; where both have a setting, the given one counts.
 
-    Args:
-        stored (Mapping): settings by section.
-        given (Mapping): settings by section.
-
     Example:
         >>> merge_sections({"run": {"seed": 1, "precision": "32-true"}}, {"run": {"seed": 2}})
         {'run': {'seed': 2, 'precision': '32-true'}}
@@ -227,9 +220,6 @@ def merge_sections(stored: Mapping[str, Any], given: Mapping[str, Any]) -> dict[
 
 def check_sections(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Check the sections of a configuration, and copy them to plain dictionaries.
-
-    Args:
-        values (Mapping): settings by section.
 
     Raises:
         UserError: a section is unknown, or is not a mapping of settings.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property, partial
@@ -14,14 +13,14 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor, nn
+from torch import Tensor
 
-from spos._util.errors import UserError, nearest
+from spos._util.errors import UserError
 from spos._util.files import read_own, write_json
 from spos._util.listener import Listener
 from spos._util.processes import launch, signals_held
 from spos._util.randomness import torch_seed
-from spos.cost import CostModel, count_network
+from spos.cost import CostModel
 from spos.data import ImageData, load_data
 from spos.nn.supernet import Supernet
 from spos.run.config import SETTINGS_WITHOUT_EFFECT, Config
@@ -29,8 +28,7 @@ from spos.run.costs import LATENCY_TABLE, add_bounded_costs, latency_table
 from spos.run.directory import RunDirectory
 from spos.run.fitness import make_fitness
 from spos.run.task import DEFAULT_TASK_FACTS, TOP1, Task, check_picklable, check_same_task
-from spos.spaces import family, is_name
-from spos.spaces.zoo import NETWORKS, build_network
+from spos.spaces import family
 from spos.training.checkpoint import digest
 from spos.training.method import METHODS, MakeMethod
 from spos.training.teacher import Teacher
@@ -41,7 +39,7 @@ class Context:
 
     Args:
         config (Config): configuration of the run.
-        fixed (Mapping): settings by section that are written when work starts.
+        frozen (Mapping): settings by section that are written when work starts.
         directory (RunDirectory): directory of the run.
         listener (Listener): receiver of progress and messages; must be picklable.
         devices (int): number of processes, each with one device, at least 1.
@@ -56,7 +54,7 @@ class Context:
     def __init__(
         self,
         config: Config,
-        fixed: Mapping[str, Any],
+        frozen: Mapping[str, Any],
         directory: RunDirectory,
         listener: Listener,
         *,
@@ -68,7 +66,7 @@ class Context:
         teacher: Teacher | None = None,
     ) -> None:
         self.config = config
-        self.fixed = fixed
+        self.frozen = frozen
         self.directory = directory
         self.listener = listener
         self.devices = devices
@@ -149,7 +147,7 @@ class Context:
         """Write the configuration and the facts about the data, once all checks have passed."""
         if not self.fabric.is_global_zero:
             return
-        self.directory.freeze_config(self.fixed)
+        self.directory.freeze_config(self.frozen)
         measured = latency_table(self.config, self.directory.path)
         if measured is not None:
             measured.write(self.directory.path / LATENCY_TABLE)
@@ -228,46 +226,6 @@ class Context:
                 self.config.layout, classes=data.outputs, image_channels=data.channels
             )
 
-    def network(
-        self, data: ImageData, text: str, seed: int | None = None
-    ) -> tuple[nn.Module, dict[str, int]]:
-        """Build a stand-alone network with fresh weights, and count its costs.
-
-        Args:
-            data (ImageData): images of the run; they determine the outputs and the image channels.
-            text (str): name of a published network, or an architecture of the run's space.
-            seed (int | None): seed of the weights; None for the seed of the run.
-
-        Returns:
-            The network, and its costs by name.
-
-        Raises:
-            UserError: the network does not exist.
-        """
-        member, preset = family(self.config.space), self.config.preset
-        own = text in member.networks and member.networks[text][0] == preset
-        # An architecture of the run's own space is built with the layout of the run.
-        if own or text not in NETWORKS:
-            supernet = self.supernet(data, "retrain", seed)
-            if is_name(text) and text not in member.networks:
-                known = nearest(text, dict.fromkeys((*NETWORKS, *member.networks)))
-                raise UserError(f"unknown network '{text}': {known}")
-            architecture = member.parse(supernet.space, preset, text)
-            # Counted on the supernet, because bit operations cannot be counted on a traced graph.
-            costs = self.costs(supernet, eager=False).cost(architecture)
-            return supernet.subnet(architecture), costs
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(
-                torch_seed(self.config.run.seed if seed is None else seed, "weights", "retrain")
-            )
-            network = build_network(
-                text,
-                classes=data.outputs,
-                image_channels=data.channels,
-                image_size=data.image_size,
-            )
-        return network, count_network(network, (data.channels, data.image_size, data.image_size))
-
     def costs(self, supernet: Supernet, *, eager: bool = True) -> CostModel:
         """Cost model of the run's space, including every cost that the run bounds.
 
@@ -303,10 +261,6 @@ class Context:
     def evaluation_fingerprint(self, data: ImageData, supernet: Supernet) -> str:
         """Hash everything that the score of an architecture depends on.
 
-        Args:
-            data (ImageData): images of the run.
-            supernet (Supernet): trained supernet.
-
         Returns:
             16 hexadecimal digits; evaluations with the same fingerprint agree.
         """
@@ -321,24 +275,6 @@ class Context:
             parts["fitness"] = self.fitness.identity
         text = json.dumps(parts, sort_keys=True)
         return digest(supernet.state_dict(), text)[:16]
-
-    def seconds_path(self, stage: str) -> Path:
-        """Path of the file with the seconds spent on a stage of the run."""
-        return self.directory.path / f".{stage}-seconds"
-
-    def spent_seconds(self, stage: str) -> float:
-        """Seconds that earlier processes spent on a stage of the run."""
-        try:
-            return float(self.seconds_path(stage).read_text())
-        except (OSError, ValueError):
-            return 0.0
-
-    def record_seconds(self, stage: str, seconds: float) -> None:
-        """Record the seconds spent on a stage of the run, at most every 5 seconds."""
-        now = time.monotonic()
-        if now - self.__dict__.get("_noted", 0.0) > 5:
-            self.__dict__["_noted"] = now
-            write_json(self.seconds_path(stage), seconds)
 
 
 def _in_process(

@@ -21,9 +21,6 @@ def charged_cost(config: Config) -> str | None:
 
     By default it is latency if the run has a latency table, and multiply-adds otherwise.
 
-    Args:
-        config (Config): configuration of the run.
-
     Returns:
         Name of the cost; None in the joint form, whose loss has no cost.
     """
@@ -35,9 +32,6 @@ def charged_cost(config: Config) -> str | None:
 
 def searched_cost(config: Config) -> str:
     """Name the primary cost of the search of a run, see :func:`spos.cost.cost.primary_cost`.
-
-    Args:
-        config (Config): configuration of the run.
 
     Example:
         >>> from spos.run.config import make_config

@@ -19,7 +19,7 @@ from spos.nn.supernet import Supernet
 from spos.run.config import required_method
 from spos.run.context import Context
 from spos.run.costs import charged_cost
-from spos.run.theta_recorder import ThetaRecorder
+from spos.run.recorder import ThetaRecorder
 from spos.search import Feasible
 from spos.training.checkpoint import Checkpoints
 from spos.training.differentiable import DifferentiableSettings
@@ -34,11 +34,6 @@ def prepare_theta_training(
     context: Context, data: ImageData, supernet: Supernet
 ) -> tuple[MakeMethod, Images]:
     """Prepare the training method of a differentiable search.
-
-    Args:
-        context (Context): the run.
-        data (ImageData): images of the run.
-        supernet (Supernet): supernet to train.
 
     Returns:
         The method with everything that theta needs, and the images that the weights learn from.
@@ -87,11 +82,6 @@ def prepare_theta_training(
 
 def cost_unit(table: CostModel, settings: DifferentiableSettings, cost: str) -> float:
     """Choose the unit of the mean cost in the loss of theta.
-
-    Args:
-        table (CostModel): costs of the space.
-        settings (DifferentiableSettings): settings of the training of theta.
-        cost (str): name of the cost in the table.
 
     Raises:
         UserError: the cost does not exist, or its logarithm in the unit is not above 0.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,22 +13,19 @@ import filelock
 import yaml
 
 from spos._util.errors import UserError
-from spos._util.files import read_own, write_atomically, write_json
+from spos._util.files import write_atomically
 from spos._util.records import read_record, write_record
 from spos.run.config import (
     SECTIONS,
-    STAGE_SECTIONS,
     Config,
     check_sections,
     first_difference,
-    fixed_sections,
+    frozen_sections,
     make_config,
     merge_sections,
-    required_method,
 )
 from spos.run.outcome import Outcome
 from spos.search import ALGORITHMS
-from spos.search.sqlite import copy_database
 
 Kept = TypeVar("Kept", bound=Outcome)
 
@@ -102,7 +98,7 @@ class RunDirectory:
             for path in list(self.path.glob(pattern)):
                 path.unlink(missing_ok=True)
 
-    def stored(self) -> dict[str, Any]:
+    def read_config(self) -> dict[str, Any]:
         """Read the sections of the configuration that are frozen so far.
 
         Returns:
@@ -152,7 +148,7 @@ class RunDirectory:
         Raises:
             UserError: a given setting is not valid, or differs from the one on disk.
         """
-        stored = self.stored()
+        stored = self.read_config()
         merged = merge_sections(stored, given)
         config = make_config(merged)
         plain = config.as_plain()
@@ -163,7 +159,7 @@ class RunDirectory:
                 f"{self.path} was made with another configuration: {difference}; give the same "
                 "settings, or another --out"
             )
-        whole = {name: plain[name] for name in fixed_sections(sections, config)}
+        whole = {name: plain[name] for name in frozen_sections(sections, config)}
         partial = {
             name: {key: plain[name][key] for key in values} for name, values in merged.items()
         }
@@ -181,8 +177,13 @@ class RunDirectory:
             # iterations.
             self.stage_path("search").unlink(missing_ok=True)
             self.extended = False
-        if content != self.stored():
-            write_atomically(self.config_path, _to_yaml(content))
+        if content != self.read_config():
+            self.write_config(content)
+
+    def write_config(self, content: Mapping[str, Any]) -> None:
+        """Write the configuration file, from which on the run counts as started."""
+        text = yaml.safe_dump(dict(content), sort_keys=False, default_flow_style=None, width=100)
+        write_atomically(self.config_path, text)
 
     def _allow_more_iterations(self, stored: dict[str, Any], config: Config) -> dict[str, Any]:
         """Return the stored settings, with more iterations of the search where that is allowed."""
@@ -198,51 +199,6 @@ class RunDirectory:
             return stored
         self.extended = self.stage_path("search").exists()
         return {**stored, "search": {**stored["search"], "iterations": search.iterations}}
-
-    def warm_start_from(self, other: RunDirectory, given: Mapping[str, Any]) -> None:
-        """Copy the trained supernet and the evaluations of another run, unless already done.
-
-        Args:
-            other (RunDirectory): run to copy from.
-            given (Mapping): settings by section; those of the training must equal the other run's.
-
-        Raises:
-            UserError: the other run has no trained supernet, or this run was started without it.
-        """
-        origin = {"reused": str(other.path.resolve())}
-        mark = self.path / "reused.json"
-        if self.config_path.exists():
-            if mark.exists() and read_own(mark) == origin:
-                return
-            raise UserError(f"--reuse {other.path}: {self.path} was already started without it")
-        if not other.is_finished("train") or not (other.path / "supernet").is_dir():
-            raise UserError(f"--reuse {other.path}: it has no trained supernet")
-        stored = other.stored()
-        kept = {name: stored[name] for name in STAGE_SECTIONS["train"] if name in stored}
-        algorithm = str(given.get("search", {}).get("algorithm", ""))
-        if algorithm and required_method(algorithm):
-            raise UserError(
-                f"--reuse {other.path}: --algorithm {algorithm} trains its own weights; leave one "
-                "of the two out"
-            )
-        learned = str(stored.get("search", {}).get("algorithm", ""))
-        if learned and required_method(learned):
-            raise UserError(
-                f"--reuse {other.path}: its supernet was trained jointly with the architecture by "
-                f"--algorithm {learned}; give a run whose supernet was trained by single paths"
-            )
-        config = make_config(merge_sections(kept, given))
-        difference = first_difference(kept, config.as_plain(), SECTIONS)
-        if difference:
-            raise UserError(f"--reuse {other.path}: its supernet has other settings: {difference}")
-        shutil.copytree(other.path / "supernet", self.path / "supernet", dirs_exist_ok=True)
-        for name in ("data.json", "train.json"):
-            write_atomically(self.path / name, (other.path / name).read_bytes())
-        if other.study_path.exists():
-            copy_database(other.study_path, self.study_path)
-        write_json(mark, origin)
-        # Written last, because a run counts as started once this file exists.
-        write_atomically(self.config_path, _to_yaml(kept))
 
     def stage_path(self, stage: str) -> Path:
         """Path of the outcome of a stage of the run.
@@ -331,8 +287,3 @@ def _upgrade_settings(sections: dict[str, dict[str, Any]], path: Path) -> dict[s
                 "plain network has no paths; give another --out"
             )
     return {**sections, "retrain": retrain} if "retrain" in sections else sections
-
-
-def _to_yaml(content: Mapping[str, Any]) -> str:
-    text: str = yaml.safe_dump(dict(content), sort_keys=False, default_flow_style=None, width=100)
-    return text

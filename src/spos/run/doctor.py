@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from torch import nn
 
 from spos._util.errors import UserError
 from spos._util.listener import Listener, Silent
@@ -29,7 +30,6 @@ from spos.run.short import short_recipe, train_shortly
 from spos.run.task import Task
 from spos.search import Feasible
 from spos.space import Architecture
-from spos.training.loop import cross_entropy
 from spos.training.method import make_method
 from spos.training.recipe import Recipe
 
@@ -122,9 +122,16 @@ def _diagnose(context: Context, networks: int, seeds: int) -> Diagnosis:
     recipe = short_recipe(config.retrain, config.finalists.share, share)
     sampled: list[SampledNetwork] = []
     spent = 0.0
-    for architecture in chosen:
+    for number, architecture in enumerate(chosen):
         trained = [
-            train_shortly(context, str(architecture), recipe, recipe.steps, config.run.seed + one)
+            train_shortly(
+                context,
+                str(architecture),
+                recipe,
+                recipe.steps,
+                label=f"training {number * seeds + one + 1} of {len(chosen) * seeds}",
+                seed=config.run.seed + one,
+            )
             for one in range(seeds)
         ]
         spent += sum(one.seconds for one in trained)
@@ -202,7 +209,7 @@ def _estimate(
     supernet, search = config.supernet, config.search
     with torch.device("meta"):
         model = context.supernet(data)
-    method = make_method(context.method, model, cross_entropy(), supernet, 0)
+    method = make_method(context.method, model, nn.CrossEntropyLoss(), supernet, 0)
     images = supernet.steps * supernet.batch_size * method.passes
     calibration = min(config.run.calibration, len(data.train))
     evaluated = search.population * search.iterations * (calibration + len(data.validation))

@@ -70,7 +70,13 @@ def finalists_stage(context: Context) -> FinalistsOutcome | None:
         remaining = sorted(remaining[:count])
         for place in remaining:
             one = finalists[place]
-            trained = train_shortly(context, str(one.architecture), recipe, steps)
+            trained = train_shortly(
+                context,
+                str(one.architecture),
+                recipe,
+                steps,
+                label=f"finalist {place + 1} of {len(finalists)}",
+            )
             finalists[place] = replace(one, rungs=trained.rungs)
             seconds[place] = trained.seconds
         remaining.sort(key=lambda place: -finalists[place].rungs[-1].score)

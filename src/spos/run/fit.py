@@ -10,11 +10,12 @@ from torch import Tensor, nn
 
 from spos.data import ImageData, Images, training_batches
 from spos.run.context import Context
+from spos.run.network import build_run_network
 from spos.run.one_shot import loader
 from spos.run.outcome import RetrainOutcome
 from spos.run.recorder import Recorder
 from spos.training.checkpoint import Checkpoints
-from spos.training.loop import cross_entropy, train
+from spos.training.loop import train
 from spos.training.memory import check_memory
 from spos.training.method import MakeMethod, make_method, method_class
 from spos.training.recipe import Recipe
@@ -33,6 +34,7 @@ def fit(
     teacher: Teacher | None = None,
     until: int | None = None,
     seed: int | None = None,
+    label: str | None = None,
 ) -> float:
     """Train a model with checkpoints in a folder of the run.
 
@@ -48,6 +50,7 @@ def fit(
         teacher (Teacher | None): trained network for distillation.
         until (int | None): step to pause after; None for the last step of the recipe.
         seed (int | None): seed of the batches and of dropout; None for the seed of the run.
+        label (str | None): name of the training in progress reports; None for the stage.
 
     Returns:
         Wall time of the training in seconds, interrupted attempts included.
@@ -88,7 +91,7 @@ def fit(
         )
 
     batches(recipe.steps)  # Raises if the batch size does not suit the images or the processes.
-    loss = context.task.loss or cross_entropy(recipe.label_smoothing)
+    loss = context.task.loss or nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
     make_method(method, model, loss, recipe, seed)  # Raises if it does not suit the model.
     context.freeze()
     outcome = train(
@@ -102,7 +105,7 @@ def fit(
         top1=context.task.measures_top1,
         method=method,
         teacher=teacher,
-        observer=Recorder(context.directory, stage, context.listener),
+        observer=Recorder(context.directory, stage, context.listener, label),
         until=until,
         save_every=context.config.run.save_every,
     )
@@ -123,7 +126,7 @@ def retrain(context: Context, text: str, stage: str) -> RetrainOutcome:
         Record of the training, in the first process with the score on the test images.
     """
     data = context.data()
-    network, costs = context.network(data, text)
+    network, costs = build_run_network(context, data, text)
     recipe = context.config.retrain
     images = data.train.join(data.validation)
     teacher = context.teacher

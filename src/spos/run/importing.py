@@ -38,12 +38,12 @@ def import_official_run(checkpoint: Path, out: Path) -> dict[str, Any]:
     to_supernet(state, supernet, rgb=True)
     directory = RunDirectory(out)
     with directory.open():
-        if directory.stored():
+        if directory.read_config():
             raise UserError(f"--out {out} already contains a run: give another")
         data = {"mean": list(INPUT_MEAN), "std": list(INPUT_STD)}
         given = {"space": {"preset": PRESET}, "data": data}
-        config, fixed = directory.resolve_config(given, ("space", "layout", "supernet"))
-        directory.freeze_config(fixed)
+        config, frozen = directory.resolve_config(given, ("space", "layout", "supernet"))
+        directory.freeze_config(frozen)
         tensors = {f"model.{name}": value for name, value in supernet.state_dict().items()}
         steps = config.supernet.steps
         Checkpoints(out / "supernet").save(steps, tensors, {"seconds": 0.0})

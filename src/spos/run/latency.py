@@ -185,9 +185,6 @@ def validate_file(
 def build_table_supernet(table: LatencyTable) -> Supernet:
     """Build the supernet that a latency table was measured for.
 
-    Args:
-        table (LatencyTable): table of a catalogue space.
-
     Raises:
         UserError: the space has changed since, or the table is of a model of the user.
     """

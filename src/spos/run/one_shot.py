@@ -18,18 +18,6 @@ from spos.training.checkpoint import Checkpoints
 from spos.training.state import load_model
 
 
-def load_supernet(context: Context) -> Supernet:
-    """Load the trained supernet of a run.
-
-    Args:
-        context (Context): the run.
-
-    Raises:
-        UserError: see :func:`load_checkpoint`.
-    """
-    return load_checkpoint(context)[0]
-
-
 def train_outcome(context: Context) -> TrainOutcome | None:
     """Read the outcome of the supernet's training; None while it is not finished."""
     outcome = context.directory.outcome(TrainOutcome)
@@ -43,9 +31,6 @@ def train_outcome(context: Context) -> TrainOutcome | None:
 
 def load_checkpoint(context: Context) -> tuple[Supernet, dict[str, Tensor]]:
     """Load the trained supernet of a run and the tensors of its checkpoint.
-
-    Args:
-        context (Context): the run.
 
     Returns:
         The supernet on the device of the run, and the tensors of the last checkpoint by name.
@@ -104,13 +89,7 @@ def one_shot_evaluator(
 
 
 def loader(context: Context, data: ImageData, images: Images) -> Loader:
-    """Make a loader of evaluation batches on the device of a run.
-
-    Args:
-        context (Context): the run.
-        data (ImageData): images of the run; they determine the normalisation.
-        images (Images): images to load.
-    """
+    """Make a loader of evaluation batches on the device of a run."""
     images = images.to(context.fabric.device)
     batch_size = context.config.run.evaluation_batch
     device = context.fabric.device

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import optuna
 
@@ -14,8 +14,12 @@ from spos.report.result import Comparison, Finalist, Rung, StageCosts, Winner
 from spos.search import Candidate, SearchResult, SearchSettings
 from spos.search.start import evaluated_by
 
-#: The constraint of a search, and its result.
-Found = tuple[Constraint, SearchResult]
+
+class BudgetResult(NamedTuple):
+    """The constraint of a search, and its result."""
+
+    constraint: Constraint
+    result: SearchResult
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,10 +104,7 @@ class SearchOutcome(Outcome):
     cost: str | None = None
     unit: float | None = None
 
-    @staticmethod
-    def upgrade(plain: dict[str, Any]) -> dict[str, Any]:
-        """Convert a file without a format version to the current format."""
-        return upgrade_search(plain)
+    upgrade = staticmethod(upgrade_search)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,10 +154,7 @@ class RetrainOutcome(Outcome):
     test_images: int | None = None
     teacher: str | None = None
 
-    @staticmethod
-    def upgrade(plain: dict[str, Any]) -> dict[str, Any]:
-        """Convert a file without a format version to the current format."""
-        return upgrade_retrain(plain)
+    upgrade = staticmethod(upgrade_retrain)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,28 +172,25 @@ class CompareOutcome(Outcome):
 
 
 def make_search_outcome(
-    found: Sequence[Found],
+    found: Sequence[BudgetResult],
     table: CostModel,
     study: optuna.Study,
     settings: SearchSettings,
-    seconds: float,
     **more: Any,
 ) -> SearchOutcome:
     """Make the outcome of a search, or of one search for each of several budgets.
 
     Args:
-        found (Sequence[Found]): constraint and result of each search, from the smallest budget.
+        found (Sequence[BudgetResult]): results of the searches, from the smallest budget.
         table (CostModel): costs of the architectures.
         study (optuna.Study): study of the scores.
         settings (SearchSettings): settings of the search.
-        seconds (float): wall time in seconds.
-        **more (Any): further fields of the outcome.
+        **more (Any): further fields of the outcome, such as the seconds.
     """
-    result = found[-1][1]
+    result = found[-1].result
     several = len(found) > 1
     paid = [evaluated_by(study, settings, constraint, table) for constraint, _ in found]
     return SearchOutcome(
-        seconds=seconds,
         winner=make_winner(result.top[0], table),
         top=result.top,
         candidates=result.candidates,

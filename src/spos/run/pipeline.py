@@ -11,6 +11,7 @@ from torch import nn
 
 from spos._util.errors import UserError
 from spos._util.listener import Listener, Silent
+from spos._util.records import write_record
 from spos.data import ImageData, check_batch
 from spos.report import write_report
 from spos.report.result import Result
@@ -20,9 +21,11 @@ from spos.run.context import Context
 from spos.run.costs import check_latency_table
 from spos.run.differentiable import check_training_method
 from spos.run.directory import RunDirectory
+from spos.run.network import build_run_network
 from spos.run.one_shot import train_outcome
 from spos.run.outcome import RetrainOutcome, SearchOutcome
-from spos.run.result import write_result
+from spos.run.result import collect_result
+from spos.run.reuse import warm_start
 from spos.run.stages import retrain_stage, search_stage, train_stage
 from spos.run.task import Task
 from spos.search import open_storage
@@ -89,13 +92,13 @@ def run(
     with directory.open():
         check_latency_table(str(given.get("constraint", {}).get("latency_table") or ""), out)
         if reuse is not None:
-            directory.warm_start_from(RunDirectory(reuse), given)
-        config, fixed = directory.resolve_config(
+            warm_start(directory, RunDirectory(reuse), given)
+        config, frozen = directory.resolve_config(
             given, STAGE_SECTIONS[stages[-1]], searching="search" in stages
         )
         context = Context(
             config,
-            fixed,
+            frozen,
             directory,
             listener or Silent(),
             devices=devices,
@@ -131,7 +134,8 @@ def with_own_data(given: Mapping[str, Any]) -> dict[str, Any]:
 def _write(context: Context) -> Result:
     """Write the result and the report of the finished stages."""
     directory = context.directory
-    result = write_result(context)
+    result = collect_result(context)
+    write_record(directory.result_path, result)
     found = directory.outcome(SearchOutcome)
     if found is not None:
         write_report(directory.report_path, result, found.candidates, directory.metrics())
@@ -182,7 +186,7 @@ def _check_network(context: Context, stages: tuple[str, ...], compare: int) -> N
         )
     data = context.data()
     with torch.device("meta"):
-        context.network(data, name)
+        build_run_network(context, data, name)
 
 
 def _check_extraction(context: Context, data: ImageData) -> None:

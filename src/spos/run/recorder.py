@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 
@@ -13,17 +15,18 @@ from spos.training.progress import Progress
 
 
 class Recorder:
-    """The observer of one training of a run.
+    """The observer of one training of a run."""
 
-    Args:
-        directory (RunDirectory): directory of the run.
-        stage (str): name of the stage of the run, such as ``"train"``.
-        listener (Listener): receiver of progress and messages.
-    """
-
-    def __init__(self, directory: RunDirectory, stage: str, listener: Listener) -> None:
+    def __init__(
+        self,
+        directory: RunDirectory,
+        stage: str,
+        listener: Listener,
+        label: str | None = None,
+    ) -> None:
         self._directory = directory
         self._stage = stage
+        self._label = label or stage
         self._listener = listener
         self._logger: TensorBoardLogger | None = None
         self._step = 0
@@ -55,8 +58,24 @@ class Recorder:
         self._logger.save()
         top1 = "" if progress.top1 is None else f"  top-1 {progress.top1:.1%}"
         self._listener.progress(
-            self._stage,
+            self._label,
             progress.step,
             progress.steps,
             f"loss {progress.loss:.3f}{top1}  {progress.images_per_second:,.0f} images/s",
         )
+
+
+class ThetaRecorder:
+    """A writer of theta to the metrics of a run, in lines of the stage ``theta``."""
+
+    def __init__(self, directory: RunDirectory) -> None:
+        self._directory = directory
+        self._rewound = False
+
+    def __call__(self, values: Mapping[str, Any]) -> None:
+        """Append a record with at least the key ``step``."""
+        if not self._rewound:
+            # A resumed training repeats some steps.
+            self._directory.rewind_metrics("theta", values["step"] - 1)
+            self._rewound = True
+        self._directory.record({"stage": "theta", **values})

@@ -9,7 +9,7 @@ from importlib.metadata import version
 import torch
 
 from spos._util.files import read_own
-from spos._util.records import from_plain, write_record
+from spos._util.records import from_plain
 from spos._util.version import __version__
 from spos.report.measure import Measure
 from spos.report.result import (
@@ -40,11 +40,7 @@ from spos.spaces import family
 
 
 def collect_result(context: Context) -> Result:
-    """Collect the result of the finished stages of a run.
-
-    Args:
-        context (Context): the run.
-    """
+    """Collect the result of the finished stages of a run."""
     config, directory = context.config, context.directory
     found, retrained = read_found(directory), directory.outcome(RetrainOutcome)
     compared, trained = directory.outcome(CompareOutcome), directory.outcome(TrainOutcome)
@@ -140,14 +136,3 @@ def _search_facts(context: Context, found: SearchOutcome) -> SearchFacts:
         iterations=settings.iterations,
         parents=settings.parents,
     )
-
-
-def write_result(context: Context) -> Result:
-    """Write ``result.json`` with the result of the finished stages.
-
-    Args:
-        context (Context): the run.
-    """
-    result = collect_result(context)
-    write_record(context.directory.result_path, result)
-    return result

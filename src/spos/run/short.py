@@ -9,6 +9,7 @@ from spos.report.result import Rung
 from spos.run.context import Context
 from spos.run.fit import fit
 from spos.run.fitness import make_fitness
+from spos.run.network import build_run_network
 from spos.run.one_shot import loader
 from spos.run.outcome import ShortOutcome
 from spos.search.evaluation import score
@@ -42,7 +43,13 @@ def short_recipe(recipe: Recipe, share: float, shortest: float) -> Recipe:
 
 
 def train_shortly(
-    context: Context, text: str, recipe: Recipe, until: int, seed: int | None = None
+    context: Context,
+    text: str,
+    recipe: Recipe,
+    until: int,
+    *,
+    label: str,
+    seed: int | None = None,
 ) -> ShortOutcome:
     """Train a network on the training images, and judge it on the validation images.
 
@@ -54,6 +61,7 @@ def train_shortly(
         text (str): architecture of the space.
         recipe (Recipe): optimisation settings, such as those of :func:`short_recipe`.
         until (int): step to pause after, later than those of earlier calls.
+        label (str): name of the training in progress reports.
         seed (int | None): seed of the training; None for the seed of the run.
 
     Returns:
@@ -67,17 +75,28 @@ def train_shortly(
     reached = tuple(rung for rung in rungs if rung.steps <= until)
     if done and reached and reached[-1].steps == until:
         return replace(done, rungs=reached)
-    rung, seconds = context.launch(_train, text, stage, recipe, until, seed)
+    rung, seconds = context.launch(_train, text, stage, label, recipe, until, seed)
     outcome = ShortOutcome(architecture=text, rungs=(*rungs, rung), seconds=seconds)
     return context.directory.finish(outcome, stage)
 
 
 def _train(
-    context: Context, text: str, stage: str, recipe: Recipe, until: int, seed: int
+    context: Context, text: str, stage: str, label: str, recipe: Recipe, until: int, seed: int
 ) -> tuple[Rung, float]:
     data = context.data()
-    network, _ = context.network(data, text, seed)
-    seconds = fit(context, data, data.train, network, stage, stage, recipe, until=until, seed=seed)
+    network, _ = build_run_network(context, data, text, seed)
+    seconds = fit(
+        context,
+        data,
+        data.train,
+        network,
+        stage,
+        stage,
+        recipe,
+        until=until,
+        seed=seed,
+        label=label,
+    )
     fitness, metric = context.fitness, make_fitness(context.task, "metric")
     batches = loader(context, data, data.validation)
     with context.fabric.autocast():

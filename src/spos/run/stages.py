@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -24,13 +23,14 @@ from spos.run.fit import fit, retrain
 from spos.run.fitness import make_fitness
 from spos.run.one_shot import load_checkpoint, one_shot_evaluator, train_outcome
 from spos.run.outcome import (
-    Found,
+    BudgetResult,
     RetrainOutcome,
     SearchOutcome,
     TrainOutcome,
     make_search_outcome,
 )
 from spos.run.prior import read_prior
+from spos.run.stopwatch import Stopwatch
 from spos.search import (
     Candidate,
     Feasible,
@@ -46,11 +46,7 @@ from spos.training.method import method_class
 
 
 def train_stage(context: Context) -> TrainOutcome:
-    """Train the supernet by the method of the run, or resume its training.
-
-    Args:
-        context (Context): the run.
-    """
+    """Train the supernet by the method of the run, or resume its training."""
     done = train_outcome(context)
     if done is not None:
         return done
@@ -84,9 +80,6 @@ def _check_reachable(context: Context, table: CostModel) -> None:
 def search_stage(context: Context) -> SearchOutcome:
     """Search the trained supernet, or resume the search.
 
-    Args:
-        context (Context): the run.
-
     Raises:
         UserError: the supernet is not trained, no network satisfies the constraint, or the study of
             an interrupted search is missing.
@@ -100,11 +93,11 @@ def search_stage(context: Context) -> SearchOutcome:
     table = context.costs(supernet)
     _check_reachable(context, table)
     prior, prior_facts = read_prior(config, supernet, tensors, table)
-    before = context.spent_seconds("search")
-    if before and not config.constraint.storage and not directory.study_path.exists():
+    watch = Stopwatch(directory.path / ".search-seconds")
+    if watch.before and not config.constraint.storage and not directory.study_path.exists():
         raise UserError(
             f"{directory.study_path} is missing although the search was started: restore it, "
-            f"or delete {context.seconds_path('search')} to search from scratch"
+            f"or delete {watch.path} to search from scratch"
         )
     context.freeze()
     name = f"spos-{context.evaluation_fingerprint(data, supernet)}"
@@ -112,13 +105,12 @@ def search_stage(context: Context) -> SearchOutcome:
     storage = open_storage(place)
     study = open_study(storage, name, supernet.space)
     constraints = config.constraint.constraints
-    found: list[Found] = []
-    began = time.monotonic()
+    found: list[BudgetResult] = []
     with deferred_interrupt() as interrupt:
         evaluate = Evaluations(one_shot_evaluator(context, data, supernet), interrupt)
 
         def told(candidate: Candidate, count: int, total: int) -> None:
-            context.record_seconds("search", before + time.monotonic() - began)
+            watch.record()
             measure = context.fitness.measure
             scores = f"{measure.show(candidate.score)}  best {measure.show(evaluate.best)}"
             within = f"  {constraint}" if len(constraints) > 1 else ""
@@ -142,12 +134,14 @@ def search_stage(context: Context) -> SearchOutcome:
                     storage=storage,
                     on_evaluated=told,
                 )
-                found.append((constraint, _with_metric(context, data, supernet, result)))
+                result = _with_metric(context, data, supernet, result)
+                found.append(BudgetResult(constraint, result))
         except StorageInternalError as error:
             reason = " ".join(str(error.__cause__ or error).split())[:200]
             raise UserError(f"{place} cannot be written: {reason}") from error
-    seconds = before + time.monotonic() - began
-    outcome = make_search_outcome(found, table, study, config.search, seconds, **prior_facts)
+    outcome = make_search_outcome(
+        found, table, study, config.search, seconds=watch.seconds, **prior_facts
+    )
     return directory.finish(outcome)
 
 
@@ -192,9 +186,6 @@ def retrain_stage(context: Context) -> RetrainOutcome:
     """Train the winner, or a network given by name, and test it once.
 
     With several budgets, the network found for each of them is trained in the same way.
-
-    Args:
-        context (Context): the run.
 
     Raises:
         UserError: the run has neither a search result nor a network by name.

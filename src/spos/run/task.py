@@ -181,11 +181,6 @@ def check_same_task(
 def check_picklable(task: Task, load: Any, **others: Any) -> None:
     """Check that functions can be sent to other processes.
 
-    Args:
-        task (Task): its loss, metric and evaluate function.
-        load (Callable | None): the function that loads the images.
-        others (Any): what else is sent, by name.
-
     Raises:
         UserError: one of them cannot be pickled.
     """

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spos._util.randomness import generator
-from spos.search.feasible import ENUMERATED, Feasible
+from spos.search.feasible import Feasible
 from spos.space import Architecture, SearchSpace
 
 #: Number of feasible architectures that the search for the most probable one starts from.
@@ -121,12 +121,8 @@ class Distribution:
         return ordered
 
     def _optima(self, best: NDArray[np.int64]) -> NDArray[np.int64]:
-        if self._space.size <= ENUMERATED:
-            indices = np.arange(self._space.size)
-            rows = np.stack(np.unravel_index(indices, self._space.option_counts), axis=1)
-            inside: NDArray[np.int64] = rows[self._within(rows)]
-            if len(inside):
-                return inside
+        if self._feasible.all is not None and len(self._feasible.all):
+            return self._feasible.all
         drawn = self._feasible.draw(STARTS, generator(0, "most probable"))
         starts = [np.array(one, dtype=np.int64) for one in drawn]
         # Further starts lie on the way from the unconstrained optimum to each feasible one, where

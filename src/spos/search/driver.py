@@ -19,7 +19,7 @@ from spos.search.feasible import Feasible
 from spos.search.mirror import Mirror
 from spos.search.settings import SearchSettings, check_objectives
 from spos.search.start import scores_at_start, search_id
-from spos.search.study import make_distributions, scores_of, trial_attributes
+from spos.search.study import make_trial, scores_of
 from spos.space import Architecture, SearchSpace
 
 #: A function of candidates that yields each with its score, in any order.
@@ -120,7 +120,11 @@ def search(
             for proposal, score in scores:
                 history.scores[proposal.architecture] = score
                 evaluated = candidate(proposal)
-                _record(study, space, evaluated, identity, started)
+                # Added as a finished trial in one transaction, so that a kill leaves either the
+                # whole evaluation or no trace of it.
+                trial = make_trial(space, evaluated, identity, [score])
+                trial.datetime_start = started
+                study.add_trial(trial)
                 if mirror:
                     mirror.add([evaluated])
                 missing, started = missing - 1, datetime.now()
@@ -164,28 +168,3 @@ def _scores(
             f"the evaluation yielded no score for {len(missing)} of {len(pending)} candidates, "
             f"the first is architecture {next(iter(missing))}"
         )
-
-
-def _record(
-    study: optuna.Study,
-    space: SearchSpace,
-    candidate: Candidate,
-    identity: str,
-    started: datetime,
-) -> None:
-    # Added as a finished trial in one transaction, so that a kill leaves either the whole
-    # evaluation or no trace of it.
-    trial = optuna.create_trial(
-        params=space.names(candidate.architecture),
-        distributions=make_distributions(space),
-        value=candidate.score,
-        user_attrs=trial_attributes(
-            candidate.architecture,
-            candidate.costs,
-            candidate.origin,
-            iteration=candidate.iteration,
-            search=identity,
-        ),
-    )
-    trial.datetime_start = started
-    study.add_trial(trial)

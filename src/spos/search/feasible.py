@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,10 +57,11 @@ class Feasible:
         self.space = space
         self.table = table
         self.constraint = constraint
-        self._all: NDArray[Any] | None = None
+        #: All of them; None if the space is too large to enumerate.
+        self.all: NDArray[Any] | None = None
         if space.size <= ENUMERATED:
             rows = np.stack(np.unravel_index(np.arange(space.size), space.option_counts), axis=1)
-            self._all = rows[self._within(rows)]
+            self.all = rows[self._within(rows)]
         else:
             rows = space.sample_many(PROBED, generator(0, "feasible"))
             rate = float(self._within(rows).mean())
@@ -69,7 +70,7 @@ class Feasible:
     @property
     def count(self) -> int | None:
         """Number of feasible architectures; None if the space is too large to enumerate."""
-        return None if self._all is None else len(self._all)
+        return None if self.all is None else len(self.all)
 
     def satisfied(self, architectures: Sequence[Architecture]) -> list[bool]:
         """Check which architectures satisfy the constraint.
@@ -104,18 +105,19 @@ class Feasible:
             UserError: no architecture is found although none is excluded.
         """
         found: dict[Architecture, None] = {}
-        attempts = ""
-        if count <= 0:
-            return []
-        if self._all is not None:
-            order = random.permutation(len(self._all))
-            for start in range(0, len(order), 1024):
-                self._add(self._all[order[start : start + 1024]], count, excluded, found)
-        else:
-            draws = self._reject(count, random, excluded, found)
-            repairs = self._repair(count, random, excluded, found)
-            attempts = f" in {PROBED + draws:,} random draws and {repairs:,} repairs"
-        if not found and not excluded:
+        tried = {"random draws": 0, "repairs": 0}
+        for rows in self._batches(count, random, found, tried) if count > 0 else ():
+            for row in rows.tolist():
+                architecture = Architecture(row)
+                if architecture not in excluded:
+                    found[architecture] = None
+                    if len(found) == count:
+                        return list(found)
+        if count > 0 and not found and not excluded:
+            attempts = ""
+            if self.all is None:
+                draws = PROBED + tried["random draws"]
+                attempts = f" in {draws:,} random draws and {tried['repairs']:,} repairs"
             reachable = ", ".join(
                 f"{name} {format_cost(name, least)} to {format_cost(name, largest)}"
                 for name, (least, largest) in self.table.range().items()
@@ -139,48 +141,27 @@ class Feasible:
                 total += np.maximum(excess, 0.0) / max(abs(bound), 1.0)
         return total
 
-    def _add(
-        self,
-        rows: NDArray[Any],
-        count: int,
-        excluded: Collection[Architecture],
-        found: dict[Architecture, None],
-    ) -> None:
-        if len(found) >= count:
-            return
-        for row in rows.tolist():
-            architecture = Architecture(row)
-            if architecture not in excluded:
-                found[architecture] = None
-                if len(found) == count:
-                    return
-
-    def _reject(
+    def _batches(
         self,
         count: int,
         random: np.random.Generator,
-        excluded: Collection[Architecture],
-        found: dict[Architecture, None],
-    ) -> int:
-        draws = 0
-        while self._rate and len(found) < count and draws < 16 * count / self._rate:
+        found: Mapping[Architecture, None],
+        tried: dict[str, int],
+    ) -> Iterator[NDArray[Any]]:
+        """Yield rows within the constraint, until the search for more of them is given up."""
+        if self.all is not None:
+            order = random.permutation(len(self.all))
+            for start in range(0, len(order), 1024):
+                yield self.all[order[start : start + 1024]]
+            return
+        while self._rate and tried["random draws"] < 16 * count / self._rate:
             wanted = 1.1 * (count - len(found)) / self._rate
             rows = self.space.sample_many(int(min(CHUNK, 256 + wanted)), random)
-            self._add(rows[self._within(rows)], count, excluded, found)
-            draws += len(rows)
-        return draws
-
-    def _repair(
-        self,
-        count: int,
-        random: np.random.Generator,
-        excluded: Collection[Architecture],
-        found: dict[Architecture, None],
-    ) -> int:
-        repairs = fruitless = 0
-        while len(found) < count and fruitless < FRUITLESS_REPAIRS:
+            tried["random draws"] += len(rows)
+            yield rows[self._within(rows)]
+        fruitless = 0
+        while fruitless < FRUITLESS_REPAIRS:
             before = len(found)
-            self._add(repair(self.space, self._violation, random), count, excluded, found)
-            repairs += ROWS
+            tried["repairs"] += ROWS
+            yield repair(self.space, self._violation, random)
             fruitless = fruitless + 1 if len(found) == before else 0
-        return repairs

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-from numpy.typing import NDArray
 
 #: A score to maximise, and then costs to minimise.
 Values = tuple[float, ...]
@@ -35,10 +34,6 @@ def find_front(points: Iterable[Values]) -> list[int]:
     kept: list[int] = []
     for position in order.tolist():
         # A dominating point costs at most as much, so it comes first in the order.
-        if not kept or not _dominated(values[position], values[kept]):
+        if not kept or not (values[kept] <= values[position]).all(axis=1).any():
             kept.append(position)
     return kept
-
-
-def _dominated(point: NDArray[np.float64], others: NDArray[np.float64]) -> bool:
-    return bool((others <= point).all(axis=1).any())

@@ -7,10 +7,11 @@ from collections.abc import Iterable
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
+from optuna.study import StudyDirection
 
 from spos.search.candidate import Candidate
 from spos.search.settings import SearchSettings
-from spos.search.study import make_distributions, objective_directions, trial_attributes
+from spos.search.study import make_trial
 from spos.space import SearchSpace
 
 
@@ -40,7 +41,7 @@ class Mirror:
         self._study = optuna.create_study(
             storage=storage,
             study_name=f"{name}-front-{identity}",
-            directions=objective_directions(len(settings.pareto)),
+            directions=[StudyDirection.MAXIMIZE, *[StudyDirection.MINIMIZE] * len(settings.pareto)],
             load_if_exists=True,
         )
         names = ["one-shot accuracy", *settings.pareto]
@@ -52,24 +53,9 @@ class Mirror:
         self._held = {trial.user_attrs.get("architecture") for trial in trials}
 
     def add(self, candidates: Iterable[Candidate]) -> None:
-        """Add the candidates that are not in the study yet, as finished trials.
-
-        Args:
-            candidates (Iterable[Candidate]): evaluated candidates.
-        """
+        """Add the candidates that are not in the study yet, as finished trials."""
         new = {c.architecture: c for c in candidates if str(c.architecture) not in self._held}
         for candidate in new.values():
-            trial = optuna.create_trial(
-                params=self._space.names(candidate.architecture),
-                distributions=make_distributions(self._space),
-                values=[candidate.score, *(candidate.costs[name] for name in self._costs)],
-                user_attrs=trial_attributes(
-                    candidate.architecture,
-                    candidate.costs,
-                    candidate.origin,
-                    iteration=candidate.iteration,
-                    search=self._identity,
-                ),
-            )
-            self._study.add_trial(trial)
+            values = [candidate.score, *(candidate.costs[name] for name in self._costs)]
+            self._study.add_trial(make_trial(self._space, candidate, self._identity, values))
             self._held.add(str(candidate.architecture))

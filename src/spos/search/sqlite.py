@@ -23,9 +23,6 @@ def connect(path: str) -> sqlite3.Connection:
     The log lets readers such as optuna-dashboard read while the search writes. Committed trials
     survive a crash of the process; a power failure may undo the last trials, but never damages the
     file.
-
-    Args:
-        path (str): path of the file; created if it does not exist.
     """
     connection = sqlite3.connect(path, timeout=LOCK_TIMEOUT, check_same_thread=False)
     try:
@@ -39,9 +36,6 @@ def connect(path: str) -> sqlite3.Connection:
 
 def open_file(path: Path) -> optuna.storages.RDBStorage:
     """Open a SQLite file as a storage of studies, or create it if it does not exist.
-
-    Args:
-        path (Path): path of the file in an existing folder.
 
     Raises:
         UserError: the file is damaged, contains something else, or cannot be created.

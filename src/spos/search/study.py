@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import optuna
@@ -13,6 +13,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from spos._util.errors import UserError
+from spos.search.candidate import Candidate
 from spos.search.sqlite import open_file
 from spos.space import Architecture, Choice, SearchSpace
 
@@ -93,10 +94,6 @@ def open_storage(storage: str | Path) -> optuna.storages.BaseStorage:
 
 def keep_space(study: optuna.Study, space: SearchSpace) -> None:
     """Record the space in a new study, or check that an existing study has the same space.
-
-    Args:
-        study (optuna.Study): study to record in or to check.
-        space (SearchSpace): search space.
 
     Raises:
         UserError: the study belongs to another space, or does not maximize one objective.
@@ -185,9 +182,6 @@ def architecture_of(trial: FrozenTrial, space: SearchSpace) -> Architecture | No
 def make_distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
     """Convert the choices of a space to categorical distributions of Optuna.
 
-    Args:
-        space (SearchSpace): search space.
-
     Example:
         >>> make_distributions(SearchSpace([Choice("stem", ("3x3", "5x5"))]))
         {'stem': CategoricalDistribution(choices=('3x3', '5x5'))}
@@ -195,50 +189,35 @@ def make_distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
     return {choice.name: CategoricalDistribution(choice.options) for choice in space.choices}
 
 
-def objective_directions(costs: int) -> list[StudyDirection]:
-    """List the directions of a study of the score and some costs.
+def make_trial(
+    space: SearchSpace, candidate: Candidate, search: str, values: Sequence[float]
+) -> FrozenTrial:
+    """Make the finished trial of a candidate.
 
     Args:
-        costs (int): number of costs, at least 0.
-
-    Example:
-        >>> [direction.name for direction in objective_directions(2)]
-        ['MAXIMIZE', 'MINIMIZE', 'MINIMIZE']
+        space (SearchSpace): search space.
+        candidate (Candidate): evaluated candidate.
+        search (str): id of the search.
+        values (Sequence[float]): the score, and further objectives of the study.
     """
-    return [StudyDirection.MAXIMIZE, *[StudyDirection.MINIMIZE] * costs]
-
-
-def trial_attributes(
-    architecture: Architecture,
-    costs: Mapping[str, float],
-    origin: str,
-    *,
-    iteration: int | None = None,
-    search: str | None = None,
-) -> dict[str, object]:
-    """Make the user attributes of a trial.
-
-    Args:
-        architecture (Architecture): architecture of the trial, stored as its canonical text.
-        costs (Mapping[str, float]): costs by name.
-        origin (str): origin of the candidate, such as ``"mutation"``.
-        iteration (int | None): iteration of the search, from 0; None outside a search.
-        search (str | None): id of the search; None outside a search.
-
-    Example:
-        >>> trial_attributes(Architecture([2, 1]), {"flops": 7}, "given")
-        {'architecture': '2,1', 'flops': 7, 'origin': 'given'}
-    """
-    attributes: dict[str, object] = {"architecture": str(architecture), **costs, "origin": origin}
-    if search is not None:
-        attributes |= {"iteration": iteration, "search": search}
-    return attributes
+    return optuna.create_trial(
+        params=space.names(candidate.architecture),
+        distributions=make_distributions(space),
+        values=values,
+        user_attrs={
+            "architecture": str(candidate.architecture),
+            **candidate.costs,
+            "origin": candidate.origin,
+            "iteration": candidate.iteration,
+            "search": search,
+        },
+    )
 
 
 def _difference(kept: SearchSpace, given: SearchSpace) -> str:
     if len(kept) != len(given):
         return f"it has {len(kept)} choices, the given one {len(given)}"
-    first = next(k for k, g in zip(kept.choices, given.choices, strict=True) if k != g)
-    other = next(g for k, g in zip(kept.choices, given.choices, strict=True) if k != g)
-    theirs, ours = (json.dumps({c.name: c.options}) for c in (first, other))
+    pairs = zip(kept.choices, given.choices, strict=True)
+    first = next(pair for pair in pairs if pair[0] != pair[1])
+    theirs, ours = (json.dumps({c.name: c.options}) for c in first)
     return f"it has the choice {theirs} where the given one has {ours}"

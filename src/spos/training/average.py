@@ -55,9 +55,6 @@ class WeightAverage:
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         """Restore the average from the tensors of a checkpoint.
 
-        Args:
-            tensors (Mapping[str, Tensor]): all tensors of the checkpoint by name.
-
         Raises:
             UserError: the checkpoint has no average.
         """

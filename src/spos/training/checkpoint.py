@@ -76,9 +76,6 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, An
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read a file written by :func:`write_tensors`.
 
-    Args:
-        path (Path): file to read.
-
     Returns:
         Tensors by name, on the CPU, and the metadata.
 

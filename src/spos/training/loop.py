@@ -21,7 +21,7 @@ from spos.training.method import Batches, Loss, MakeMethod, make_method
 from spos.training.optimizer import PathSGD
 from spos.training.progress import Progress, Window, divergence_error
 from spos.training.recipe import Recipe
-from spos.training.state import TrainingState
+from spos.training.state import load_state, state_tensors
 from spos.training.step import forward_passes
 from spos.training.teacher import Teacher, check_same_teacher
 
@@ -48,24 +48,11 @@ class Outcome:
     interrupted: bool
 
 
-def cross_entropy(label_smoothing: float = 0.0) -> Loss:
-    """Make the loss of classification.
-
-    Args:
-        label_smoothing (float): label smoothing, in [0, 1).
-    """
-    return nn.CrossEntropyLoss(label_smoothing=label_smoothing)
-
-
 def make_optimizer(model: nn.Module, recipe: Recipe) -> PathSGD:
     """Make the SGD optimiser of the paper, with weight decay on weights only.
 
     Norms, biases and the learned step sizes of quantisers are not decayed; a learned clipping value
     is, as in its paper.
-
-    Args:
-        model (nn.Module): model to train.
-        recipe (Recipe): optimisation settings.
 
     Example:
         >>> recipe = Recipe(steps=1, batch_size=1, learning_rate=0.1)
@@ -147,12 +134,11 @@ def train(
 
     Source: Guo et al., Sections 3.2 and 4 (training details).
     """
-    loss = loss or cross_entropy(recipe.label_smoothing)
+    loss = loss or nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
     if isinstance(loss, nn.Module):
         loss.to(fabric.device)
     model.to(fabric.device).train()
     optimizer = make_optimizer(model, recipe)
-    state = TrainingState(model, optimizer)
     chosen = make_method(method, model, loss, recipe, seed)
     average = WeightAverage(model, recipe.ema) if recipe.ema else None
     if isinstance(teacher, nn.Module):
@@ -162,7 +148,7 @@ def train(
     step, seconds = 0, 0.0
     if loaded is not None:
         check_same_teacher(loaded.metadata.get("teacher"), taught)
-        state.load(loaded.tensors)
+        load_state(model, optimizer, loaded.tensors)
         chosen.load(loaded.tensors)
         if average is not None:
             average.load(loaded.tensors)
@@ -187,7 +173,7 @@ def train(
     def save() -> None:
         spent = seconds + time.monotonic() - began
         if fabric.is_global_zero:
-            tensors = {**state.tensors(), **chosen.tensors()}
+            tensors = {**state_tensors(model, optimizer), **chosen.tensors()}
             if average is not None:
                 tensors.update(average.tensors())
             for name, tensor in tensors.items():

@@ -13,7 +13,7 @@ from spos.cost.part import on_meta
 from spos.cost.units import format_quantity
 from spos.nn.one_of import OneOf
 from spos.nn.supernet import Supernet
-from spos.training.theta import mix
+from spos.training.theta import set_mixture
 
 
 def activation_bytes(
@@ -78,7 +78,7 @@ def _mix_heaviest(model: nn.Module, options: int | None) -> None:
         if isinstance(module, OneOf):
             sizes = [sum(p.numel() for p in option.parameters()) for option in module.options]
             heaviest = sorted(range(len(sizes)), key=lambda index: -sizes[index])[:options]
-            mix(module, [(index, torch.tensor(1 / len(heaviest))) for index in heaviest])
+            set_mixture(module, [(index, torch.tensor(1 / len(heaviest))) for index in heaviest])
 
 
 def check_memory(

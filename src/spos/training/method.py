@@ -192,10 +192,6 @@ def method_name(method: str | MakeMethod) -> str:
 def with_settings(method: MakeMethod, recipe: Recipe) -> MakeMethod:
     """Bind the settings of a supernet's recipe that a method uses.
 
-    Args:
-        method (MakeMethod): class, or function that makes a method.
-        recipe (Recipe): optimisation settings.
-
     Raises:
         UserError: the recipe sets something that the method does not use.
     """

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from torch import Tensor
 
 
-@dataclass(frozen=True)
-class Moment:
+class Moment(NamedTuple):
     """The conditions that a mixture is drawn under.
 
     Args:
@@ -20,8 +19,7 @@ class Moment:
     of_theta: bool
 
 
-@dataclass(frozen=True)
-class Mixture:
+class Mixture(NamedTuple):
     """The mixture weights of the options of one choice in one step.
 
     Args:

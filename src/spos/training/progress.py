@@ -74,13 +74,7 @@ class Window:
         self.images = 0
 
     def add(self, loss: Tensor, outputs: Any, targets: Tensor) -> None:
-        """Add the loss of a forward pass, and count its correct outputs.
-
-        Args:
-            loss (Tensor): loss, a scalar without a gradient.
-            outputs (Any): outputs of the model.
-            targets (Tensor): targets of the batch.
-        """
+        """Add the loss of a forward pass, and count its correct outputs."""
         self.losses.append(loss)
         self.images += len(targets)
         classes = targets.dim() == 1 and not targets.is_floating_point()

@@ -89,14 +89,14 @@ class Theta:
         """Compute the option probabilities, one tensor of shape (options,) per choice."""
         return [torch.softmax(value.detach(), dim=0) for value in self.values]
 
-    def mix(self, mixtures: Sequence[Mixture]) -> None:
+    def set_mixtures(self, mixtures: Sequence[Mixture]) -> None:
         """Set the mixture weights of all modules.
 
         Args:
             mixtures (Sequence[Mixture]): one mixture per choice.
         """
         for module, position in self._readers:
-            mix(module, mixtures[position].weights)
+            set_mixture(module, mixtures[position].weights)
 
     def clear(self) -> None:
         """Remove the mixture weights, so that every module runs its active option again."""
@@ -139,9 +139,6 @@ class Theta:
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         """Restore theta from the tensors of a checkpoint.
 
-        Args:
-            tensors (Mapping[str, Tensor]): all tensors of the checkpoint by name.
-
         Raises:
             UserError: the checkpoint has no theta, or that of another space.
         """
@@ -170,7 +167,7 @@ def has_theta(tensors: Mapping[str, Tensor]) -> bool:
     return any(name.startswith(_PREFIX) for name in tensors)
 
 
-def mix(module: OneOf, weights: Sequence[tuple[int, Tensor]]) -> None:
+def set_mixture(module: OneOf, weights: Sequence[tuple[int, Tensor]]) -> None:
     """Set the mixture weights of a module, or its active option if there is only one.
 
     Args:
@@ -185,9 +182,6 @@ def mix(module: OneOf, weights: Sequence[tuple[int, Tensor]]) -> None:
 
 def choice_modules(supernet: Supernet) -> list[tuple[OneOf, int]]:
     """List the modules of a supernet that belong to a choice.
-
-    Args:
-        supernet (Supernet): supernet to inspect.
 
     Returns:
         Modules, each with the position of its choice in the space.

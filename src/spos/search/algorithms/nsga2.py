@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import optuna
 from optuna.samplers import NSGAIISampler
+from optuna.study import StudyDirection
 
 from spos._util.errors import UserError
 from spos._util.randomness import generator
@@ -13,7 +14,7 @@ from spos.search.algorithm import ALGORITHMS, Algorithm
 from spos.search.front import Values
 from spos.search.history import History
 from spos.search.settings import SearchSettings
-from spos.search.study import make_distributions, objective_directions
+from spos.search.study import make_distributions
 from spos.space import Architecture
 
 
@@ -34,9 +35,6 @@ class Nsga2(Algorithm):
     @classmethod
     def check(cls, settings: SearchSettings) -> None:
         """Check that costs to minimise are given, and no settings of the evolution.
-
-        Args:
-            settings (SearchSettings): settings of the search.
 
         Raises:
             UserError: a setting does not suit the algorithm.
@@ -97,7 +95,11 @@ class Nsga2(Algorithm):
         self, generations: Sequence[Iterable[Architecture]], history: History
     ) -> optuna.Study:
         """Make a study in memory of some generations."""
-        study = optuna.create_study(directions=objective_directions(len(self.settings.pareto)))
+        directions = [
+            StudyDirection.MAXIMIZE,
+            *[StudyDirection.MINIMIZE] * len(self.settings.pareto),
+        ]
+        study = optuna.create_study(directions=directions)
         distributions = make_distributions(self.feasible.space)
         for generation in generations:
             values: dict[Architecture, Values] = history.values(generation)

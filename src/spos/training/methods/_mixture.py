@@ -27,10 +27,6 @@ class MixtureMethod(Method):
     """Training of weights and theta on mixtures of options, alternating or jointly.
 
     Args:
-        model (Supernet): supernet to train; all its choices are between modules.
-        loss (Loss): loss function of outputs and targets.
-        recipe (Recipe): optimisation settings of the weights.
-        seed (int): seed of all randomness, at least 0.
         paths (int): mixtures per step, each on the same batch, at least 1.
         parts (ThetaParts | None): settings, images and cost of theta; None to train theta jointly
             with the weights, without a cost.
@@ -108,7 +104,7 @@ class MixtureMethod(Method):
             # one draw alike for both; ProxylessNAS, whose draws differ, has none.
             values = [v if self._jointly else v.detach() for v in self.theta.values]
             self._drawn = self._draw(values, step, number, of_theta=False)
-            self.theta.mix(self._drawn)
+            self.theta.set_mixtures(self._drawn)
             yield self.forward(inputs, targets)
 
     def after_step(self, step: int) -> None:
@@ -134,7 +130,7 @@ class MixtureMethod(Method):
         torch.manual_seed(torch_seed(self.seed, "theta step", step))
         values = self.theta.values
         self._drawn = self._draw(values, step, 0, of_theta=True)
-        self.theta.mix(self._drawn)
+        self.theta.set_mixtures(self._drawn)
         with parts.autocast():
             loss = self.loss(self.model(inputs), targets)
         cost = parts.expected([mixture.probabilities for mixture in self._drawn])

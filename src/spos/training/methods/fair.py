@@ -23,12 +23,6 @@ class Fair(Method):
     The gradients of a group are averaged, whereas the paper sums them: multiply the learning rate
     by the number of paths in a group for the same update.
 
-    Args:
-        model (Supernet): supernet to train.
-        loss (Loss): loss function of outputs and targets.
-        recipe (Recipe): optimisation settings.
-        seed (int): seed of the paths, at least 0.
-
     Source: Chu et al., "FairNAS: Rethinking Evaluation Fairness of Weight Sharing Neural
     Architecture Search", ICCV 2021, Section 3.3 and Algorithm 1.
     """
@@ -49,11 +43,6 @@ def fair_paths(space: SearchSpace, seed: int, step: int) -> list[Architecture]:
     """Draw the paths of a step, as many as the largest choice has options.
 
     The paths depend only on the arguments.
-
-    Args:
-        space (SearchSpace): search space.
-        seed (int): seed of the training, at least 0.
-        step (int): step of the training, from 0.
 
     Example:
         >>> from spos.space import Choice

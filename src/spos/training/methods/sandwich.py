@@ -25,10 +25,6 @@ class Sandwich(Method):
     modules, because a network that consists only of skip connections would learn nothing.
 
     Args:
-        model (Supernet): supernet to train.
-        loss (Loss): loss function of outputs and targets.
-        recipe (Recipe): optimisation settings.
-        seed (int): seed of the paths, at least 0.
         paths (int): random paths per step, at least 1; the papers use 2.
 
     Source: Yu and Huang, "Universally Slimmable Networks", ICCV 2019, Sections 3.1 and 3.3; Yu et
@@ -42,7 +38,7 @@ class Sandwich(Method):
         self, model: nn.Module, loss: Loss, recipe: Recipe, seed: int, *, paths: int = 1
     ) -> None:
         super().__init__(model, loss, recipe, seed)
-        self._largest = largest_path(self.supernet)
+        self._largest = find_largest_path(self.supernet)
         self._sized = any(choice.ordered for choice in self.supernet.space.choices)
         self.passes = 1 + paths + self._sized
 
@@ -67,11 +63,8 @@ class Sandwich(Method):
             yield Pass(F.cross_entropy(outputs, learned), outputs)
 
 
-def largest_path(supernet: Supernet) -> list[int]:
+def find_largest_path(supernet: Supernet) -> list[int]:
     """Select the option of each choice that has the largest size, or the most weights.
-
-    Args:
-        supernet (Supernet): supernet to inspect.
 
     Returns:
         One option index per choice.

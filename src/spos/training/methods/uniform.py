@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from torch import Tensor, nn
 
+from spos._util.randomness import generator
+from spos.space import Architecture, SearchSpace
 from spos.training.method import METHODS, Loss, Method, Pass
-from spos.training.paths import uniform_paths
 from spos.training.recipe import Recipe
 
 
@@ -16,10 +18,6 @@ class Uniform(Method):
     """Training of random paths, with every option of every choice equally likely.
 
     Args:
-        model (Supernet): supernet to train.
-        loss (Loss): loss function of outputs and targets.
-        recipe (Recipe): optimisation settings.
-        seed (int): seed of the paths, at least 0.
         paths (int): paths per step, each on the same batch, at least 1.
         widening_steps (int): steps over which the choices of sizes open, at least 0.
 
@@ -48,3 +46,40 @@ class Uniform(Method):
         for path in uniform_paths(space, self.seed, step, self.passes, self._widening):
             self.supernet.activate(path)
             yield self.forward(inputs, targets)
+
+
+def uniform_paths(
+    space: SearchSpace, seed: int, step: int, paths: int = 1, widening: int = 0
+) -> Iterator[Architecture]:
+    """Draw the paths of a training step, each option of each choice independently and uniformly.
+
+    The paths depend only on the arguments.
+
+    Args:
+        space (SearchSpace): search space.
+        seed (int): seed of the training, at least 0.
+        step (int): step of the training, from 0.
+        paths (int): number of paths, at least 1.
+        widening (int): steps over which the choices of sizes, such as channels, open: first only
+            the largest size is drawn, then the largest two, and so on, each for equally many steps.
+            A supernet that trains all widths from the start is known to learn badly.
+
+    Source: Guo et al., Section 3.2; Cai et al., "Once-for-All", ICLR 2020, for the order from large
+    to small.
+
+    Example:
+        >>> from spos.space import Choice
+        >>> space = SearchSpace([Choice("width", ("8", "16"), ordered=True)])
+        >>> [next(uniform_paths(space, 0, step, widening=10)) for step in (0, 4)]
+        [Architecture(1), Architecture(1)]
+    """
+    random = generator(seed, "paths", step)
+    least = [0] * len(space)
+    if step < widening:
+        left = 1 - step / widening
+        least = [
+            min(len(choice.options) - 1, math.floor(left * len(choice.options))) * choice.ordered
+            for choice in space.choices
+        ]
+    for _ in range(paths):
+        yield Architecture(random.integers(least, space.option_counts).tolist())

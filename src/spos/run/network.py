@@ -1,0 +1,52 @@
+"""The stand-alone network that a run trains from scratch."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from spos._util.errors import UserError, nearest
+from spos._util.randomness import torch_seed
+from spos.cost import count_network
+from spos.data import ImageData
+from spos.run.context import Context
+from spos.spaces import family, is_name
+from spos.spaces.zoo import NETWORKS, build_network
+
+
+def build_run_network(
+    context: Context, data: ImageData, text: str, seed: int | None = None
+) -> tuple[nn.Module, dict[str, int]]:
+    """Build a stand-alone network with fresh weights, and count its costs.
+
+    Args:
+        context (Context): the run.
+        data (ImageData): images of the run; they determine the outputs and the image channels.
+        text (str): name of a published network, or an architecture of the run's space.
+        seed (int | None): seed of the weights; None for the seed of the run.
+
+    Returns:
+        The network, and its costs by name.
+
+    Raises:
+        UserError: the network does not exist.
+    """
+    seed = context.config.run.seed if seed is None else seed
+    member, preset = family(context.config.space), context.config.preset
+    own = text in member.networks and member.networks[text][0] == preset
+    # An architecture of the run's own space is built with the layout of the run.
+    if own or text not in NETWORKS:
+        supernet = context.supernet(data, "retrain", seed)
+        if is_name(text) and text not in member.networks:
+            known = nearest(text, dict.fromkeys((*NETWORKS, *member.networks)))
+            raise UserError(f"unknown network '{text}': {known}")
+        architecture = member.parse(supernet.space, preset, text)
+        # Counted on the supernet, because bit operations cannot be counted on a traced graph.
+        costs = context.costs(supernet, eager=False).cost(architecture)
+        return supernet.subnet(architecture), costs
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(torch_seed(seed, "weights", "retrain"))
+        network = build_network(
+            text, classes=data.outputs, image_channels=data.channels, image_size=data.image_size
+        )
+    return network, count_network(network, (data.channels, data.image_size, data.image_size))
