@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import NonNegativeInt
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
@@ -68,8 +69,8 @@ class PartLatency:
         nothing (bool): whether the part computes nothing, such as a skipped layer; its median is 0.
     """
 
-    median: int
-    spread: int
+    median: NonNegativeInt
+    spread: NonNegativeInt
     runs: int
     nothing: bool = False
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from spos._util.errors import UserError
-from spos._util.files import write_json
+from spos._util.files import read_json, write_json
 from spos._util.settings import as_plain
 from spos.cost.latency.device import device_name
 from spos.cost.latency.record import Fit, PartKey, PartLatency, Runtime, part_key
@@ -83,14 +83,10 @@ class LatencyTable:
                 format.
         """
         try:
-            text = path.read_text(encoding="utf-8")
+            stored = read_json(path)
         except OSError as error:
             raise UserError(f"latency table {path}: {error.strerror}") from error
-        except UnicodeDecodeError as error:
-            raise UserError(f"{path} is not a latency table: it is not text") from error
-        try:
-            stored = json.loads(text)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(f"{path} is not a latency table or is damaged: {error}") from error
         return LatencyTable(**from_stored(stored, str(path)))
 
