@@ -14,7 +14,7 @@ from spos._util.files import read_own, write_atomically
 from spos._util.listener import Listener
 from spos._util.settings import parse_assignments, replace_settings
 from spos.cost.latency.backend import check_runtime
-from spos.cost.latency.measure import beside, measure_latency
+from spos.cost.latency.measure import auxiliary_path, measure_latency
 from spos.cost.latency.table import LatencyTable
 from spos.cost.latency.validate import Validation, validate
 from spos.nn.supernet import Supernet
@@ -139,7 +139,7 @@ def measure_file(
         UserError: an argument is not valid, or the file contains something else.
     """
     source = resolve_source(run, space, preset, assignments, classes, image_channels)
-    beside(out, ".partial")
+    auxiliary_path(out, ".partial")
     runtime = check_runtime(**conditions)
     supernet = source.build()
     named = {"space": source.space, "preset": source.preset, "layout": source.layout}

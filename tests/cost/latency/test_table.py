@@ -239,7 +239,10 @@ def first_part(**changes: Any) -> Any:
         (lambda stored: [stored], "is not a latency table: spos latency writes one"),
         (damage(kind="other"), "is not a latency table"),
         (damage(format=2), "has format 2 of a newer spos; this one reads up to 1"),
-        (lambda stored: {k: v for k, v in stored.items() if k != "threads"}, "threads: Field required"),
+        (
+            lambda stored: {k: v for k, v in stored.items() if k != "threads"},
+            "threads: Field required",
+        ),
         (damage(batch="1"), "batch: Input should be a valid integer, not '1'"),
         (damage(parts=None), "is damaged"),
         (damage(parts=[3]), "is damaged"),

@@ -92,11 +92,7 @@ class Fit:
 
 
 def part_key(part: Part) -> PartKey:
-    """Return the key of a part.
-
-    Args:
-        part (Part): part of a supernet.
-    """
+    """Return the key of a part."""
     space = part.supernet.space
     names = tuple(
         space.choices[place].options[option]
@@ -107,9 +103,6 @@ def part_key(part: Part) -> PartKey:
 
 def shapes_of(value: Any) -> str:
     """Return the shapes of the tensors of a value as text.
-
-    Args:
-        value (Any): tensor or nested structure of tensors.
 
     Example:
         >>> import torch

@@ -21,17 +21,12 @@ from spos.space import Architecture
 #: Fewest rows that contain a part.
 MIN_ROWS = 3
 #: Consecutive architectures without a missing part after which the search for rows ends.
-MAX_FRUITLESS = 200
+MAX_UNPRODUCTIVE = 200
 
 
 @dataclass(frozen=True)
 class Row:
-    """Parts of one architecture that run in sequence.
-
-    Args:
-        name (str): unique name of the row.
-        parts (tuple[Part, ...]): parts on the meta device; the first holds the input of the row.
-    """
+    """Parts of one architecture that run in sequence."""
 
     name: str
     parts: tuple[Part, ...]
@@ -45,13 +40,7 @@ class Row:
 def rows_of(supernet: Supernet, wanted: Collection[Part]) -> list[Row]:
     """Return whole architectures that contain every part to measure, most parts several times.
 
-    Args:
-        supernet (Supernet): supernet on the meta device.
-        wanted (Collection[Part]): parts to measure; a part for which no architecture was found
-            becomes a row of its own.
-
-    Returns:
-        The rows; equal arguments give equal rows.
+    A part that no architecture was found for becomes a row of its own.
 
     Example:
         >>> from torch import nn
@@ -67,16 +56,16 @@ def rows_of(supernet: Supernet, wanted: Collection[Part]) -> list[Row]:
     missing = dict.fromkeys(map(part_key, wanted), MIN_ROWS)
     walk = _Walk(supernet)
     rows: dict[str, Row] = {}
-    fruitless = 0
+    unproductive = 0
     for architecture, drawn in _candidates(supernet):
         # Random architectures only serve parts that are in no row yet.
         enough = MIN_ROWS - 1 if drawn else 0
-        if fruitless == MAX_FRUITLESS or max(missing.values()) <= enough:
+        if unproductive == MAX_UNPRODUCTIVE or max(missing.values()) <= enough:
             break
-        fruitless += 1
+        unproductive += 1
         row = Row(str(architecture), walk.parts(architecture))
         if row.name not in rows and any(missing.get(key, 0) > enough for key in row.keys):
-            rows[row.name], fruitless = row, 0
+            rows[row.name], unproductive = row, 0
             for key in row.keys:
                 if key in missing:
                     missing[key] -= 1

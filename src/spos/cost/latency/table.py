@@ -170,9 +170,6 @@ class LatencyTable:
     def latency(self, part: Part) -> int:
         """Return the latency of a part including its share of the fit, in nanoseconds.
 
-        Args:
-            part (Part): part of the supernet of the table.
-
         Raises:
             UserError: the table does not contain the part.
         """
@@ -204,31 +201,18 @@ class LatencyTable:
 
 
 def one_changed(counts: Sequence[int], place: int, option: int) -> Options:
-    """Return the first option of every choice except for one choice.
-
-    Args:
-        counts (Sequence[int]): number of options of each choice.
-        place (int): index of the choice to change.
-        option (int): option of that choice.
-    """
+    """Return the first option of every choice except for one choice."""
     return (0,) * place + (option,) + (0,) * (len(counts) - place - 1)
 
 
 def plain_layout(layout: Any) -> dict[str, Any]:
-    """Return the settings of a layout in JSON types.
-
-    Args:
-        layout (Any): dataclass of the layout.
-    """
+    """Return the settings of a layout in JSON types."""
     plain: dict[str, Any] = json.loads(json.dumps(as_plain(layout)))
     return plain
 
 
 def outputs_of(supernet: Supernet) -> int:
     """Return the number of outputs of a network per image.
-
-    Args:
-        supernet (Supernet): supernet of the network.
 
     Raises:
         UserError: the network does not run, or its output is not a tensor.
