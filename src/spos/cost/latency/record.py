@@ -98,7 +98,7 @@ def part_key(part: Part) -> PartKey:
         space.choices[place].options[option]
         for place, option in zip(part.stage.choices, part.options, strict=True)
     )
-    return PartKey(part.supernet.stages[part.kind].name, names, shapes_of(part.value))
+    return PartKey(part.supernet.stages[part.first_identical].name, names, shapes_of(part.value))
 
 
 def shapes_of(value: Any) -> str:

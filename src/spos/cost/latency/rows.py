@@ -10,9 +10,9 @@ from typing import Any
 import torch
 
 from spos._util.randomness import generator
+from spos.cost.identical_stages import first_identical
 from spos.cost.latency.record import PartKey, part_key
 from spos.cost.latency.table import one_changed
-from spos.cost.likeness import kinds
 from spos.cost.part import Part, run
 from spos.cost.table import ENUMERATED
 from spos.nn.supernet import Supernet
@@ -79,7 +79,7 @@ class _Walk:
 
     def __init__(self, supernet: Supernet) -> None:
         self._supernet = supernet
-        self._kinds = kinds(supernet)
+        self._first_identical = first_identical(supernet)
         self._outputs: dict[PartKey, Any] = {}
 
     def parts(self, architecture: Architecture) -> tuple[Part, ...]:
@@ -87,7 +87,7 @@ class _Walk:
         found = []
         for number, stage in enumerate(self._supernet.stages):
             options = stage.options(architecture)
-            part = Part(self._supernet, self._kinds[number], number, options, value)
+            part = Part(self._supernet, self._first_identical[number], number, options, value)
             key = part_key(part)
             if key not in self._outputs:
                 self._outputs[key] = run(part.network(), value)

@@ -190,7 +190,7 @@ class LatencyTable:
         )
 
     def _alone(self, part: Part, options: Options) -> int:
-        other = Part(part.supernet, part.kind, part.number, options, part.value)
+        other = Part(part.supernet, part.first_identical, part.number, options, part.value)
         found = self.parts.get(part_key(other))
         if found is None:
             raise _lacks(other)
