@@ -66,9 +66,6 @@ FORMATS = {
 def find_format(name: str) -> Format:
     """A format by name.
 
-    Args:
-        name (str): key of :data:`FORMATS`.
-
     Raises:
         UserError: the format is unknown.
 

@@ -60,9 +60,6 @@ def write_onnx(path: Path, graph: fx.GraphModule, metadata: Metadata, fold: bool
 def open_onnx(path: Path) -> OpenedNetwork:
     """Open an ONNX file on one thread of the CPU; only its operators are executed.
 
-    Args:
-        path (Path): file to open.
-
     Raises:
         UserError: onnxruntime is not installed, or the file is damaged or was not written by spos.
     """
