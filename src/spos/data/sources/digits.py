@@ -18,10 +18,6 @@ TEST = 0.2
 def digits_source(argument: str, options: DataOptions) -> Source:
     """The digits, 359 of which are always the test images.
 
-    Args:
-        argument (str): must be empty.
-        options (DataOptions): how the images are read.
-
     Raises:
         UserError: there is an argument.
 
