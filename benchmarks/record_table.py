@@ -15,7 +15,7 @@ from typing import Any
 
 from record import write_record
 
-from spos.cost.units import format_quantity
+from spos.cost.units import COUNT
 from spos.report.result import Result, read_result
 
 
@@ -28,7 +28,7 @@ def rows_of(label: str, result: Result, cost: str) -> Iterator[dict[str, Any]]:
         return {
             "network": name,
             "architecture": network,
-            cost: format_quantity(costs[cost]) if cost in costs else "",
+            cost: COUNT.format(costs[cost]) if cost in costs else "",
             "parameters": costs["params"],
             "one-shot top-1": _percent(score),
             "test top-1": _percent(test),

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spos import UserError
-from spos.cost.units import BYTES, COUNT, TIME, Unit, format_quantity
+from spos.cost.units import BYTES, COUNT, TIME, Unit
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_what_is_in_another_unit_is_refused(unit: Unit, text, told):
 
 @given(st.floats(1, 1e15))
 def test_what_is_written_reads_back_to_four_figures(value):
-    text = format_quantity(value)
+    text = COUNT.format(value)
     assert math.isclose(COUNT.parse(text), value, rel_tol=0.5 if value < 1000 else 6e-4)
     assert len(text) <= 7
 
@@ -92,4 +92,4 @@ def test_what_is_written_reads_back_to_four_figures(value):
     ],
 )
 def test_a_quantity_is_written_with_four_figures(value, text):
-    assert format_quantity(value) == text
+    assert COUNT.format(value) == text

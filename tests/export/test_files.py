@@ -13,7 +13,8 @@ from networks import metadata
 from torch import Tensor, fx
 
 from spos import UserError
-from spos.export.onnx_file import OPSET, open_onnx, require_exporter, write_onnx
+from spos.export.formats import FORMATS
+from spos.export.onnx_file import OPSET, open_onnx, write_onnx
 from spos.export.program_file import open_program, read_program_metadata, write_program
 from spos.export.weights_file import read_weights, write_weights
 
@@ -124,7 +125,7 @@ def test_an_input_that_is_not_what_the_metadata_says_is_damage(onnx_file: Path, 
 def test_a_missing_package_is_named(package: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setitem(__import__("sys").modules, package, None)
     with pytest.raises(UserError, match=rf"{package} is not installed.*spos\[export\]"):
-        require_exporter(tmp_path)
+        FORMATS["onnx"].check(tmp_path / "a.onnx")
     if package == "onnxruntime":
         with pytest.raises(UserError, match=r"onnxruntime is not installed"):
             open_onnx(tmp_path / "a.onnx")

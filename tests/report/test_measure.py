@@ -71,4 +71,5 @@ def test_a_share_of_another_name_is_written_in_percent(run: Run) -> None:
 
 @given(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=5))
 def test_an_axis_of_scores_has_an_extent(scores: list[float]) -> None:
-    assert Measure("error", share=False).smallest_extent(scores) > 0
+    axis = Measure("error", share=False).axis("error", scores)
+    assert axis.lower < min(scores) <= max(scores) < axis.upper

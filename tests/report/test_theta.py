@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from spos.report import render
@@ -59,7 +60,7 @@ def test_every_choice_has_a_curve_and_every_option_an_area() -> None:
 
 
 def test_a_choice_without_alternatives_is_decided() -> None:
-    assert Decision("stem", ("3x3",), [[1.0]]).entropies() == [0]
+    assert Decision("stem", ("3x3",), np.array([[1.0]])).entropies().tolist() == [0]
 
 
 @pytest.mark.parametrize("metrics", [[], [line(0, 0.5)]])

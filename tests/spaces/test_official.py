@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from spos._util.errors import UserError
 from spos.nn.supernet import Supernet
-from spos.spaces.official import INPUT_MEAN, INPUT_STD, classes_of, import_official, to_supernet
+from spos.spaces.official import INPUT_MEAN, INPUT_STD, classes_of, load_official, to_supernet
 from spos.spaces.shufflenetv2 import PRESETS, shufflenetv2
 
 CLASSES = 1000
@@ -165,7 +165,7 @@ def test_every_path_equals_the_network_of_the_release(
 ) -> None:
     torch.save(reference.state_dict(), tmp_path / "supernet.pth.tar")
     blank(supernet)
-    import_official(tmp_path / "supernet.pth.tar", supernet)
+    to_supernet(load_official(tmp_path / "supernet.pth.tar"), supernet)
     for path in PATHS:
         supernet.activate(path)
         ours, theirs = supernet(images), reference(images, path)

@@ -11,7 +11,7 @@ from rich import box
 from rich.table import Table
 
 from spos.cost.cost import find_cost
-from spos.cost.units import format_quantity
+from spos.cost.units import COUNT
 from spos.report.words import FLOPS_NOTE
 from spos.spaces import SPACES, family
 
@@ -96,7 +96,7 @@ def range_text(bounds: tuple[int, int]) -> str:
         >>> range_text((1_814_073_344, 1_814_073_344))
         '1.8G'
     """
-    texts = (format_quantity(float(f"{bound:.2g}")) for bound in dict.fromkeys(bounds))
+    texts = (COUNT.format(float(f"{bound:.2g}")) for bound in dict.fromkeys(bounds))
     return "–".join(re.sub(r"\.0+$|(\.\d*[1-9])0+$", r"\1", t[:-1]) + t[-1] for t in texts)
 
 

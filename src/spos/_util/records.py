@@ -61,9 +61,10 @@ def from_plain(kind: type[Record], plain: Any, name: str, advice: str) -> Record
 def _first(error: Exception) -> str:
     if not isinstance(error, ValidationError):
         return " ".join(str(error).split())[:200]
-    first = error.errors(include_url=False, include_input=False)[0]
+    first = error.errors(include_url=False)[0]
     place = ".".join(map(str, first["loc"]))
-    return f"{place}: {first['msg']}"[:200]
+    given = "" if first["type"] == "missing" else f", not {first['input']!r:.60}"
+    return f"{place}: {first['msg']}{given}"[:200]
 
 
 def write_record(path: Path, record: Any) -> None:

@@ -16,12 +16,7 @@ MAX_UNSORTED = 2**16
 
 
 def shared_places(choices: Options, others: Options = ()) -> Options:
-    """Return the indices of those choices that also occur in ``others``.
-
-    Args:
-        choices (Options): positions of choices in the space.
-        others (Options): positions to look for.
-    """
+    """Return the indices of those choices that also occur in ``others``."""
     return tuple(place for place, position in enumerate(choices) if position in others)
 
 

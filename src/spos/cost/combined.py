@@ -47,9 +47,6 @@ class CombinedCosts:
     def table_of(self, name: str) -> CostModel:
         """Return the cost model that provides a cost.
 
-        Args:
-            name (str): name of the cost.
-
         Raises:
             UserError: the cost is unknown.
         """

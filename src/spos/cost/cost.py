@@ -110,9 +110,6 @@ def find_cost(name: str) -> Cost:
 
     A cost that is not registered gets a default descriptor: a count labelled by its name.
 
-    Args:
-        name (str): name of the cost.
-
     Example:
         >>> find_cost("flops").noun, find_cost("skips").noun
         ('multiply-adds', 'skips')
@@ -161,11 +158,7 @@ def primary_cost(
 
 
 class CountedCost:
-    """Counter of one registered cost, for a :class:`spos.cost.CostTable`.
-
-    Args:
-        cost (Cost): descriptor whose ``counter`` is not None.
-    """
+    """Counter of one registered cost, for a :class:`spos.cost.CostTable`."""
 
     def __init__(self, cost: Cost) -> None:
         counter = cost.counter

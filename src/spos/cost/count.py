@@ -24,9 +24,6 @@ FULL_BITS = 32
 def cost_names(model: nn.Module) -> tuple[str, ...]:
     """Return the names of a model's costs; costs in bits need a quantised layer.
 
-    Args:
-        model (nn.Module): supernet, stage of a supernet, or stand-alone network.
-
     Example:
         >>> cost_names(nn.Linear(2, 3))
         ('flops', 'params')
@@ -38,11 +35,7 @@ def cost_names(model: nn.Module) -> tuple[str, ...]:
 
 
 class Counting:
-    """Counter of multiply-adds, parameters and, for quantised layers, bits.
-
-    Args:
-        model (nn.Module): supernet whose parts are counted.
-    """
+    """Counter of multiply-adds, parameters and, for quantised layers, bits."""
 
     peak = False
 
@@ -121,9 +114,6 @@ def size_in_bits(module: nn.Module) -> int:
     """Return the size of all parameters in bits.
 
     A weight shared by two quantised layers counts with the larger of their bit-widths.
-
-    Args:
-        module (nn.Module): module without choices.
     """
     quantised: dict[Tensor, int] = {}
     for layer in module.modules():

@@ -22,10 +22,6 @@ def count_peak_memory(network: nn.Module, value: Any) -> tuple[int, Any]:
     operation, and tensors kept for later, such as residuals. Weights and the workspace of kernels
     are not counted.
 
-    Args:
-        network (nn.Module): network without choices, on the meta device.
-        value (Any): input of the network for one image.
-
     Returns:
         The peak in bytes, and the output of the network.
 
@@ -51,10 +47,6 @@ def count_peak_memory(network: nn.Module, value: Any) -> tuple[int, Any]:
 
 def count_model_bytes(network: nn.Module, value: Any) -> tuple[int, Any]:
     """Count the size of all parameters in bytes, with quantised weights at their bit-width.
-
-    Args:
-        network (nn.Module): network without choices, on the meta device.
-        value (Any): input of the network for one image.
 
     Returns:
         The size in bytes, and the output of the network.
@@ -85,11 +77,7 @@ def _empty_copy(value: Any) -> Any:
 
 
 class _Live(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Tracks the storages that operations allocate, until they are freed.
-
-    Args:
-        own (Iterable[int]): storages of the network's weights, which are not counted.
-    """
+    """Tracks the storages that operations allocate, until they are freed."""
 
     def __init__(self, own: Any) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

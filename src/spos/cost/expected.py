@@ -135,12 +135,7 @@ class ExpectedCost:
 
 
 class _Edge:
-    """The options that lead from one node to another.
-
-    Args:
-        after (Node): node that the options lead to.
-        entries (list[tuple[tuple[int, ...], int]]): combinations of options with their costs.
-    """
+    """The options that lead from one node to another."""
 
     def __init__(self, after: Node, entries: list[tuple[tuple[int, ...], int]]) -> None:
         self.after = after

@@ -50,12 +50,7 @@ class Node:
     def lead(
         self, positions: tuple[int, ...], entries: Mapping[Options, tuple[Costs, Node]]
     ) -> None:
-        """Replace the choices and entries of the node.
-
-        Args:
-            positions (tuple[int, ...]): positions of the choices that the node reads.
-            entries (Mapping[Options, tuple[Costs, Node]]): costs and next node by options.
-        """
+        """Replace the choices and entries of the node."""
         self.positions = positions
         self.entries = entries
         # Searches call ``read`` often: a slice is faster than single positions.

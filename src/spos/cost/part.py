@@ -29,7 +29,7 @@ class Part:
 
     Args:
         supernet (Supernet): supernet on the meta device.
-        kind (int): number of the first stage that is identical to this one.
+        first_identical (int): number of the first stage that is identical to this one.
         number (int): number of the stage, from 0.
         options (Options): one option index for each choice that the stage reads.
         value (Any): input of the stage for one image: a meta tensor or a nested structure of meta
@@ -37,7 +37,7 @@ class Part:
     """
 
     supernet: Supernet
-    kind: int
+    first_identical: int
     number: int
     options: Options
     value: Any

@@ -24,7 +24,7 @@ from torch.utils._pytree import tree_map
 from spos._util.errors import UserError
 from spos.cost.combinations import ReachableOptions, distinct_options, shared_places
 from spos.cost.count import Counting
-from spos.cost.likeness import kinds
+from spos.cost.identical_stages import first_identical
 from spos.cost.node import Counted, Node, add_up
 from spos.cost.part import Costs, Counter, Options, Part, on_meta
 from spos.nn.supernet import Supernet
@@ -69,7 +69,7 @@ class CostTable:
         # Some counters add a constant cost of the whole network to its first stage.
         self._first_apart = getattr(self._counter, "first_apart", False)
         self._meta = on_meta(supernet)
-        self._kinds = kinds(self._meta)
+        self._first_identical = first_identical(self._meta)
         # The result of a stage, or its error, is reused for all identical stages.
         self._known: dict[tuple[int, str, Options], tuple[Costs, Any] | UserError] = {}
         self._end = Node((len(self._meta.stages), 0), (), {})
@@ -211,7 +211,11 @@ class CostTable:
         return self._nodes[number][shapes]
 
     def _entry(self, number: int, value: Any, shapes: str, options: Options) -> tuple[Costs, Node]:
-        key = self._kinds[number] if number or not self._first_apart else -1, shapes, options
+        key = (
+            self._first_identical[number] if number or not self._first_apart else -1,
+            shapes,
+            options,
+        )
         if key not in self._known:
             self._known[key] = self._count(number, value, options)
         known = self._known[key]
@@ -220,7 +224,7 @@ class CostTable:
         return known[0], self._node(number + 1, known[1])
 
     def _count(self, number: int, value: Any, options: Options) -> tuple[Costs, Any] | UserError:
-        part = Part(self._meta, self._kinds[number], number, options, value)
+        part = Part(self._meta, self._first_identical[number], number, options, value)
         try:
             return self._counter(part)
         except UserError as error:

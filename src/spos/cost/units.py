@@ -39,9 +39,6 @@ class Unit:
     def suffix(self, value: float) -> str:
         """Return the largest suffix that does not exceed a value.
 
-        Args:
-            value (float): value in the smallest unit.
-
         Example:
             >>> COUNT.suffix(322918720), TIME.suffix(350000)
             ('M', 'us')
@@ -80,11 +77,7 @@ class Unit:
         return float(match[1]) * factors.get(given, math.nan)
 
     def format(self, value: float) -> str:
-        """Format a value with a suffix and four significant digits.
-
-        Args:
-            value (float): value in the smallest unit.
-        """
+        """Format a value with a suffix and four significant digits."""
         value = float(f"{value:.4g}")
         suffix = self.suffix(value)
         scaled = value / self.factors[suffix]
@@ -108,16 +101,3 @@ TIME = Unit(
     "a time such as 4ms, 350us or 0.1s",
     padded=False,
 )
-
-
-def format_quantity(value: float) -> str:
-    """Format a count with a suffix and four significant digits.
-
-    Args:
-        value (float): count.
-
-    Example:
-        >>> format_quantity(322918720)
-        '322.9M'
-    """
-    return COUNT.format(value)

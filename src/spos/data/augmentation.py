@@ -36,9 +36,6 @@ Draws = dict[str, Tensor]
 def check_policy(policy: str) -> None:
     """Check the name of a policy, and that what it needs is installed.
 
-    Args:
-        policy (str): key of :data:`POLICIES`.
-
     Raises:
         UserError: the policy is unknown, or ``rich`` without kornia.
 
@@ -59,9 +56,6 @@ crop, standard, cutout, rich, imagenet
 
 def padding(image_size: int) -> int:
     """Largest shift of a random crop in pixels: 4 at 32, 1 at 8.
-
-    Args:
-        image_size (int): side of the image in pixels.
 
     Example:
         >>> [padding(size) for size in (8, 28, 32, 224)]

@@ -58,13 +58,7 @@ def decode_and_measure(
 
 
 def check(content: bytes) -> tuple[int, int]:
-    """Read a whole image file as fast as possible to find out whether it is broken.
-
-    Args:
-        content (bytes): a JPEG, PNG, BMP or WebP file.
-
-    Returns:
-        tuple[int, int]: width and height in pixels, as stored.
+    """Width and height of a whole image file as stored, read as fast as possible.
 
     Raises:
         BrokenImageError: the content is not a whole image.
@@ -93,9 +87,6 @@ def _opened(content: bytes) -> Iterator[Image.Image]:
 def to_rgb(image: Image.Image) -> Image.Image:
     """Convert an image of any mode to RGB: 16 bits scaled to 8, transparency laid on white.
 
-    Args:
-        image (Image.Image): an image of any mode.
-
     Example:
         >>> to_rgb(Image.new("RGBA", (1, 1), (255, 0, 0, 0))).getpixel((0, 0))
         (255, 255, 255)
@@ -113,12 +104,6 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 def to_array(image: Image.Image) -> npt.NDArray[np.uint8]:
     """An image of mode L or RGB as an array.
-
-    Args:
-        image (Image.Image): an image of mode L or RGB.
-
-    Returns:
-        numpy.ndarray: uint8, shape (C, H, W).
 
     Example:
         >>> to_array(Image.new("RGB", (5, 4))).shape

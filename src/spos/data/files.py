@@ -44,9 +44,6 @@ class Store(ABC):
 class FolderStore(Store):
     """Files below a folder; symbolic links are followed.
 
-    Args:
-        root (Path): the folder.
-
     Example:
         >>> import tempfile
         >>> root = Path(tempfile.mkdtemp())
@@ -136,13 +133,9 @@ class ReadFiles:
 
 
 def read_files(store: Store, names: Sequence[str], image_size: int | None) -> ReadFiles:
-    """Decode files, or only check that they are whole.
+    """Decode files to this side in pixels; with None only check that they are whole.
 
-    Args:
-        store (Store): where the files are.
-        names (Sequence[str]): which files.
-        image_size (int | None): side of the decoded images in pixels; None to check only, which
-            takes 1 to 2 ms of a core for a photograph.
+    A check takes 1 to 2 ms of a core for a photograph.
     """
     if image_size is None:
         found = ReadFiles()

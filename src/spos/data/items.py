@@ -16,10 +16,6 @@ from spos.data.decode import to_rgb
 def to_label(label: Any, where: str) -> Tensor:
     """A class as an int64 tensor.
 
-    Args:
-        label: an integer from 0 of any type.
-        where (str): name of the item in an error.
-
     Raises:
         UserError: the label is something else.
 
@@ -39,10 +35,6 @@ def to_label(label: Any, where: str) -> Tensor:
 
 def to_values(target: Any, where: str) -> Tensor:
     """Values to be predicted as a float32 tensor.
-
-    Args:
-        target: a number, or a tensor, an array or a list of numbers.
-        where (str): name of the item in an error.
 
     Raises:
         UserError: the target is something else, or not finite.

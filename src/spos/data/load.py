@@ -57,12 +57,6 @@ def load_data(spec: str, **options: Any) -> ImageData:
 def assemble(spec: str, name: str, source: Source, options: DataOptions) -> ImageData:
     """Split off validation and test set, measure the training images, take the fingerprint.
 
-    Args:
-        spec (str): source as the user gave it.
-        name (str): name of the source, which enters the fingerprint.
-        source (Source): images; its training images are used up.
-        options (DataOptions): sizes and seed of the splits.
-
     Raises:
         UserError: the training images cannot be split like this, or are of one class.
     """
@@ -116,9 +110,6 @@ def statistics(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
 
     Exact for images in memory; estimated from up to 1,000 fixed images for streamed ones. A
     constant channel gets a standard deviation of 1, so that dividing by it is harmless.
-
-    Args:
-        images (Images): training images.
 
     Example:
         >>> pixels = torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1)

@@ -18,9 +18,6 @@ def resized_side(image_size: int) -> int:
     From 128 pixels on, where images are photographs, it is ImageNet's 256 for 224. Below, a margin
     would cut into objects that fill the image, and there is none.
 
-    Args:
-        image_size (int): side of the result in pixels.
-
     Example:
         >>> resized_side(224), resized_side(32)
         (256, 32)
@@ -30,10 +27,6 @@ def resized_side(image_size: int) -> int:
 
 def fit(image: Image.Image, image_size: int) -> Image.Image:
     """Resize the shorter side and cut out the centre; an image of the right size is returned as is.
-
-    Args:
-        image (Image.Image): mode L or RGB, any size.
-        image_size (int): side of the result in pixels.
 
     Example:
         >>> fit(Image.new("RGB", (500, 375)), 224).size
@@ -53,11 +46,6 @@ def random_photograph(
 ) -> Image.Image:
     """ImageNet's training view: random resized crop, horizontal flip, colour jitter.
 
-    Args:
-        image (Image.Image): mode L or RGB, any size.
-        image_size (int): side of the result in pixels.
-        random (numpy.random.Generator): source of randomness.
-
     Source: Guo et al., "Single Path One-Shot Neural Architecture Search", ECCV 2020, release.
 
     Example:
@@ -76,13 +64,6 @@ def random_photograph(
 
 def random_box(size: tuple[int, int], random: np.random.Generator) -> tuple[int, int, int, int]:
     """A random part of an image, of 8 to 100% of its area and an aspect ratio of 3:4 to 4:3.
-
-    Args:
-        size (tuple[int, int]): width and height of the image in pixels.
-        random (numpy.random.Generator): source of randomness.
-
-    Returns:
-        tuple[int, int, int, int]: left, top, right and bottom in pixels.
 
     Source: Szegedy et al., "Going Deeper with Convolutions", CVPR 2015, Section 6.
 

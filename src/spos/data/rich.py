@@ -73,10 +73,6 @@ def require_kornia() -> Any:
 def draw_operations(count: int, generator: torch.Generator) -> Tensor:
     """Draw an operation and its strength for each image and slot.
 
-    Args:
-        count (int): number of images in the whole batch.
-        generator (torch.Generator): a CPU generator.
-
     Returns:
         Tensor: float32, shape (count, slots, 2): number of the operation, and strength.
 
@@ -93,12 +89,7 @@ def draw_operations(count: int, generator: torch.Generator) -> Tensor:
 def apply_operations(images: Tensor, drawn: Tensor) -> Tensor:
     """Apply operations that were drawn; saturation and hue leave grey images alone.
 
-    Args:
-        images (Tensor): values in 0 to 255, shape (n, C, S, S).
-        drawn (Tensor): rows of :func:`draw_operations`, on the same device.
-
-    Returns:
-        Tensor: float32 in 0 to 255, shape (n, C, S, S).
+    Images hold values in 0 to 255, the result as float32; the draws are on their device.
 
     Raises:
         UserError: kornia is not installed.

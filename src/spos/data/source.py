@@ -74,13 +74,7 @@ class DataOptions:
                 )
 
     def streams(self, count: int, channels: int, image_size: int) -> bool:
-        """Whether images are decoded when they are needed instead of held in memory.
-
-        Args:
-            count (int): number of images.
-            channels (int): 1 or 3.
-            image_size (int): side of the images in pixels.
-        """
+        """Whether images are decoded when they are needed instead of held in memory."""
         if self.stream == "auto":
             return count * channels * image_size**2 > self.memory_limit
         return self.stream == "always"
@@ -166,14 +160,7 @@ def array_source(
 
 
 def resize(images: Tensor, image_size: int) -> Tensor:
-    """Resize the shorter side and cut out the centre, as for files.
-
-    Args:
-        images (Tensor): uint8, shape (N, C, H, W).
-        image_size (int): side of the result in pixels.
-
-    Returns:
-        Tensor: uint8, shape (N, C, image_size, image_size), by antialiased bicubic interpolation.
+    """Cut out the centre and resize it by antialiased bicubic interpolation, as for files.
 
     Example:
         >>> resize(torch.zeros(2, 1, 8, 8, dtype=torch.uint8), 16).shape

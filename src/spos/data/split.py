@@ -21,10 +21,6 @@ Size: TypeAlias = "int | float"
 def check_size(option: str, size: Size) -> None:
     """Check the size of a split before anything is read.
 
-    Args:
-        option (str): name of the option, such as ``"validation"``.
-        size (int | float): number of images of at least 1, or a fraction in (0, 1).
-
     Raises:
         UserError: the size is neither.
 

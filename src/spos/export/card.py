@@ -19,13 +19,7 @@ LISTED_CLASSES = 20
 
 
 def model_card(facts: Facts, result: Result | None, name: str) -> str:
-    """A model card in Markdown.
-
-    Args:
-        facts (Mapping): facts of the export (:func:`spos.export.export_run`).
-        result (Result | None): what came of the run, where that is known.
-        name (str): name of the file.
-    """
+    """A model card in Markdown."""
     environment = Environment(
         loader=PackageLoader("spos", "export"),
         undefined=StrictUndefined,
@@ -69,11 +63,7 @@ def model_card(facts: Facts, result: Result | None, name: str) -> str:
 
 
 def file_lines(facts: Facts) -> Sequence[str]:
-    """Findings about the file, one line each.
-
-    Args:
-        facts (Mapping): facts of the export (:func:`spos.export.export_run`).
-    """
+    """Findings about the file, one line each."""
     check, latency = facts["check"], facts["latency"]
     folded = "batch norms folded into convolutions" if facts["folded"] else "batch norms kept"
     opset = f", opset {facts['opset']}" if facts["opset"] else ""

@@ -57,9 +57,6 @@ class Reference:
 def reference(trained: Trained) -> Reference:
     """Run the trained network on up to 1,000 test images, in float32 and in float64.
 
-    Args:
-        trained (Trained): network and test images.
-
     Raises:
         UserError: the network does not return one finite tensor, or does not run in float64.
     """

@@ -19,10 +19,6 @@ class Deployed(nn.Module):
     It normalises like evaluation, by the same operations in the same order: outputs are the same
     bits.
 
-    Args:
-        network (nn.Module): reads normalised images, float32, shape (N, C, S, S).
-        metadata (Metadata): mean and standard deviation to normalise by.
-
     Example:
         >>> from spos.export.metadata import Metadata
         >>> facts = Metadata("0", "own", 1, 8, 8, 8, (0.5,), (0.5,), (), 1)
@@ -50,11 +46,6 @@ class Deployed(nn.Module):
 
 def deploy(network: nn.Module, metadata: Metadata, *, fold: bool = True) -> fx.GraphModule:
     """Trace a trained network as one graph from pixels to outputs.
-
-    Args:
-        network (nn.Module): in evaluation mode; not changed.
-        metadata (Metadata): mean and standard deviation to normalise by.
-        fold (bool): whether to fold batch norms into the convolutions before them.
 
     Raises:
         UserError: the network cannot be traced.
@@ -85,9 +76,6 @@ def fold_batch_norms(graph: fx.GraphModule) -> fx.GraphModule:
     ``torch.fx.experimental.optimization.fuse`` is not used: it also folds modules that run at two
     places of the graph.
 
-    Args:
-        graph (fx.GraphModule): in evaluation mode; not changed.
-
     Example:
         >>> layers = nn.Sequential(nn.Conv2d(1, 2, 3, bias=False), nn.BatchNorm2d(2)).eval()
         >>> [type(part).__name__ for part in fold_batch_norms(fx.symbolic_trace(layers)).children()]
@@ -115,9 +103,6 @@ def fold_batch_norms(graph: fx.GraphModule) -> fx.GraphModule:
 
 def rounds(graph: fx.GraphModule) -> bool:
     """Whether a network rounds values, as quantised networks do.
-
-    Args:
-        graph (fx.GraphModule): the network.
 
     Example:
         >>> rounds(fx.symbolic_trace(nn.ReLU()))

@@ -9,8 +9,9 @@ from pathlib import Path
 from torch import fx
 
 from spos._util.errors import UserError, nearest
+from spos.cost.latency.onnx_session import require_onnx
 from spos.export.metadata import Metadata, OpenedNetwork
-from spos.export.onnx_file import open_onnx, require_exporter, write_onnx
+from spos.export.onnx_file import open_onnx, write_onnx
 from spos.export.program_file import open_program, write_program
 from spos.export.weights_file import check_module_name, open_weights, write_weights
 
@@ -46,7 +47,7 @@ FORMATS = {
             ("torch", "onnx", "onnxscript", "onnxruntime"),
             write_onnx,
             open_onnx,
-            require_exporter,
+            lambda path: require_onnx("--format onnx"),
         ),
         Format("torch-export", ".pt2", ("torch",), write_program, open_program),
         Format(
@@ -64,9 +65,6 @@ FORMATS = {
 
 def find_format(name: str) -> Format:
     """A format by name.
-
-    Args:
-        name (str): key of :data:`FORMATS`.
 
     Raises:
         UserError: the format is unknown.

@@ -6,11 +6,12 @@ import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from pydantic import PositiveInt
 from torch import Tensor
 
 from spos._util.errors import UserError
+from spos._util.records import from_plain
 from spos._util.version import __version__
 
 FORMAT_VERSION = 1
@@ -52,13 +53,13 @@ class Metadata:
     architecture: str
     space: str
     channels: int
-    image_size: int
-    resized_side: int
-    decoded_side: int
+    image_size: PositiveInt
+    resized_side: PositiveInt
+    decoded_side: PositiveInt
     mean: tuple[float, ...]
     std: tuple[float, ...]
     classes: tuple[str, ...]
-    outputs: int
+    outputs: PositiveInt
     metric: str = "top-1"
     loss: str = "cross-entropy"
     spos: str = __version__
@@ -94,29 +95,23 @@ class Metadata:
                 f"{FORMAT_VERSION}: install a later spos"
             )
         try:
-            fields: dict[str, Any] = {
-                field.name: json.loads(strings[field.name])
-                for field in dataclasses.fields(Metadata)
-            }
-            for name in ("mean", "std", "classes"):
-                fields[name] = tuple(fields[name])
-            metadata = Metadata(**fields)
-            metadata._check()
-        except (KeyError, TypeError, ValueError) as error:
-            reason = " ".join(str(error).split())
-            raise UserError(f"{where} is damaged: its metadata is incomplete ({reason})") from None
+            fields = {name: json.loads(text) for name, text in strings.items() if name in _NAMES}
+        except ValueError as error:
+            raise UserError(f"{where} is damaged: its metadata is not JSON ({error})") from None
+        metadata = from_plain(Metadata, fields, str(where), "its metadata is incomplete")
+        channels, means, deviations = metadata.channels, len(metadata.mean), len(metadata.std)
+        if channels not in (1, 3) or {means, deviations} != {channels}:
+            raise UserError(
+                f"{where} is damaged: {channels} channels, {means} means, {deviations} deviations"
+            )
+        if metadata.classes and len(metadata.classes) != metadata.outputs:
+            raise UserError(
+                f"{where} is damaged: {len(metadata.classes)} classes, {metadata.outputs} outputs"
+            )
         return metadata
 
-    def _check(self) -> None:
-        sides = (self.image_size, self.resized_side, self.decoded_side)
-        if any(type(number) is not int or number < 1 for number in (*sides, self.outputs)):
-            raise ValueError(f"sides {sides}, outputs {self.outputs}: must be integers from 1")
-        if self.channels not in (1, 3) or {len(self.mean), len(self.std)} != {self.channels}:
-            raise ValueError(f"{self.channels} channels, {len(self.mean)} means")
-        if not all(isinstance(name, str) for name in self.classes):
-            raise ValueError("class names are not text")
-        if self.classes and len(self.classes) != self.outputs:
-            raise ValueError(f"{len(self.classes)} classes, {self.outputs} outputs")
+
+_NAMES = frozenset(field.name for field in dataclasses.fields(Metadata))
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,29 +9,11 @@ import torch
 from torch import Tensor, fx
 
 from spos._util.errors import UserError
+from spos.cost.latency.onnx_session import open_session, quiet_exporter, require_onnx
 from spos.export.metadata import INPUT, OUTPUT, Metadata, OpenedNetwork
 
 OPSET = 20
 """Version of the ONNX operators, read by onnxruntime from 1.17 on."""
-_INSTALL = "install it: pip install 'spos[export]'"
-
-
-def require_exporter(path: Path) -> None:
-    """Check that the packages that write and check an ONNX file are installed.
-
-    Args:
-        path (Path): file to be written; any name will do.
-
-    Raises:
-        UserError: a package is not installed.
-    """
-    try:
-        import onnx
-        import onnxruntime
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise UserError(f"--format onnx: {error.name} is not installed; {_INSTALL}") from None
-    del onnx, onnxruntime
 
 
 def write_onnx(path: Path, graph: fx.GraphModule, metadata: Metadata, fold: bool) -> None:
@@ -55,7 +33,7 @@ def write_onnx(path: Path, graph: fx.GraphModule, metadata: Metadata, fold: bool
 
     side = metadata.image_size
     example = torch.zeros(2, metadata.channels, side, side, dtype=torch.uint8)
-    with _quiet():
+    with quiet_exporter():
         try:
             program: Any = torch.onnx.export(
                 graph,
@@ -82,25 +60,15 @@ def write_onnx(path: Path, graph: fx.GraphModule, metadata: Metadata, fold: bool
 def open_onnx(path: Path) -> OpenedNetwork:
     """Open an ONNX file on one thread of the CPU; only its operators are executed.
 
-    Args:
-        path (Path): file to open.
-
     Raises:
         UserError: onnxruntime is not installed, or the file is damaged or was not written by spos.
     """
+    require_onnx(str(path), ["onnxruntime"])
+    import onnxruntime
+
+    content = path.read_bytes()
     try:
-        import onnxruntime
-    except ImportError:
-        raise UserError(f"{path}: onnxruntime is not installed; {_INSTALL}") from None
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4
-    try:
-        session = onnxruntime.InferenceSession(
-            path.read_bytes(), options, providers=["CPUExecutionProvider"]
-        )
-    except OSError:
-        raise
+        session = open_session(content)
     except Exception as error:
         # onnxruntime has an exception for each of its codes, without a common class.
         raise UserError(f"{path} is not an ONNX file, or damaged ({_reason(error)})") from error
@@ -120,20 +88,6 @@ def _check_interface(path: Path, session: Any, metadata: Metadata) -> None:
     wanted = (INPUT, "tensor(uint8)", (metadata.channels, side, side))
     if given != [wanted] or [node.name for node in session.get_outputs()] != [OUTPUT]:
         raise UserError(f"{path} is damaged: its input is {given}, its metadata says {wanted}")
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the exporter's log off the terminal."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
 
 
 def _reason(error: Exception) -> str:

@@ -19,12 +19,6 @@ _EXTRA = "spos.json"
 def write_program(path: Path, graph: fx.GraphModule, metadata: Metadata, fold: bool) -> None:
     """Write a network and its metadata as a program of torch.export for any number of images.
 
-    Args:
-        path (Path): file to write; its name must end in .pt2.
-        graph (fx.GraphModule): from images, uint8, shape (N, C, S, S), to outputs.
-        metadata (Metadata): written into the archive.
-        fold (bool): not used: the graph has its batch norms folded already.
-
     Raises:
         UserError: torch.export refuses the network.
     """
@@ -48,9 +42,6 @@ def write_program(path: Path, graph: fx.GraphModule, metadata: Metadata, fold: b
 
 def read_program_metadata(path: Path) -> Metadata:
     """Read the metadata of a file; nothing in it is executed.
-
-    Args:
-        path (Path): file to read.
 
     Raises:
         UserError: the file is damaged, or was not written by spos.
@@ -77,9 +68,6 @@ def open_program(path: Path) -> OpenedNetwork:
 
     ``torch.export.load`` unpickles what the archive calls pickled, and evaluates the expressions of
     its shapes as Python.
-
-    Args:
-        path (Path): file to open.
 
     Raises:
         UserError: the file is damaged, or was not written by spos.

@@ -38,11 +38,7 @@ _KNOWN = {"torch", "device", "inf", "nan", "NoneType", "fx_pytree", "pytree"}
 
 
 def is_ours(path: Path) -> bool:
-    """Whether a file begins like a source that spos wrote.
-
-    Args:
-        path (Path): an existing file.
-    """
+    """Whether a file begins like a source that spos wrote."""
     with path.open(encoding="utf-8", errors="replace") as file:
         first = file.readline()
     return first.startswith(_HEAD.partition("{")[0]) and ", written by spos " in first
@@ -50,11 +46,6 @@ def is_ours(path: Path) -> bool:
 
 def python_source(graph: fx.GraphModule, metadata: Metadata, weights: str) -> str:
     """The source of a class ``Network`` without arguments.
-
-    Args:
-        graph (fx.GraphModule): a graph of torch's own modules and functions.
-        metadata (Metadata): what the network is.
-        weights (str): name of the file of its weights.
 
     Raises:
         UserError: a part of the network cannot be written as source.
@@ -88,11 +79,7 @@ def python_source(graph: fx.GraphModule, metadata: Metadata, weights: str) -> st
 
 
 def load_source(source: str) -> nn.Module:
-    """Execute a source that this process wrote, and build its network.
-
-    Args:
-        source (str): result of :func:`python_source`; never the content of an untrusted file.
-    """
+    """Execute a source that this process wrote, never an untrusted file, and build its network."""
     namespace: dict[str, Any] = {}
     exec(compile(source, "<network>", "exec"), namespace)
     network: nn.Module = namespace["Network"]()

@@ -78,9 +78,6 @@ class Trained:
 def check_run(path: Path) -> None:
     """Check that a folder is a run directory.
 
-    Args:
-        path (Path): the folder.
-
     Raises:
         UserError: the folder is not a run directory.
     """

@@ -21,9 +21,6 @@ IMPORTED = ("numpy", "torch", "PIL", "safetensors", "spos")
 def check_module_name(path: Path) -> None:
     """Check that the source beside a file can be imported, and replaces no file of the user's.
 
-    Args:
-        path (Path): file to be written.
-
     Raises:
         UserError: the name is not that of a new module, or another source is in its place.
     """
@@ -47,23 +44,13 @@ def check_module_name(path: Path) -> None:
 
 
 def write_weights(path: Path, graph: fx.GraphModule, metadata: Metadata, fold: bool) -> None:
-    """Write the weights of a network with its metadata in the header, and its source beside them.
-
-    Args:
-        path (Path): file to write.
-        graph (fx.GraphModule): from images, uint8, shape (N, C, S, S), to outputs.
-        metadata (Metadata): written into the header.
-        fold (bool): not used: the graph has its batch norms folded already.
-    """
+    """Write the weights with the metadata in the header, and the source beside them."""
     path.with_suffix(".py").write_text(python_source(graph, metadata, path.name), encoding="utf-8")
     write_tensors(path, graph.state_dict(), metadata.to_strings())
 
 
 def read_weights(path: Path) -> tuple[Metadata, dict[str, Tensor]]:
     """Read a file of weights; nothing in it is executed.
-
-    Args:
-        path (Path): file to read.
 
     Raises:
         UserError: the file is damaged, or was not written by spos.
@@ -77,9 +64,6 @@ def read_weights(path: Path) -> tuple[Metadata, dict[str, Tensor]]:
 
 def open_weights(path: Path) -> OpenedNetwork:
     """Open a file that this process wrote: the source beside it is executed.
-
-    Args:
-        path (Path): file of weights.
 
     Raises:
         UserError: the file is damaged.

@@ -5,20 +5,12 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from spos.cost.cost import find_cost
-from spos.report.chart import Axis, Chart, cost_labels, element, padded_range
+from spos.report.chart import Axis, Chart, cost_labels, padded_range
 from spos.report.result import Result
 
 
 def budgets_figure(result: Result, width: int) -> Markup | None:
-    """One-shot and test scores of the networks over their cost.
-
-    Args:
-        result (Result): result of a run.
-        width (int): width in pixels.
-
-    Returns:
-        The chart; None for fewer than two budgets.
-    """
+    """One-shot and test scores of the networks over their cost; None for fewer than two."""
     if len(result.budgets) < 2:
         return None
     cost, metric = find_cost(result.primary_cost), result.metric
@@ -42,7 +34,6 @@ def budgets_figure(result: Result, width: int) -> Markup | None:
     if not scores:
         return None
     names, largest = " and ".join(name for name, _, _ in curves), rows[-1][0]
-    lower, upper = padded_range(scores, metric.smallest_extent(scores), 0.08)
     left, right = padded_range([value for row in rows for value in row[:2]], largest * 0.04)
     chart = Chart(
         f"budgets-{width}",
@@ -54,12 +45,11 @@ def budgets_figure(result: Result, width: int) -> Markup | None:
         ),
         (width, 300),
         Axis(cost.title, left, right, cost_labels(cost.name)),
-        Axis(metric.noun, lower, upper, metric.labels),
+        metric.axis(metric.noun, scores, 0.08),
         (34, 92, 46, 52),
     )
     for limit, _, _ in rows:
-        at = chart.x(limit)
-        chart.add(element("path", d=f"M{at:.1f} {chart.top}V{chart.bottom}", class_="limit"))
+        chart.vertical(limit, "limit", chart.top, chart.bottom)
     for name, class_, points in curves:
         chart.line(sorted((at, score) for at, score, _ in points), class_)
         for at, score, one in points:

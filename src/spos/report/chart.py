@@ -108,9 +108,6 @@ def percent_labels(ticks: Sequence[float]) -> list[str]:
 def cost_labels(name: str) -> Callable[[Sequence[float]], list[str]]:
     """How the ticks of a cost are written: all with one suffix and as many decimals.
 
-    Args:
-        name (str): name of the cost.
-
     Example:
         >>> cost_labels("latency")([3500000, 4000000]), cost_labels("flops")([0, 340000])
         (['3.5ms', '4.0ms'], ['0', '340K'])
@@ -224,6 +221,12 @@ class Chart:
     def add(self, *parts: Markup) -> None:
         """Draw elements made with :func:`element`, in pixels."""
         self._parts.extend(parts)
+
+    def vertical(self, value: float, class_: str, top: float, bottom: float) -> float:
+        """Draw a vertical line at a value, between two heights in pixels, and return its place."""
+        at = self.x(value)
+        self.add(element("path", d=f"M{at:.1f} {top:.1f}V{bottom:.1f}", class_=class_))
+        return at
 
     def text(self, x: float, y: float, text: str, class_: str = "", anchor: str = "start") -> None:
         """Write at a place in pixels."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 from markupsafe import Markup
@@ -27,28 +29,16 @@ CURVE_POINTS = 250
 def iterations_figure(
     measure: Measure, candidates: Sequence[Candidate], width: int
 ) -> Markup | None:
-    """The best score so far and the mean of each population over the iterations of a search.
-
-    Args:
-        measure (Measure): metric of the scores.
-        candidates (Sequence[Candidate]): all candidates of the search.
-        width (int): width in pixels.
-
-    Returns:
-        The chart; None for fewer than two iterations.
-    """
-    populations: dict[int, list[float]] = {}
-    for candidate in candidates:
-        populations.setdefault(candidate.iteration, []).append(candidate.score)
+    """The best score so far and the mean of each population; None for fewer than two iterations."""
+    populations: dict[int, list[float]] = defaultdict(list)
+    for candidate in sorted(candidates, key=lambda one: one.iteration):
+        populations[candidate.iteration].append(candidate.score)
     if len(populations) < 2:
         return None
-    best: list[Point] = []
-    for iteration in sorted(populations):
-        highest = max(populations[iteration])
-        best.append((iteration, max(highest, best[-1][1] if best else highest)))
-    mean: list[Point] = [(i, statistics.fmean(populations[i])) for i in sorted(populations)]
+    highest = accumulate(map(max, populations.values()), max)
+    best: list[Point] = [*zip(populations, highest, strict=True)]
+    mean: list[Point] = [(at, statistics.fmean(scores)) for at, scores in populations.items()]
     scores = [score for _, score in best + mean]
-    lower, upper = padded_range(scores, measure.smallest_extent(scores))
     show = measure.show
     chart = Chart(
         f"iterations-{width}",
@@ -57,7 +47,7 @@ def iterations_figure(
         f"the population goes from {show(mean[0][1])} to {show(mean[-1][1])}.",
         (width, 250),
         Axis("iteration", mean[0][0], mean[-1][0], plain_labels, whole=True),
-        Axis(f"one-shot {measure.noun}", lower, upper, measure.labels),
+        measure.axis(f"one-shot {measure.noun}", scores),
         (34, 92, 44, 52),
     )
     curves = (("mean", "second", mean), ("best", "first", best))
@@ -73,12 +63,7 @@ def iterations_figure(
 
 
 def training_figures(metrics: Sequence[Mapping[str, Any]], stage: str) -> list[Markup]:
-    """Training loss and accuracy over the steps of a training.
-
-    Args:
-        metrics (Sequence[Mapping]): lines of ``metrics.jsonl``.
-        stage (str): stage of the run that trained.
-    """
+    """Training loss and accuracy over the steps of a training."""
     recorded = [line for line in metrics if line["stage"] == stage]
     figures = []
     for key, name, labels, show, smallest in (

@@ -14,11 +14,7 @@ Facts = list[tuple[str, str]]
 
 
 def run_facts(result: Result) -> list[tuple[str, Facts]]:
-    """Everything else that describes the run, in groups of a name and a value.
-
-    Args:
-        result (Result): result of a run.
-    """
+    """Everything else that describes the run, in groups of a name and a value."""
     groups = [
         ("Data", _data_facts(result.data)),
         ("Search", _search_facts(result)),
@@ -30,9 +26,6 @@ def run_facts(result: Result) -> list[tuple[str, Facts]]:
 
 def wall_times(seconds: Mapping[str, float]) -> Facts:
     """The wall time of each stage of a run, and of all of them.
-
-    Args:
-        seconds (Mapping[str, float]): wall time by stage of the run, in seconds.
 
     Example:
         >>> wall_times({"train": 90, "search": 12})

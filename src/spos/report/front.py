@@ -14,12 +14,6 @@ def draw_front(chart: Chart, front: Sequence[Candidate], cost: str, measure: Mea
     """Draw the best score that each cost allows, and a knot for every candidate of the front.
 
     With several costs, the line is of those candidates that are best for the one that is drawn.
-
-    Args:
-        chart (Chart): chart to draw into.
-        front (Sequence[Candidate]): at least one candidate.
-        cost (str): name of the cost on the horizontal axis.
-        measure (Measure): metric of the scores.
     """
     line: list[Point] = []
     for at, score in sorted((one.costs[cost], one.score) for one in front):

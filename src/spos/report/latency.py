@@ -13,11 +13,7 @@ SIZE = (712, 520)
 
 
 def agreement_rows(result: Validation) -> list[tuple[str, Agreement]]:
-    """The predictions that a validation compares, each with a name.
-
-    Args:
-        result (Validation): table and measured networks.
-    """
+    """The predictions that a validation compares, each with a name."""
     return [
         ("the table as it stands", result.before),
         ("corrected, by a fit to the others", result.after),
@@ -26,11 +22,7 @@ def agreement_rows(result: Validation) -> list[tuple[str, Agreement]]:
 
 
 def agreement_cells(compared: Agreement) -> list[str]:
-    """The cells of an agreement, in the order of the headings.
-
-    Args:
-        compared (Agreement): predictions against measurements.
-    """
+    """The cells of an agreement, in the order of the headings."""
     return [
         str(compared.networks),
         f"{compared.error:.1%}",
@@ -44,11 +36,7 @@ HEADINGS = ("", "networks", "error", "bias", "Spearman", "Kendall")
 
 
 def validation_page(result: Validation) -> str:
-    """The page of a validation, which needs no other file.
-
-    Args:
-        result (Validation): table and measured networks.
-    """
+    """The page of a validation, which needs no other file."""
     named = " ".join(filter(None, (result.table.space, result.table.preset)))
     return fill_template(
         "latency.html.j2",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from spos.report.chart import percent_labels
+from spos.report.chart import Axis, padded_range, percent_labels
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,12 @@ class Measure:
         """A difference of scores; of shares in percentage points."""
         return f"{value * 100:.1f} points" if self.share else f"{value:.2g}"
 
-    def labels(self, ticks: Sequence[float]) -> list[str]:
-        """Labels of the ticks of an axis of scores."""
+    def axis(self, label: str, scores: Sequence[float], share: float = 0.05) -> Axis:
+        """An axis of scores with air around them; equal scores have an axis too."""
+        smallest = 0.02 if self.share else 0.02 * max(map(abs, scores)) or 0.02
+        return Axis(label, *padded_range(scores, smallest, share), self._labels)
+
+    def _labels(self, ticks: Sequence[float]) -> list[str]:
         if self.share:
             return percent_labels(ticks)
         return [f"{-tick if self.negated else tick:.4g}" for tick in ticks]
-
-    def smallest_extent(self, scores: Sequence[float]) -> float:
-        """The smallest extent of an axis of scores, so that equal scores have an axis too."""
-        return 0.02 if self.share else 0.02 * max(map(abs, scores)) or 0.02

@@ -59,9 +59,6 @@ class Drawing:
 def option_colours(choices: Sequence[ChoiceFacts]) -> dict[str, str]:
     """The colour class of each option of a space.
 
-    Args:
-        choices (Sequence[ChoiceFacts]): choices of the search space.
-
     Example:
         >>> option_colours([ChoiceFacts("a", ("3x3", "5x5")), ChoiceFacts("b", ("5x5", "skip"))])
         {'3x3': 'o0', '5x5': 'o1', 'skip': 'o2'}
@@ -75,9 +72,6 @@ def network_blocks(stages: Sequence[StageCosts]) -> list[Block]:
 
     A stage with more choices than a box holds is followed by a block for each of them, without
     costs.
-
-    Args:
-        stages (Sequence[StageCosts]): stages of the network.
 
     Example:
         >>> stages = [StageCosts("stem", {}, {}), StageCosts("body.0", {"b0": "a"}, {})]
@@ -100,12 +94,7 @@ def network_blocks(stages: Sequence[StageCosts]) -> list[Block]:
 
 
 def draw_network(stages: Sequence[StageCosts], choices: Sequence[ChoiceFacts]) -> Drawing:
-    """Draw a network.
-
-    Args:
-        stages (Sequence[StageCosts]): stages of the network.
-        choices (Sequence[ChoiceFacts]): choices of the search space.
-    """
+    """Draw a network."""
     blocks, colours = network_blocks(stages), option_colours(choices)
     flops = [block.flops or 0 for block in blocks]
     rows: list[tuple[str, list[Markup]]] = []

@@ -37,13 +37,7 @@ Metrics = Sequence[Mapping[str, Any]]
 
 
 def render(result: Result, candidates: Sequence[Candidate], metrics: Metrics) -> str:
-    """The page of a run, finished or not; the same input gives the same page.
-
-    Args:
-        result (Result): result of the run.
-        candidates (Sequence[Candidate]): all candidates of the search.
-        metrics (Sequence[Mapping]): lines of ``metrics.jsonl``.
-    """
+    """The page of a run, finished or not; the same input gives the same page."""
     winner, compared, judged = result.winner, result.comparison, words.verdict(result)
     choices, front = result.space.choices, result.search.pareto if result.search else ()
     return fill_template(

@@ -18,11 +18,7 @@ PLOTTED = 2500
 
 
 def plotted(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """The candidates to plot, later iterations last: all, or an even sample of very many.
-
-    Args:
-        candidates (Sequence[Candidate]): all candidates of a search.
-    """
+    """The candidates to plot, later iterations last: all, or an even sample of very many."""
     stride = math.ceil(len(candidates) / PLOTTED) or 1
     return sorted(candidates[::stride], key=lambda candidate: candidate.iteration)
 
@@ -30,19 +26,10 @@ def plotted(candidates: Sequence[Candidate]) -> list[Candidate]:
 def search_figure(
     result: Result, winner: Winner, candidates: Sequence[Candidate], name: str, width: int
 ) -> Markup:
-    """One-shot scores of the candidates over a cost.
-
-    Args:
-        result (Result): result of the run.
-        winner (Winner): its winner.
-        candidates (Sequence[Candidate]): at least one candidate of the search.
-        name (str): name of the cost.
-        width (int): width in pixels.
-    """
+    """One-shot scores of the candidates over a cost."""
     drawn, cost, show = plotted(candidates), find_cost(name), result.one_shot.show
     x, limits = _cost_axis(result.constraint, cost, [one.costs[name] for one in (*drawn, winner)])
     scores = [one.score for one in (*drawn, winner)]
-    lower, upper = padded_range(scores, result.one_shot.smallest_extent(scores))
     last = max(one.iteration for one in drawn)
     narrow = width < 600
     chart = Chart(
@@ -52,13 +39,12 @@ def search_figure(
         f"has {show(winner.score)} and {cost.format(winner.costs[name])} {cost.noun}.",
         (width, 400 if narrow else 460),
         x,
-        Axis(f"one-shot {result.one_shot.noun}", lower, upper, result.one_shot.labels),
+        result.one_shot.axis(f"one-shot {result.one_shot.noun}", scores),
         (58 if narrow else 34, 16, 46, 52),
     )
     _draw_scale(chart, last)
     for value, words in limits:
-        at = chart.x(value)
-        chart.add(element("path", d=f"M{at:.1f} {chart.top}V{chart.bottom}", class_="limit"))
+        at = chart.vertical(value, "limit", chart.top, chart.bottom)
         chart.text_beside(at, chart.bottom - 8, words, "limit-text", 6)
     for one in drawn:
         chart.circle(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from rich import box
 from rich.console import RenderableType
@@ -57,16 +58,13 @@ def _text(value: str) -> Text:
     return Text(value, overflow="fold")
 
 
+def _titled(title: str, **options: Any) -> Table:
+    style: dict[str, Any] = {"title_justify": "left", "title_style": "bold", "pad_edge": False}
+    return Table(title=title, **style, **options)
+
+
 def _pairs(title: str, rows: Iterable[tuple[str, str]]) -> Table:
-    table = Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        box=None,
-        show_header=False,
-        padding=(0, 2, 0, 0),
-        pad_edge=False,
-    )
+    table = _titled(title, box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(overflow="fold")
     table.add_column(overflow="fold")
     for name, value in rows:
@@ -75,40 +73,23 @@ def _pairs(title: str, rows: Iterable[tuple[str, str]]) -> Table:
 
 
 def _architectures(title: str, content: ArchitectureTable) -> Table:
-    longest = max(map(len, content.architectures))
-    table = Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-        # The 20 blocks of the paper's space fit into 80 columns only with single spaces.
-        padding=(0, 1 if longest < 30 else 0, 0, 0),
-        show_edge=False,
-        pad_edge=False,
-    )
-    cells = []
-    for column in content.leading:
-        _add_column(table, column, no_wrap=not column.text)
-        cells.append(column.cells)
+    # The 20 blocks of the paper's space fit into 80 columns only with single spaces.
+    padding = (0, 1 if max(map(len, content.architectures)) < 30 else 0, 0, 0)
+    table = _titled(title, box=box.SIMPLE_HEAD, padding=padding, show_edge=False)
     # Only architectures and names give way where a line is too long: they fold.
-    table.add_column("architecture", overflow="fold")
-    cells.append(content.architectures)
-    for column in content.values:
-        if column.brief is not None:
-            _add_column(table, column, no_wrap=True)
-            cells.append(column.cells)
-    for place, row in enumerate(zip(*cells, strict=True)):
+    architecture = Column("architecture", content.architectures, "architecture", text=True)
+    shown = [column for column in content.values if column.brief is not None]
+    columns = [*content.leading, architecture, *shown]
+    for column in columns:
+        table.add_column(
+            column.brief or "",
+            justify="left" if column.text else "right",
+            overflow="fold",
+            no_wrap=not column.text or column in shown,
+        )
+    for place, row in enumerate(zip(*(column.cells for column in columns), strict=True)):
         table.add_row(*map(_text, row), style="bold" if place == content.best else None)
     return table
-
-
-def _add_column(table: Table, column: Column, *, no_wrap: bool) -> None:
-    table.add_column(
-        column.brief or "",
-        justify="left" if column.text else "right",
-        overflow="fold",
-        no_wrap=no_wrap,
-    )
 
 
 def _found(result: Result) -> Table:

@@ -11,12 +11,7 @@ from spos.report.network import COLOURS
 
 
 def fill_template(name: str, **values: Any) -> str:
-    """A page as text that can be written as UTF-8.
-
-    Args:
-        name (str): file name of the template in this folder.
-        **values (Any): what the template shows; text is escaped.
-    """
+    """A page as text that can be written as UTF-8."""
     environment = Environment(
         loader=PackageLoader("spos", "report"),
         autoescape=True,

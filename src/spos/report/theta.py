@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup
+from numpy.typing import NDArray
+from scipy.stats import entropy
 
 from spos.report.chart import Axis, Chart, element, level, percent_labels
 from spos.report.network import option_colours
@@ -26,57 +30,47 @@ class Decision:
     Args:
         name (str): name of the choice.
         options (tuple[str, ...]): names of its options.
-        shares (list[list[float]]): for each record, the probability of each option.
+        shares (NDArray[np.float64]): probabilities, shape (records, options).
     """
 
     name: str
     options: tuple[str, ...]
-    shares: list[list[float]]
+    shares: NDArray[np.float64]
 
-    def entropies(self) -> list[float]:
+    def entropies(self) -> NDArray[np.float64]:
         """The entropy of each record as a share of the largest: 1 is uniform, 0 is decided."""
         largest = math.log(len(self.options)) or 1.0
-        return [-sum(p * math.log(p) for p in record if p > 0) / largest for record in self.shares]
+        return np.asarray(entropy(self.shares, axis=1) / largest)
 
 
 def decisions(choices: Sequence[ChoiceFacts], metrics: Metrics) -> tuple[list[int], list[Decision]]:
     """The steps at which theta was recorded, and what was recorded of each choice.
 
-    Args:
-        choices (Sequence[ChoiceFacts]): choices of the search space.
-        metrics (Sequence[Mapping]): lines of ``metrics.jsonl``.
-
     Example:
         >>> line = {"stage": "theta", "step": 0, "probabilities": [[0.5, 0.5]]}
         >>> steps, (stem,) = decisions([ChoiceFacts("stem", ("a", "b"))], [line])
-        >>> steps, stem.entropies()
+        >>> steps, stem.entropies().tolist()
         ([0], [1.0])
     """
-    lines = sorted(
-        (line for line in metrics if line["stage"] == "theta"), key=lambda line: line["step"]
-    )
+    recorded = [line for line in metrics if line["stage"] == "theta"]
+    lines = sorted(recorded, key=lambda line: line["step"])
     return [line["step"] for line in lines], [
-        Decision(choice.name, choice.options, [line["probabilities"][place] for line in lines])
+        Decision(
+            choice.name,
+            choice.options,
+            np.array([line["probabilities"][place] for line in lines], dtype=float),
+        )
         for place, choice in enumerate(choices)
     ]
 
 
 def entropy_figure(choices: Sequence[ChoiceFacts], metrics: Metrics, width: int) -> Markup | None:
-    """The entropy of each choice over the steps.
-
-    Args:
-        choices (Sequence[ChoiceFacts]): choices of the search space.
-        metrics (Sequence[Mapping]): lines of ``metrics.jsonl``.
-        width (int): width in pixels.
-
-    Returns:
-        The chart; None for fewer than two records.
-    """
+    """The entropy of each choice over the steps; None for fewer than two records."""
     steps, known = decisions(choices, metrics)
     if len(steps) < 2:
         return None
     curves = [choice.entropies() for choice in known]
-    mean = [sum(column) / len(curves) for column in zip(*curves, strict=True)]
+    mean = np.mean(curves, axis=0)
     chart = Chart(
         f"entropy-{width}",
         "Entropy of each choice over the steps of the training",
@@ -96,12 +90,7 @@ def entropy_figure(choices: Sequence[ChoiceFacts], metrics: Metrics, width: int)
 
 
 def choice_figures(choices: Sequence[ChoiceFacts], metrics: Metrics) -> list[Markup]:
-    """The probability of each option over the steps, a small chart for each choice.
-
-    Args:
-        choices (Sequence[ChoiceFacts]): choices of the search space.
-        metrics (Sequence[Mapping]): lines of ``metrics.jsonl``.
-    """
+    """The probability of each option over the steps, a small chart for each choice."""
     steps, known = decisions(choices, metrics)
     if len(steps) < 2:
         return []
@@ -111,31 +100,23 @@ def choice_figures(choices: Sequence[ChoiceFacts], metrics: Metrics) -> list[Mar
 
 def _small(choice: Decision, steps: Sequence[float], colours: Mapping[str, str]) -> Markup:
     width, height = _SIZE
-    top = 20
-
-    def x(step: float) -> float:
-        return (step - steps[0]) / (steps[-1] - steps[0]) * width
-
-    def edge(sums: Sequence[float]) -> list[str]:
-        return [
-            f"{x(step):.1f} {top + _AREA * (1 - value):.1f}"
-            for step, value in zip(steps, sums, strict=True)
-        ]
-
+    xs = (np.array(steps) - steps[0]) / (steps[-1] - steps[0]) * width
+    # The upper edge of each option, on those below it; the first is the floor.
+    sums = np.pad(choice.shares.cumsum(axis=1), ((0, 0), (1, 0)))
+    edges = [
+        [f"{x:.1f} {y:.1f}" for x, y in zip(xs, column, strict=True)]
+        for column in (20 + _AREA * (1 - sums)).T
+    ]
     parts = [element("text", choice.name, x=0, y=13, class_="name")]
-    below = [0.0] * len(steps)
-    for place, option in enumerate(choice.options):
-        shares = [record[place] for record in choice.shares]
-        above = [low + share for low, share in zip(below, shares, strict=True)]
-        outline = "L".join([*edge(above), *reversed(edge(below))])
+    shares_of = zip(choice.options, choice.shares.T, pairwise(edges), strict=True)
+    for option, shares, (below, above) in shares_of:
+        outline = "L".join([*above, *reversed(below)])
         tooltip = element("title", f"{option}: from {shares[0]:.1%} to {shares[-1]:.1%}")
         parts.append(
             element("path", tooltip, d=f"M{outline}Z", class_=f"band-of {colours[option]}")
         )
-        below = above
-    last = choice.shares[-1]
-    best = max(range(len(last)), key=last.__getitem__)
-    words = f"{choice.options[best]} {last[best]:.1%}"
+    best = int(choice.shares[-1].argmax())
+    words = f"{choice.options[best]} {choice.shares[-1, best]:.1%}"
     parts.append(element("text", words, x=width, y=height - 7, class_="share", text_anchor="end"))
     return element(
         "svg",

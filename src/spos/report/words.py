@@ -40,9 +40,6 @@ def duration(seconds: float) -> str:
 def size(text: str) -> str:
     """The size of a search space, however large.
 
-    Args:
-        text (str): exact number in digits.
-
     Example:
         >>> size("16777216"), size("1099511627776")
         ('16,777,216', '1.10 × 10¹²')
@@ -54,14 +51,7 @@ def size(text: str) -> str:
 
 
 def shown_costs(result: Result) -> list[str]:
-    """The costs that have a column in every table, multiply-adds and parameters first.
-
-    Args:
-        result (Result): result of a run.
-
-    Returns:
-        Names of the costs; of a published network, all that are known.
-    """
+    """The costs that have a column in every table, multiply-adds and parameters first."""
     network = result.winner or result.network
     known = network.costs if network else {}
     bounds, front = result.constraint, result.search.pareto if result.search else ()
@@ -73,9 +63,6 @@ def shown_costs(result: Result) -> list[str]:
 
 def limits(constraint: ConstraintFacts) -> str:
     """The bounds of the search; empty where there are none.
-
-    Args:
-        constraint (ConstraintFacts): bounds by cost.
 
     Example:
         >>> limits(ConstraintFacts(maximum={"flops": 400000}))
@@ -90,11 +77,7 @@ def limits(constraint: ConstraintFacts) -> str:
 
 
 def headline(result: Result) -> str:
-    """What was found, in a sentence.
-
-    Args:
-        result (Result): result of a run.
-    """
+    """What was found, in a sentence."""
     network, measure = result.winner or result.network, result.metric
     within = limits(result.constraint)
     if network is None:
@@ -135,9 +118,6 @@ class Verdict:
 def verdict(result: Result) -> Verdict | None:
     """Compare the network found with the random ones.
 
-    Args:
-        result (Result): result of a run.
-
     Returns:
         The comparison in words; None where there is none.
     """
@@ -175,11 +155,7 @@ def verdict(result: Result) -> Verdict | None:
 
 
 def sampling_error(result: Result) -> str:
-    """What the number of test images does to the accuracy; empty where that is unknown.
-
-    Args:
-        result (Result): result of a run.
-    """
+    """What the number of test images does to the accuracy; empty where that is unknown."""
     count, share = result.data.test, result.test_score
     # The standard error of other metrics depends on more than their value.
     if not count or share is None or not result.metric.top1:

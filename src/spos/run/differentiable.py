@@ -12,7 +12,7 @@ from spos._util.randomness import generator, torch_seed
 from spos.cost import Constraint, CostModel
 from spos.cost.cost import find_cost
 from spos.cost.expected import ExpectedCost
-from spos.cost.units import TIME, format_quantity
+from spos.cost.units import COUNT, TIME
 from spos.data import ImageData, Images, check_batch, training_batches
 from spos.data.split import split_targets
 from spos.nn.supernet import Supernet
@@ -94,9 +94,9 @@ def cost_unit(table: CostModel, settings: DifferentiableSettings, cost: str) -> 
     unit = settings.unit or next((u for u in units if least >= MINIMUM_UNITS * u), 1.0)
     if least <= unit:
         raise UserError(
-            f"differentiable.unit {format_quantity(unit)}: the cheapest network has "
-            f"{cost} {format_quantity(least)}, and the logarithm of its cost must be "
-            f"above 0; nearest valid: {format_quantity(max(least * 0.9, 1e-9))}"
+            f"differentiable.unit {COUNT.format(unit)}: the cheapest network has "
+            f"{cost} {COUNT.format(least)}, and the logarithm of its cost must be "
+            f"above 0; nearest valid: {COUNT.format(max(least * 0.9, 1e-9))}"
         )
     return unit
 

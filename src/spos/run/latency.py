@@ -13,7 +13,7 @@ from spos._util.files import read_own, write_atomically
 from spos._util.listener import Listener
 from spos._util.settings import replace_settings
 from spos.cost.latency.backend import check_runtime
-from spos.cost.latency.measure import ROUNDS, beside, measure_latency
+from spos.cost.latency.measure import ROUNDS, auxiliary_path, measure_latency
 from spos.cost.latency.table import LatencyTable
 from spos.cost.latency.validate import Validation, validate
 from spos.nn.supernet import Supernet
@@ -133,7 +133,7 @@ def measure_file(
         "batch": batch,
         "channels_last": channels_last,
     }
-    beside(out, ".partial")
+    auxiliary_path(out, ".partial")
     runtime = check_runtime(**conditions)
     supernet = source.build()
     named = {"space": source.space, "preset": source.preset, "layout": source.layout}

@@ -9,6 +9,8 @@ from itertools import pairwise
 from typing import Any, TypeVar, cast
 
 from spos._util.errors import UserError
+from spos.training.recipe import Recipe
+from spos.training.recipes import PLANS, Plan
 
 Own = TypeVar("Own", bound="StagedLayout")
 
@@ -22,9 +24,6 @@ class StagedLayout:
 
     def scaled(self: Own, width: float) -> Own:
         """Scale the channels of all stages, rounded to the nearest multiple of 4.
-
-        Args:
-            width (float): factor, above 0.
 
         Raises:
             UserError: ``width`` is not a number above 0.
@@ -66,10 +65,6 @@ def check_stages(layout: Any, *others: str) -> None:
 def check_positive(layout: Any, *names: str) -> None:
     """Check that settings of a layout are at least 1.
 
-    Args:
-        layout (Any): layout to check.
-        *names (str): names of the settings.
-
     Raises:
         UserError: a setting is below 1.
     """
@@ -81,9 +76,6 @@ def check_positive(layout: Any, *names: str) -> None:
 def check_dropout(layout: Any) -> None:
     """Check that the dropout of a layout is in [0, 1).
 
-    Args:
-        layout (Any): layout with a ``dropout``.
-
     Raises:
         UserError: the dropout is out of range.
     """
@@ -94,9 +86,6 @@ def check_dropout(layout: Any) -> None:
 def check_scales(scales: Sequence[float]) -> None:
     """Check that factors of channels are in ascending order and in range.
 
-    Args:
-        scales (Sequence[float]): factors, in (0, 16].
-
     Raises:
         UserError: ``scales`` is empty, not in ascending order or out of range.
     """
@@ -106,3 +95,15 @@ def check_scales(scales: Sequence[float]) -> None:
             f"layout.scales {', '.join(map(str, scales))}: give numbers above 0, at most {MOST}, "
             "from the smallest to the largest"
         )
+
+
+def proxy_plans() -> dict[str, Plan]:
+    """Plans of a space of a benchmark, whose preset ``proxy`` trains in minutes on a CPU core."""
+
+    def shorten(recipe: Recipe) -> Recipe:
+        return replace(recipe, steps=2500, batch_size=64, warmup_steps=50)
+
+    cifar = PLANS["cifar"]
+    supernet, retrain = shorten(cifar.supernet), shorten(cifar.retrain)
+    proxy = replace(cifar, supernet=supernet, retrain=retrain, calibration=2000)
+    return {"cifar": cifar, "tiny": PLANS["tiny"], "proxy": proxy}

@@ -82,13 +82,6 @@ def mobile_network(
 ) -> nn.Sequential:
     """Build a mobile network from a layout and a function that builds its blocks.
 
-    Args:
-        layout (MobileLayout): layout of the network.
-        make_block (Callable[[Place], nn.Module]): function that builds a block, called in order.
-        classes (int): number of classes.
-        image_channels (int): channels of the input.
-        activation (Activation): class of the activations outside the blocks.
-
     Raises:
         UserError: the layout is invalid.
 
@@ -132,9 +125,6 @@ def mobile_network(
 
 def check_layout(layout: MobileLayout) -> None:
     """Check a layout.
-
-    Args:
-        layout (MobileLayout): layout to check.
 
     Raises:
         UserError: a setting is out of range, or the settings have different numbers of stages.

@@ -108,12 +108,7 @@ def fbnet(layout: MobileLayout, *, classes: int, image_channels: int = 3) -> Sup
 
 
 def candidate(option: str, place: Place) -> nn.Module:
-    """Build the block of an option.
-
-    Args:
-        option (str): one of :data:`OPTIONS`.
-        place (Place): position and shape of the block.
-    """
+    """Build the block of an option."""
     if option != "skip":
         kernel, expansion, groups = _BLOCKS[option]
         return inverted_residual(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 
@@ -17,10 +17,8 @@ from spos._util.errors import UserError, nearest
 from spos.nn import OneOf
 from spos.nn.supernet import Supernet
 from spos.spaces import SPACES, Family
-from spos.spaces._layout import check_positive, check_stages
+from spos.spaces._layout import check_positive, check_stages, proxy_plans
 from spos.spaces.blocks.cells import convolution, operation
-from spos.training.recipe import Recipe
-from spos.training.recipes import PLANS as GENERAL_PLANS
 
 OPTIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 #: Nodes of a cell. Node 0 is the input; every other node reads all nodes before it.
@@ -50,22 +48,7 @@ PRESETS = {
 }
 
 
-def _shorten(recipe: Recipe) -> Recipe:
-    return replace(recipe, steps=2500, batch_size=64, warmup_steps=50)
-
-
-_CIFAR = GENERAL_PLANS["cifar"]
-#: Training ``proxy`` takes about ten minutes on one CPU core.
-PLANS = {
-    "cifar": _CIFAR,
-    "tiny": GENERAL_PLANS["tiny"],
-    "proxy": replace(
-        _CIFAR,
-        supernet=_shorten(_CIFAR.supernet),
-        retrain=_shorten(_CIFAR.retrain),
-        calibration=2000,
-    ),
-}
+PLANS = proxy_plans()
 
 
 class DenseCell(nn.Module):
@@ -93,10 +76,6 @@ class DenseCell(nn.Module):
 class ResidualReduction(nn.Module):
     """A residual block that halves the resolution.
 
-    Args:
-        inputs (int): input channels.
-        outputs (int): output channels.
-
     Source: Dong and Yang, Section 2.1.
     """
 
@@ -116,9 +95,6 @@ class ResidualReduction(nn.Module):
 
 def architecture_string(names: Mapping[str, str]) -> str:
     """Return an architecture in the notation of the benchmark.
-
-    Args:
-        names (Mapping[str, str]): operation of each edge (:meth:`spos.space.SearchSpace.names`).
 
     Raises:
         UserError: an edge is missing.
@@ -189,9 +165,6 @@ def parse_architecture_string(text: str) -> dict[str, str]:
 
 def translate(text: str) -> str:
     """Convert the notation of the benchmark to JSON; return other text unchanged.
-
-    Args:
-        text (str): architecture from the user.
 
     Raises:
         UserError: the text resembles the notation but is invalid.

@@ -18,10 +18,9 @@ from spos._util.errors import UserError
 from spos.nn import OneOf
 from spos.nn.supernet import Supernet
 from spos.spaces import SPACES, Family
+from spos.spaces._layout import proxy_plans
 from spos.spaces._mobile import MobileLayout, Place, mobile_network
 from spos.spaces.blocks.mobile import convolution, inverted_residual
-from spos.training.recipe import Recipe
-from spos.training.recipes import PLANS as GENERAL_PLANS
 
 #: Kernel and expansion of each block.
 _BLOCKS = {"mb3_k3": (3, 3), "mb6_k5": (5, 6)}
@@ -53,29 +52,11 @@ PRESETS = {
 }
 
 
-def _shorten(recipe: Recipe) -> Recipe:
-    return replace(recipe, steps=2500, batch_size=64, warmup_steps=50)
-
-
-_PLAN = GENERAL_PLANS["cifar"]
-PLANS = {
-    "cifar": _PLAN,
-    "tiny": GENERAL_PLANS["tiny"],
-    "proxy": replace(
-        _PLAN,
-        supernet=_shorten(_PLAN.supernet),
-        retrain=_shorten(_PLAN.retrain),
-        calibration=2000,
-    ),
-}
+PLANS = proxy_plans()
 
 
 def digits(names: Mapping[str, str]) -> str:
     """Return an architecture in the notation of the benchmark, one digit per layer.
-
-    Args:
-        names (Mapping[str, str]): option of each layer in order
-            (:meth:`spos.space.SearchSpace.names`).
 
     Raises:
         UserError: an option is unknown.
@@ -92,9 +73,6 @@ def digits(names: Mapping[str, str]) -> str:
 
 def translate(text: str) -> str:
     """Convert the notation of the benchmark to option indices; return other text unchanged.
-
-    Args:
-        text (str): architecture from the user.
 
     Example:
         >>> translate("20112002"), translate("2,0")

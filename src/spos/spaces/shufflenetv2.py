@@ -72,9 +72,6 @@ PRESETS = {
 def check_layout(layout: Layout) -> None:
     """Check a layout.
 
-    Args:
-        layout (Layout): layout to check.
-
     Raises:
         UserError: a setting is out of range, or the settings have different numbers of stages.
     """
@@ -101,12 +98,6 @@ def around(
     layout: Layout, make_block: MakeBlock, *, classes: int, image_channels: int
 ) -> nn.Sequential:
     """Build the network of the paper from a layout and a function that builds its blocks.
-
-    Args:
-        layout (Layout): layout of the network.
-        make_block (MakeBlock): function that builds a choice block, called in order.
-        classes (int): number of classes.
-        image_channels (int): channels of the input.
 
     Raises:
         UserError: the layout is invalid.

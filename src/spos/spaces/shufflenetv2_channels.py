@@ -55,9 +55,6 @@ JOINT_PRESETS = _presets(FREE)
 def fixed_blocks(layout: ChannelLayout) -> list[str]:
     """Return the option of each block, or an empty list if blocks are searched.
 
-    Args:
-        layout (ChannelLayout): layout of the channel search.
-
     Raises:
         UserError: ``layout.blocks`` names an unknown option, or its length is not the number of
             blocks.

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from spos._util.errors import UserError
 from spos.cost.part import on_meta
-from spos.cost.units import format_quantity
+from spos.cost.units import COUNT
 from spos.nn.one_of import OneOf
 from spos.nn.supernet import Supernet
 from spos.training.theta import set_mixture
@@ -120,6 +120,6 @@ def check_memory(
         advice = f"about {fitting} images fit" if fitting else "not even one image fits"
         raise UserError(
             f"not enough memory on {device}: a step of {batch_size} images needs about "
-            f"{format_quantity(needed)}B and {format_quantity(available)}B are free; set a smaller "
+            f"{COUNT.format(needed)}B and {COUNT.format(available)}B are free; set a smaller "
             f"batch_size ({advice})"
         )

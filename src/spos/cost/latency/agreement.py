@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,13 +45,13 @@ def agreement(predicted: Values, measured: Values) -> Agreement:
         (0.1, 0.033, 1.0)
     """
     errors = (predicted - measured) / measured
-    ranked = len(measured) > 1 and len(set(predicted)) > 1 and len(set(measured)) > 1
+    ranked = len(set(predicted)) > 1 and len(set(measured)) > 1
     return Agreement(
         len(measured),
         float(np.abs(errors).mean()),
         float(errors.mean()),
-        _known(stats.spearmanr(predicted, measured).statistic) if ranked else None,
-        _known(stats.kendalltau(predicted, measured).statistic) if ranked else None,
+        float(stats.spearmanr(predicted, measured).statistic) if ranked else None,
+        float(stats.kendalltau(predicted, measured).statistic) if ranked else None,
     )
 
 
@@ -106,7 +105,3 @@ def left_out(parts: Values, computing: Values, measured: Values) -> Values:
         once, each = fit_line(parts[others], computing[others], measured[others])
         predicted[network] = parts[network] + once + each * computing[network]
     return predicted
-
-
-def _known(value: float) -> float | None:
-    return None if math.isnan(value) else float(value)

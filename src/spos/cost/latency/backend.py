@@ -56,19 +56,10 @@ class Backend(Protocol):
         """Versions of the software that latencies depend on, by name."""
 
     def load(self, network: fx.GraphModule, value: Any) -> Step:
-        """Load a network onto the device.
-
-        Args:
-            network (fx.GraphModule): network in evaluation mode on the CPU.
-            value (Any): input of the network for the whole batch.
-        """
+        """Load a network, in evaluation mode on the CPU, for an input of the whole batch."""
 
     def sampler(self, steps: Sequence[Step], value: Any) -> Sampler:
         """Prepare the measurement of steps that each run on the output of the step before.
-
-        Args:
-            steps (Sequence[Step]): results of :meth:`load`.
-            value (Any): input of the first step.
 
         Returns:
             A function that takes one sample per call.
@@ -79,14 +70,6 @@ def check_runtime(
     backend: str, accelerator: str, threads: int, batch: int, channels_last: bool
 ) -> Runtime:
     """Check the settings of a measurement against this machine.
-
-    Args:
-        backend (str): one of :data:`BACKENDS`.
-        accelerator (str): ``cpu`` or ``cuda``.
-        threads (int): number of CPU threads, at least 1.
-        batch (int): images per batch, at least 1.
-        channels_last (bool): whether images and weights use the channels-last memory format;
-            ONNX Runtime does not support it.
 
     Returns:
         The settings together with the name of the device.
@@ -112,22 +95,12 @@ def check_runtime(
 
 
 def make_backend(runtime: Runtime, kept: Path | None = None) -> Backend:
-    """Create the backend of a runtime.
-
-    Args:
-        runtime (Runtime): result of :func:`check_runtime`.
-        kept (Path | None): folder for exported graphs, which a resumed measurement reuses; None
-            does not keep them.
-    """
+    """Create the backend of a runtime; a resumed measurement reuses the graphs in ``kept``."""
     return Onnx(runtime, kept) if runtime.backend == "onnxruntime" else Torch(runtime)
 
 
 class Torch:
-    """Torch, with or without its compiler.
-
-    Args:
-        runtime (Runtime): backend, device and settings.
-    """
+    """Torch, with or without its compiler."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
@@ -163,14 +136,11 @@ class Torch:
 
     def sampler(self, steps: Sequence[Step], value: Any) -> Sampler:
         value = tree_map(self._placed, value)
-        clock = _time_with_events if self._runtime.accelerator == "cuda" else in_a_row
-
-        def once() -> list[float]:
-            return clock(steps, value)
+        clock = time_cuda_steps if self._runtime.accelerator == "cuda" else time_steps
 
         def sample() -> Sample:
             with _threads(self._runtime.threads), torch.inference_mode():
-                return take_sample(once)
+                return take_sample(lambda: clock(steps, value))
 
         return sample
 
@@ -183,12 +153,7 @@ class Torch:
 
 
 class Onnx:
-    """ONNX Runtime on graphs exported by torch; it folds batch norms into convolutions.
-
-    Args:
-        runtime (Runtime): backend, device and settings.
-        kept (Path | None): folder for exported graphs; None does not keep them.
-    """
+    """ONNX Runtime on graphs exported by torch; it folds batch norms into convolutions."""
 
     def __init__(self, runtime: Runtime, kept: Path | None = None) -> None:
         self._runtime = runtime
@@ -207,7 +172,7 @@ class Onnx:
 
     def sampler(self, steps: Sequence[Step], value: Any) -> Sampler:
         arrays = arrays_of(value, self._runtime.accelerator)
-        return lambda: take_sample(lambda: in_a_row(steps, arrays))
+        return lambda: take_sample(lambda: time_steps(steps, arrays))
 
 
 def take_sample(once: Callable[[], Sequence[float]]) -> Sample:
@@ -237,18 +202,14 @@ def take_sample(once: Callable[[], Sequence[float]]) -> Sample:
     return Sample(tuple(round(float(share), 1) for share in shares), runs)
 
 
-def in_a_row(steps: Sequence[Step], value: Any) -> list[float]:
+def time_steps(steps: Sequence[Step], value: Any) -> list[float]:
     """Run steps, each on the output of the one before, and return the nanoseconds of each.
 
     A step that runs repeatedly on its own finds its weights and input in the caches. In a network
     it finds the data of the step before, as it does here.
 
-    Args:
-        steps (Sequence[Step]): loaded networks.
-        value (Any): input of the first step.
-
     Example:
-        >>> len(in_a_row([abs, abs], -1))
+        >>> len(time_steps([abs, abs], -1))
         2
     """
     times = []
@@ -261,11 +222,11 @@ def in_a_row(steps: Sequence[Step], value: Any) -> list[float]:
     return times
 
 
-def _time_with_events(steps: Sequence[Step], value: Any) -> list[float]:
+def time_cuda_steps(steps: Sequence[Step], value: Any) -> list[float]:
     # Events are part of the device's queue: they record when the work ran, not when the CPU
     # submitted it.
     event: Callable[..., Any] = torch.cuda.Event
-    events = [event(enable_timing=True) for _ in range(len(steps) + 1)]
+    events = [event(enable_timing=True) for _ in (None, *steps)]
     events[0].record()
     for step, end in zip(steps, events[1:], strict=True):
         value = step(value)

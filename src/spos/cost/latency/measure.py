@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import shutil
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -91,9 +92,9 @@ def measure_latency(
         True
     """
     runtime = check_runtime(backend, accelerator, threads, batch, channels_last)
-    partial_path, kept = beside(out, ".partial"), beside(out, ".models")
+    partial_path, kept = auxiliary_path(out, ".partial"), auxiliary_path(out, ".models")
     runner = make(runtime, kept)
-    versions = versions_of(runner)
+    versions = {"spos": __version__, **runner.versions}
     facts: dict[str, Any] = {
         "space": space,
         "preset": preset,
@@ -109,49 +110,29 @@ def measure_latency(
         rounds,
         listener or Silent(),
         partial=partial_path,
-        conditions=conditions(runtime, versions, supernet, {**facts, "rows": len(rows)}),
+        settings=measurement_settings(runtime, versions, supernet, {**facts, "rows": len(rows)}),
     )
     found = _combine_samples(loader, parts, rows, samples)
     date = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
     table = LatencyTable(**facts, runtime=runtime, versions=versions, date=date, parts=found)
     if out is not None:
         table.write(out)
-    forget(partial_path, kept)
+    remove_auxiliary(partial_path, kept)
     return table
 
 
-def versions_of(backend: Backend) -> dict[str, str]:
-    """Return the versions of all software that latencies depend on.
-
-    Args:
-        backend (Backend): backend that measures.
-    """
-    return {"spos": __version__, **backend.versions}
-
-
-def conditions(
+def measurement_settings(
     runtime: Runtime, versions: Mapping[str, str], supernet: Supernet, facts: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return everything that samples depend on, in JSON types.
-
-    Args:
-        runtime (Runtime): backend, device and settings.
-        versions (Mapping[str, str]): software versions by name.
-        supernet (Supernet): measured supernet.
-        facts (Mapping[str, Any]): further settings of the measurement.
-    """
+    """Return everything that samples depend on, in JSON types."""
     plain = {k: list(v) if isinstance(v, tuple) else v for k, v in facts.items()}
     shapes = [(name, list(tensor.shape)) for name, tensor in supernet.state_dict().items()]
     model = hashlib.sha256(f"{supernet}{shapes}".encode()).hexdigest()[:12]
     return {**plain, "model": model, **vars(runtime), **versions}
 
 
-def beside(out: Path | None, ending: str) -> Path | None:
+def auxiliary_path(out: Path | None, ending: str) -> Path | None:
     """Return the path of an auxiliary file beside an output file.
-
-    Args:
-        out (Path | None): output file; None if no file is written.
-        ending (str): text appended to the name of the output file.
 
     Raises:
         UserError: the folder of the output file does not exist, or ``out`` is a folder.
@@ -165,13 +146,8 @@ def beside(out: Path | None, ending: str) -> Path | None:
     return out.with_name(out.name + ending)
 
 
-def forget(partial_path: Path | None, kept: Path | None) -> None:
-    """Delete the auxiliary files of a finished measurement.
-
-    Args:
-        partial_path (Path | None): file of intermediate samples.
-        kept (Path | None): folder of exported graphs.
-    """
+def remove_auxiliary(partial_path: Path | None, kept: Path | None) -> None:
+    """Delete the auxiliary files of a finished measurement."""
     if partial_path is not None:
         partial_path.unlink(missing_ok=True)
     if kept is not None:
@@ -183,43 +159,52 @@ class _Loader:
 
     def __init__(self, supernet: Supernet, backend: Backend, batch: int) -> None:
         self._supernet, self._backend, self._batch = supernet, backend, batch
-        self._modules: dict[tuple[int, tuple[int, ...], str], nn.Module] = {}
-        self._steps: dict[tuple[int, tuple[int, ...], str], Step] = {}
-        self._nothing: dict[PartKey, bool] = {}
+        self._modules: dict[_Key, nn.Module] = {}
+        self._steps: dict[_Key, Step] = {}
+        self._empty: dict[PartKey, bool] = {}
 
     def prepare(self, row: Row) -> Sampler:
         """Load a row, and return a sampler of its parts that compute something."""
         first = row.parts[0].value
         steps, value = [], random_like(first, max(CALIBRATION, self._batch))
         for part in row.parts:
-            name = part.number, part.options, part_key(part).input
-            module = self.module(part)
-            if name not in self._steps and not self.nothing(part):
-                calibrate(module, value)
-                one_batch = tree_map(
-                    lambda x: x[: self._batch].clone() if _batched(x) else x, value
-                )
-                self._steps[name] = self._backend.load(network_of(module), one_batch)
+            module = self._module(part)
+            if not self.is_empty(part):
+                if _key(part) not in self._steps:
+                    calibrate(module, value)
+                    one_batch = tree_map(self._first_batch, value)
+                    self._steps[_key(part)] = self._backend.load(network_of(module), one_batch)
+                steps.append(self._steps[_key(part)])
             with torch.no_grad():
                 value = module(value)
-            if name in self._steps:
-                steps.append(self._steps[name])
         return self._backend.sampler(steps, random_like(first, self._batch))
 
-    def module(self, part: Part) -> nn.Module:
-        """Return a part as a module with weights."""
-        name = part.number, part.options, part_key(part).input
-        if name not in self._modules:
-            stage = self._supernet.stages[part.number]
-            self._modules[name] = self._supernet.extract(part.architecture, stage).eval()
-        return self._modules[name]
-
-    def nothing(self, part: Part) -> bool:
+    def is_empty(self, part: Part) -> bool:
         """Return whether a part computes nothing."""
         key = part_key(part)
-        if key not in self._nothing:
-            self._nothing[key] = computes_nothing(network_of(self.module(part)))
-        return self._nothing[key]
+        if key not in self._empty:
+            self._empty[key] = computes_nothing(network_of(self._module(part)))
+        return self._empty[key]
+
+    def _module(self, part: Part) -> nn.Module:
+        """Return a part as a module with weights."""
+        key = _key(part)
+        if key not in self._modules:
+            stage = self._supernet.stages[part.number]
+            self._modules[key] = self._supernet.extract(part.architecture, stage).eval()
+        return self._modules[key]
+
+    def _first_batch(self, leaf: Any) -> Any:
+        batched = isinstance(leaf, Tensor) and leaf.dim() > 0
+        return leaf[: self._batch].clone() if batched else leaf
+
+
+#: Number of a stage, its options, and the shapes of its input.
+_Key = tuple[int, tuple[int, ...], str]
+
+
+def _key(part: Part) -> _Key:
+    return part.number, part.options, part_key(part).input
 
 
 def _combine_samples(
@@ -229,22 +214,20 @@ def _combine_samples(
     samples: dict[str, Samples],
 ) -> dict[PartKey, PartLatency]:
     """Combine the samples of each part over all rows that contain it."""
-    values: dict[PartKey, list[float]] = {key: [] for key in parts}
-    runs = dict.fromkeys(parts, 0)
+    values: dict[PartKey, list[float]] = defaultdict(list)
+    runs: Counter[PartKey] = Counter()
     for row in rows:
         taken = samples[row.name]
-        computing = [part_key(part) for part in row.parts if not loader.nothing(part)]
+        computing = [part_key(part) for part in row.parts if not loader.is_empty(part)]
         for key, column in zip(computing, zip(*taken.nanoseconds, strict=True), strict=True):
-            if key in values:
-                values[key] += column
-                runs[key] += taken.runs
-    found = {}
-    for key, part in parts.items():
-        if loader.nothing(part):
-            found[key] = PartLatency(0, 0, 0, nothing=True)
-        else:
-            found[key] = PartLatency(median(values[key]), spread(values[key]), runs[key])
-    return found
+            values[key] += column
+            runs[key] += taken.runs
+    return {
+        key: PartLatency(0, 0, 0, nothing=True)
+        if loader.is_empty(part)
+        else PartLatency(median(values[key]), spread(values[key]), runs[key])
+        for key, part in parts.items()
+    }
 
 
 def calibrate(network: nn.Module, images: Any) -> None:
@@ -252,10 +235,6 @@ def calibrate(network: nn.Module, images: Any) -> None:
 
     With initial statistics, the activations of a deep network shrink to denormal numbers, with
     which processors are many times slower.
-
-    Args:
-        network (nn.Module): network to modify.
-        images (Any): input of the network.
     """
     network.eval()
     for module in network.modules():
@@ -267,16 +246,8 @@ def calibrate(network: nn.Module, images: Any) -> None:
     network.eval()
 
 
-def _batched(leaf: Any) -> bool:
-    return isinstance(leaf, Tensor) and leaf.dim() > 0
-
-
 def random_like(value: Any, batch: int) -> Any:
     """Return random tensors with the shapes of meta tensors, for a batch of images.
-
-    Args:
-        value (Any): meta tensor or nested structure of meta tensors, for one image.
-        batch (int): images per batch.
 
     Example:
         >>> random_like(torch.empty(1, 3, 8, 8, device="meta"), 4).shape

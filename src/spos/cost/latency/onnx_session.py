@@ -7,8 +7,8 @@ import hashlib
 import io
 import logging
 import warnings
-from collections.abc import Callable, Iterator
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -26,20 +26,28 @@ PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
 
 
-def onnx_versions(accelerator: str) -> dict[str, str]:
-    """Return the versions of the packages that run ONNX graphs.
+def require_onnx(what: str, packages: Sequence[str] = NEEDED) -> None:
+    """Check that the packages that write, check and run ONNX graphs are installed.
 
     Args:
-        accelerator (str): ``cpu`` or ``cuda``.
+        what (str): option or file that needs them, for the error message.
+        packages (Sequence[str]): packages to look for.
+
+    Raises:
+        UserError: a package is not installed.
+    """
+    for name in packages:
+        if find_spec(name) is None:
+            raise UserError(f"{what}: {name} is not installed; pip install 'spos[export]'")
+
+
+def onnx_versions(accelerator: str) -> dict[str, str]:
+    """Return the versions of the packages that run ONNX graphs.
 
     Raises:
         UserError: a package is not installed or does not support the accelerator.
     """
-    for name in NEEDED:
-        if find_spec(name) is None:
-            raise UserError(
-                f"--backend onnxruntime: {name} is not installed; pip install 'spos[export]'"
-            )
+    require_onnx("--backend onnxruntime")
     import onnxruntime
 
     provider = PROVIDERS[accelerator]
@@ -48,10 +56,19 @@ def onnx_versions(accelerator: str) -> dict[str, str]:
             f"--backend onnxruntime --accelerator {accelerator}: this onnxruntime has no "
             f"{provider}; install onnxruntime-gpu"
         )
-    found = {"onnxruntime": onnxruntime.__version__}
-    with contextlib.suppress(PackageNotFoundError):
-        found["onnx"] = version("onnx")
-    return found
+    return {"onnxruntime": onnxruntime.__version__, "onnx": version("onnx")}
+
+
+def open_session(content: bytes, accelerator: str = "cpu", threads: int = 1) -> Any:
+    """Open an ONNX graph as an ``onnxruntime.InferenceSession``."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # What goes wrong is raised, and need not be logged as well.
+    options.log_severity_level = 4
+    return onnxruntime.InferenceSession(content, options, providers=[PROVIDERS[accelerator]])
 
 
 def session(
@@ -59,27 +76,13 @@ def session(
 ) -> Callable[[Any], Any]:
     """Export a network and create its inference session.
 
-    Args:
-        network (fx.GraphModule): network in evaluation mode on the CPU.
-        value (Any): input of the network for the whole batch.
-        runtime (Runtime): device and number of threads.
-        kept (Path | None): folder in which exported graphs are reused; None exports again.
-
     Returns:
         A function from inputs, as :func:`arrays_of` returns them, to outputs.
 
     Raises:
         UserError: the network cannot be exported.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = runtime.threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    loaded = onnxruntime.InferenceSession(
-        _export(network, value, kept), options, providers=[PROVIDERS[runtime.accelerator]]
-    )
+    loaded = open_session(_export(network, value, kept), runtime.accelerator, runtime.threads)
     names = [entry.name for entry in loaded.get_inputs()]
     if runtime.accelerator == "cpu":
         return lambda arrays: loaded.run(None, dict(zip(names, arrays, strict=True)))
@@ -99,12 +102,7 @@ def session(
 
 
 def arrays_of(value: Any, accelerator: str) -> list[Any]:
-    """Convert the tensors of a value into inputs of ONNX Runtime.
-
-    Args:
-        value (Any): tensor or nested structure of tensors on the CPU.
-        accelerator (str): device of the inputs, ``cpu`` or ``cuda``.
-    """
+    """Convert the tensors of a value into inputs of ONNX Runtime."""
     leaves = [leaf.numpy() for leaf in tree_leaves(value) if isinstance(leaf, Tensor)]
     if accelerator == "cpu":
         return leaves
@@ -120,7 +118,7 @@ def _export(network: fx.GraphModule, value: Any, kept: Path | None) -> bytes:
     if path is not None and path.exists():
         return path.read_bytes()
     try:
-        with _quiet():
+        with quiet_exporter():
             program = torch.onnx.export(network, (value,), dynamo=True, verbose=False)
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
@@ -134,8 +132,8 @@ def _export(network: fx.GraphModule, value: Any, kept: Path | None) -> bytes:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence the exporter's messages about libraries that are not installed."""
+def quiet_exporter() -> Iterator[None]:
+    """Silence the messages of torch's ONNX exporter."""
     logger = logging.getLogger("torch.onnx")
     before = logger.level
     logger.setLevel(logging.ERROR)

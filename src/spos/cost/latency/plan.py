@@ -25,9 +25,6 @@ def parts_of(supernet: Supernet) -> dict[PartKey, Part]:
     For a stage with more combinations of options than a cost table enumerates, these are the
     combination of all first options and those that differ from it in one choice.
 
-    Args:
-        supernet (Supernet): supernet to measure; it is not modified.
-
     Returns:
         Parts on the meta device by their keys, in the order of the stages.
 
@@ -55,9 +52,6 @@ def parts_of(supernet: Supernet) -> dict[PartKey, Part]:
 def network_of(module: nn.Module) -> fx.GraphModule:
     """Trace a module without choices into the graph that is deployed, in evaluation mode.
 
-    Args:
-        module (nn.Module): module without choices.
-
     Raises:
         UserError: the module cannot be traced.
     """
@@ -75,9 +69,6 @@ def network_of(module: nn.Module) -> fx.GraphModule:
 
 def computes_nothing(network: fx.GraphModule) -> bool:
     """Return whether a graph returns its input unchanged in evaluation mode.
-
-    Args:
-        network (fx.GraphModule): traced part.
 
     Example:
         >>> computes_nothing(network_of(nn.Sequential(nn.Identity(), nn.Dropout(0.2))))

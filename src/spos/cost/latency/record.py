@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import NonNegativeInt
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
@@ -68,8 +69,8 @@ class PartLatency:
         nothing (bool): whether the part computes nothing, such as a skipped layer; its median is 0.
     """
 
-    median: int
-    spread: int
+    median: NonNegativeInt
+    spread: NonNegativeInt
     runs: int
     nothing: bool = False
 
@@ -91,24 +92,17 @@ class Fit:
 
 
 def part_key(part: Part) -> PartKey:
-    """Return the key of a part.
-
-    Args:
-        part (Part): part of a supernet.
-    """
+    """Return the key of a part."""
     space = part.supernet.space
     names = tuple(
         space.choices[place].options[option]
         for place, option in zip(part.stage.choices, part.options, strict=True)
     )
-    return PartKey(part.supernet.stages[part.kind].name, names, shapes_of(part.value))
+    return PartKey(part.supernet.stages[part.first_identical].name, names, shapes_of(part.value))
 
 
 def shapes_of(value: Any) -> str:
     """Return the shapes of the tensors of a value as text.
-
-    Args:
-        value (Any): tensor or nested structure of tensors.
 
     Example:
         >>> import torch

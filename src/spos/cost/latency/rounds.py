@@ -7,18 +7,20 @@ seconds, so that an interrupted measurement can be resumed.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import FiniteFloat
 
 from spos._util.errors import UserError
 from spos._util.files import read_own, write_json
 from spos._util.interrupt import deferred_interrupt
 from spos._util.listener import Listener
-from spos.cost.latency.backend import Sampler
+from spos._util.records import from_plain
+from spos.cost.latency.backend import Sample, Sampler
 
 #: Seconds between two saves of the samples.
 SAVE_EVERY = 2.0
@@ -46,9 +48,6 @@ class Samples:
 def median(values: Sequence[float]) -> int:
     """Return the median as an integer.
 
-    Args:
-        values (Sequence[float]): times in nanoseconds.
-
     Example:
         >>> median([1.0, 2.5, 9.0])
         2
@@ -59,9 +58,6 @@ def median(values: Sequence[float]) -> int:
 def spread(values: Sequence[float]) -> int:
     """Return the interquartile range as an integer.
 
-    Args:
-        values (Sequence[float]): times in nanoseconds.
-
     Example:
         >>> spread([10.0, 20.0, 30.0, 40.0, 50.0])
         20
@@ -71,29 +67,26 @@ def spread(values: Sequence[float]) -> int:
 
 
 def sample_rounds(
-    things: Mapping[str, Callable[[], Sampler]],
+    items: Mapping[str, Callable[[], Sampler]],
     rounds: int,
     listener: Listener,
     *,
     partial: Path | None = None,
-    conditions: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] | None = None,
     seed: int = 0,
 ) -> dict[str, Samples]:
     """Take samples of several items in rounds.
 
     Args:
-        things (Mapping[str, Callable[[], Sampler]]): for each item by name, a function that
+        items (Mapping[str, Callable[[], Sampler]]): for each item by name, a function that
             prepares it and returns its sampler.
         rounds (int): samples of each item, at least 1.
         listener (Listener): receiver of progress reports.
         partial (Path | None): file in which samples are saved and from which they are resumed; None
             saves nothing.
-        conditions (Mapping[str, Any] | None): conditions of the measurement in JSON types; a file
-            with other conditions is refused.
+        settings (Mapping[str, Any] | None): settings of the measurement in JSON types; a file with
+            other settings is refused.
         seed (int): seed of the random orders.
-
-    Returns:
-        The samples by name.
 
     Raises:
         UserError: the file is damaged or belongs to a different measurement.
@@ -101,39 +94,34 @@ def sample_rounds(
     """
     if rounds < 1:
         raise UserError(f"--rounds {rounds}: must be a whole number from 1")
-    known = _Known(partial, {**(conditions or {}), "rounds": rounds}, things)
-    orders = np.random.default_rng(seed)
-    order = [orders.permutation(len(things)) for _ in range(rounds)]
-    names = list(things)
+    taken = _SavedSamples(partial, {**(settings or {}), "rounds": rounds}, items)
+    random, names = np.random.default_rng(seed), list(items)
+    orders = [random.permutation(len(names)) for _ in range(rounds)]
     # Preparing an item may take seconds, for an export or a compilation.
     samplers: dict[str, Sampler] = {}
-    waiting = [name for name in names if known.count(name) < rounds]
+    waiting = [name for name in names if len(taken.times[name]) < rounds]
     with deferred_interrupt() as interrupt:
 
         def save_if_interrupted() -> None:
             if interrupt.requested:
-                known.save()
+                taken.save()
                 raise KeyboardInterrupt
 
         rate = _Rate()
         for number, name in enumerate(waiting, 1):
-            samplers[name] = things[name]()
+            samplers[name] = items[name]()
             listener.progress("prepare", number, len(waiting), rate.of(number))
             save_if_interrupted()
-        done, total, rate = known.total, rounds * len(names), _Rate()
-        before = done
-        for turn in range(rounds):
-            for name in (names[place] for place in order[turn]):
-                if known.count(name) > turn:
-                    continue
-                known.add(name, samplers[name]())
-                done += 1
-                listener.progress(
-                    "measure", done, total, f"round {turn + 1} {rate.of(done - before)}"
-                )
-                save_if_interrupted()
-    known.save()
-    return known.samples()
+        before, total, rate = sum(map(len, taken.times.values())), rounds * len(names), _Rate()
+        due = [(turn, names[place]) for turn, order in enumerate(orders) for place in order]
+        due = [(turn, name) for turn, name in due if len(taken.times[name]) <= turn]
+        for number, (turn, name) in enumerate(due, 1):
+            taken.add(name, samplers[name]())
+            detail = f"round {turn + 1} {rate.of(number)}"
+            listener.progress("measure", before + number, total, detail)
+            save_if_interrupted()
+    taken.save()
+    return {name: Samples(tuple(times), taken.runs[name]) for name, times in taken.times.items()}
 
 
 class _Rate:
@@ -144,65 +132,51 @@ class _Rate:
         return f"{count / max(time.monotonic() - self._begin, 1e-9):.1f}/s"
 
 
-class _Known:
+@dataclass(frozen=True)
+class _Stored:
+    conditions: dict[str, Any]
+    samples: dict[str, list[tuple[FiniteFloat, ...]]]
+    runs: dict[str, int]
+
+
+class _SavedSamples:
     """The samples so far, and the file in which they are saved."""
 
     def __init__(
-        self, path: Path | None, conditions: Mapping[str, Any], names: Mapping[str, Any]
+        self, path: Path | None, settings: Mapping[str, Any], names: Iterable[str]
     ) -> None:
-        self._path, self._conditions = path, dict(conditions)
-        self._samples: dict[str, list[tuple[float, ...]]] = {name: [] for name in names}
-        self._runs = dict.fromkeys(names, 0)
+        self._path, self._settings = path, dict(settings)
+        self.times: dict[str, list[tuple[float, ...]]] = {name: [] for name in names}
+        self.runs = dict.fromkeys(self.times, 0)
         if path is not None and path.exists():
             self._restore(path)
         # Save at once, so that a file that cannot be written is reported before the measurement.
         self.save()
 
     def _restore(self, path: Path) -> None:
-        stored = read_own(path, "delete it to restart the measurement")
-        there = stored.get("conditions")
-        if not isinstance(there, dict):
-            raise UserError(f"{path} is damaged: delete it to restart the measurement")
-        for name, here in self._conditions.items():
-            if there.get(name) != here:
+        advice = "delete it to restart the measurement"
+        stored = from_plain(_Stored, read_own(path, advice), str(path), advice)
+        for name, here in self._settings.items():
+            there = stored.conditions.get(name)
+            if there != here:
                 raise UserError(
                     f"{path} is of a measurement that was interrupted, with another {name}: "
-                    f"{there.get(name)} there, {here} here; rerun its command to resume, or delete "
-                    "the file"
+                    f"{there} there, {here} here; rerun its command to resume, or delete the file"
                 )
-        try:
-            for name, values in stored["samples"].items():
-                self._samples[name][:] = [tuple(map(float, steps)) for steps in values]
-                self._runs[name] = int(stored["runs"][name])
-                if len(set(map(len, self._samples[name]))) > 1 or not np.isfinite(values).all():
-                    raise ValueError(name)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise UserError(f"{path} is damaged: delete it to restart the measurement") from error
+        for name, times in stored.samples.items():
+            if name not in self.times or len(set(map(len, times))) > 1:
+                raise UserError(f"{path} is damaged (samples of {name}): {advice}")
+        self.times |= stored.samples
+        self.runs |= stored.runs
 
-    @property
-    def total(self) -> int:
-        return sum(map(len, self._samples.values()))
-
-    def count(self, name: str) -> int:
-        return len(self._samples[name])
-
-    def add(self, name: str, sample: Any) -> None:
-        self._samples[name].append(sample.nanoseconds)
-        self._runs[name] += sample.runs
+    def add(self, name: str, sample: Sample) -> None:
+        self.times[name].append(sample.nanoseconds)
+        self.runs[name] += sample.runs
         if time.monotonic() - self._saved >= SAVE_EVERY:
             self.save()
 
     def save(self) -> None:
         self._saved = time.monotonic()
         if self._path is not None:
-            content = {
-                "conditions": self._conditions,
-                "samples": self._samples,
-                "runs": self._runs,
-            }
-            write_json(self._path, content)
-
-    def samples(self) -> dict[str, Samples]:
-        return {
-            name: Samples(tuple(values), self._runs[name]) for name, values in self._samples.items()
-        }
+            stored = _Stored(self._settings, self.times, self.runs)
+            write_json(self._path, vars(stored))

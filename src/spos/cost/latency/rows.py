@@ -10,9 +10,9 @@ from typing import Any
 import torch
 
 from spos._util.randomness import generator
+from spos.cost.identical_stages import first_identical
 from spos.cost.latency.record import PartKey, part_key
 from spos.cost.latency.table import one_changed
-from spos.cost.likeness import kinds
 from spos.cost.part import Part, run
 from spos.cost.table import ENUMERATED
 from spos.nn.supernet import Supernet
@@ -21,17 +21,12 @@ from spos.space import Architecture
 #: Fewest rows that contain a part.
 MIN_ROWS = 3
 #: Consecutive architectures without a missing part after which the search for rows ends.
-MAX_FRUITLESS = 200
+MAX_UNPRODUCTIVE = 200
 
 
 @dataclass(frozen=True)
 class Row:
-    """Parts of one architecture that run in sequence.
-
-    Args:
-        name (str): unique name of the row.
-        parts (tuple[Part, ...]): parts on the meta device; the first holds the input of the row.
-    """
+    """Parts of one architecture that run in sequence."""
 
     name: str
     parts: tuple[Part, ...]
@@ -45,13 +40,7 @@ class Row:
 def rows_of(supernet: Supernet, wanted: Collection[Part]) -> list[Row]:
     """Return whole architectures that contain every part to measure, most parts several times.
 
-    Args:
-        supernet (Supernet): supernet on the meta device.
-        wanted (Collection[Part]): parts to measure; a part for which no architecture was found
-            becomes a row of its own.
-
-    Returns:
-        The rows; equal arguments give equal rows.
+    A part that no architecture was found for becomes a row of its own.
 
     Example:
         >>> from torch import nn
@@ -67,16 +56,16 @@ def rows_of(supernet: Supernet, wanted: Collection[Part]) -> list[Row]:
     missing = dict.fromkeys(map(part_key, wanted), MIN_ROWS)
     walk = _Walk(supernet)
     rows: dict[str, Row] = {}
-    fruitless = 0
+    unproductive = 0
     for architecture, drawn in _candidates(supernet):
         # Random architectures only serve parts that are in no row yet.
         enough = MIN_ROWS - 1 if drawn else 0
-        if fruitless == MAX_FRUITLESS or max(missing.values()) <= enough:
+        if unproductive == MAX_UNPRODUCTIVE or max(missing.values()) <= enough:
             break
-        fruitless += 1
+        unproductive += 1
         row = Row(str(architecture), walk.parts(architecture))
         if row.name not in rows and any(missing.get(key, 0) > enough for key in row.keys):
-            rows[row.name], fruitless = row, 0
+            rows[row.name], unproductive = row, 0
             for key in row.keys:
                 if key in missing:
                     missing[key] -= 1
@@ -90,7 +79,7 @@ class _Walk:
 
     def __init__(self, supernet: Supernet) -> None:
         self._supernet = supernet
-        self._kinds = kinds(supernet)
+        self._first_identical = first_identical(supernet)
         self._outputs: dict[PartKey, Any] = {}
 
     def parts(self, architecture: Architecture) -> tuple[Part, ...]:
@@ -98,7 +87,7 @@ class _Walk:
         found = []
         for number, stage in enumerate(self._supernet.stages):
             options = stage.options(architecture)
-            part = Part(self._supernet, self._kinds[number], number, options, value)
+            part = Part(self._supernet, self._first_identical[number], number, options, value)
             key = part_key(part)
             if key not in self._outputs:
                 self._outputs[key] = run(part.network(), value)

@@ -1,12 +1,16 @@
-"""Conversion of latency tables to and from JSON."""
+"""Latency tables as JSON: the layout of the file, which differs from that of the record."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PositiveInt
 
 from spos._util.errors import UserError
+from spos._util.records import from_plain
 from spos.cost.latency.record import Fit, PartKey, PartLatency, Runtime
 
 #: Version of the file format; this release refuses later versions.
@@ -17,12 +21,29 @@ KIND = "spos latency table"
 UNIT = "ns"
 
 
-def as_stored(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Convert the fields of a table to JSON types.
+@dataclass(frozen=True)
+class _Part:
+    key: PartKey
+    latency: PartLatency
 
-    Args:
-        fields (Mapping[str, Any]): fields of a :class:`spos.cost.latency.LatencyTable` by name.
-    """
+
+@dataclass(frozen=True)
+class _Content:
+    space: str
+    preset: str
+    layout: dict[str, Any]
+    input_shape: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
+    outputs: PositiveInt
+    unit: Literal["ns"]
+    runtime: Runtime
+    versions: dict[str, str]
+    date: str
+    fit: Fit
+    parts: tuple[_Part, ...]
+
+
+def as_stored(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Convert the fields of a :class:`spos.cost.latency.LatencyTable` to JSON types."""
     return {
         "kind": KIND,
         "format": FORMAT,
@@ -37,77 +58,35 @@ def as_stored(fields: Mapping[str, Any]) -> dict[str, Any]:
         "date": fields["date"],
         "fit": dataclasses.asdict(fields["fit"]),
         "parts": [
-            {**_listed(key), **dataclasses.asdict(found)} for key, found in fields["parts"].items()
+            {**vars(key), "options": list(key.options), **dataclasses.asdict(found)}
+            for key, found in fields["parts"].items()
         ],
     }
 
 
 def from_stored(stored: Any, path: str) -> dict[str, Any]:
-    """Convert the content of a file to the fields of a table.
-
-    Args:
-        stored (Any): parsed JSON.
-        path (str): path of the file, for error messages.
-
-    Returns:
-        The arguments of :class:`spos.cost.latency.LatencyTable` by name.
+    """Convert the content of a file to the fields of a :class:`spos.cost.latency.LatencyTable`.
 
     Raises:
         UserError: the content is not a latency table, is damaged, or has a newer format.
     """
     if not isinstance(stored, Mapping) or stored.get("kind") != KIND:
         raise UserError(f"{path} is not a latency table: spos latency writes one")
-    if type(stored.get("format")) is not int or stored["format"] < 1:
-        raise UserError(f"{path} is damaged: format {stored.get('format')!r}")
-    if stored["format"] > FORMAT:
+    version = stored.get("format")
+    if type(version) is not int or version < 1:
+        raise UserError(f"{path} is damaged: format {version!r}")
+    if version > FORMAT:
         raise UserError(
-            f"{path} has format {stored['format']} of a newer spos; this one reads up to {FORMAT}"
+            f"{path} has format {version} of a newer spos; this one reads up to {FORMAT}"
         )
-    try:
-        parts = {
-            PartKey(
-                _is(part["stage"], str),
-                tuple(_is(option, str) for option in part["options"]),
-                _is(part["input"], str),
-            ): _record(PartLatency, part)
-            for part in _is(stored["parts"], list)
-        }
-        if any(found.median < 0 or found.spread < 0 for found in parts.values()):
-            raise ValueError("a latency below 0")
-        if len(parts) < len(stored["parts"]):
-            raise ValueError("a part is listed twice")
-        if stored["unit"] != UNIT:
-            raise ValueError(f"unit {stored['unit']!r}, allowed is {UNIT}")
-        shape = tuple(_is(size, int) for size in stored["input_shape"])
-        if not shape or min(*shape, _is(stored["outputs"], int)) < 1:
-            raise ValueError(f"input_shape {list(shape)} and outputs {stored['outputs']}")
-        return {
-            **{name: _is(stored[name], str) for name in ("space", "preset", "date")},
-            "layout": _is(stored["layout"], dict),
-            "versions": _is(stored["versions"], dict),
-            "input_shape": shape,
-            "outputs": stored["outputs"],
-            "runtime": _record(Runtime, stored),
-            "fit": _record(Fit, stored["fit"]),
-            "parts": parts,
-        }
-    except KeyError as error:
-        raise UserError(f"{path} is damaged: it lacks {error}") from error
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{path} is damaged: {error}") from error
-
-
-def _listed(key: PartKey) -> dict[str, Any]:
-    return {"stage": key.stage, "options": list(key.options), "input": key.input}
-
-
-def _record(kind: Any, values: Any) -> Any:
-    types = {"str": str, "int": int, "bool": bool}
-    fields = dataclasses.fields(kind)
-    return kind(**{f.name: _is(values[f.name], types[str(f.type)]) for f in fields})
-
-
-def _is(value: Any, kind: type) -> Any:
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise ValueError(f"{value!r} is not of type {kind.__name__}")
-    return value
+    parts = stored.get("parts")
+    if isinstance(parts, list):
+        parts = [{"key": part, "latency": part} for part in parts]
+    plain = {**stored, "runtime": stored, "parts": parts}
+    advice = "restore it, or measure again with spos latency"
+    content = vars(from_plain(_Content, plain, path, advice)).copy()
+    found = {part.key: part.latency for part in content["parts"]}
+    if len(found) < len(content["parts"]):
+        raise UserError(f"{path} is damaged (a part is listed twice): {advice}")
+    del content["unit"]
+    return {**content, "parts": found}

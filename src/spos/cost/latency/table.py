@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from typing import Any
 import torch
 
 from spos._util.errors import UserError
-from spos._util.files import write_json
+from spos._util.files import read_json, write_json
 from spos._util.records import to_plain
 from spos.cost.latency.device import device_name
 from spos.cost.latency.record import Fit, PartKey, PartLatency, Runtime, part_key
@@ -83,14 +82,10 @@ class LatencyTable:
                 format.
         """
         try:
-            text = path.read_text(encoding="utf-8")
+            stored = read_json(path)
         except OSError as error:
             raise UserError(f"latency table {path}: {error.strerror}") from error
-        except UnicodeDecodeError as error:
-            raise UserError(f"{path} is not a latency table: it is not text") from error
-        try:
-            stored = json.loads(text)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(f"{path} is not a latency table or is damaged: {error}") from error
         return LatencyTable(**from_stored(stored, str(path)))
 
@@ -174,9 +169,6 @@ class LatencyTable:
     def latency(self, part: Part) -> int:
         """Return the latency of a part including its share of the fit, in nanoseconds.
 
-        Args:
-            part (Part): part of the supernet of the table.
-
         Raises:
             UserError: the table does not contain the part.
         """
@@ -197,7 +189,7 @@ class LatencyTable:
         )
 
     def _alone(self, part: Part, options: Options) -> int:
-        other = Part(part.supernet, part.kind, part.number, options, part.value)
+        other = Part(part.supernet, part.first_identical, part.number, options, part.value)
         found = self.parts.get(part_key(other))
         if found is None:
             raise _lacks(other)
@@ -208,21 +200,12 @@ class LatencyTable:
 
 
 def one_changed(counts: Sequence[int], place: int, option: int) -> Options:
-    """Return the first option of every choice except for one choice.
-
-    Args:
-        counts (Sequence[int]): number of options of each choice.
-        place (int): index of the choice to change.
-        option (int): option of that choice.
-    """
+    """Return the first option of every choice except for one choice."""
     return (0,) * place + (option,) + (0,) * (len(counts) - place - 1)
 
 
 def outputs_of(supernet: Supernet) -> int:
     """Return the number of outputs of a network per image.
-
-    Args:
-        supernet (Supernet): supernet of the network.
 
     Raises:
         UserError: the network does not run, or its output is not a tensor.

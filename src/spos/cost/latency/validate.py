@@ -16,18 +16,18 @@ import torch
 from spos._util.errors import UserError
 from spos._util.files import write_json
 from spos._util.listener import Listener, Silent
+from spos._util.version import __version__
 from spos.cost import CostTable
 from spos.cost.latency.agreement import Agreement, Values, agreement, fit_line, left_out
 from spos.cost.latency.backend import Backend, Sampler, check_runtime, make_backend
 from spos.cost.latency.measure import (
     CALIBRATION,
     MakeBackend,
-    beside,
+    auxiliary_path,
     calibrate,
-    conditions,
-    forget,
+    measurement_settings,
     random_like,
-    versions_of,
+    remove_auxiliary,
 )
 from spos.cost.latency.plan import network_of
 from spos.cost.latency.record import Fit
@@ -87,10 +87,18 @@ class Validation:
     def as_stored(self) -> dict[str, Any]:
         """Convert the validation to JSON types."""
         table = as_stored(vars(self.table))
-        plain = dataclasses.asdict(dataclasses.replace(self, table=None))  # type: ignore[arg-type]
-        del plain["table"]
-        kept = {name: value for name, value in table.items() if name not in ("parts", "kind")}
-        return {"kind": "spos latency validation", "of": kept, "unit": "ns", **plain}
+        del table["parts"], table["kind"]
+        return {
+            "kind": "spos latency validation",
+            "of": table,
+            "unit": "ns",
+            "fit": dataclasses.asdict(self.fit),
+            "networks": [dataclasses.asdict(network) for network in self.networks],
+            "before": dataclasses.asdict(self.before),
+            "after": dataclasses.asdict(self.after),
+            "noise": dataclasses.asdict(self.noise),
+            "date": self.date,
+        }
 
 
 def validate(
@@ -130,8 +138,9 @@ def validate(
     runtime = check_runtime(
         there.backend, there.accelerator, there.threads, there.batch, there.channels_last
     )
-    partial_path, kept = beside(out, ".partial"), beside(out, ".models")
+    partial_path, kept = auxiliary_path(out, ".partial"), auxiliary_path(out, ".models")
     runner = make(runtime, kept)
+    versions = {"spos": __version__, **runner.versions}
     drawn = draw(supernet, networks, seed)
     unfitted = dataclasses.replace(table, fit=Fit())
     now, parts = predictions(table, supernet, drawn), predictions(unfitted, supernet, drawn)
@@ -145,22 +154,22 @@ def validate(
         "networks": networks,
         "seed": seed,
     }
-    things = {
+    samplers = {
         str(network): partial(_prepare, runner, supernet, network, runtime.batch)
         for network in drawn
     }
     samples = sample_rounds(
-        things,
+        samplers,
         rounds,
         listener or Silent(),
         partial=partial_path,
-        conditions=conditions(runtime, versions_of(runner), supernet, facts),
+        settings=measurement_settings(runtime, versions, supernet, facts),
         seed=seed,
     )
     result = compare(table, samples, now, parts, computing)
     if out is not None:
         write_json(out, result.as_stored())
-    forget(partial_path, kept)
+    remove_auxiliary(partial_path, kept)
     return result
 
 
@@ -171,15 +180,7 @@ def compare(
     parts: Values,
     computing: Values,
 ) -> Validation:
-    """Compare the predictions of a table with samples of networks.
-
-    Args:
-        table (LatencyTable): table as it stands.
-        samples (Mapping[str, Samples]): samples by network, with an even number of rounds.
-        now (Values): prediction of the table for each network, in nanoseconds.
-        parts (Values): sum of the parts of each network, in nanoseconds.
-        computing (Values): number of parts of each network that compute something.
-    """
+    """Compare the predictions of a table with samples of networks."""
     measured = np.array([median(taken.whole) for taken in samples.values()], dtype=float)
     fit = Fit(*fit_line(parts, computing, measured), len(measured))
     fitted = left_out(parts, computing, measured)
@@ -202,11 +203,6 @@ def compare(
 def draw(supernet: Supernet, count: int, seed: int) -> list[Architecture]:
     """Sample distinct random architectures.
 
-    Args:
-        supernet (Supernet): supernet whose space is sampled.
-        count (int): number of architectures.
-        seed (int): seed of the samples.
-
     Raises:
         UserError: the space has fewer architectures.
     """
@@ -215,20 +211,14 @@ def draw(supernet: Supernet, count: int, seed: int) -> list[Architecture]:
         raise UserError(f"--networks {count}: the space has {space.size}")
     drawn: dict[Architecture, None] = {}
     while len(drawn) < count:
-        drawn.setdefault(space.sample(random))
+        drawn[space.sample(random)] = None
     return list(drawn)
 
 
 def predictions(
     table: LatencyTable, supernet: Supernet, networks: Sequence[Architecture]
 ) -> Values:
-    """Return the predicted latencies of networks, in nanoseconds.
-
-    Args:
-        table (LatencyTable): table of the supernet.
-        supernet (Supernet): supernet of the networks.
-        networks (Sequence[Architecture]): architectures to predict.
-    """
+    """Return the predicted latencies of networks, in nanoseconds."""
     costs = CostTable(supernet, eager=False, counter=table.counter(supernet))
     return np.array([costs.cost(network)["latency"] for network in networks], dtype=float)
 

@@ -16,12 +16,7 @@ _LONGEST_LIST = 300
 
 @dataclass
 class Split:
-    """Files of train/, val/ or test/.
-
-    Args:
-        names (list[str]): names of the files, sorted by class and name.
-        labels (list[int]): class of each.
-    """
+    """Files of train/, val/ or test/."""
 
     names: list[str]
     labels: list[int]

@@ -20,10 +20,6 @@ VERSION = Version(
 def cifar10_source(argument: str, options: DataOptions) -> Source:
     """CIFAR-10, with its official test images.
 
-    Args:
-        argument (str): folder of the .bin files, the folder that contains it, or the .tar.gz.
-        options (DataOptions): how the images are read.
-
     Raises:
         UserError: files are missing or damaged.
     """

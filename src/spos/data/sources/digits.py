@@ -27,10 +27,6 @@ def digits_source(argument: str, options: DataOptions) -> Source:
     With the argument ``cluttered`` each digit lies in four places among pieces of other digits, on
     canvases of 20 by 20 pixels: harder, so that networks differ.
 
-    Args:
-        argument (str): empty, or ``cluttered``.
-        options (DataOptions): how the images are read.
-
     Raises:
         UserError: the argument is another one.
 

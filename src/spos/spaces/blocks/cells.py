@@ -28,10 +28,6 @@ class Zero(nn.Module):
 class FactorizedReduction(nn.Module):
     """Halve the resolution by two 1x1 convolutions, on even and on odd positions.
 
-    Args:
-        inputs (int): input channels.
-        outputs (int): output channels; odd positions compute one more of an odd number.
-
     Source: Zoph et al., the released definition of NASNet.
 
     Example:
@@ -56,14 +52,7 @@ class FactorizedReduction(nn.Module):
 
 
 def convolution(inputs: int, outputs: int, kernel: int = 1, stride: int = 1) -> nn.Sequential:
-    """Activation, convolution and batch norm, in the order of cells.
-
-    Args:
-        inputs (int): input channels.
-        outputs (int): output channels.
-        kernel (int): side of the kernel, odd.
-        stride (int): stride of the convolution.
-    """
+    """Activation, convolution and batch norm, in the order of cells."""
     return nn.Sequential(
         # Not in place: other edges of the cell read the same input.
         nn.ReLU(),
@@ -142,12 +131,6 @@ def operation(name: str, inputs: int, outputs: int, stride: int = 1) -> nn.Modul
 
     A pooling or a skip that changes the shape gets a 1x1 convolution, as in the released definition
     of NASNet.
-
-    Args:
-        name (str): key of :data:`OPERATIONS`.
-        inputs (int): input channels.
-        outputs (int): output channels.
-        stride (int): 1 or 2.
 
     Raises:
         UserError: the operation is unknown, or is ``none`` where the shape changes.

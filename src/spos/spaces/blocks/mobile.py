@@ -13,11 +13,7 @@ Activation = type[nn.ReLU] | type[nn.ReLU6]
 
 
 class Residual(nn.Module):
-    """Output of a branch plus its input.
-
-    Args:
-        main (nn.Sequential): branch whose output has the shape of its input.
-    """
+    """Output of a branch plus its input."""
 
     def __init__(self, main: nn.Sequential) -> None:
         super().__init__()
@@ -38,17 +34,7 @@ def convolution(
     bias: bool = False,
     activation: Activation | None = nn.ReLU,
 ) -> list[nn.Module]:
-    """A padded convolution, batch norm and activation.
-
-    Args:
-        inputs (int): input channels.
-        outputs (int): output channels.
-        kernel (int): side of the kernel, odd.
-        stride (int): stride of the convolution.
-        groups (int): groups of the convolution; divides both numbers of channels.
-        bias (bool): whether the convolution has a bias.
-        activation (type | None): class of the activation; None for no activation.
-    """
+    """A padded convolution, batch norm and activation."""
     layers: list[nn.Module] = [
         nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=bias),
         nn.BatchNorm2d(outputs),
@@ -62,12 +48,6 @@ def depthwise_separable(
     inputs: int, outputs: int, stride: int, *, activation: Activation = nn.ReLU
 ) -> nn.Sequential:
     """A depthwise 3x3 and a 1x1 convolution, each with batch norm and activation.
-
-    Args:
-        inputs (int): input channels.
-        outputs (int): output channels.
-        stride (int): stride of the depthwise convolution.
-        activation (type): class of the activation.
 
     Source: Howard et al., "MobileNets", 2017, Figure 3.
 

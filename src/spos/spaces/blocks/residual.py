@@ -18,12 +18,7 @@ MakeConvolution = Callable[[str, Size, Size, int, int], nn.Module]
 
 
 class ResidualBlock(nn.Module):
-    """Output of a branch plus a shortcut, and an activation.
-
-    Args:
-        main (nn.Sequential): branch that computes.
-        shortcut (nn.Module): identity, or a projection where shapes differ.
-    """
+    """Output of a branch plus a shortcut, and an activation."""
 
     def __init__(self, main: nn.Sequential, shortcut: nn.Module) -> None:
         super().__init__()
@@ -40,14 +35,6 @@ def basic_block(
     inputs: int, mid: Size, outputs: int, stride: int, convolution: MakeConvolution
 ) -> ResidualBlock:
     """Two 3x3 convolutions with a shortcut, which is a 1x1 convolution where shapes differ.
-
-    Args:
-        inputs (int): input channels.
-        mid (int | Width): channels between the two convolutions, searched as a
-            :class:`spos.nn.Width`.
-        outputs (int): output channels.
-        stride (int): stride of the first convolution and of the shortcut.
-        convolution (MakeConvolution): builds the convolutions.
 
     Source: He et al., Figure 5 (left).
 

@@ -16,11 +16,7 @@ Size = int | Width
 
 
 class ShuffleUnit(nn.Module):
-    """A unit whose even channels pass unchanged and whose odd channels enter the main branch.
-
-    Args:
-        main (nn.Sequential): branch that computes.
-    """
+    """A unit whose even channels pass unchanged and whose odd channels enter the main branch."""
 
     def __init__(self, main: nn.Sequential) -> None:
         super().__init__()
@@ -31,12 +27,7 @@ class ShuffleUnit(nn.Module):
 
 
 class ReductionUnit(nn.Module):
-    """The first unit of a stage: all channels enter both a projection and the main branch.
-
-    Args:
-        projection (nn.Sequential): branch in place of the identity.
-        main (nn.Sequential): branch that computes.
-    """
+    """The first unit of a stage: all channels enter both a projection and the main branch."""
 
     def __init__(self, projection: nn.Sequential, main: nn.Sequential) -> None:
         super().__init__()
@@ -62,12 +53,7 @@ def _norm(channels: Size) -> nn.Module:
 
 
 def pointwise(inputs: Size, outputs: Size) -> list[nn.Module]:
-    """A 1x1 convolution with batch norm and activation.
-
-    Args:
-        inputs (int | Width): input channels.
-        outputs (int | Width): output channels.
-    """
+    """A 1x1 convolution with batch norm and activation."""
     return [_convolution(inputs, outputs), _norm(outputs), nn.ReLU(inplace=True)]
 
 

@@ -91,9 +91,6 @@ def load_official(path: str | os.PathLike[str]) -> dict[str, Tensor]:
 def classes_of(state: Mapping[str, Tensor]) -> int:
     """Number of classes that the weights of the release were trained on.
 
-    Args:
-        state (Mapping[str, Tensor]): result of :func:`load_official`.
-
     Raises:
         UserError: the classifier is missing or has another shape.
 
@@ -121,21 +118,30 @@ def to_supernet(state: Mapping[str, Tensor], supernet: Supernet, *, rgb: bool = 
     Raises:
         UserError: tensors are missing, unexpected, or have other shapes.
     """
-    _fill(state, supernet, rgb, "the state")
-
-
-def import_official(path: str | os.PathLike[str], supernet: Supernet, *, rgb: bool = False) -> None:
-    """Load a supernet checkpoint of the official release into a supernet.
-
-    Args:
-        path (str | os.PathLike): as for :func:`load_official`.
-        supernet (Supernet): as for :func:`to_supernet`.
-        rgb (bool): as for :func:`to_supernet`.
-
-    Raises:
-        UserError: as for :func:`load_official` and :func:`to_supernet`.
-    """
-    _fill(load_official(path), supernet, rgb, str(path))
+    _check_supernet(state, "the state")
+    ours = supernet.state_dict()
+    theirs = {name: _release_name(name) for name in ours}
+    places = set(theirs.values())
+    missing = [name for name in theirs.values() if name not in state]
+    unexpected = [name for name in state if name not in places]
+    misshapen = [
+        f"{theirs[name]} {_shape(state[theirs[name]])} instead of {_shape(own)}"
+        for name, own in ours.items()
+        if theirs[name] in state and state[theirs[name]].shape != own.shape
+    ]
+    kinds = (("missing", missing), ("unexpected", unexpected), ("wrong-shaped", misshapen))
+    wrong = [f"{len(names)} {kind} ({_first(names)})" for kind, names in kinds if names]
+    if wrong:
+        raise UserError(
+            f"the state does not fit the supernet, tensors: {', '.join(wrong)}; build it as "
+            f'shufflenetv2(PRESETS["imagenet"], classes={classes_of(state)}) from the '
+            "release's supernet"
+        )
+    values = {name: state[theirs[name]] for name in ours}
+    if rgb:
+        first = f"model.{_FIRST}"
+        values[first] = values[first].flip(1)
+    supernet.load_state_dict(values)
 
 
 def _read(file: Path) -> Any:
@@ -209,33 +215,6 @@ def _release_name(name: str) -> str:
     name = name.removeprefix("model.")
     name = re.sub(r"^(features\.\d+)\.options\.", r"\1.", name)
     return re.sub(r"^classifier\.\d+\.", "classifier.0.", name)
-
-
-def _fill(state: Mapping[str, Tensor], supernet: Supernet, rgb: bool, source: str) -> None:
-    _check_supernet(state, source)
-    ours = supernet.state_dict()
-    theirs = {name: _release_name(name) for name in ours}
-    places = set(theirs.values())
-    missing = [name for name in theirs.values() if name not in state]
-    unexpected = [name for name in state if name not in places]
-    misshapen = [
-        f"{theirs[name]} {_shape(state[theirs[name]])} instead of {_shape(own)}"
-        for name, own in ours.items()
-        if theirs[name] in state and state[theirs[name]].shape != own.shape
-    ]
-    kinds = (("missing", missing), ("unexpected", unexpected), ("wrong-shaped", misshapen))
-    wrong = [f"{len(names)} {kind} ({_first(names)})" for kind, names in kinds if names]
-    if wrong:
-        raise UserError(
-            f"{source} does not fit the supernet, tensors: {', '.join(wrong)}; build it as "
-            f'shufflenetv2(PRESETS["imagenet"], classes={classes_of(state)}) from the '
-            "release's supernet"
-        )
-    values = {name: state[theirs[name]] for name in ours}
-    if rgb:
-        first = f"model.{_FIRST}"
-        values[first] = values[first].flip(1)
-    supernet.load_state_dict(values)
 
 
 def _shape(tensor: Tensor) -> str:

@@ -1,6 +1,7 @@
 """Cell networks found by other searches: NASNet-A, PNASNet-5 and DARTS (second order).
 
 All are built as for evaluation, without the auxiliary classifier and drop path of training.
+With ``small`` they have the stem for CIFAR.
 """
 
 from __future__ import annotations
@@ -96,11 +97,6 @@ class _LastCell(nn.Module):
 def nasnet_a_mobile(*, classes: int, image_channels: int = 3, small: bool = False) -> nn.Sequential:
     """NASNet-A (4 @ 1056).
 
-    Args:
-        classes (int): number of classes, at least 2.
-        image_channels (int): 3 for colour, 1 for grey images.
-        small (bool): whether to use the stem for CIFAR, for images of 32 pixels.
-
     Source: Zoph et al., Section 4.2; stem and concatenations after the released definition.
 
     Example:
@@ -122,11 +118,6 @@ def pnasnet_5_mobile(
 ) -> nn.Sequential:
     """PNASNet-5 with 3 cells per stage and 54 filters.
 
-    Args:
-        classes (int): number of classes, at least 2.
-        image_channels (int): 3 for colour, 1 for grey images.
-        small (bool): whether to use the stem for CIFAR, for images of 32 pixels.
-
     Source: Liu et al., "Progressive Neural Architecture Search", ECCV 2018, Section 5.3; the stem
     after the released definition.
 
@@ -147,11 +138,6 @@ def darts_v2_imagenet(
     *, classes: int, image_channels: int = 3, small: bool = False
 ) -> nn.Sequential:
     """The network of second-order DARTS for ImageNet: 14 cells, 48 channels.
-
-    Args:
-        classes (int): number of classes, at least 2.
-        image_channels (int): 3 for colour, 1 for grey images.
-        small (bool): whether to use the stem for CIFAR, for images of 32 pixels.
 
     Source: Liu et al., "DARTS: Differentiable Architecture Search", ICLR 2019, Section 3.4.
 

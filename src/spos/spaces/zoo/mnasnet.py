@@ -17,11 +17,6 @@ def mnasnet_b1(*, classes: int, image_channels: int = 3, small: bool = False) ->
 
     It has 314,415,872 multiply-adds and 4,383,312 parameters; the authors report 317 M and 4.2 M.
 
-    Args:
-        classes (int): number of classes, at least 2.
-        image_channels (int): 3 for colour, 1 for grey images.
-        small (bool): whether to leave out the first two strides, for images of 32 pixels.
-
     Source: Tan et al., "MnasNet: Platform-Aware Neural Architecture Search for Mobile", CVPR 2019,
     and the authors' release for B1.
 

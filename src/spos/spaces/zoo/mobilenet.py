@@ -20,12 +20,6 @@ def mobilenet_v1(
 ) -> nn.Sequential:
     """MobileNet (version 1).
 
-    Args:
-        width (float): multiplier of the channels, such as 0.75.
-        classes (int): number of classes, at least 2.
-        image_channels (int): 3 for colour, 1 for grey images.
-        small (bool): whether to leave out the first two strides, for images of 32 pixels.
-
     Source: Howard et al., "MobileNets: Efficient Convolutional Neural Networks for Mobile Vision
     Applications", 2017, Table 1.
 
@@ -52,11 +46,6 @@ def mobilenet_v1(
 
 def mobilenet_v2(*, classes: int, image_channels: int = 3, small: bool = False) -> nn.Sequential:
     """MobileNetV2 of width 1.
-
-    Args:
-        classes (int): number of classes, at least 2.
-        image_channels (int): 3 for colour, 1 for grey images.
-        small (bool): whether to leave out the first two strides, for images of 32 pixels.
 
     Source: Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018,
     Table 2.

@@ -29,13 +29,6 @@ def published_network(
 ) -> nn.Module:
     """A published architecture of a space as a stand-alone network.
 
-    Args:
-        space (str): key of :data:`spos.spaces.SPACES`.
-        name (str): one of its networks, an architecture of its preset ``imagenet``.
-        classes (int): number of classes, at least 2.
-        image_channels (int): 3 for colour, 1 for grey images.
-        small: leave out the first two strides, for images of 32 pixels; channels are the same.
-
     Raises:
         UserError: the space has no published network, or not this one.
 

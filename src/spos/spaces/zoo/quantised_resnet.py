@@ -17,13 +17,7 @@ def quantised_resnet18(
 
     Layers keep their classes, which know their bits, so that bit operations can be counted;
     ``torch.fx.symbolic_trace`` turns them into operations of torch.
-
-    Args:
-        pair (str): bits of weights and activations, such as ``w2a2``.
-        classes (int): number of classes, at least 2.
-        image_channels (int): 3 for colour, 1 for grey images.
-        small (bool): whether to build the preset ``cifar`` of the space ``resnet-bits`` instead, a
-            ResNet-20 for images of 32 pixels.
+    With ``small`` it is the ResNet-20 of the preset ``cifar`` of the space ``resnet-bits``.
 
     Raises:
         UserError: the pair is invalid.

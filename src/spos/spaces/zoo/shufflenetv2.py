@@ -12,12 +12,6 @@ from spos.spaces.zoo import NETWORKS, Network
 def shufflenet_v2(*, classes: int, image_channels: int = 3, small: bool = False) -> nn.Sequential:
     """ShuffleNetV2 of width 1.5.
 
-    Args:
-        classes (int): number of classes, at least 2.
-        image_channels (int): 3 for colour, 1 for grey images.
-        small (bool): whether to leave out the stride of the first convolution and the pooling after
-            it, for images of 32 pixels.
-
     Source: Ma et al., "ShuffleNet V2: Practical Guidelines for Efficient CNN Architecture Design",
     ECCV 2018, Table 5 and Figure 3.
 

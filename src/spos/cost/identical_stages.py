@@ -11,7 +11,7 @@ from spos.nn.choice import ChoiceModule
 from spos.nn.supernet import Stage, Supernet
 
 
-def kinds(supernet: Supernet) -> list[int]:
+def first_identical(supernet: Supernet) -> list[int]:
     """Return for each stage the number of the first stage that is identical to it.
 
     Stages are identical if their pickles without the names of their choices are. A stage that
@@ -28,7 +28,7 @@ def kinds(supernet: Supernet) -> list[int]:
         >>> def layer(kernel):
         ...     return OneOf({"conv": nn.Conv2d(3, 3, kernel), "skip": nn.Identity()})
         >>> model = nn.Sequential(layer(3), layer(3), layer(1), layer(3))
-        >>> kinds(on_meta(Supernet(model, (3, 9, 9))))
+        >>> first_identical(on_meta(Supernet(model, (3, 9, 9))))
         [0, 0, 2, 0]
     """
     first: dict[bytes, int] = {}

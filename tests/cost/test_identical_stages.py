@@ -10,7 +10,7 @@ from torch import nn
 import spos.cost.count
 from spos import CostTable, OneOf, Supernet
 from spos.cost import count_network
-from spos.cost.likeness import kinds
+from spos.cost.identical_stages import first_identical
 from spos.cost.part import on_meta
 from spos.nn import ElasticConv2d, Width
 
@@ -40,7 +40,7 @@ def checked(model: nn.Module) -> list[int]:
     for architecture in supernet.space:
         network = supernet.extract(architecture)
         assert table.cost(architecture) == count_network(network, supernet.input_shape)
-    return kinds(on_meta(supernet))
+    return first_identical(on_meta(supernet))
 
 
 def test_stages_of_other_choices_are_alike():
@@ -90,7 +90,7 @@ def test_what_cannot_be_written_down_is_like_nothing_else():
 
 def test_the_supernet_stays_as_it_is():
     supernet = Supernet(nn.Sequential(convolution(), convolution()), (3, 8, 8))
-    kinds(supernet)
+    first_identical(supernet)
     assert [module.choice_name for module in supernet.model] == ["0", "1"]
 
 
