@@ -10,11 +10,11 @@ import pytest
 from rich.console import Console
 
 from spos import UserError
-from spos.report.doctor import Diagnosis, SampledNetwork, StageEstimate, doctor_tables
+from spos.report.diagnosis import Diagnosis, SampledNetwork, StageEstimate, doctor_tables
 from spos.report.measure import Measure
 from spos.report.spread import measure_spread
 from spos.run import run
-from spos.run.doctor import doctor
+from spos.run import doctor
 
 RECIPE = {"steps": 20, "batch_size": 16, "warmup_steps": 2}
 GIVEN: dict[str, Any] = {

@@ -147,8 +147,8 @@ def _doctor(**options: Any) -> None:
         raise UserError("--reuse: spos doctor trains networks without a supernet; leave it out")
     given = settings_of(options)
     with _execution(options) as execution:
-        from spos.report.doctor import doctor_tables
-        from spos.run.doctor import doctor
+        from spos.report.diagnosis import doctor_tables
+        from spos.run.diagnosis import doctor
 
         diagnosis = doctor(
             Path(options["out"]),

@@ -45,8 +45,8 @@ _ALIASES: tuple[tuple[str, str, Callable[[str], Any], str], ...] = (
         "--data",
         "data.source",
         str,
-        "Images: digits, folder:PATH (or a .zip), fashion-mnist[:PATH], cifar10:PATH or "
-        "cifar100:PATH.",
+        "Images: digits, digits:cluttered, folder:PATH (or a .zip), fashion-mnist[:PATH], "
+        "cifar10:PATH or cifar100:PATH.",
     ),
     (
         "--validation",

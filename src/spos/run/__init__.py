@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from spos._util.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from spos.run.diagnosis import doctor
     from spos.run.directory import RunDirectory
     from spos.run.pipeline import run
     from spos.run.task import Task
 
-__all__ = ["RunDirectory", "Task", "run"]
+__all__ = ["RunDirectory", "Task", "doctor", "run"]
 
 if not TYPE_CHECKING:
     __getattr__ = lazy_names(
@@ -19,6 +20,7 @@ if not TYPE_CHECKING:
         {
             "RunDirectory": "spos.run.directory",
             "Task": "spos.run.task",
+            "doctor": "spos.run.diagnosis",
             "run": "spos.run.pipeline",
         },
     )

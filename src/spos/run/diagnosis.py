@@ -18,7 +18,7 @@ from spos._util.listener import Listener, Silent
 from spos._util.randomness import generator
 from spos.cost import Constraint, CostModel
 from spos.data import ImageData
-from spos.report.doctor import Diagnosis, SampledNetwork, StageEstimate
+from spos.report.diagnosis import Diagnosis, SampledNetwork, StageEstimate
 from spos.run.context import Context
 from spos.run.costs import searched_cost
 from spos.run.directory import RunDirectory
@@ -45,7 +45,7 @@ FORWARD = 1 / 3
 
 @dataclass(frozen=True, kw_only=True)
 class DoctorOutcome(Outcome):
-    """The outcome of the check, see :class:`spos.report.doctor.Diagnosis`."""
+    """The outcome of the check, see :class:`spos.report.diagnosis.Diagnosis`."""
 
     stage: ClassVar[str] = "doctor"
 
