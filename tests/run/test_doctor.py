@@ -13,8 +13,7 @@ from spos import UserError
 from spos.report.diagnosis import Diagnosis, SampledNetwork, StageEstimate, doctor_tables
 from spos.report.measure import Measure
 from spos.report.spread import measure_spread
-from spos.run import run
-from spos.run import doctor
+from spos.run import doctor, run
 
 RECIPE = {"steps": 20, "batch_size": 16, "warmup_steps": 2}
 GIVEN: dict[str, Any] = {

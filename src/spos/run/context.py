@@ -240,21 +240,24 @@ class Context:
         return add_bounded_costs(own, supernet, self.config, self.directory.path, eager=eager)
 
     def in_memory_format(
-        self, batches: Iterable[tuple[Tensor, Tensor]]
+        self, batches: Iterable[tuple[Tensor, Tensor]], channels_last: bool | None = None
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield batches in the memory format of the run (``run.channels_last``).
 
         Args:
             batches (Iterable): pairs of images, shape (batch, channels, height, width), and
                 targets.
+            channels_last (bool | None): the format instead of that of the run.
         """
+        if channels_last is None:
+            channels_last = self.config.run.channels_last
         remaining = iter(batches)
         # The first batch starts the worker processes that read images. An interrupt reaches all
         # processes, but this one still trains until its state is saved, so the workers ignore it.
         with signals_held():
             first = list(islice(remaining, 1))
         for inputs, targets in chain(first, remaining):
-            if self.config.run.channels_last:
+            if channels_last:
                 inputs = inputs.contiguous(memory_format=torch.channels_last)
             yield inputs, targets
 

@@ -23,6 +23,7 @@ from spos.run.recorder import ThetaRecorder
 from spos.search import Feasible
 from spos.training.checkpoint import Checkpoints
 from spos.training.differentiable import DifferentiableSettings
+from spos.training.memory_format import supports_channels_last
 from spos.training.method import MakeMethod, method_class
 from spos.training.theta import ThetaParts, choice_modules, has_theta
 
@@ -64,7 +65,8 @@ def prepare_theta_training(
                 steps=settings.theta_steps(recipe.steps, recipe.steps),
                 augment=recipe.augment,
                 device=context.fabric.device,
-            )
+            ),
+            config.run.channels_last and supports_channels_last(supernet, context.fabric.device),
         )
 
     parts = ThetaParts(

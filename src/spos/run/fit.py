@@ -17,6 +17,7 @@ from spos.run.recorder import Recorder
 from spos.training.checkpoint import Checkpoints
 from spos.training.loop import train
 from spos.training.memory import check_memory
+from spos.training.memory_format import supports_channels_last
 from spos.training.method import MakeMethod, make_method, method_class
 from spos.training.recipe import Recipe
 from spos.training.teacher import Teacher
@@ -71,7 +72,14 @@ def fit(
     )
     images = images.to(fabric.device)
     seed = context.config.run.seed if seed is None else seed
-    if context.config.run.channels_last:
+    channels_last = context.config.run.channels_last
+    if channels_last and not supports_channels_last(model, fabric.device):
+        channels_last = False
+        context.listener.message(
+            f"{label or stage}: trained without run.channels_last, in which torch's strided 1x1 "
+            "convolutions of few channels are not safe on the CPU"
+        )
+    if channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def batches(start: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -87,7 +95,8 @@ def fit(
                 device=fabric.device,
                 rank=fabric.global_rank,
                 world_size=fabric.world_size,
-            )
+            ),
+            channels_last,
         )
 
     batches(recipe.steps)  # Raises if the batch size does not suit the images or the processes.

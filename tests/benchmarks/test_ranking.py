@@ -1,0 +1,105 @@
+"""The benchmarks of ranking and of search on tables of trained networks, on a made-up table."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from spos.run import run
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+#: Of the first layer to the last: how much a layer is worth.
+WORTH = (5, 1, 4, 1, 3, 1, 2, 1)
+
+
+@pytest.fixture(autouse=True)
+def _path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("table") / "nasbenchmacro-cifar10.csv"
+    lines = ["arch,cifar10_test_top1"]
+    for digits in itertools.product("012", repeat=8):
+        worth = sum(w * int(d) for w, d in zip(WORTH, digits, strict=True))
+        lines.append(f"{''.join(digits)},{50 + worth}")
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_a_table_is_read_with_its_costs(table: Path) -> None:
+    from ground_truth import MACRO_BAND, read_ground_truth
+
+    truth = read_ground_truth("nasbenchmacro", table)
+    assert len(truth.accuracy) == 6561 and truth.accuracy.max() == 50 + 2 * sum(WORTH)
+    assert truth.costs["flops"].max() == 105_660_928
+    best = truth.options[truth.accuracy.argmax()]
+    assert best.tolist() == [2] * 8 and truth.layers()[truth.accuracy.argmax()] == 8
+    inside = truth.costs["flops"][truth.band()]
+    assert MACRO_BAND[0] <= inside.min() and inside.max() <= MACRO_BAND[1]
+
+
+@pytest.mark.parametrize("name", ["evolution", "Optuna's TPE", "NSGA-II for a front"])
+def test_regret_falls_within_the_budget(table: Path, name: str) -> None:
+    from ground_truth import read_ground_truth
+    from table_search import SEARCHES, regrets
+
+    truth = read_ground_truth("nasbenchmacro", table)
+    budget = float(np.median(truth.costs["flops"]))
+    regret = regrets(truth, SEARCHES[name], budget, 100, 2)
+    assert regret.shape == (2, 100) and (regret >= 0).all()
+    assert (np.diff(regret, axis=1) <= 0).all()
+    assert regret[:, -1].mean() < regret[:, 0].mean()
+
+
+def test_a_loss_and_a_count_share_a_number() -> None:
+    from ranking import _PACKED, both
+
+    outputs, targets = torch.randn(64, 10), torch.arange(64) % 10
+    packed = both(outputs, targets)
+    assert packed // _PACKED == (outputs.argmax(1) == targets).sum()
+    loss = F.cross_entropy(outputs, targets, reduction="sum").item()
+    assert math.isclose(packed % _PACKED, loss, rel_tol=1e-4)
+
+
+def test_a_ranking_is_compared_with_the_truth(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ranking
+
+    monkeypatch.setattr(ranking, "RESAMPLES", 20)
+    given = {
+        "space": {"name": "nasbenchmacro", "preset": "tiny"},
+        "layout": {
+            "channels": [4, 6, 8],
+            "depths": [2, 3, 3],
+            "strides": [1, 2, 2],
+            "stem_channels": 8,
+        },
+        "data": {"source": "digits", "validation": 64},
+        "run": {"evaluation_batch": 64, "calibration": 64},
+        "supernet": {"steps": 4, "batch_size": 16, "warmup_steps": 1},
+    }
+    run(tmp_path / "a", given, ("train",))
+    arguments = ["nasbenchmacro", "--table", str(table), "--run", str(tmp_path / "a")]
+    arguments += ["--out", str(tmp_path / "out"), "--networks", "12", "--band", "6"]
+    arguments += ["--evaluations", "4", "--calibration", "64", "--validation", "64"]
+    ranking.main(arguments)
+    scores = tmp_path / "out" / "scores" / "a.json"
+    first, written = scores.read_text(), scores.stat().st_mtime_ns
+    tables = json.loads((tmp_path / "out" / "summary.json").read_text())["tables"]
+    rows = {row["ranking"]: row for name in tables for row in tables[name] if "ranking" in row}
+    assert {"multiply-adds", "layers", "a: loss", "a: accuracy"} <= rows.keys()
+    assert rows["layers"]["tau, all"].startswith("0.")
+    assert (tmp_path / "out" / "ranking.png").stat().st_size > 1000
+    ranking.main(arguments)
+    assert scores.read_text() == first and scores.stat().st_mtime_ns == written
+    assert len(json.loads(first)["scores"]) >= 18
