@@ -12,9 +12,9 @@ from rich.console import Console
 from spos.report import render, result_tables
 from spos.report.budgets import budgets_figure
 from spos.report.chart import Axis, Chart
-from spos.report.front import draw_front
 from spos.report.measure import Measure
 from spos.report.result import BudgetWinner, ConstraintFacts, Result, SearchFacts
+from spos.report.scatter import draw_front
 from spos.report.words import shown_costs
 from spos.search import Candidate
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -39,16 +39,9 @@ class _Shuffled:
         return self.epoch[1][begin : begin + self.batch_size][self.rows]
 
 
-@dataclass
-class _Consecutive:
+def _consecutive(batch: int, *, count: int, batch_size: int) -> npt.NDArray[np.int64]:
     """Indices of an evaluation's batch."""
-
-    count: int
-    batch_size: int
-
-    def __call__(self, batch: int) -> npt.NDArray[np.int64]:
-        begin = batch * self.batch_size
-        return np.arange(begin, min(begin + self.batch_size, self.count))
+    return np.arange(batch * batch_size, min((batch + 1) * batch_size, count))
 
 
 class _Normalise:
@@ -185,7 +178,8 @@ def evaluation_batches(
     place = torch.device(device)
     normalise = _Normalise(data, place)
     steps = range(-(-len(images) // batch_size))
-    batches = _batches(images, _Consecutive(len(images), batch_size), steps, place)
+    indices = partial(_consecutive, count=len(images), batch_size=batch_size)
+    batches = _batches(images, indices, steps, place)
     return ((normalise(pixels), labels) for _, pixels, labels in batches)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from spos.cost.cost import find_cost, format_cost
-from spos.report.result import Comparison, Result, Winner
+from spos.report.result import ComparedNetwork, Comparison, Result, Winner
 from spos.report.words import shown_costs
+from spos.search.candidate import Candidate
 
 
 @dataclass(frozen=True)
@@ -45,15 +45,8 @@ class ArchitectureTable:
     best: int
 
 
-class Scored(Protocol):
-    """What a row is about: a candidate, or a random network of a comparison."""
-
-    @property
-    def architecture(self) -> object: ...
-    @property
-    def score(self) -> float: ...
-    @property
-    def costs(self) -> Mapping[str, int]: ...
+#: What a row is about.
+Scored = Candidate | ComparedNetwork
 
 
 def top_table(result: Result) -> ArchitectureTable:

@@ -45,11 +45,6 @@ def _number(value: object) -> object:
 def nice_ticks(lower: float, upper: float, count: int = 5) -> list[float]:
     """Round numbers within a range, about as many as asked for.
 
-    Args:
-        lower (float): lower end of the range.
-        upper (float): upper end, above the lower one.
-        count (int): number of ticks to aim at, at least 1.
-
     Example:
         >>> nice_ticks(0.03, 0.97, 5)
         [0.2, 0.4, 0.6, 0.8]

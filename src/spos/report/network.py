@@ -43,13 +43,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A network to show.
-
-    Args:
-        rows (list): name and drawn blocks of each row.
-        legend (list): option, its colour class, and how often it was chosen.
-        blocks (list[Block]): blocks with their costs, for a table.
-    """
+    """A network to show: blocks drawn by row; option, colour and count; blocks for a table."""
 
     rows: list[tuple[str, list[Markup]]]
     legend: list[tuple[str, str, int]]

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from spos.cost.cost import Cost, find_cost
-from spos.report.chart import LEVELS, Axis, Chart, cost_labels, element, level, padded_range
-from spos.report.front import draw_front
+from spos.cost.cost import Cost, find_cost, format_cost
+from spos.report.chart import LEVELS, Axis, Chart, Point, cost_labels, element, level, padded_range
+from spos.report.measure import Measure
 from spos.report.result import ConstraintFacts, Result, Winner
 from spos.search.candidate import Candidate
 
@@ -63,6 +63,27 @@ def search_figure(
     words = f"winner {show(winner.score)}, {cost.format(winner.costs[name])}"
     chart.text_beside(chart.x(point[0]), y, words, "mark", 14)
     return chart.svg()
+
+
+def draw_front(chart: Chart, front: Sequence[Candidate], cost: str, measure: Measure) -> None:
+    """Draw the best score that each cost allows, and a knot for every candidate of the front.
+
+    With several costs, the line is of those candidates that are best for the one that is drawn.
+    """
+    line: list[Point] = []
+    for at, score in sorted((one.costs[cost], one.score) for one in front):
+        if not line or score > line[-1][1]:
+            # First along at the score so far, then up to the better one.
+            line += [(at, line[-1][1]), (at, score)] if line else [(at, score)]
+    chart.line([*line, (max(one.costs[cost] for one in front), line[-1][1])], "second")
+    for one in front:
+        chart.circle(
+            (one.costs[cost], one.score),
+            4.5,
+            "front-dot",
+            f"front: {one.architecture}\n{measure.show(one.score)}, "
+            f"{format_cost(cost, one.costs[cost])}",
+        )
 
 
 def _cost_axis(

@@ -104,12 +104,7 @@ def headline(result: Result) -> str:
 
 @dataclass(frozen=True)
 class Verdict:
-    """How the network found compares with random ones.
-
-    Args:
-        short (str): the comparison in a sentence.
-        words (str): the comparison with its figures.
-    """
+    """How the network found compares with random ones."""
 
     short: str
     words: str

@@ -5,6 +5,7 @@ Source: Sandler et al., "MobileNetV2", CVPR 2018, Table 2.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -42,6 +43,18 @@ class MobileLayout(StagedLayout):
     stem_stride: int = 2
     first_channels: int = 0
     dropout: float = 0.0
+
+
+#: For images of 8 pixels, to try a space in seconds.
+TINY = MobileLayout(
+    image_size=8,
+    stem_channels=8,
+    stem_stride=1,
+    channels=(16, 32),
+    depths=(3, 4),
+    strides=(1, 2),
+    head_channels=128,
+)
 
 
 class Place(NamedTuple):
@@ -96,8 +109,7 @@ def mobile_network(
     check_layout(layout)
     inputs = layout.stem_channels
     stem = convolution(image_channels, inputs, 3, layout.stem_stride, activation=activation)
-    model = nn.Sequential()
-    model.add_module("stem", nn.Sequential(*stem))
+    model = nn.Sequential(OrderedDict(stem=nn.Sequential(*stem)))
     if layout.first_channels:
         outputs = layout.first_channels
         first = inverted_residual(inputs, outputs, 3, 1, 1, activation=activation)

@@ -21,7 +21,7 @@ from spos._util.errors import UserError
 from spos.nn import OneOf
 from spos.nn.supernet import Supernet
 from spos.spaces import SPACES, Family
-from spos.spaces._mobile import MobileLayout, Place, mobile_network
+from spos.spaces._mobile import TINY, MobileLayout, Place, mobile_network
 from spos.spaces.blocks.mobile import convolution, inverted_residual
 from spos.training.recipes import PLANS
 
@@ -61,15 +61,7 @@ PRESETS = {
         strides=(1, 1, 2, 2, 1, 2, 1),
         head_channels=992,
     ),
-    "tiny": MobileLayout(
-        image_size=8,
-        stem_channels=8,
-        stem_stride=1,
-        channels=(16, 32),
-        depths=(3, 4),
-        strides=(1, 2),
-        head_channels=128,
-    ),
+    "tiny": TINY,
 }
 
 

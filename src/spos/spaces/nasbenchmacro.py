@@ -19,7 +19,7 @@ from spos.nn import OneOf
 from spos.nn.supernet import Supernet
 from spos.spaces import SPACES, Family
 from spos.spaces._layout import proxy_plans
-from spos.spaces._mobile import MobileLayout, Place, mobile_network
+from spos.spaces._mobile import TINY, MobileLayout, Place, mobile_network
 from spos.spaces.blocks.mobile import convolution, inverted_residual
 
 #: Kernel and expansion of each block.
@@ -40,15 +40,7 @@ PRESETS = {
     "cifar": _CIFAR,
     # A quarter of the channels, so that it can be trained on a CPU.
     "proxy": replace(_CIFAR, stem_channels=8, channels=(16, 32, 64), head_channels=320),
-    "tiny": MobileLayout(
-        image_size=8,
-        stem_channels=8,
-        stem_stride=1,
-        channels=(8, 16),
-        depths=(2, 2),
-        strides=(1, 2),
-        head_channels=32,
-    ),
+    "tiny": replace(TINY, channels=(8, 16), depths=(2, 2), head_channels=32),
 }
 
 

@@ -7,6 +7,7 @@ Sources: Zoph and Le, "Neural Architecture Search with Reinforcement Learning", 
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -115,10 +116,9 @@ def plain(layout: PlainLayout, *, classes: int, image_channels: int = 3) -> Supe
         filters = Width(layout.filters, name=f"{name}.filters")
         layers.append(ConvolutionLayer(inputs, filters, layout.kernels, layout.strides, name))
         inputs = filters
-    model = nn.Sequential()
-    model.add_module("layers", layers)
-    model.add_module("pool", nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()))
-    model.add_module("classifier", ElasticLinear(inputs, classes))
+    pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    classifier = ElasticLinear(inputs, classes)
+    model = nn.Sequential(OrderedDict(layers=layers, pool=pool, classifier=classifier))
     return Supernet(model, (image_channels, layout.image_size, layout.image_size))
 
 

@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from torch import nn
 
 from spos._util.errors import UserError
-from spos.nn import BitPair, Bits, FixedBitsConv2d, QuantisedConv2d, Width, bit_pair
+from spos.nn import Bits, FixedBitsConv2d, QuantisedConv2d, Width, bit_pair
 from spos.nn.quantised import ACTIVATION_QUANTISER, WEIGHT_QUANTISER
 from spos.nn.quantisers import check_quantisers
 from spos.nn.supernet import Supernet
 from spos.spaces import SPACES, Family
 from spos.spaces._layout import StagedLayout, check_positive, check_scales, check_stages
-from spos.spaces.blocks.residual import MakeConvolution, Size, basic_block
+from spos.spaces.blocks.residual import Size, basic_block
 from spos.training.recipes import PLANS
 
 #: Pairs of weight and activation bits in the paper.
@@ -154,23 +154,19 @@ def uniform(
     """
     chosen = bit_pair(pair)
 
-    def block(name: str, inputs: int, outputs: int, stride: int) -> nn.Module:
-        return basic_block(inputs, outputs, outputs, stride, _fixed_bits(layout, chosen))
-
-    return _build_network(layout, block, classes=classes, image_channels=image_channels)
-
-
-def _fixed_bits(layout: BitsLayout, pair: BitPair) -> MakeConvolution:
     def convolution(part: str, inputs: Size, outputs: Size, kernel: int, stride: int) -> nn.Module:
         assert isinstance(inputs, int) and isinstance(outputs, int)
         return FixedBitsConv2d(
             nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
-            pair,
+            chosen,
             weights=layout.weights,
             activations=layout.activations,
         )
 
-    return convolution
+    def block(name: str, inputs: int, outputs: int, stride: int) -> nn.Module:
+        return basic_block(inputs, outputs, outputs, stride, convolution)
+
+    return _build_network(layout, block, classes=classes, image_channels=image_channels)
 
 
 def _build_network(

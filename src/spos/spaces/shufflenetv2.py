@@ -5,6 +5,7 @@ Sources: Guo et al., Section 4 and Table 1; Ma et al., "ShuffleNet V2", ECCV 201
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -113,23 +114,19 @@ def around(
             blocks.append(make_block(f"stage{stage}.{number}", inputs, outputs, stride, first))
             inputs = outputs
     stem = nn.Conv2d(image_channels, layout.stem_channels, 3, layout.stem_stride, 1, bias=False)
-    model = nn.Sequential()
-    model.add_module(
-        "first_conv",
-        nn.Sequential(stem, nn.BatchNorm2d(layout.stem_channels), nn.ReLU(inplace=True)),
-    )
-    model.add_module("features", nn.Sequential(*blocks))
-    model.add_module("conv_last", nn.Sequential(*pointwise(inputs, layout.head_channels)))
-    model.add_module(
-        "classifier",
-        nn.Sequential(
+    norm = nn.BatchNorm2d(layout.stem_channels)
+    parts: OrderedDict[str, nn.Module] = OrderedDict(
+        first_conv=nn.Sequential(stem, norm, nn.ReLU(inplace=True)),
+        features=nn.Sequential(*blocks),
+        conv_last=nn.Sequential(*pointwise(inputs, layout.head_channels)),
+        classifier=nn.Sequential(
             nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),
             nn.Dropout(layout.dropout),
             nn.Linear(layout.head_channels, classes, bias=layout.classifier_bias),
         ),
     )
-    return model
+    return nn.Sequential(parts)
 
 
 def shufflenetv2(layout: Layout, *, classes: int, image_channels: int = 3) -> Supernet:

@@ -84,14 +84,6 @@ def fit_line(parts: Values, computing: Values, measured: Values) -> tuple[int, i
 def left_out(parts: Values, computing: Values, measured: Values) -> Values:
     """Predict the latency of each network from a fit to all other networks.
 
-    Args:
-        parts (Values): sum of the parts of each network in nanoseconds, for at least 3 networks.
-        computing (Values): number of parts of each network that compute something.
-        measured (Values): measured latency of each network, in nanoseconds.
-
-    Returns:
-        The predicted latency of each network, in nanoseconds.
-
     Source: leave-one-out cross-validation (Stone, 1974).
 
     Example:

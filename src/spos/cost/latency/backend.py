@@ -34,12 +34,7 @@ Step = Callable[[Any], Any]
 
 @dataclass(frozen=True)
 class Sample:
-    """One sample of a sequence of steps.
-
-    Args:
-        nanoseconds (tuple[float, ...]): time of each step in one run, in nanoseconds.
-        runs (int): number of runs in the sample.
-    """
+    """One sample of a sequence of steps: the time of each in one run, and the number of runs."""
 
     nanoseconds: tuple[float, ...]
     runs: int

@@ -29,10 +29,6 @@ NEEDED = ("onnx", "onnxscript", "onnxruntime")
 def require_onnx(what: str, packages: Sequence[str] = NEEDED) -> None:
     """Check that the packages that write, check and run ONNX graphs are installed.
 
-    Args:
-        what (str): option or file that needs them, for the error message.
-        packages (Sequence[str]): packages to look for.
-
     Raises:
         UserError: a package is not installed.
     """

@@ -28,13 +28,7 @@ SAVE_EVERY = 2.0
 
 @dataclass(frozen=True)
 class Samples:
-    """The samples of one item.
-
-    Args:
-        nanoseconds (tuple[tuple[float, ...], ...]): for each round, the time of each step in one
-            run, in nanoseconds.
-        runs (int): number of runs over all rounds.
-    """
+    """The samples of one item: the times of its steps in each round, and runs over all rounds."""
 
     nanoseconds: tuple[tuple[float, ...], ...] = ()
     runs: int = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -176,26 +176,22 @@ class LatencyTable:
         return first + self._measured(part)
 
     def _measured(self, part: Part) -> int:
-        found = self.parts.get(part_key(part))
-        if found is not None:
-            return self._with_boundary(found)
         counts = [part.supernet.space.option_counts[place] for place in part.stage.choices]
-        if math.prod(counts) <= ENUMERATED:
-            raise _lacks(part)
-        base = self._alone(part, (0,) * len(counts))
+        if part_key(part) in self.parts or math.prod(counts) <= ENUMERATED:
+            return self._found(part)
+        base = self._found(replace(part, options=(0,) * len(counts)))
         return base + sum(
-            self._alone(part, one_changed(counts, place, option)) - base
+            self._found(replace(part, options=one_changed(counts, place, option))) - base
             for place, option in enumerate(part.options)
         )
 
-    def _alone(self, part: Part, options: Options) -> int:
-        other = Part(part.supernet, part.first_identical, part.number, options, part.value)
-        found = self.parts.get(part_key(other))
+    def _found(self, part: Part) -> int:
+        found = self.parts.get(part_key(part))
         if found is None:
-            raise _lacks(other)
-        return self._with_boundary(found)
-
-    def _with_boundary(self, found: PartLatency) -> int:
+            raise UserError(
+                f"the latency table lacks {part_key(part)}: measure the space again with spos "
+                "latency"
+            )
         return 0 if found.nothing else found.median + self.fit.boundary
 
 
@@ -221,12 +217,6 @@ def _another(what: str, there: Any, here: Any) -> UserError:
     return UserError(
         f"the latency table is of another supernet: its {what} is {there}, here it is {here}; "
         "measure this one with spos latency"
-    )
-
-
-def _lacks(part: Part) -> UserError:
-    return UserError(
-        f"the latency table lacks {part_key(part)}: measure the space again with spos latency"
     )
 
 

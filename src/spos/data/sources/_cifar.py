@@ -44,11 +44,6 @@ class Version:
 def cifar_source(argument: str, options: DataOptions, version: Version) -> Source:
     """One of the sets, with its official test images.
 
-    Args:
-        argument (str): folder of the .bin files, the folder that contains it, or the .tar.gz.
-        options (DataOptions): how the images are read.
-        version (Version): layout of the files.
-
     Raises:
         UserError: files are missing, damaged, or of the Python version, which is pickled: reading
             it could run code.

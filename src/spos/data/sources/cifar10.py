@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from spos.data.source import SOURCES, DataOptions, Source
+from functools import partial
+
+from spos.data.source import SOURCES
 from spos.data.sources._cifar import Version, cifar_source
 
 VERSION = Version(
@@ -15,12 +17,4 @@ VERSION = Version(
     classes=10,
 )
 
-
-@SOURCES.register("cifar10")
-def cifar10_source(argument: str, options: DataOptions) -> Source:
-    """CIFAR-10, with its official test images.
-
-    Raises:
-        UserError: files are missing or damaged.
-    """
-    return cifar_source(argument, options, VERSION)
+SOURCES["cifar10"] = partial(cifar_source, version=VERSION)

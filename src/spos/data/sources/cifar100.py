@@ -1,8 +1,10 @@
-"""CIFAR-100 in its binary version."""
+"""CIFAR-100 with its 100 fine classes, in its binary version."""
 
 from __future__ import annotations
 
-from spos.data.source import SOURCES, DataOptions, Source
+from functools import partial
+
+from spos.data.source import SOURCES
 from spos.data.sources._cifar import Version, cifar_source
 
 VERSION = Version(
@@ -15,12 +17,4 @@ VERSION = Version(
     classes=100,
 )
 
-
-@SOURCES.register("cifar100")
-def cifar100_source(argument: str, options: DataOptions) -> Source:
-    """CIFAR-100 with its 100 fine classes, with its official test images.
-
-    Raises:
-        UserError: files are missing or damaged.
-    """
-    return cifar_source(argument, options, VERSION)
+SOURCES["cifar100"] = partial(cifar_source, version=VERSION)

@@ -73,21 +73,12 @@ def _separable(
     )
 
 
-def _twice_separable(kernel: int, inputs: int, outputs: int, stride: int) -> nn.Sequential:
-    return nn.Sequential(
-        *_separable(inputs, outputs, kernel, stride), *_separable(outputs, outputs, kernel, 1)
-    )
+def _twice_separable(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Sequential:
+    first = _separable(inputs, outputs, kernel, stride)
+    return nn.Sequential(*first, *_separable(outputs, outputs, kernel, 1))
 
 
-def _dilated(kernel: int, inputs: int, outputs: int, stride: int) -> nn.Sequential:
-    return _separable(inputs, outputs, kernel, stride, dilation=2)
-
-
-def _normal(kernel: int, inputs: int, outputs: int, stride: int) -> nn.Sequential:
-    return convolution(inputs, outputs, kernel, stride)
-
-
-def _pool(kind: str, inputs: int, outputs: int, stride: int) -> nn.Module:
+def _pool(inputs: int, outputs: int, kind: str, stride: int) -> nn.Module:
     pool: nn.Module
     if kind == "max":
         pool = nn.MaxPool2d(3, stride, 1)
@@ -110,18 +101,18 @@ def _none(inputs: int, outputs: int, stride: int) -> nn.Module:
     return Zero()
 
 
-OPERATIONS: dict[str, Callable[[int, int, int], nn.Module]] = {
+OPERATIONS: dict[str, Callable[..., nn.Module]] = {
     "none": _none,
     "skip_connect": _skip,
-    "nor_conv_1x1": partial(_normal, 1),
-    "nor_conv_3x3": partial(_normal, 3),
-    "avg_pool_3x3": partial(_pool, "avg"),
-    "max_pool_3x3": partial(_pool, "max"),
-    "sep_conv_3x3": partial(_twice_separable, 3),
-    "sep_conv_5x5": partial(_twice_separable, 5),
-    "sep_conv_7x7": partial(_twice_separable, 7),
-    "dil_conv_3x3": partial(_dilated, 3),
-    "dil_conv_5x5": partial(_dilated, 5),
+    "nor_conv_1x1": partial(convolution, kernel=1),
+    "nor_conv_3x3": partial(convolution, kernel=3),
+    "avg_pool_3x3": partial(_pool, kind="avg"),
+    "max_pool_3x3": partial(_pool, kind="max"),
+    "sep_conv_3x3": partial(_twice_separable, kernel=3),
+    "sep_conv_5x5": partial(_twice_separable, kernel=5),
+    "sep_conv_7x7": partial(_twice_separable, kernel=7),
+    "dil_conv_3x3": partial(_separable, kernel=3, dilation=2),
+    "dil_conv_5x5": partial(_separable, kernel=5, dilation=2),
 }
 """Operations by name, built from input channels, output channels and stride."""
 
@@ -141,7 +132,7 @@ def operation(name: str, inputs: int, outputs: int, stride: int = 1) -> nn.Modul
     """
     if name not in OPERATIONS:
         raise UserError(f"unknown operation '{name}': {nearest(name, OPERATIONS)}")
-    return OPERATIONS[name](inputs, outputs, stride)
+    return OPERATIONS[name](inputs, outputs, stride=stride)
 
 
 @dataclass(frozen=True)

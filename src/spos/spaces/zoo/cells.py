@@ -6,6 +6,7 @@ With ``small`` they have the stem for CIFAR.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from itertools import chain
 
@@ -211,12 +212,9 @@ def _network(
         )
         body.append(cell)
         before, last, halve = last, cell.channels, stride == 2
-    model = nn.Sequential()
-    model.add_module("stem", module)
-    model.add_module("cells", body)
     pooled = chain(head[:1], (nn.AdaptiveAvgPool2d(1), nn.Flatten()), head[1:])
-    model.add_module("classifier", nn.Sequential(_LastCell(), *pooled, nn.Linear(last, classes)))
-    return model
+    classifier = nn.Sequential(_LastCell(), *pooled, nn.Linear(last, classes))
+    return nn.Sequential(OrderedDict(stem=module, cells=body, classifier=classifier))
 
 
 NETWORKS["nasnet_a_mobile"] = Network(

@@ -1,7 +1,8 @@
-"""MobileNet and MobileNetV2."""
+"""MobileNet, MobileNetV2, and MnasNet-B1 without squeeze-and-excitation."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from functools import partial
 
 from torch import nn
@@ -11,8 +12,8 @@ from spos.spaces.blocks.mobile import convolution, depthwise_separable, inverted
 from spos.spaces.zoo import NETWORKS, Network
 
 _V1_CHANNELS = (64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)
-_V2_CHANNELS = (24, 32, 64, 96, 160, 320)
-_V2_DEPTHS = (2, 3, 4, 3, 3, 1)
+# Kernel and expansion of the blocks of each stage of MnasNet-B1.
+_MNASNET_STAGES = ((3, 3), (5, 3), (5, 6), (3, 6), (5, 6), (3, 6))
 
 
 def mobilenet_v1(
@@ -36,12 +37,22 @@ def mobilenet_v1(
         outputs = round(channels * width)
         blocks.append(depthwise_separable(inputs, outputs, stride))
         inputs = outputs
-    model = nn.Sequential()
-    model.add_module("stem", stem)
-    model.add_module("blocks", blocks)
     classifier = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, classes))
-    model.add_module("classifier", classifier)
-    return model
+    return nn.Sequential(OrderedDict(stem=stem, blocks=blocks, classifier=classifier))
+
+
+def _layout(channels: tuple[int, ...], depths: tuple[int, ...], small: bool) -> MobileLayout:
+    return MobileLayout(
+        image_size=32 if small else 224,
+        stem_channels=32,
+        stem_stride=1 if small else 2,
+        first_channels=16,
+        channels=channels,
+        depths=depths,
+        strides=(1 if small else 2, 2, 2, 1, 2, 1),
+        head_channels=1280,
+        dropout=0.2,
+    )
 
 
 def mobilenet_v2(*, classes: int, image_channels: int = 3, small: bool = False) -> nn.Sequential:
@@ -55,17 +66,7 @@ def mobilenet_v2(*, classes: int, image_channels: int = 3, small: bool = False) 
         >>> sum(parameter.numel() for parameter in network.parameters())
         3504872
     """
-    layout = MobileLayout(
-        image_size=32 if small else 224,
-        stem_channels=32,
-        stem_stride=1 if small else 2,
-        first_channels=16,
-        channels=_V2_CHANNELS,
-        depths=_V2_DEPTHS,
-        strides=(1 if small else 2, 2, 2, 1, 2, 1),
-        head_channels=1280,
-        dropout=0.2,
-    )
+    layout = _layout((24, 32, 64, 96, 160, 320), (2, 3, 4, 3, 3, 1), small)
 
     def block(place: Place) -> nn.Module:
         return inverted_residual(
@@ -77,6 +78,32 @@ def mobilenet_v2(*, classes: int, image_channels: int = 3, small: bool = False) 
     )
 
 
+def mnasnet_b1(*, classes: int, image_channels: int = 3, small: bool = False) -> nn.Sequential:
+    """MnasNet-B1.
+
+    It has 314,415,872 multiply-adds and 4,383,312 parameters; the authors report 317 M and 4.2 M.
+
+    Source: Tan et al., "MnasNet: Platform-Aware Neural Architecture Search for Mobile", CVPR 2019,
+    and the authors' release for B1.
+
+    Example:
+        >>> network = mnasnet_b1(classes=1000)
+        >>> sum(parameter.numel() for parameter in network.parameters())
+        4383312
+    """
+    layout = _layout((24, 40, 80, 96, 192, 320), (3, 3, 3, 2, 4, 1), small)
+
+    def block(place: Place) -> nn.Module:
+        kernel, expansion = _MNASNET_STAGES[place.stage - 1]
+        return inverted_residual(place.inputs, place.outputs, kernel, expansion, place.stride)
+
+    return mobile_network(layout, block, classes=classes, image_channels=image_channels)
+
+
+NETWORKS["mnasnet_b1"] = Network(
+    paper="Tan et al., MnasNet: Platform-Aware Neural Architecture Search, CVPR 2019",
+    build=mnasnet_b1,
+)
 NETWORKS["mobilenet_v1_0.75"] = Network(
     paper="Howard et al., MobileNets, 2017",
     build=partial(mobilenet_v1, 0.75),
