@@ -21,9 +21,6 @@ COUNT = click.IntRange(min=1)
 def number_or_fraction(text: str) -> int | float:
     """Read the size of a split.
 
-    Args:
-        text (str): number of images, or fraction of them.
-
     Raises:
         ValueError: the text is neither.
     """
@@ -105,11 +102,7 @@ def _flag(name: str) -> str:
 
 
 def all_of(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
-    """Combine options into one decorator.
-
-    Args:
-        *options (Callable): decorators, in the order of the help.
-    """
+    """Combine options into one decorator."""
 
     def apply(command: Command) -> Command:
         for option in reversed(options):

@@ -109,12 +109,7 @@ def required_method(algorithm: str) -> str | None:
 
 
 def frozen_sections(sections: Iterable[str], config: Config) -> tuple[str, ...]:
-    """List the sections that a stage depends on.
-
-    Args:
-        sections (Iterable[str]): sections that the stage always depends on.
-        config (Config): configuration of the run.
-    """
+    """List the sections that a stage depends on."""
     trains_theta = "supernet" in (given := tuple(sections)) and required_method(
         config.search.algorithm
     )
@@ -236,11 +231,6 @@ def check_sections(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 def read_layout(space: str, preset: str, assignments: Iterable[str]) -> Any:
     """Read the layout of a preset with some settings replaced.
 
-    Args:
-        space (str): name of a space of the catalogue.
-        preset (str): name of a preset of the space.
-        assignments (Iterable[str]): settings of the layout, such as ``layout.image_size=192``.
-
     Raises:
         UserError: the space, the preset or a setting does not exist.
     """
@@ -268,11 +258,6 @@ def first_difference(
     """Describe the first stored setting that affects the result and differs from the given one.
 
     A setting that is not stored did not exist yet when the run was started.
-
-    Args:
-        stored (Mapping): settings by section.
-        given (Mapping): settings by section, complete.
-        sections (tuple[str, ...]): names of the sections to compare.
 
     Returns:
         The difference in words; None if there is none.

@@ -114,11 +114,6 @@ class Context:
     def launch(self, work: Callable[..., Any], *arguments: Any) -> Any:
         """Call a function in one process per device.
 
-        Args:
-            work (Callable): function of the context and the arguments, at the top level of a
-                module.
-            arguments (Any): further arguments of the function; must be picklable.
-
         Returns:
             Return value of the first process.
         """
@@ -218,10 +213,6 @@ class Context:
     def costs(self, supernet: Supernet, *, eager: bool = True) -> CostModel:
         """Cost model of the run's space, including every cost that the run bounds.
 
-        Args:
-            supernet (Supernet): supernet of the run.
-            eager (bool): whether to count every option now rather than on demand.
-
         Raises:
             UserError: a bounded cost does not exist.
         """
@@ -231,12 +222,7 @@ class Context:
     def in_memory_format(
         self, batches: Iterable[tuple[Tensor, Tensor]]
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield batches in the memory format of the run (``run.channels_last``).
-
-        Args:
-            batches (Iterable): pairs of images, shape (batch, channels, height, width), and
-                targets.
-        """
+        """Yield batches in the memory format of the run (``run.channels_last``)."""
         remaining = iter(batches)
         # The first batch starts the worker processes that read images. An interrupt reaches all
         # processes, but this one still trains until its state is saved, so the workers ignore it.

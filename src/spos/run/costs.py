@@ -47,12 +47,7 @@ def searched_cost(config: Config) -> str:
 
 
 def latency_table(config: Config, directory: Path) -> LatencyTable | None:
-    """Read the latency table of a run.
-
-    Args:
-        config (Config): configuration of the run.
-        directory (Path): run directory; its copy of the table, made when the run was started, takes
-            precedence over the file.
+    """Read the latency table of a run: its own copy, or else the file that it was given.
 
     Returns:
         The table; None if the run has none.
@@ -68,10 +63,6 @@ def latency_table(config: Config, directory: Path) -> LatencyTable | None:
 
 def check_latency_table(given: str, directory: Path) -> None:
     """Check that a file is the latency table that a run was started with.
-
-    Args:
-        given (str): path of the file in this command; empty for none.
-        directory (Path): run directory.
 
     Raises:
         UserError: the file holds another table. A file that no longer exists is accepted.
@@ -90,13 +81,6 @@ def add_bounded_costs(
     own: CostModel, supernet: Supernet, config: Config, directory: Path, *, eager: bool = True
 ) -> CostModel:
     """Extend the costs of a space by those that the run bounds or has a latency table of.
-
-    Args:
-        own (CostModel): costs of the space.
-        supernet (Supernet): supernet of the run.
-        config (Config): configuration of the run.
-        directory (Path): run directory.
-        eager (bool): whether to count every option now rather than on demand.
 
     Raises:
         UserError: a bounded cost does not exist, or the latency table was measured for another

@@ -104,9 +104,6 @@ def cost_unit(table: CostModel, settings: DifferentiableSettings, cost: str) -> 
 def check_training_method(context: Context) -> None:
     """Check that the settings suit the training method, before anything is written.
 
-    Args:
-        context (Context): run whose supernet is not trained yet.
-
     Raises:
         UserError: the method does not exist, the run directory contains a supernet trained without
             theta, or a setting does not suit the method.

@@ -115,11 +115,6 @@ def measure_file(
 
     The other arguments are those of :func:`spos.cost.latency.measure_latency`.
 
-    Args:
-        out (Path): file of the table.
-        source (Source): supernet to measure.
-        listener (Listener): receiver of progress.
-
     Returns:
         The table, its supernet, and whether the file already contained the table.
 
@@ -157,13 +152,6 @@ def validate_file(
     path: Path, *, listener: Listener, fit: bool = False, **drawn: Any
 ) -> tuple[Validation, list[Path]]:
     """Validate the latency table of a catalogue space on whole networks.
-
-    Args:
-        path (Path): file of the table.
-        listener (Listener): receiver of progress.
-        fit (bool): whether to write the fitted correction into the table.
-        drawn (Any): ``networks``, ``seed`` and ``rounds`` of
-            :func:`spos.cost.latency.validate.validate`.
 
     Returns:
         The validation, and the paths of the written files.

@@ -66,13 +66,7 @@ def load_checkpoint(context: Context) -> tuple[Supernet, dict[str, Tensor]]:
 
 
 def one_shot_evaluator(context: Context, data: ImageData, supernet: Supernet) -> OneShotEvaluator:
-    """Make the evaluator of candidates on the validation images of a run.
-
-    Args:
-        context (Context): the run.
-        data (ImageData): images of the run.
-        supernet (Supernet): trained supernet, on the device of the run.
-    """
+    """Make the evaluator of candidates on the validation images of a run."""
     return OneShotEvaluator(
         supernet,
         _calibration(context, data),

@@ -153,15 +153,7 @@ def make_search_outcome(
     settings: SearchSettings,
     **more: Any,
 ) -> SearchOutcome:
-    """Make the outcome of a search, or of one search for each of several budgets.
-
-    Args:
-        found (Sequence[BudgetResult]): results of the searches, from the smallest budget.
-        table (CostModel): costs of the architectures.
-        study (optuna.Study): study of the scores.
-        settings (SearchSettings): settings of the search.
-        **more (Any): further fields of the outcome, such as the seconds.
-    """
+    """Make the outcome of a search, or of one search for each of several budgets."""
     result = found[-1].result
     several = len(found) > 1
     paid = [evaluated_by(study, settings, constraint, table) for constraint, _ in found]

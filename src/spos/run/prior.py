@@ -21,12 +21,6 @@ def read_prior(
 ) -> tuple[Prior | None, dict[str, Any]]:
     """Read the option probabilities that a training learned in addition to the weights.
 
-    Args:
-        config (Config): configuration of the run.
-        supernet (Supernet): the trained supernet.
-        tensors (Mapping[str, Tensor]): tensors of its checkpoint.
-        table (CostModel): costs of the architectures.
-
     Returns:
         The prior of the search algorithm, and the fields of the search outcome that describe it;
         None and an empty dictionary if the algorithm needs no prior.

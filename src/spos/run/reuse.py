@@ -23,11 +23,6 @@ from spos.search.sqlite import copy_database
 def warm_start(directory: RunDirectory, other: RunDirectory, given: Mapping[str, Any]) -> None:
     """Copy the trained supernet and the evaluations of another run, unless already done.
 
-    Args:
-        directory (RunDirectory): run to copy to.
-        other (RunDirectory): run to copy from.
-        given (Mapping): settings by section; those of the training must equal the other run's.
-
     Raises:
         UserError: the other run has no trained supernet, or the run was started without it.
     """

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 from optuna.exceptions import StorageInternalError
 
 from spos._util.errors import UserError
-from spos._util.interrupt import Interrupt, deferred_interrupt
+from spos._util.interrupt import deferred_interrupt
 from spos._util.randomness import generator
 from spos.cost import CostModel
 from spos.run.budgets import retrain_budgets
@@ -29,7 +29,6 @@ from spos.run.stopwatch import Stopwatch
 from spos.search import (
     Candidate,
     Feasible,
-    OneShotEvaluator,
     open_storage,
     open_study,
     search,
@@ -100,13 +99,22 @@ def search_stage(context: Context) -> SearchOutcome:
     study = open_study(storage, name, supernet.space)
     constraints = config.constraint.constraints
     found: list[BudgetResult] = []
+    evaluator = one_shot_evaluator(context, data, supernet)
+    best = -math.inf
     with deferred_interrupt() as interrupt:
-        evaluate = Evaluations(one_shot_evaluator(context, data, supernet), interrupt)
+
+        def evaluate(architectures: Sequence[Architecture]) -> Iterator[tuple[Architecture, float]]:
+            nonlocal best
+            for architecture, score in evaluator(architectures):
+                best = max(best, score)
+                yield architecture, score
+                if interrupt.requested:
+                    raise KeyboardInterrupt
 
         def told(candidate: Candidate, count: int, total: int) -> None:
             watch.record()
             task = context.task
-            scores = f"{task.show(candidate.score)}  best {task.show(evaluate.best)}"
+            scores = f"{task.show(candidate.score)}  best {task.show(best)}"
             within = f"  {constraint}" if len(constraints) > 1 else ""
             done = sum(len(result.candidates) for _, result in found)
             # The searches for further budgets are assumed to be as long as this one.
@@ -136,30 +144,6 @@ def search_stage(context: Context) -> SearchOutcome:
         found, table, study, config.search, seconds=watch.seconds, **prior_facts
     )
     return directory.finish(outcome)
-
-
-class Evaluations:
-    """One-shot evaluations that stop on an interrupt of the user.
-
-    Args:
-        evaluator (OneShotEvaluator): evaluator with the weights of the supernet.
-        interrupt (Interrupt): deferred interrupt, checked after every candidate.
-    """
-
-    def __init__(self, evaluator: OneShotEvaluator, interrupt: Interrupt) -> None:
-        self._evaluator = evaluator
-        self._interrupt = interrupt
-        #: Best score so far.
-        self.best = -math.inf
-
-    def __call__(
-        self, architectures: Iterable[Architecture]
-    ) -> Iterator[tuple[Architecture, float]]:
-        for architecture, score in self._evaluator(list(architectures)):
-            self.best = max(self.best, score)
-            yield architecture, score
-            if self._interrupt.requested:
-                raise KeyboardInterrupt
 
 
 def retrain_stage(context: Context) -> RetrainOutcome:

@@ -57,13 +57,6 @@ def scores_at_start(
     The first call for a search counts as its start: it records the trials so far in the user
     attribute ``search:ID`` of the study.
 
-    Args:
-        study (optuna.Study): study of the space, or new.
-        space (SearchSpace): search space.
-        settings (SearchSettings): settings of the search.
-        constraint (Constraint): constraint of the search.
-        table (CostModel | None): costs of the architectures; needed only if latency is among them.
-
     Raises:
         UserError: the study belongs to another space.
     """
@@ -95,14 +88,7 @@ def evaluated_by(
     constraint: Constraint,
     table: CostModel | None = None,
 ) -> int:
-    """Count the evaluations in a study that were made by a search.
-
-    Args:
-        study (optuna.Study): study of the scores.
-        settings (SearchSettings): settings of the search.
-        constraint (Constraint): constraint of the search.
-        table (CostModel | None): costs of the architectures; needed only if latency is among them.
-    """
+    """Count the evaluations in a study that were made by a search."""
     identity = search_id(settings, constraint, table)
     trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     return sum(trial.user_attrs.get("search") == identity for trial in trials)

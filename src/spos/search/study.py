@@ -152,10 +152,6 @@ def evaluations(study: optuna.Study) -> dict[Architecture, float]:
 def scores_of(trials: Sequence[FrozenTrial], space: SearchSpace) -> dict[Architecture, float]:
     """Collect the scores of completed trials.
 
-    Args:
-        trials (Sequence[FrozenTrial]): trials in any state.
-        space (SearchSpace): search space; trials outside it are ignored.
-
     Returns:
         Score by architecture; the first one if an architecture was evaluated twice.
     """
@@ -192,14 +188,7 @@ def make_distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
 def make_trial(
     space: SearchSpace, candidate: Candidate, search: str, values: Sequence[float]
 ) -> FrozenTrial:
-    """Make the finished trial of a candidate.
-
-    Args:
-        space (SearchSpace): search space.
-        candidate (Candidate): evaluated candidate.
-        search (str): id of the search.
-        values (Sequence[float]): the score, and further objectives of the study.
-    """
+    """Make the finished trial of a candidate."""
     return optuna.create_trial(
         params=space.names(candidate.architecture),
         distributions=make_distributions(space),
