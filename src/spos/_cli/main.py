@@ -13,13 +13,13 @@ import click
 
 from spos._cli.export import export_command
 from spos._cli.latency import latency_command
-from spos._cli.options import COUNT, all_of, setting_options, settings_of
+from spos._cli.options import COUNT, combine_options, read_settings, setting_options
 from spos._cli.predict import predict_command
 from spos._util.errors import UserError, nearest
 from spos._util.interrupt import raise_interrupt
 from spos._util.version import __version__
 
-_execution_options = all_of(
+_execution_options = combine_options(
     click.option("--out", required=True, metavar="DIR", help="Run directory, such as runs/first."),
     click.option(
         "--devices", type=COUNT, default=1, metavar="N", help="Processes, each with one device."
@@ -43,7 +43,7 @@ _compare_option = click.option(
 
 def _perform(stages: tuple[str, ...], options: dict[str, Any]) -> None:
     out, reuse, threads = Path(options["out"]), options["reuse"], options["threads"]
-    given = settings_of(options)
+    given = read_settings(options)
     if threads is not None:
         # The processes that this one starts read it too.
         os.environ["OMP_NUM_THREADS"] = str(threads)

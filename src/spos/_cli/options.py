@@ -101,7 +101,7 @@ def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def all_of(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+def combine_options(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
     """Combine options into one decorator."""
 
     def apply(command: Command) -> Command:
@@ -112,7 +112,7 @@ def all_of(*options: Callable[[Command], Command]) -> Callable[[Command], Comman
     return apply
 
 
-setting_options = all_of(
+setting_options = combine_options(
     *(
         click.option(flag, type=kind, help=text, metavar="VALUE")
         for flag, _, kind, text in _ALIASES
@@ -137,7 +137,7 @@ setting_options = all_of(
 )
 
 
-def settings_of(options: dict[str, Any]) -> dict[str, Any]:
+def read_settings(options: dict[str, Any]) -> dict[str, Any]:
     """The settings that the options give: of the file, then of --set, then of named options.
 
     Args:

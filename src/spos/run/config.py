@@ -61,7 +61,7 @@ class Config:
         """Names of the costs that the search bounds, minimises or charges."""
         bounds = self.bounds
         charged = []
-        if required_method(self.search.algorithm) and self.differentiable.cost:
+        if find_required_method(self.search.algorithm) and self.differentiable.cost:
             charged = [self.differentiable.cost]
         return tuple(
             dict.fromkeys((*bounds.maximum, *bounds.minimum, *self.search.pareto, *charged))
@@ -95,14 +95,14 @@ THETA_SECTIONS = ("differentiable", "constraint")
 SETTINGS_WITHOUT_EFFECT = ("data.workers", "run.save_every", "constraint.latency_device")
 
 
-def required_method(algorithm: str) -> str | None:
+def find_required_method(algorithm: str) -> str | None:
     """Look up the training method that a search algorithm requires.
 
     Returns:
         Name of the method; None if the algorithm searches a supernet of any single-path method.
 
     Example:
-        >>> required_method("fbnet"), required_method("evolution")
+        >>> find_required_method("fbnet"), find_required_method("evolution")
         ('fbnet', None)
     """
     return ALGORITHMS.find(algorithm).method
@@ -110,7 +110,7 @@ def required_method(algorithm: str) -> str | None:
 
 def frozen_sections(sections: Iterable[str], config: Config) -> tuple[str, ...]:
     """List the sections that a stage depends on."""
-    trains_theta = "supernet" in (given := tuple(sections)) and required_method(
+    trains_theta = "supernet" in (given := tuple(sections)) and find_required_method(
         config.search.algorithm
     )
     return (*given, *THETA_SECTIONS) if trains_theta else given
@@ -179,7 +179,7 @@ def make_config(values: Mapping[str, Any]) -> Config:
 
 def _with_method(recipe: SupernetRecipe, algorithm: str, given: bool) -> SupernetRecipe:
     """Set the training method to the one that the search algorithm requires."""
-    needed = required_method(algorithm)
+    needed = find_required_method(algorithm)
     if needed is None or needed == recipe.method:
         return recipe
     if given:
@@ -252,7 +252,7 @@ def _channels(layout: Any, values: dict[str, Any]) -> dict[str, Any]:
     return {**rest, "channels": layout.scaled(values["width"]).channels}
 
 
-def first_difference(
+def find_difference(
     stored: Mapping[str, Any], given: Mapping[str, Any], sections: tuple[str, ...]
 ) -> str | None:
     """Describe the first stored setting that affects the result and differs from the given one.
@@ -263,7 +263,7 @@ def first_difference(
         The difference in words; None if there is none.
 
     Example:
-        >>> first_difference({"run": {"seed": 0}}, {"run": {"seed": 1}}, ("run",))
+        >>> find_difference({"run": {"seed": 0}}, {"run": {"seed": 1}}, ("run",))
         'run.seed is 0 there and 1 here'
     """
     for name in sections:

@@ -24,7 +24,7 @@ from spos.cost import CostModel
 from spos.data import ImageData, load_data
 from spos.nn.supernet import Supernet
 from spos.run.config import SETTINGS_WITHOUT_EFFECT, Config
-from spos.run.costs import LATENCY_TABLE, add_bounded_costs, latency_table
+from spos.run.costs import LATENCY_TABLE, add_bounded_costs, read_latency_table
 from spos.run.directory import RunDirectory
 from spos.run.task import DEFAULT_TASK_FACTS, Task, check_picklable, check_same_task
 from spos.spaces import family
@@ -136,7 +136,7 @@ class Context:
         if not self.fabric.is_global_zero:
             return
         self.directory.freeze_config(self.frozen)
-        measured = latency_table(self.config, self.directory.path)
+        measured = read_latency_table(self.config, self.directory.path)
         if measured is not None:
             measured.write(self.directory.path / LATENCY_TABLE)
         data = self.data()

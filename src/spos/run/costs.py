@@ -10,13 +10,13 @@ from spos.cost.combined import CombinedCosts
 from spos.cost.cost import COSTS, CountedCost, primary_cost
 from spos.cost.latency import LatencyTable
 from spos.nn.supernet import Supernet
-from spos.run.config import Config, required_method
+from spos.run.config import Config, find_required_method
 
 #: The copy of its latency table that a run keeps.
 LATENCY_TABLE = "latency.json"
 
 
-def charged_cost(config: Config) -> str | None:
+def find_charged_cost(config: Config) -> str | None:
     """Name the cost in the loss of theta.
 
     By default it is latency if the run has a latency table, and multiply-adds otherwise.
@@ -30,23 +30,23 @@ def charged_cost(config: Config) -> str | None:
     return config.differentiable.cost or by_default
 
 
-def searched_cost(config: Config) -> str:
+def find_primary_cost(config: Config) -> str:
     """Name the primary cost of the search of a run, see :func:`spos.cost.cost.primary_cost`.
 
     Example:
         >>> from spos.run.config import make_config
-        >>> searched_cost(make_config({"search": {"pareto": ["latency"]}}))
+        >>> find_primary_cost(make_config({"search": {"pareto": ["latency"]}}))
         'latency'
     """
     return primary_cost(
         config.bounds.maximum,
         config.bounds.minimum,
         config.search.pareto,
-        charged_cost(config) if required_method(config.search.algorithm) else None,
+        find_charged_cost(config) if find_required_method(config.search.algorithm) else None,
     )
 
 
-def latency_table(config: Config, directory: Path) -> LatencyTable | None:
+def read_latency_table(config: Config, directory: Path) -> LatencyTable | None:
     """Read the latency table of a run: its own copy, or else the file that it was given.
 
     Returns:
@@ -87,7 +87,7 @@ def add_bounded_costs(
             supernet or device.
     """
     tables = [own]
-    table = latency_table(config, directory)
+    table = read_latency_table(config, directory)
     if table is not None:
         table.check_supernet(config.space, config.preset, config.layout, supernet)
         if not (directory / LATENCY_TABLE).exists():

@@ -12,7 +12,7 @@ from spos.cost import Constraint, CostModel
 from spos.report.former import upgrade_comparison, upgrade_retrain, upgrade_search
 from spos.report.result import Comparison, StageCosts, Winner
 from spos.search import Candidate, SearchResult, SearchSettings
-from spos.search.start import evaluated_by
+from spos.search.start import count_evaluations
 
 
 class BudgetResult(NamedTuple):
@@ -156,7 +156,7 @@ def make_search_outcome(
     """Make the outcome of a search, or of one search for each of several budgets."""
     result = found[-1].result
     several = len(found) > 1
-    paid = [evaluated_by(study, settings, constraint, table) for constraint, _ in found]
+    paid = [count_evaluations(study, settings, constraint, table) for constraint, _ in found]
     return SearchOutcome(
         winner=_winner(result, table),
         top=result.top,

@@ -12,11 +12,11 @@ from spos._util.interrupt import deferred_interrupt
 from spos._util.randomness import generator
 from spos.cost import CostModel
 from spos.run.budgets import retrain_budgets
-from spos.run.config import required_method
+from spos.run.config import find_required_method
 from spos.run.context import Context
 from spos.run.differentiable import prepare_theta_training
 from spos.run.fit import fit, retrain
-from spos.run.one_shot import load_checkpoint, one_shot_evaluator, train_outcome
+from spos.run.one_shot import load_checkpoint, make_evaluator, read_train_outcome
 from spos.run.outcome import (
     BudgetResult,
     RetrainOutcome,
@@ -40,7 +40,7 @@ from spos.training.method import method_class
 
 def train_stage(context: Context) -> TrainOutcome:
     """Train the supernet by the method of the run, or resume its training."""
-    done = train_outcome(context)
+    done = read_train_outcome(context)
     if done is not None:
         return done
     recipe, method = context.config.supernet, method_class(context.method)
@@ -54,7 +54,7 @@ def _train_supernet(context: Context) -> float:
     data = context.data()
     supernet = context.supernet(data)
     recipe, method, images = context.config.supernet, context.method, data.train
-    if required_method(context.config.search.algorithm):
+    if find_required_method(context.config.search.algorithm):
         method, images = prepare_theta_training(context, data, supernet)
     else:
         _check_reachable(context, context.costs(supernet))
@@ -99,7 +99,7 @@ def search_stage(context: Context) -> SearchOutcome:
     study = open_study(storage, name, supernet.space)
     constraints = config.constraint.constraints
     found: list[BudgetResult] = []
-    evaluator = one_shot_evaluator(context, data, supernet)
+    evaluator = make_evaluator(context, data, supernet)
     best = -math.inf
     with deferred_interrupt() as interrupt:
 

@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 from spos._util.randomness import generator
 from spos.cost import Constraint, CostModel
 from spos.search.settings import SearchSettings
-from spos.search.study import keep_space, scores_of
+from spos.search.study import keep_space, read_scores
 from spos.space import Architecture, SearchSpace
 
 #: Number of architectures whose latencies identify a latency table.
@@ -45,7 +45,7 @@ def search_id(
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def scores_at_start(
+def read_scores_at_start(
     study: optuna.Study,
     space: SearchSpace,
     settings: SearchSettings,
@@ -79,10 +79,10 @@ def scores_at_start(
         and trial.number not in unfinished
         and trial.state == TrialState.COMPLETE
     ]
-    return scores_of(before, space)
+    return read_scores(before, space)
 
 
-def evaluated_by(
+def count_evaluations(
     study: optuna.Study,
     settings: SearchSettings,
     constraint: Constraint,
