@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from spos._util.errors import UserError, nearest
@@ -22,21 +22,9 @@ from spos.training.recipe import Recipe, SupernetRecipe
 
 @dataclass(frozen=True)
 class Config:
-    """Everything that determines the result of a run.
+    """Everything that determines the result of a run: a section of settings a field.
 
-    Args:
-        space (str): name of the search space.
-        preset (str): name of the preset of the space.
-        layout (Any): macro-architecture of the space, a dataclass of its own per space.
-        data (DataSettings): source of the images and their split.
-        run (RunSettings): settings common to all stages of the run.
-        supernet (SupernetRecipe): optimisation settings of the supernet.
-        search (SearchSettings): settings of the search.
-        differentiable (DifferentiableSettings): settings of the training of theta, and of the
-            derivation of a network from it.
-        constraint (ConstraintSettings): bounds of the search.
-        network (NetworkSettings): network to train instead of the winner.
-        retrain (Recipe): optimisation settings of the winner.
+    ``layout`` is a dataclass of its own per space; ``network`` is trained instead of the winner.
     """
 
     space: str
@@ -75,18 +63,7 @@ class Config:
         return sections
 
 
-SECTIONS = (
-    "space",
-    "layout",
-    "data",
-    "run",
-    "supernet",
-    "search",
-    "differentiable",
-    "constraint",
-    "network",
-    "retrain",
-)
+SECTIONS = ("space", *[field.name for field in fields(Config)][2:])
 #: The sections that each stage of a run depends on; they are frozen when it starts.
 STAGE_SECTIONS = {"train": SECTIONS[:5], "search": SECTIONS[:8], "retrain": SECTIONS}
 #: Further sections that the training of theta depends on, for its images and its cost.
@@ -110,10 +87,10 @@ def find_required_method(algorithm: str) -> str | None:
 
 def frozen_sections(sections: Iterable[str], config: Config) -> tuple[str, ...]:
     """List the sections that a stage depends on."""
-    trains_theta = "supernet" in (given := tuple(sections)) and find_required_method(
-        config.search.algorithm
-    )
-    return (*given, *THETA_SECTIONS) if trains_theta else given
+    given = tuple(sections)
+    if "supernet" in given and find_required_method(config.search.algorithm):
+        return (*given, *THETA_SECTIONS)
+    return given
 
 
 def make_config(values: Mapping[str, Any]) -> Config:

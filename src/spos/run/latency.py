@@ -25,15 +25,7 @@ from spos.spaces import family
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """The arguments that a supernet of the catalogue is built with.
-
-    Args:
-        space (str): name of a space of the catalogue.
-        preset (str): name of a preset of the space.
-        layout (Any): macro-architecture of the space.
-        classes (int): number of outputs of the classifier, at least 1.
-        image_channels (int): number of channels of the images, at least 1.
-    """
+    """The arguments that a supernet of the catalogue is built with."""
 
     space: str
     preset: str
