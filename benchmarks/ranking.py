@@ -36,7 +36,7 @@ from spos._util.listener import Silent
 from spos._util.randomness import generator
 from spos.run.context import Context
 from spos.run.directory import RunDirectory
-from spos.run.one_shot import load_checkpoint, one_shot_evaluator
+from spos.run.one_shot import load_checkpoint, make_evaluator
 from spos.run.task import Task
 from spos.search import SearchSettings
 
@@ -101,7 +101,7 @@ class Scores:
             few = data.validation.subset(range(self._validation))
             object.__setattr__(data, "validation", few)
             supernet, _ = load_checkpoint(context)
-            self._evaluate = one_shot_evaluator(context, data, supernet)
+            self._evaluate = make_evaluator(context, data, supernet)
         return self._evaluate
 
     @property

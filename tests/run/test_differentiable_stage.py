@@ -9,7 +9,7 @@ from torch import nn
 
 from spos import CostTable, OneOf, Supernet, UserError
 from spos.cost.part import Costs, Part, run
-from spos.run.differentiable import cost_unit
+from spos.run.differentiable import choose_cost_unit
 from spos.training.differentiable import DifferentiableSettings
 
 
@@ -39,15 +39,15 @@ def supernet() -> Supernet:
 )
 def test_a_latency_is_counted_in_microseconds_where_there_are_ten(nanoseconds, unit):
     table = CostTable(supernet(), counter=Times(nanoseconds))
-    assert cost_unit(table, DifferentiableSettings(), "latency") == unit
+    assert choose_cost_unit(table, DifferentiableSettings(), "latency") == unit
 
 
 def test_a_unit_that_leaves_no_logarithm_is_refused_with_the_nearest_valid_one():
     table = CostTable(supernet())
-    assert cost_unit(table, DifferentiableSettings(), "flops") == 1.0
-    assert cost_unit(table, DifferentiableSettings(unit=500.0), "flops") == 500.0
+    assert choose_cost_unit(table, DifferentiableSettings(), "flops") == 1.0
+    assert choose_cost_unit(table, DifferentiableSettings(unit=500.0), "flops") == 500.0
     with pytest.raises(UserError) as raised:
-        cost_unit(table, DifferentiableSettings(unit=576.0), "flops")
+        choose_cost_unit(table, DifferentiableSettings(unit=576.0), "flops")
     assert str(raised.value) == (
         "differentiable.unit 576: the cheapest network has flops 576, and the logarithm of its "
         "cost must be above 0; nearest valid: 518.4"

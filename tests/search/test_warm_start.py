@@ -9,7 +9,7 @@ import pytest
 
 from spos.cost import Constraint
 from spos.search import SearchSettings, evaluations, search
-from spos.search.start import evaluated_by, search_id
+from spos.search.start import count_evaluations, search_id
 from spos.space import Architecture
 
 FRONT = {"algorithm": "nsga2", "pareto": ("flops",)}
@@ -66,7 +66,7 @@ def test_more_iterations_pay_for_those_alone(tower, evaluator, new_study, run, s
     assert second.candidates[:50] == first.candidates
     # It is what a search of so many iterations finds from the start.
     assert second == search(tower.space, tower, WITHIN, evaluator(fitness), new_study(), longer)
-    assert evaluated_by(run.study, longer, WITHIN) == 80
+    assert count_evaluations(run.study, longer, WITHIN) == 80
 
 
 @pytest.mark.parametrize("then", [{}, FRONT])
@@ -80,7 +80,7 @@ def test_another_algorithm_begins_with_what_is_known(run, before, then):
     assert [c.origin for c in second.candidates[:10]] == ["known"] * 10
     assert second.evaluated == len(more) <= 40
     assert not set(more) & set(paid)
-    assert evaluated_by(run.study, how(**then), WITHIN) == len(more)
+    assert count_evaluations(run.study, how(**then), WITHIN) == len(more)
     assert second.top[0].score >= first.top[0].score
     assert len(evaluations(run.study)) == 50 + len(more)
 

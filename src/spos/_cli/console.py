@@ -40,14 +40,7 @@ class ConsoleListener:
             print(f"spos: {text}", file=sys.stderr, flush=True)
 
     def progress(self, stage: str, done: int, total: int, detail: str) -> None:
-        """Update the bar, or write a line if the last one is a minute ago.
-
-        Args:
-            stage (str): stage of the run.
-            done (int): steps or candidates that are finished.
-            total (int): steps or candidates of the stage.
-            detail (str): what to show beside the numbers, such as the loss.
-        """
+        """Update the bar, or write a line if the last one is a minute ago."""
         if not sys.stderr.isatty():
             now = time.monotonic()
             if stage != self._stage or done >= total or now - self._told >= LINE_INTERVAL:

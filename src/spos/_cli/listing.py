@@ -19,10 +19,6 @@ from spos.spaces import SPACES, family
 def list_spaces(name: str | None = None) -> Iterator[dict[str, Any]]:
     """Describe the spaces of the catalogue, one after the other, since counting takes seconds.
 
-    Args:
-        name (str | None): space to describe with all its presets; None describes every space with
-            its first preset.
-
     Yields:
         Name, preset, image size, number of choices, exact size, the range of each cost for 10
         classes (1000 at 224 pixels), the published architectures, and the paper.
@@ -87,9 +83,6 @@ def spaces_table(rows: list[dict[str, Any]]) -> Table:
 def range_text(bounds: tuple[int, int]) -> str:
     """A range of a cost with two significant figures.
 
-    Args:
-        bounds (tuple[int, int]): lowest and highest value.
-
     Example:
         >>> range_text((270_400_000, 398_600_000))
         '270M–400M'
@@ -102,9 +95,6 @@ def range_text(bounds: tuple[int, int]) -> str:
 
 def size_text(size: int) -> str:
     """The size of a space, rounded if it is large.
-
-    Args:
-        size (int): number of architectures.
 
     Example:
         >>> size_text(15625), size_text(4**20)

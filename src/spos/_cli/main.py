@@ -15,13 +15,13 @@ import click
 
 from spos._cli.export import export_command
 from spos._cli.latency import latency_command
-from spos._cli.options import COUNT, all_of, setting_options, settings_of
+from spos._cli.options import COUNT, combine_options, read_settings, setting_options
 from spos._cli.predict import predict_command
 from spos._util.errors import UserError, nearest
 from spos._util.interrupt import raise_interrupt
 from spos._util.version import __version__
 
-_execution_options = all_of(
+_execution_options = combine_options(
     click.option("--out", required=True, metavar="DIR", help="Run directory, such as runs/first."),
     click.option(
         "--devices", type=COUNT, default=1, metavar="N", help="Processes, each with one device."
@@ -69,7 +69,7 @@ def _execution(options: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _perform(stages: tuple[str, ...], options: dict[str, Any]) -> None:
     out, reuse = Path(options["out"]), options["reuse"]
-    given = settings_of(options)
+    given = read_settings(options)
     with _execution(options) as execution:
         from spos.report import result_tables
         from spos.run import run
@@ -145,7 +145,7 @@ def _doctor(**options: Any) -> None:
     """Check whether a search can find a better network at all."""
     if options["reuse"] is not None:
         raise UserError("--reuse: spos doctor trains networks without a supernet; leave it out")
-    given = settings_of(options)
+    given = read_settings(options)
     with _execution(options) as execution:
         from spos.report.diagnosis import doctor_tables
         from spos.run.diagnosis import doctor

@@ -21,9 +21,6 @@ COUNT = click.IntRange(min=1)
 def number_or_fraction(text: str) -> int | float:
     """Read the size of a split.
 
-    Args:
-        text (str): number of images, or fraction of them.
-
     Raises:
         ValueError: the text is neither.
     """
@@ -110,12 +107,8 @@ def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def all_of(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
-    """Combine options into one decorator.
-
-    Args:
-        *options (Callable): decorators, in the order of the help.
-    """
+def combine_options(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Combine options into one decorator."""
 
     def apply(command: Command) -> Command:
         for option in reversed(options):
@@ -125,7 +118,7 @@ def all_of(*options: Callable[[Command], Command]) -> Callable[[Command], Comman
     return apply
 
 
-setting_options = all_of(
+setting_options = combine_options(
     *(
         click.option(flag, type=kind, help=text, metavar="VALUE")
         for flag, _, kind, text in _ALIASES
@@ -150,7 +143,7 @@ setting_options = all_of(
 )
 
 
-def settings_of(options: dict[str, Any]) -> dict[str, Any]:
+def read_settings(options: dict[str, Any]) -> dict[str, Any]:
     """The settings that the options give: of the file, then of --set, then of named options.
 
     Args:

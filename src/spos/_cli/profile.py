@@ -30,17 +30,6 @@ def profile_architecture(
 ) -> dict[str, Any]:
     """Count the costs of the stand-alone network of an architecture.
 
-    Args:
-        space (str): name of a space of the catalogue.
-        preset (str): name of a preset of the space.
-        architecture (str): option indices joined by commas, JSON of option names, or the name of a
-            published network of the preset.
-        classes (int): number of classes, at least 1.
-        image_channels (int): 3 for colour images, 1 for grey ones.
-        assignments (Iterable[str]): layout settings, such as ``layout.image_size=192``.
-        latency_table (str | None): file that ``spos latency`` wrote on any device; without it there
-            is no latency.
-
     Returns:
         Each cost by name, the architecture in both encodings, and the costs of every stage.
 

@@ -26,10 +26,6 @@ class UserError(ValueError):
 def nearest(given: object, allowed: Iterable[str]) -> str:
     """List the allowed values, with the one nearest to what was given.
 
-    Args:
-        given (object): the invalid value.
-        allowed (Iterable[str]): valid values.
-
     Returns:
         str: a clause to end an error line with.
 

@@ -52,10 +52,6 @@ def write_atomically(path: Path, content: bytes | str) -> None:
 def put(source: Path, target: Path) -> None:
     """Move a finished file to its place on the same disk, durably.
 
-    Args:
-        source (Path): finished file under a temporary name.
-        target (Path): its place; replaced if it exists.
-
     Example:
         >>> import tempfile
         >>> folder = Path(tempfile.mkdtemp())
@@ -102,10 +98,6 @@ def read_json(path: Path) -> Any:
 
 def read_own(path: Path, advice: str = "restore it, or give another --out") -> dict[str, Any]:
     """Read a JSON file of a run directory.
-
-    Args:
-        path (Path): file to read.
-        advice (str): what to do if it is missing or damaged.
 
     Raises:
         UserError: the file is missing, or does not hold a JSON object.

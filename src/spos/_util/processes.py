@@ -19,13 +19,13 @@ from torch.multiprocessing.spawn import ProcessException
 
 from spos._util.errors import UserError
 from spos._util.failure import explain
+from spos._util.interrupt import SIGNALS, handled_by
 
 # Their announcements are noise to the user. Set at import, so that started processes set it too,
 # before anything is announced.
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # How the work of a process ended, the more informative first.
 ENDINGS = ("mistake", "interrupted", "failure", "done")
 
@@ -98,12 +98,8 @@ def _passing_on() -> Iterator[list[int]]:
         for process in multiprocessing.active_children():
             process.terminate()
 
-    before = {number: signal.signal(number, note) for number in SIGNALS}
-    try:
+    with handled_by(note):
         yield noted
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _process(

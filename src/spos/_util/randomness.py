@@ -32,10 +32,6 @@ def generator(seed: int, *keys: str | int) -> np.random.Generator:
 def torch_seed(seed: int, *keys: str | int) -> int:
     """A seed for ``torch.manual_seed`` that depends only on its arguments.
 
-    Args:
-        seed (int): seed of the run, at least 0.
-        keys (str | int): purpose and step, as for :func:`generator`.
-
     Example:
         >>> torch_seed(0, "weights") == torch_seed(0, "weights")
         True
@@ -45,10 +41,6 @@ def torch_seed(seed: int, *keys: str | int) -> int:
 
 def torch_generator(seed: int, *keys: str | int) -> torch.Generator:
     """A CPU ``torch.Generator`` that depends only on its arguments.
-
-    Args:
-        seed (int): seed of the run, at least 0.
-        keys (str | int): purpose and step, as for :func:`generator`.
 
     Example:
         >>> a, b = (torch.rand(2, generator=torch_generator(0, "crop", 3)) for _ in range(2))

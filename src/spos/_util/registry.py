@@ -52,11 +52,7 @@ class Registry(MutableMapping[str, Member], Generic[Member]):
         self._registered: dict[str, Member] = {}
 
     def register(self, name: str) -> Callable[[Member], Member]:
-        """Add a member under a name: a decorator, or a function to call with the member.
-
-        Args:
-            name (str): what users choose the member by.
-        """
+        """Add a member under a name: a decorator, or a function to call with the member."""
 
         def add(member: Member) -> Member:
             self[name] = member

@@ -32,7 +32,7 @@ def retrain_budgets(context: Context, found: SearchOutcome) -> None:
             context.directory.finish(context.launch(retrain, architecture, stage), stage)
 
 
-def budget_winners(context: Context, found: SearchOutcome) -> tuple[BudgetWinner, ...]:
+def collect_budget_winners(context: Context, found: SearchOutcome) -> tuple[BudgetWinner, ...]:
     """The network found for each budget, from the smallest."""
     stages = name_retrainings(found)
     winners = []
@@ -52,7 +52,7 @@ def budget_winners(context: Context, found: SearchOutcome) -> tuple[BudgetWinner
     return tuple(winners)
 
 
-def retraining_seconds(context: Context, found: SearchOutcome | None) -> float:
+def sum_retraining_seconds(context: Context, found: SearchOutcome | None) -> float:
     """Sum the wall time in seconds of the retrainings of all budgets but the largest."""
     if found is None:
         return 0.0

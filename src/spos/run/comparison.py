@@ -9,10 +9,10 @@ from spos._util.randomness import generator
 from spos.cost import Constraint, CostModel
 from spos.report.result import ComparedNetwork, Comparison, Winner
 from spos.run.context import Context
-from spos.run.costs import searched_cost
+from spos.run.costs import find_primary_cost
 from spos.run.finalists import read_found
 from spos.run.fit import retrain
-from spos.run.one_shot import load_checkpoint, one_shot_evaluator
+from spos.run.one_shot import load_checkpoint, make_evaluator
 from spos.run.outcome import CompareOutcome, RetrainOutcome
 from spos.search import Feasible
 from spos.space import Architecture
@@ -48,7 +48,7 @@ def compare_stage(context: Context, count: int) -> CompareOutcome:
     data = context.data()
     table = context.costs(supernet)
     chosen = _random_like(context, table, found.winner, count)
-    one_shot = dict(one_shot_evaluator(context, data, supernet)(list(chosen)))
+    one_shot = dict(make_evaluator(context, data, supernet)(list(chosen)))
     networks, seconds = [], 0.0
     for number, (architecture, near) in enumerate(chosen.items(), 1):
         stage = f"compare-{number}"
@@ -96,7 +96,7 @@ def _random_like(
         The deviation that applied, as a share of the winner's cost, by architecture.
     """
     bounds = context.config.bounds
-    cost = searched_cost(context.config)
+    cost = find_primary_cost(context.config)
     levels: dict[float | None, Feasible] = {}
     chosen: dict[Architecture, float | None] = {}
     winning = winner.architecture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from spos._util.errors import UserError, nearest
@@ -22,22 +22,9 @@ from spos.training.recipe import Recipe, SupernetRecipe
 
 @dataclass(frozen=True)
 class Config:
-    """Everything that determines the result of a run.
+    """Everything that determines the result of a run: a section of settings a field.
 
-    Args:
-        space (str): name of the search space.
-        preset (str): name of the preset of the space.
-        layout (Any): macro-architecture of the space, a dataclass of its own per space.
-        data (DataSettings): source of the images and their split.
-        run (RunSettings): settings common to all stages of the run.
-        supernet (SupernetRecipe): optimisation settings of the supernet.
-        search (SearchSettings): settings of the search.
-        differentiable (DifferentiableSettings): settings of the training of theta, and of the
-            derivation of a network from it.
-        constraint (ConstraintSettings): bounds of the search.
-        network (NetworkSettings): network to train instead of the winner.
-        finalists (FinalistSettings): short trainings of the best candidates.
-        retrain (Recipe): optimisation settings of the winner.
+    ``layout`` is a dataclass of its own per space; ``network`` is trained instead of the winner.
     """
 
     space: str
@@ -63,7 +50,7 @@ class Config:
         """Names of the costs that the search bounds, minimises or charges."""
         bounds = self.bounds
         charged = []
-        if required_method(self.search.algorithm) and self.differentiable.cost:
+        if find_required_method(self.search.algorithm) and self.differentiable.cost:
             charged = [self.differentiable.cost]
         return tuple(
             dict.fromkeys((*bounds.maximum, *bounds.minimum, *self.search.pareto, *charged))
@@ -77,19 +64,7 @@ class Config:
         return sections
 
 
-SECTIONS = (
-    "space",
-    "layout",
-    "data",
-    "run",
-    "supernet",
-    "search",
-    "differentiable",
-    "constraint",
-    "network",
-    "finalists",
-    "retrain",
-)
+SECTIONS = ("space", *[field.name for field in fields(Config)][2:])
 #: The sections that each stage of a run depends on; they are frozen when it starts.
 STAGE_SECTIONS = {"train": SECTIONS[:5], "search": SECTIONS[:8], "retrain": SECTIONS}
 #: Further sections that the training of theta depends on, for its images and its cost.
@@ -98,30 +73,25 @@ THETA_SECTIONS = ("differentiable", "constraint")
 SETTINGS_WITHOUT_EFFECT = ("data.workers", "run.save_every", "constraint.latency_device")
 
 
-def required_method(algorithm: str) -> str | None:
+def find_required_method(algorithm: str) -> str | None:
     """Look up the training method that a search algorithm requires.
 
     Returns:
         Name of the method; None if the algorithm searches a supernet of any single-path method.
 
     Example:
-        >>> required_method("fbnet"), required_method("evolution")
+        >>> find_required_method("fbnet"), find_required_method("evolution")
         ('fbnet', None)
     """
     return ALGORITHMS.find(algorithm).method
 
 
 def frozen_sections(sections: Iterable[str], config: Config) -> tuple[str, ...]:
-    """List the sections that a stage depends on.
-
-    Args:
-        sections (Iterable[str]): sections that the stage always depends on.
-        config (Config): configuration of the run.
-    """
-    trains_theta = "supernet" in (given := tuple(sections)) and required_method(
-        config.search.algorithm
-    )
-    return (*given, *THETA_SECTIONS) if trains_theta else given
+    """List the sections that a stage depends on."""
+    given = tuple(sections)
+    if "supernet" in given and find_required_method(config.search.algorithm):
+        return (*given, *THETA_SECTIONS)
+    return given
 
 
 def make_config(values: Mapping[str, Any]) -> Config:
@@ -190,7 +160,7 @@ def make_config(values: Mapping[str, Any]) -> Config:
 
 def _with_method(recipe: SupernetRecipe, algorithm: str, given: bool) -> SupernetRecipe:
     """Set the training method to the one that the search algorithm requires."""
-    needed = required_method(algorithm)
+    needed = find_required_method(algorithm)
     if needed is None or needed == recipe.method:
         return recipe
     if given:
@@ -242,11 +212,6 @@ def check_sections(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 def read_layout(space: str, preset: str, assignments: Iterable[str]) -> Any:
     """Read the layout of a preset with some settings replaced.
 
-    Args:
-        space (str): name of a space of the catalogue.
-        preset (str): name of a preset of the space.
-        assignments (Iterable[str]): settings of the layout, such as ``layout.image_size=192``.
-
     Raises:
         UserError: the space, the preset or a setting does not exist.
     """
@@ -268,23 +233,18 @@ def _channels(layout: Any, values: dict[str, Any]) -> dict[str, Any]:
     return {**rest, "channels": layout.scaled(values["width"]).channels}
 
 
-def first_difference(
+def find_difference(
     stored: Mapping[str, Any], given: Mapping[str, Any], sections: tuple[str, ...]
 ) -> str | None:
     """Describe the first stored setting that affects the result and differs from the given one.
 
     A setting that is not stored did not exist yet when the run was started.
 
-    Args:
-        stored (Mapping): settings by section.
-        given (Mapping): settings by section, complete.
-        sections (tuple[str, ...]): names of the sections to compare.
-
     Returns:
         The difference in words; None if there is none.
 
     Example:
-        >>> first_difference({"run": {"seed": 0}}, {"run": {"seed": 1}}, ("run",))
+        >>> find_difference({"run": {"seed": 0}}, {"run": {"seed": 1}}, ("run",))
         'run.seed is 0 there and 1 here'
     """
     for name in sections:

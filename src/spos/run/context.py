@@ -24,7 +24,7 @@ from spos.cost import CostModel
 from spos.data import ImageData, load_data
 from spos.nn.supernet import Supernet
 from spos.run.config import SETTINGS_WITHOUT_EFFECT, Config
-from spos.run.costs import LATENCY_TABLE, add_bounded_costs, latency_table
+from spos.run.costs import LATENCY_TABLE, add_bounded_costs, read_latency_table
 from spos.run.directory import RunDirectory
 from spos.run.fitness import make_fitness
 from spos.run.task import DEFAULT_TASK_FACTS, TOP1, Task, check_picklable, check_same_task
@@ -121,11 +121,6 @@ class Context:
     def launch(self, work: Callable[..., Any], *arguments: Any) -> Any:
         """Call a function in one process per device.
 
-        Args:
-            work (Callable): function of the context and the arguments, at the top level of a
-                module.
-            arguments (Any): further arguments of the function; must be picklable.
-
         Returns:
             Return value of the first process.
         """
@@ -148,7 +143,7 @@ class Context:
         if not self.fabric.is_global_zero:
             return
         self.directory.freeze_config(self.frozen)
-        measured = latency_table(self.config, self.directory.path)
+        measured = read_latency_table(self.config, self.directory.path)
         if measured is not None:
             measured.write(self.directory.path / LATENCY_TABLE)
         data = self.data()
@@ -229,10 +224,6 @@ class Context:
     def costs(self, supernet: Supernet, *, eager: bool = True) -> CostModel:
         """Cost model of the run's space, including every cost that the run bounds.
 
-        Args:
-            supernet (Supernet): supernet of the run.
-            eager (bool): whether to count every option now rather than on demand.
-
         Raises:
             UserError: a bounded cost does not exist.
         """
@@ -242,13 +233,7 @@ class Context:
     def in_memory_format(
         self, batches: Iterable[tuple[Tensor, Tensor]], channels_last: bool | None = None
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield batches in the memory format of the run (``run.channels_last``).
-
-        Args:
-            batches (Iterable): pairs of images, shape (batch, channels, height, width), and
-                targets.
-            channels_last (bool | None): the format instead of that of the run.
-        """
+        """Yield batches in the memory format of the run, or in another one."""
         if channels_last is None:
             channels_last = self.config.run.channels_last
         remaining = iter(batches)

@@ -10,13 +10,13 @@ from spos.cost.combined import CombinedCosts
 from spos.cost.cost import COSTS, CountedCost, primary_cost
 from spos.cost.latency import LatencyTable
 from spos.nn.supernet import Supernet
-from spos.run.config import Config, required_method
+from spos.run.config import Config, find_required_method
 
 #: The copy of its latency table that a run keeps.
 LATENCY_TABLE = "latency.json"
 
 
-def charged_cost(config: Config) -> str | None:
+def find_charged_cost(config: Config) -> str | None:
     """Name the cost in the loss of theta.
 
     By default it is latency if the run has a latency table, and multiply-adds otherwise.
@@ -30,29 +30,24 @@ def charged_cost(config: Config) -> str | None:
     return config.differentiable.cost or by_default
 
 
-def searched_cost(config: Config) -> str:
+def find_primary_cost(config: Config) -> str:
     """Name the primary cost of the search of a run, see :func:`spos.cost.cost.primary_cost`.
 
     Example:
         >>> from spos.run.config import make_config
-        >>> searched_cost(make_config({"search": {"pareto": ["latency"]}}))
+        >>> find_primary_cost(make_config({"search": {"pareto": ["latency"]}}))
         'latency'
     """
     return primary_cost(
         config.bounds.maximum,
         config.bounds.minimum,
         config.search.pareto,
-        charged_cost(config) if required_method(config.search.algorithm) else None,
+        find_charged_cost(config) if find_required_method(config.search.algorithm) else None,
     )
 
 
-def latency_table(config: Config, directory: Path) -> LatencyTable | None:
-    """Read the latency table of a run.
-
-    Args:
-        config (Config): configuration of the run.
-        directory (Path): run directory; its copy of the table, made when the run was started, takes
-            precedence over the file.
+def read_latency_table(config: Config, directory: Path) -> LatencyTable | None:
+    """Read the latency table of a run: its own copy, or else the file that it was given.
 
     Returns:
         The table; None if the run has none.
@@ -68,10 +63,6 @@ def latency_table(config: Config, directory: Path) -> LatencyTable | None:
 
 def check_latency_table(given: str, directory: Path) -> None:
     """Check that a file is the latency table that a run was started with.
-
-    Args:
-        given (str): path of the file in this command; empty for none.
-        directory (Path): run directory.
 
     Raises:
         UserError: the file holds another table. A file that no longer exists is accepted.
@@ -91,19 +82,12 @@ def add_bounded_costs(
 ) -> CostModel:
     """Extend the costs of a space by those that the run bounds or has a latency table of.
 
-    Args:
-        own (CostModel): costs of the space.
-        supernet (Supernet): supernet of the run.
-        config (Config): configuration of the run.
-        directory (Path): run directory.
-        eager (bool): whether to count every option now rather than on demand.
-
     Raises:
         UserError: a bounded cost does not exist, or the latency table was measured for another
             supernet or device.
     """
     tables = [own]
-    table = latency_table(config, directory)
+    table = read_latency_table(config, directory)
     if table is not None:
         table.check_supernet(config.space, config.preset, config.layout, supernet)
         if not (directory / LATENCY_TABLE).exists():

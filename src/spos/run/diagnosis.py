@@ -20,7 +20,7 @@ from spos.cost import Constraint, CostModel
 from spos.data import ImageData
 from spos.report.diagnosis import Diagnosis, SampledNetwork, StageEstimate
 from spos.run.context import Context
-from spos.run.costs import searched_cost
+from spos.run.costs import find_primary_cost
 from spos.run.directory import RunDirectory
 from spos.run.finalists import plan_rungs
 from spos.run.fitness import make_fitness
@@ -142,7 +142,7 @@ def _diagnose(context: Context, networks: int, seeds: int) -> Diagnosis:
                 scores=tuple(one.rungs[-1].metric_score for one in trained),
             )
         )
-    cost = searched_cost(config)
+    cost = find_primary_cost(config)
     diagnosis = Diagnosis(
         cost=cost,
         band=band,
@@ -164,7 +164,7 @@ def _draw(
     Returns:
         The networks, and the band.
     """
-    config, cost = context.config, searched_cost(context.config)
+    config, cost = context.config, find_primary_cost(context.config)
     random = generator(config.run.seed, "doctor")
     place = table.names.index(cost)
     upper = config.bounds.maximum.get(cost)

@@ -16,9 +16,9 @@ from spos.cost.units import COUNT, TIME
 from spos.data import ImageData, Images, check_batch, training_batches
 from spos.data.split import split_targets
 from spos.nn.supernet import Supernet
-from spos.run.config import required_method
+from spos.run.config import find_required_method
 from spos.run.context import Context
-from spos.run.costs import charged_cost
+from spos.run.costs import find_charged_cost
 from spos.run.recorder import ThetaRecorder
 from spos.search import Feasible
 from spos.training.checkpoint import Checkpoints
@@ -49,8 +49,8 @@ def prepare_theta_training(
     table = context.costs(supernet)
     feasible = Feasible(supernet.space, table, config.bounds)
     feasible.draw(1, generator(config.run.seed, "reachable"))
-    cost = charged_cost(config)
-    unit = 1.0 if cost is None else cost_unit(table, settings, cost)
+    cost = find_charged_cost(config)
+    unit = 1.0 if cost is None else choose_cost_unit(table, settings, cost)
     for_weights, for_theta = _split_training_images(context, data)
 
     def batches(start: int) -> Iterable[tuple[Tensor, Tensor]]:
@@ -82,7 +82,7 @@ def prepare_theta_training(
     return partial(context.method, parts=parts), for_weights
 
 
-def cost_unit(table: CostModel, settings: DifferentiableSettings, cost: str) -> float:
+def choose_cost_unit(table: CostModel, settings: DifferentiableSettings, cost: str) -> float:
     """Choose the unit of the mean cost in the loss of theta.
 
     Raises:
@@ -106,16 +106,13 @@ def cost_unit(table: CostModel, settings: DifferentiableSettings, cost: str) -> 
 def check_training_method(context: Context) -> None:
     """Check that the settings suit the training method, before anything is written.
 
-    Args:
-        context (Context): run whose supernet is not trained yet.
-
     Raises:
         UserError: the method does not exist, the run directory contains a supernet trained without
             theta, or a setting does not suit the method.
     """
     config = context.config
     algorithm = config.search.algorithm
-    if required_method(algorithm) is None:
+    if find_required_method(algorithm) is None:
         if getattr(method_class(context.method), "trains_theta", False):
             name = config.supernet.method
             raise UserError(

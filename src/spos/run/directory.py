@@ -19,7 +19,7 @@ from spos.run.config import (
     SECTIONS,
     Config,
     check_sections,
-    first_difference,
+    find_difference,
     frozen_sections,
     make_config,
     merge_sections,
@@ -153,7 +153,7 @@ class RunDirectory:
         config = make_config(merged)
         plain = config.as_plain()
         known = self._allow_more_iterations(stored, config) if searching else stored
-        difference = first_difference(known, plain, SECTIONS)
+        difference = find_difference(known, plain, SECTIONS)
         if difference:
             raise UserError(
                 f"{self.path} was made with another configuration: {difference}; give the same "

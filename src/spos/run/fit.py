@@ -126,11 +126,6 @@ def fit(
 def retrain(context: Context, text: str, stage: str) -> RetrainOutcome:
     """Train a network from scratch on all training images, then test it once.
 
-    Args:
-        context (Context): the run.
-        text (str): architecture of the space, or name of a published network.
-        stage (str): name of the stage of the run.
-
     Returns:
         Record of the training, in the first process with the score on the test images.
     """

@@ -19,9 +19,6 @@ def identity(function: Callable[..., Any]) -> str:
     the numbers, texts and booleans among the arguments of a ``functools.partial`` and the
     attributes of an object. Called functions, enclosed variables and tensors are ignored.
 
-    Args:
-        function (Callable): function, method, partial, or callable object.
-
     Example:
         >>> first, second = partial(round, ndigits=1), partial(round, ndigits=2)
         >>> identity(first) == identity(first), identity(first) == identity(second)

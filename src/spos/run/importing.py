@@ -21,10 +21,6 @@ def import_official_run(checkpoint: Path, out: Path) -> dict[str, Any]:
     The run can be continued with ``spos search``. Images are normalised as in the release, in RGB
     order.
 
-    Args:
-        checkpoint (Path): checkpoint file of the release.
-        out (Path): run directory, without a run in it.
-
     Returns:
         Numbers of ``classes``, ``tensors`` and training ``steps``.
 

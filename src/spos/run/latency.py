@@ -25,15 +25,7 @@ from spos.spaces import family
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """The arguments that a supernet of the catalogue is built with.
-
-    Args:
-        space (str): name of a space of the catalogue.
-        preset (str): name of a preset of the space.
-        layout (Any): macro-architecture of the space.
-        classes (int): number of outputs of the classifier, at least 1.
-        image_channels (int): number of channels of the images, at least 1.
-    """
+    """The arguments that a supernet of the catalogue is built with."""
 
     space: str
     preset: str
@@ -115,11 +107,6 @@ def measure_file(
 
     The other arguments are those of :func:`spos.cost.latency.measure_latency`.
 
-    Args:
-        out (Path): file of the table.
-        source (Source): supernet to measure.
-        listener (Listener): receiver of progress.
-
     Returns:
         The table, its supernet, and whether the file already contained the table.
 
@@ -157,13 +144,6 @@ def validate_file(
     path: Path, *, listener: Listener, fit: bool = False, **drawn: Any
 ) -> tuple[Validation, list[Path]]:
     """Validate the latency table of a catalogue space on whole networks.
-
-    Args:
-        path (Path): file of the table.
-        listener (Listener): receiver of progress.
-        fit (bool): whether to write the fitted correction into the table.
-        drawn (Any): ``networks``, ``seed`` and ``rounds`` of
-            :func:`spos.cost.latency.validate.validate`.
 
     Returns:
         The validation, and the paths of the written files.

@@ -19,12 +19,6 @@ def build_run_network(
 ) -> tuple[nn.Module, dict[str, int]]:
     """Build a stand-alone network with fresh weights, and count its costs.
 
-    Args:
-        context (Context): the run.
-        data (ImageData): images of the run; they determine the outputs and the image channels.
-        text (str): name of a published network, or an architecture of the run's space.
-        seed (int | None): seed of the weights; None for the seed of the run.
-
     Returns:
         The network, and its costs by name.
 

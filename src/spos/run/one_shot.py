@@ -9,7 +9,7 @@ from spos._util.errors import UserError
 from spos._util.randomness import generator
 from spos.data import ImageData, Images, evaluation_batches
 from spos.nn.supernet import Supernet
-from spos.run.config import required_method
+from spos.run.config import find_required_method
 from spos.run.context import Context
 from spos.run.fitness import Fitness
 from spos.run.outcome import TrainOutcome
@@ -18,10 +18,10 @@ from spos.training.checkpoint import Checkpoints
 from spos.training.state import load_model
 
 
-def train_outcome(context: Context) -> TrainOutcome | None:
+def read_train_outcome(context: Context) -> TrainOutcome | None:
     """Read the outcome of the supernet's training; None while it is not finished."""
     outcome = context.directory.outcome(TrainOutcome)
-    method = required_method(context.config.search.algorithm)
+    method = find_required_method(context.config.search.algorithm)
     if outcome is None and method and context.directory.is_finished("search"):
         # In runs of early versions the search trained theta itself and left no outcome of its own.
         steps = context.config.supernet.steps
@@ -40,7 +40,7 @@ def load_checkpoint(context: Context) -> tuple[Supernet, dict[str, Tensor]]:
             another number of classes.
     """
     path, steps = context.directory.path, context.config.supernet.steps
-    outcome = train_outcome(context)
+    outcome = read_train_outcome(context)
     if outcome is None:
         raise UserError(f"{path} has no trained supernet: run spos train first")
     data = context.data()
@@ -66,17 +66,10 @@ def load_checkpoint(context: Context) -> tuple[Supernet, dict[str, Tensor]]:
     return supernet.to(context.fabric.device), loaded.tensors
 
 
-def one_shot_evaluator(
+def make_evaluator(
     context: Context, data: ImageData, supernet: Supernet, fitness: Fitness | None = None
 ) -> OneShotEvaluator:
-    """Make the evaluator of candidates on the validation images of a run.
-
-    Args:
-        context (Context): the run.
-        data (ImageData): images of the run.
-        supernet (Supernet): trained supernet, on the device of the run.
-        fitness (Fitness | None): score of a candidate; None for the fitness of the run.
-    """
+    """Make the evaluator of candidates on the validation images, by the fitness of the run."""
     fitness = fitness or context.fitness
     return OneShotEvaluator(
         supernet,

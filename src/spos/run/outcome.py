@@ -12,7 +12,7 @@ from spos.cost import Constraint, CostModel
 from spos.report.former import upgrade_comparison, upgrade_retrain, upgrade_search
 from spos.report.result import Comparison, Finalist, Rung, StageCosts, Winner
 from spos.search import Candidate, SearchResult, SearchSettings
-from spos.search.start import evaluated_by
+from spos.search.start import count_evaluations
 
 
 class BudgetResult(NamedTuple):
@@ -178,18 +178,10 @@ def make_search_outcome(
     settings: SearchSettings,
     **more: Any,
 ) -> SearchOutcome:
-    """Make the outcome of a search, or of one search for each of several budgets.
-
-    Args:
-        found (Sequence[BudgetResult]): results of the searches, from the smallest budget.
-        table (CostModel): costs of the architectures.
-        study (optuna.Study): study of the scores.
-        settings (SearchSettings): settings of the search.
-        **more (Any): further fields of the outcome, such as the seconds.
-    """
+    """Make the outcome of a search, or of one search for each of several budgets."""
     result = found[-1].result
     several = len(found) > 1
-    paid = [evaluated_by(study, settings, constraint, table) for constraint, _ in found]
+    paid = [count_evaluations(study, settings, constraint, table) for constraint, _ in found]
     return SearchOutcome(
         winner=make_winner(result.top[0], table),
         top=result.top,

@@ -16,13 +16,13 @@ from spos.data import ImageData, check_batch
 from spos.report import write_report
 from spos.report.result import Result
 from spos.run.comparison import compare_stage
-from spos.run.config import STAGE_SECTIONS, required_method
+from spos.run.config import STAGE_SECTIONS, find_required_method
 from spos.run.context import Context
 from spos.run.costs import check_latency_table
 from spos.run.differentiable import check_training_method
 from spos.run.directory import RunDirectory
 from spos.run.network import build_run_network
-from spos.run.one_shot import train_outcome
+from spos.run.one_shot import read_train_outcome
 from spos.run.outcome import RetrainOutcome, SearchOutcome
 from spos.run.result import collect_result
 from spos.run.reuse import warm_start
@@ -108,7 +108,7 @@ def run(
             method=None if isinstance(method, str) else method,
             teacher=Teacher(teacher) if isinstance(teacher, nn.Module) else teacher,
         )
-        if "search" in stages and required_method(config.search.algorithm):
+        if "search" in stages and find_required_method(config.search.algorithm):
             # A differentiable search depends on the training of theta, so it includes the training.
             stages = tuple(dict.fromkeys(("train", *stages)))
         context.check_task()
@@ -145,7 +145,7 @@ def _write(context: Context) -> Result:
 def _check_ahead(context: Context, stages: tuple[str, ...]) -> None:
     """Check before the first stage what a later stage would reject only after hours."""
     config = context.config
-    if "train" in stages and train_outcome(context) is None:
+    if "train" in stages and read_train_outcome(context) is None:
         check_training_method(context)
     if "search" in stages and config.constraint.storage:
         open_storage(config.constraint.storage)

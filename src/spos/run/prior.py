@@ -9,9 +9,9 @@ from torch import Tensor
 
 from spos.cost import CostModel
 from spos.nn.supernet import Supernet
-from spos.run.config import Config, required_method
-from spos.run.costs import charged_cost
-from spos.run.differentiable import cost_unit
+from spos.run.config import Config, find_required_method
+from spos.run.costs import find_charged_cost
+from spos.run.differentiable import choose_cost_unit
 from spos.search import Prior
 from spos.training.theta import Theta
 
@@ -21,12 +21,6 @@ def read_prior(
 ) -> tuple[Prior | None, dict[str, Any]]:
     """Read the option probabilities that a training learned in addition to the weights.
 
-    Args:
-        config (Config): configuration of the run.
-        supernet (Supernet): the trained supernet.
-        tensors (Mapping[str, Tensor]): tensors of its checkpoint.
-        table (CostModel): costs of the architectures.
-
     Returns:
         The prior of the search algorithm, and the fields of the search outcome that describe it;
         None and an empty dictionary if the algorithm needs no prior.
@@ -34,7 +28,7 @@ def read_prior(
     Raises:
         UserError: the algorithm needs probabilities and the checkpoint contains none.
     """
-    if required_method(config.search.algorithm) is None:
+    if find_required_method(config.search.algorithm) is None:
         return None, {}
     settings = config.differentiable
     theta = Theta(
@@ -48,9 +42,9 @@ def read_prior(
             for choice, column in zip(supernet.space.choices, columns, strict=True)
         }
     }
-    cost = charged_cost(config)
+    cost = find_charged_cost(config)
     if cost is not None:
-        told |= {"cost": cost, "unit": cost_unit(table, settings, cost)}
+        told |= {"cost": cost, "unit": choose_cost_unit(table, settings, cost)}
     samples = settings.samples if settings.derive == "sample" else 1
     shares = tuple(column.double().cpu().numpy() for column in columns)
     return Prior(shares, samples), told

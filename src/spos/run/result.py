@@ -24,9 +24,9 @@ from spos.report.result import (
     SpaceFacts,
     TrainFacts,
 )
-from spos.run.budgets import budget_winners, retraining_seconds
+from spos.run.budgets import collect_budget_winners, sum_retraining_seconds
 from spos.run.context import Context
-from spos.run.costs import latency_table, searched_cost
+from spos.run.costs import find_primary_cost, read_latency_table
 from spos.run.finalists import read_found
 from spos.run.outcome import (
     CompareOutcome,
@@ -64,7 +64,7 @@ def collect_result(context: Context) -> Result:
     if found:
         notation = member.notation(found.winner.names) if member.notation else None
         winner = replace(found.winner, notation=notation)
-    table = latency_table(config, directory.path)
+    table = read_latency_table(config, directory.path)
     finals = directory.outcome(FinalistsOutcome)
     outcomes = {
         "train": trained,
@@ -75,7 +75,7 @@ def collect_result(context: Context) -> Result:
     }
     seconds = {stage: outcome.seconds for stage, outcome in outcomes.items() if outcome}
     if retrained:
-        seconds["retrain"] += retraining_seconds(context, found)
+        seconds["retrain"] += sum_retraining_seconds(context, found)
     return Result(
         spos=__version__,
         space=SpaceFacts(
@@ -91,7 +91,7 @@ def collect_result(context: Context) -> Result:
             maximum=dict(config.bounds.maximum),
             minimum=dict(config.constraint.minimum),
         ),
-        primary_cost=searched_cost(config),
+        primary_cost=find_primary_cost(config),
         latency=LatencyFacts(unit="ns", **asdict(table.runtime)) if table else None,
         train=TrainFacts(trained.steps, trained.method, trained.label) if trained else None,
         search=_search_facts(context, found) if found else None,
@@ -102,7 +102,7 @@ def collect_result(context: Context) -> Result:
         else None,
         top=found.top if found else (),
         front=found.front if found else (),
-        budgets=budget_winners(context, found) if found else (),
+        budgets=collect_budget_winners(context, found) if found else (),
         comparison=compared.comparison if compared else None,
         seconds=seconds,
         seeds={"run": config.run.seed, "search": config.search.seed},

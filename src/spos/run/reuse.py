@@ -11,10 +11,10 @@ from spos._util.files import read_own, write_atomically, write_json
 from spos.run.config import (
     SECTIONS,
     STAGE_SECTIONS,
-    first_difference,
+    find_difference,
+    find_required_method,
     make_config,
     merge_sections,
-    required_method,
 )
 from spos.run.directory import RunDirectory
 from spos.search.sqlite import copy_database
@@ -22,11 +22,6 @@ from spos.search.sqlite import copy_database
 
 def warm_start(directory: RunDirectory, other: RunDirectory, given: Mapping[str, Any]) -> None:
     """Copy the trained supernet and the evaluations of another run, unless already done.
-
-    Args:
-        directory (RunDirectory): run to copy to.
-        other (RunDirectory): run to copy from.
-        given (Mapping): settings by section; those of the training must equal the other run's.
 
     Raises:
         UserError: the other run has no trained supernet, or the run was started without it.
@@ -45,17 +40,17 @@ def warm_start(directory: RunDirectory, other: RunDirectory, given: Mapping[str,
     wanted, learned = (
         str(sections.get("search", {}).get("algorithm", "")) for sections in (given, stored)
     )
-    if wanted and required_method(wanted):
+    if wanted and find_required_method(wanted):
         raise UserError(
             f"{flag}: --algorithm {wanted} trains its own weights; leave one of the two out"
         )
-    if learned and required_method(learned):
+    if learned and find_required_method(learned):
         raise UserError(
             f"{flag}: its supernet was trained jointly with the architecture by --algorithm "
             f"{learned}; give a run whose supernet was trained by single paths"
         )
     config = make_config(merge_sections(kept, given))
-    difference = first_difference(kept, config.as_plain(), SECTIONS)
+    difference = find_difference(kept, config.as_plain(), SECTIONS)
     if difference:
         raise UserError(f"{flag}: its supernet has other settings: {difference}")
     shutil.copytree(other.path / "supernet", directory.path / "supernet", dirs_exist_ok=True)

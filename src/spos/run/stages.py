@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from optuna.exceptions import StorageInternalError
 
 from spos._util.errors import UserError
-from spos._util.interrupt import Interrupt, deferred_interrupt
+from spos._util.interrupt import deferred_interrupt
 from spos._util.randomness import generator
 from spos.cost import CostModel
 from spos.data import ImageData
 from spos.nn.supernet import Supernet
 from spos.run.budgets import retrain_budgets
-from spos.run.config import required_method
+from spos.run.config import find_required_method
 from spos.run.context import Context
 from spos.run.differentiable import prepare_theta_training
 from spos.run.finalists import finalists_stage, read_found
 from spos.run.fit import fit, retrain
 from spos.run.fitness import make_fitness
-from spos.run.one_shot import load_checkpoint, one_shot_evaluator, train_outcome
+from spos.run.one_shot import load_checkpoint, make_evaluator, read_train_outcome
 from spos.run.outcome import (
     BudgetResult,
     RetrainOutcome,
@@ -34,7 +34,6 @@ from spos.run.stopwatch import Stopwatch
 from spos.search import (
     Candidate,
     Feasible,
-    OneShotEvaluator,
     SearchResult,
     open_storage,
     open_study,
@@ -47,7 +46,7 @@ from spos.training.method import method_class
 
 def train_stage(context: Context) -> TrainOutcome:
     """Train the supernet by the method of the run, or resume its training."""
-    done = train_outcome(context)
+    done = read_train_outcome(context)
     if done is not None:
         return done
     recipe, method = context.config.supernet, method_class(context.method)
@@ -61,7 +60,7 @@ def _train_supernet(context: Context) -> float:
     data = context.data()
     supernet = context.supernet(data)
     recipe, method, images = context.config.supernet, context.method, data.train
-    if required_method(context.config.search.algorithm):
+    if find_required_method(context.config.search.algorithm):
         method, images = prepare_theta_training(context, data, supernet)
     else:
         _check_reachable(context, context.costs(supernet))
@@ -106,13 +105,22 @@ def search_stage(context: Context) -> SearchOutcome:
     study = open_study(storage, name, supernet.space)
     constraints = config.constraint.constraints
     found: list[BudgetResult] = []
+    evaluator = make_evaluator(context, data, supernet)
+    best = -math.inf
     with deferred_interrupt() as interrupt:
-        evaluate = Evaluations(one_shot_evaluator(context, data, supernet), interrupt)
+
+        def evaluate(architectures: Sequence[Architecture]) -> Iterator[tuple[Architecture, float]]:
+            nonlocal best
+            for architecture, score in evaluator(architectures):
+                best = max(best, score)
+                yield architecture, score
+                if interrupt.requested:
+                    raise KeyboardInterrupt
 
         def told(candidate: Candidate, count: int, total: int) -> None:
             watch.record()
             measure = context.fitness.measure
-            scores = f"{measure.show(candidate.score)}  best {measure.show(evaluate.best)}"
+            scores = f"{measure.show(candidate.score)}  best {measure.show(best)}"
             within = f"  {constraint}" if len(constraints) > 1 else ""
             done = sum(len(result.candidates) for _, result in found)
             # The searches for further budgets are assumed to be as long as this one.
@@ -151,35 +159,10 @@ def _with_metric(
     """Evaluate the best candidates by the metric of the run, where the fitness is another one."""
     if not context.fitness.is_loss:
         return result
-    metric = make_fitness(context.task, "metric")
-    evaluator = one_shot_evaluator(context, data, supernet, metric)
+    evaluator = make_evaluator(context, data, supernet, make_fitness(context.task, "metric"))
     scores = dict(evaluator([candidate.architecture for candidate in result.top]))
     top = (replace(one, metric_score=scores[one.architecture]) for one in result.top)
     return replace(result, top=tuple(top))
-
-
-class Evaluations:
-    """One-shot evaluations that stop on an interrupt of the user.
-
-    Args:
-        evaluator (OneShotEvaluator): evaluator with the weights of the supernet.
-        interrupt (Interrupt): deferred interrupt, checked after every candidate.
-    """
-
-    def __init__(self, evaluator: OneShotEvaluator, interrupt: Interrupt) -> None:
-        self._evaluator = evaluator
-        self._interrupt = interrupt
-        #: Best score so far.
-        self.best = -math.inf
-
-    def __call__(
-        self, architectures: Iterable[Architecture]
-    ) -> Iterator[tuple[Architecture, float]]:
-        for architecture, score in self._evaluator(list(architectures)):
-            self.best = max(self.best, score)
-            yield architecture, score
-            if self._interrupt.requested:
-                raise KeyboardInterrupt
 
 
 def retrain_stage(context: Context) -> RetrainOutcome:

@@ -82,10 +82,6 @@ class Distribution:
         If the distribution hardly ever satisfies the constraint, local optima near random feasible
         architectures fill the missing places.
 
-        Args:
-            count (int): number of architectures; fewer are returned if no more are found.
-            random (np.random.Generator): source of randomness.
-
         Raises:
             UserError: no architecture satisfies the constraint.
         """

@@ -18,8 +18,8 @@ from spos.search.course import Course
 from spos.search.feasible import Feasible
 from spos.search.mirror import Mirror
 from spos.search.settings import SearchSettings, check_objectives
-from spos.search.start import scores_at_start, search_id
-from spos.search.study import make_trial, scores_of
+from spos.search.start import read_scores_at_start, search_id
+from spos.search.study import make_trial, read_scores
 from spos.space import Architecture, SearchSpace
 
 #: A function of candidates that yields each with its score, in any order.
@@ -93,10 +93,10 @@ def search(
     algorithm = ALGORITHMS.find(settings.algorithm)(
         Feasible(space, table, constraint), settings, prior
     )
-    known = scores_at_start(study, space, settings, constraint, table)
+    known = read_scores_at_start(study, space, settings, constraint, table)
     course = Course(algorithm, known)
     history = course.history
-    for architecture, score in scores_of(study.get_trials(deepcopy=False), space).items():
+    for architecture, score in read_scores(study.get_trials(deepcopy=False), space).items():
         history.scores.setdefault(architecture, score)
     identity = search_id(settings, constraint, table)
     mirror = None

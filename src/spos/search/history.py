@@ -63,20 +63,19 @@ class History:
         Args:
             count (int): largest number of proposals, at least 0.
         """
-        evaluated = self._evaluated()
-        values = self.values(proposal.architecture for proposal in evaluated)
+        values = self._evaluated()
 
         def rank(proposal: Proposal) -> tuple[float, ...]:
-            score, *costs = values[proposal.architecture]
+            score, *costs = values[proposal]
             return (-score, *costs, proposal.iteration, proposal.position)
 
-        return sorted(evaluated, key=rank)[:count]
+        return sorted(values, key=rank)[:count]
 
     def front(self) -> list[Proposal]:
         """List the proposals that no other proposal dominates, cheapest first."""
-        evaluated = self._evaluated()
-        values = self.values(proposal.architecture for proposal in evaluated)
-        return [evaluated[n] for n in find_front(values[p.architecture] for p in evaluated)]
+        values = self._evaluated()
+        proposals = list(values)
+        return [proposals[position] for position in find_front(values.values())]
 
     def values(self, architectures: Iterable[Architecture]) -> dict[Architecture, Values]:
         """Look up the objectives of scored architectures.
@@ -96,5 +95,7 @@ class History:
                 self._values[architecture] = (self.scores[architecture], *row)
         return {architecture: self._values[architecture] for architecture in chosen}
 
-    def _evaluated(self) -> list[Proposal]:
-        return [p for p in self.proposals if p.architecture in self.scores]
+    def _evaluated(self) -> dict[Proposal, Values]:
+        evaluated = [p for p in self.proposals if p.architecture in self.scores]
+        values = self.values(proposal.architecture for proposal in evaluated)
+        return {proposal: values[proposal.architecture] for proposal in evaluated}

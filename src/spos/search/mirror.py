@@ -20,13 +20,6 @@ class Mirror:
 
     The search itself uses only the study of scores. Candidates that a kill kept from being copied
     are copied when the search is resumed.
-
-    Args:
-        storage (BaseStorage): storage of the study of scores.
-        name (str): name of the study of scores; the copy is named ``NAME-front-ID``.
-        space (SearchSpace): search space.
-        settings (SearchSettings): settings of the search; ``pareto`` names the costs.
-        identity (str): id of the search.
     """
 
     def __init__(

@@ -106,10 +106,6 @@ class SearchSettings(Settings):
 def check_objectives(settings: SearchSettings, names: Iterable[str]) -> None:
     """Check that the costs to minimise exist in the space.
 
-    Args:
-        settings (SearchSettings): settings of the search.
-        names (Iterable[str]): names of the costs of the space.
-
     Raises:
         UserError: a cost is unknown.
     """

@@ -122,10 +122,6 @@ def _check(path: Path) -> None:
 def copy_database(source: Path, target: Path) -> None:
     """Copy a SQLite file in a consistent state, even while another process writes to it.
 
-    Args:
-        source (Path): file to copy.
-        target (Path): path of the copy; an existing file is replaced.
-
     Raises:
         UserError: the file is damaged.
     """

@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 from spos._util.randomness import generator
 from spos.cost import Constraint, CostModel
 from spos.search.settings import SearchSettings
-from spos.search.study import keep_space, scores_of
+from spos.search.study import keep_space, read_scores
 from spos.space import Architecture, SearchSpace
 
 #: Number of architectures whose latencies identify a latency table.
@@ -45,7 +45,7 @@ def search_id(
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def scores_at_start(
+def read_scores_at_start(
     study: optuna.Study,
     space: SearchSpace,
     settings: SearchSettings,
@@ -56,13 +56,6 @@ def scores_at_start(
 
     The first call for a search counts as its start: it records the trials so far in the user
     attribute ``search:ID`` of the study.
-
-    Args:
-        study (optuna.Study): study of the space, or new.
-        space (SearchSpace): search space.
-        settings (SearchSettings): settings of the search.
-        constraint (Constraint): constraint of the search.
-        table (CostModel | None): costs of the architectures; needed only if latency is among them.
 
     Raises:
         UserError: the study belongs to another space.
@@ -86,23 +79,16 @@ def scores_at_start(
         and trial.number not in unfinished
         and trial.state == TrialState.COMPLETE
     ]
-    return scores_of(before, space)
+    return read_scores(before, space)
 
 
-def evaluated_by(
+def count_evaluations(
     study: optuna.Study,
     settings: SearchSettings,
     constraint: Constraint,
     table: CostModel | None = None,
 ) -> int:
-    """Count the evaluations in a study that were made by a search.
-
-    Args:
-        study (optuna.Study): study of the scores.
-        settings (SearchSettings): settings of the search.
-        constraint (Constraint): constraint of the search.
-        table (CostModel | None): costs of the architectures; needed only if latency is among them.
-    """
+    """Count the evaluations in a study that were made by a search."""
     identity = search_id(settings, constraint, table)
     trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     return sum(trial.user_attrs.get("search") == identity for trial in trials)

@@ -103,7 +103,7 @@ def keep_space(study: optuna.Study, space: SearchSpace) -> None:
             f"study '{study.study_name}' does not maximize one objective: create it with "
             "direction='maximize', the objective is the score"
         )
-    kept = recorded_space(study)
+    kept = read_space(study)
     if kept is None:
         own = make_distributions(space)
         for trial in study.get_trials(deepcopy=False):
@@ -122,7 +122,7 @@ def keep_space(study: optuna.Study, space: SearchSpace) -> None:
         )
 
 
-def recorded_space(study: optuna.Study) -> SearchSpace | None:
+def read_space(study: optuna.Study) -> SearchSpace | None:
     """Read the search space recorded in a study; None if none is recorded."""
     kept = study.user_attrs.get(SPACE)
     return kept and SearchSpace(Choice(name, tuple(options)) for name, options in kept)
@@ -140,21 +140,17 @@ def evaluations(study: optuna.Study) -> dict[Architecture, float]:
     Raises:
         UserError: no search space is recorded in the study.
     """
-    space = recorded_space(study)
+    space = read_space(study)
     if space is None:
         raise UserError(
             f"study '{study.study_name}' has no search space: open it with spos.search.open_study"
         )
     trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    return scores_of(trials, space)
+    return read_scores(trials, space)
 
 
-def scores_of(trials: Sequence[FrozenTrial], space: SearchSpace) -> dict[Architecture, float]:
+def read_scores(trials: Sequence[FrozenTrial], space: SearchSpace) -> dict[Architecture, float]:
     """Collect the scores of completed trials.
-
-    Args:
-        trials (Sequence[FrozenTrial]): trials in any state.
-        space (SearchSpace): search space; trials outside it are ignored.
 
     Returns:
         Score by architecture; the first one if an architecture was evaluated twice.
@@ -163,13 +159,13 @@ def scores_of(trials: Sequence[FrozenTrial], space: SearchSpace) -> dict[Archite
     for trial in trials:
         if trial.state != TrialState.COMPLETE or not math.isfinite(trial.values[0]):
             continue
-        architecture = architecture_of(trial, space)
+        architecture = read_architecture(trial, space)
         if architecture is not None:
             scores.setdefault(architecture, trial.values[0])
     return scores
 
 
-def architecture_of(trial: FrozenTrial, space: SearchSpace) -> Architecture | None:
+def read_architecture(trial: FrozenTrial, space: SearchSpace) -> Architecture | None:
     """Convert the parameters of a trial to an architecture; None if they do not fit the space."""
     if len(trial.params) != len(space):
         return None
@@ -192,14 +188,7 @@ def make_distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
 def make_trial(
     space: SearchSpace, candidate: Candidate, search: str, values: Sequence[float]
 ) -> FrozenTrial:
-    """Make the finished trial of a candidate.
-
-    Args:
-        space (SearchSpace): search space.
-        candidate (Candidate): evaluated candidate.
-        search (str): id of the search.
-        values (Sequence[float]): the score, and further objectives of the study.
-    """
+    """Make the finished trial of a candidate."""
     return optuna.create_trial(
         params=space.names(candidate.architecture),
         distributions=make_distributions(space),

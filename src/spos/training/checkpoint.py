@@ -41,10 +41,6 @@ class Loaded:
 def digest(tensors: dict[str, Tensor], text: str) -> str:
     """Compute the SHA-256 of tensors, their names and a text.
 
-    Args:
-        tensors (dict[str, Tensor]): tensors by name, on any device.
-        text (str): text to include.
-
     Returns:
         64 hexadecimal digits.
     """
@@ -57,13 +53,7 @@ def digest(tensors: dict[str, Tensor], text: str) -> str:
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
-    """Write tensors and metadata atomically to a safetensors file, with a digest of both.
-
-    Args:
-        path (Path): file to write.
-        tensors (dict[str, Tensor]): tensors by name, on any device.
-        metadata (dict[str, Any]): anything that JSON can represent.
-    """
+    """Write tensors and metadata atomically to a safetensors file, with a digest of both."""
     # Copied, because safetensors refuses tied weights, which are written under all their names.
     ours = {
         name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()

@@ -95,27 +95,14 @@ class DifferentiableSettings(Settings):
             )
 
     def temperature_at(self, epoch: int) -> float:
-        """Compute the temperature of the Gumbel softmax.
-
-        Args:
-            epoch (int): epoch of the training, from 0.
-        """
+        """Compute the temperature of the Gumbel softmax."""
         fallen = self.temperature * math.exp(-self.temperature_decay * epoch)
         return max(self.temperature_least, fallen)
 
     def warmup_steps(self, steps: int) -> int:
-        """Compute the number of steps during which theta is constant.
-
-        Args:
-            steps (int): weight steps of the training.
-        """
+        """Compute the number of steps during which theta is constant."""
         return math.floor(self.warmup * steps)
 
     def theta_steps(self, step: int, steps: int) -> int:
-        """Count the theta steps before a weight step.
-
-        Args:
-            step (int): weight step, from 0.
-            steps (int): weight steps of the training.
-        """
+        """Count the theta steps before a weight step."""
         return max(0, step - self.warmup_steps(steps)) // self.every

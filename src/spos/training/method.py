@@ -174,9 +174,6 @@ def method_class(method: MakeMethod) -> Any:
 def method_name(method: str | MakeMethod) -> str:
     """Name a method as in the configuration of a run: by its registry name or its class.
 
-    Args:
-        method (str | MakeMethod): name, class, or function that makes a method.
-
     Raises:
         UserError: the method is neither a name nor a class or function.
     """

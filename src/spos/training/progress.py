@@ -53,13 +53,7 @@ def divergence_error(what: str, step: int, recipe: Recipe) -> UserError:
 
 
 class Window:
-    """The losses since the last report, kept on the device until a report is due.
-
-    Args:
-        step (int): number of finished steps.
-        top1 (bool): whether to count the images classified correctly.
-        passes (int): number of losses per step, at least 1.
-    """
+    """The losses since the last report, kept on the device until a report is due."""
 
     def __init__(self, step: int, top1: bool, passes: int = 1) -> None:
         self.top1 = top1
@@ -83,11 +77,6 @@ class Window:
 
     def close(self, step: int, recipe: Recipe, seconds: float) -> Progress:
         """Make a report, and start the next window.
-
-        Args:
-            step (int): number of finished steps.
-            recipe (Recipe): optimisation settings.
-            seconds (float): wall time of the training so far.
 
         Raises:
             UserError: a loss is not finite.

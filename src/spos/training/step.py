@@ -23,14 +23,6 @@ def forward_passes(
 ) -> Iterator[Pass]:
     """Yield the forward passes of a step, with the teacher's term in their losses.
 
-    Args:
-        fabric (Fabric): devices and precision.
-        method (Method): training method.
-        teacher (Teacher | None): teacher on the device of ``fabric``; None without one.
-        step (int): step of the training, from 0.
-        inputs (Tensor): images of the batch, shape (batch, channels, height, width).
-        targets (Tensor): targets of the batch, shape (batch, ...).
-
     Raises:
         UserError: a loss is not a scalar, the method yields another number of losses than it
             declares, or the teacher does not suit the task.

@@ -100,10 +100,6 @@ class Teacher(Settings):
 def check_same_teacher(before: str | None, now: str | None) -> None:
     """Check that a training is resumed with the teacher of its checkpoint.
 
-    Args:
-        before (str | None): identity of the checkpoint's teacher; None without a teacher.
-        now (str | None): identity of the given teacher; None without a teacher.
-
     Raises:
         UserError: the teachers differ.
     """

@@ -90,11 +90,7 @@ class Theta:
         return [torch.softmax(value.detach(), dim=0) for value in self.values]
 
     def set_mixtures(self, mixtures: Sequence[Mixture]) -> None:
-        """Set the mixture weights of all modules.
-
-        Args:
-            mixtures (Sequence[Mixture]): one mixture per choice.
-        """
+        """Set the mixture weights of all modules."""
         for module, position in self._readers:
             set_mixture(module, mixtures[position].weights)
 
@@ -168,12 +164,7 @@ def has_theta(tensors: Mapping[str, Tensor]) -> bool:
 
 
 def set_mixture(module: OneOf, weights: Sequence[tuple[int, Tensor]]) -> None:
-    """Set the mixture weights of a module, or its active option if there is only one.
-
-    Args:
-        module (OneOf): module to set.
-        weights (Sequence[tuple[int, Tensor]]): index and scalar weight of each option to run.
-    """
+    """Set the mixture weights of a module, or its active option if there is only one."""
     if len(weights) == 1:
         module.active, module.mixture = weights[0][0], None
     else:
