@@ -15,7 +15,9 @@ from spos.spaces.shufflenetv2 import PRESETS, Layout, shufflenetv2
 
 # Small convolutions on a busy machine are many times slower on two threads than on one.
 torch.set_num_threads(1)
-hypothesis.settings.register_profile("spos", deadline=None, derandomize=True, database=None)
+hypothesis.settings.register_profile(
+    "spos", deadline=None, derandomize=True, database=None, max_examples=30
+)
 hypothesis.settings.load_profile("spos")
 
 

@@ -586,7 +586,7 @@ def work(fabric, folder):
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
-    fabric = Fabric(accelerator="cpu", devices=2, strategy="ddp_spawn")
+    fabric = Fabric(accelerator="cpu", devices=2, strategy="ddp_fork")
     fabric.launch(work, folder)
 """
 
