@@ -122,7 +122,7 @@ class Join(nn.Module):
 
 
 def strides() -> nn.Sequential:
-    """Options that change the shape of everything behind them."""
+    """Options that change the shape of everything after them."""
 
     def reduce(inputs: int, outputs: int) -> OneOf:
         return OneOf(

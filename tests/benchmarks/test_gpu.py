@@ -1,4 +1,4 @@
-"""The benchmark of supernets on a GPU, in small on the CPU."""
+"""The benchmark of supernets on a GPU, as a dry run on the CPU."""
 
 from __future__ import annotations
 

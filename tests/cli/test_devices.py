@@ -14,7 +14,7 @@ LINE = "spos: interrupted; the state is saved, rerun the same command to resume"
 Start = Callable[..., Started]
 
 
-def test_two_processes_stop_when_they_are_asked_to_and_go_on(start: Start, tmp_path: Path) -> None:
+def test_two_processes_stop_on_request_and_resume(start: Start, tmp_path: Path) -> None:
     out = tmp_path / "run"
     run = start(*TRAIN, "--out", out)
     until((out / "supernet").exists, run.process)

@@ -1,4 +1,4 @@
-"""SIGKILL at any moment: the same command goes on, and finds what it would have found."""
+"""SIGKILL at any moment: the same command resumes and finds the same result."""
 
 from __future__ import annotations
 

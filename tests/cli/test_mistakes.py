@@ -212,7 +212,7 @@ def test_an_error_of_the_program_is_not_hidden(
         cli("run", "--out", tmp_path / "run")
 
 
-def test_a_reader_that_has_seen_enough_is_no_mistake(finished_run: Path) -> None:
+def test_a_reader_that_has_seen_enough_is_not_a_mistake(finished_run: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     ended = subprocess.run(

@@ -17,7 +17,7 @@ Cli = Callable[..., Ended]
 ALL = ("--max-flops", "160K", "--population", "16", "--iterations", "4", *SMALL[:8], *SMALL[12:])
 
 
-def test_a_search_under_another_budget_begins_with_what_is_known(
+def test_a_search_under_another_budget_starts_from_what_is_known(
     finished_run: Path, start: Callable[..., Started], tmp_path: Path
 ) -> None:
     once = tmp_path / "once"

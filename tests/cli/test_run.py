@@ -173,6 +173,6 @@ def test_another_seed_finds_something_else_by_random_search_too(
     assert other["retrain"]["test_score"] != first["retrain"]["test_score"]
 
 
-def test_another_interval_between_checkpoints_is_no_other_run(cli: Cli, finished: Path) -> None:
+def test_another_interval_between_checkpoints_is_the_same_run(cli: Cli, finished: Path) -> None:
     again = cli("run", "--set", "run.save_every=30", "--workers", "2", "--out", finished)
     assert (again.status, again.err) == (0, "")

@@ -30,7 +30,7 @@ def test_what_bits_cost_is_listed_where_nothing_else_varies(cli: Cli) -> None:
     assert "bitops" in shown and "3.4G–27G" in shown
 
 
-def test_an_architecture_is_told_in_the_notation_of_its_paper(cli: Cli) -> None:
+def test_an_architecture_is_shown_in_the_notation_of_its_paper(cli: Cli) -> None:
     text = "|none~0|+|skip_connect~0|nor_conv_1x1~1|+|nor_conv_3x3~0|avg_pool_3x3~1|none~2|"
     arguments = ("profile", "nasbench201", "--preset", "tiny", "--classes", "10")
     facts = json.loads(cli(*arguments, "--arch", "0,1,2,3,4,0", "--json").out)

@@ -48,7 +48,7 @@ def test_a_residual_is_held_until_it_is_added():
     assert peak_memory(Residual(), (10,)) == (10 + 30 + 10) * FLOAT
 
 
-def test_a_module_that_is_no_graph_is_counted_as_it_runs():
+def test_a_module_that_is_not_a_graph_is_counted_as_it_runs():
     class Untraceable(nn.Module):
         def forward(self, inputs):
             return inputs * 2 if len(inputs) == 1 else inputs
