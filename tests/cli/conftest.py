@@ -20,13 +20,6 @@ sys.path.append(str(Path(__file__).parent))
 from commands import SMALL, Ended, Started
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let one worker start all processes: what they are forks of takes seconds to import."""
-    for item in items:
-        if "start" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("processes"))
-
-
 def run_here(patch: pytest.MonkeyPatch, *arguments: object) -> int:
     """Run a command in this process; returns its exit status."""
     patch.setenv("OMP_NUM_THREADS", "1")
