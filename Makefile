@@ -23,7 +23,7 @@ demo: $(INSTALLED)
 		--iterations 8 --compare 5 --threads 1 --out runs/demo
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

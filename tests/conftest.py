@@ -15,8 +15,20 @@ from spos.spaces.shufflenetv2 import PRESETS, Layout, shufflenetv2
 
 # Small convolutions on a busy machine are many times slower on two threads than on one.
 torch.set_num_threads(1)
-hypothesis.settings.register_profile("spos", deadline=None, derandomize=True, database=None)
+hypothesis.settings.register_profile(
+    "spos", deadline=None, derandomize=True, database=None, max_examples=30
+)
 hypothesis.settings.load_profile("spos")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one worker run a file, whose tests share what they build.
+
+    One worker starts all processes of commands: what they are forks of takes seconds to import.
+    """
+    for item in items:
+        group = "processes" if "start" in getattr(item, "fixturenames", ()) else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 def convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
@@ -120,7 +132,7 @@ class Join(nn.Module):
 
 
 def strides() -> nn.Sequential:
-    """Options that change the shape of everything behind them."""
+    """Options that change the shape of everything after them."""
 
     def reduce(inputs: int, outputs: int) -> OneOf:
         return OneOf(

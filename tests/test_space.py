@@ -123,7 +123,7 @@ def test_indices_may_come_from_numpy_and_become_plain_integers(space):
 
 
 @pytest.mark.parametrize("indices", [[1.0, 2.0], [0.5, 1], ["1", "2"], "12", [None, 0]])
-def test_indices_that_are_no_integers_are_refused(space, indices):
+def test_indices_that_are_not_integers_are_refused(space, indices):
     with pytest.raises(UserError, match="whole numbers"):
         space.validate(indices)
 

@@ -27,6 +27,8 @@ FORKS.set_forkserver_preload(
         "torch.utils.tensorboard",
     ]
 )
+#: Steps of each training of ``SMALL``.
+STEPS = 30
 #: A run of a few seconds, with checkpoints in the middle of each training.
 SMALL = (
     *("--preset", "tiny", "--data", "digits", "--channels", "16,24", "--depths", "1,2"),
@@ -34,11 +36,11 @@ SMALL = (
     *(
         part
         for recipe in ("supernet", "retrain")
-        for setting in ("batch_size=16", "steps=120", "warmup_steps=4")
+        for setting in ("batch_size=16", f"steps={STEPS}", "warmup_steps=4")
         for part in ("--set", f"{recipe}.{setting}")
     ),
     *("--set", "run.evaluation_batch=64", "--set", "run.calibration=64"),
-    *("--set", "data.validation=64", "--set", "run.save_every=0.1", "--threads", "1"),
+    *("--set", "data.validation=64", "--set", "run.save_every=0.03", "--threads", "1"),
 )
 
 
@@ -67,12 +69,18 @@ class Ended:
 
 
 class Started:
-    """A command in a process of its own."""
+    """A command in a process of its own.
 
-    def __init__(self, folder: Path, *arguments: object) -> None:
+    Args:
+        folder: of what it prints.
+        arguments: of the command.
+        fork: whether the processes of its devices are forks, which start at once.
+    """
+
+    def __init__(self, folder: Path, *arguments: object, fork: bool = False) -> None:
         self._out, self._err = folder / "stdout", folder / "stderr"
         self.process = FORKS.Process(
-            target=_main, args=(self._out, self._err, *map(str, arguments))
+            target=_main, args=(fork, self._out, self._err, *map(str, arguments))
         )
         self.process.start()
 
@@ -110,7 +118,7 @@ def until(condition: Callable[[], object], process: ForkServerProcess) -> None:
         time.sleep(0.005)
 
 
-def _main(stdout: Path, stderr: Path, *arguments: str) -> None:
+def _main(fork: bool, stdout: Path, stderr: Path, *arguments: str) -> None:
     os.setsid()
     for descriptor, path in ((1, stdout), (2, stderr)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), descriptor)
@@ -118,8 +126,12 @@ def _main(stdout: Path, stderr: Path, *arguments: str) -> None:
     # The processes that read images start as they do under a command of a user.
     multiprocessing.set_start_method("fork", force=True)
     import torch
+    from lightning_fabric.strategies import STRATEGY_REGISTRY, DDPStrategy
 
     from spos._cli.main import entry
+
+    if fork:
+        STRATEGY_REGISTRY.register("ddp_spawn", DDPStrategy, override=True, start_method="fork")
 
     # Sums over several threads are in another order, and so of another value.
     torch.set_num_threads(1)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from spos._cli.main import entry
 
@@ -17,28 +20,39 @@ sys.path.append(str(Path(__file__).parent))
 from commands import SMALL, Ended, Started
 
 
+def run_here(patch: pytest.MonkeyPatch, *arguments: object) -> int:
+    """Run a command in this process; returns its exit status."""
+    patch.setenv("OMP_NUM_THREADS", "1")
+    patch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
+    patch.setattr(sys, "argv", ["spos", *map(str, arguments)])
+    try:
+        entry()
+    except SystemExit as error:
+        return int(error.code or 0)
+    return 0
+
+
+@contextmanager
+def signals_restored() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @pytest.fixture
 def cli(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Iterator[Callable[..., Ended]]:
     """Run a command in this process."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
 
     def run(*arguments: object) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["spos", *map(str, arguments)])
         capfd.readouterr()
-        status = 0
-        try:
-            entry()
-        except SystemExit as error:
-            status = int(error.code or 0)
+        status = run_here(monkeypatch, *arguments)
         return Ended(status, *capfd.readouterr())
 
-    yield run
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    with signals_restored():
+        yield run
 
 
 @pytest.fixture
@@ -46,10 +60,10 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Started]]:
     """Start a command in a process of its own; it is gone when the test ends."""
     started: list[Started] = []
 
-    def run(*arguments: object) -> Started:
+    def run(*arguments: object, fork: bool = False) -> Started:
         folder = tmp_path / f"process{len(started)}"
         folder.mkdir()
-        started.append(Started(folder, *arguments))
+        started.append(Started(folder, *arguments, fork=fork))
         return started[-1]
 
     yield run
@@ -59,12 +73,16 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Started]]:
 
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run with everything in it; not to be written to."""
-    folder = tmp_path_factory.mktemp("finished")
-    out = folder / "run"
-    bounds = ("--max-flops", "130K", "--compare", "2")
-    ended = Started(folder, "run", *SMALL, *bounds, "--out", out).wait()
-    assert ended.status == 0, ended.err
+    """A run with everything in it, one for all workers; not to be written to."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    out, bounds = folder / "finished" / "run", ("--max-flops", "130K", "--compare", "2")
+    with FileLock(folder / "finished.lock"), pytest.MonkeyPatch.context() as patch:
+        if not out.exists():
+            with signals_restored():
+                status = run_here(patch, "run", *SMALL, *bounds, "--out", out)
+            assert status == 0
     return out
 
 

@@ -1,4 +1,4 @@
-"""What a run tells on standard error."""
+"""What a run writes to standard error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run directories that are damaged: what is lost is said in a line, what can be saved is saved."""
+"""Damaged run directories: one line names what is lost, and what can be saved is saved."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_a_supernet_that_is_lost_after_its_training_is_missed_by_the_search(
     assert cli("run", "--threads", "1", "--out", finished).status == 0
 
 
-def test_a_run_without_its_configuration_is_not_begun_anew(cli: Cli, finished: Path) -> None:
+def test_a_run_without_its_configuration_is_not_restarted(cli: Cli, finished: Path) -> None:
     (finished / "config.yaml").unlink()
     before = files_of(finished)
     assert "config.yaml is missing" in cli("run", *SMALL, "--out", finished).mistake
@@ -153,7 +153,7 @@ def test_a_file_of_another_kind_in_the_way_is_one_line(cli: Cli, finished: Path)
     assert cli("show", finished).mistake == f"{finished / 'result.json'}: Is a directory"
 
 
-def test_a_loss_that_is_no_number_stops_the_training_and_keeps_what_was_good(
+def test_a_loss_that_is_not_a_number_stops_the_training_and_keeps_what_was_good(
     cli: Cli, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
@@ -187,18 +187,18 @@ def test_a_full_disk_stops_a_training_with_one_line(cli: Cli, tmp_path: Path) ->
     assert list((out / "supernet").iterdir()) == []
 
 
-@pytest.mark.parametrize("begun", [False, True])
+@pytest.mark.parametrize("started", [False, True])
 def test_a_full_disk_stops_a_search_with_one_line(
-    begun: bool, cli: Cli, finished: Path, finished_run: Path
+    started: bool, cli: Cli, finished: Path, finished_run: Path
 ) -> None:
     forget(finished, "search", "retrain", "compare")
     study = finished / "study.db"
     for path in (*finished.glob("study.db*"), finished / ".search-seconds"):
         path.unlink()
-    if begun:
+    if started:
         open_file(study)
     # Enough for the file as it is, not for its log of changes.
-    with no_file_larger_than(study.stat().st_size + 20_000 if begun else 8192):
+    with no_file_larger_than(study.stat().st_size + 20_000 if started else 8192):
         mistake = cli("search", "--threads", "1", "--out", finished).mistake
     assert str(study) in mistake
     assert not (finished / "search.json").exists()
@@ -222,7 +222,7 @@ def test_leftovers_of_a_kill_are_removed(cli: Cli, finished: Path) -> None:
     assert (finished / ".gitignore").read_text() == "mine"
 
 
-def test_half_a_line_of_the_curves_is_dropped_when_the_training_goes_on(
+def test_half_a_line_of_the_curves_is_dropped_when_the_training_resumes(
     cli: Cli, finished: Path
 ) -> None:
     forget(finished, "retrain")

@@ -95,7 +95,7 @@ def test_processes_that_read_images_outlast_an_interruption(
     assert not any(reader.is_running() for reader in readers)
 
 
-def test_other_images_than_those_it_began_with_are_refused(
+def test_other_images_than_those_of_the_run_are_refused(
     cli: Cli, start: Callable[..., Started], tmp_path: Path
 ) -> None:
     images = folder(tmp_path / "shades", files())

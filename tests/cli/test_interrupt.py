@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: one line, status 130, and the same command goes on."""
+"""Ctrl-C and SIGTERM: one line, status 130, and the same command resumes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COMMAND = ("run", *SMALL, "--max-flops", "130K", "--out")
 LINE = "spos: interrupted; the state is saved, rerun the same command to resume"
 
 
-def test_an_interrupted_run_goes_on_as_if_nothing_had_been(
+def test_an_interrupted_run_resumes_to_the_same_result(
     finished_run: Path, start: Callable[..., Started], tmp_path: Path
 ) -> None:
     out = tmp_path / "run"

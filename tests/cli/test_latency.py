@@ -12,7 +12,7 @@ from commands import SMALL, Ended
 
 Cli = Callable[..., Ended]
 
-#: What the runs of these tests search, as spos latency is told it.
+#: The space that the runs of these tests search, as options of spos latency.
 SPACE = (
     *("--space", "shufflenetv2", "--preset", "tiny", "--classes", "10", "--image-channels", "1"),
     *("--set", "layout.channels=[16,24]", "--set", "layout.depths=[1,2]"),
@@ -117,10 +117,10 @@ def test_a_search_under_a_bound_of_latency(cli: Cli, tmp_path: Path, cpu: Path):
     shown = cli("show", out).out
     assert "latency" in shown and "at most 6.08ms of latency" in shown and "6.0" in shown
     assert "6.08ms" in (out / "report.html").read_text()
-    # What the run began with is kept: the file is not needed any more, but must not change.
+    # The run keeps its own copy: the file is no longer needed, but must not change.
     cpu.unlink()
     assert cli("run", *SMALL, "--out", out, *bounds, "--latency-table", cpu).status == 0
-    # A run says by itself what is to be measured.
+    # The run determines what is measured.
     ended = cli("latency", "--run", out, "--rounds", "1", "--out", tmp_path / "of-run.json")
     assert ended.status == 0, ended.err
     measured = json.loads((tmp_path / "of-run.json").read_text())
@@ -136,7 +136,7 @@ def test_a_run_is_finished_on_another_machine(cli: Cli, tmp_path: Path, cpu: Pat
     ended = cli("train", *SMALL, "--out", out)
     assert ended.status == 0, ended.err
     assert cli("search", "--out", out, *bounds).status == 0
-    # The table that the run keeps is what it goes on with; another device is as if it had moved.
+    # The run resumes with its own copy; another device there is as if the run had moved.
     kept = out / "latency.json"
     table = json.loads(kept.read_text())
     kept.write_text(json.dumps({**table, "device": "a processor elsewhere"}))
@@ -149,7 +149,7 @@ def test_a_run_is_finished_on_another_machine(cli: Cli, tmp_path: Path, cpu: Pat
     other = ("run", *SMALL, "--reuse", out, "--max-latency", "6.08ms")
     told = cli(*other, "--out", tmp_path / "b", "--latency-table", elsewhere).mistake
     assert "--latency-device 'a processor elsewhere'" in told
-    # What is given again has to be what the run began with.
+    # A table that is given again must be the one that the run started with.
     elsewhere.write_text(json.dumps({**json.loads(kept.read_text()), "date": "later"}))
     told = cli("retrain", "--out", out, "--latency-table", elsewhere).mistake
     assert "is no longer the table that" in told and "leave it out to resume" in told
@@ -212,7 +212,7 @@ def test_a_mistake_is_one_line(
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"kind": "spos latency table", "format": 9}'])
-def test_a_file_that_is_no_table(cli: Cli, tmp_path: Path, cpu: Path, content: str):
+def test_a_file_that_is_not_a_table(cli: Cli, tmp_path: Path, cpu: Path, content: str):
     cpu.write_text(content)
     arguments = ("run", *SMALL, "--out", tmp_path / "run", "--max-latency", "4ms")
     assert str(cpu) in cli(*arguments, "--latency-table", cpu).mistake

@@ -11,7 +11,7 @@ from pathlib import Path
 import filelock
 import pytest
 import torch
-from commands import SMALL, Ended
+from commands import SMALL, STEPS, Ended
 
 Cli = Callable[..., Ended]
 
@@ -218,7 +218,7 @@ def test_an_error_of_the_program_is_not_hidden(
         cli("run", "--out", tmp_path / "run")
 
 
-def test_a_reader_that_has_seen_enough_is_no_mistake(finished_run: Path) -> None:
+def test_a_reader_that_has_seen_enough_is_not_a_mistake(finished_run: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     ended = subprocess.run(
@@ -250,7 +250,7 @@ def test_two_commands_do_not_work_on_one_run(cli: Cli, finished: Path) -> None:
         (["--seed", "1"], "run.seed is 0 there and 1 here"),
         (["--max-flops", "120K"], "constraint.maximum is {'flops': 130000.0} there"),
         (["--population", "7"], "search.population is 6 there and 7 here"),
-        (["--retrain-steps", "50"], "retrain.steps is 120 there and 50 here"),
+        (["--retrain-steps", "50"], f"retrain.steps is {STEPS} there and 50 here"),
         (["--data", "fashion-mnist"], "data.source is digits there and fashion-mnist here"),
         (["--width", "0.25"], "layout.channels is [16, 24] there and [8, 12] here"),
         (["--preset", "cifar"], "space.preset is tiny there and cifar here"),

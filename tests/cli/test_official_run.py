@@ -92,7 +92,7 @@ def test_the_official_supernet_is_searched(
     assert "data.source is" in cli(*search, "--data", f"folder:{three}").mistake
 
 
-def test_what_is_no_official_supernet_leaves_nothing_behind(cli: Cli, tmp_path: Path) -> None:
+def test_what_is_not_an_official_supernet_leaves_nothing_behind(cli: Cli, tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pth"
     torch.save({"weight": torch.zeros(2)}, path)
     assert str(path) in cli("import-official", path, "--out", tmp_path / "run").mistake

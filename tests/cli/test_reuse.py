@@ -10,14 +10,14 @@ from pathlib import Path
 
 import optuna
 import yaml
-from commands import SMALL, Ended, Started, files_of, result_of, until
+from commands import SMALL, STEPS, Ended, Started, files_of, result_of, until
 
 Cli = Callable[..., Ended]
 #: All sixty-four networks of the space: whatever was evaluated before is met again.
 ALL = ("--max-flops", "160K", "--population", "16", "--iterations", "4", *SMALL[:8], *SMALL[12:])
 
 
-def test_a_search_under_another_budget_begins_with_what_is_known(
+def test_a_search_under_another_budget_starts_from_what_is_known(
     finished_run: Path, start: Callable[..., Started], tmp_path: Path
 ) -> None:
     once = tmp_path / "once"
@@ -56,7 +56,7 @@ def test_a_copy_that_was_cut_short_is_made_again(
 ) -> None:
     out = tmp_path / "run"
     shutil.copytree(finished_run / "supernet", out / "supernet")
-    (out / "supernet" / "step-00000120.safetensors").write_bytes(b"half")
+    (out / "supernet" / f"step-{STEPS:08d}.safetensors").write_bytes(b"half")
     (out / "study.db").write_bytes(b"half")
     (out / "reused.json").write_text(json.dumps({"reused": str(finished_run.resolve())}))
     ended = cli("search", *SMALL, "--max-flops", "130K", "--reuse", finished_run, "--out", out)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import optuna
 import yaml
-from commands import SMALL, Ended, Started, files_of, result_of
+from commands import SMALL, STEPS, Ended, Started, files_of, result_of
 from safetensors import safe_open
 
 from spos.space import Choice, SearchSpace
@@ -32,7 +32,7 @@ def test_the_result_holds_what_was_asked_and_what_was_found(finished_run: Path) 
     assert set(result["seconds"]) == {"train", "search", "retrain", "compare"}
     assert all(seconds > 0 for seconds in result["seconds"].values())
     assert (result["search"]["evaluated"], result["search"]["exhausted"]) == (18, False)
-    assert result["retrain"]["steps"] == 120
+    assert result["retrain"]["steps"] == STEPS
     assert 0 < result["retrain"]["test_score"] < 1
     assert (result["device"], result["devices"]) == ("cpu", 1)
 
@@ -67,7 +67,7 @@ def test_the_comparison_is_with_networks_of_about_the_winners_cost(finished_run:
 
 def test_a_run_leaves_its_settings_curves_study_checkpoints_and_report(finished_run: Path) -> None:
     config = yaml.safe_load((finished_run / "config.yaml").read_text())
-    assert config["supernet"]["steps"] == 120
+    assert config["supernet"]["steps"] == STEPS
     assert config["constraint"]["maximum"] == {"flops": 130_000.0}
     metrics = [json.loads(line) for line in (finished_run / "metrics.jsonl").open()]
     stages = ["train", "retrain", "compare-1", "compare-2"]
@@ -75,14 +75,14 @@ def test_a_run_leaves_its_settings_curves_study_checkpoints_and_report(finished_
     for stage in stages:
         steps = [metric["step"] for metric in metrics if metric["stage"] == stage]
         assert steps == sorted(set(steps))
-        assert steps[-1] == 120
+        assert steps[-1] == STEPS
         assert list((finished_run / "tensorboard" / stage).glob("events.out.tfevents.*"))
     for folder in ("supernet", "retrain", "compare-1", "compare-2"):
         newest = max((finished_run / folder).glob("step-*.safetensors"))
-        assert newest.name == "step-00000120.safetensors"
+        assert newest.name == f"step-{STEPS:08d}.safetensors"
         assert len(list((finished_run / folder).iterdir())) == 2
         with safe_open(newest, framework="pt") as file:
-            assert json.loads(file.metadata()["spos"])["step"] == 120
+            assert json.loads(file.metadata()["spos"])["step"] == STEPS
     (study,) = optuna.get_all_study_names(f"sqlite:///{finished_run}/study.db")
     trials = optuna.load_study(
         study_name=study, storage=f"sqlite:///{finished_run}/study.db"
@@ -173,6 +173,6 @@ def test_another_seed_finds_something_else_by_random_search_too(
     assert other["retrain"]["test_score"] != first["retrain"]["test_score"]
 
 
-def test_another_interval_between_checkpoints_is_no_other_run(cli: Cli, finished: Path) -> None:
+def test_another_interval_between_checkpoints_is_the_same_run(cli: Cli, finished: Path) -> None:
     again = cli("run", "--set", "run.save_every=30", "--workers", "2", "--out", finished)
     assert (again.status, again.err) == (0, "")

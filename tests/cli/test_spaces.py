@@ -6,28 +6,31 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from commands import SMALL, Ended
 
 Cli = Callable[..., Ended]
 
 
-def test_the_presets_of_a_space_are_listed(cli: Cli) -> None:
+def test_the_presets_of_a_space_are_listed(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = json.loads(cli("spaces", "shufflenetv2", "--json").out)
     assert [row["preset"] for row in rows] == ["imagenet", "cifar", "tiny"]
     assert rows[0]["size"] == 4**20
     least, largest = rows[0]["costs"]["flops"]
     assert least < 295_842_496 < 322_918_720 < largest
     assert "spos_block" in rows[0]["networks"]
-    assert "270M–400M" in cli("spaces", "shufflenetv2").out
+    # Counted once: the table shows the same rows.
+    monkeypatch.setattr("spos._cli.listing.list_spaces", lambda name: rows)
+    shown = cli("spaces", "shufflenetv2").out
+    assert "270M–400M" in shown and "bitops" not in shown
 
 
 def test_what_bits_cost_is_listed_where_nothing_else_varies(cli: Cli) -> None:
     shown = cli("spaces", "resnet-bits").out
     assert "bitops" in shown and "3.4G–27G" in shown
-    assert "bitops" not in cli("spaces", "fbnet").out
 
 
-def test_an_architecture_is_told_in_the_notation_of_its_paper(cli: Cli) -> None:
+def test_an_architecture_is_shown_in_the_notation_of_its_paper(cli: Cli) -> None:
     text = "|none~0|+|skip_connect~0|nor_conv_1x1~1|+|nor_conv_3x3~0|avg_pool_3x3~1|none~2|"
     arguments = ("profile", "nasbench201", "--preset", "tiny", "--classes", "10")
     facts = json.loads(cli(*arguments, "--arch", "0,1,2,3,4,0", "--json").out)

@@ -17,7 +17,7 @@ from spos.nn import FixedBitsConv2d, bit_pair
 
 
 class Attention(nn.Module):
-    """Operations that are no modules; statistics that are normalised with in a function."""
+    """Operations that are not modules; statistics used for normalisation in a function."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ def test_bit_operations_are_those_of_the_quantised_layers_alone():
         nn.Flatten(),
         nn.Linear(6 * 4, 5),
     )
-    # Pixels before the pooling and behind it: 16 and 4.
+    # Pixels before the pooling and after it: 16 and 4.
     first, one, three, linear = 16 * 4 * 27, 16 * 4 * 36, 4 * 6 * 4, 6 * 4 * 5
     norm_and_rest = 4 * 27 + 8 + 6 * 4 * 5 + 5
     clips = 2

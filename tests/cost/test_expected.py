@@ -112,7 +112,7 @@ def test_an_option_that_decides_a_shape_and_is_read_again_is_refused(table_of):
         ExpectedCost(table_of("widths in sequence"), "flops")
 
 
-def test_a_stage_that_is_no_sum_and_cannot_be_enumerated_is_refused(table_of):
+def test_a_stage_that_is_not_a_sum_and_cannot_be_enumerated_is_refused(table_of):
     with pytest.raises(UserError, match="stage 1 reads 6 choices at once"):
         ExpectedCost(table_of("widths"), "flops")
 

@@ -35,7 +35,7 @@ def test_a_quantity_is_read(text, value):
 @pytest.mark.parametrize(
     "text", ["", "M", "-3M", "0", "330MB", "1,5M", "3 30", "nan", 0, -1, math.nan, math.inf]
 )
-def test_what_is_no_quantity_is_refused_by_name(text):
+def test_what_is_not_a_quantity_is_refused_by_name(text):
     with pytest.raises(UserError) as raised:
         COUNT.parse(text, "--max-flops")
     assert str(raised.value).startswith(f"--max-flops '{text}' is not a positive number such as")

@@ -186,7 +186,7 @@ def test_damage_in_a_zip_archive_is_found(make_folder, tmp_path, zip_folder):
     assert len(load_data(f"folder:{archive}", on_broken="skip").skipped) == 1
 
 
-def test_what_is_no_image_is_noted_and_what_is_hidden_is_not(make_folder):
+def test_what_is_not_an_image_is_noted_and_what_is_hidden_is_not(make_folder):
     path = make_folder(train=20, test=4)
     (path / "train/cat/labels.txt").write_text("x")
     (path / "train/readme.md").write_text("x")
@@ -246,7 +246,7 @@ def test_too_few_images_to_split_are_named(make_folder):
         load_data(f"folder:{make_folder('b', train=10)}", validation=2)
 
 
-def test_what_is_no_zip_archive_is_named(make_folder, tmp_path, encode, zip_folder):
+def test_what_is_not_a_zip_archive_is_named(make_folder, tmp_path, encode, zip_folder):
     text = tmp_path / "a.zip"
     text.write_text("no archive")
     fails(text, "not a readable zip archive")

@@ -1,4 +1,4 @@
-"""The example of a dataset and a space of one's own goes through the whole pipeline."""
+"""The example of your own dataset and space goes through the whole pipeline."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The example of a model of one's own, made searchable by three lines."""
+"""The example of your own model, made searchable by three lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The example of a loss and a metric of one's own goes through the whole pipeline."""
+"""The example of your own loss and metric goes through the whole pipeline."""
 
 from __future__ import annotations
 

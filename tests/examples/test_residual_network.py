@@ -1,4 +1,4 @@
-"""The example of a network of one's own does what it says."""
+"""The example of your own network does what its text says."""
 
 from __future__ import annotations
 

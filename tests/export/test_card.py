@@ -1,4 +1,4 @@
-"""The model card: what it says of a run, and code that runs."""
+"""The model card: what it says about a run, and its code, which runs."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_a_card_says_what_is_known():
         assert told in card
 
 
-def test_a_comparison_and_a_network_by_name_are_told():
+def test_a_comparison_and_a_network_by_name_are_described():
     costs = {"flops": 1000000, "params": 2000}
     networks = (ComparedNetwork("random 1", "2,2", costs, 0.05, 0.6, 0.8),) * 2
     comparison = Comparison(2, networks, 0.8, 0.0, found_test_score=0.9)

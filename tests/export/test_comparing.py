@@ -35,7 +35,7 @@ def judged(outputs: Tensor, reference: Reference | None = None, **how: bool) -> 
     return compare(reference or expected(), Giving(outputs), **settings)
 
 
-def test_rounding_is_told_and_allowed():
+def test_rounding_is_reported_and_allowed():
     facts = judged(expected().outputs + 5e-6)
     assert facts["agreeing"] == facts["images"] == facts["correct"] == COUNT
     assert facts["of"] == 400 and facts["ties"] == facts["beyond_tolerance"] == 0
@@ -62,7 +62,7 @@ def near_tie(gap: float) -> tuple[Reference, Tensor]:
     return reference, got
 
 
-def test_a_tie_in_float32_is_told():
+def test_a_tie_in_float32_is_reported():
     reference, got = near_tie(1e-6)
     facts = judged(got, reference)
     assert (facts["agreeing"], facts["ties"]) == (COUNT - 1, 1)

@@ -74,7 +74,7 @@ def test_modules_that_others_use_too_are_not_folded():
     assert count(folded, nn.BatchNorm2d) == 3
 
 
-def test_a_forward_that_is_no_graph_is_one_line():
+def test_a_forward_that_is_not_a_graph_is_one_line():
     class Branching(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             return x if x.sum() > 0 else -x

@@ -36,7 +36,7 @@ def test_what_is_written_is_read(names: list[str], mean: float, deviation: float
     assert Metadata.from_strings(json.loads(json.dumps(strings))) == facts
 
 
-def test_values_are_no_classes():
+def test_values_are_not_classes():
     facts = dataclasses.replace(FACTS, classes=(), outputs=4)
     assert not Metadata.from_strings(facts.to_strings()).classifies
 

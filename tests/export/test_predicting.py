@@ -117,7 +117,7 @@ def test_fewer_classes_than_five_are_all(tmp_path: Path):
             two.classify([path], top)
 
 
-def test_files_that_are_no_images_are_one_line(tmp_path: Path):
+def test_files_that_are_not_images_are_one_line(tmp_path: Path):
     cut = photograph(tmp_path / "cut.jpg", (64, 64))
     cut.write_bytes(cut.read_bytes()[:500])
     (tmp_path / "text.png").write_text("none")
@@ -133,7 +133,7 @@ def test_files_that_are_no_images_are_one_line(tmp_path: Path):
             classifier().classify([tmp_path / name])
 
 
-def test_files_that_are_no_networks_are_one_line(tmp_path: Path):
+def test_files_that_are_not_networks_are_one_line(tmp_path: Path):
     with pytest.raises(UserError, match="no such file"):
         open_classifier(tmp_path / "a.onnx")
     for name in ("a.onnx", "a.png", "a.pt2"):

@@ -40,7 +40,7 @@ class OwnLeaf(nn.ReLU):
     """A class that the source could not name."""
 
 
-def test_a_part_that_is_no_module_of_torch_is_one_line():
+def test_a_part_that_is_not_a_module_of_torch_is_one_line():
     class Tracer(fx.Tracer):
         def is_leaf_module(self, module: nn.Module, name: str) -> bool:
             return isinstance(module, (Own, OwnLeaf)) or super().is_leaf_module(module, name)

@@ -29,7 +29,7 @@ def test_a_pair_is_read_as_it_is_written(pair):
         ("", "bits '': write w2a4"),
     ],
 )
-def test_what_is_no_pair_is_refused_in_one_line(text, says):
+def test_what_is_not_a_pair_is_refused_in_one_line(text, says):
     with pytest.raises(UserError, match=says) as raised:
         bit_pair(text)
     assert "\n" not in str(raised.value)

@@ -317,7 +317,7 @@ class FunctionalDropout(nn.Module):
 
 
 @pytest.mark.parametrize("model", [Branching, FunctionalDropout])
-def test_a_model_that_is_no_single_graph_is_extracted_but_no_subnet(model):
+def test_a_model_that_is_not_a_single_graph_is_extracted_but_has_no_subnet(model):
     supernet = Supernet(model(), (2,)).eval()
     with pytest.raises(UserError, match=r"cannot be written as one graph.*Supernet\.extract") as e:
         supernet.subnet([0])

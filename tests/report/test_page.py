@@ -92,8 +92,8 @@ def test_a_run_that_was_not_retrained_says_so(run: Run) -> None:
 
 
 def test_a_search_that_has_not_finished_says_so(run: Run) -> None:
-    begun = run.change(winner=None, search=None, top=(), retrain=None, comparison=None)
-    page = Reader(render(begun.result, [], []))
+    started = run.change(winner=None, search=None, top=(), retrain=None, comparison=None)
+    page = Reader(render(started.result, [], []))
     assert "There is no network yet: the search for at most 124.0K" in page.text
     assert page.tags.count("svg") == 0
 
@@ -128,7 +128,7 @@ def test_names_are_text_and_nothing_else(run: Run) -> None:
     assert "{{ 7*7 }}" in page.text
 
 
-def test_a_file_name_that_is_no_text_does_not_stop_the_report(run: Run, tmp_path: Path) -> None:
+def test_a_file_name_that_is_not_text_does_not_stop_the_report(run: Run, tmp_path: Path) -> None:
     run = run.change(data=replace(run.result.data, classes=("caf\udce9", "tea")))
     write_report(tmp_path / "report.html", *run.arguments)
     assert "caf?, tea" in (tmp_path / "report.html").read_text(encoding="utf-8")
@@ -200,7 +200,7 @@ def test_very_many_candidates_are_sampled_and_it_says_so(make: Callable[..., Run
     assert len(page.encode()) < 1_500_000
 
 
-def test_metrics_that_are_no_numbers_are_left_out(run: Run) -> None:
+def test_metrics_that_are_not_numbers_are_left_out(run: Run) -> None:
     run.metrics.append({"stage": "train", "step": 4000, "loss": float("nan")})
     run.metrics.append({"stage": "train", "step": 4001})
     page = render(*run.arguments)

@@ -41,7 +41,7 @@ def test_a_range_is_never_empty(values: list[float]) -> None:
     assert lower < min(values) <= max(values) < upper
 
 
-def test_ticks_are_told_apart() -> None:
+def test_ticks_are_distinct() -> None:
     assert cost_labels("flops")([0, 500, 1000, 1500]) == ["0", "0.5K", "1.0K", "1.5K"]
     assert percent_labels([0.942, 0.944]) == ["94.2%", "94.4%"]
 
@@ -80,7 +80,7 @@ def test_options_beyond_the_colours_are_drawn() -> None:
     assert len(drawing.legend) == 20
 
 
-def test_costs_of_nothing_are_no_error() -> None:
+def test_costs_of_nothing_are_not_an_error() -> None:
     assert draw_network([stage("a", 0, a="x")], [ChoiceFacts("a", ("x",))]).rows
 
 
@@ -103,7 +103,7 @@ def test_the_comparison_is_honest(
     assert says in judged.words
 
 
-def test_nothing_to_compare_is_no_comparison(result: Result) -> None:
+def test_nothing_to_compare_is_not_a_comparison(result: Result) -> None:
     assert verdict(replace(result, comparison=None)) is None
 
 

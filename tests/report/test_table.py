@@ -61,7 +61,7 @@ def test_stages_not_done_are_left_out(run: Run, missing: tuple[str, ...]) -> Non
     assert "None" not in text
 
 
-def test_names_are_no_markup(run: Run) -> None:
+def test_names_are_not_markup(run: Run) -> None:
     assert run.result.comparison
     first, *others = run.result.comparison.networks
     named = replace(first, name="[red]x[/nothing]")

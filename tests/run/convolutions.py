@@ -1,4 +1,4 @@
-"""How many convolutions a network has: a cost of one's own."""
+"""A custom cost: the number of convolutions of a network."""
 
 from typing import Any
 

@@ -49,7 +49,7 @@ def lines(out: Path, stage: str) -> list[dict[str, Any]]:
 
 
 class Interrupted(Silent):
-    """Ends the process, as it were, when a training has come so far."""
+    """Simulates a kill after some steps of a training."""
 
     def __init__(self, after: int) -> None:
         self.after = after
@@ -242,7 +242,7 @@ def test_a_run_with_a_supernet_of_single_paths_is_refused(tmp_path: Path) -> Non
     run(out, {name: values for name, values in GIVEN.items() if name != "search"}, ("train",))
     with pytest.raises(UserError, match=r"supernet\.method uniform: --algorithm darts needs"):
         run(out, {"search": {"algorithm": "darts"}}, ("search",))
-    # Of a run made before there were methods, nothing says so but the supernet itself.
+    # In a run from before there were methods, only the supernet itself shows it.
     config = yaml.safe_load((out / "config.yaml").read_text())
     del config["supernet"]["method"]
     (out / "config.yaml").write_text(yaml.safe_dump(config))
@@ -322,7 +322,7 @@ def test_a_finished_run_made_before_is_reported_and_compared(
     assert "How the choice was learned" in (out / "report.html").read_text()
 
 
-def test_an_unfinished_run_made_before_goes_on(finished: Path, tmp_path: Path) -> None:
+def test_an_unfinished_older_run_resumes(finished: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     always = {"run": {**GIVEN["run"], "save_every": 0}}
     with pytest.raises(RuntimeError, match="killed"):
@@ -339,6 +339,6 @@ def test_evolution_over_a_supernet_trained_with_theta_is_refused(tmp_path: Path)
     assert not list(tmp_path.iterdir())
 
 
-def test_another_search_does_not_begin_with_its_supernet(finished: Path, tmp_path: Path) -> None:
+def test_another_search_does_not_start_from_its_supernet(finished: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="was trained jointly with the architecture by"):
         run(tmp_path / "other", {}, reuse=finished)

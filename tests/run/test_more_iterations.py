@@ -1,4 +1,4 @@
-"""A finished search goes on in its directory with more iterations."""
+"""A finished search is continued in its directory with more iterations."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_only_the_further_iterations_are_paid(out: Path, whole: dict[str, Any]) 
 
 
 @pytest.mark.parametrize("command", [MORE, {}])
-def test_an_interrupted_continuation_goes_on(
+def test_an_interrupted_continuation_resumes(
     out: Path, whole: dict[str, Any], command: dict[str, Any]
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
@@ -120,7 +120,7 @@ def test_fewer_iterations_are_another_configuration(out: Path) -> None:
         run(out, {"search": {"iterations": 1}}, ("search",))
     with pytest.raises(UserError, match=r"search\.population is 4 there and 5 here"):
         run(out, {"search": {"iterations": 4, "population": 5}}, ("search",))
-    # Only a search goes on: without one, its outcome stays what the run was made with.
+    # Only a search is continued: without one, its outcome stays as it was.
     with pytest.raises(UserError, match=r"search\.iterations is 2 there and 4 here"):
         run(out, MORE, ("retrain",))
     assert (out / "search.json").read_bytes() == before
@@ -140,7 +140,7 @@ def test_what_is_retrained_already_is_not_searched_on(out: Path, whole: dict[str
     assert found(out.parent / "next") == whole
 
 
-def test_a_whole_run_goes_on_as_well(out: Path, whole: dict[str, Any]) -> None:
+def test_a_whole_run_is_continued_as_well(out: Path, whole: dict[str, Any]) -> None:
     result = run(out, MORE)
     assert found(out) == whole
     assert to_plain(replace(result.winner, notation=None)) == whole["winner"]

@@ -1,4 +1,4 @@
-"""A cost in a file of its own is bounded, searched by, compared by and reported as any other."""
+"""A custom cost in its own file is bounded, searched, compared and reported like any other."""
 
 from __future__ import annotations
 

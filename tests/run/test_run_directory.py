@@ -55,7 +55,7 @@ def test_only_one_opens_a_run(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
-def test_curves_are_cut_back_to_the_step_that_a_training_goes_on_from(tmp_path: Path) -> None:
+def test_curves_are_cut_back_to_the_step_that_a_training_resumes_from(tmp_path: Path) -> None:
     directory = RunDirectory(tmp_path)
     for stage, step in (("train", 5), ("train", 10), ("retrain", 10), ("retrain", 20)):
         directory.record({"stage": stage, "step": step})

@@ -176,7 +176,7 @@ def test_random_networks_are_compared_by_the_metric(finished: Path) -> None:
     assert "standard error" not in page
 
 
-def test_a_metric_that_is_no_number_ends_the_run_in_one_line(
+def test_a_metric_that_is_not_a_number_ends_the_run_in_one_line(
     finished: Path, tmp_path: Path
 ) -> None:
     task = Task("nothing", loss=LOSS, metric=undefined)
@@ -185,7 +185,7 @@ def test_a_metric_that_is_no_number_ends_the_run_in_one_line(
     assert "\n" not in str(error.value)
 
 
-def test_a_loss_that_is_no_scalar_ends_the_run_in_one_line(tmp_path: Path) -> None:
+def test_a_loss_that_is_not_a_scalar_ends_the_run_in_one_line(tmp_path: Path) -> None:
     task = Task("negative mean error", loss=nn.MSELoss(reduction="none"), metric=closeness)
     with pytest.raises(UserError, match=r"^the loss returned a value of shape \[32, 2\]: it must"):
         run(tmp_path / "loss", GIVEN, load=load, task=task)

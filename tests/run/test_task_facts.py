@@ -76,7 +76,7 @@ def test_candidates_are_judged_as_whole_networks(name, supernet_of: GetSupernet)
     assert set(seen) == {(5, 3, 9, 9)}
 
 
-def test_a_score_that_is_no_number_is_one_line(supernet_of: GetSupernet):
+def test_a_score_that_is_not_a_number_is_one_line(supernet_of: GetSupernet):
     def undefined(outputs: Tensor, targets: Tensor) -> Tensor:
         return outputs.sum() * float("nan")
 
@@ -97,7 +97,7 @@ def test_a_score_that_is_no_number_is_one_line(supernet_of: GetSupernet):
         (None, "^the metric returned a NoneType: it must return one number"),
     ],
 )
-def test_a_metric_that_is_no_sum_is_one_line(given, message):
+def test_a_metric_that_is_not_a_sum_is_one_line(given, message):
     with pytest.raises(UserError, match=message):
         Task("error", metric=lambda outputs, targets: given).score(nn.Identity(), loader)
 
@@ -144,17 +144,17 @@ def test_classification_by_default_is_for_classes_alone(task: Task, lacking: str
 
 
 def test_the_metric_may_change_until_something_is_judged_the_loss_never():
-    begun = Task("error", loss=nn.functional.mse_loss, metric=negative_error)
+    started = Task("error", loss=nn.functional.mse_loss, metric=negative_error)
     judge = Task("largest", loss=nn.functional.mse_loss, evaluate=largest_output)
     trained = Task("error", loss=nn.functional.l1_loss, metric=negative_error)
-    check_same_task(begun.facts(), begun.facts(), True, "runs/a")
-    check_same_task(begun.facts(), judge.facts(), False, "runs/a")
+    check_same_task(started.facts(), started.facts(), True, "runs/a")
+    check_same_task(started.facts(), judge.facts(), False, "runs/a")
     with pytest.raises(
         UserError, match=r"^runs/a was evaluated by error: negative_error \(.*the same m"
     ):
-        check_same_task(begun.facts(), judge.facts(), True, "runs/a")
+        check_same_task(started.facts(), judge.facts(), True, "runs/a")
     with pytest.raises(UserError, match=r"^runs/a was trained with mse_loss \(.*, not l1_loss \("):
-        check_same_task(begun.facts(), trained.facts(), False, "runs/a")
+        check_same_task(started.facts(), trained.facts(), False, "runs/a")
 
 
 def test_what_other_processes_cannot_be_sent_is_named():

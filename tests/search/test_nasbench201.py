@@ -76,8 +76,8 @@ def mean_hypervolume(benchmark, algorithm: str, seeds: int) -> tuple[float, floa
 
 def test_the_front_is_close_to_the_true_one(benchmark):
     # Measured over 20 seeds: NSGA-II misses 0.13% of the hypervolume on average, random 0.37%.
-    found, worst = mean_hypervolume(benchmark, "nsga2", seeds=5)
-    random, _ = mean_hypervolume(benchmark, "random", seeds=5)
+    found, worst = mean_hypervolume(benchmark, "nsga2", seeds=3)
+    random, _ = mean_hypervolume(benchmark, "random", seeds=3)
     assert worst > 0.996
     assert 1 - found < 0.6 * (1 - random)
 

@@ -52,7 +52,7 @@ def test_it_is_searched_with(neighbours, tower, evaluator, new_study):
         assert sum(a != b for a, b in zip(child.architecture, best.architecture, strict=True)) == 1
 
 
-def test_it_goes_on_after_a_kill(neighbours, tower, evaluator, new_study):
+def test_it_resumes_after_a_kill(neighbours, tower, evaluator, new_study):
     def fitness(one):
         return float(np.sin(sum((n + 1) * option for n, option in enumerate(one))))
 
@@ -64,7 +64,7 @@ def test_it_goes_on_after_a_kill(neighbours, tower, evaluator, new_study):
     assert search(tower.space, tower, WITHIN, evaluator(fitness), study, how) == whole
 
 
-def test_an_unknown_algorithm_is_told_with_the_nearest(tower, evaluator, new_study):
+def test_an_unknown_algorithm_is_reported_with_the_nearest(tower, evaluator, new_study):
     with pytest.raises(UserError, match="unknown search algorithm 'evolutoin': did you mean 'ev"):
         search(tower.space, tower, WITHIN, evaluator(sum), new_study(), SearchSettings("evolutoin"))
 

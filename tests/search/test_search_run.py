@@ -65,7 +65,7 @@ def test_result(tower, evaluator, new_study):
 
 
 @pytest.mark.parametrize("algorithm", ["evolution", "random"])
-def test_a_killed_search_goes_on_exactly(tower, evaluator, new_study, algorithm):
+def test_a_killed_search_resumes_exactly(tower, evaluator, new_study, algorithm):
     how = SearchSettings(algorithm=algorithm, population=10, iterations=5, parents=4)
     whole = search(tower.space, tower, WITHIN, evaluator(fitness), new_study(), how)
     for kill_after in range(0, 50, 7):
@@ -146,7 +146,7 @@ def test_sigkill_loses_only_the_evaluation_in_flight(
     assert evaluated[:13] + evaluated[14:] == [str(architecture) for architecture in whole.calls]
 
 
-def test_more_iterations_go_on_where_fewer_ended(tower, evaluator, new_study):
+def test_more_iterations_continue_where_fewer_ended(tower, evaluator, new_study):
     study, more = new_study(), SearchSettings(population=10, iterations=8, parents=4)
     short = search(tower.space, tower, WITHIN, evaluator(fitness), study, HOW)
     rest = evaluator(fitness)
@@ -249,7 +249,7 @@ def test_budget_that_is_the_whole_space_is_not_early(small, evaluator, new_study
 
 
 @pytest.mark.parametrize("accuracy", [float("nan"), float("inf")])
-def test_accuracy_that_is_no_number(tower, evaluator, new_study, accuracy):
+def test_accuracy_that_is_not_a_number(tower, evaluator, new_study, accuracy):
     study = new_study()
     with pytest.raises(UserError, match=r"score of architecture [\d,]+ is (nan|inf)"):
         search(tower.space, tower, WITHIN, evaluator(lambda _: accuracy), study, HOW)

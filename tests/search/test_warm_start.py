@@ -1,4 +1,4 @@
-"""A study goes on: with more iterations, another algorithm, another constraint."""
+"""A study is continued with more iterations, another algorithm or another constraint."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def run(tower, evaluator, new_study):
 
 
 def test_the_name_of_a_search_is_that_of_earlier_versions() -> None:
-    # Else a search that began under one would begin anew.
+    # Otherwise a search started under one would start again.
     assert search_id(SearchSettings(), Constraint(maximum={"flops": 130e3})) == "ded1da9c0b93"
 
 
@@ -71,7 +71,7 @@ def test_more_iterations_pay_for_those_alone(tower, evaluator, new_study, run, s
 
 @pytest.mark.parametrize("then", [{}, FRONT])
 @pytest.mark.parametrize("before", [{}, {"algorithm": "random"}, FRONT])
-def test_another_algorithm_begins_with_what_is_known(run, before, then):
+def test_another_algorithm_starts_from_what_is_known(run, before, then):
     if before == then:
         then = {**then, "mutation": 0.3}
     first, paid = run(how(**before))
@@ -93,25 +93,25 @@ def test_random_search_stays_random(run):
     assert len(more) == 50 - len(met)
 
 
-def test_another_constraint_begins_with_what_satisfies_it(run):
+def test_another_constraint_starts_from_what_satisfies_it(run):
     first, paid = run(how())
     tighter = Constraint(maximum={"flops": 17})
     known = [c.architecture for c in first.candidates if c.costs["flops"] <= 17]
     second, more = run(how(), tighter)
-    begun = [c for c in second.candidates if c.origin == "known"]
-    assert 0 < len(begun) == min(10, len(known))
+    started = [c for c in second.candidates if c.origin == "known"]
+    assert 0 < len(started) == min(10, len(known))
     assert all(c.costs["flops"] <= 17 for c in second.candidates)
     assert not set(more) & set(paid)
-    assert second.evaluated == len(more) <= 50 - len(begun)
+    assert second.evaluated == len(more) <= 50 - len(started)
 
 
-def test_a_front_begins_with_the_front_that_is_known(run):
+def test_a_front_starts_from_the_known_front(run):
     first, _ = run(how(**FRONT))
     again = dataclasses.replace(how(**FRONT), seed=1)
     second, _ = run(again)
-    begun = {c.architecture for c in second.candidates[:10]}
+    started = {c.architecture for c in second.candidates[:10]}
     best = {c.architecture for c in first.front}
     # Ten are kept: all of a front of fewer, or the ten of a larger one that lie apart.
-    assert len(best & begun) == min(10, len(best))
+    assert len(best & started) == min(10, len(best))
     anew, _ = run(dataclasses.replace(again, from_known=False))
     assert {c.origin for c in anew.candidates[:10]} == {"random"}

@@ -199,10 +199,9 @@ def test_a_string_needs_all_edges():
 
 
 @pytest.mark.parametrize("name", PRESETS)
-@pytest.mark.parametrize("side", [0, 1])
-def test_every_preset_runs_in_every_option(name, side):
-    # An odd side, too: the branches of a reduction have to agree on the half of it.
-    layout = replace(PRESETS[name], image_size=PRESETS[name].image_size + side)
+def test_every_preset_runs_at_an_odd_image_size_in_every_option(name):
+    # The branches of a reduction have to agree on the half of it.
+    layout = replace(PRESETS[name], image_size=PRESETS[name].image_size + 1)
     with torch.device("meta"):
         supernet = nasbench201(layout, classes=10).train()
     for option in range(len(OPTIONS)):

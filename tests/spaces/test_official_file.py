@@ -97,7 +97,7 @@ def test_a_damaged_file_is_refused(tmp_path: Path, name: str) -> None:
         assert "\n" not in str(raised.value)
 
 
-def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
+def test_what_is_not_a_checkpoint_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"absent\.pth does not exist"):
         load_official(tmp_path / "absent.pth")
     with pytest.raises(UserError, match="is not a file"):

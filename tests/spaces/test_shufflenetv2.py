@@ -108,7 +108,7 @@ def test_the_width_scales_the_stages_and_the_costs():
 
 
 @pytest.mark.parametrize("width", [0, -1, "wide", math.nan, math.inf])
-def test_a_width_that_is_no_number_above_0_is_refused(width):
+def test_a_width_that_is_not_a_number_above_0_is_refused(width):
     with pytest.raises(UserError, match="must be a number above 0"):
         LAYOUT.scaled(width)
 

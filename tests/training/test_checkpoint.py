@@ -96,7 +96,7 @@ def test_any_truncation_of_a_file_is_noticed(file):
         read_tensors(file)
 
 
-def test_other_files_are_no_checkpoints(tmp_path: Path):
+def test_other_files_are_not_checkpoints(tmp_path: Path):
     from safetensors.torch import save_file
 
     save_file({"weight": torch.ones(2)}, tmp_path / "foreign.safetensors")

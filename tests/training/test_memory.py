@@ -1,4 +1,4 @@
-"""What a training needs, told before it starts."""
+"""The memory that a training needs, checked before it starts."""
 
 from __future__ import annotations
 

@@ -209,7 +209,7 @@ def test_values_are_learned_from_the_targets_by_all_paths():
 @pytest.mark.parametrize("name", ["uniform", "fair", "sandwich", "fbnet", "darts"])
 @pytest.mark.parametrize("killed", [1, 6])
 def test_every_method_resumes_exactly(tmp_path, name, killed):
-    # Theta is trained jointly where nothing says from what else it is to learn.
+    # Theta is trained jointly if no other images are given for it.
     recipe = SupernetRecipe(**NUMBERS, method=name, ema=0.5)
 
     def kill(step: int) -> None:
@@ -236,7 +236,7 @@ class Mirrored(Method):
         yield self.forward(inputs.flip(-1), targets)
 
 
-def test_a_method_of_ones_own_trains_what_it_says(tmp_path):
+def test_a_custom_method_trains_what_it_says(tmp_path):
     model, reference = sizes(), sizes()
     recipe = Recipe(**{**NUMBERS, "steps": 1, "weight_decay": 0.0, "momentum": 0.0})
     fit(tmp_path, model, recipe, method=Mirrored)

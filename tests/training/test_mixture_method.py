@@ -226,7 +226,7 @@ def test_a_loss_below_zero_is_refused(tmp_path):
         search.train(tmp_path)
 
 
-def test_a_theta_that_is_no_number_is_refused_and_the_last_good_state_stays(tmp_path):
+def test_a_theta_that_is_not_a_number_is_refused_and_the_last_good_state_stays(tmp_path):
     search = Search("fbnet", replace(SETTINGS, learning_rate=1e3, weight_decay=1e37))
     with pytest.raises(UserError) as raised:
         search.train(tmp_path)
@@ -253,7 +253,7 @@ def test_a_checkpoint_without_theta_is_refused(tmp_path):
         search.train(tmp_path)
 
 
-def test_choices_that_are_no_modules_are_refused():
+def test_choices_that_are_not_modules_are_refused():
     width = Width((2, 4), name="width")
     model = nn.Sequential(
         OneOf({"skip": nn.Identity(), "zero": Zero()}), ElasticConv2d(1, width, 3)

@@ -342,7 +342,7 @@ def test_progress_says_how_it_goes(fit):
     assert progress.images_per_second > 0
 
 
-def test_a_loss_of_ones_own_serves_targets_that_are_no_classes(fit):
+def test_a_custom_loss_serves_targets_that_are_not_classes(fit):
     log = Log()
 
     def load(start: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -499,7 +499,7 @@ def poisoned(at: int, steps: int = RECIPE.steps) -> Batches:
 
 
 @pytest.mark.parametrize("save_every", [0.0, 1e9])
-def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_state(save_every, fit, states):
+def test_a_loss_that_is_not_a_number_stops_and_keeps_the_last_good_state(save_every, fit, states):
     fit(dropped(), load=batches(at={2: interrupt}))
     with pytest.raises(UserError, match=r"the loss became nan at step 6 of 8") as raised:
         fit(dropped(), load=poisoned(at=5), save_every=save_every)
@@ -510,7 +510,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_state(save_every
 
 
 @pytest.mark.parametrize("save_every", [0.0, 1e9])
-def test_weights_that_are_no_numbers_do_not_reach_a_checkpoint(save_every, fit, states):
+def test_weights_that_are_not_numbers_do_not_reach_a_checkpoint(save_every, fit, states):
     # The loss of the step is finite, only its gradient is not; so this step is the last.
     def loss(outputs: Tensor, targets: Tensor) -> Tensor:
         value = nn.functional.cross_entropy(outputs, targets)
@@ -586,7 +586,7 @@ def work(fabric, folder):
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
-    fabric = Fabric(accelerator="cpu", devices=2, strategy="ddp_spawn")
+    fabric = Fabric(accelerator="cpu", devices=2, strategy="ddp_fork")
     fabric.launch(work, folder)
 """
 
@@ -635,7 +635,7 @@ def test_two_processes_train_like_one_that_averages_their_gradients(tmp_path: Pa
 
 
 def test_a_supernet_learns(make_supernet: GetSupernet, fit):
-    # Three classes that the mean of the image tells apart.
+    # Three classes that differ in the mean of the image.
     def load(start: int) -> Iterator[tuple[Tensor, Tensor]]:
         for step in range(start, 60):
             random = torch_generator(0, "batch", step)

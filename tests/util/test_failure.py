@@ -1,4 +1,4 @@
-"""Which errors are told in a line."""
+"""Which errors are reported in one line."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_errors_of_files_name_the_file(tmp_path: Path) -> None:
     assert explain(written.value) == "a file cannot be read or written: No space left on device"
 
 
-def test_memory_that_torch_cannot_have_is_told() -> None:
+def test_memory_that_torch_cannot_have_is_reported() -> None:
     with pytest.raises(RuntimeError) as error:
         torch.empty(1 << 55, dtype=torch.uint8)
     line = explain(error.value)
@@ -38,7 +38,7 @@ def test_memory_that_torch_cannot_have_is_told() -> None:
     assert "\n" not in line
 
 
-def test_a_mistake_is_told_and_an_error_of_the_program_is_not() -> None:
+def test_a_mistake_is_one_line_and_an_error_of_the_program_is_not() -> None:
     assert explain(UserError("--seed x")) == "--seed x"
     for error in (KeyError("weight"), RuntimeError("shapes differ"), AssertionError()):
         assert explain(error) is None

@@ -24,7 +24,7 @@ def test_a_file_is_written_and_written_again(tmp_path: Path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_full_disk_is_told_with_the_name_of_the_file(tmp_path: Path, monkeypatch):
+def test_a_full_disk_is_reported_with_the_name_of_the_file(tmp_path: Path, monkeypatch):
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -80,7 +80,7 @@ def test_json_reads_back(tmp_path: Path):
     assert (tmp_path / "a.json").read_text().endswith("}\n")
 
 
-def test_what_is_no_json_is_an_error(tmp_path: Path):
+def test_what_is_not_json_is_an_error(tmp_path: Path):
     (tmp_path / "a.json").write_text("{")
     with pytest.raises(json.JSONDecodeError):
         read_json(tmp_path / "a.json")

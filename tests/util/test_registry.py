@@ -30,7 +30,7 @@ def test_a_script_adds_a_member_and_takes_it_back(registry):
     assert "mine" not in registry and registry["other"] is str
 
 
-def test_an_unknown_name_is_told_with_the_nearest(registry):
+def test_an_unknown_name_is_reported_with_the_nearest(registry):
     with pytest.raises(UserError, match="unknown helper 'erors': did you mean 'errors'"):
         registry.find("erors")
     assert registry.get("erors") is None

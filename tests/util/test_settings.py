@@ -119,7 +119,7 @@ def test_assignments_become_nested_values():
         (["run=", "run.steps=4"], "'run.steps=4': 'run' is already set to None"),
     ],
 )
-def test_what_is_no_assignment_is_refused(texts, says):
+def test_what_is_not_an_assignment_is_refused(texts, says):
     with pytest.raises(UserError) as raised:
         parse_assignments(texts)
     assert says in str(raised.value)

@@ -96,7 +96,7 @@ def test_each_round_goes_through_all_in_an_order_of_its_own():
     assert len(set(map(tuple, turns))) == 4
 
 
-def test_an_interrupted_measurement_goes_on(
+def test_an_interrupted_measurement_resumes(
     tmp_path: Path, supernet: Supernet, monkeypatch: pytest.MonkeyPatch
 ):
     out = tmp_path / "cpu.json"

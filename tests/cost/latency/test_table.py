@@ -71,7 +71,7 @@ def test_what_a_table_does_not_say_is_not_guessed(
         LatencyTable.read(path)
 
 
-def test_a_file_nested_too_deep_is_no_table(tmp_path: Path):
+def test_a_file_nested_too_deep_is_not_a_table(tmp_path: Path):
     (tmp_path / "cpu.json").write_text("[" * 100_000)
     with pytest.raises(UserError, match="not a latency table or is damaged"):
         LatencyTable.read(tmp_path / "cpu.json")
@@ -273,7 +273,7 @@ def test_no_json_is_one_line(tmp_path: Path, content: bytes):
         LatencyTable.read(tmp_path / "none.json")
 
 
-def test_all_architectures_of_a_small_space_are_told_apart(supernet: Supernet):
+def test_all_architectures_of_a_small_space_are_distinguished(supernet: Supernet):
     table = measured(supernet)
     costs = CostTable(supernet, counter=table.counter(supernet))
     found = {a: costs.cost(a)["latency"] for a in product(range(2), range(3), range(3), range(2))}

@@ -57,7 +57,7 @@ def test_the_noise_is_what_the_halves_of_the_rounds_differ_by(supernet: Supernet
     assert result.before.bias < 0
 
 
-def test_a_validation_goes_on(tmp_path: Path, supernet: Supernet):
+def test_a_validation_resumes(tmp_path: Path, supernet: Supernet):
     table = measure_latency(supernet, rounds=1, make=Clock())
     clock = Clock()
     clock.before_sample = lambda: clock.sampled == 7 and os.kill(os.getpid(), signal.SIGINT)
