@@ -125,7 +125,7 @@ GIVEN = {
     "search first": (["search", "--out", "OUT"], "run spos train first"),
     "show": (["show", "OUT"], "OUT is not a run directory"),
     "no settings file": (["run", "--out", "OUT", "--config", "OUT.yaml"], "No such file"),
-    "space of a profile": (["profile", "mobile", "--arch", "0"], "unknown space 'mobile'"),
+    "space of a profile": (["profile", "mobille", "--arch", "0"], "unknown space 'mobille'"),
     "architecture too short": (["profile", "--arch", "0,1"], "20"),
     "option out of range": (["profile", "--preset", "tiny", "--arch", "0,0,0,0,0,0,0,4"], "4"),
     "no architecture": (["profile", "--preset", "tiny", "--arch", "a,b"], "a,b"),

@@ -106,7 +106,7 @@ def test_a_card_says_what_is_known():
         "100 training and 20 validation images",
         "no test/ folder",
         "1 broken files were left out",
-        "one-shot top-1",
+        "one-shot accuracy",
         "70.0%",
         "not compared with random networks",
         "Evolution, 500 networks evaluated",

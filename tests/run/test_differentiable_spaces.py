@@ -14,7 +14,7 @@ from spos.training.mixture import Moment
 from spos.training.theta import Theta, choice_modules
 
 DRAWS = {name: METHODS[name].draw for name in ("darts", "fbnet", "proxylessnas")}
-MIXED = ["shufflenetv2", "fbnet", "proxylessnas", "nasbench201", "nasbenchmacro"]
+MIXED = ["shufflenetv2", "fbnet", "proxylessnas", "nasbench201", "nasbenchmacro", "mobile"]
 
 
 def build(name: str) -> Supernet:

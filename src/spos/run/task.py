@@ -42,6 +42,7 @@ class Task:
             function are given.
 
     Example:
+        >>> import torch
         >>> def negative_error(outputs, targets):
         ...     return -(outputs - targets).abs().sum()
         >>> task = Task("negative error", loss=nn.functional.l1_loss, metric=negative_error)

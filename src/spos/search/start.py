@@ -100,7 +100,8 @@ def _decisive(
     decisive: dict[str, object] = asdict(settings)
     crossover, mutation = settings.children
     decisive |= {"crossover_children": crossover, "mutation_children": mutation}
-    del decisive["iterations"]
+    # A study has scores of one fitness alone.
+    del decisive["iterations"], decisive["fitness"]
     if not settings.pareto:
         # Keeps the ids of searches that are older than this setting.
         del decisive["pareto"]

@@ -34,7 +34,9 @@ def require_onnx(what: str, packages: Sequence[str] = NEEDED) -> None:
     """
     for name in packages:
         if find_spec(name) is None:
-            raise UserError(f"{what}: {name} is not installed; pip install 'spos[export]'")
+            raise UserError(
+                f"{what}: {name} is not installed; install it: pip install 'spos[export]'"
+            )
 
 
 def onnx_versions(accelerator: str) -> dict[str, str]:
