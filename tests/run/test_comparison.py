@@ -83,3 +83,31 @@ def test_in_a_search_for_a_front_they_are_near_in_the_cost_that_it_minimises(
     assert [network.within for network in result.comparison.networks] == [0.05] * 3
     for network in result.comparison.networks:
         assert abs(network.costs["latency"] - latency) <= 0.05 * latency
+
+
+def test_a_uniform_network_within_the_bounds_is_compared_too(tmp_path: Path) -> None:
+    given: dict[str, Any] = {
+        **GIVEN,
+        "space": {"preset": "tiny"},
+        "layout": {"channels": [16, 32], "depths": [1, 2]},
+    }
+    free = run(tmp_path / "free", given, compare=1)
+    uniform = free.comparison.uniform
+    options = set(uniform.architecture.split(","))
+    assert len(options) == 1
+    names = free.space.choices[0].options
+    assert uniform.name == f"all {names[int(options.pop())]}"
+    # The costliest of the uniform ones: a bound just below it leaves a cheaper one.
+    bound = {"maximum": {"flops": uniform.costs["flops"] - 1}}
+    bounded = run(
+        tmp_path / "bounded", {**given, "constraint": bound}, compare=1, reuse=tmp_path / "free"
+    )
+    other = bounded.comparison.uniform
+    assert other.costs["flops"] < uniform.costs["flops"]
+    page = (tmp_path / "bounded" / "report.html").read_text()
+    assert f"The network of {other.name}" in page
+
+
+def test_a_space_without_a_common_option_has_no_uniform_network(tmp_path: Path) -> None:
+    given = {**GIVEN, "space": {"name": "shufflenetv2-joint", "preset": "tiny"}, "layout": {}}
+    assert run(tmp_path / "run", given, compare=1).comparison.uniform is None

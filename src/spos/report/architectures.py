@@ -106,10 +106,15 @@ def budgets_table(result: Result) -> ArchitectureTable:
     )
 
 
+def all_networks(comparison: Comparison) -> list[ComparedNetwork]:
+    """The random networks of a comparison, and the uniform one."""
+    return [*comparison.networks, *([comparison.uniform] if comparison.uniform else [])]
+
+
 def comparison_table(result: Result, winner: Winner, comparison: Comparison) -> ArchitectureTable:
     """The winner and the random networks, by their test scores."""
     rows: list[tuple[str, Scored, float]] = [
-        *((network.name, network, network.test_score) for network in comparison.networks),
+        *((network.name, network, network.test_score) for network in all_networks(comparison)),
         ("found", winner, comparison.found_test_score),
     ]
     rows.sort(key=lambda row: -row[2])

@@ -15,6 +15,8 @@ def comparison_figure(
     """The network found and the random ones as dots over the test score."""
     found, mean, deviation = compared.found_test_score, compared.random_mean, compared.random_std
     values = [network.test_score for network in compared.networks]
+    if compared.uniform:
+        values.append(compared.uniform.test_score)
     values += [found, mean - (deviation or 0.0), mean + (deviation or 0.0)]
     axis = measure.axis(f"test {measure.noun}", values)
     # Dots that would cover each other are stacked; the height follows the highest stack.
@@ -41,6 +43,12 @@ def comparison_figure(
         tooltip = element("title", f"{network.name}: {measure.show(network.test_score)}")
         x, y = chart.x(network.test_score), base - 12.0 * place
         chart.add(element("circle", tooltip, cx=x, cy=y, r=5, class_="other"))
+    if compared.uniform:
+        one = compared.uniform
+        at = chart.x(one.test_score)
+        tooltip = element("title", f"{one.name}: {measure.show(one.test_score)}")
+        chart.add(element("rect", tooltip, x=at - 4, y=base - 4, width=8, height=8, class_="other"))
+        chart.text(at, base + 22, one.name, "tick", "middle")
     x, y = chart.vertical(found, "limit found", 24, chart.bottom), 24
     chart.add(element("circle", cx=x, cy=y, r=7, class_="found-dot"))
     chart.text_beside(x, y + 4, f"found {measure.show(found)}", "mark", 14)

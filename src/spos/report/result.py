@@ -203,13 +203,17 @@ class ComparedNetwork:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The winner beside random networks of its cost, by their scores on the test images."""
+    """The winner beside random networks of its cost, by their scores on the test images.
+
+    ``uniform`` is the costliest network within the bounds that has the same option everywhere.
+    """
 
     asked: int
     networks: tuple[ComparedNetwork, ...]
     random_mean: float
     random_std: float | None
     found_test_score: float
+    uniform: ComparedNetwork | None = None
 
 
 @dataclass(frozen=True)

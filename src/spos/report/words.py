@@ -139,14 +139,21 @@ def verdict(result: Result) -> Verdict | None:
         f"{short} {said} {measure.show(mean)}{average}: a difference of "
         f"{measure.difference(found - mean)}"
     )
+    uniform = ""
+    if compared.uniform:
+        score, cost = compared.uniform.test_score, result.primary_cost
+        spent = f"{format_cost(cost, compared.uniform.costs[cost])} {find_cost(cost).noun}"
+        uniform = (
+            f" The network of {compared.uniform.name}, with {spent}, has {measure.show(score)}."
+        )
     if deviation is None:
-        return Verdict(short, f"{words}. One network says little.")
+        return Verdict(short, f"{words}. One network says little.{uniform}")
     words += f"; the standard deviation of the random networks is {measure.difference(deviation)}."
     if found < mean:
         words += " The search did not help here."
     elif found - mean < deviation:
         words += " That is within one standard deviation: no clear advantage of the search."
-    return Verdict(short, words)
+    return Verdict(short, words + uniform)
 
 
 def sampling_error(result: Result) -> str:

@@ -8,6 +8,7 @@ from spos._util.errors import UserError
 from spos._util.randomness import generator
 from spos.cost import Constraint, CostModel
 from spos.report.result import ComparedNetwork, Comparison, Winner
+from spos.run.config import Config
 from spos.run.context import Context
 from spos.run.costs import find_primary_cost
 from spos.run.finalists import read_found
@@ -23,9 +24,9 @@ COST_TOLERANCES = (0.05, 0.1, 0.2, 0.4, None)
 
 
 def compare_stage(context: Context, count: int) -> CompareOutcome:
-    """Retrain random networks with the recipe of the winner.
+    """Retrain random networks, and a uniform one, with the recipe of the winner.
 
-    They are drawn under the same constraint, within 5% of the winner's primary cost
+    Random networks are drawn under the same constraint, within 5% of the winner's primary cost
     (:func:`spos.cost.cost.primary_cost`) or, if no such network is found, within a larger
     deviation.
 
@@ -48,10 +49,15 @@ def compare_stage(context: Context, count: int) -> CompareOutcome:
     data = context.data()
     table = context.costs(supernet)
     chosen = _random_like(context, table, found.winner, count)
-    one_shot = dict(make_evaluator(context, data, supernet)(list(chosen)))
-    networks, seconds = [], 0.0
-    for number, (architecture, near) in enumerate(chosen.items(), 1):
-        stage = f"compare-{number}"
+    uniform = find_uniform(Feasible(table.space, table, context.config.bounds), context.config)
+    stages = {architecture: f"compare-{number}" for number, architecture in enumerate(chosen, 1)}
+    stages[found.winner.architecture] = "retrain"
+    scored = [*chosen, *([uniform[1]] if uniform else [])]
+    one_shot = dict(make_evaluator(context, data, supernet)(scored))
+    trainings = {}
+
+    def compared(name: str, architecture: Architecture, near: float | None) -> ComparedNetwork:
+        stage = stages.get(architecture, "compare-uniform")
         outcome = directory.outcome(RetrainOutcome, stage)
         if outcome is None:
             trained: RetrainOutcome = context.launch(retrain, str(architecture), stage)
@@ -62,17 +68,20 @@ def compare_stage(context: Context, count: int) -> CompareOutcome:
                 f"comparison; give another --out and --reuse {directory.path}"
             )
         assert outcome.test_score is not None, "the first process tests the network"
-        seconds += outcome.seconds
-        networks.append(
-            ComparedNetwork(
-                name=f"random {number}",
-                architecture=str(architecture),
-                costs=table.cost(architecture),
-                within=near,
-                score=one_shot[architecture],
-                test_score=outcome.test_score,
-            )
+        trainings[stage] = outcome.seconds
+        return ComparedNetwork(
+            name=name,
+            architecture=str(architecture),
+            costs=table.cost(architecture),
+            within=near,
+            score=one_shot[architecture],
+            test_score=outcome.test_score,
         )
+
+    networks = [
+        compared(f"random {number}", architecture, near)
+        for number, (architecture, near) in enumerate(chosen.items(), 1)
+    ]
     scores = [network.test_score for network in networks]
     comparison = Comparison(
         asked=count,
@@ -80,8 +89,38 @@ def compare_stage(context: Context, count: int) -> CompareOutcome:
         random_mean=statistics.fmean(scores),
         random_std=statistics.stdev(scores) if len(scores) > 1 else None,
         found_test_score=winner.test_score,
+        uniform=compared(f"all {uniform[0]}", uniform[1], None) if uniform else None,
     )
+    seconds = sum(spent for stage, spent in trainings.items() if stage != "retrain")
     return directory.finish(CompareOutcome(seconds=seconds, comparison=comparison))
+
+
+def find_uniform(feasible: Feasible, config: Config) -> tuple[str, Architecture] | None:
+    """Find the costliest network within the bounds that has the same option everywhere.
+
+    Args:
+        feasible (Feasible): architectures within the bounds.
+        config (Config): configuration of the run; it determines the primary cost.
+
+    Returns:
+        The option, and the architecture; None if no option that all choices have is within them.
+
+    Source: the uniform baselines are those of Guo et al., Table 3.
+    """
+    choices = feasible.space.choices
+    common = [
+        name for name in choices[0].options if all(name in choice.options for choice in choices)
+    ]
+    networks = [Architecture([choice.options.index(name) for choice in choices]) for name in common]
+    cost = find_primary_cost(config)
+    within = [
+        (feasible.table.cost(network)[cost], -place, name, network)
+        for place, (name, network, satisfied) in enumerate(
+            zip(common, networks, feasible.satisfied(networks), strict=True)
+        )
+        if satisfied
+    ]
+    return max(within)[2:] if within else None
 
 
 def _random_like(

@@ -10,6 +10,8 @@ Sources: the blocks are those of Cai et al., "ProxylessNAS", ICLR 2019, Section 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from torch import nn
 
 from spos.nn import OneOf
@@ -35,7 +37,7 @@ PRESETS = {
         head_channels=320,
     ),
     "tiny": MobileLayout(
-        image_size=20,
+        image_size=16,
         stem_channels=8,
         stem_stride=1,
         channels=(12, 16, 24),
@@ -81,5 +83,14 @@ SPACES["mobile"] = Family(
     paper="Sandler et al., MobileNetV2, CVPR 2018 (blocks); depth and kernels searched",
     presets=PRESETS,
     build=mobile,
-    plans={name: PLANS[name] for name in PRESETS},
+    plans={
+        "cifar": PLANS["cifar"],
+        # Plain digits are at the ceiling for every network of the space.
+        "tiny": replace(
+            PLANS["tiny"],
+            data="digits:cluttered",
+            supernet=replace(PLANS["tiny"].supernet, augment="none"),
+            retrain=replace(PLANS["tiny"].retrain, augment="none", nesterov=True),
+        ),
+    },
 )

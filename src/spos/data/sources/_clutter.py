@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 Pixels = NDArray[np.uint8]
 
 #: Side of the canvas in pixels.
-CANVAS = 20
+CANVAS = 16
 #: Pieces of other images on a canvas, and their side in pixels.
-PIECES, PIECE = 6, 5
+PIECES, PIECE = 4, 3
 #: Standard deviation of the noise, of 255.
-NOISE = 24
+NOISE = 12
 
 
 def cluttered(images: Pixels, copies: int, random: np.random.Generator) -> Pixels:
@@ -33,7 +33,7 @@ def cluttered(images: Pixels, copies: int, random: np.random.Generator) -> Pixel
     Example:
         >>> images = np.full((2, 8, 8), 255, np.uint8)
         >>> cluttered(images, 3, np.random.default_rng(0)).shape
-        (6, 1, 20, 20)
+        (6, 1, 16, 16)
     """
     side = images.shape[1]
     canvases = np.zeros((len(images) * copies, CANVAS, CANVAS))

@@ -25,7 +25,7 @@ def digits_source(argument: str, options: DataOptions) -> Source:
     """The digits, 359 of which are always the test images.
 
     With the argument ``cluttered`` each digit lies in four places among pieces of other digits, on
-    canvases of 20 by 20 pixels: harder, so that networks differ.
+    canvases of 16 by 16 pixels: harder, so that networks differ.
 
     Raises:
         UserError: the argument is another one.
