@@ -48,7 +48,7 @@ def test_a_comparison_of_that_size_shows_the_difference() -> None:
     difference = 0.06
     count = spread.random_networks(difference, 2)
     assert count is not None
-    error = spread.trainings**2 / 2 + (spread.networks**2 + spread.trainings**2) / count
+    error = spread.trainings**2 / 2 + (spread.upper**2 + spread.trainings**2) / count
     assert difference >= 2 * error**0.5
     assert spread.random_networks(spread.trainings / 100, 1) is None
 
@@ -102,3 +102,10 @@ def test_one_alone_has_no_spread(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match=f"--{name} 1: must be at least 2"):
         doctor(tmp_path / "run", GIVEN, **{name: 1})
     assert not (tmp_path / "run").exists()
+
+
+def test_networks_that_learn_nothing_do_not_promise_a_gain() -> None:
+    good = [(0.90, 0.91), (0.91, 0.92), (0.92, 0.92), (0.93, 0.94)]
+    found = diagnosis([*good, (0.10, 0.10), (0.10, 0.11)])
+    assert 0 < found.gain < 0.1
+    assert found.spread.median + found.gain <= 1

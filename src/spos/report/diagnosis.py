@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -66,12 +67,19 @@ class Diagnosis:
         """The variance of the scores, split into that of networks and that of trainings."""
         return measure_spread([network.scores for network in self.networks])
 
+    @property
+    def gain(self) -> float:
+        """What a perfect search gains over the median network; a share cannot exceed 1."""
+        most = 1 - self.spread.median if self.metric.share else math.inf
+        return min(self.spread.gain, most)
+
     def conclusions(self) -> list[str]:
         """What follows for a search, in sentences."""
         spread, show = self.spread, self.metric.difference
+        gain = self.gain
         differ = (
-            f"The networks differ by {show(spread.networks)} (standard deviation), repeated "
-            f"trainings of one network by {show(spread.trainings)}."
+            f"After {self.steps:,} steps the networks differ by {show(spread.networks)} (standard "
+            f"deviation), repeated trainings of one network by {show(spread.trainings)}."
         )
         if spread.probability >= SIGNIFICANT or not spread.networks:
             return [
@@ -84,7 +92,7 @@ class Diagnosis:
         words = [
             differ,
             "A search can win here: the best of 100 networks is expected "
-            f"{show(spread.gain)} above the mean of {self.metric.show(spread.mean)}; a search that "
+            f"{show(gain)} above the median of {self.metric.show(spread.median)}; a search that "
             "ranks well finds most of that.",
         ]
         if spread.reliability < RELIABLE:
@@ -96,20 +104,20 @@ class Diagnosis:
         return words
 
     def _comparison(self) -> str:
-        difference = self.spread.gain / 2
+        difference = self.gain / 2
         plans = {
             seeds: self.spread.random_networks(difference, seeds) for seeds in (1, 2, 3, 5, 10)
         }
         enough = [(seeds, count) for seeds, count in plans.items() if count]
         if not enough:
             return (
-                f"To show a gain of half of that ({self.metric.difference(difference)}), even ten "
+                f"To show half of that ({self.metric.difference(difference)}), even ten "
                 "trainings of the network found are too few."
             )
         seeds, count = min(enough, key=lambda pair: sum(pair))
         found = "once" if seeds == 1 else f"with {seeds} seeds"
         return (
-            f"To show a gain of half of that ({self.metric.difference(difference)}), retrain the "
+            f"To show half of that ({self.metric.difference(difference)}), retrain the "
             f"network found {found}, and {count} random networks (--compare {count})."
         )
 

@@ -20,6 +20,9 @@ class Spread:
 
     Args:
         mean (float): mean score.
+        median (float): median of the networks' mean scores.
+        upper (float): standard deviation of the networks' true scores as the better half of them
+            shows it, at least 0: networks that learn nothing make the other half wider.
         networks (float): standard deviation of the networks' true scores, at least 0.
         trainings (float): standard deviation of repeated trainings of one network, at least 0.
         probability (float): probability of differences between networks as large as these if only
@@ -29,6 +32,8 @@ class Spread:
     """
 
     mean: float
+    median: float
+    upper: float
     networks: float
     trainings: float
     probability: float
@@ -37,8 +42,8 @@ class Spread:
 
     @property
     def gain(self) -> float:
-        """What a perfect search among 100 networks gains over a random one."""
-        return BEST_OF_100 * self.networks
+        """What a perfect search among 100 networks gains over the median one."""
+        return BEST_OF_100 * self.upper
 
     @property
     def reliability(self) -> float:
@@ -50,7 +55,7 @@ class Spread:
         """Number of random networks that a difference needs to exceed two standard errors.
 
         Args:
-            difference (float): mean score of the network found less that of the random ones.
+            difference (float): score of the network found less the mean of the random ones.
             seeds (int): number of trainings of the network found, at least 1.
 
         Returns:
@@ -59,7 +64,7 @@ class Spread:
         allowed = (difference / ERRORS) ** 2 - self.trainings**2 / seeds
         if allowed <= 0:
             return None
-        return max(2, math.ceil((self.networks**2 + self.trainings**2) / allowed))
+        return max(2, math.ceil((self.upper**2 + self.trainings**2) / allowed))
 
 
 def measure_spread(scores: Sequence[Sequence[float]]) -> Spread:
@@ -83,8 +88,12 @@ def measure_spread(scores: Sequence[Sequence[float]]) -> Spread:
     within = statistics.fmean(statistics.variance(row) for row in scores)
     between = seeds * statistics.variance(means)
     ratio = between / within if within else math.inf
+    median = statistics.median(means)
+    above = statistics.fmean((mean - median) ** 2 for mean in means if mean >= median)
     return Spread(
         mean=statistics.fmean(means),
+        median=median,
+        upper=math.sqrt(max(0.0, above - within / seeds)),
         networks=math.sqrt(max(0.0, (between - within) / seeds)),
         trainings=math.sqrt(within),
         probability=float(f.sf(ratio, count - 1, count * (seeds - 1))),
