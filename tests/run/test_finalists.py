@@ -10,9 +10,12 @@ from unittest.mock import patch
 
 import pytest
 
-from spos import UserError
+from spos import Architecture, UserError
+from spos.report.result import Winner
 from spos.run import run
-from spos.run.finalists import plan_rungs
+from spos.run.finalists import choose_finalists, plan_rungs
+from spos.run.outcome import SearchOutcome
+from spos.search import Candidate
 
 RECIPE = {"steps": 6, "batch_size": 16, "warmup_steps": 2}
 GIVEN: dict[str, Any] = {
@@ -93,3 +96,23 @@ def test_with_budgets_they_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="finalists"):
         run(tmp_path / "run", given)
     assert not (tmp_path / "run").exists()
+
+
+def test_architectures_of_one_network_are_one_finalist() -> None:
+    def candidate(options: list[int], score: float) -> Candidate:
+        return Candidate(Architecture(options), 0, 0, "random", score)
+
+    best = [candidate([0, 0], -1.0), candidate([0, 1], -1.0)]
+    rest = [candidate([2, 0], -3.0), candidate([1, 1], -2.0), candidate([1, 0], -2.0)]
+    found = SearchOutcome(
+        seconds=0.0,
+        winner=Winner(**vars(best[0])),
+        top=tuple(best),
+        candidates=(*rest, *best),
+        evaluated=5,
+        exhausted=False,
+    )
+    chosen = choose_finalists(found, 3, distinct=True)
+    assert [one.score for one in chosen] == [-1.0, -2.0, -3.0]
+    chosen = choose_finalists(found, 3, distinct=False)
+    assert [str(one.architecture) for one in chosen] == ["0,0", "0,1", "1,1"]

@@ -11,6 +11,7 @@ from spos.run.context import Context
 from spos.run.directory import RunDirectory
 from spos.run.outcome import FinalistsOutcome, SearchOutcome, make_winner
 from spos.run.short import short_recipe, train_shortly
+from spos.search import Candidate
 
 
 def plan_rungs(count: int) -> list[tuple[int, float]]:
@@ -56,7 +57,7 @@ def finalists_stage(context: Context) -> FinalistsOutcome | None:
     found = directory.outcome(SearchOutcome)
     if found is None:
         raise UserError(f"{directory.path} has no search result: run spos search first")
-    chosen = found.top[: settings.count]
+    chosen = choose_finalists(found, settings.count, distinct=context.fitness.is_loss)
     if len(chosen) < 2:
         return None
     rungs = plan_rungs(len(chosen))
@@ -87,6 +88,24 @@ def finalists_stage(context: Context) -> FinalistsOutcome | None:
         finalists=tuple(finalists),
     )
     return directory.finish(outcome)
+
+
+def choose_finalists(found: SearchOutcome, count: int, *, distinct: bool) -> list[Candidate]:
+    """Choose the best candidates, best first.
+
+    Args:
+        found (SearchOutcome): outcome of the search.
+        count (int): largest number of finalists.
+        distinct (bool): whether candidates of exactly the same loss are one network. They are in
+            spaces in which options without an effect, such as the operations behind a cut edge,
+            give one network several architectures.
+    """
+    known = {one.architecture: one for one in found.candidates}
+    ranked = [*found.top, *sorted(known.values(), key=lambda one: -one.score)]
+    chosen: dict[object, Candidate] = {}
+    for one in ranked:
+        chosen.setdefault(one.score if distinct else one.architecture, one)
+    return list(chosen.values())[:count]
 
 
 def read_found(directory: RunDirectory) -> SearchOutcome | None:
