@@ -197,7 +197,7 @@ def throughput(cases: dict[str, Case], device: torch.device, deadline: float, em
                 continue
             try:
                 found = _measure(supernet, alone, paths, case, variant, device)
-            except Exception as error:  # Out of memory, too: the rest goes on.
+            except Exception as error:  # Out of memory, too; the rest is still measured.
                 emit({**row, "error": f"{type(error).__name__}: {str(error)[:300]}"})
                 found = {}
             for what, values in found.items():

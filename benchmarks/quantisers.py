@@ -2,7 +2,7 @@
 
 The residual network of the preset ``cifar`` of ``resnet-bits`` at half the width and with a stem of
 stride 2, on CIFAR-10's training images, of which some are set apart to measure on. The combinations
-take turns, one seed after the other. It goes on where it was stopped.
+take turns, one seed after the other. A stopped command resumes where it was.
 
     python benchmarks/quantisers.py --data folder:data/cifar10-train.zip --runs runs/quantisers \\
         --out benchmarks/results/quantisers/summary

@@ -2,7 +2,7 @@
 
 Each search gets about the same wall-clock time for supernet and search together, its network is
 retrained alike, over several seeds; beside them random search over the supernet of SPOS, and a
-random network of the cost of the one that SPOS found. It goes on where it was stopped.
+random network of the cost of the one that SPOS found. A stopped command resumes where it was.
 
     python benchmarks/search_quality.py --config benchmarks/quality_cpu.yaml --max-flops 3000000 \\
         --runs runs/quality --out benchmarks/results/search_quality

@@ -1,7 +1,7 @@
 """What the warm-up of widths and the optimiser bring to a supernet of blocks and channels.
 
 Trains the same supernet in several ways on CIFAR-10's training images and measures the one-shot
-accuracy of the same 50 random networks in each. It goes on where it was stopped.
+accuracy of the same 50 random networks in each. A stopped command resumes where it was.
 
     python benchmarks/widening.py --config benchmarks/joint_cpu.yaml --runs runs/widening \\
         --out benchmarks/results/widening

@@ -1,7 +1,7 @@
-"""Search a space of one's own on a dataset of one's own: the whole pipeline, to a tested network.
+"""Search your own space on your own data set: the whole pipeline, to a tested network.
 
 Run it with ``python examples/own_dataset.py runs/own``: under a minute on one core. Killed and
-started again, it goes on where it was.
+started again, it resumes where it was.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Make a network of one's own searchable by three lines, then search it on handwritten digits.
+"""Make your own network searchable by three lines, then search it on handwritten digits.
 
 Run it with ``python examples/own_model.py runs/model``: about a minute on one core.
 """

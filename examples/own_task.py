@@ -1,4 +1,4 @@
-"""Search for a task of one's own: several labels an image, a loss and a metric to match.
+"""Search for your own task: several labels an image, a loss and a metric to match.
 
 Three things are to be said of every handwritten digit: whether it is even, whether it is above
 four, and whether its line encloses an area. Run it with ``python examples/own_task.py runs/task``:

@@ -1,4 +1,4 @@
-"""Search a network of one's own, whose choices sit inside its forward code.
+"""Search your own network, whose choices sit inside its forward code.
 
 Run it with ``python examples/residual_network.py``: some 15 seconds on one core.
 """

@@ -64,7 +64,7 @@ class Positions(nn.Module):
 
 
 class ElasticPositions(Searchable):
-    """The same for a searched number of features: how a layer of one's own is made elastic.
+    """The same for a searched number of features: how your own layer is made elastic.
 
     It runs on a slice of the largest table, noted by ``use`` so that a step moves nothing else of
     it, and says what it is once the choice is made.
