@@ -48,7 +48,6 @@ def comparison_figure(
         at = chart.x(one.test_score)
         tooltip = element("title", f"{one.name}: {measure.show(one.test_score)}")
         chart.add(element("rect", tooltip, x=at - 4, y=base - 4, width=8, height=8, class_="other"))
-        chart.text(at, base + 22, one.name, "tick", "middle")
     x, y = chart.vertical(found, "limit found", 24, chart.bottom), 24
     chart.add(element("circle", cx=x, cy=y, r=7, class_="found-dot"))
     chart.text_beside(x, y + 4, f"found {measure.show(found)}", "mark", 14)
