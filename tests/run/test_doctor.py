@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ def test_a_comparison_of_that_size_shows_the_difference() -> None:
 
 
 def text(diagnosis: Diagnosis) -> str:
-    console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console = Console(width=80, record=True, file=io.StringIO())
     for part in doctor_tables(diagnosis):
         console.print(part)
     return console.export_text()
@@ -93,8 +94,23 @@ def test_its_trainings_are_those_of_the_finalists(tmp_path: Path) -> None:
     again = doctor(tmp_path / "run", GIVEN, networks=4, seeds=2)
     assert again.networks[:3] == found.networks
     assert [path.stat().st_mtime_ns for path in trainings] == written
-    result = run(tmp_path / "run", GIVEN)
-    assert len(result.finalists) == 2
+
+
+def test_finalists_are_the_same_with_and_without_its_trainings(tmp_path: Path) -> None:
+    # Of the 16 networks of the space the check trains 12, so finalists are among them.
+    given = {
+        **GIVEN,
+        "layout": {"channels": [16, 32], "depths": [1, 1]},
+        "finalists": {"count": 4, "share": 1.0},
+        "search": {**GIVEN["search"], "population": 6},
+        "constraint": {"maximum": {"flops": 1e9}},
+    }
+    checked = doctor(tmp_path / "checked", given, networks=12, seeds=2)
+    assert len(checked.networks) == 12
+    trainings = len(list((tmp_path / "checked").glob("short-*.json")))
+    after = run(tmp_path / "checked", given)
+    assert len(list((tmp_path / "checked").glob("short-*.json"))) < trainings + 4
+    assert after.finalists == run(tmp_path / "fresh", given).finalists
 
 
 @pytest.mark.parametrize("name", ["networks", "seeds"])

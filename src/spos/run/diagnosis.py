@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +21,11 @@ from spos.report.diagnosis import Diagnosis, SampledNetwork, StageEstimate
 from spos.run.context import Context
 from spos.run.costs import find_primary_cost
 from spos.run.directory import RunDirectory
-from spos.run.finalists import plan_rungs
+from spos.run.finalists import plan_rungs, plan_training
 from spos.run.fitness import make_fitness
 from spos.run.outcome import Outcome
 from spos.run.pipeline import with_own_data
-from spos.run.short import short_recipe, train_shortly
+from spos.run.short import train_briefly
 from spos.run.task import Task
 from spos.search import Feasible
 from spos.space import Architecture
@@ -114,26 +113,26 @@ def _diagnose(context: Context, networks: int, seeds: int) -> Diagnosis:
     config = context.config
     if config.network.name:
         raise UserError(f"--network {config.network.name}: spos doctor is about a search space")
-    began = time.monotonic()
     data = context.data()
     table = context.costs(context.supernet(data), eager=False)
     chosen, band = _draw(context, table, networks)
-    share = plan_rungs(max(2, config.finalists.count or FINALISTS))[0][1]
-    recipe = short_recipe(config.retrain, config.finalists.share, share)
+    recipe, rungs = plan_training(config, max(2, config.finalists.count or FINALISTS))
     sampled: list[SampledNetwork] = []
     spent = 0.0
     for number, architecture in enumerate(chosen):
-        trained = [
-            train_shortly(
-                context,
-                str(architecture),
-                recipe,
-                recipe.steps,
-                label=f"training {number * seeds + one + 1} of {len(chosen) * seeds}",
-                seed=config.run.seed + one,
-            )
-            for one in range(seeds)
-        ]
+        trained = []
+        for one in range(seeds):
+            # Judged on the way as well, because a finalist is, and its training is used again.
+            for _, steps in rungs:
+                outcome = train_briefly(
+                    context,
+                    str(architecture),
+                    recipe,
+                    steps,
+                    label=f"training {number * seeds + one + 1} of {len(chosen) * seeds}",
+                    seed=config.run.seed + one,
+                )
+            trained.append(outcome)
         spent += sum(one.seconds for one in trained)
         sampled.append(
             SampledNetwork(
@@ -152,8 +151,8 @@ def _diagnose(context: Context, networks: int, seeds: int) -> Diagnosis:
         networks=tuple(sampled),
         estimates=_estimate(context, table, sampled, spent / len(sampled) / seeds, recipe),
     )
-    outcome = DoctorOutcome(seconds=time.monotonic() - began, diagnosis=diagnosis)
-    return context.directory.finish(outcome).diagnosis
+    context.directory.finish(DoctorOutcome(seconds=spent, diagnosis=diagnosis))
+    return diagnosis
 
 
 def _draw(

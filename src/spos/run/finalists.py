@@ -7,11 +7,13 @@ from dataclasses import replace
 
 from spos._util.errors import UserError
 from spos.report.result import Finalist
+from spos.run.config import Config
 from spos.run.context import Context
 from spos.run.directory import RunDirectory
 from spos.run.outcome import FinalistsOutcome, SearchOutcome, make_winner
-from spos.run.short import short_recipe, train_shortly
+from spos.run.short import short_recipe, train_briefly
 from spos.search import Candidate
+from spos.training.recipe import Recipe
 
 
 def plan_rungs(count: int) -> list[tuple[int, float]]:
@@ -33,6 +35,21 @@ def plan_rungs(count: int) -> list[tuple[int, float]]:
     """
     number = math.ceil(math.log2(count))
     return [(math.ceil(count / 2**rung), 0.5 ** (number - 1 - rung)) for rung in range(number)]
+
+
+def plan_training(config: Config, count: int) -> tuple[Recipe, list[tuple[int, int]]]:
+    """Plan the short trainings of a run.
+
+    Args:
+        config (Config): configuration of the run.
+        count (int): number of finalists, at least 2.
+
+    Returns:
+        The recipe, and the number of networks of each rung with its steps.
+    """
+    rungs = plan_rungs(count)
+    recipe = short_recipe(config.retrain, config.finalists.share, rungs[0][1])
+    return recipe, [(left, max(1, int(recipe.steps * share))) for left, share in rungs]
 
 
 def finalists_stage(context: Context) -> FinalistsOutcome | None:
@@ -60,18 +77,16 @@ def finalists_stage(context: Context) -> FinalistsOutcome | None:
     chosen = choose_finalists(found, settings.count, distinct=context.fitness.is_loss)
     if len(chosen) < 2:
         return None
-    rungs = plan_rungs(len(chosen))
-    recipe = short_recipe(context.config.retrain, settings.share, rungs[0][1])
+    recipe, rungs = plan_training(context.config, len(chosen))
     finalists = [Finalist(**vars(one)) for one in chosen]
     seconds = dict.fromkeys(range(len(finalists)), 0.0)
     remaining = list(range(len(finalists)))
-    for count, share in rungs:
-        steps = max(1, int(recipe.steps * share))
+    for count, steps in rungs:
         # The order of the search decides between equals.
         remaining = sorted(remaining[:count])
         for place in remaining:
             one = finalists[place]
-            trained = train_shortly(
+            trained = train_briefly(
                 context,
                 str(one.architecture),
                 recipe,

@@ -42,7 +42,7 @@ def short_recipe(recipe: Recipe, share: float, shortest: float) -> Recipe:
     )
 
 
-def train_shortly(
+def train_briefly(
     context: Context,
     text: str,
     recipe: Recipe,
