@@ -6,13 +6,15 @@ Source: Sandler et al., "MobileNetV2", CVPR 2018, Table 2.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from torch import nn
 
 from spos._util.errors import UserError
+from spos.nn import OneOf
+from spos.nn.supernet import Supernet
 from spos.spaces._layout import StagedLayout, check_dropout, check_positive, check_stages
 from spos.spaces.blocks.mobile import Activation, convolution, inverted_residual
 
@@ -83,6 +85,57 @@ class Place(NamedTuple):
     def keeps_shape(self) -> bool:
         """Whether the output has the shape of the input."""
         return self.stride == 1 and self.inputs == self.outputs
+
+
+def inverted_residuals(
+    place: Place, blocks: Mapping[str, tuple[int, int]], *, activation: Activation = nn.ReLU
+) -> dict[str, nn.Module]:
+    """Build the inverted residuals that a layer chooses from.
+
+    Args:
+        place (Place): position and shape of the layer.
+        blocks (Mapping[str, tuple[int, int]]): kernel and expansion by name.
+        activation (Activation): class of the activations.
+
+    Returns:
+        The blocks by name, in the same order.
+    """
+    return {
+        name: inverted_residual(
+            place.inputs, place.outputs, kernel, expansion, place.stride, activation=activation
+        )
+        for name, (kernel, expansion) in blocks.items()
+    }
+
+
+def mobile_supernet(
+    layout: MobileLayout,
+    make_options: Callable[[Place], Mapping[str, nn.Module]],
+    *,
+    classes: int,
+    image_channels: int,
+    activation: Activation = nn.ReLU,
+) -> Supernet:
+    """Build the supernet of a space whose layers are choices between blocks.
+
+    Args:
+        layout (MobileLayout): layout of the network.
+        make_options (Callable): function that builds the options of a layer, called in order.
+        classes (int): number of classes.
+        image_channels (int): channels of the input.
+        activation (Activation): class of the activations outside the blocks.
+
+    Raises:
+        UserError: the layout is invalid.
+    """
+
+    def layer(place: Place) -> OneOf:
+        return OneOf(make_options(place), name=place.name)
+
+    model = mobile_network(
+        layout, layer, classes=classes, image_channels=image_channels, activation=activation
+    )
+    return Supernet(model, (image_channels, layout.image_size, layout.image_size))
 
 
 def mobile_network(

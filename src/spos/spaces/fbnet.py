@@ -18,10 +18,9 @@ from __future__ import annotations
 from torch import nn
 
 from spos._util.errors import UserError
-from spos.nn import OneOf
 from spos.nn.supernet import Supernet
 from spos.spaces import SPACES, Family
-from spos.spaces._mobile import TINY, MobileLayout, Place, mobile_network
+from spos.spaces._mobile import TINY, MobileLayout, Place, mobile_supernet
 from spos.spaces.blocks.mobile import convolution, inverted_residual
 from spos.training.recipes import PLANS
 
@@ -92,11 +91,10 @@ def fbnet(layout: MobileLayout, *, classes: int, image_channels: int = 3) -> Sup
                 f"{channels + 1}"
             )
 
-    def layer(place: Place) -> OneOf:
-        return OneOf({option: candidate(option, place) for option in OPTIONS}, name=place.name)
+    def options(place: Place) -> dict[str, nn.Module]:
+        return {option: candidate(option, place) for option in OPTIONS}
 
-    model = mobile_network(layout, layer, classes=classes, image_channels=image_channels)
-    return Supernet(model, (image_channels, layout.image_size, layout.image_size))
+    return mobile_supernet(layout, options, classes=classes, image_channels=image_channels)
 
 
 def candidate(option: str, place: Place) -> nn.Module:

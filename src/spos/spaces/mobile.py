@@ -14,11 +14,9 @@ from dataclasses import replace
 
 from torch import nn
 
-from spos.nn import OneOf
 from spos.nn.supernet import Supernet
 from spos.spaces import SPACES, Family
-from spos.spaces._mobile import MobileLayout, Place, mobile_network
-from spos.spaces.blocks.mobile import inverted_residual
+from spos.spaces._mobile import MobileLayout, Place, inverted_residuals, mobile_supernet
 from spos.training.recipes import PLANS
 
 #: Kernel and expansion of each block.
@@ -67,16 +65,11 @@ def mobile(layout: MobileLayout, *, classes: int, image_channels: int = 3) -> Su
         True
     """
 
-    def layer(place: Place) -> OneOf:
-        candidates: dict[str, nn.Module] = {"skip": nn.Identity()} if place.keeps_shape else {}
-        for option, (kernel, expansion) in _BLOCKS.items():
-            candidates[option] = inverted_residual(
-                place.inputs, place.outputs, kernel, expansion, place.stride
-            )
-        return OneOf(candidates, name=place.name)
+    def options(place: Place) -> dict[str, nn.Module]:
+        skip: dict[str, nn.Module] = {"skip": nn.Identity()} if place.keeps_shape else {}
+        return {**skip, **inverted_residuals(place, _BLOCKS)}
 
-    model = mobile_network(layout, layer, classes=classes, image_channels=image_channels)
-    return Supernet(model, (image_channels, layout.image_size, layout.image_size))
+    return mobile_supernet(layout, options, classes=classes, image_channels=image_channels)
 
 
 SPACES["mobile"] = Family(
@@ -85,7 +78,6 @@ SPACES["mobile"] = Family(
     build=mobile,
     plans={
         "cifar": PLANS["cifar"],
-        # Plain digits are at the ceiling for every network of the space.
         "tiny": replace(
             PLANS["tiny"],
             data="digits:cluttered",

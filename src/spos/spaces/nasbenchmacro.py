@@ -15,12 +15,11 @@ from dataclasses import replace
 from torch import nn
 
 from spos._util.errors import UserError
-from spos.nn import OneOf
 from spos.nn.supernet import Supernet
 from spos.spaces import SPACES, Family
 from spos.spaces._layout import proxy_plans
-from spos.spaces._mobile import TINY, MobileLayout, Place, mobile_network
-from spos.spaces.blocks.mobile import convolution, inverted_residual
+from spos.spaces._mobile import TINY, MobileLayout, Place, inverted_residuals, mobile_supernet
+from spos.spaces.blocks.mobile import convolution
 
 #: Kernel and expansion of each block.
 _BLOCKS = {"mb3_k3": (3, 3), "mb6_k5": (5, 6)}
@@ -95,21 +94,15 @@ def nasbenchmacro(layout: MobileLayout, *, classes: int, image_channels: int = 3
         6561
     """
 
-    def layer(place: Place) -> OneOf:
+    def options(place: Place) -> dict[str, nn.Module]:
         identity: nn.Module = nn.Identity()
         if not place.keeps_shape:
             identity = nn.Sequential(
                 *convolution(place.inputs, place.outputs, 1, place.stride, activation=None)
             )
-        candidates: dict[str, nn.Module] = {"identity": identity}
-        for option, (kernel, expansion) in _BLOCKS.items():
-            candidates[option] = inverted_residual(
-                place.inputs, place.outputs, kernel, expansion, place.stride
-            )
-        return OneOf(candidates, name=place.name)
+        return {"identity": identity, **inverted_residuals(place, _BLOCKS)}
 
-    model = mobile_network(layout, layer, classes=classes, image_channels=image_channels)
-    return Supernet(model, (image_channels, layout.image_size, layout.image_size))
+    return mobile_supernet(layout, options, classes=classes, image_channels=image_channels)
 
 
 SPACES["nasbenchmacro"] = Family(

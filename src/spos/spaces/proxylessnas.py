@@ -18,11 +18,9 @@ from dataclasses import replace
 
 from torch import nn
 
-from spos.nn import OneOf
 from spos.nn.supernet import Supernet
 from spos.spaces import SPACES, Family
-from spos.spaces._mobile import TINY, MobileLayout, Place, mobile_network
-from spos.spaces.blocks.mobile import inverted_residual
+from spos.spaces._mobile import TINY, MobileLayout, Place, inverted_residuals, mobile_supernet
 from spos.training.recipes import PLANS
 
 #: Kernel and expansion of each block.
@@ -84,26 +82,13 @@ def proxylessnas(layout: MobileLayout, *, classes: int, image_channels: int = 3)
         True
     """
 
-    def layer(place: Place) -> OneOf:
-        candidates: dict[str, nn.Module] = {
-            option: inverted_residual(
-                place.inputs,
-                place.outputs,
-                kernel,
-                expansion,
-                place.stride,
-                activation=nn.ReLU6,
-            )
-            for option, (kernel, expansion) in _BLOCKS.items()
-        }
-        if place.number > 0:
-            candidates["skip"] = nn.Identity()
-        return OneOf(candidates, name=place.name)
+    def options(place: Place) -> dict[str, nn.Module]:
+        skip: dict[str, nn.Module] = {"skip": nn.Identity()} if place.number > 0 else {}
+        return {**inverted_residuals(place, _BLOCKS, activation=nn.ReLU6), **skip}
 
-    model = mobile_network(
-        layout, layer, classes=classes, image_channels=image_channels, activation=nn.ReLU6
+    return mobile_supernet(
+        layout, options, classes=classes, image_channels=image_channels, activation=nn.ReLU6
     )
-    return Supernet(model, (image_channels, layout.image_size, layout.image_size))
 
 
 SPACES["proxylessnas"] = Family(
