@@ -145,5 +145,5 @@ def test_a_mistake_of_a_prediction_is_one_line(cli: Cli, tmp_path: Path):
     assert "no such file" in cli("predict", tmp_path / "a.onnx", "x.png").mistake
     (tmp_path / "a.onnx").write_bytes(b"none")
     assert "is not an ONNX file, or damaged" in cli("predict", tmp_path / "a.onnx", "x.png").mistake
-    assert "'--top': 'x' is not a valid integer" in cli("predict", "a", "b", "--top", "x").mistake
+    assert "--top x: must be a whole number" in cli("predict", "a", "b", "--top", "x").mistake
     assert "Missing argument 'IMAGE...'" in cli("predict", "a").mistake

@@ -73,14 +73,14 @@ GIVEN = {
     "layout": (["run", "--out", "OUT", "--channels", "24"], "give one of each per stage"),
     "no devices": (
         ["run", "--out", "OUT", "--devices", "0"],
-        "0 is not in the range x>=1",
+        "--devices 0: must be a whole number, at least 1",
     ),
     "devices": (
         ["run", "--out", "OUT", "--devices", "two"],
-        "'two' is not a valid integer",
+        "--devices two: must be a whole number, at least 1",
     ),
-    "threads": (["run", "--out", "OUT", "--threads", "0"], "'--threads': 0 is not in the range"),
-    "compare": (["run", "--out", "OUT", "--compare", "-1"], "'--compare': -1 is not in the range"),
+    "threads": (["run", "--out", "OUT", "--threads", "0"], "--threads 0: must be a whole number"),
+    "compare": (["run", "--out", "OUT", "--compare", "-1"], "--compare -1: must be a whole number"),
     "accelerator": (["run", "--out", "OUT", "--accelerator", "gpx"], "--accelerator gpx"),
     "quantity": (
         ["run", "--out", "OUT", "--max-flops", "330X"],

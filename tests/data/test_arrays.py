@@ -188,7 +188,7 @@ def test_the_pickled_version_of_cifar_is_refused(tmp_path):
             r"^--data digit: unknown data source 'digit': did you mean 'digits'\?",
         ),
         ("cifr10:/x", {}, "did you mean 'cifar10'"),
-        ("digits:/x", {}, "digits:/x: allowed: digits, digits:cluttered"),
+        ("digits:/x", {}, "unknown kind '/x': allowed: cluttered"),
         ("cifar10", {}, "^--data cifar10: the path is missing; allowed: the folder"),
         ("cifar10:/nowhere", {}, "no such folder or file"),
         ("fashion-mnist:/nowhere", {}, "apt-get install dataset-fashion-mnist"),

@@ -14,8 +14,21 @@ from spos.cost.cost import COSTS, find_cost
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-#: Type of an option that is a number of things.
-COUNT = click.IntRange(min=1)
+
+class Count(click.IntRange):
+    """Type of an option that is a number of things, with an error as those of settings."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, context: click.Context | None
+    ) -> int:
+        text = str(value)
+        if not (text.isascii() and text.isdigit()) or int(text) < 1:
+            flag = param.opts[0] if param else ""
+            raise UserError(f"{flag} {text}: must be a whole number, at least 1")
+        return int(text)
+
+
+COUNT = Count(min=1)
 
 
 def number_or_fraction(text: str) -> int | float:

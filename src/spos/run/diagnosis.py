@@ -112,7 +112,9 @@ def doctor(
 def _diagnose(context: Context, networks: int, seeds: int) -> Diagnosis:
     config = context.config
     if config.network.name:
-        raise UserError(f"--network {config.network.name}: spos doctor is about a search space")
+        raise UserError(
+            f"--network {config.network.name}: spos doctor checks a search space; leave it out"
+        )
     data = context.data()
     table = context.costs(context.supernet(data), eager=False)
     chosen, band = _draw(context, table, networks)

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
-from spos._util.errors import UserError
+from spos._util.errors import UserError, nearest
 from spos._util.randomness import generator
 from spos.data.source import SOURCES, DataOptions, Source, array_source
 from spos.data.sources._clutter import cluttered
@@ -38,7 +38,7 @@ def digits_source(argument: str, options: DataOptions) -> Source:
         1436
     """
     if argument not in ("", CLUTTERED):
-        raise UserError(f"digits:{argument}: allowed: digits, digits:{CLUTTERED}")
+        raise UserError(f"unknown kind '{argument}': {nearest(argument, (CLUTTERED,))}")
     bundle = load_digits()
     # The scanner counted ink in cells of 4 by 4 pixels: 0 to 16.
     images = np.rint(bundle.images * (255 / 16)).astype(np.uint8)
