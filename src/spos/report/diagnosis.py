@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from statistics import fmean
 
-from rich import box
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from spos.cost.cost import find_cost
+from spos.report.architectures import ArchitectureTable, Column
+from spos.report.facts import wall_times
 from spos.report.measure import Measure
 from spos.report.spread import Spread, measure_spread
-from spos.report.words import RUN_STAGES, duration
+from spos.report.table import architectures_table, pairs_table, spaced
 
 #: Probability of chance below which networks are said to differ.
 SIGNIFICANT = 0.05
@@ -49,7 +50,6 @@ class Diagnosis:
         band (tuple[float, float]): least and largest value of it.
         steps (int): steps of each training.
         metric (Measure): name of the scores, and how they are written.
-        validation (int): number of images that the scores are measured on.
         networks (tuple[SampledNetwork, ...]): the networks.
         estimates (tuple[StageEstimate, ...]): estimated wall times of the run on this machine.
     """
@@ -58,7 +58,6 @@ class Diagnosis:
     band: tuple[float, float]
     steps: int
     metric: Measure
-    validation: int
     networks: tuple[SampledNetwork, ...]
     estimates: tuple[StageEstimate, ...] = ()
 
@@ -84,21 +83,19 @@ class Diagnosis:
         if spread.probability >= SIGNIFICANT or not spread.networks:
             return [
                 differ,
-                "A search can hardly win here: networks of this cost do not differ more than "
-                "trainings of the same network do. Choose a space with more freedom (depth, "
-                "unequal widths), a tighter budget, or longer trainings, which tell networks apart "
-                "better.",
+                "A search has little to gain here: networks of this cost do not differ more than "
+                "repeated trainings of the same network. Try a space with more freedom (depth, "
+                "unequal widths), a tighter budget, or longer training.",
             ]
         words = [
             differ,
-            "A search can win here: the best of 100 networks is expected "
-            f"{show(gain)} above the median of {self.metric.show(spread.median)}; a search that "
-            "ranks well finds most of that.",
+            f"A search can gain about {show(gain)} here: that is how far the best of 100 networks "
+            f"is expected above the median of {self.metric.show(spread.median)}.",
         ]
         if spread.reliability < RELIABLE:
             words.append(
-                "One training tells two networks apart poorly, so finalists need several seeds or "
-                "longer trainings."
+                "A single training is too noisy to compare two networks by: train longer, or with "
+                "several seeds."
             )
         words.append(self._comparison())
         return words
@@ -130,35 +127,30 @@ def doctor_tables(diagnosis: Diagnosis) -> list[RenderableType]:
     """
     cost, show = find_cost(diagnosis.cost), diagnosis.metric.show
     low, high = (cost.format(value) for value in diagnosis.band)
-    table = _table(f"Random networks of {low} to {high} {cost.noun}, {diagnosis.steps:,} steps")
-    table.add_column("architecture", overflow="fold")
-    seeds = len(diagnosis.networks[0].scores)
-    for heading in (*(f"seed {number}" for number in range(seeds)), "mean", cost.heading):
-        table.add_column(heading, justify="right", no_wrap=True)
     ranked = sorted(diagnosis.networks, key=lambda one: -sum(one.scores))
-    for one in ranked:
-        cells = [*map(show, one.scores), show(sum(one.scores) / seeds)]
-        table.add_row(one.architecture, *cells, cost.format(one.costs[diagnosis.cost]))
-    parts: list[RenderableType] = [table]
-    parts += [Text(sentence) for sentence in diagnosis.conclusions()]
-    if diagnosis.estimates:
-        times = _table("The whole run on this machine, estimated", header=False)
-        times.add_column()
-        times.add_column(justify="right")
-        for estimate in diagnosis.estimates:
-            times.add_row(RUN_STAGES[estimate.stage], duration(estimate.seconds))
-        times.add_row("Total", duration(sum(one.seconds for one in diagnosis.estimates)))
-        parts.append(times)
-    return [line for part in parts for line in (part, Text(""))][:-1]
 
+    def column(heading: str, cells: Iterable[str]) -> Column:
+        return Column(heading, tuple(cells), heading)
 
-def _table(title: str, *, header: bool = True) -> Table:
-    return Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD if header else None,
-        show_header=header,
-        show_edge=False,
-        pad_edge=False,
+    by_seed = zip(*(one.scores for one in ranked), strict=True)
+    networks = ArchitectureTable(
+        leading=(),
+        values=(
+            *(column(f"seed {number}", map(show, row)) for number, row in enumerate(by_seed)),
+            column("mean", (show(fmean(one.scores)) for one in ranked)),
+            column(cost.heading, (cost.format(one.costs[cost.name]) for one in ranked)),
+        ),
+        architectures=tuple(one.architecture for one in ranked),
+        best=-1,
     )
+    parts: list[RenderableType] = [
+        Text(
+            f"Random networks of {low} to {high} {cost.noun}, trained for {diagnosis.steps:,} steps"
+        ),
+        architectures_table(f"Validation {diagnosis.metric.noun}", networks),
+        *map(Text, diagnosis.conclusions()),
+    ]
+    if diagnosis.estimates:
+        seconds = {one.stage: one.seconds for one in diagnosis.estimates}
+        parts.append(pairs_table("Estimated wall time", wall_times(seconds)))
+    return spaced(parts)

@@ -19,7 +19,6 @@ class Spread:
     """The variance of scores, split into that of networks and that of trainings.
 
     Args:
-        mean (float): mean score.
         median (float): median of the networks' mean scores.
         upper (float): standard deviation of the networks' true scores as the better half of them
             shows it, at least 0: networks that learn nothing make the other half wider.
@@ -27,18 +26,13 @@ class Spread:
         trainings (float): standard deviation of repeated trainings of one network, at least 0.
         probability (float): probability of differences between networks as large as these if only
             trainings differed (F test), in [0, 1].
-        count (int): number of networks.
-        seeds (int): number of trainings of each network.
     """
 
-    mean: float
     median: float
     upper: float
     networks: float
     trainings: float
     probability: float
-    count: int
-    seeds: int
 
     @property
     def gain(self) -> float:
@@ -91,12 +85,9 @@ def measure_spread(scores: Sequence[Sequence[float]]) -> Spread:
     median = statistics.median(means)
     above = statistics.fmean((mean - median) ** 2 for mean in means if mean >= median)
     return Spread(
-        mean=statistics.fmean(means),
         median=median,
         upper=math.sqrt(max(0.0, above - within / seeds)),
         networks=math.sqrt(max(0.0, (between - within) / seeds)),
         trainings=math.sqrt(within),
         probability=float(f.sf(ratio, count - 1, count * (seeds - 1))),
-        count=count,
-        seeds=seeds,
     )

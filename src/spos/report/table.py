@@ -35,21 +35,25 @@ def result_tables(result: Result) -> list[RenderableType]:
     if result.winner or result.network:
         parts.append(_found(result))
     if result.budgets:
-        parts.append(_architectures("One network for each budget", budgets_table(result)))
+        parts.append(architectures_table("One network for each budget", budgets_table(result)))
     if result.front:
-        parts.append(_architectures("Front, from the cheapest", front_table(result)))
+        parts.append(architectures_table("Front, from the cheapest", front_table(result)))
     if result.top:
-        parts.append(_architectures("Best candidates", top_table(result)))
+        parts.append(architectures_table("Best candidates", top_table(result)))
     if result.finalists:
         title = f"Finalists, by validation {result.one_shot.noun} after short trainings"
-        parts.append(_architectures(title, finalists_table(result)))
+        parts.append(architectures_table(title, finalists_table(result)))
     judged = words.verdict(result)
     if judged and result.winner and result.comparison:
         table = comparison_table(result, result.winner, result.comparison)
-        parts += [_architectures("Against random networks", table), _text(judged.words)]
+        parts += [architectures_table("Against random networks", table), _text(judged.words)]
     if result.seconds:
-        parts.append(_pairs("Wall time", wall_times(result.seconds)))
-    # An empty line between two parts.
+        parts.append(pairs_table("Wall time", wall_times(result.seconds)))
+    return spaced(parts)
+
+
+def spaced(parts: Iterable[RenderableType]) -> list[RenderableType]:
+    """Put an empty line between two parts."""
     return [line for part in parts for line in (part, Text(""))][:-1]
 
 
@@ -63,7 +67,8 @@ def _titled(title: str, **options: Any) -> Table:
     return Table(title=title, **style, **options)
 
 
-def _pairs(title: str, rows: Iterable[tuple[str, str]]) -> Table:
+def pairs_table(title: str, rows: Iterable[tuple[str, str]]) -> Table:
+    """A table of names and values."""
     table = _titled(title, box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(overflow="fold")
     table.add_column(overflow="fold")
@@ -72,7 +77,8 @@ def _pairs(title: str, rows: Iterable[tuple[str, str]]) -> Table:
     return table
 
 
-def _architectures(title: str, content: ArchitectureTable) -> Table:
+def architectures_table(title: str, content: ArchitectureTable) -> Table:
+    """A table with an architecture in each row."""
     # The 20 blocks of the paper's space fit into 80 columns only with single spaces.
     padding = (0, 1 if max(map(len, content.architectures)) < 30 else 0, 0, 0)
     table = _titled(title, box=box.SIMPLE_HEAD, padding=padding, show_edge=False)
@@ -110,4 +116,4 @@ def _found(result: Result) -> Table:
         (cost.title, cost.exact(costs[cost.name]))
         for cost in map(find_cost, words.shown_costs(result))
     ]
-    return _pairs(title, [*named, *rows, ("limit", words.limits(result.constraint) or "none")])
+    return pairs_table(title, [*named, *rows, ("limit", words.limits(result.constraint) or "none")])

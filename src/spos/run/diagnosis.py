@@ -149,7 +149,6 @@ def _diagnose(context: Context, networks: int, seeds: int) -> Diagnosis:
         band=band,
         steps=recipe.steps,
         metric=make_fitness(context.task, "metric").measure,
-        validation=len(data.validation),
         networks=tuple(sampled),
         estimates=_estimate(context, table, sampled, spent / len(sampled) / seeds, recipe),
     )
