@@ -20,7 +20,7 @@ from spos.report.table import architectures_table, pairs_table, spaced
 
 #: Probability of chance below which networks are said to differ.
 SIGNIFICANT = 0.05
-#: Share of the variance that is due to the networks, above which one training tells them apart.
+#: Share of the variance that is due to the networks, above which single trainings rank them.
 RELIABLE = 0.5
 
 
