@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -49,6 +49,7 @@ def test_the_size_is_an_exact_integer():
     assert size == 7**60
 
 
+@settings(max_examples=100)
 @given(spaces())
 def test_iteration_gives_every_architecture_once_in_order(space):
     if space.size > 500:
@@ -59,6 +60,7 @@ def test_iteration_gives_every_architecture_once_in_order(space):
     assert all(isinstance(one, Architecture) and one in space for one in everything)
 
 
+@settings(max_examples=100)
 @given(points())
 def test_both_texts_read_back_to_the_same_architecture(point):
     space, architecture = point
@@ -68,6 +70,7 @@ def test_both_texts_read_back_to_the_same_architecture(point):
     assert Architecture.from_text(str(architecture)) == architecture
 
 
+@settings(max_examples=100)
 @given(points())
 def test_json_names_every_choice_in_order(point):
     space, architecture = point
@@ -153,6 +156,7 @@ def test_spaces_are_equal_by_their_choices(space):
     assert space != "space"
 
 
+@settings(max_examples=100)
 @given(spaces(), st.integers(0, 2**32))
 def test_samples_are_points_of_the_space(space, seed):
     random = np.random.default_rng(seed)
@@ -164,6 +168,7 @@ def test_samples_are_points_of_the_space(space, seed):
     assert all(c in (m, f) for c, m, f in zip(child, mother, father, strict=True))
 
 
+@settings(max_examples=100)
 @given(points(), st.integers(0, 2**32))
 def test_a_mutation_of_probability_0_changes_nothing(point, seed):
     space, architecture = point
