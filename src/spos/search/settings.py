@@ -34,7 +34,7 @@ class SearchSettings(Settings):
         tries (int): limit of the attempts to breed new feasible children, as a multiple of the
             children, at least 1; random candidates replace the missing ones.
         fitness (str): score of a candidate: ``loss`` on the validation images, which ranks networks
-            better than their accuracy does and needs fewer images; ``metric`` of the run; ``auto``
+            better than their accuracy does if the images are few; ``metric`` of the run; ``auto``
             for the loss in classification, and the metric of a task of your own.
         from_known (bool): whether the first population consists of the best candidates that the
             study already contains.
