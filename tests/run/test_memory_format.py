@@ -38,5 +38,5 @@ def test_they_are_trained_in_the_other_format(tmp_path: Path, channels_last: boo
     given = {**GIVEN, "run": {**GIVEN["run"], "channels_last": channels_last}}
     result = run(tmp_path / "run", given, ("train", "search"), listener=listener)
     assert result.winner is not None
-    said = any("without run.channels_last" in line for line in listener.lines)
+    said = any("run.channels_last is off" in line for line in listener.lines)
     assert said == channels_last
