@@ -76,8 +76,8 @@ def fit(
     if channels_last and not supports_channels_last(model, fabric.device):
         channels_last = False
         context.listener.message(
-            f"{label or stage}: run.channels_last is off for this training, because torch's strided "
-            "1x1 convolutions of few channels corrupt memory in that format on the CPU"
+            f"{label or stage}: run.channels_last is off for this training, because on the CPU "
+            "torch's strided 1x1 convolutions of few channels corrupt memory in that format"
         )
     if channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
