@@ -2,12 +2,15 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Another seed is another run: make demo SEED=1 OUT=runs/demo-1
+SEED ?= 0
+OUT ?= runs/demo
 INSTALLED := $(VENV)/.installed
 
 .PHONY: demo test lint format clean help
 
 help:
-	@echo "make demo    find a network for handwritten digits, and compare it with random ones"
+	@echo "make demo    find a network for cluttered digits, and compare it with others of its cost"
 	@echo "make test    run every test and doctest"
 	@echo "make lint    run the linters and the type checker"
 	@echo "make format  format the code"
@@ -19,8 +22,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(INSTALLED)
-	$(BIN)/spos run --data digits --preset tiny --max-flops 420K \
-		--iterations 8 --compare 5 --threads 1 --out runs/demo
+	$(BIN)/spos run --space nasbenchmacro --preset tiny --max-flops 480K --population 25 \
+		--iterations 8 --compare 5 --threads 1 --seed $(SEED) --out $(OUT)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup

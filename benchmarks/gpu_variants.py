@@ -47,7 +47,7 @@ _MORE = (("channels", (16, 32, 64)), ("depths", (2, 2, 2)))
 VARIANTS = {
     "macro uniform": Variant(),
     "macro uniform, seed 1": Variant(seed=1),
-    "macro proxy": Variant(layout="proxy", batch=64),
+    "macro proxy": Variant(layout="proxy", batch=64, changes=(("image_size", 32),)),
     "macro averaged weights": Variant(average=0.999),
     "macro sandwich": Variant(method="sandwich"),
     "macro strict fairness": Variant(method="fair"),

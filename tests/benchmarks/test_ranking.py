@@ -79,6 +79,7 @@ def test_a_ranking_is_compared_with_the_truth(
     given = {
         "space": {"name": "nasbenchmacro", "preset": "tiny"},
         "layout": {
+            "image_size": 8,
             "channels": [4, 6, 8],
             "depths": [2, 3, 3],
             "strides": [1, 2, 2],

@@ -54,6 +54,10 @@ GIVEN = {
         ["run", "--out", "OUT", "--algorithm", "evolve"],
         "unknown search algorithm 'evolve': did you mean 'evolution'?",
     ),
+    "recipe": (
+        ["run", "--out", "OUT", "--recipe", "papper"],
+        "--recipe papper: did you mean 'paper'? allowed: paper",
+    ),
     "storage": (
         ["run", "--out", "OUT", *SMALL, "--storage", "sqlite:////nowhere/at/all/study.db"],
         "storage sqlite:////nowhere/at/all/study.db cannot be opened",

@@ -13,8 +13,14 @@ RECIPE = {"steps": 4, "batch_size": 128, "warmup_steps": 1}
 #: The identity of a layer that halves the resolution is a strided 1x1 convolution of 4 channels.
 GIVEN: dict[str, Any] = {
     "space": {"name": "nasbenchmacro", "preset": "tiny"},
-    "layout": {"channels": [4, 8], "depths": [1, 2], "strides": [1, 2], "stem_channels": 8},
-    "data": {"validation": 64},
+    "layout": {
+        "image_size": 8,
+        "channels": [4, 8],
+        "depths": [1, 2],
+        "strides": [1, 2],
+        "stem_channels": 8,
+    },
+    "data": {"source": "digits", "validation": 64},
     "run": {"evaluation_batch": 64, "calibration": 64},
     "supernet": RECIPE,
     "search": {"population": 2, "iterations": 1, "parents": 2},

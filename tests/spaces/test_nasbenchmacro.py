@@ -68,15 +68,24 @@ def test_an_identity_is_a_convolution_where_the_shape_changes():
 
 
 def test_the_catalogue_reads_the_digits():
-    facts = profile_architecture("nasbenchmacro", "tiny", "2011", classes=10)
-    assert facts["architecture"] == "2,0,1,1"
-    assert digits(facts["names"]) == "2011"
-    assert family("nasbenchmacro").notated(facts["names"]) == {"notation": "2011"}
+    facts = profile_architecture("nasbenchmacro", "tiny", "20112002", classes=10)
+    assert facts["architecture"] == "2,0,1,1,2,0,0,2"
+    assert digits(facts["names"]) == "20112002"
+    assert family("nasbenchmacro").notated(facts["names"]) == {"notation": "20112002"}
     space = nasbenchmacro(PRESETS["tiny"], classes=10).space
-    assert family("nasbenchmacro").parse(space, "tiny", "2,0,1,1") == (2, 0, 1, 1)
+    assert family("nasbenchmacro").parse(space, "tiny", "2,0,1,1,2,0,0,2") == (
+        2,
+        0,
+        1,
+        1,
+        2,
+        0,
+        0,
+        2,
+    )
 
 
-@pytest.mark.parametrize("text", ["", "201", "2013", "20111", "identity"])
+@pytest.mark.parametrize("text", ["", "2011200", "20112003", "201120021", "identity"])
 def test_a_wrong_notation_is_one_line(text):
     with pytest.raises(UserError) as raised:
         profile_architecture("nasbenchmacro", "tiny", text)

@@ -149,6 +149,9 @@ setting_options = combine_options(
     click.option(
         "--budgets", metavar="COST=N,N", help="One search for each upper bound of a cost."
     ),
+    click.option(
+        "--recipe", metavar="NAME", help="Settings of a publication: paper, for those of SPOS."
+    ),
     click.option("--config", "config_file", metavar="FILE", help="YAML file of settings."),
     click.option(
         "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any setting of the run."
@@ -157,7 +160,7 @@ setting_options = combine_options(
 
 
 def read_settings(options: dict[str, Any]) -> dict[str, Any]:
-    """The settings that the options give: of the file, then of --set, then of named options.
+    """The settings that the options give: of the recipe, the file, --set and named options.
 
     Args:
         options (dict[str, Any]): values by name; those that are settings are removed.
@@ -170,7 +173,10 @@ def read_settings(options: dict[str, Any]) -> dict[str, Any]:
     """
     from spos._util.settings import parse_assignments
     from spos.run.constraint_settings import parse_budgets, read_bound
+    from spos.run.recipes import find_recipe
 
+    recipe = options.pop("recipe")
+    published = {} if recipe is None else find_recipe(recipe)
     path = options.pop("config_file")
     file = {} if path is None else _read(path)
     assigned = parse_assignments(options.pop("assignments"))
@@ -197,7 +203,7 @@ def read_settings(options: dict[str, Any]) -> dict[str, Any]:
     budgets = options.pop("budgets")
     if budgets is not None:
         named.setdefault("constraint", {})["budgets"] = parse_budgets(budgets)
-    return _merge(_merge(file, assigned), named)
+    return _merge(_merge(_merge(published, file), assigned), named)
 
 
 def _read(path: str) -> Mapping[str, Any]:

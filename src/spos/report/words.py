@@ -16,6 +16,9 @@ RUN_STAGES = {
     "retrain": "Retraining",
     "compare": "Comparison",
 }
+#: Chance that a random network is as good, up to which an advantage is clear, and above which it is
+#: none.
+CLEAR, WEAK = 0.05, 0.25
 #: What a table says below its columns.
 FLOPS_NOTE = "FLOPs are multiply-adds"
 
@@ -151,9 +154,22 @@ def verdict(result: Result) -> Verdict | None:
     words += f"; the standard deviation of the random networks is {measure.difference(deviation)}."
     if found < mean:
         words += " The search did not help here."
-    elif found - mean < deviation:
-        words += " That is within one standard deviation: no clear advantage of the search."
+    else:
+        words += f" {_chance(1 + sum(score >= found for score in scores), 1 + len(scores))}"
     return Verdict(short, words + uniform)
+
+
+def _chance(rank: int, networks: int) -> str:
+    """How often a network drawn at random would rank so high among all of them.
+
+    Each rank is equally likely for it, however the scores are distributed.
+    """
+    words = f"By chance alone it would rank so high in {rank} of {networks} cases"
+    if rank / networks > WEAK:
+        return f"{words}: no clear advantage of the search."
+    if rank / networks > CLEAR:
+        return f"{words}; more random networks would say more."
+    return f"{words}: a clear advantage of the search."
 
 
 def sampling_error(result: Result) -> str:

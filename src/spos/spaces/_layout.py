@@ -97,6 +97,24 @@ def check_scales(scales: Sequence[float]) -> None:
         )
 
 
+def sandwich_plan(plan: Plan, **changes: Any) -> Plan:
+    """Train the supernet of a plan by the sandwich rule, in half the steps of two paths each.
+
+    Args:
+        plan (Plan): default settings of a preset.
+        **changes: other settings of the supernet's recipe.
+    """
+    recipe = replace(plan.supernet, steps=plan.supernet.steps // 2)
+    return replace(plan, supernet=replace(recipe, **{"method": "sandwich", **changes}))
+
+
+def cluttered_plan() -> Plan:
+    """Plan of a preset for the cluttered digits, which is trained in minutes on a CPU core."""
+    plan = sandwich_plan(PLANS["tiny"], augment="none")
+    retrain = replace(plan.retrain, augment="none", nesterov=True)
+    return replace(plan, data="digits:cluttered", retrain=retrain)
+
+
 def proxy_plans() -> dict[str, Plan]:
     """Plans of a space of a benchmark, whose preset ``proxy`` trains in minutes on a CPU core."""
 

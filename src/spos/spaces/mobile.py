@@ -10,12 +10,11 @@ Sources: the blocks are those of Cai et al., "ProxylessNAS", ICLR 2019, Section 
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from torch import nn
 
 from spos.nn.supernet import Supernet
 from spos.spaces import SPACES, Family
+from spos.spaces._layout import cluttered_plan, sandwich_plan
 from spos.spaces._mobile import MobileLayout, Place, inverted_residuals, mobile_supernet
 from spos.training.recipes import PLANS
 
@@ -76,13 +75,5 @@ SPACES["mobile"] = Family(
     paper="Sandler et al., MobileNetV2, CVPR 2018 (blocks); depth and kernels searched",
     presets=PRESETS,
     build=mobile,
-    plans={
-        "cifar": PLANS["cifar"],
-        "tiny": replace(
-            PLANS["tiny"],
-            data="digits:cluttered",
-            supernet=replace(PLANS["tiny"].supernet, augment="none"),
-            retrain=replace(PLANS["tiny"].retrain, augment="none", nesterov=True),
-        ),
-    },
+    plans={"cifar": sandwich_plan(PLANS["cifar"]), "tiny": cluttered_plan()},
 )

@@ -17,8 +17,8 @@ from torch import nn
 from spos._util.errors import UserError
 from spos.nn.supernet import Supernet
 from spos.spaces import SPACES, Family
-from spos.spaces._layout import proxy_plans
-from spos.spaces._mobile import TINY, MobileLayout, Place, inverted_residuals, mobile_supernet
+from spos.spaces._layout import cluttered_plan, proxy_plans, sandwich_plan
+from spos.spaces._mobile import MobileLayout, Place, inverted_residuals, mobile_supernet
 from spos.spaces.blocks.mobile import convolution
 
 #: Kernel and expansion of each block.
@@ -37,13 +37,29 @@ _CIFAR = MobileLayout(
 )
 PRESETS = {
     "cifar": _CIFAR,
-    # A quarter of the channels, so that it can be trained on a CPU.
-    "proxy": replace(_CIFAR, stem_channels=8, channels=(16, 32, 64), head_channels=320),
-    "tiny": replace(TINY, channels=(8, 16), depths=(2, 2), head_channels=32),
+    # A quarter of the channels and half the resolution, so that it can be trained on a CPU.
+    "proxy": replace(
+        _CIFAR, image_size=16, stem_channels=8, channels=(16, 32, 64), head_channels=320
+    ),
+    # For the cluttered digits.
+    "tiny": replace(
+        _CIFAR,
+        image_size=16,
+        stem_channels=8,
+        channels=(12, 16, 24),
+        strides=(2, 2, 1),
+        head_channels=64,
+    ),
 }
 
 
-PLANS = proxy_plans()
+_PROXIES = proxy_plans()
+PLANS = {
+    "cifar": sandwich_plan(_PROXIES["cifar"]),
+    # On this space small batches and small images rank better than fewer, larger ones.
+    "proxy": sandwich_plan(_PROXIES["proxy"], steps=7500, batch_size=32, nesterov=True),
+    "tiny": cluttered_plan(),
+}
 
 
 def digits(names: Mapping[str, str]) -> str:
