@@ -34,6 +34,8 @@ def find(seed: int, out: Path) -> Result:
     result = out / "result.json"
     if not result.exists() or read_result(result).comparison is None:
         command = ["make", "demo", f"SEED={seed}", f"OUT={out}", f"VENV={sys.prefix}"]
+        # The environment of this script is not installed anew.
+        command += ["--old-file", f"{sys.prefix}/.installed"]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         with (out.parent / f"{out.name}.log").open("w") as log:
             subprocess.run(

@@ -48,6 +48,8 @@ RESAMPLES = 1000
 #: Budgets, as shares of the networks of the space that are within them.
 BUDGETS = (0.1, 0.25, 0.5, 0.75)
 SEARCHES = ("evolution", "random")
+#: Weight of the standardised number of layers beside the standardised loss.
+LAYERS = 0.5
 
 
 def both(outputs: Tensor, targets: Tensor) -> float:
@@ -112,6 +114,11 @@ class Scores:
         trained = RunDirectory(self._context.directory.path).path / "train.json"
         seconds = json.loads(trained.read_text())["seconds"]
         return {"method": recipe.method, "steps": recipe.steps, "minutes": round(seconds / 60, 1)}
+
+
+def standard(values: NDArray[Any]) -> Floats:
+    """Values with mean 0 and standard deviation 1."""
+    return np.asarray((values - values.mean()) / (values.std() or 1.0), dtype=np.float64)
 
 
 def interval(
@@ -228,6 +235,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rankings[f"{run.name}: ranks of loss and multiply-adds"] = rankdata(
             -values[:, 0]
         ) + rankdata(truth.costs["flops"][chosen])
+        rankings[f"{run.name}: loss and layers"] = standard(-values[:, 0]) + LAYERS * standard(
+            truth.layers()[chosen]
+        )
         for share in BUDGETS if options.evaluations else ():
             budget = float(np.quantile(truth.costs["flops"], share))
             row = found_by_search(

@@ -12,7 +12,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from spos._util.settings import parse_assignments
 from spos.run import run
+from spos.run.config import make_config
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 #: Of the first layer to the last: how much a layer is worth.
@@ -104,3 +106,12 @@ def test_a_ranking_is_compared_with_the_truth(
     ranking.main(arguments)
     assert scores.read_text() == first and scores.stat().st_mtime_ns == written
     assert len(json.loads(first)["scores"]) >= 18
+
+
+def test_the_variants_of_supernets_are_valid_settings() -> None:
+    from supernet_variants import VARIANTS
+
+    space = {"space": {"name": "nasbenchmacro", "preset": "proxy"}}
+    for settings in VARIANTS.values():
+        given = space | parse_assignments(settings)
+        assert make_config(given).supernet.steps >= 2000
