@@ -98,3 +98,18 @@ def test_a_search_from_before_there_was_a_choice_stays_one_by_the_metric(tmp_pat
     after = read_result(tmp_path / "run" / "result.json")
     assert after.top == before.top and after.one_shot == after.metric
     assert math.isfinite(after.retrain.test_score)
+
+
+def test_the_depth_of_candidates_is_added_to_their_loss(tmp_path: Path) -> None:
+    given = {**GIVEN, "search": {**GIVEN["search"], "depth_weight": 2.0}}
+    alone = run(tmp_path / "alone", GIVEN, ("train", "search"))
+    given["finalists"] = {"count": 2}
+    result = run(tmp_path / "run", given, reuse=tmp_path / "alone", compare=1)
+    assert result.search.evaluated == 8
+    assert result.one_shot.name == "loss with depth"
+    losses = {one.architecture: one.score for one in alone.top}
+    both = [one for one in result.top if one.architecture in losses]
+    # The first population is the best of the known candidates.
+    assert both and any(one.score != losses[one.architecture] for one in both)
+    assert all((one.metric_score * 64).is_integer() for one in result.top)
+    assert math.isfinite(result.retrain.test_score)

@@ -26,7 +26,7 @@ from spos.nn.supernet import Supernet
 from spos.run.config import SETTINGS_WITHOUT_EFFECT, Config
 from spos.run.costs import LATENCY_TABLE, add_bounded_costs, read_latency_table
 from spos.run.directory import RunDirectory
-from spos.run.fitness import make_fitness
+from spos.run.fitness import Fitness, make_fitness
 from spos.run.task import DEFAULT_TASK_FACTS, TOP1, Task, check_picklable, check_same_task
 from spos.spaces import family
 from spos.training.checkpoint import digest
@@ -78,7 +78,7 @@ class Context:
         # Computed once and sent to other processes, because there a class of the user's script has
         # another module name, and functions may have changed their state.
         self.task_facts = self.task.facts()
-        self.fitness = make_fitness(self.task, config.search.fitness)
+        self.fitness = self._make_fitness()
 
     def __getstate__(self) -> dict[str, Any]:
         # Each process has its own Fabric and reads the images itself.
@@ -87,7 +87,11 @@ class Context:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self.fitness = make_fitness(self.task, self.config.search.fitness)
+        self.fitness = self._make_fitness()
+
+    def _make_fitness(self) -> Fitness:
+        search = self.config.search
+        return make_fitness(self.task, search.fitness, search.depth_weight)
 
     @cached_property
     def fabric(self) -> Fabric:

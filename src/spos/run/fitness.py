@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 from torch.nn import functional as F
@@ -23,12 +23,15 @@ class Fitness:
         metric (Metric): function of outputs and targets to the sum of the score over the batch.
         evaluate (Evaluate | None): function of a network and its batches to its score, in place of
             the metric.
+        depth_weight (float): weight of the depth of a candidate beside the score of its outputs, at
+            least 0 (:class:`spos.search.depth.WithDepth`).
     """
 
     measure: Measure
     identity: str
     metric: Metric = correct
     evaluate: Evaluate | None = None
+    depth_weight: float = 0.0
 
     @property
     def is_loss(self) -> bool:
@@ -36,13 +39,14 @@ class Fitness:
         return self.measure.negated
 
 
-def make_fitness(task: Task, setting: str) -> Fitness:
+def make_fitness(task: Task, setting: str, depth_weight: float = 0.0) -> Fitness:
     """Make the fitness of a search.
 
     Args:
         task (Task): loss and metric of the run.
         setting (str): ``loss``, ``metric``, or ``auto`` for the loss in classification and the
             metric of a task of its own.
+        depth_weight (float): weight of the depth of a candidate, at least 0.
 
     Raises:
         UserError: the fitness is the loss, but the task is judged by an evaluate function.
@@ -53,6 +57,14 @@ def make_fitness(task: Task, setting: str) -> Fitness:
         >>> make_fitness(Task(), "metric").measure.show(0.51234)
         '51.2%'
     """
+    if depth_weight:
+        alone = make_fitness(task, setting)
+        return replace(
+            alone,
+            measure=replace(alone.measure, name=f"{alone.measure.name} with depth"),
+            identity=f"{alone.identity} with depth of weight {depth_weight}",
+            depth_weight=depth_weight,
+        )
     if setting == "metric" or (setting == "auto" and not task.measures_top1):
         measure = Measure(task.name, task.share)
         return Fitness(measure, task.fitness, task.metric or correct, task.evaluate)

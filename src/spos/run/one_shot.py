@@ -13,6 +13,7 @@ from spos.run.config import find_required_method
 from spos.run.context import Context
 from spos.run.fitness import Fitness
 from spos.run.outcome import TrainOutcome
+from spos.search.depth import WithDepth
 from spos.search.evaluation import Loader, OneShotEvaluator
 from spos.training.checkpoint import Checkpoints
 from spos.training.state import load_model
@@ -68,10 +69,10 @@ def load_checkpoint(context: Context) -> tuple[Supernet, dict[str, Tensor]]:
 
 def make_evaluator(
     context: Context, data: ImageData, supernet: Supernet, fitness: Fitness | None = None
-) -> OneShotEvaluator:
+) -> OneShotEvaluator | WithDepth:
     """Make the evaluator of candidates on the validation images, by the fitness of the run."""
     fitness = fitness or context.fitness
-    return OneShotEvaluator(
+    evaluator = OneShotEvaluator(
         supernet,
         _calibration(context, data),
         loader(context, data, data.validation),
@@ -79,6 +80,8 @@ def make_evaluator(
         evaluate=fitness.evaluate,
         autocast=context.fabric.autocast,
     )
+    weight = fitness.depth_weight
+    return WithDepth(evaluator, supernet, weight) if weight else evaluator
 
 
 def loader(context: Context, data: ImageData, images: Images) -> Loader:

@@ -36,6 +36,9 @@ class SearchSettings(Settings):
         fitness (str): score of a candidate: ``loss`` on the validation images, which ranks networks
             better than their accuracy does if the images are few; ``metric`` of the run; ``auto``
             for the loss in classification, and the metric of a task of your own.
+        depth_weight (float): weight of the depth of a network beside its one-shot score, at least
+            0, both in standard deviations over random networks. A one-shot score takes deep
+            networks for worse than they are; 0.5 corrects that well where layers may be skipped.
         from_known (bool): whether the first population consists of the best candidates that the
             study already contains.
         seed (int): seed of all randomness, at least 0.
@@ -67,6 +70,7 @@ class SearchSettings(Settings):
     mutation_children: Annotated[int, Field(ge=0)] | None = None
     tries: Annotated[int, Field(ge=1)] = 100
     fitness: Literal["auto", "loss", "metric"] = "auto"
+    depth_weight: Annotated[float, Field(ge=0)] = 0.0
     from_known: bool = True
     seed: Annotated[int, Field(ge=0)] = 0
     pareto: tuple[str, ...] = ()

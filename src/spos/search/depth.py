@@ -1,0 +1,103 @@
+"""The depth of a network as a score that needs no training, added to its one-shot score."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from spos._util.randomness import generator
+from spos.nn.one_of import OneOf
+from spos.nn.supernet import Supernet
+from spos.space import Architecture
+
+#: Random architectures over which the spread of scores and of depths is measured.
+SAMPLE = 32
+
+Scores = Iterator[tuple[Architecture, float]]
+
+
+def option_depths(supernet: Supernet) -> list[NDArray[np.float64]]:
+    """Compute how deep each option of each choice is, beside the other options of the choice.
+
+    The depth of a module is its number of layers with weights, such as convolutions.
+
+    Returns:
+        One array per choice, shape (options,): 0 for the shallowest option and 1 for the deepest,
+        0 for all if they are equally deep, as sizes are.
+
+    Example:
+        >>> layer = OneOf({"skip": nn.Identity(), "convolution": nn.Conv2d(3, 3, 1)})
+        >>> option_depths(Supernet(layer, input_shape=(3, 8, 8)))
+        [array([0., 1.])]
+    """
+    counts = {choice.name: np.zeros(len(choice.options)) for choice in supernet.space.choices}
+    for module in supernet.modules():
+        if isinstance(module, OneOf) and module.choice_name is not None:
+            counts[module.choice_name] += [_count_layers(option) for option in module.options]
+    return [(one - one.min()) / (np.ptp(one) or 1.0) for one in counts.values()]
+
+
+def _count_layers(module: nn.Module) -> int:
+    return sum(
+        any(weight.dim() > 1 for weight in one.parameters(recurse=False))
+        for one in module.modules()
+    )
+
+
+class WithDepth:
+    """An evaluation whose scores are raised for deep networks and lowered for shallow ones.
+
+    The correction is ``weight`` times the standard deviation of the scores for each standard
+    deviation of the depth, both over random architectures of the space. A one-shot score takes deep
+    networks for worse than they are: each of their layers was trained in a fraction of the steps.
+
+    Args:
+        evaluate (Callable): function of architectures to pairs of architecture and score.
+        supernet (Supernet): supernet of the space.
+        weight (float): weight of the depth, above 0.
+
+    Source: the idea of adding such a score is that of Abdelfattah et al., "Zero-Cost Proxies for
+    Lightweight NAS", ICLR 2021, Section 4.
+    """
+
+    def __init__(
+        self,
+        evaluate: Callable[[Sequence[Architecture]], Iterable[tuple[Architecture, float]]],
+        supernet: Supernet,
+        weight: float,
+    ) -> None:
+        self._evaluate = evaluate
+        self._space = supernet.space
+        self._depths = option_depths(supernet)
+        self._weight = weight
+        self._scale: tuple[float, float] | None = None
+
+    def __call__(self, architectures: Sequence[Architecture]) -> Scores:
+        """Evaluate architectures.
+
+        Returns:
+            Each distinct architecture with its score, in any order.
+        """
+        for architecture, score in self._evaluate(architectures):
+            factor, middle = self._measured_scale()
+            yield architecture, score + factor * (self._depth(architecture) - middle)
+
+    def _depth(self, architecture: Architecture) -> float:
+        return sum(
+            float(one[option]) for one, option in zip(self._depths, architecture, strict=True)
+        )
+
+    def _measured_scale(self) -> tuple[float, float]:
+        if self._scale is None:
+            random = generator(0, "depth")
+            sample = [self._space.sample(random) for _ in range(SAMPLE)]
+            found = dict(self._evaluate(sample))
+            depths = np.array([self._depth(one) for one in found])
+            # Where all networks are equally deep, there is nothing to correct.
+            spread = float(depths.std()) or np.inf
+            factor = self._weight * float(np.std(list(found.values()))) / spread
+            self._scale = factor, float(depths.mean())
+        return self._scale

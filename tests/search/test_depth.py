@@ -1,0 +1,68 @@
+"""The depth of a network is added to its score, in units of the scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pytest
+from torch import nn
+
+from spos import Architecture, OneOf, Supernet
+from spos.search.depth import WithDepth, option_depths
+
+
+def block(layers: int) -> nn.Module:
+    return nn.Sequential(*(nn.Conv2d(4, 4, 3, padding=1) for _ in range(layers)), nn.BatchNorm2d(4))
+
+
+def make_supernet(layers: int = 6, deepest: int = 3) -> Supernet:
+    options = [
+        {"skip": nn.Identity(), "one": block(1), "deep": block(deepest)} for _ in range(layers)
+    ]
+    return Supernet(nn.Sequential(*map(OneOf, options)), input_shape=(4, 8, 8))
+
+
+def worth(architectures: Sequence[Architecture]) -> Iterator[tuple[Architecture, float]]:
+    """A score in which only the first layer counts."""
+    for one in set(architectures):
+        yield one, float(one[0])
+
+
+def test_the_depth_of_an_option_is_that_beside_the_others_of_its_choice() -> None:
+    for depths in option_depths(make_supernet(2)):
+        assert depths.tolist() == [0.0, pytest.approx(1 / 3), 1.0]
+
+
+def test_options_of_equal_depth_have_none() -> None:
+    same = OneOf({"a": nn.Conv2d(4, 4, 1), "b": nn.Conv2d(4, 4, 3, padding=1)})
+    supernet = Supernet(same, input_shape=(4, 8, 8))
+    assert [depths.tolist() for depths in option_depths(supernet)] == [[0.0, 0.0]]
+    corrected = dict(WithDepth(worth, supernet, 0.5)([Architecture([0]), Architecture([1])]))
+    assert corrected == {Architecture([0]): 0.0, Architecture([1]): 1.0}
+
+
+def test_deep_networks_gain_and_shallow_ones_lose() -> None:
+    supernet = make_supernet()
+    shallow, middle = Architecture([1, 0, 0, 0, 0, 0]), Architecture([1, 1, 1, 1, 1, 1])
+    deep = Architecture([1, 2, 2, 2, 2, 2])
+    scores = dict(WithDepth(worth, supernet, 0.5)([shallow, middle, deep]))
+    assert scores[shallow] < scores[middle] < scores[deep]
+    assert scores[shallow] < 1.0 < scores[deep]
+
+
+def test_the_correction_has_the_weight_in_standard_deviations() -> None:
+    supernet, random = make_supernet(), np.random.default_rng(1)
+    sample = [supernet.space.sample(random) for _ in range(2000)]
+    before, after = dict(worth(sample)), dict(WithDepth(worth, supernet, 0.5)(sample))
+    added = np.array([after[one] - before[one] for one in before])
+    assert abs(added.mean()) < 0.1
+    # The spread is measured over few networks, so that it costs little.
+    assert added.std() == pytest.approx(0.5 * np.std(list(before.values())), rel=0.3)
+
+
+def test_it_does_not_depend_on_what_else_is_evaluated() -> None:
+    supernet, one = make_supernet(), Architecture([2, 1, 0, 2, 1, 0])
+    alone = dict(WithDepth(worth, supernet, 0.5)([one]))[one]
+    among = dict(WithDepth(worth, supernet, 0.5)([Architecture([0] * 6), one]))[one]
+    assert alone == among
