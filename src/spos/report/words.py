@@ -164,7 +164,7 @@ def _chance(rank: int, networks: int) -> str:
 
     Each rank is equally likely for it, however the scores are distributed.
     """
-    words = f"By chance alone it would rank so high in {rank} of {networks} cases"
+    words = f"A network drawn at random would rank this high in {rank} of {networks} cases"
     if rank / networks > WEAK:
         return f"{words}: no clear advantage of the search."
     if rank / networks > CLEAR:

@@ -31,7 +31,7 @@ class Sandwich(Method):
     al., "BigNAS", ECCV 2020, Section 3.1.
     """
 
-    label = "sandwich rule"
+    label = "the sandwich rule"
     settings = ("paths",)
 
     def __init__(
