@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +20,10 @@ from spos.spaces.nasbench201 import parse_architecture_string
 
 #: Multiply-adds of the networks of NAS-Bench-Macro that a search under a bound decides between.
 MACRO_BAND = (52e6, 59e6)
+#: Spaces of published tables.
+PUBLISHED = ("nasbench201", "nasbenchmacro")
+#: Options that are no layer.
+EMPTY = ("identity", "skip", "skip_connect", "none")
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,7 @@ class GroundTruth:
     """The trained accuracy and the costs of every network of a benchmark.
 
     Args:
-        name (str): space of the catalogue, ``nasbench201`` or ``nasbenchmacro``.
+        name (str): space of the catalogue.
         table (CostTable): costs of the networks at the size at which they were trained.
         options (NDArray): option indices, shape (networks, choices).
         accuracy (NDArray): mean test accuracy in percent, shape (networks,).
@@ -55,7 +60,7 @@ class GroundTruth:
     def layers(self) -> NDArray[np.int64]:
         """Number of options of each network that are neither identity nor ``none``."""
         names = [choice.options for choice in self.space.choices]
-        real = [[name not in ("identity", "skip_connect", "none") for name in one] for one in names]
+        real = [[name not in EMPTY for name in one] for one in names]
         return np.stack(
             [np.array(flags)[self.options[:, place]] for place, flags in enumerate(real)]
         ).sum(0)
@@ -65,34 +70,49 @@ class GroundTruth:
         flops = self.costs["flops"]
         if self.name == "nasbenchmacro":
             least, most = MACRO_BAND
+        elif self.name not in PUBLISHED:
+            # A table of `truth_table.py` is of one band.
+            least, most = flops.min(), flops.max()
         else:
             least, most = np.quantile(flops, (0.6, 0.8)).tolist()
         inside: NDArray[np.bool_] = (flops >= least) & (flops <= most)
         return inside
 
 
-def read_ground_truth(name: str, path: Path) -> GroundTruth:
-    """Read the table of a benchmark.
+def read_ground_truth(name: str, path: Path, layout: Any = None) -> GroundTruth:
+    """Read the table of a benchmark, or one that `truth_table.py` has written.
 
     Args:
-        name (str): ``nasbench201`` or ``nasbenchmacro``.
-        path (Path): CSV file with the columns ``arch`` and ``cifar10_test_top1``.
+        name (str): space of the catalogue.
+        path (Path): CSV file; of a published table with the columns ``arch`` and
+            ``cifar10_test_top1``, otherwise with ``arch``, ``flops`` and ``test_top1``, one row per
+            training.
+        layout (Any): layout of the networks; None for that of the published table.
     """
     spaces = family(name)
     with torch.device("meta"):
-        table = CostTable(spaces.build(spaces.preset("cifar"), classes=10))
+        built = layout if layout and name not in PUBLISHED else spaces.preset("cifar")
+        table = CostTable(spaces.build(built, classes=10))
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    if name == "nasbenchmacro":
+    if name not in PUBLISHED:
+        trained: dict[str, list[float]] = {}
+        for row in rows:
+            trained.setdefault(row["arch"], []).append(float(row["test_top1"]))
+        options = np.array([table.space.parse(text) for text in trained])
+        accuracy = np.array([np.mean(own) for own in trained.values()])
+    elif name == "nasbenchmacro":
         options = np.array([[int(digit) for digit in row["arch"]] for row in rows])
     else:
         parsed = (parse_architecture_string(row["arch"]) for row in rows)
         options = np.array([table.space.from_names(one) for one in parsed])
+    if name in PUBLISHED:
+        accuracy = np.array([float(row["cifar10_test_top1"]) for row in rows])
     costs = table.many(options)
     return GroundTruth(
         name=name,
         table=table,
         options=options,
-        accuracy=np.array([float(row["cifar10_test_top1"]) for row in rows]),
+        accuracy=accuracy,
         costs={cost: costs[:, place] for place, cost in enumerate(table.names)},
     )

@@ -195,7 +195,7 @@ def found_by_search(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("space", choices=("nasbench201", "nasbenchmacro"))
+    parser.add_argument("space", help="of the catalogue, such as nasbenchmacro")
     parser.add_argument("--table", type=Path, required=True)
     parser.add_argument("--run", type=Path, action="append", required=True, dest="runs")
     parser.add_argument("--out", type=Path, required=True)
@@ -207,7 +207,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
-    truth = read_ground_truth(options.space, options.table)
+    layout = RunDirectory(options.runs[0]).resolve_config({}, ())[0].layout
+    truth = read_ground_truth(options.space, options.table, layout)
     order = generator(0, "networks").permutation(len(truth.accuracy))
     drawn = order[: options.networks].tolist()
     band = order[truth.band()[order]][: options.band].tolist()

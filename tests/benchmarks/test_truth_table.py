@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import pytest
+
+from spos.run import run
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
@@ -45,3 +48,29 @@ def test_networks_of_one_band_are_trained_and_some_of_them_twice(
     kept = (tmp_path / "out" / "table.csv").read_bytes()
     truth_table.main(arguments)
     assert (tmp_path / "out" / "table.csv").read_bytes() == kept
+
+
+@pytest.mark.filterwarnings("ignore::scipy.stats.ConstantInputWarning")
+def test_a_supernet_is_judged_by_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import ranking
+
+    layout = {"image_size": 8, "channels": [8, 16], "depths": [1, 2], "strides": [1, 2]}
+    given = {
+        "space": {"name": "mobile", "preset": "tiny"},
+        "layout": layout,
+        "data": {"source": "digits", "validation": 64},
+        "run": {"evaluation_batch": 64, "calibration": 64},
+        "supernet": {"steps": 3, "batch_size": 16, "warmup_steps": 1},
+    }
+    run(tmp_path / "a", given, ("train",))
+    table = tmp_path / "table.csv"
+    rows = ["0,1,2,0,9,1,50", "0,1,2,1,9,1,52", "1,1,1,0,9,1,60", "3,0,4,0,9,1,40"]
+    lines = [f'"{row[:5]}",{row[6:]}' for row in rows]
+    table.write_text("\n".join(["arch,seed,flops,params,test_top1", *lines]) + "\n")
+    ranking.main(
+        ["mobile", "--table", str(table), "--run", str(tmp_path / "a"), "--evaluations", "0"]
+        + ["--out", str(tmp_path / "out"), "--calibration", "64", "--validation", "64"]
+    )
+    scores = json.loads((tmp_path / "out" / "scores" / "a.json").read_text())["scores"]
+    assert scores.keys() == {"0,1,2", "1,1,1", "3,0,4"}
