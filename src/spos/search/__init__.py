@@ -9,6 +9,7 @@ from spos._util.lazy import lazy_names
 if TYPE_CHECKING:
     from spos.search.algorithm import ALGORITHMS, Algorithm, Prior
     from spos.search.candidate import Candidate, Proposal, SearchResult
+    from spos.search.depth import WithDepth
     from spos.search.driver import search
     from spos.search.evaluation import OneShotEvaluator
     from spos.search.feasible import Feasible
@@ -27,6 +28,7 @@ __all__ = [
     "Proposal",
     "SearchResult",
     "SearchSettings",
+    "WithDepth",
     "evaluations",
     "open_storage",
     "open_study",
@@ -47,6 +49,7 @@ if not TYPE_CHECKING:
             "Proposal": "spos.search.candidate",
             "SearchResult": "spos.search.candidate",
             "SearchSettings": "spos.search.settings",
+            "WithDepth": "spos.search.depth",
             "evaluations": "spos.search.study",
             "open_storage": "spos.search.study",
             "open_study": "spos.search.study",

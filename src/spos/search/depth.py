@@ -59,6 +59,17 @@ class WithDepth:
         supernet (Supernet): supernet of the space.
         weight (float): weight of the depth, above 0.
 
+    Example:
+        >>> options = lambda: {"skip": nn.Identity(), "convolution": nn.Conv2d(3, 3, 1)}
+        >>> layers = nn.Sequential(OneOf(options()), OneOf(options()))
+        >>> supernet = Supernet(layers, input_shape=(3, 8, 8))
+        >>> scores = {Architecture([0, 0]): 0.5, Architecture([1, 0]): 0.5}
+        >>> scores |= {Architecture([0, 1]): 0.7, Architecture([1, 1]): 0.6}
+        >>> evaluate = WithDepth(lambda found: [(one, scores[one]) for one in found], supernet, 0.5)
+        >>> found = dict(evaluate([Architecture([0, 0]), Architecture([1, 1])]))
+        >>> found[Architecture([0, 0])] < 0.5, found[Architecture([1, 1])] > 0.6
+        (True, True)
+
     Source: the idea of adding such a score is that of Abdelfattah et al., "Zero-Cost Proxies for
     Lightweight NAS", ICLR 2021, Section 4.
     """
