@@ -22,6 +22,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+import torch
 from record import write_record
 
 from spos.report.result import Comparison, Result, read_result
@@ -89,6 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--runs", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)
+    torch.set_num_threads(1)  # As each run has, for the record.
     runs = options.runs.resolve()
     runs.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(options.processes) as pool:
