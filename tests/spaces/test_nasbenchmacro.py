@@ -98,5 +98,5 @@ def test_digits_know_the_options_alone():
 
 
 def test_a_layout_that_does_not_fit_together_is_refused():
-    with pytest.raises(UserError, match="2 stage channels"):
+    with pytest.raises(UserError, match="3 stage channels, 1 depths"):
         nasbenchmacro(replace(PRESETS["tiny"], depths=(1,)), classes=10)

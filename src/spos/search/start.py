@@ -101,7 +101,7 @@ def _decisive(
     crossover, mutation = settings.children
     decisive |= {"crossover_children": crossover, "mutation_children": mutation}
     # A study has scores of one fitness alone.
-    del decisive["iterations"], decisive["fitness"]
+    del decisive["iterations"], decisive["fitness"], decisive["depth_weight"]
     if not settings.pareto:
         # Keeps the ids of searches that are older than this setting.
         del decisive["pareto"]
