@@ -13,7 +13,7 @@ from spos.run import run
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
-def test_networks_of_one_band_are_trained_and_some_of_them_twice(
+def test_a_network_of_the_band_is_trained_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
@@ -23,25 +23,15 @@ def test_networks_of_one_band_are_trained_and_some_of_them_twice(
     layout = ("layout.image_size=8", "layout.channels=8,16", "layout.depths=1,2")
     settings = [*recipe, *layout, "layout.strides=1,2"]
     arguments = ["--space", "mobile", "--preset", "tiny", "--max-flops", "200K"]
-    arguments += [
-        "--data",
-        "digits",
-        "--image-channels",
-        "1",
-        "--networks",
-        "2",
-        "--twice",
-        "1",
-        "--processes",
-        "2",
-    ]
+    arguments += ["--data", "digits", "--image-channels", "1", "--processes", "2"]
+    arguments += ["--networks", "1", "--twice", "1"]
     arguments += [part for one in settings for part in ("--set", one)]
     arguments += ["--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "out")]
     truth_table.main(arguments)
     with (tmp_path / "out" / "table.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [row["seed"] for row in rows] == ["0", "0", "1"]
-    assert rows[0]["arch"] == rows[2]["arch"] != rows[1]["arch"]
+    assert [row["seed"] for row in rows] == ["0", "1"]
+    assert rows[0]["arch"] == rows[1]["arch"]
     assert all(180_000 <= int(row["flops"]) <= 200_000 for row in rows)
     summary = (tmp_path / "out" / "summary.md").read_text()
     assert "standard deviation of trainings" in summary
@@ -55,6 +45,7 @@ def test_a_supernet_is_judged_by_the_table(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     import ranking
 
+    monkeypatch.setattr(ranking, "RESAMPLES", 20)
     layout = {"image_size": 8, "channels": [8, 16], "depths": [1, 2], "strides": [1, 2]}
     given = {
         "space": {"name": "mobile", "preset": "tiny"},
