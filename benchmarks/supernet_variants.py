@@ -11,14 +11,12 @@ the benchmark's table by all of them (`ranking.py`). Rerun the same command to r
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import ranking
+from commands import SPOS, run_command
 
 #: Settings of each variant, all of about the same time; the first are the defaults of `proxy`.
 VARIANTS = {
@@ -41,18 +39,10 @@ VARIANTS = {
 
 def train(space: str, settings: Sequence[str], data: str, seed: int, out: Path) -> None:
     """Train a supernet by the command line, as a user would."""
-    command = [sys.executable, "-m", "spos", "train", "--space", space, "--preset", "proxy"]
+    command = [*SPOS, "train", "--space", space, "--preset", "proxy"]
     command += ["--data", data, "--validation", "5000", "--seed", str(seed), "--threads", "1"]
     command += [part for setting in settings for part in ("--set", setting)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with out.with_name(f"{out.name}.log").open("w") as log:
-        subprocess.run(
-            [*command, "--out", str(out)],
-            env=environment,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            check=True,
-        )
+    run_command([*command, "--out", str(out)], out.with_name(f"{out.name}.log"))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -66,9 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--runs", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     options, rest = parser.parse_known_args(arguments)
-    options.runs.mkdir(parents=True, exist_ok=True)
+    runs = options.runs.resolve()
+    runs.mkdir(parents=True, exist_ok=True)
     jobs = [
-        (VARIANTS[name], seed, options.runs / f"{name}-{seed}")
+        (VARIANTS[name], seed, runs / f"{name}-{seed}")
         for seed in range(options.seeds)
         for name in options.only.split(",")
     ]

@@ -14,16 +14,14 @@ from __future__ import annotations
 import argparse
 import csv
 import io
-import os
 import statistics
-import subprocess
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import torch
+from commands import SPOS, run_command
 from record import write_record
 
 from spos import Architecture, Constraint, CostTable
@@ -55,14 +53,7 @@ def train(command: Sequence[str], architecture: Architecture, seed: int, out: Pa
     result = out / "result.json"
     if not result.exists() or read_result(result).test_score is None:
         given = ["--network", str(architecture), "--seed", str(seed), "--out", str(out)]
-        with out.with_name(f"{out.name}.log").open("w") as log:
-            subprocess.run(
-                [sys.executable, "-m", "spos", "retrain", *command, *given],
-                env={**os.environ, "OMP_NUM_THREADS": "1"},
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                check=True,
-            )
+        run_command([*SPOS, "retrain", *command, *given], out.with_name(f"{out.name}.log"))
     return result
 
 
@@ -80,7 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--runs", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)
-    options.runs.mkdir(parents=True, exist_ok=True)
+    runs = options.runs.resolve()
+    runs.mkdir(parents=True, exist_ok=True)
     most = COUNT.parse(options.max_flops)
     space = (options.space, options.preset, options.set, options.image_channels)
     chosen = draw(*space, most, options.networks)
@@ -92,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     def job(one: tuple[int, int]) -> Path:
         number, seed = one
-        return train(command, chosen[number], seed, options.runs / f"{number:02}-{seed}")
+        return train(command, chosen[number], seed, runs / f"{number:02}-{seed}")
 
     with ThreadPoolExecutor(options.processes) as pool:
         results = [read_result(path) for path in pool.map(job, jobs)]
