@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from spos import CostTable
+from spos.search.depth import option_depths
 from spos.space import Architecture, SearchSpace
 from spos.spaces import family
 from spos.spaces.nasbench201 import parse_architecture_string
@@ -22,8 +23,6 @@ from spos.spaces.nasbench201 import parse_architecture_string
 MACRO_BAND = (52e6, 59e6)
 #: Spaces of published tables.
 PUBLISHED = ("nasbench201", "nasbenchmacro")
-#: Options that are no layer.
-EMPTY = ("identity", "skip", "skip_connect", "none")
 
 
 @dataclass(frozen=True)
@@ -33,6 +32,7 @@ class GroundTruth:
     Args:
         name (str): space of the catalogue.
         table (CostTable): costs of the networks at the size at which they were trained.
+        depths (Sequence[NDArray]): depth of each option of each choice.
         options (NDArray): option indices, shape (networks, choices).
         accuracy (NDArray): mean test accuracy in percent, shape (networks,).
         costs (dict[str, NDArray]): values of each cost, shape (networks,).
@@ -40,6 +40,7 @@ class GroundTruth:
 
     name: str
     table: CostTable
+    depths: Sequence[NDArray[np.float64]]
     options: NDArray[np.int64]
     accuracy: NDArray[np.float64]
     costs: dict[str, NDArray[np.float64]]
@@ -57,13 +58,11 @@ class GroundTruth:
         """True accuracy of architectures."""
         return self.accuracy[[self.rows[one] for one in architectures]].tolist()
 
-    def layers(self) -> NDArray[np.int64]:
-        """Number of options of each network that are neither identity nor ``none``."""
-        names = [choice.options for choice in self.space.choices]
-        real = [[name not in EMPTY for name in one] for one in names]
-        return np.stack(
-            [np.array(flags)[self.options[:, place]] for place, flags in enumerate(real)]
-        ).sum(0)
+    def layers(self) -> NDArray[np.float64]:
+        """Depth of each network, as a search with ``search.depth_weight`` counts it."""
+        return np.stack([own[self.options[:, place]] for place, own in enumerate(self.depths)]).sum(
+            0
+        )
 
     def band(self) -> NDArray[np.bool_]:
         """The networks of about the same cost between which a search under a bound decides."""
@@ -92,27 +91,31 @@ def read_ground_truth(name: str, path: Path, layout: Any = None) -> GroundTruth:
     spaces = family(name)
     with torch.device("meta"):
         built = layout if layout and name not in PUBLISHED else spaces.preset("cifar")
-        table = CostTable(spaces.build(built, classes=10))
+        supernet = spaces.build(built, classes=10)
+        table = CostTable(supernet)
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    if name not in PUBLISHED:
+    if name in PUBLISHED:
+        accuracy = np.array([float(row["cifar10_test_top1"]) for row in rows])
+        options = np.array([_parse_published(name, row["arch"], table.space) for row in rows])
+    else:
         trained: dict[str, list[float]] = {}
         for row in rows:
             trained.setdefault(row["arch"], []).append(float(row["test_top1"]))
-        options = np.array([table.space.parse(text) for text in trained])
         accuracy = np.array([np.mean(own) for own in trained.values()])
-    elif name == "nasbenchmacro":
-        options = np.array([[int(digit) for digit in row["arch"]] for row in rows])
-    else:
-        parsed = (parse_architecture_string(row["arch"]) for row in rows)
-        options = np.array([table.space.from_names(one) for one in parsed])
-    if name in PUBLISHED:
-        accuracy = np.array([float(row["cifar10_test_top1"]) for row in rows])
+        options = np.array([table.space.parse(text) for text in trained])
     costs = table.many(options)
     return GroundTruth(
         name=name,
         table=table,
+        depths=option_depths(supernet),
         options=options,
         accuracy=accuracy,
         costs={cost: costs[:, place] for place, cost in enumerate(table.names)},
     )
+
+
+def _parse_published(name: str, text: str, space: SearchSpace) -> Sequence[int]:
+    if name == "nasbenchmacro":
+        return [int(digit) for digit in text]
+    return space.from_names(parse_architecture_string(text))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from torch import nn
 
-from spos import Architecture, OneOf, Supernet
+from spos import Architecture, OneOf, Supernet, UserError
 from spos.search.depth import WithDepth, option_depths
 
 
@@ -38,8 +38,8 @@ def test_options_of_equal_depth_have_none() -> None:
     same = OneOf({"a": nn.Conv2d(4, 4, 1), "b": nn.Conv2d(4, 4, 3, padding=1)})
     supernet = Supernet(same, input_shape=(4, 8, 8))
     assert [depths.tolist() for depths in option_depths(supernet)] == [[0.0, 0.0]]
-    corrected = dict(WithDepth(worth, supernet, 0.5)([Architecture([0]), Architecture([1])]))
-    assert corrected == {Architecture([0]): 0.0, Architecture([1]): 1.0}
+    with pytest.raises(UserError, match=r"^search\.depth_weight 0\.5: all networks of this space"):
+        WithDepth(worth, supernet, 0.5)
 
 
 def test_deep_networks_gain_and_shallow_ones_lose() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from spos._util.errors import UserError
 from spos._util.randomness import generator
 from spos.nn.one_of import OneOf
 from spos.nn.supernet import Supernet
@@ -51,13 +52,16 @@ class WithDepth:
     """An evaluation whose scores are raised for deep networks and lowered for shallow ones.
 
     The correction is ``weight`` times the standard deviation of the scores for each standard
-    deviation of the depth, both over random architectures of the space. A one-shot score takes deep
-    networks for worse than they are: each of their layers was trained in a fraction of the steps.
+    deviation of the depth, both over random architectures of the space. One-shot scores undervalue
+    deep networks: each of their layers was trained in a fraction of the steps.
 
     Args:
         evaluate (Callable): function of architectures to pairs of architecture and score.
         supernet (Supernet): supernet of the space.
         weight (float): weight of the depth, above 0.
+
+    Raises:
+        UserError: all networks of the space are equally deep.
 
     Example:
         >>> options = lambda: {"skip": nn.Identity(), "convolution": nn.Conv2d(3, 3, 1)}
@@ -69,9 +73,6 @@ class WithDepth:
         >>> found = dict(evaluate([Architecture([0, 0]), Architecture([1, 1])]))
         >>> found[Architecture([0, 0])] < 0.5, found[Architecture([1, 1])] > 0.6
         (True, True)
-
-    Source: the idea of adding such a score is that of Abdelfattah et al., "Zero-Cost Proxies for
-    Lightweight NAS", ICLR 2021, Section 4.
     """
 
     def __init__(
@@ -83,6 +84,11 @@ class WithDepth:
         self._evaluate = evaluate
         self._space = supernet.space
         self._depths = option_depths(supernet)
+        if not any(depths.any() for depths in self._depths):
+            raise UserError(
+                f"search.depth_weight {weight}: all networks of this space are equally deep; leave "
+                "the setting out"
+            )
         self._weight = weight
         self._scale: tuple[float, float] | None = None
 
@@ -107,7 +113,7 @@ class WithDepth:
             sample = [self._space.sample(random) for _ in range(SAMPLE)]
             found = dict(self._evaluate(sample))
             depths = np.array([self._depth(one) for one in found])
-            # Where all networks are equally deep, there is nothing to correct.
+            # Where the sample is equally deep by chance, no scale is known.
             spread = float(depths.std()) or np.inf
             factor = self._weight * float(np.std(list(found.values()))) / spread
             self._scale = factor, float(depths.mean())

@@ -37,8 +37,8 @@ class SearchSettings(Settings):
             better than their accuracy does if the images are few; ``metric`` of the run; ``auto``
             for the loss in classification, and the metric of a task of your own.
         depth_weight (float): weight of the depth of a network beside its one-shot score, at least
-            0, both in standard deviations over random networks. A one-shot score takes deep
-            networks for worse than they are; 0.5 corrects that well where layers may be skipped.
+            0, both in standard deviations over random networks. For spaces in which layers
+            may be skipped, where one-shot scores undervalue deep networks; 0.5 is a good start.
         from_known (bool): whether the first population consists of the best candidates that the
             study already contains.
         seed (int): seed of all randomness, at least 0.
