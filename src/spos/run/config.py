@@ -166,7 +166,8 @@ def _with_method(recipe: SupernetRecipe, algorithm: str, given: bool) -> Superne
     if given:
         raise UserError(
             f"supernet.method {recipe.method}: --algorithm {algorithm} needs a supernet trained "
-            f"by the method {needed}; leave the setting out, and give another run directory"
+            f"by the method {needed}; leave out the setting, or the recipe that has it, and give "
+            "another run directory"
         )
     return replace(recipe, method=needed)
 

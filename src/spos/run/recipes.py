@@ -8,7 +8,7 @@ from typing import Any
 from spos._util.errors import UserError, nearest
 
 RECIPES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
-    # Guo et al., ECCV 2020, Sections 3.3 and 3.4: uniform single paths; accuracy as the fitness.
+    # Guo et al., ECCV 2020, Sections 3.2, 3.3 and 4: uniform single paths; accuracy as the fitness.
     "paper": {
         "supernet": {"method": "uniform", "paths": 1},
         "search": {

@@ -98,14 +98,14 @@ def check_scales(scales: Sequence[float]) -> None:
 
 
 def sandwich_plan(plan: Plan, **changes: Any) -> Plan:
-    """Train the supernet of a plan by the sandwich rule, in half the steps of two paths each.
+    """Change the method of a plan to the sandwich rule, with half the steps: each trains two paths.
 
     Args:
         plan (Plan): default settings of a preset.
-        **changes: other settings of the supernet's recipe.
+        **changes: further settings of the supernet's recipe.
     """
-    recipe = replace(plan.supernet, steps=plan.supernet.steps // 2)
-    return replace(plan, supernet=replace(recipe, **{"method": "sandwich", **changes}))
+    recipe: dict[str, Any] = {"method": "sandwich", "steps": plan.supernet.steps // 2, **changes}
+    return replace(plan, supernet=replace(plan.supernet, **recipe))
 
 
 def cluttered_plan() -> Plan:

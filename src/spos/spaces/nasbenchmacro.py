@@ -56,7 +56,7 @@ PRESETS = {
 _PROXIES = proxy_plans()
 PLANS = {
     "cifar": sandwich_plan(_PROXIES["cifar"]),
-    # On this space small batches and small images rank better than fewer, larger ones.
+    # Small batches and images: more steps in the same minutes.
     "proxy": sandwich_plan(_PROXIES["proxy"], steps=7500, batch_size=32, nesterov=True),
     "tiny": cluttered_plan(),
 }
