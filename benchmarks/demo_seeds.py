@@ -21,7 +21,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import torch
-from commands import run_command
+from launch import run_command
 from record import write_tables
 from scipy.stats import t
 

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import ranking
-from commands import SPOS, run_command
+from launch import SPOS, run_command
 
 #: Settings of each variant, all of about the same time; the first are the defaults of `proxy`.
 VARIANTS = {

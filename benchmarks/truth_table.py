@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from commands import SPOS, run_command
+from launch import SPOS, run_command
 from record import write_record
 
 from spos import Architecture, Constraint, CostTable
