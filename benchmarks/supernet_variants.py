@@ -24,6 +24,7 @@ VARIANTS = {
     "uniform": ("supernet.method=uniform", "supernet.steps=15000"),
     "uniform-64": ("supernet.method=uniform", "supernet.steps=12000", "supernet.batch_size=64"),
     "sandwich-64": ("supernet.steps=4500", "supernet.batch_size=64"),
+    "undistilled": ("supernet.distillation=false",),
     "two-random": ("supernet.steps=5000", "supernet.paths=2"),
     "fair": ("supernet.method=fair", "supernet.steps=5000"),
     "no-smoothing": ("supernet.label_smoothing=0",),

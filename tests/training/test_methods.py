@@ -22,6 +22,7 @@ from spos._util.randomness import torch_generator
 from spos.nn import ElasticConv2d, ElasticLinear, Width
 from spos.spaces.blocks.cells import Zero
 from spos.training import METHODS, Checkpoints, Method, Pass, Recipe, SupernetRecipe, train
+from spos.training.method import make_method
 from spos.training.methods.fair import fair_paths
 
 NUMBERS = {"steps": 8, "batch_size": 6, "learning_rate": 0.05, "label_smoothing": 0.0}
@@ -201,6 +202,15 @@ def test_values_are_learned_from_the_targets_by_all_paths():
     images, values = torch.randn(6, 1, 8, 8), torch.randn(6, 10)
     for one in method.losses(0, images, values):
         torch.testing.assert_close(one.loss, F.mse_loss(one.outputs, values))
+
+
+def test_without_distillation_labels_are_learned_by_all_paths():
+    model = sizes()
+    recipe = SupernetRecipe(**NUMBERS, method="sandwich", distillation=False)
+    method = make_method(None, model, nn.CrossEntropyLoss(), recipe, 0)
+    images, labels = next(batches()(0))
+    for one in method.losses(0, images, labels):
+        torch.testing.assert_close(one.loss, F.cross_entropy(one.outputs, labels))
 
 
 # All of them

@@ -148,7 +148,7 @@ class Method(ABC):
 
 
 #: The settings of a supernet's recipe that only some methods use.
-METHOD_SETTINGS = ("paths", "widening_steps")
+METHOD_SETTINGS = ("paths", "widening_steps", "distillation")
 #: A class derived from :class:`Method`, or a function with the same arguments.
 MakeMethod = Callable[..., Method]
 #: Training methods by name, one file each; packages add theirs by an entry point ``spos.methods``.

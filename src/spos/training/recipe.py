@@ -87,6 +87,8 @@ class SupernetRecipe(Recipe):
             are averaged. The paper uses 1. For ``sandwich`` it is the number of random paths.
         widening_steps (int): steps over which the choices of sizes open, from the largest size to
             all sizes; at least 0 and below ``steps``.
+        distillation (bool): whether the other paths of ``sandwich`` learn from the outputs of the
+            largest path, in classification, and not from the labels.
 
     Raises:
         UserError: a value is out of its range.
@@ -99,6 +101,7 @@ class SupernetRecipe(Recipe):
     method: str = "uniform"
     paths: Annotated[int, Field(ge=1)] = 1
     widening_steps: Annotated[int, Field(ge=0)] = 0
+    distillation: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -26,18 +26,27 @@ class Sandwich(Method):
 
     Args:
         paths (int): random paths per step, at least 1; the papers use 2.
+        distillation (bool): whether to distil in classification.
 
     Source: Yu and Huang, "Universally Slimmable Networks", ICCV 2019, Sections 3.1 and 3.3; Yu et
     al., "BigNAS", ECCV 2020, Section 3.1.
     """
 
     label = "the sandwich rule"
-    settings = ("paths",)
+    settings = ("paths", "distillation")
 
     def __init__(
-        self, model: nn.Module, loss: Loss, recipe: Recipe, seed: int, *, paths: int = 1
+        self,
+        model: nn.Module,
+        loss: Loss,
+        recipe: Recipe,
+        seed: int,
+        *,
+        paths: int = 1,
+        distillation: bool = True,
     ) -> None:
         super().__init__(model, loss, recipe, seed)
+        self._distillation = distillation
         self._largest = find_largest_path(self.supernet)
         self._sized = any(choice.ordered for choice in self.supernet.space.choices)
         self.passes = 1 + paths + self._sized
@@ -55,7 +64,7 @@ class Sandwich(Method):
         yield first
         for path in paths:
             self.supernet.activate(path)
-            if targets.dim() != 1 or targets.is_floating_point():
+            if not self._distillation or targets.dim() != 1 or targets.is_floating_point():
                 yield self.forward(inputs, targets)
                 continue
             outputs = self.model(inputs)
