@@ -33,6 +33,39 @@ def test_a_network_is_trained_and_tested(name: str, cli: Cli, tmp_path: Path) ->
     assert (out / "retrain.json").read_bytes() == before
 
 
+def test_a_published_network_is_scaled(cli: Cli, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    few = ("--set", "retrain.steps=2", "--set", "retrain.warmup_steps=0")
+    width = ("--set", "network.width=0.25")
+    assert (
+        cli("retrain", *SMALL, *few, *width, "--network", "mobilenet_v2", "--out", out).status == 0
+    )
+    network = json.loads((out / "result.json").read_text())["network"]
+    assert network["width"] == 0.25 and network["costs"]["params"] < 200_000
+    assert "width" in cli("show", out).out
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        (
+            "1,0,3",
+            "'1,0,3' is a network of the space shufflenetv2, whose width is layout.width",
+        ),
+        (
+            "resnet18_w2a2",
+            "network.width 0.25: 'resnet18_w2a2' has one width; those with more are ",
+        ),
+    ],
+)
+def test_a_network_of_one_width_is_not_scaled(
+    name: str, told: str, cli: Cli, tmp_path: Path
+) -> None:
+    given = ("--network", name, "--set", "network.width=0.25", "--out", tmp_path / "run")
+    assert told in cli("retrain", *SMALL, *given).mistake
+    assert not list(tmp_path.glob("run/*.json"))
+
+
 @pytest.mark.parametrize(
     ("name", "told"),
     [

@@ -47,6 +47,16 @@ def test_a_network_has_its_published_costs(name):
     assert count_network(network, (3, 224, 224)) == {"flops": flops, "params": params}
 
 
+@pytest.mark.parametrize("name", [name for name in NETWORKS if NETWORKS[name].scales])
+def test_a_narrow_network_costs_about_the_square_of_its_width(name):
+    with torch.device("meta"):
+        wide, narrow = (
+            build_network(name, classes=10, image_size=32, width=width) for width in (1.0, 0.5)
+        )
+    full, half = (count_network(network, (3, 32, 32))["params"] for network in (wide, narrow))
+    assert 0.2 < half / full < 0.4
+
+
 def test_the_figures_here_are_those_of_the_published_file():
     if not PUBLISHED_FILE.exists():
         pytest.skip("shared/published.json is not beside the repository")

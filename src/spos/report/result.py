@@ -152,10 +152,11 @@ class Finalist(Candidate):
 
 @dataclass(frozen=True)
 class NamedNetwork:
-    """A published network that was trained instead of a winner, and its costs."""
+    """A published network that was trained instead of a winner, its costs and its width."""
 
     name: str
     costs: Mapping[str, int]
+    width: float = 1.0
 
 
 @dataclass(frozen=True)

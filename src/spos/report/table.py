@@ -112,6 +112,8 @@ def _found(result: Result) -> Table:
     elif result.network:
         title, costs = "Network trained", result.network.costs
         named = [("architecture", result.network.name)]
+        if result.network.width != 1:
+            named.append(("width", f"{result.network.width:g}"))
     rows += [
         (cost.title, cost.exact(costs[cost.name]))
         for cost in map(find_cost, words.shown_costs(result))

@@ -23,9 +23,10 @@ def build_run_network(
         The network, and its costs by name.
 
     Raises:
-        UserError: the network does not exist.
+        UserError: the network does not exist, or has one width.
     """
     seed = context.config.run.seed if seed is None else seed
+    width = context.config.network.width
     member, preset = family(context.config.space), context.config.preset
     own = text in member.networks and member.networks[text][0] == preset
     # An architecture of the run's own space is built with the layout of the run.
@@ -35,12 +36,21 @@ def build_run_network(
             known = nearest(text, dict.fromkeys((*NETWORKS, *member.networks)))
             raise UserError(f"unknown network '{text}': {known}")
         architecture = member.parse(supernet.space, preset, text)
+        if width != 1:
+            raise UserError(
+                f"network.width {width}: '{text}' is a network of the space "
+                f"{context.config.space}, whose width is layout.width"
+            )
         # Counted on the supernet, because bit operations cannot be counted on a traced graph.
         costs = context.costs(supernet, eager=False).cost(architecture)
         return supernet.subnet(architecture), costs
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch_seed(seed, "weights", "retrain"))
         network = build_network(
-            text, classes=data.outputs, image_channels=data.channels, image_size=data.image_size
+            text,
+            classes=data.outputs,
+            image_channels=data.channels,
+            image_size=data.image_size,
+            width=width,
         )
     return network, count_network(network, (data.channels, data.image_size, data.image_size))

@@ -96,7 +96,9 @@ def collect_result(context: Context) -> Result:
         train=TrainFacts(trained.steps, trained.method, trained.label) if trained else None,
         search=_search_facts(context, found) if found else None,
         winner=winner,
-        network=NamedNetwork(named, retrained.costs) if named and retrained else None,
+        network=NamedNetwork(named, retrained.costs, config.network.width)
+        if named and retrained
+        else None,
         retrain=Retrained(retrained.test_score, retrained.steps, retrained.teacher)
         if retrained
         else None,

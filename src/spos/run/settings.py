@@ -106,8 +106,10 @@ class NetworkSettings(Settings):
         name (str): name of a published network (:data:`spos.spaces.zoo.NETWORKS`), or an
             architecture of the space as a published name, option indices, or JSON of option names;
             empty for the winner.
+        width (float): factor of all channels of a published network, above 0.
     """
 
     section = "network"
 
     name: str = ""
+    width: Annotated[float, Field(gt=0)] = 1.0

@@ -35,9 +35,28 @@ class StagedLayout:
         """
         if not isinstance(width, (int, float)) or not 0 < width < math.inf:
             raise UserError(f"width {width}: must be a number above 0")
-        channels = cast(Any, self).channels
-        scaled = tuple(max(4, round(count * width / 4) * 4) for count in channels)
-        return cast(Own, replace(cast(Any, self), channels=scaled))
+        channels = tuple(_scale(count, width) for count in cast(Any, self).channels)
+        return cast(Own, replace(cast(Any, self), channels=channels))
+
+    def scaled_throughout(self: Own, width: float) -> Own:
+        """Scale all channels, also those before and after the stages.
+
+        Raises:
+            UserError: ``width`` is not a number above 0.
+
+        Example:
+            >>> from spos.spaces.shufflenetv2 import PRESETS
+            >>> PRESETS["imagenet"].scaled_throughout(0.5).head_channels
+            512
+        """
+        around = ("stem_channels", "first_channels", "head_channels")
+        counts = {name: getattr(self, name, 0) for name in around}
+        scaled = {name: _scale(count, width) for name, count in counts.items() if count}
+        return cast(Own, replace(cast(Any, self.scaled(width)), **scaled))
+
+
+def _scale(count: int, width: float) -> int:
+    return max(4, round(count * width / 4) * 4)
 
 
 def check_stages(layout: Any, *others: str) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from spos._util.errors import UserError
 from spos._util.registry import Registry
 
 SMALL_IMAGES = 64
@@ -21,10 +22,12 @@ class Network:
         paper (str): publication.
         build (Callable): called with ``classes``, ``image_channels`` and ``small``; with ``small``
             the first strides are left out, so that images of 32 pixels keep their resolution.
+        scales (bool): whether ``build`` takes a ``width``, a factor of all channels.
     """
 
     paper: str
     build: Callable[..., nn.Module]
+    scales: bool = False
 
 
 NETWORKS: Registry[Network] = Registry("network", "spos.spaces.zoo", "spos.networks", several=True)
@@ -32,7 +35,7 @@ NETWORKS: Registry[Network] = Registry("network", "spos.spaces.zoo", "spos.netwo
 
 
 def build_network(
-    name: str, *, classes: int, image_channels: int = 3, image_size: int = 224
+    name: str, *, classes: int, image_channels: int = 3, image_size: int = 224, width: float = 1.0
 ) -> nn.Module:
     """Build a published network with fresh weights.
 
@@ -42,10 +45,24 @@ def build_network(
         image_channels (int): 3 for colour, 1 for grey images.
         image_size (int): side of the input in pixels; up to :data:`SMALL_IMAGES` the small-image
             variant is built.
+        width (float): factor of all channels, above 0.
 
     Raises:
-        UserError: the network is unknown.
+        UserError: the network is unknown, or does not scale.
+
+    Example:
+        >>> network = build_network("mobilenet_v2", classes=10, width=0.25)
+        >>> sum(parameter.numel() for parameter in network.parameters())
+        161770
     """
-    return NETWORKS.find(name).build(
-        classes=classes, image_channels=image_channels, small=image_size <= SMALL_IMAGES
-    )
+    network = NETWORKS.find(name)
+    sizes = {"classes": classes, "image_channels": image_channels}
+    small = image_size <= SMALL_IMAGES
+    if width == 1:
+        return network.build(**sizes, small=small)
+    if not network.scales:
+        able = ", ".join(one for one in NETWORKS if NETWORKS[one].scales)
+        raise UserError(
+            f"network.width {width}: '{name}' has one width; those with more are {able}"
+        )
+    return network.build(**sizes, small=small, width=width)

@@ -17,7 +17,7 @@ _MNASNET_STAGES = ((3, 3), (5, 3), (5, 6), (3, 6), (5, 6), (3, 6))
 
 
 def mobilenet_v1(
-    width: float, *, classes: int, image_channels: int = 3, small: bool = False
+    *, classes: int, image_channels: int = 3, small: bool = False, width: float = 1.0
 ) -> nn.Sequential:
     """MobileNet (version 1).
 
@@ -25,7 +25,7 @@ def mobilenet_v1(
     Applications", 2017, Table 1.
 
     Example:
-        >>> network = mobilenet_v1(0.75, classes=1000)
+        >>> network = mobilenet_v1(classes=1000, width=0.75)
         >>> sum(parameter.numel() for parameter in network.parameters())
         2585560
     """
@@ -41,8 +41,10 @@ def mobilenet_v1(
     return nn.Sequential(OrderedDict(stem=stem, blocks=blocks, classifier=classifier))
 
 
-def _layout(channels: tuple[int, ...], depths: tuple[int, ...], small: bool) -> MobileLayout:
-    return MobileLayout(
+def _layout(
+    channels: tuple[int, ...], depths: tuple[int, ...], small: bool, width: float
+) -> MobileLayout:
+    layout = MobileLayout(
         image_size=32 if small else 224,
         stem_channels=32,
         stem_stride=1 if small else 2,
@@ -53,10 +55,13 @@ def _layout(channels: tuple[int, ...], depths: tuple[int, ...], small: bool) -> 
         head_channels=1280,
         dropout=0.2,
     )
+    return layout if width == 1 else layout.scaled_throughout(width)
 
 
-def mobilenet_v2(*, classes: int, image_channels: int = 3, small: bool = False) -> nn.Sequential:
-    """MobileNetV2 of width 1.
+def mobilenet_v2(
+    *, classes: int, image_channels: int = 3, small: bool = False, width: float = 1.0
+) -> nn.Sequential:
+    """MobileNetV2.
 
     Source: Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018,
     Table 2.
@@ -66,7 +71,7 @@ def mobilenet_v2(*, classes: int, image_channels: int = 3, small: bool = False) 
         >>> sum(parameter.numel() for parameter in network.parameters())
         3504872
     """
-    layout = _layout((24, 32, 64, 96, 160, 320), (2, 3, 4, 3, 3, 1), small)
+    layout = _layout((24, 32, 64, 96, 160, 320), (2, 3, 4, 3, 3, 1), small, width)
 
     def block(place: Place) -> nn.Module:
         return inverted_residual(
@@ -78,7 +83,9 @@ def mobilenet_v2(*, classes: int, image_channels: int = 3, small: bool = False) 
     )
 
 
-def mnasnet_b1(*, classes: int, image_channels: int = 3, small: bool = False) -> nn.Sequential:
+def mnasnet_b1(
+    *, classes: int, image_channels: int = 3, small: bool = False, width: float = 1.0
+) -> nn.Sequential:
     """MnasNet-B1.
 
     It has 314,415,872 multiply-adds and 4,383,312 parameters; the authors report 317 M and 4.2 M.
@@ -91,7 +98,7 @@ def mnasnet_b1(*, classes: int, image_channels: int = 3, small: bool = False) ->
         >>> sum(parameter.numel() for parameter in network.parameters())
         4383312
     """
-    layout = _layout((24, 40, 80, 96, 192, 320), (3, 3, 3, 2, 4, 1), small)
+    layout = _layout((24, 40, 80, 96, 192, 320), (3, 3, 3, 2, 4, 1), small, width)
 
     def block(place: Place) -> nn.Module:
         kernel, expansion = _MNASNET_STAGES[place.stage - 1]
@@ -103,12 +110,14 @@ def mnasnet_b1(*, classes: int, image_channels: int = 3, small: bool = False) ->
 NETWORKS["mnasnet_b1"] = Network(
     paper="Tan et al., MnasNet: Platform-Aware Neural Architecture Search, CVPR 2019",
     build=mnasnet_b1,
+    scales=True,
 )
 NETWORKS["mobilenet_v1_0.75"] = Network(
     paper="Howard et al., MobileNets, 2017",
-    build=partial(mobilenet_v1, 0.75),
+    build=partial(mobilenet_v1, width=0.75),
 )
 NETWORKS["mobilenet_v2"] = Network(
     paper="Sandler et al., MobileNetV2: Inverted Residuals and Linear Bottlenecks, CVPR 2018",
     build=mobilenet_v2,
+    scales=True,
 )

@@ -25,7 +25,13 @@ _SMALL_STRIDES = {
 
 
 def published_network(
-    space: str, name: str, *, classes: int, image_channels: int = 3, small: bool = False
+    space: str,
+    name: str,
+    *,
+    classes: int,
+    image_channels: int = 3,
+    small: bool = False,
+    width: float = 1.0,
 ) -> nn.Module:
     """A published architecture of a space as a stand-alone network.
 
@@ -43,6 +49,8 @@ def published_network(
     layout = member.preset("imagenet")
     if small:
         layout = replace(layout, image_size=32, stem_stride=1, strides=_SMALL_STRIDES[space])
+    if width != 1:
+        layout = layout.scaled_throughout(width)
     # The weights of the other paths are never drawn.
     with torch.device("meta"):
         supernet = member.build(layout, classes=classes, image_channels=image_channels)
@@ -67,5 +75,7 @@ _OF_SPACES = {
 
 for _name, _space in _OF_SPACES.items():
     NETWORKS[_name] = Network(
-        paper=family(_space).paper, build=partial(published_network, _space, _name)
+        paper=family(_space).paper,
+        build=partial(published_network, _space, _name),
+        scales=True,
     )

@@ -9,8 +9,10 @@ from spos.spaces.shufflenetv2 import Layout, around
 from spos.spaces.zoo import NETWORKS, Network
 
 
-def shufflenet_v2(*, classes: int, image_channels: int = 3, small: bool = False) -> nn.Sequential:
-    """ShuffleNetV2 of width 1.5.
+def shufflenet_v2(
+    *, classes: int, image_channels: int = 3, small: bool = False, width: float = 1.0
+) -> nn.Sequential:
+    """ShuffleNetV2 of width 1.5 times ``width``.
 
     Source: Ma et al., "ShuffleNet V2: Practical Guidelines for Efficient CNN Architecture Design",
     ECCV 2018, Table 5 and Figure 3.
@@ -31,6 +33,8 @@ def shufflenet_v2(*, classes: int, image_channels: int = 3, small: bool = False)
         dropout=0.0,
         classifier_bias=True,
     )
+    if width != 1:
+        layout = layout.scaled_throughout(width)
 
     def block(name: str, inputs: int, outputs: int, stride: int, first: bool) -> nn.Module:
         return choice_block("shuffle3x3", inputs, outputs, outputs // 2, stride, reduction=first)
@@ -46,4 +50,5 @@ def shufflenet_v2(*, classes: int, image_channels: int = 3, small: bool = False)
 NETWORKS["shufflenet_v2_1.5"] = Network(
     paper="Ma et al., ShuffleNet V2: Practical Guidelines for Efficient CNNs, ECCV 2018",
     build=shufflenet_v2,
+    scales=True,
 )
