@@ -3,10 +3,9 @@
 The table tells how much networks of equal cost differ, and how much repeated trainings of one
 network do; `ranking.py` judges supernets by it. Rerun the same command to resume.
 
-    python benchmarks/truth_table.py --space mobile --preset cifar --max-flops 3.5M \\
-        --set layout.channels=12,20,40 --set retrain.steps=5000 \\
-        --data folder:data/cifar10-train.zip --networks 40 --twice 12 --processes 2 \\
-        --runs runs/truth --out benchmarks/results/truth_mobile
+    python benchmarks/truth_table.py --space mobile --preset small --max-flops 3M \\
+        --set data.test=10000 --data folder:data/cifar10-train.zip --processes 2 \\
+        --runs runs/paper-small/truth --out benchmarks/results/truth_mobile
 """
 
 from __future__ import annotations

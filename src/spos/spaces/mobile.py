@@ -10,13 +10,15 @@ Sources: the blocks are those of Cai et al., "ProxylessNAS", ICLR 2019, Section 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from torch import nn
 
 from spos.nn.supernet import Supernet
 from spos.spaces import SPACES, Family
 from spos.spaces._layout import cluttered_plan, sandwich_plan
 from spos.spaces._mobile import MobileLayout, Place, inverted_residuals, mobile_supernet
-from spos.training.recipes import PLANS
+from spos.training.recipes import PLANS as COMMON_PLANS
 
 #: Kernel and expansion of each block.
 _BLOCKS = {"k3_e3": (3, 3), "k3_e6": (3, 6), "k5_e3": (5, 3), "k5_e6": (5, 6)}
@@ -33,6 +35,16 @@ PRESETS = {
         strides=(2, 2, 2),
         head_channels=320,
     ),
+    # About 3M multiply-adds, so that networks are trained in minutes on a CPU core.
+    "small": MobileLayout(
+        image_size=32,
+        stem_channels=8,
+        stem_stride=2,
+        channels=(16, 32, 64),
+        depths=(4, 4, 4),
+        strides=(2, 2, 1),
+        head_channels=192,
+    ),
     "tiny": MobileLayout(
         image_size=16,
         stem_channels=8,
@@ -42,6 +54,18 @@ PRESETS = {
         strides=(2, 2, 1),
         head_channels=64,
     ),
+}
+
+_CIFAR = COMMON_PLANS["cifar"]
+PLANS = {
+    "cifar": sandwich_plan(_CIFAR),
+    # Six epochs of CIFAR-10 for a network.
+    "small": replace(
+        sandwich_plan(_CIFAR, steps=7500, batch_size=32, warmup_steps=50),
+        retrain=replace(_CIFAR.retrain, steps=4200, batch_size=64, warmup_steps=100),
+        calibration=2000,
+    ),
+    "tiny": cluttered_plan(),
 }
 
 
@@ -75,5 +99,5 @@ SPACES["mobile"] = Family(
     paper="Sandler et al., MobileNetV2, CVPR 2018 (blocks); depth and kernels searched",
     presets=PRESETS,
     build=mobile,
-    plans={"cifar": sandwich_plan(PLANS["cifar"]), "tiny": cluttered_plan()},
+    plans=PLANS,
 )

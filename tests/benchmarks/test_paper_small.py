@@ -1,0 +1,48 @@
+"""The benchmark that makes the tables of the paper, on digits."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+
+
+def test_all_networks_of_the_table_have_about_the_same_cost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import paper_small
+
+    monkeypatch.setattr(paper_small, "PUBLISHED", ("mobilenet_v2",))
+    settings = [
+        *("layout.image_size=8", "layout.channels=8,16", "layout.depths=1,2"),
+        *("layout.strides=1,2", "supernet.steps=2", "supernet.warmup_steps=0"),
+        *("search.population=4", "search.iterations=1", "search.parents=2"),
+        *("run.calibration=64", "retrain.steps=2", "retrain.warmup_steps=0"),
+        "data.validation=64",
+    ]
+    arguments = ["--preset", "tiny", "--max-flops", "200K", "--data", "digits"]
+    arguments += ["--image-channels", "1", "--seeds", "1", "--random", "2"]
+    arguments += ["--baseline-seeds", "1", "--processes", "2"]
+    arguments += [part for one in settings for part in ("--set", one)]
+    arguments += ["--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "out")]
+    paper_small.main(arguments)
+    record = json.loads((tmp_path / "out" / "summary.json").read_text())
+    rows = {row["networks"]: row for row in record["tables"]["Test accuracy"]}
+    found, random, cheaper, *others = rows
+    assert (found, random) == ("supernet + evolution", "supernet + random search")
+    assert rows["random network"]["trainings"] == 2
+    assert [name.split(",")[0] for name in others] == [
+        "random network",
+        *(f"{block} everywhere" for block in ("k3_e3", "k3_e6", "k5_e3", "k5_e6")),
+        "mobilenet_v2",
+    ]
+    assert float(rows[cheaper]["multiply-adds"][:-1]) <= 0.14
+    costs = [float(row["multiply-adds"][:-1]) for row in rows.values()]
+    assert all(cost <= 0.2 for cost in costs)
+    before = (tmp_path / "out" / "summary.json").read_bytes()
+    paper_small.main(arguments)
+    assert (tmp_path / "out" / "summary.json").read_bytes() == before
