@@ -74,6 +74,20 @@ def test_a_zip_archive_is_as_good_as_the_folder(make_folder, tmp_path, top, zip_
     assert folder.mean == packed.mean
 
 
+@pytest.mark.parametrize("top", ["", "photos/"])
+def test_class_folders_alone_are_enough(make_folder, tmp_path, top, zip_folder):
+    path = make_folder(train=20) / "train"
+    (path / "labels.txt").write_text("not an image")
+    data = load_data(f"folder:{path}")
+    assert [len(data.train), len(data.validation), len(data.test())] == [49, 5, 6]
+    assert data.classes == load_data(f"folder:{path.parent}").classes
+    assert "no train/ in the folder: each of its folders is a class" in data.notes
+    packed = load_data(f"folder:{zip_folder(path, tmp_path / 'set.zip', top)}")
+    assert torch.equal(data.train.images, packed.train.images)
+    (path / "empty").mkdir()
+    fails(path, "no image in empty/")
+
+
 def test_streaming_follows_the_limit_and_the_option(make_folder):
     spec = f"folder:{make_folder(train=20, test=4)}"
     size = 60 * 3 * 12 * 12
@@ -215,8 +229,9 @@ def test_a_missing_folder_is_named_with_the_nearest(make_folder):
 def test_mistakes_in_the_layout_are_named(make_folder, tmp_path, encode):
     empty = tmp_path / "empty"
     empty.mkdir()
-    fails(empty, "no train/ in it; .* folders found: none")
-    fails(make_folder("a", training=3), "no train/ in it; .* folders found: training/")
+    fails(empty, "no train/ in it.* folders found: none")
+    renamed = make_folder("a", training=3, testing=3)
+    fails(renamed, "no train/ in it, nor one .* folders found: testing/, training/")
     nested = make_folder("b/inner", train=3)
     (nested.parent / "other").mkdir()
     fails(nested.parent, "train/ is in inner/: give that folder")
@@ -233,7 +248,7 @@ def test_mistakes_in_the_layout_are_named(make_folder, tmp_path, encode):
     fails(bare, "no image in train/;")
     (tmp_path / "files").mkdir()
     (tmp_path / "files/1.png").write_bytes(encode())
-    fails(tmp_path / "files", "no train/ in it; .* folders found: none")
+    fails(tmp_path / "files", "no train/ in it.* folders found: none")
 
 
 def test_too_few_images_to_split_are_named(make_folder):

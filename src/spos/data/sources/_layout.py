@@ -1,4 +1,4 @@
-"""Layout of an image folder: train/, val/ and test/, each with one folder per class."""
+"""Layout of an image folder: one folder per class, in train/, val/ and test/ or by themselves."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LONGEST_LIST = 300
 
 @dataclass
 class Split:
-    """Files of train/, val/ or test/."""
+    """Files of train/, val/ or test/, or of a folder without them."""
 
     names: list[str]
     labels: list[int]
@@ -32,9 +32,9 @@ class Layout:
     """Images found in a folder.
 
     Args:
-        classes (list[str]): folders of train/, sorted.
+        classes (list[str]): folders of train/, or all folders if there is none, sorted.
         splits (dict[str, Split]): files by split; ``"train"`` is always there.
-        notes (list[str]): what is not read, one line each.
+        notes (list[str]): what is not read, and what was decided, one line each.
     """
 
     classes: list[str]
@@ -51,26 +51,40 @@ def find_layout(names: Iterable[str]) -> Layout:
     Args:
         names (Iterable[str]): all files, and folders with / at the end; all may be in one folder.
 
+    Without train/, every folder is a class.
+
     Raises:
-        UserError: there is no train/, a class is empty, or val/ or test/ has a class that train/
-            lacks.
+        UserError: there is neither train/ nor a class, a class is empty, or val/ or test/ has a
+            class that train/ lacks.
 
     Example:
         >>> layout = find_layout(["train/cat/1.jpg", "train/dog/1.jpg"])
         >>> layout.classes, layout.splits["train"].labels
         (['cat', 'dog'], [0, 1])
+        >>> find_layout(["cat/1.jpg", "dog/1.jpg"]).splits["train"].names
+        ['cat/1.jpg', 'dog/1.jpg']
     """
     visible = [name for name in names if not _hidden(name)]
-    top = _top(visible)
+    top, split_folders = _top(visible)
     paths = [name[len(top) :].split("/") for name in visible if name.startswith(top)]
-    classes = sorted({path[1] for path in paths if path[0] == "train" and len(path) > 2})
+    notes: list[str] = []
+    if split_folders:
+        folders = {
+            split: [path[1:] for path in paths if path[0] == split and len(path) > 1]
+            for split in SPLITS
+        }
+    else:
+        folders = {"train": paths}
+        notes.append("no train/ in the folder: each of its folders is a class")
+    classes = sorted({path[0] for path in folders["train"] if len(path) > 1})
     others: Counter[str] = Counter()
     splits = {
-        split: _split(top, split, inside, classes, others)
-        for split in SPLITS
-        if (inside := [path for path in paths if path[0] == split and len(path) > 1])
+        split: _split(
+            f"{top}{split}/" if split_folders else top, f"{split}/", inside, classes, others
+        )
+        for split, inside in folders.items()
+        if inside
     }
-    notes = []
     if others:
         kinds = ", ".join(f"{kind or 'no extension'}: {n}" for kind, n in sorted(others.items()))
         notes.append(f"files that are not images in a class folder, not read ({kinds})")
@@ -81,50 +95,66 @@ def _hidden(name: str) -> bool:
     return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
 
 
-def _top(names: list[str]) -> str:
-    """The folder that contains train/: none, or the only one at the top."""
+def _top(names: list[str]) -> tuple[str, bool]:
+    """Find the folder that contains train/, or the folders of the classes.
+
+    Returns:
+        The folder, none or the only one at the top; whether it contains train/.
+    """
     folders = sorted({name.split("/")[0] for name in names if "/" in name})
     inner = [folder for folder in folders if any(n.startswith(f"{folder}/train/") for n in names)]
     if "train" in folders:
-        return ""
+        return "", True
     if len(folders) == 1 and inner:
-        return f"{inner[0]}/"
+        return f"{inner[0]}/", True
     if inner:
         raise UserError(f"no train/ in it; train/ is in {inner[0]}/: give that folder")
+    images = [name.split("/") for name in names if "/" in name and _is_image(name)]
+    if images and not set(folders) & set(SPLITS):
+        if min(map(len, images)) == 2:
+            return "", False
+        if len(folders) == 1:
+            return f"{folders[0]}/", False
+        # The same folders in several ones are classes in splits, say training/ and testing/.
+        inside = Counter(name for name, _ in {(path[1], path[0]) for path in images})
+        if max(inside.values()) == 1:
+            return "", False
     shown = ", ".join(f"{folder}/" for folder in folders[:5]) or "none"
     more = ", ..." if len(folders) > 5 else ""
     raise UserError(
-        f"no train/ in it; train/ with one folder per class is required; folders found: "
-        f"{shown}{more}"
+        f"no train/ in it, nor one folder of images per class; folders found: {shown}{more}"
     )
 
 
+def _is_image(name: str) -> bool:
+    return posixpath.splitext(name)[1].lower() in EXTENSIONS
+
+
 def _split(
-    top: str,
-    split: str,
+    prefix: str,
+    shown: str,
     paths: Sequence[list[str]],
     classes: Sequence[str],
     others: Counter[str],
 ) -> Split:
-    seen = {path[1] for path in paths if len(path) > 2}
+    seen = {path[0] for path in paths if len(path) > 1}
     found = []
     for path in paths:
-        extension = posixpath.splitext(path[-1])[1].lower()
-        if len(path) > 2 and extension in EXTENSIONS:
-            found.append((path[1], "/".join(path)))
+        if len(path) > 1 and _is_image(path[-1]):
+            found.append((path[0], "/".join(path)))
         elif path[-1]:
-            others[extension] += 1
+            others[posixpath.splitext(path[-1])[1].lower()] += 1
     for extra in sorted(seen - set(classes)):
         known = nearest(extra, classes)
         if len(known) > _LONGEST_LIST:
             known = f"{known[:_LONGEST_LIST].rpartition(',')[0]}, ..."
-        raise UserError(f"{split}/ has the class '{extra}', which train/ lacks; {known}")
+        raise UserError(f"{shown} has the class '{extra}', which train/ lacks; {known}")
     empty = sorted(seen - {folder for folder, _ in found})
     if empty or not found:
-        which = f"{split}/{empty[0]}/" if empty else f"{split}/"
+        which = f"{prefix}{empty[0]}/" if empty else shown
         raise UserError(
             f"no image in {which}; allowed: {', '.join(EXTENSIONS)} files in one folder per class"
         )
     found.sort()
     labels = {name: label for label, name in enumerate(classes)}
-    return Split([top + name for _, name in found], [labels[folder] for folder, _ in found])
+    return Split([prefix + name for _, name in found], [labels[folder] for folder, _ in found])
