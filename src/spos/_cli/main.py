@@ -21,8 +21,10 @@ from spos._util.errors import UserError, nearest
 from spos._util.interrupt import raise_interrupt
 from spos._util.version import __version__
 
-_execution_options = combine_options(
-    click.option("--out", required=True, metavar="DIR", help="Run directory, such as runs/first."),
+_out_option = click.option(
+    "--out", required=True, metavar="DIR", help="Run directory, such as runs/first."
+)
+_device_options = combine_options(
     click.option(
         "--devices", type=COUNT, default=1, metavar="N", help="Processes, each with one device."
     ),
@@ -34,6 +36,10 @@ _execution_options = combine_options(
     ),
     click.option("--threads", type=COUNT, metavar="N", help="CPU threads of each process."),
     click.option("--reuse", metavar="DIR", help="Run to take the supernet and evaluations from."),
+)
+_execution_options = combine_options(_out_option, _device_options)
+_time_option = click.option(
+    "--time", "duration", metavar="TIME", help="Time for everything, such as 20m or 1h30m."
 )
 _compare_option = click.option(
     "--compare",
@@ -71,7 +77,6 @@ def _perform(stages: tuple[str, ...], options: dict[str, Any]) -> None:
     out, reuse = Path(options["out"]), options["reuse"]
     given = read_settings(options)
     with _execution(options) as execution:
-        from spos.report import result_tables
         from spos.run import run
 
         result = run(
@@ -82,6 +87,12 @@ def _perform(stages: tuple[str, ...], options: dict[str, Any]) -> None:
             reuse=Path(reuse) if reuse else None,
             **execution,
         )
+    _finish(out, result)
+
+
+def _finish(out: Path, result: Any) -> None:
+    from spos.report import result_tables
+
     _print(result_tables(result))
     for name in ("report.html", "result.json"):
         if (out / name).exists():
@@ -129,11 +140,40 @@ def _retrain(**options: Any) -> None:
 
 @main.command("run")
 @setting_options
-@_execution_options
+@click.option(
+    "--out", metavar="DIR", help="Run directory; by default named after images, limits and time."
+)
+@_device_options
 @_compare_option
+@_time_option
+@click.option("--yes", is_flag=True, help="Do not ask before a run of more than an hour.")
 def _run(**options: Any) -> None:
-    """Train, search and retrain, and write a report."""
-    _perform(("train", "search", "retrain"), options)
+    """Train, search and retrain, and write a report.
+
+    Without a space, everything that is not given is chosen to suit the images, the limits, the time
+    and this machine.
+    """
+    from spos._cli.plan import perform_run
+
+    _finish(*perform_run(options, _execution))
+
+
+@main.command("plan")
+@setting_options
+@_device_options
+@_time_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def _plan(as_json: bool, **options: Any) -> None:
+    """Print what spos run would do, and how long it takes."""
+    from spos._cli.plan import make_plan, plan_tables
+
+    plan = make_plan(options, _execution)
+    if as_json:
+        from spos._util.records import to_plain
+
+        click.echo(json.dumps(to_plain(plan)))
+    else:
+        _print(plan_tables(plan))
 
 
 @main.command("doctor")

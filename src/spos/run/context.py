@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import warnings
@@ -88,6 +89,13 @@ class Context:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self.fitness = self._make_fitness()
+
+    def with_config(self, config: Config, frozen: Mapping[str, Any]) -> Context:
+        """The same context with further settings; what was read and started is kept."""
+        other = copy.copy(self)
+        other.config, other.frozen = config, frozen
+        other.fitness = other._make_fitness()
+        return other
 
     def _make_fitness(self) -> Fitness:
         search = self.config.search

@@ -87,7 +87,8 @@ class RunDirectory:
             yield
         finally:
             if not self.config_path.exists():
-                (self.path / ".lock").unlink(missing_ok=True)
+                for name in (".lock", "plan.json"):
+                    (self.path / name).unlink(missing_ok=True)
                 if new and not os.listdir(self.path):
                     self.path.rmdir()
             lock.release()

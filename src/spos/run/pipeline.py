@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -16,7 +16,7 @@ from spos.data import ImageData, check_batch
 from spos.report import write_report
 from spos.report.result import Result
 from spos.run.comparison import compare_stage
-from spos.run.config import STAGE_SECTIONS, find_required_method
+from spos.run.config import STAGE_SECTIONS, find_required_method, merge_sections
 from spos.run.context import Context
 from spos.run.costs import check_latency_table
 from spos.run.differentiable import check_training_method
@@ -31,6 +31,17 @@ from spos.run.task import Task
 from spos.search import open_storage
 from spos.training.method import MakeMethod, method_name
 from spos.training.teacher import Teacher
+
+
+class Schedule(Protocol):
+    """Decides settings of a stage when it begins, and the size of the comparison at its end."""
+
+    def settings(self, stage: str, context: Context) -> Mapping[str, Any]:
+        """Settings of a stage that is about to begin, by section."""
+
+    def networks(self, context: Context) -> int:
+        """Number of random networks to compare with."""
+
 
 STAGES: dict[str, Callable[[Context], Any]] = {
     "train": train_stage,
@@ -53,6 +64,7 @@ def run(
     task: Task | None = None,
     method: str | MakeMethod | None = None,
     teacher: nn.Module | Teacher | None = None,
+    schedule: Schedule | None = None,
 ) -> Result:
     """Run stages of a run; finished stages are skipped, interrupted ones are resumed.
 
@@ -75,6 +87,7 @@ def run(
             also as ``functools.partial``; None for the setting ``supernet.method``.
         teacher (nn.Module | Teacher | None): trained network that retrained networks learn from
             besides the labels (:class:`spos.training.Teacher`).
+        schedule (Schedule | None): what decides settings of each stage when it begins.
 
     Returns:
         The result of the run, as stored in ``result.json``.
@@ -94,7 +107,9 @@ def run(
         if reuse is not None:
             warm_start(directory, RunDirectory(reuse), given)
         config, frozen = directory.resolve_config(
-            given, STAGE_SECTIONS[stages[-1]], searching="search" in stages
+            given,
+            STAGE_SECTIONS[stages[-1] if schedule is None else stages[0]],
+            searching="search" in stages,
         )
         context = Context(
             config,
@@ -118,8 +133,15 @@ def run(
         if unfinished or directory.extended:
             _check_ahead(context, stages)
         for name in stages:
+            if schedule is not None:
+                given = merge_sections(schedule.settings(name, context), given)
+                context = context.with_config(
+                    *directory.resolve_config(given, STAGE_SECTIONS[name])
+                )
             STAGES[name](context)
         result = _write(context)
+        if schedule is not None:
+            compare = schedule.networks(context)
         if compare:
             compare_stage(context, compare)
             result = _write(context)

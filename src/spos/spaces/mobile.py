@@ -69,6 +69,40 @@ PLANS = {
 }
 
 
+def layout_for(image_size: int, width: float = 1.0) -> MobileLayout:
+    """Lay out networks for images of a size, which reach about 4 x 4 positions at their end.
+
+    At 32 pixels and width 1 it is the preset ``small``.
+
+    Args:
+        image_size (int): side of the images in pixels, at least 1.
+        width (float): factor of all channels, above 0.
+
+    Example:
+        >>> layout_for(32) == PRESETS["small"]
+        True
+        >>> layout_for(224).strides, layout_for(8).strides
+        ((2, 2, 2, 2), (1, 2, 1))
+    """
+    if image_size < 12:
+        strides: tuple[int, ...] = (1, 2, 1)
+    elif image_size <= 40:
+        strides = (2, 2, 1)
+    else:
+        strides = (2, 2, 2) if image_size <= 80 else (2, 2, 2, 2)
+    channels = (16, 32, 64) if len(strides) == 3 else (16, 24, 48, 96)
+    layout = MobileLayout(
+        image_size=image_size,
+        stem_channels=8,
+        stem_stride=1 if image_size < 24 else 2,
+        channels=channels,
+        depths=(4,) * len(strides),
+        strides=strides,
+        head_channels=3 * channels[-1],
+    )
+    return layout if width == 1 else layout.scaled_throughout(width)
+
+
 def mobile(layout: MobileLayout, *, classes: int, image_channels: int = 3) -> Supernet:
     """Build the supernet of the mobile space.
 

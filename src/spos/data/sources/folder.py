@@ -16,6 +16,7 @@ from spos._util.errors import UserError, nearest
 from spos.data.decode import BrokenImageError, decode
 from spos.data.files import FolderStore, ReadFiles, Store, ZipStore, read_files
 from spos.data.images import Images, TensorImages
+from spos.data.peek import ImageFacts, is_grey
 from spos.data.photograph import resized_side
 from spos.data.source import SOURCES, DataOptions, Source
 from spos.data.sources._layout import Split, find_layout
@@ -23,6 +24,8 @@ from spos.data.streamed import Photographs, StreamedImages
 
 PHOTOGRAPH = 224
 """Side of ImageNet's images in pixels, for photographs of different sizes."""
+SAMPLE = 100
+"""Images that are decoded to learn what those of a folder are like."""
 
 
 @SOURCES.register("folder")
@@ -63,6 +66,45 @@ def folder_source(argument: str, options: DataOptions) -> Source:
         skipped=reader.skipped,
         notes=notes,
     )
+
+
+def look(argument: str) -> ImageFacts:
+    """Look at a sample of the images of a folder.
+
+    Args:
+        argument (str): path of the folder or the archive.
+
+    Raises:
+        UserError: the layout is another one, or no image of the sample is whole.
+    """
+    store = _open_store(argument)
+    layout = find_layout(store.names())
+    train = layout.splits["train"]
+    chosen = np.unique(np.linspace(0, len(train.names) - 1, SAMPLE).astype(int))
+    sides, grey = [], True
+    for at in chosen:
+        try:
+            image = decode(store.read(train.names[at]))
+        except BrokenImageError:
+            continue
+        sides.append(min(image.size))
+        pixels = torch.from_numpy(np.array(image.resize((16, 16)).convert("RGB")))
+        grey = grey and is_grey(pixels.permute(2, 0, 1)[None])
+    if not sides:
+        raise UserError("no image of it can be read")
+    return ImageFacts(
+        count=len(train.names),
+        classes=len(layout.classes),
+        smallest_class=min(Counter(train.labels).values()),
+        side=sorted(sides)[len(sides) // 2],
+        channels=3,
+        grey=grey,
+        has_validation={"val", "test"} <= set(layout.splits),
+        has_test=bool({"val", "test"} & set(layout.splits)),
+    )
+
+
+folder_source.look = look  # type: ignore[attr-defined]
 
 
 class FilePhotographs(Photographs):

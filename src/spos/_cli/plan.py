@@ -1,0 +1,128 @@
+"""Runs whose settings are planned: ``spos run`` and ``spos plan``."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from spos._cli.options import BOUNDS, read_settings
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from spos.report.result import Result
+    from spos.run.planning.plan import Plan
+
+Execution = Callable[[dict[str, Any]], AbstractContextManager[dict[str, Any]]]
+
+#: Seconds of a run above which the user is asked.
+LONG = 3600.0
+
+
+def perform_run(options: dict[str, Any], execution: Execution) -> tuple[Path, Result]:
+    """Run all stages by the options of the command line.
+
+    Returns:
+        The run directory, and the result.
+
+    Raises:
+        UserError: an option is not valid.
+    """
+    began = time.monotonic()
+    out = Path(options["out"] or _directory(options))
+    reuse, text = options["reuse"], options.pop("duration")
+    yes = options.pop("yes")
+    given = read_settings(options)
+    with execution(options) as arguments:
+        from spos.run.planning.duration import parse_duration
+        from spos.run.planning.execute import run_planned
+
+        result = run_planned(
+            out,
+            given,
+            seconds=None if text is None else parse_duration(text),
+            threads=options["threads"],
+            compare=options["compare"],
+            reuse=Path(reuse) if reuse else None,
+            confirm=None if yes else _confirm,
+            began=began,
+            **arguments,
+        )
+    return out, result
+
+
+def make_plan(options: dict[str, Any], execution: Execution) -> Plan:
+    """Plan a run by the options of the command line.
+
+    Raises:
+        UserError: an option is not valid.
+    """
+    text = options.pop("duration")
+    given = read_settings(options)
+    with execution(options) as arguments:
+        from spos.run.planning.duration import parse_duration
+        from spos.run.planning.plan import Planner
+
+        return Planner(
+            given,
+            None if text is None else parse_duration(text),
+            accelerator=arguments["accelerator"],
+            threads=options["threads"],
+        ).plan()
+
+
+def plan_tables(plan: Plan) -> list[Table]:
+    """Tables of a plan: what is chosen and why, and the time of each stage."""
+    from rich.table import Table
+
+    from spos.report.words import duration
+    from spos.run.planning.execute import show_value
+
+    chosen = Table(title="Chosen for you", title_justify="left")
+    for header in ("setting", "value", "why"):
+        chosen.add_column(header)
+    for choice in plan.choices:
+        if choice.reason:
+            chosen.add_row(choice.setting, show_value(choice.value), choice.reason)
+    times = Table(title="Expected time", title_justify="left")
+    times.add_column("stage")
+    times.add_column("time", justify="right")
+    for one in plan.estimates:
+        times.add_row(one.stage, duration(one.seconds))
+    times.add_row("in all", duration(plan.total))
+    return [chosen, times]
+
+
+def _confirm(plan: Plan) -> bool:
+    asks = sys.stdin.isatty() and sys.stderr.isatty()
+    if plan.seconds is not None or plan.total < LONG or not asks:
+        return True
+    return click.confirm("Start it?", default=True, err=True)
+
+
+def _directory(options: dict[str, Any]) -> str:
+    """Name a run directory after what distinguishes the run.
+
+    Example:
+        >>> given = {"data": "folder:my/photos.zip", "max_flops": "60M", "duration": "1h"}
+        >>> _directory(given)
+        'runs/photos-60M-flops-1h'
+    """
+    kind, _, path = str(options.get("data") or "digits").partition(":")
+    parts = [Path(path).stem or Path(path).name if kind == "folder" else f"{kind} {path}"]
+    for name, (side, cost, _) in BOUNDS.items():
+        if options.get(name):
+            least = "at least " if side == "minimum" else ""
+            parts.append(f"{least}{options[name]} {cost}")
+    parts += [*options.get("at_most", ()), *options.get("at_least", ())]
+    parts += [str(options[name]) for name in ("budgets", "duration") if options.get(name)]
+    if options.get("seed"):
+        parts.append(f"seed {options['seed']}")
+    return "runs/" + re.sub(r"[^A-Za-z0-9._]+", "-", " ".join(parts)).strip("-.")

@@ -1,0 +1,85 @@
+"""What the images of a source are like, without decoding all of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import torch
+
+from spos._util.errors import UserError
+from spos.data.source import SOURCES, DataOptions
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """What a plan depends on.
+
+    Args:
+        count (int): training images, before any are split off.
+        classes (int): number of classes; 0 where targets are values.
+        smallest_class (int): training images of the rarest class.
+        side (int): median of the shorter sides, in pixels.
+        channels (int): 3 for colour, 1 for grey.
+        grey (bool): whether the images have no colour, whatever their channels.
+        has_validation (bool): whether the source has a validation set of its own.
+        has_test (bool): whether the source has a test set of its own.
+    """
+
+    count: int
+    classes: int
+    smallest_class: int
+    side: int
+    channels: int
+    grey: bool
+    has_validation: bool
+    has_test: bool
+
+
+def peek(spec: str) -> ImageFacts:
+    """Look at the images of a source: a sample of its files, or all that is held in memory.
+
+    Args:
+        spec (str): source, as ``NAME`` or ``NAME:ARGUMENT``.
+
+    Raises:
+        UserError: the data is missing or damaged.
+
+    Example:
+        >>> facts = peek("digits")
+        >>> facts.count, facts.classes, facts.side, facts.grey
+        (1797, 10, 8, True)
+    """
+    name, _, argument = spec.partition(":")
+    found = SOURCES.find(name)
+    try:
+        look = getattr(found, "look", None)
+        if look is not None:
+            facts: ImageFacts = look(argument)
+            return facts
+        source = found(argument, DataOptions())
+    except UserError as error:
+        raise UserError(f"--data {spec}: {error}") from error
+    labels = source.train.labels
+    sample = source.train.pixels(range(min(len(labels), 200)))
+    counts = Counter() if labels.is_floating_point() else Counter(labels.tolist())
+    return ImageFacts(
+        count=len(source.train),
+        classes=len(source.classes),
+        smallest_class=min(counts.values(), default=0),
+        side=source.train.image_size,
+        channels=source.train.channels,
+        grey=is_grey(sample),
+        has_validation=source.validation is not None,
+        has_test=source.test is not None,
+    )
+
+
+def is_grey(pixels: torch.Tensor) -> bool:
+    """Whether images have equal channels, shape (N, C, H, W).
+
+    Example:
+        >>> is_grey(torch.zeros(2, 3, 4, 4)), is_grey(torch.rand(2, 3, 4, 4))
+        (True, False)
+    """
+    return bool((pixels == pixels[:, :1]).all())

@@ -1,0 +1,110 @@
+"""A run by a plan: everything that the user left open is chosen, within the time given."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from spos._util.errors import UserError
+from spos._util.listener import Listener, Silent
+from spos.report.result import Result
+from spos.report.words import duration
+from spos.run.pipeline import run
+from spos.run.planning.plan import Plan, Planner, is_open
+from spos.run.planning.schedule import Schedule, read_plan
+
+
+def run_planned(
+    out: Path,
+    given: Mapping[str, Any],
+    *,
+    seconds: float | None = None,
+    threads: int | None = None,
+    compare: int | None = None,
+    listener: Listener | None = None,
+    accelerator: str = "auto",
+    confirm: Callable[[Plan], bool] | None = None,
+    began: float | None = None,
+    **execution: Any,
+) -> Result:
+    """Run all stages with the settings of a plan; a run that was started is resumed by its plan.
+
+    Args:
+        out (Path): run directory; created if missing.
+        given (Mapping): settings by section; what is missing is chosen.
+        seconds (float | None): time for the whole run; None for as long as it takes.
+        threads (int | None): CPU threads; None to choose them.
+        compare (int | None): number of random networks to compare with; None to choose it.
+        listener (Listener | None): receiver of progress and messages.
+        accelerator (str): accelerator of Lightning Fabric.
+        confirm (Callable | None): function that is shown a new plan, and returns whether to run it.
+        began (float | None): time at which the process began, of ``time.monotonic``.
+        **execution: further arguments of :func:`spos.run.run`.
+
+    Returns:
+        The result of the run.
+
+    Raises:
+        UserError: an argument or a setting is not valid, or the plan was not confirmed.
+        KeyboardInterrupt: the run was interrupted; its state is saved.
+    """
+    began = time.monotonic() if began is None else began
+    listener = listener or Silent()
+    execution = {**execution, "listener": listener, "accelerator": accelerator}
+    plan = read_plan(out)
+    if plan is None and (out / "config.yaml").exists():
+        if seconds is not None:
+            raise UserError(f"--time: {out} was started without it; leave it out to resume")
+        return run(out, given, compare=compare or 0, **execution)
+    if plan is None:
+        if seconds is None and not is_open(given):
+            return run(out, given, compare=compare or 0, **execution)
+        planner = Planner(given, seconds, began=began, accelerator=accelerator, threads=threads)
+        plan = planner.plan()
+        for line in describe(plan):
+            listener.message(line)
+        if confirm is not None and not confirm(plan):
+            raise UserError("not started; give --time to limit it, or --yes to run it")
+    elif seconds is not None and seconds != plan.seconds:
+        planned = "no limit" if plan.seconds is None else duration(plan.seconds)
+        raise UserError(
+            f"--time {duration(seconds)}: {out} was planned for {planned}; give the same, or "
+            "another --out"
+        )
+    before = torch.get_num_threads()
+    torch.set_num_threads(plan.speed.threads)
+    try:
+        schedule = Schedule(plan, began, compare)
+        return run(out, plan.complete(given), schedule=schedule, **execution)
+    finally:
+        torch.set_num_threads(before)
+
+
+def show_value(value: Any) -> str:
+    """Show the value of a setting as on the command line.
+
+    Example:
+        >>> show_value([16, 32]), show_value({"flops": 3_000_000}), show_value(5)
+        ('16,32', 'flops=3000000', '5')
+    """
+    if isinstance(value, Mapping):
+        return ",".join(f"{name}={one:.0f}" for name, one in value.items())
+    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def describe(plan: Plan) -> list[str]:
+    """Describe a plan in lines: what was chosen and why, and how long each stage takes."""
+    lines = [
+        f"{choice.setting} {show_value(choice.value)}: {choice.reason}"
+        for choice in plan.choices
+        if choice.reason
+    ]
+    stages = ", ".join(f"{one.stage} {duration(one.seconds)}" for one in plan.estimates)
+    lines.append(f"measured with {plan.speed.threads} thread(s); expected: {stages}")
+    limit = "" if plan.seconds is None else f" of {duration(plan.seconds)}"
+    lines.append(f"in all about {duration(plan.total)}{limit}")
+    return lines

@@ -1,0 +1,343 @@
+"""A plan: the settings of a run that the user left open, each with its reason, and its times."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+
+from spos._util.errors import UserError
+from spos._util.randomness import generator
+from spos.cost import Constraint, CostModel
+from spos.cost.units import COUNT
+from spos.data.peek import ImageFacts, peek
+from spos.report.diagnosis import StageEstimate
+from spos.run.config import Config, find_required_method, make_config, merge_sections
+from spos.run.planning.layouts import SPACE, Chosen, choose_layout
+from spos.run.planning.speed import Speed, measure_speed
+from spos.spaces import family
+from spos.spaces.mobile import layout_for
+
+#: Shares of the time of a run; the rest is for the trainings of the winner and of the networks that
+#: it is compared with.
+TRAIN_SHARE, SEARCH_SHARE = 0.42, 0.08
+#: Networks trained at the end: the winner, two random ones and a uniform one.
+TRAININGS = 4
+#: Images of a training for which the networks are chosen, for a data set of 1,000 images; they grow
+#: with its size to the power of `GROWTH`.
+IMAGES, GROWTH = 25_000, 0.6
+#: The same where no time is given.
+UNHURRIED = 4
+#: Multiply-adds of a network where neither time nor a limit is given.
+COMFORTABLE = 60e6
+#: Most epochs of a training.
+MOST_EPOCHS = 400
+#: Fewest validation images that rank networks well.
+WELL_RANKED = 200
+#: Images a second are measured on networks of this side at first.
+REFERENCE = 32
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A setting that was chosen for the user.
+
+    Args:
+        setting (str): section and name, such as ``layout.image_size``.
+        value (Any): its value.
+        reason (str): why, in a few words; empty if it follows from another choice.
+    """
+
+    setting: str
+    value: Any
+    reason: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will do, and how long it takes.
+
+    Args:
+        seconds (float | None): time that the user gave; None without.
+        spent (float): seconds that the plan itself took.
+        images (int): images to train on, without those of the test.
+        flops (float): multiply-adds of a random network.
+        step_seconds (float): expected time of a step of the supernet.
+        speed (Speed): measured speed of this machine.
+        choices (tuple[Choice, ...]): settings that are fixed from the start.
+        estimates (tuple[StageEstimate, ...]): expected time of each stage.
+        compare (int | None): number of random networks to compare with; None until it is known
+            how long a training takes.
+    """
+
+    seconds: float | None
+    spent: float
+    images: int
+    flops: float
+    step_seconds: float
+    speed: Speed
+    choices: tuple[Choice, ...]
+    estimates: tuple[StageEstimate, ...]
+    compare: int | None = None
+
+    def complete(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Add the chosen settings to those that the user gave."""
+        chosen = as_sections(self.choices)
+        # The plan's limits contain the user's.
+        limits = {"constraint": chosen["constraint"]} if "constraint" in chosen else {}
+        return merge_sections(merge_sections(chosen, given), limits)
+
+    @property
+    def total(self) -> float:
+        """Expected time of the whole run in seconds."""
+        return self.spent + sum(one.seconds for one in self.estimates)
+
+
+def as_sections(choices: tuple[Choice, ...]) -> dict[str, Any]:
+    """Arrange settings by section.
+
+    Example:
+        >>> as_sections((Choice("constraint.maximum", {"flops": 5}, ""), Choice("run.seed", 1, "")))
+        {'constraint': {'maximum': {'flops': 5}}, 'run': {'seed': 1}}
+    """
+    sections: dict[str, Any] = {}
+    for choice in choices:
+        section, _, name = choice.setting.partition(".")
+        sections.setdefault(section, {})[name] = choice.value
+    return sections
+
+
+def is_open(given: Mapping[str, Any]) -> bool:
+    """Whether the user left the space and its layout to the plan.
+
+    Example:
+        >>> is_open({"data": {"source": "digits"}}), is_open({"space": {"preset": "tiny"}})
+        (True, False)
+    """
+    return not given.get("space") and not given.get("layout") and not given.get("network")
+
+
+class Planner:
+    """Chooses the settings that a user left open.
+
+    Args:
+        given (Mapping): settings by section that the user gave; they are never replaced.
+        seconds (float | None): time for the whole run; None for as long as it takes.
+        began (float | None): time from which the seconds count, of ``time.monotonic``.
+        accelerator (str): accelerator of Lightning Fabric.
+        threads (int | None): CPU threads that the user gave; None to choose them.
+    """
+
+    def __init__(
+        self,
+        given: Mapping[str, Any],
+        seconds: float | None,
+        *,
+        began: float | None = None,
+        accelerator: str = "auto",
+        threads: int | None = None,
+    ) -> None:
+        self.given = given
+        self.began = time.monotonic() if began is None else began
+        self.limit = seconds
+        self.device = Fabric(accelerator=accelerator, devices=1).device
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+        self.threads = [threads] if threads else sorted({1, cores, os.cpu_count() or 1} - {0})
+        self.threads = [count for count in self.threads if count <= cores] or [1]
+        self.choices: list[Choice] = []
+
+    @property
+    def seconds(self) -> float | None:
+        """Time that is left for the stages; at least a tenth of the whole."""
+        if self.limit is None:
+            return None
+        return max(self.limit - (time.monotonic() - self.began), self.limit / 10)
+
+    def plan(self) -> Plan:
+        """Look at the images, measure this machine, and choose.
+
+        Raises:
+            UserError: the images cannot be read, a setting is not valid, or no network is within
+                the limits.
+        """
+        draft = make_config(self.given)
+        if find_required_method(draft.search.algorithm):
+            raise UserError(
+                f"--time and --algorithm {draft.search.algorithm}: allowed with a time are "
+                "searches of a trained supernet, such as evolution"
+            )
+        facts = peek(draft.data.source)
+        images = self._split(facts)
+        bounds = draft.bounds
+        if is_open(self.given):
+            chosen = self._lay_out(facts, images, bounds)
+            table, limit = chosen.table, chosen.limit
+        else:
+            table, limit = self._fixed(draft, facts)
+        self._recipes(facts, images)
+        config = make_config(merge_sections(as_sections(tuple(self.choices)), self.given))
+        batch = config.supernet.batch_size
+        speed = self._measure(config, facts, table, batch)
+        sample = table.many(table.space.sample_many(500, generator(0, "plan")))
+        flops = float(sample[:, table.names.index("flops")].mean())
+        largest = float(table.range()["flops"][1])
+        sandwich = config.supernet.method == "sandwich"
+        step = speed.training.seconds(flops, batch) * config.supernet.paths
+        step += speed.training.seconds(largest, batch) if sandwich else 0.0
+        training = self._supernet_steps(config, step, images) * step
+        return Plan(
+            seconds=self.limit,
+            spent=time.monotonic() - self.began,
+            images=images,
+            flops=flops,
+            step_seconds=step,
+            speed=speed,
+            choices=tuple(self.choices),
+            estimates=self._estimates(config, speed, training, min(limit, largest), images),
+        )
+
+    def _choose(self, setting: str, value: Any, reason: str) -> Any:
+        """Choose a setting, unless the user gave it; return the value that applies."""
+        section, _, name = setting.partition(".")
+        given = self.given.get(section, {})
+        if name in given and setting != "constraint.maximum":
+            return given[name]
+        self.choices.append(Choice(setting, value, reason))
+        return value
+
+    def _split(self, facts: ImageFacts) -> int:
+        """Choose the sizes of the splits; return the number of images that are left to train on."""
+        count = facts.count
+        if not facts.has_test:
+            share = 0.2 if count < 1000 else 0.1
+            test = self._choose("data.test", round(share * count), f"{share:.0%} of {count} images")
+            count -= int(test if test >= 1 else test * count)
+        if not facts.has_validation:
+            wanted = max(min(1000, round(0.15 * count)), 2 * facts.classes)
+            few = f"; fewer than {WELL_RANKED} rank networks badly" if wanted < WELL_RANKED else ""
+            self._choose("data.validation", wanted, f"to compare candidates{few}")
+        return count
+
+    def _lay_out(self, facts: ImageFacts, images: int, bounds: Constraint) -> Chosen:
+        """Choose space, layout and limit."""
+        space = family(SPACE)
+        reference = layout_for(min(facts.side, REFERENCE))
+        channels = facts.channels
+        supernet = space.build(reference, classes=max(facts.classes, 1), image_channels=channels)
+        affordable = COMFORTABLE
+        if self.seconds is not None:
+            table = space.costs(supernet)
+            speed = measure_speed(supernet, table, 32, self.threads, self.device)
+            self.threads = [speed.threads]
+            rest = self.seconds * (1 - TRAIN_SHARE - SEARCH_SHARE) / TRAININGS
+            steps = trained_images(images) / self._batch(images)
+            affordable = speed.training.flops(rest / steps, self._batch(images))
+        chosen = choose_layout(
+            facts.side, affordable, bounds, classes=max(facts.classes, 1), channels=channels
+        )
+        self._choose("space.name", SPACE, "depth, kernels and expansions are searched")
+        self._choose("space.preset", "small", "")
+        side = chosen.layout.image_size
+        shrunk = "" if side == facts.side else f" of {facts.side} (median)"
+        why = "what the time allows" if self.seconds is not None else "what suits a network of it"
+        size = "the images' own" if not shrunk else f"{side} pixels{shrunk}: {why}"
+        for name, value in vars(chosen.layout).items():
+            # The other values of the layout follow from these two.
+            reason = {"image_size": size, "channels": f"width {chosen.width:g}"}.get(name, "")
+            plain = list(value) if isinstance(value, tuple) else value
+            if reason or plain != _plain(vars(space.preset("small"))[name]):
+                self._choose(f"layout.{name}", plain, reason)
+        own = bounds.maximum.get("flops")
+        several = self.given.get("constraint", {}).get("budgets")
+        front = self.given.get("search", {}).get("pareto")
+        if own != chosen.limit and not several and not front:
+            within = f" (below your {COUNT.format(own)})" if own else ""
+            self._choose(
+                "constraint.maximum",
+                {**bounds.maximum, "flops": round(chosen.limit)},
+                f"at most {COUNT.format(chosen.limit)} multiply-adds{within}: {why}",
+            )
+        return chosen
+
+    def _fixed(self, draft: Config, facts: ImageFacts) -> tuple[CostModel, float]:
+        """Costs and limit of the space and the layout that the user gave."""
+        with torch.device("meta"):
+            supernet = family(draft.space).build(
+                draft.layout, classes=max(facts.classes, 1), image_channels=facts.channels
+            )
+        table = family(draft.space).costs(supernet, eager=False)
+        return table, draft.bounds.maximum.get("flops", table.range()["flops"][1])
+
+    def _recipes(self, facts: ImageFacts, images: int) -> None:
+        """Choose batches, augmentation and calibration."""
+        few = f"{images} images"
+        self._choose("supernet.batch_size", min(32, self._batch(images)), few)
+        self._choose("retrain.batch_size", self._batch(images), few)
+        self._choose("run.calibration", min(512, images // 2), few)
+        if self.seconds is not None or is_open(self.given):
+            augment = "crop" if facts.grey else "standard"
+            reason = "grey images: no flips" if facts.grey else "crops and flips"
+            self._choose("supernet.augment", augment, reason)
+            self._choose("retrain.augment", augment, "")
+
+    def _batch(self, images: int) -> int:
+        """Images of a step of a network's training."""
+        return 64 if images >= 1500 else 32 if images >= 300 else 16
+
+    def _measure(self, config: Config, facts: ImageFacts, table: CostModel, batch: int) -> Speed:
+        supernet = family(config.space).build(
+            config.layout, classes=max(facts.classes, 1), image_channels=facts.channels
+        )
+        return measure_speed(supernet, table, batch, self.threads, self.device)
+
+    def _supernet_steps(self, config: Config, step: float, images: int) -> int:
+        batch = config.supernet.batch_size
+        most = MOST_EPOCHS * max(images, 500) // batch
+        if self.seconds is None:
+            steps = min(most, round(UNHURRIED * trained_images(images) / batch))
+            reason = f"{steps * batch / images:.0f} epochs"
+        else:
+            steps = min(most, int(TRAIN_SHARE * self.seconds / step))
+            reason = f"{TRAIN_SHARE:.0%} of the time, {steps * batch / images:.0f} epochs"
+        steps = int(self._choose("supernet.steps", max(steps, 20), reason))
+        self._choose("supernet.warmup_steps", min(steps // 20, 200), "")
+        return steps
+
+    def _estimates(
+        self, config: Config, speed: Speed, training: float, flops: float, images: int
+    ) -> tuple[StageEstimate, ...]:
+        """Expected times; those of the later stages are adjusted to the time that is left."""
+        if self.seconds is not None:
+            search = SEARCH_SHARE * self.seconds
+            rest = max(self.seconds - training - search, 0.0)
+            own = rest / TRAININGS
+        else:
+            batch, batch_size = config.run.evaluation_batch, config.retrain.batch_size
+            batches = (config.run.calibration + 1000) / batch
+            search = 400 * batches * speed.evaluation.seconds(flops, batch)
+            steps = UNHURRIED * trained_images(images) / batch_size
+            own = steps * speed.training.seconds(flops, batch_size)
+            rest = own * TRAININGS
+        return tuple(
+            StageEstimate(stage, seconds)
+            for stage, seconds in (
+                ("train", training),
+                ("search", search),
+                ("retrain", own),
+                ("compare", rest - own),
+            )
+        )
+
+
+def trained_images(count: int) -> float:
+    """Images that a training of a data set of so many sees."""
+    return float(IMAGES * max(count / 1000, 0.3) ** GROWTH)
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,146 @@
+"""The later stages of a planned run, fitted to the time that is left when they begin."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from spos._util.files import read_own
+from spos._util.records import from_plain, write_record
+from spos.run.context import Context
+from spos.run.finalists import read_found
+from spos.run.outcome import Outcome, RetrainOutcome, SearchOutcome, TrainOutcome
+from spos.run.planning.plan import (
+    MOST_EPOCHS,
+    SEARCH_SHARE,
+    TRAIN_SHARE,
+    TRAININGS,
+    UNHURRIED,
+    Plan,
+    trained_images,
+)
+
+PLAN_FILE = "plan.json"
+#: Share of the time left that is kept for reading images, tests and the report.
+RESERVE = 0.03
+#: By how much of its time a run may be longer.
+TOLERANCE = 0.08
+#: Candidates that are evaluated in the time of one, because they share their beginnings.
+SHARED = 1.5
+#: Candidates of a population, and populations.
+POPULATIONS, ITERATIONS = (10, 50), (2, 20)
+MOST_COMPARED = 5
+
+
+def read_plan(folder: Path) -> Plan | None:
+    """Read the plan of a run that was started; None if it has none."""
+    path = folder / PLAN_FILE
+    if not path.exists() or not (folder / "config.yaml").exists():
+        return None
+    return from_plain(Plan, read_own(path), str(path), "restore it, or give another --out")
+
+
+@dataclass
+class Schedule:
+    """Decides the settings of a stage when it begins, and how many networks are compared.
+
+    What was decided is kept in the run directory, so that a resumed run decides nothing anew.
+
+    Args:
+        plan (Plan): plan of the run.
+        began (float): time at which this process began, of ``time.monotonic``.
+        compare (int | None): number of random networks to compare with; None to choose it.
+    """
+
+    plan: Plan
+    began: float
+    compare: int | None = None
+
+    def settings(self, stage: str, context: Context) -> dict[str, Any]:
+        """Settings of a stage that is about to begin, by section."""
+        directory = context.directory
+        if directory.is_finished(stage):
+            return {}
+        stored = directory.read_config()
+        if stage == "train" and not stored:
+            self._keep(context)
+        if stage == "search" and "search" not in stored:
+            return self._search(context)
+        if stage == "retrain" and "steps" not in stored.get("retrain", {}):
+            return self._retrain(context)
+        return {}
+
+    def networks(self, context: Context) -> int:
+        """Number of random networks to compare with, once the winner is trained."""
+        decided = self.compare if self.compare is not None else self.plan.compare
+        if decided is None:
+            trained = context.directory.outcome(RetrainOutcome)
+            seconds = self.plan.seconds
+            if seconds is None or trained is None:
+                decided = TRAININGS - 2
+            else:
+                # One of them is the uniform network.
+                left = (1 + TOLERANCE) * seconds - self.used(context)
+                fitting = int(left / max(trained.seconds, 1e-3)) - 1
+                decided = max(0, min(MOST_COMPARED, fitting))
+                if not decided:
+                    context.listener.message("no time is left for a comparison")
+        self.plan = replace(self.plan, compare=decided)
+        self._keep(context)
+        return decided
+
+    def used(self, context: Context) -> float:
+        """Seconds that the run has taken, in this process and in interrupted ones before it."""
+        kinds: tuple[type[Outcome], ...] = (TrainOutcome, SearchOutcome, RetrainOutcome)
+        outcomes = [context.directory.outcome(kind) for kind in kinds]
+        recorded = sum(one.seconds for one in outcomes if one is not None)
+        return max(time.monotonic() - self.began, self.plan.spent + recorded)
+
+    def _keep(self, context: Context) -> None:
+        write_record(context.directory.path / PLAN_FILE, self.plan)
+
+    def _slowness(self, context: Context) -> float:
+        """How many times longer the supernet was trained than expected; 1 if unknown."""
+        trained = context.directory.outcome(TrainOutcome)
+        if trained is None or trained.imported or trained.seconds <= 0:
+            return 1.0
+        return trained.seconds / (trained.steps * self.plan.step_seconds)
+
+    def _search(self, context: Context) -> dict[str, Any]:
+        if self.plan.seconds is None:
+            return {}
+        left = self.plan.seconds - self.used(context)
+        seconds = max(left, 0.0) * SEARCH_SHARE / (1 - TRAIN_SHARE)
+        data, settings = context.data(), context.config.run
+        images = len(data.validation) + min(settings.calibration, len(data.train))
+        batch = min(settings.evaluation_batch, images)
+        each = self.plan.speed.evaluation.seconds(self.plan.flops, batch) * images / batch
+        count = seconds / (each * max(1.0, self._slowness(context))) * SHARED
+        population = _within(round((2.5 * count) ** 0.5), POPULATIONS)
+        iterations = _within(int(count / population), ITERATIONS)
+        return {
+            "search": {
+                "population": population,
+                "iterations": iterations,
+                "parents": max(2, population // 5),
+            }
+        }
+
+    def _retrain(self, context: Context) -> dict[str, Any]:
+        batch, images = context.config.retrain.batch_size, self.plan.images
+        found = read_found(context.directory)
+        flops = self.plan.flops if found is None else found.winner.costs["flops"]
+        steps = round(UNHURRIED * trained_images(images) / batch)
+        if self.plan.seconds is not None:
+            trainings = TRAININGS if self.compare is None else self.compare + 2
+            left = (self.plan.seconds - self.used(context)) * (1 - RESERVE)
+            step = self.plan.speed.training.seconds(flops, batch) * self._slowness(context)
+            steps = int(max(left, 0.0) / trainings / step)
+        steps = max(20, min(steps, MOST_EPOCHS * max(images, 500) // batch))
+        return {"retrain": {"steps": steps, "warmup_steps": min(steps // 20, 200)}}
+
+
+def _within(value: int, limits: tuple[int, int]) -> int:
+    return max(limits[0], min(limits[1], value))

@@ -1,0 +1,77 @@
+"""``spos plan``, and ``spos run`` without a space."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from commands import Ended
+
+from spos._cli.plan import _directory
+
+Cli = Callable[..., Ended]
+
+
+def test_a_plan_is_shown_and_written_as_json(cli: Cli, tmp_path: Path) -> None:
+    given = ("plan", "--data", "digits", "--time", "1m", "--threads", "1")
+    shown = cli(*given)
+    assert shown.status == 0
+    for text in ("Chosen for you", "supernet.steps", "Expected time", "in all"):
+        assert text in shown.out
+    plan = json.loads(cli(*given, "--json").out)
+    assert plan["seconds"] == 60 and plan["speed"]["threads"] == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_first_command_needs_nothing_but_images(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = ("run", "--data", "digits", "--time", "12s", "--compare", "1", "--threads", "1")
+    ended = cli(*given)
+    assert ended.status == 0, ended.err
+    out = tmp_path / "runs/digits-12s"
+    result = json.loads((out / "result.json").read_text())
+    assert result["space"]["name"] == "mobile" and result["comparison"]["asked"] == 1
+    assert "layout.image_size 8: the images' own" in ended.err
+    before = (out / "result.json").read_bytes()
+    assert cli(*given).status == 0
+    assert (out / "result.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (("--time", "soon"), "--time soon: write a duration above 0"),
+        (("--data", "folder:missing"), "--data folder:missing: no such folder or file"),
+        (("--max-flops", "1"), "no network for images of 8 pixels satisfies flops <= 1"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    given: tuple[str, ...],
+    told: str,
+    cli: Cli,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert told in cli("run", *given, "--threads", "1").mistake
+    assert not (tmp_path / "runs/digits").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({}, "runs/digits"),
+        ({"data": "folder:/a/b/my photos"}, "runs/my-photos"),
+        (
+            {"data": "fashion-mnist", "max_params": "2M", "seed": 3},
+            "runs/fashion-mnist-2M-params-seed-3",
+        ),
+        ({"data": "folder:..", "duration": "1h30m"}, "runs/1h30m"),
+    ],
+)
+def test_a_run_directory_is_named_after_what_is_given(options: dict[str, str], name: str) -> None:
+    assert _directory(options) == name

@@ -1,0 +1,189 @@
+"""Plans: what is chosen for the user, and runs that keep to their time."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from spos import Constraint, UserError
+from spos._util.listener import Silent
+from spos.run.planning import plan as planning
+from spos.run.planning.duration import parse_duration
+from spos.run.planning.execute import describe, run_planned
+from spos.run.planning.layouts import choose_layout
+from spos.run.planning.plan import Plan, Planner
+from spos.run.planning.schedule import read_plan
+from spos.run.planning.speed import Line, Speed
+from spos.spaces import family
+
+#: A machine of three giga-multiply-adds a second.
+SPEED = Speed(1, Line(0.01, 1 / 3e9), Line(0.003, 1 / 9e9))
+DIGITS: dict[str, Any] = {"data": {"source": "digits"}}
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planning, "measure_speed", lambda *_: SPEED)
+
+
+def plan(given: dict[str, Any], seconds: float | None) -> Plan:
+    return Planner(given, seconds).plan()
+
+
+def chosen(made: Plan) -> dict[str, Any]:
+    return {choice.setting: choice.value for choice in made.choices}
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Forty photographs of two classes, of different sizes."""
+    random = np.random.default_rng(0)
+    for number in range(40):
+        width, height = random.integers(150, 300, 2)
+        pixels = random.integers(0, 255, (height, width, 3), dtype=np.uint8)
+        path = tmp_path / "photos" / ("cat", "dog")[number % 2] / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+    return tmp_path / "photos"
+
+
+@pytest.mark.parametrize("text", ["", "1", "m", "-5m", "5 minutes", "0s", "1h x", "9" * 30 + "h"])
+def test_a_duration_that_is_none_is_one_line(text):
+    with pytest.raises(UserError, match="write a duration above 0, such as 20m, 1h or 1h30m"):
+        parse_duration(text)
+
+
+@given(st.floats(0, 10), st.floats(1, 1e9), st.integers(1, 512))
+def test_the_line_of_a_speed_is_inverted(fixed, flops, batch):
+    line = Line(fixed, 1e-9)
+    assert line.flops(line.seconds(flops, batch), batch) == pytest.approx(flops, rel=1e-3)
+    assert line.flops(fixed / 2, batch) == 0
+
+
+@pytest.mark.usefixtures("measured")
+def test_photographs_are_shrunk_to_what_the_time_allows(photos):
+    given = {"data": {"source": f"folder:{photos}"}}
+    hurried, relaxed = plan(given, 60), plan(given, 36_000)
+    assert 32 <= chosen(hurried)["layout.image_size"] < chosen(relaxed)["layout.image_size"] <= 224
+    lines = "\n".join(describe(hurried))
+    assert "pixels of" in lines and "(median): what the time allows" in lines
+    assert "fewer than 200 rank networks badly" in lines
+
+
+@pytest.mark.usefixtures("measured")
+def test_small_images_keep_their_size_and_grey_ones_are_not_flipped():
+    made = chosen(plan(DIGITS, 600))
+    assert made["layout.image_size"] == 8 and made["supernet.augment"] == "crop"
+
+
+@pytest.mark.usefixtures("measured")
+def test_what_the_user_gave_is_not_chosen():
+    given = {**DIGITS, "supernet": {"steps": 77}, "data": {"source": "digits", "validation": 0.3}}
+    made = plan(given, 600)
+    assert not {"supernet.steps", "data.validation"} & set(chosen(made))
+    complete = made.complete(given)
+    assert complete["supernet"]["steps"] == 77 and complete["data"]["validation"] == 0.3
+
+
+@pytest.mark.usefixtures("measured")
+def test_a_space_of_the_user_is_kept_and_its_steps_follow_the_time():
+    given = {**DIGITS, "space": {"name": "nasbenchmacro", "preset": "tiny"}}
+    short, long = (chosen(plan(given, seconds)) for seconds in (60, 600))
+    assert not [name for name in short if name.startswith(("space", "layout", "constraint"))]
+    assert long["supernet.steps"] > 5 * short["supernet.steps"]
+
+
+@pytest.mark.usefixtures("measured")
+@pytest.mark.parametrize("seconds", [None, 60, 3600])
+def test_the_stages_take_the_time_that_was_given(seconds):
+    made = plan(DIGITS, seconds)
+    if seconds is None:
+        assert made.total > 60
+    else:
+        assert 0.9 * seconds <= made.total <= 1.02 * seconds
+
+
+@pytest.mark.usefixtures("measured")
+def test_a_limit_beyond_the_time_is_lowered_and_said(photos):
+    given = {
+        "data": {"source": f"folder:{photos}"},
+        "constraint": {"maximum": {"flops": 60e6, "params": 2e6}},
+    }
+    made = plan(given, 60)
+    limits = made.complete(given)["constraint"]["maximum"]
+    assert limits["flops"] < 60e6 and limits["params"] == 2e6
+    assert "(below your 60.00M): what the time allows" in "\n".join(describe(made))
+
+
+@pytest.mark.usefixtures("measured")
+def test_a_differentiable_search_is_not_planned():
+    with pytest.raises(UserError, match="--time and --algorithm fbnet: allowed with a time are"):
+        plan({**DIGITS, "search": {"algorithm": "fbnet"}}, 60)
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    side=st.integers(4, 600),
+    affordable=st.floats(1e4, 1e9),
+    own=st.one_of(st.none(), st.floats(1e5, 1e9)),
+)
+def test_a_layout_has_networks_to_choose_from_within_the_limits(side, affordable, own):
+    bounds = Constraint({} if own is None else {"flops": own})
+    try:
+        found = choose_layout(side, affordable, bounds, classes=3, channels=3)
+    except UserError:
+        assert own is not None and own < 2e6
+        return
+    least, most = found.table.range()["flops"]
+    assert least <= found.limit < most
+    assert found.limit <= (own or float("inf"))
+    assert min(side, 32) <= found.layout.image_size <= min(side, 224)
+    family("mobile").build(found.layout, classes=3)
+
+
+def test_a_planned_run_keeps_to_its_time_and_is_resumed_by_its_plan(tmp_path):
+    class Stopped(Silent):
+        def progress(self, stage: str, done: int, total: int, detail: str) -> None:
+            if stage == "search" and done == 3:
+                raise KeyboardInterrupt
+
+    # Of this process alone: what was imported and compiled before is no part of it.
+    began = time.monotonic()
+    out = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        run_planned(out, DIGITS, seconds=15, threads=1, listener=Stopped(), began=began)
+    made = read_plan(out)
+    assert made is not None and made.compare is None
+    train = (out / "train.json").read_bytes()
+    result = run_planned(out, DIGITS, threads=1, compare=1)
+    assert (out / "train.json").read_bytes() == train
+    assert result.test_score is not None and result.comparison is not None
+    assert 5 < sum(result.seconds.values()) < 30
+    before = (out / "result.json").read_bytes()
+    again = run_planned(out, DIGITS, seconds=15, threads=1, compare=1)
+    assert again == result and (out / "result.json").read_bytes() == before
+    with pytest.raises(UserError, match=r"--time 30.0 s: .* was planned for 15.0 s; give the same"):
+        run_planned(out, DIGITS, seconds=30)
+    assert json.loads((out / "plan.json").read_text())["compare"] == 1
+
+
+@pytest.mark.usefixtures("measured")
+def test_a_mistake_leaves_no_plan(tmp_path):
+    given = {"data": {"source": "digits"}, "search": {"population": 1, "mutation_children": 5}}
+    with pytest.raises(UserError, match="children"):
+        run_planned(tmp_path / "run", given, seconds=20)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_was_not_planned_gets_no_time(tmp_path):
+    (tmp_path / "config.yaml").write_text("run: {seed: 0}\n")
+    with pytest.raises(UserError, match=r"--time: .* was started without it; leave it out"):
+        run_planned(tmp_path, DIGITS, seconds=20)
