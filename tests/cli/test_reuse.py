@@ -60,10 +60,32 @@ def test_a_copy_that_was_cut_short_is_made_again(
     (out / "study.db").write_bytes(b"half")
     (out / "reused.json").write_text(json.dumps({"reused": str(finished_run.resolve())}))
     ended = cli("search", *SMALL, "--max-flops", "130K", "--reuse", finished_run, "--out", out)
-    assert (ended.status, ended.told) == (0, [])
+    told = [f"spos: --reuse {finished_run}: all settings as there"]
+    assert (ended.status, ended.told) == (0, told)
     assert candidates(out) == candidates(finished_run)
     (study,) = optuna.study.get_all_study_summaries(f"sqlite:///{out}/study.db")
     assert study.n_trials == 18
+
+
+def test_all_settings_that_are_not_given_are_those_of_the_other_run(
+    cli: Cli, finished_run: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    given = ("--reuse", finished_run, "--out", out)
+    ended = cli("search", "--max-flops", "120K", "--population", "4", *given)
+    assert ended.status == 0, ended.err
+    there, here = (yaml.safe_load((run / "config.yaml").read_text()) for run in (finished_run, out))
+    assert here["search"] == {**there["search"], "population": 4}
+    assert here["retrain"] == there["retrain"]
+    assert here["constraint"]["maximum"] == {"flops": 120_000}
+    (told,) = ended.told
+    assert "search.population 6 there, 4 here" in told and "flops=120000 here" in told
+    # A folder of runs may be moved: the other run is recognised by its supernet.
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(finished_run, moved)
+    assert cli("search", "--reuse", moved, "--out", out).status == 0
+    (moved / "supernet" / f"step-{STEPS:08d}.safetensors").write_bytes(b"another")
+    assert "was already started" in cli("search", "--reuse", moved, "--out", out).mistake
 
 
 def test_a_run_that_only_trained_is_reused(

@@ -82,8 +82,8 @@ def plan_tables(plan: Plan) -> list[Table]:
     """Tables of a plan: what is chosen and why, and the time of each stage."""
     from rich.table import Table
 
+    from spos._util.settings import show_value
     from spos.report.words import duration
-    from spos.run.planning.execute import show_value
 
     chosen = Table(title="Chosen for you", title_justify="left")
     for header in ("setting", "value", "why"):

@@ -140,3 +140,17 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
         else:
             raise UserError(f"'{text}': '{section}' is already set to {nested[section]}")
     return nested
+
+
+def show_value(value: Any) -> str:
+    """Show the value of a setting much as on the command line.
+
+    Example:
+        >>> show_value([16, 32]), show_value({"flops": 3e6}), show_value(0.5), show_value([])
+        ('16,32', 'flops=3000000', '0.5', 'none')
+    """
+    if isinstance(value, Mapping):
+        return ",".join(f"{name}={show_value(one)}" for name, one in value.items()) or "none"
+    if isinstance(value, (list, tuple)):
+        return ",".join(map(show_value, value)) or "none"
+    return f"{value:.12g}" if isinstance(value, float) else str(value)

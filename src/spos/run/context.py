@@ -76,6 +76,8 @@ class Context:
         self.task = task or Task()
         self.given_method = method
         self.teacher = teacher
+        #: What to tell once all checks have passed.
+        self.notes: list[str] = []
         # Computed once and sent to other processes, because there a class of the user's script has
         # another module name, and functions may have changed their state.
         self.task_facts = self.task.facts()
@@ -155,6 +157,8 @@ class Context:
         if not self.fabric.is_global_zero:
             return
         self.directory.freeze_config(self.frozen)
+        while self.notes:
+            self.listener.message(self.notes.pop(0))
         measured = read_latency_table(self.config, self.directory.path)
         if measured is not None:
             measured.write(self.directory.path / LATENCY_TABLE)

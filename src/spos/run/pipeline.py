@@ -104,8 +104,7 @@ def run(
     directory = RunDirectory(out)
     with directory.open():
         check_latency_table(str(given.get("constraint", {}).get("latency_table") or ""), out)
-        if reuse is not None:
-            warm_start(directory, RunDirectory(reuse), given)
+        reused = None if reuse is None else warm_start(directory, RunDirectory(reuse), given)
         config, frozen = directory.resolve_config(
             given,
             STAGE_SECTIONS[stages[-1] if schedule is None else stages[0]],
@@ -126,6 +125,7 @@ def run(
         if "search" in stages and find_required_method(config.search.algorithm):
             # A differentiable search depends on the training of theta, so it includes the training.
             stages = tuple(dict.fromkeys(("train", *stages)))
+        context.notes += [reused] if reused else []
         context.check_task()
         if config.network.name:
             _check_network(context, stages, compare)

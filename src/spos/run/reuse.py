@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Mapping
 from typing import Any
 
 from spos._util.errors import UserError
 from spos._util.files import read_own, write_atomically, write_json
+from spos._util.settings import show_value
 from spos.run.config import (
     SECTIONS,
     STAGE_SECTIONS,
@@ -16,27 +18,35 @@ from spos.run.config import (
     make_config,
     merge_sections,
 )
+from spos.run.costs import LATENCY_TABLE
 from spos.run.directory import RunDirectory
 from spos.search.sqlite import copy_database
 
 
-def warm_start(directory: RunDirectory, other: RunDirectory, given: Mapping[str, Any]) -> None:
+def warm_start(
+    directory: RunDirectory, other: RunDirectory, given: Mapping[str, Any]
+) -> str | None:
     """Copy the trained supernet and the evaluations of another run, unless already done.
+
+    All settings of that run that are not given apply as well.
+
+    Returns:
+        Which settings differ from those of the other run, in words; None if already done.
 
     Raises:
         UserError: the other run has no trained supernet, or the run was started without it.
     """
     flag = f"--reuse {other.path}"
-    origin = {"reused": str(other.path.resolve())}
     mark = directory.path / "reused.json"
     if directory.config_path.exists():
-        if mark.exists() and read_own(mark) == origin:
-            return
+        # Recognised by its supernet, because a folder of runs may be moved.
+        if mark.exists() and _is_origin(other, read_own(mark)):
+            return None
         raise UserError(f"{flag}: {directory.path} was already started without it")
     if not other.is_finished("train") or not (other.path / "supernet").is_dir():
         raise UserError(f"{flag}: it has no trained supernet")
     stored = other.read_config()
-    kept = {name: stored[name] for name in STAGE_SECTIONS["train"] if name in stored}
+    trained = {name: stored[name] for name in STAGE_SECTIONS["train"] if name in stored}
     wanted, learned = (
         str(sections.get("search", {}).get("algorithm", "")) for sections in (given, stored)
     )
@@ -49,15 +59,80 @@ def warm_start(directory: RunDirectory, other: RunDirectory, given: Mapping[str,
             f"{flag}: its supernet was trained jointly with the architecture by --algorithm "
             f"{learned}; give a run whose supernet was trained by single paths"
         )
-    config = make_config(merge_sections(kept, given))
-    difference = find_difference(kept, config.as_plain(), SECTIONS)
+    difference = find_difference(
+        trained, make_config(merge_sections(trained, given)).as_plain(), SECTIONS
+    )
     if difference:
         raise UserError(f"{flag}: its supernet has other settings: {difference}")
+    settings = take_over(stored, given, other)
+    plain = make_config(settings).as_plain()
     shutil.copytree(other.path / "supernet", directory.path / "supernet", dirs_exist_ok=True)
     for name in ("data.json", "train.json"):
         write_atomically(directory.path / name, (other.path / name).read_bytes())
     if other.study_path.exists():
         copy_database(other.study_path, directory.study_path)
-    write_json(mark, origin)
+    write_json(mark, {"reused": str(other.path.resolve()), "supernet": _identify(other)})
     # Last, because a run counts as started once this file exists.
-    directory.write_config(kept)
+    directory.write_config(
+        {
+            name: {key: plain[name][key] for key in values}
+            for name, values in settings.items()
+            if values
+        }
+    )
+    return f"{flag}: {_compare(stored, plain)}"
+
+
+def take_over(
+    stored: Mapping[str, Any], given: Mapping[str, Any], other: RunDirectory
+) -> dict[str, Any]:
+    """Merge the settings of another run with those that are given; a bound replaces its own cost.
+
+    Args:
+        stored (Mapping): settings of the other run by section.
+        given (Mapping): settings by section, which count.
+        other (RunDirectory): directory of the other run.
+    """
+    settings = merge_sections(stored, given)
+    constraint = dict(stored.get("constraint", {}))
+    anew = given.get("constraint", {})
+    # An address of a database may hold a password, and its evaluations are copied.
+    constraint.pop("storage", None)
+    if constraint.get("latency_table") and (other.path / LATENCY_TABLE).exists():
+        constraint["latency_table"] = str(other.path / LATENCY_TABLE)
+    for side in ("maximum", "minimum"):
+        bounds = {**constraint.get(side, {}), **anew.get(side, {})}
+        constraint[side] = {
+            cost: value for cost, value in bounds.items() if cost not in anew.get("budgets", {})
+        }
+    if anew.get("maximum"):
+        constraint.pop("budgets", None)
+    rest = {name: value for name, value in anew.items() if name not in ("maximum", "minimum")}
+    constraint = {name: value for name, value in {**constraint, **rest}.items() if value}
+    return {**settings, "constraint": constraint}
+
+
+def _compare(stored: Mapping[str, Any], plain: Mapping[str, Any]) -> str:
+    """Say which settings differ from those of the other run."""
+    different = [
+        f"{section}.{name} {show_value(value)} there, {show_value(plain[section][name])} here"
+        for section, values in stored.items()
+        for name, value in values.items()
+        if name in plain[section] and plain[section][name] != value
+    ]
+    rest = "everything else as there" if different else "all settings as there"
+    return "; ".join([*different, rest])
+
+
+def _identify(other: RunDirectory) -> str:
+    """Digest of the trained supernet of a run."""
+    digest = hashlib.sha256()
+    for path in sorted((other.path / "supernet").iterdir()):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _is_origin(other: RunDirectory, mark: Mapping[str, Any]) -> bool:
+    if mark.get("reused") == str(other.path.resolve()):
+        return True
+    return (other.path / "supernet").is_dir() and mark.get("supernet") == _identify(other)

@@ -11,6 +11,7 @@ import torch
 
 from spos._util.errors import UserError
 from spos._util.listener import Listener, Silent
+from spos._util.settings import show_value
 from spos.report.result import Result
 from spos.report.words import duration
 from spos.run.pipeline import run
@@ -61,7 +62,9 @@ def run_planned(
             raise UserError(f"--time: {out} was started without it; leave it out to resume")
         return run(out, given, compare=compare or 0, **execution)
     if plan is None:
-        if seconds is None and not is_open(given):
+        if seconds is not None and execution.get("reuse"):
+            raise UserError("--time and --reuse: a run that is reused has its settings already")
+        if seconds is None and (execution.get("reuse") or not is_open(given)):
             return run(out, given, compare=compare or 0, **execution)
         planner = Planner(given, seconds, began=began, accelerator=accelerator, threads=threads)
         plan = planner.plan()
@@ -82,18 +85,6 @@ def run_planned(
         return run(out, plan.complete(given), schedule=schedule, **execution)
     finally:
         torch.set_num_threads(before)
-
-
-def show_value(value: Any) -> str:
-    """Show the value of a setting as on the command line.
-
-    Example:
-        >>> show_value([16, 32]), show_value({"flops": 3_000_000}), show_value(5)
-        ('16,32', 'flops=3000000', '5')
-    """
-    if isinstance(value, Mapping):
-        return ",".join(f"{name}={one:.0f}" for name, one in value.items())
-    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 def describe(plan: Plan) -> list[str]:
