@@ -25,9 +25,9 @@ def load_data(spec: str, **options: Any) -> ImageData:
     """Load the images of a source.
 
     - ``digits``: 1,797 grey images of 8x8 pixels from scikit-learn.
-    - ``folder:PATH``: a folder or a .zip of one, with one folder per class, in train/ and optionally
-      val/ and test/ or by themselves. test/ is the test set; without it val/ is, as on ImageNet; with
-      both, val/ is the validation set; with neither, ``test`` is split off train/.
+    - ``folder:PATH``: a folder or a .zip of one, with one folder per class, in train/ and
+      optionally val/ and test/ or by themselves. test/ is the test set; without it val/ is, as on
+      ImageNet; with both, val/ is the validation set; with neither, ``test`` is split off.
     - ``fashion-mnist`` or ``fashion-mnist:PATH``: the IDX files; without PATH those of Debian's
       package dataset-fashion-mnist.
     - ``cifar10:PATH``, ``cifar100:PATH``: the binary version, its folder or its .tar.gz.

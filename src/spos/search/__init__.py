@@ -1,8 +1,14 @@
-"""Architecture search: how candidates are scored, and the algorithms that propose them."""
+"""Architecture search: how candidates are scored, and the algorithms that propose them.
+
+Called as a function, ``spos.search(model, data, ...)`` does everything from images to a network.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from spos._util.lazy import lazy_names
 
@@ -56,3 +62,13 @@ if not TYPE_CHECKING:
             "search": "spos.search.driver",
         },
     )
+
+
+class _Callable(ModuleType):
+    """The package as the function of its name."""
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        return import_module("spos._api").search(*arguments, **named)
+
+
+sys.modules[__name__].__class__ = _Callable

@@ -12,6 +12,8 @@ import torch
 from spos._util.errors import UserError
 from spos._util.listener import Listener, Silent
 from spos._util.settings import show_value
+from spos.data import ImageData
+from spos.data.peek import ImageFacts
 from spos.report.result import Result
 from spos.report.words import duration
 from spos.run.pipeline import run
@@ -30,6 +32,8 @@ def run_planned(
     accelerator: str = "auto",
     confirm: Callable[[Plan], bool] | None = None,
     began: float | None = None,
+    facts: ImageFacts | None = None,
+    make_load: Callable[[Mapping[str, Any]], Callable[[], ImageData] | None] | None = None,
     **execution: Any,
 ) -> Result:
     """Run all stages with the settings of a plan; a run that was started is resumed by its plan.
@@ -44,6 +48,9 @@ def run_planned(
         accelerator (str): accelerator of Lightning Fabric.
         confirm (Callable | None): function that is shown a new plan, and returns whether to run it.
         began (float | None): time at which the process began, of ``time.monotonic``.
+        facts (ImageFacts | None): what the images are like; None to look at the source.
+        make_load (Callable | None): function from the settings of the plan to one that returns
+            images of your own.
         **execution: further arguments of :func:`spos.run.run`.
 
     Returns:
@@ -56,17 +63,24 @@ def run_planned(
     began = time.monotonic() if began is None else began
     listener = listener or Silent()
     execution = {**execution, "listener": listener, "accelerator": accelerator}
+
+    def execute(settings: Mapping[str, Any], **more: Any) -> Result:
+        load = None if make_load is None else make_load(settings)
+        return run(out, settings, load=load, **more, **execution)
+
     plan = read_plan(out)
     if plan is None and (out / "config.yaml").exists():
         if seconds is not None:
             raise UserError(f"--time: {out} was started without it; leave it out to resume")
-        return run(out, given, compare=compare or 0, **execution)
+        return execute(given, compare=compare or 0)
     if plan is None:
         if seconds is not None and execution.get("reuse"):
             raise UserError("--time and --reuse: a run that is reused has its settings already")
         if seconds is None and (execution.get("reuse") or not is_open(given)):
-            return run(out, given, compare=compare or 0, **execution)
-        planner = Planner(given, seconds, began=began, accelerator=accelerator, threads=threads)
+            return execute(given, compare=compare or 0)
+        planner = Planner(
+            given, seconds, facts=facts, began=began, accelerator=accelerator, threads=threads
+        )
         plan = planner.plan()
         for line in describe(plan):
             listener.message(line)
@@ -82,7 +96,7 @@ def run_planned(
     torch.set_num_threads(plan.speed.threads)
     try:
         schedule = Schedule(plan, began, compare)
-        return run(out, plan.complete(given), schedule=schedule, **execution)
+        return execute(plan.complete(given), schedule=schedule)
     finally:
         torch.set_num_threads(before)
 

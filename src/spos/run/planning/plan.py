@@ -128,6 +128,7 @@ class Planner:
     Args:
         given (Mapping): settings by section that the user gave; they are never replaced.
         seconds (float | None): time for the whole run; None for as long as it takes.
+        facts (ImageFacts | None): what the images are like; None to look at the source.
         began (float | None): time from which the seconds count, of ``time.monotonic``.
         accelerator (str): accelerator of Lightning Fabric.
         threads (int | None): CPU threads that the user gave; None to choose them.
@@ -138,6 +139,7 @@ class Planner:
         given: Mapping[str, Any],
         seconds: float | None,
         *,
+        facts: ImageFacts | None = None,
         began: float | None = None,
         accelerator: str = "auto",
         threads: int | None = None,
@@ -145,6 +147,7 @@ class Planner:
         self.given = given
         self.began = time.monotonic() if began is None else began
         self.limit = seconds
+        self.facts = facts
         self.device = Fabric(accelerator=accelerator, devices=1).device
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
         self.threads = [threads] if threads else sorted({1, cores, os.cpu_count() or 1} - {0})
@@ -165,13 +168,16 @@ class Planner:
             UserError: the images cannot be read, a setting is not valid, or no network is within
                 the limits.
         """
-        draft = make_config(self.given)
+        for section in ("supernet", "retrain"):
+            if "steps" in self.given.get(section, {}):
+                self._warm_up(section, int(self.given[section]["steps"]))
+        draft = make_config(merge_sections(as_sections(tuple(self.choices)), self.given))
         if find_required_method(draft.search.algorithm):
             raise UserError(
                 f"--time and --algorithm {draft.search.algorithm}: allowed with a time are "
                 "searches of a trained supernet, such as evolution"
             )
-        facts = peek(draft.data.source)
+        facts = self.facts or peek(draft.data.source)
         images = self._split(facts)
         bounds = draft.bounds
         if is_open(self.given):
@@ -305,8 +311,12 @@ class Planner:
             steps = min(most, int(TRAIN_SHARE * self.seconds / step))
             reason = f"{TRAIN_SHARE:.0%} of the time, {steps * batch / images:.0f} epochs"
         steps = int(self._choose("supernet.steps", max(steps, 20), reason))
-        self._choose("supernet.warmup_steps", min(steps // 20, 200), "")
+        if "steps" not in self.given.get("supernet", {}):
+            self._warm_up("supernet", steps)
         return steps
+
+    def _warm_up(self, section: str, steps: int) -> None:
+        self._choose(f"{section}.warmup_steps", min(steps // 20, 200), "")
 
     def _estimates(
         self, config: Config, speed: Speed, training: float, flops: float, images: int

@@ -1,0 +1,337 @@
+"""``spos.search``: from a model or a space, images and limits to a trained network, in one call."""
+
+from __future__ import annotations
+
+import html
+import re
+import time as clock
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from spos._util.errors import UserError
+from spos._util.listener import Listener
+from spos.data import ImageData, dataset_data
+from spos.data.peek import ImageFacts, is_grey, peek
+from spos.export.exporting import export_run
+from spos.export.trained import Trained, load_trained
+from spos.report.result import Comparison, Result, Winner
+from spos.run.constraint_settings import read_bound
+from spos.run.directory import RunDirectory
+from spos.run.outcome import SearchOutcome
+from spos.run.planning.duration import parse_duration
+from spos.run.planning.execute import run_planned
+from spos.search import Candidate
+from spos.spaces import family
+from spos.spaces._own import PRESET, register_model
+
+#: Called with the stage, the steps done, all steps, and the details as text.
+Callback = Callable[[str, int, int, str], None]
+
+
+@dataclass(frozen=True)
+class FoundNetwork:
+    """The network that a search found, trained and tested.
+
+    Args:
+        result (Result): everything that came of the run.
+        folder (Path): run directory.
+        load (Callable | None): function that returns the images of the run; None for those of its
+            configuration.
+    """
+
+    result: Result
+    folder: Path
+    load: Callable[[], ImageData] | None = field(default=None, repr=False)
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the test images that the network classifies correctly, in [0, 1]."""
+        assert self.result.test_score is not None, "a run that ended has tested its network"
+        return self.result.test_score
+
+    @property
+    def winner(self) -> Winner:
+        """The architecture with its one-shot score."""
+        assert self.result.winner is not None, "a run that ended has a winner"
+        return self.result.winner
+
+    @property
+    def architecture(self) -> Mapping[str, str]:
+        """The option of each choice."""
+        return self.winner.names
+
+    @property
+    def costs(self) -> Mapping[str, int]:
+        """Costs by name: ``flops`` are multiply-adds."""
+        return self.winner.costs
+
+    @property
+    def comparison(self) -> Comparison | None:
+        """Networks that were trained in the same way; None without any."""
+        return self.result.comparison
+
+    @cached_property
+    def _searched(self) -> SearchOutcome:
+        outcome = RunDirectory(self.folder).outcome(SearchOutcome)
+        assert outcome is not None, "a run that ended has searched"
+        return outcome
+
+    @property
+    def candidates(self) -> Sequence[Candidate]:
+        """All candidates of the search with their scores, by iteration."""
+        return self._searched.candidates
+
+    @property
+    def front(self) -> Sequence[Candidate]:
+        """Candidates that no other dominates, the cheapest first; empty without ``pareto``."""
+        return self._searched.front
+
+    @property
+    def report(self) -> Path:
+        """The report, an HTML file."""
+        return self.folder / "report.html"
+
+    @cached_property
+    def _trained(self) -> Trained:
+        return load_trained(self.folder, load=self.load)
+
+    @property
+    def network(self) -> nn.Module:
+        """The trained network: plain torch modules, on the CPU; reads normalised images."""
+        return self._trained.network
+
+    def predict(self, images: Tensor) -> list[str]:
+        """Classify images.
+
+        Args:
+            images (Tensor): uint8 of the size of the run, shape (N, C, S, S), such as pixels of
+                ``load_data(...)``.
+
+        Returns:
+            The name of the most probable class of each image.
+
+        Raises:
+            UserError: shape or type differ.
+        """
+        data = self._trained.data
+        shape = (data.channels, data.image_size, data.image_size)
+        if images.dtype != torch.uint8 or tuple(images.shape[1:]) != shape:
+            raise UserError(
+                f"images of {images.dtype}, shape {list(images.shape)}; allowed: uint8, shape "
+                f"[N, {', '.join(map(str, shape))}]"
+            )
+        mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (data.mean, data.std))
+        with torch.inference_mode():
+            outputs = self.network((images.float() / 255 - mean) / std)
+        return [data.classes[place] for place in outputs.argmax(1).tolist()]
+
+    def export(self, path: str | Path | None = None, form: str = "onnx") -> Path:
+        """Write the network to a file, checked on the test images.
+
+        Args:
+            path (str | Path | None): file to write; None for one in the run directory.
+            form (str): ``"onnx"``, ``"torch-export"`` or ``"state-dict"``.
+
+        Returns:
+            The file.
+        """
+        target = None if path is None else Path(path)
+        facts = export_run(self.folder, form, target, load=self.load)
+        return self.folder / facts["file"] if target is None else target
+
+    def _repr_html_(self) -> str:
+        rows = {
+            "test accuracy": f"{self.accuracy:.1%}",
+            **{name: f"{value:,}" for name, value in self.costs.items()},
+            "architecture": str(self.winner.architecture),
+            "report": str(self.report),
+        }
+        if self.comparison is not None:
+            rows["random networks of its cost"] = f"{self.comparison.random_mean:.1%} on average"
+        cells = "".join(
+            f"<tr><th style='text-align:left'>{html.escape(name)}</th>"
+            f"<td>{html.escape(value)}</td></tr>"
+            for name, value in rows.items()
+        )
+        return f"<table>{cells}</table>"
+
+
+def search(
+    model: nn.Module | str | None,
+    data: Any,
+    *,
+    time: str | float | None = None,
+    max_flops: str | float | None = None,
+    max_params: str | float | None = None,
+    limits: Mapping[str, str | float] | None = None,
+    test: Any = None,
+    classes: Sequence[str] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    compare: int | None = None,
+    threads: int | None = None,
+    callback: Callback | None = None,
+    out: str | Path | None = None,
+) -> FoundNetwork:
+    """Find the most accurate network within limits: train a supernet, search it, retrain the best.
+
+    What is left open is chosen by the images, the limits, this machine and the time. A call with
+    the same arguments resumes an interrupted one.
+
+    Args:
+        model (nn.Module | str | None): module with choices (:class:`spos.OneOf`,
+            :class:`spos.nn.Width`), whose layers get fresh weights; or the name of a space; None
+            for a space that suits the images.
+        data (Any): source as for ``--data``; or a Dataset of (image, class), a DataLoader of one,
+            or a pair of arrays, images of shape (N, C, H, W) and classes.
+        time (str | float | None): time for everything, such as ``"1h"``, or seconds.
+        max_flops (str | float | None): most multiply-adds, such as ``"60M"``.
+        max_params (str | float | None): most parameters.
+        limits (Mapping | None): upper bounds of other costs by name.
+        test (Any): test images as for ``data``; None to split them off.
+        classes (Sequence[str] | None): names of the classes.
+        settings (Mapping | None): further settings by section, as in ``config.yaml``.
+        seed (int): seed of everything random, at least 0.
+        compare (int | None): random networks to compare with; None to choose it.
+        threads (int | None): CPU threads; None to choose them.
+        callback (Callable | None): function that is told of progress: stage, done, total, details.
+        out (str | Path | None): run directory; None for one named after model and limits.
+
+    Raises:
+        UserError: an argument is not valid.
+        KeyboardInterrupt: the search was interrupted; its state is saved.
+
+    Example:
+        >>> from spos import search
+        >>> found = search("mobile", "digits", max_flops="1M", time="5m")  # doctest: +SKIP
+        >>> found.accuracy, found.predict(images), found.export()  # doctest: +SKIP
+    """
+    began = clock.monotonic()
+    seconds = parse_duration(time) if isinstance(time, str) else time
+    bounds = {"flops": max_flops, "params": max_params, **(limits or {})}
+    maximum = {
+        cost: read_bound(cost, str(value), f"max_{cost}")
+        for cost, value in bounds.items()
+        if value is not None
+    }
+    given: dict[str, Any] = {name: dict(values) for name, values in (settings or {}).items()}
+    given.setdefault("run", {}).setdefault("seed", seed)
+    if maximum:
+        given.setdefault("constraint", {})["maximum"] = maximum
+    dataset, tests = (None if isinstance(one, str) else _dataset(one) for one in (data, test))
+    if isinstance(data, str):
+        given.setdefault("data", {})["source"] = data
+        facts = peek(data)
+    else:
+        facts = _look(dataset, tests)
+    if isinstance(model, nn.Module):
+        side = int(given.get("layout", {}).get("image_size", facts.side))
+        name = register_model(model, side)
+        given["space"] = {"name": name, "preset": PRESET}
+        # Given, so that a run is not resumed with another model of the same name.
+        given.setdefault("layout", {})["model"] = family(name).preset(PRESET).model
+    elif model is not None:
+        given.setdefault("space", {})["name"] = model
+    folder = Path(out) if out is not None else _folder(model, data, maximum, seconds, seed)
+
+    loaded: dict[str, Any] = {}
+
+    def make_load(planned: Mapping[str, Any]) -> Callable[[], ImageData] | None:
+        if dataset is not None:
+            own = int(given["run"]["seed"])
+            loaded["load"] = partial(_load, dataset, tests, classes, planned, own, facts.side)
+        return loaded.get("load")
+
+    result = run_planned(
+        folder,
+        given,
+        seconds=seconds,
+        threads=threads,
+        compare=compare,
+        listener=None if callback is None else _Told(callback),
+        began=began,
+        facts=facts,
+        make_load=make_load,
+    )
+    return FoundNetwork(result, folder, loaded.get("load"))
+
+
+@dataclass
+class _Told(Listener):
+    """A listener that hands progress to a function."""
+
+    callback: Callback
+
+    def message(self, text: str) -> None:
+        self.callback("message", 0, 0, text)
+
+    def progress(self, stage: str, done: int, total: int, detail: str) -> None:
+        self.callback(stage, done, total, detail)
+
+
+def _dataset(data: Any) -> Any:
+    if isinstance(data, DataLoader):
+        return data.dataset
+    if isinstance(data, (tuple, list)) and len(data) == 2 and hasattr(data[0], "shape"):
+        return TensorDataset(torch.as_tensor(data[0]), torch.as_tensor(data[1]))
+    return data
+
+
+def _look(dataset: Any, test: Any) -> ImageFacts:
+    """What the images of a Dataset are like."""
+    source = dataset_data(dataset, test=test)
+    labels = torch.cat([source.train.labels, source.validation.labels])
+    if test is None:
+        labels = torch.cat([labels, source.test().labels])
+    return ImageFacts(
+        count=len(labels),
+        classes=len(source.classes),
+        smallest_class=int(labels.bincount().min()),
+        side=source.image_size,
+        channels=source.channels,
+        grey=is_grey(source.train.pixels(range(min(len(source.train), 200)))),
+        has_validation=False,
+        has_test=test is not None,
+    )
+
+
+def _load(
+    dataset: Any,
+    test: Any,
+    classes: Sequence[str] | None,
+    planned: Mapping[str, Any],
+    seed: int,
+    side: int,
+) -> ImageData:
+    chosen = planned.get("data", {})
+    return dataset_data(
+        dataset,
+        test=test,
+        classes=classes,
+        test_size=chosen.get("test", 0.1),
+        validation=chosen.get("validation", 0.1),
+        image_size=planned.get("layout", {}).get("image_size", side),
+        seed=seed,
+    )
+
+
+def _folder(
+    model: nn.Module | str | None,
+    data: Any,
+    maximum: Mapping[str, float],
+    seconds: float | None,
+    seed: int,
+) -> Path:
+    named = type(model).__name__ if isinstance(model, nn.Module) else model or "search"
+    parts = [named, data if isinstance(data, str) else type(data).__name__]
+    parts += [f"{value:g} {cost}" for cost, value in maximum.items()]
+    parts += [f"{seconds:g}s"] if seconds else []
+    parts += [f"seed {seed}"] if seed else []
+    return Path("runs") / re.sub(r"[^A-Za-z0-9._]+", "-", " ".join(parts)).strip("-.")

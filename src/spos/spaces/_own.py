@@ -1,0 +1,66 @@
+"""A model of the user's own as a space of the catalogue."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+from torch import nn
+
+from spos.nn.supernet import Supernet
+from spos.spaces import SPACES, Family
+from spos.spaces._layout import sandwich_plan
+from spos.training.recipes import PLANS
+
+#: Name of the preset of a model.
+PRESET = "own"
+
+
+@dataclass(frozen=True)
+class OwnLayout:
+    """What identifies a model.
+
+    Args:
+        image_size (int): side of the square input in pixels.
+        model (str): digest of its modules and of the shapes of its weights.
+    """
+
+    image_size: int
+    model: str = ""
+
+
+def register_model(model: nn.Module, image_size: int) -> str:
+    """Add a model with choices to the catalogue, for this process.
+
+    Args:
+        model (nn.Module): module with choices (:class:`spos.OneOf`, :class:`spos.nn.Width`), or a
+            supernet of one. It is copied before each training, and its layers get fresh weights.
+        image_size (int): side of the square input in pixels.
+
+    Returns:
+        Name of the space.
+    """
+    name = type(model.model if isinstance(model, Supernet) else model).__name__
+    original = copy.deepcopy(model)
+
+    def build(layout: OwnLayout, *, classes: int, image_channels: int = 3) -> Supernet:
+        fresh = copy.deepcopy(original)
+        for module in fresh.modules():
+            if hasattr(module, "reset_parameters"):
+                cast(Any, module).reset_parameters()
+        if isinstance(fresh, Supernet):
+            return fresh
+        return Supernet(fresh, (image_channels, layout.image_size, layout.image_size))
+
+    shapes = [f"{path} {tuple(one.shape)}" for path, one in original.state_dict().items()]
+    digest = hashlib.sha256("\n".join([repr(original), *shapes]).encode()).hexdigest()
+    plan = sandwich_plan(PLANS["cifar"])
+    SPACES[name] = Family(
+        paper="a model of your own",
+        presets={PRESET: OwnLayout(image_size, digest[:16])},
+        build=build,
+        plans={PRESET: replace(plan, data="dataset")},
+    )
+    return name

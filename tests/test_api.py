@@ -1,0 +1,126 @@
+"""``spos.search``: everything in one call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+import spos
+from spos import OneOf, UserError
+from spos._api import FoundNetwork
+
+#: A search of seconds.
+QUICK: dict[str, Any] = {
+    "supernet": {"steps": 60, "warmup_steps": 3},
+    "retrain": {"steps": 60, "warmup_steps": 3},
+    "search": {"population": 6, "iterations": 2, "parents": 2},
+}
+
+
+def layer(inputs: int, outputs: int) -> nn.Sequential:
+    options = {f"{k}x{k}": nn.Conv2d(inputs, outputs, k, padding=k // 2) for k in (1, 3, 5)}
+    return nn.Sequential(OneOf(options), nn.BatchNorm2d(outputs), nn.ReLU())
+
+
+def stack() -> nn.Sequential:
+    head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(12, 10))
+    return nn.Sequential(layer(1, 8), layer(8, 12), layer(12, 12), *head)
+
+
+def arrays() -> tuple[Tensor, Tensor]:
+    digits = load_digits()
+    images = torch.tensor(digits.images * 15.9375).to(torch.uint8)[:, None]
+    return images, torch.tensor(digits.target)
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> FoundNetwork:
+    result: FoundNetwork = spos.search(
+        stack(),
+        arrays(),
+        max_flops="200K",
+        settings=QUICK,
+        compare=1,
+        threads=1,
+        out=tmp_path_factory.mktemp("api") / "run",
+    )
+    return result
+
+
+def test_a_model_and_arrays_are_enough(found: FoundNetwork) -> None:
+    assert found.costs["flops"] <= 200_000
+    assert set(found.architecture.values()) <= {"1x1", "3x3", "5x5"}
+    assert 0.15 < found.accuracy <= 1
+    assert len(found.candidates) == 12 and found.front == ()
+    assert found.comparison is not None and len(found.comparison.networks) == 1
+    assert found.report.exists()
+    assert f"{found.accuracy:.1%}" in found._repr_html_()
+
+
+def test_the_network_found_predicts_and_is_exported(found: FoundNetwork, tmp_path: Path) -> None:
+    images, labels = arrays()
+    said = torch.tensor([int(name) for name in found.predict(images)])
+    assert (said == labels).float().mean() > found.accuracy - 0.15
+    assert not any(isinstance(module, OneOf) for module in found.network.modules())
+    with pytest.raises(UserError, match=r"images of torch.float32, shape .*; allowed: uint8"):
+        found.predict(images.float())
+    assert found.export(tmp_path / "digits.onnx").stat().st_size > 1000
+
+
+def test_the_same_call_resumes_and_another_model_is_refused(found: FoundNetwork) -> None:
+    class Named(nn.Sequential):
+        pass
+
+    before = (found.folder / "result.json").read_bytes()
+    given: dict[str, Any] = {"max_flops": "200K", "settings": QUICK, "threads": 1}
+    loader = DataLoader(TensorDataset(*arrays()), batch_size=8)
+    again = spos.search(stack(), loader, compare=1, out=found.folder, **given)
+    assert again.result == found.result
+    assert (found.folder / "result.json").read_bytes() == before
+    wider = nn.Sequential(layer(1, 16), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 10))
+    with pytest.raises(UserError, match=r"layout\.model is \w+ there and \w+ here"):
+        spos.search(wider, arrays(), out=found.folder, **given)
+    with pytest.raises(UserError, match=r"space\.name is Sequential there and Named here"):
+        spos.search(Named(*stack()), arrays(), out=found.folder, **given)
+
+
+def test_a_space_by_name_and_a_source_are_enough_and_progress_is_told(tmp_path: Path) -> None:
+    told: list[tuple[str, int, int, str]] = []
+    settings = {**QUICK, "layout": {"depths": [1, 1, 1]}, "space": {"preset": "tiny"}}
+    result = spos.search(
+        "nasbenchmacro",
+        "digits:cluttered",
+        max_flops="400K",
+        settings={**settings, "supernet": {"steps": 4}, "retrain": {"steps": 4}},
+        compare=1,
+        threads=1,
+        time=30,
+        callback=lambda *one: told.append(one),
+        out=tmp_path / "run",
+    )
+    assert result.result.space.name == "nasbenchmacro"
+    assert {"message", "train", "search", "retrain"} <= {one[0] for one in told}
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "named", "says"),
+    [
+        ("mobil", "digits", {}, "unknown space 'mobil': did you mean 'mobile'"),
+        ("mobile", "digits", {"time": "soon"}, "--time soon: write a duration"),
+        ("mobile", "digits", {"max_flops": "many"}, "max_flops 'many' is not a positive number"),
+        ("mobile", [1, 2, 3], {}, "item 0: int; allowed: "),
+        (None, "folder:missing", {}, "--data folder:missing: no such folder"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    model: Any, data: Any, named: dict[str, Any], says: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=says):
+        spos.search(model, data, out=tmp_path / "run", **named)
+    assert not (tmp_path / "run").exists()
