@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from commands import Ended
+from PIL import Image
 
 from spos._cli.plan import _directory
 
@@ -37,8 +38,22 @@ def test_the_first_command_needs_nothing_but_images(
     assert result["space"]["name"] == "mobile" and result["comparison"]["asked"] == 1
     assert "layout.image_size 8: the images' own" in ended.err
     before = (out / "result.json").read_bytes()
-    assert cli(*given).status == 0
+    again = cli(*given)
+    assert again.status == 0
     assert (out / "result.json").read_bytes() == before
+    # What is printed to go on with works as printed.
+    commands = [line.split()[1:] for line in again.out.partition("Next:")[2].splitlines() if line]
+    assert [command[0] for command in commands] == ["run", "export", "predict"]
+    digit = tmp_path / "photo.jpg"
+    Image.new("L", (8, 8)).save(digit)
+    for command in commands:
+        ended = cli(*command)
+        assert ended.status == 0, ended.err
+    assert "photo.jpg" in ended.out
+    there, here = (
+        json.loads(path.read_text()) for path in sorted(tmp_path.glob("runs/*/result.json"))
+    )
+    assert here["winner"]["costs"]["flops"] < there["winner"]["costs"]["flops"]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from torch import Tensor
 from spos import UserError
 from spos.data import Images, load_data
 from spos.export.metadata import OpenedNetwork
-from spos.export.predicting import Classifier, open_classifier
+from spos.export.predicting import Classifier, find_images, open_classifier
 
 
 def brightness(images: Tensor) -> Tensor:
@@ -143,3 +143,15 @@ def test_files_that_are_not_networks_are_one_line(tmp_path: Path):
     (tmp_path / "a.safetensors").write_bytes(b"")
     with pytest.raises(UserError, match="weights cannot be run without its source"):
         open_classifier(tmp_path / "a.safetensors")
+
+
+def test_the_images_of_a_folder_are_found_in_order(tmp_path: Path):
+    for name in ("b/2.png", "b/1.JPG", "a.webp", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    given = [tmp_path / "notes.txt", tmp_path]
+    names = ["notes.txt", "a.webp", "b/1.JPG", "b/2.png"]
+    assert find_images(given) == [tmp_path / name for name in names]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match=r"empty: no image in it; allowed: \.jpg"):
+        find_images([tmp_path / "empty"])

@@ -153,9 +153,12 @@ def _run(**options: Any) -> None:
     Without a space, everything that is not given is chosen to suit the images, the limits, the time
     and this machine.
     """
-    from spos._cli.plan import perform_run
+    from spos._cli.plan import next_commands, perform_run
 
-    _finish(*perform_run(options, _execution))
+    out, result = perform_run(options, _execution)
+    _finish(out, result)
+    for line in next_commands(out, result):
+        click.echo(line)
 
 
 @main.command("plan")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 import time
@@ -98,6 +99,38 @@ def plan_tables(plan: Plan) -> list[Table]:
         times.add_row(one.stage, duration(one.seconds))
     times.add_row("in all", duration(plan.total))
     return [chosen, times]
+
+
+def next_commands(out: Path, result: Result) -> list[str]:
+    """Commands to go on with after a run: another budget, a file, a prediction."""
+    from spos.run import RunDirectory
+    from spos.run.outcome import SearchOutcome
+
+    lines = []
+    searched = RunDirectory(out).outcome(SearchOutcome)
+    if searched is not None and result.winner is not None and not result.budgets:
+        flops = result.winner.costs["flops"]
+        # A budget that some network is known to satisfy.
+        least = min(candidate.costs["flops"] for candidate in searched.candidates)
+        budget = _round_up(max(0.6 * flops, least))
+        if budget < 0.95 * flops:
+            text = f"{budget / 1e6:g}M" if budget >= 1e6 else f"{budget / 1e3:g}K"
+            lines.append(f"spos run --reuse {out} --max-flops {text} --out {out}-{text}")
+    if result.test_score is not None:
+        lines.append(f"spos export {out}")
+        lines += [f"spos predict {out} photo.jpg"] if result.metric.name == "top-1" else []
+    return ["", "Next:", *(f"  {line}" for line in lines)] if lines else []
+
+
+def _round_up(value: float) -> float:
+    """Round up to two significant digits.
+
+    Example:
+        >>> _round_up(1234567), _round_up(372.0)
+        (1300000.0, 380.0)
+    """
+    unit = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return float(math.ceil(value / unit) * unit)
 
 
 def _confirm(plan: Plan) -> bool:

@@ -21,11 +21,12 @@ from spos._cli.options import COUNT
 def predict_command(
     model: str, images: tuple[str, ...], top: int | None, trust: bool, as_json: bool
 ) -> None:
-    """Classify image files with an exported network."""
-    from spos.export.predicting import open_classifier
+    """Classify image files, or those of folders, with an exported network or that of a run."""
+    from spos.export.predicting import find_images, open_classifier
 
-    classifier = open_classifier(Path(model), trust=trust)
-    found = classifier.classify([Path(image) for image in images], top)
+    path = Path(model)
+    classifier = open_classifier(_exported(path) if path.is_dir() else path, trust=trust)
+    found = classifier.classify(find_images(map(Path, images)), top)
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
@@ -33,3 +34,15 @@ def predict_command(
         click.echo(row["file"])
         for best in row["classes"]:
             click.echo(f"  {best['probability']:7.2%}  {best['class']}")
+
+
+def _exported(run: Path) -> Path:
+    """The exported network of a run; exported first if it is not there."""
+    from spos.export import export_run
+    from spos.export.exporting import NETWORK_FILE
+
+    path = run / NETWORK_FILE
+    if not path.exists():
+        export_run(run)
+        click.echo(f"spos: exported {path}", err=True)
+    return path

@@ -29,6 +29,8 @@ from spos.export.trained import RETRAIN, Trained, check_run, load_trained
 from spos.run.task import Task
 
 TIMED_SECONDS = 1.0
+NETWORK_FILE = "network.onnx"
+"""File in a run directory to which its network is exported by default."""
 
 
 def export_run(

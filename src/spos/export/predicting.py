@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from torch import Tensor
 from spos._util.errors import UserError
 from spos.data.decode import BrokenImageError, decode, to_array
 from spos.data.photograph import fit
+from spos.data.sources._layout import EXTENSIONS
 from spos.export.metadata import OpenedNetwork
 from spos.export.onnx_file import open_onnx
 from spos.export.program_file import open_program, read_program_metadata
@@ -91,6 +92,24 @@ class Classifier:
         for begin in range(0, len(paths), BATCH):
             images = torch.stack([self.read(path) for path in paths[begin : begin + BATCH]])
             yield from self.network.run(images)
+
+
+def find_images(paths: Iterable[Path]) -> list[Path]:
+    """List image files: those that are given, and those in folders, in order of their names.
+
+    Raises:
+        UserError: a folder contains no image.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        inside = [one for one in path.rglob("*") if one.suffix.lower() in EXTENSIONS]
+        if not inside:
+            raise UserError(f"{path}: no image in it; allowed: {', '.join(EXTENSIONS)} files")
+        found += sorted(inside)
+    return found
 
 
 def open_classifier(path: Path, *, trust: bool = False) -> Classifier:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,11 @@ def run_planned(
     if plan is None:
         if seconds is not None and execution.get("reuse"):
             raise UserError("--time and --reuse: a run that is reused has its settings already")
+        reused = read_plan(execution["reuse"]) if execution.get("reuse") else None
+        if reused is not None and threads is None:
+            # As many as were measured to be the fastest.
+            with _threads(reused.speed.threads):
+                return execute(given, compare=compare or 0)
         if seconds is None and (execution.get("reuse") or not is_open(given)):
             return execute(given, compare=compare or 0)
         planner = Planner(
@@ -92,11 +98,16 @@ def run_planned(
             f"--time {duration(seconds)}: {out} was planned for {planned}; give the same, or "
             "another --out"
         )
+    with _threads(plan.speed.threads):
+        return execute(plan.complete(given), schedule=Schedule(plan, began, compare))
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
     before = torch.get_num_threads()
-    torch.set_num_threads(plan.speed.threads)
+    torch.set_num_threads(count)
     try:
-        schedule = Schedule(plan, began, compare)
-        return execute(plan.complete(given), schedule=schedule)
+        yield
     finally:
         torch.set_num_threads(before)
 
