@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import pickle
+import re
 import sys
+import time
 
 import pytest
 
 from spos._cli.console import LINE_INTERVAL, ConsoleListener
+from spos.run.planning.execute import Countdown
 
 
 def test_a_file_gets_the_first_and_the_last_line_of_a_stage_and_one_a_minute(
@@ -50,3 +53,18 @@ def test_a_terminal_gets_a_bar_with_messages_above_it(
         assert text in shown
     assert "spos: skipped [bold].jpg" in shown
     assert "spos: from a worker" in shown
+
+
+def test_eighty_columns_show_the_time_left(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    listener = Countdown(ConsoleListener(), until=time.monotonic() + 754)
+    listener.progress("train", 1234, 7500, "loss 2.500  top-1 12.5%  1,234 images/s")
+    listener.listener.close()
+    # The escape codes of colours take no space.
+    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", capsys.readouterr().err).splitlines()
+    lines = [line for line in shown if "12 min 3" in line]
+    assert lines and all("1234/7500" in line and "left in all" in line for line in lines)
+    assert max(map(len, shown)) <= 80

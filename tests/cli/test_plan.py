@@ -90,3 +90,21 @@ def test_a_mistake_is_one_line(
 )
 def test_a_run_directory_is_named_after_what_is_given(options: dict[str, str], name: str) -> None:
     assert _directory(options) == name
+
+
+def test_the_help_of_a_run_fits_a_screen_and_more_is_there(cli: Cli) -> None:
+    shown, everything = cli("run", "--help"), cli("run", "--help-all")
+    assert shown.status == everything.status == 0
+    assert len(shown.out.splitlines()) <= 50 < len(everything.out.splitlines())
+    for topic in ("Images:", "Limits:", "Search:", "Run:"):
+        assert topic in shown.out
+    assert "--latency-table" not in shown.out and "--latency-table" in everything.out
+    assert "--time" in shown.out and "--help-all" in shown.out
+
+
+def test_the_shell_completes_options(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_SPOS_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", "spos run --max-f")
+    monkeypatch.setenv("COMP_CWORD", "2")
+    completed = cli("run")
+    assert completed.status == 0 and completed.out.split() == ["plain,--max-flops"]

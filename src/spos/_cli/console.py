@@ -18,6 +18,8 @@ from rich.progress import (
 
 #: Seconds between lines where the output is a file.
 LINE_INTERVAL = 60.0
+#: Columns of a terminal that shows everything.
+WIDE = 110
 
 
 class ConsoleListener:
@@ -50,18 +52,25 @@ class ConsoleListener:
         if stage != self._stage:
             self.close()
             self._stage = stage
+            console = Console(stderr=True)
+            wide = console.width >= WIDE
             self._progress = Progress(
                 TextColumn("{task.description:<10}"),
-                BarColumn(bar_width=24),
+                # On a narrow terminal the times count more than the bar.
+                BarColumn(bar_width=24 if wide else 6),
                 MofNCompleteColumn(),
-                TimeElapsedColumn(),
+                *([TimeElapsedColumn()] if wide else []),
                 TimeRemainingColumn(),
                 TextColumn("{task.fields[detail]}"),
-                console=Console(stderr=True),
+                console=console,
             )
             self._progress.start()
-            self._task = self._progress.add_task(stage, total=total, completed=done, detail=detail)
+            self._task = self._progress.add_task(stage, total=total, completed=done, detail="")
         assert self._progress is not None
+        # Longer details would squeeze the other columns.
+        width = self._progress.console.width
+        taken = (53 if width >= WIDE else 28) + 2 * len(str(total))
+        detail = detail[: max(width - taken, 20)]
         self._progress.update(self._task, completed=done, total=total, detail=detail)
         if done >= total:
             self.close()

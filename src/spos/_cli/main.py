@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from spos._cli.export import export_command
+from spos._cli.help import TopicCommand
 from spos._cli.latency import latency_command
 from spos._cli.options import COUNT, combine_options, read_settings, setting_options
 from spos._cli.predict import predict_command
@@ -113,7 +114,7 @@ def main() -> None:
     """Find the most accurate network within a budget, by single-path one-shot search."""
 
 
-@main.command("train")
+@main.command("train", cls=TopicCommand)
 @setting_options
 @_execution_options
 def _train(**options: Any) -> None:
@@ -121,7 +122,7 @@ def _train(**options: Any) -> None:
     _perform(("train",), options)
 
 
-@main.command("search")
+@main.command("search", cls=TopicCommand)
 @setting_options
 @_execution_options
 def _search(**options: Any) -> None:
@@ -129,7 +130,7 @@ def _search(**options: Any) -> None:
     _perform(("search",), options)
 
 
-@main.command("retrain")
+@main.command("retrain", cls=TopicCommand)
 @setting_options
 @_execution_options
 @_compare_option
@@ -138,7 +139,7 @@ def _retrain(**options: Any) -> None:
     _perform(("retrain",), options)
 
 
-@main.command("run")
+@main.command("run", cls=TopicCommand)
 @setting_options
 @click.option(
     "--out", metavar="DIR", help="Run directory; by default named after images, limits and time."
@@ -161,7 +162,7 @@ def _run(**options: Any) -> None:
         click.echo(line)
 
 
-@main.command("plan")
+@main.command("plan", cls=TopicCommand)
 @setting_options
 @_device_options
 @_time_option
@@ -179,7 +180,7 @@ def _plan(as_json: bool, **options: Any) -> None:
         _print(plan_tables(plan))
 
 
-@main.command("doctor")
+@main.command("doctor", cls=TopicCommand)
 @setting_options
 @_execution_options
 @click.option("--networks", type=COUNT, default=12, metavar="N", help="Random networks to train.")
@@ -291,6 +292,10 @@ main.add_command(predict_command)
 
 def entry() -> None:
     """Run the command line: one line and status 2 for a mistake, 130 for Ctrl-C."""
+    if instruction := os.environ.get("_SPOS_COMPLETE"):
+        from click.shell_completion import shell_complete
+
+        sys.exit(shell_complete(main, {}, "spos", "_SPOS_COMPLETE", instruction))
     # Before a library is imported that reads it.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -98,8 +99,33 @@ def run_planned(
             f"--time {duration(seconds)}: {out} was planned for {planned}; give the same, or "
             "another --out"
         )
+    schedule = Schedule(plan, began, compare)
+    until = began + max(plan.seconds or 0.0, plan.total) - schedule.before(out)
+    execution["listener"] = Countdown(listener, until)
     with _threads(plan.speed.threads):
-        return execute(plan.complete(given), schedule=Schedule(plan, began, compare))
+        return execute(plan.complete(given), schedule=schedule)
+
+
+@dataclass
+class Countdown(Listener):
+    """Adds the time that is left for the whole run to the progress of a stage.
+
+    Args:
+        listener (Listener): receiver of progress and messages.
+        until (float): expected end of the run, of ``time.monotonic``.
+    """
+
+    listener: Listener
+    until: float
+
+    def message(self, text: str) -> None:
+        """Pass a message on."""
+        self.listener.message(text)
+
+    def progress(self, stage: str, done: int, total: int, detail: str) -> None:
+        """Pass progress on, with the time left."""
+        left = max(self.until - time.monotonic(), 0.0)
+        self.listener.progress(stage, done, total, f"{duration(left)} left in all  {detail}")
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import Any
 from spos._util.files import read_own
 from spos._util.records import from_plain, write_record
 from spos.run.context import Context
+from spos.run.directory import RunDirectory
 from spos.run.finalists import read_found
 from spos.run.outcome import Outcome, RetrainOutcome, SearchOutcome, TrainOutcome
 from spos.run.planning.plan import (
@@ -93,10 +94,16 @@ class Schedule:
 
     def used(self, context: Context) -> float:
         """Seconds that the run has taken, in this process and in interrupted ones before it."""
+        return max(time.monotonic() - self.began, self.before(context.directory.path))
+
+    def before(self, folder: Path) -> float:
+        """Seconds that the plan and the finished stages took; 0 for a run that is not started."""
+        directory = RunDirectory(folder)
+        if read_plan(folder) is None:
+            return 0.0
         kinds: tuple[type[Outcome], ...] = (TrainOutcome, SearchOutcome, RetrainOutcome)
-        outcomes = [context.directory.outcome(kind) for kind in kinds]
-        recorded = sum(one.seconds for one in outcomes if one is not None)
-        return max(time.monotonic() - self.began, self.plan.spent + recorded)
+        outcomes = [directory.outcome(kind) for kind in kinds]
+        return self.plan.spent + sum(one.seconds for one in outcomes if one is not None)
 
     def _keep(self, context: Context) -> None:
         write_record(context.directory.path / PLAN_FILE, self.plan)

@@ -1,0 +1,65 @@
+"""Help that fits a screen: the options that most runs need, by topic; the rest on demand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+#: Options that ``--help`` shows, by topic; ``--help-all`` shows the others as well.
+TOPICS = {
+    "Images": ("--data",),
+    "Limits": ("--max-flops", "--max-params", "--max-latency", "--max", "--budgets", "--time"),
+    "Search": ("--space", "--preset", "--image-size", "--algorithm", "--recipe", "--network"),
+    "Run": (
+        *("--out", "--reuse", "--compare", "--seed", "--devices", "--threads", "--yes"),
+        *("--config", "--set", "--json", "--networks", "--seeds"),
+    ),
+}
+OTHERS = "Other settings"
+
+
+class TopicCommand(click.Command):
+    """A command whose options are listed by topic."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.params.append(
+            click.Option(
+                ["--help-all"],
+                is_flag=True,
+                is_eager=True,
+                expose_value=False,
+                callback=_show_all,
+                help="Show all options.",
+            )
+        )
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options by topic."""
+        records = {
+            param.opts[0]: record
+            for param in self.get_params(ctx)
+            if (record := param.get_help_record(ctx)) is not None
+        }
+        listed = set()
+        for topic, flags in TOPICS.items():
+            rows = [records[flag] for flag in flags if flag in records]
+            listed |= set(flags)
+            if rows:
+                with formatter.section(topic):
+                    formatter.write_dl(rows, col_max=24)
+        help_flags = ("-h", "--help", "--help-all")
+        rest = [one for flag, one in records.items() if flag not in (*listed, *help_flags)]
+        if ctx.meta.get(OTHERS) and rest:
+            with formatter.section(OTHERS):
+                formatter.write_dl(rest, col_max=24)
+        with formatter.section("Help"):
+            formatter.write_dl([records[flag] for flag in help_flags if flag in records])
+
+
+def _show_all(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        ctx.meta[OTHERS] = True
+        click.echo(ctx.get_help(), color=ctx.color)
+        ctx.exit()
