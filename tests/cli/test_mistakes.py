@@ -18,7 +18,7 @@ Cli = Callable[..., Ended]
 GIVEN = {
     "command": (["trian"], "unknown command 'trian': did you mean 'train'?"),
     "option": (["run", "--out", "OUT", "--sed", "1"], "No such option '--sed'"),
-    "no directory": (["run"], "Missing option '--out'"),
+    "no directory": (["train"], "Missing option '--out'"),
     "space": (["run", "--out", "OUT", "--space", "shuflenet"], "did you mean 'shufflenetv2'?"),
     "preset": (["run", "--out", "OUT", "--preset", "tinny"], "did you mean 'tiny'?"),
     "number as a preset": (["run", "--out", "OUT", "--preset", "3"], "unknown preset '3'"),
@@ -118,11 +118,15 @@ GIVEN = {
     ),
     "data": (["run", "--out", "OUT", "--data", "digit"], "did you mean 'digits'?"),
     "fewer images than a batch": (
-        ["run", "--out", "OUT", "--set", "supernet.batch_size=1500"],
+        ["run", "--out", "OUT", "--preset", "tiny", "--set", "supernet.batch_size=1500"],
         "there are only 1007 training images",
     ),
+    "fewer images than a batch of a plan": (
+        ["run", "--out", "OUT", "--set", "supernet.batch_size=1500"],
+        "there are only 1438 training images",
+    ),
     "more than the memory": (
-        ["run", "--out", "OUT", "--set", "supernet.batch_size=900000000"],
+        ["run", "--out", "OUT", "--preset", "tiny", "--set", "supernet.batch_size=900000000"],
         "not enough memory on cpu",
     ),
     "retrain first": (["retrain", "--out", "OUT"], "run spos search first"),
@@ -205,8 +209,8 @@ def test_memory_that_runs_out_is_a_line_with_advice(
     def run(*arguments: object, **options: object) -> None:
         raise error
 
-    monkeypatch.setattr("spos.run.pipeline.run", run)
-    mistake = cli("run", "--out", tmp_path / "run").mistake
+    monkeypatch.setattr("spos.run.planning.execute.run", run)
+    mistake = cli("run", "--preset", "tiny", "--out", tmp_path / "run").mistake
     assert mistake.startswith("out of memory (")
     assert mistake.endswith("set a smaller batch_size or run.evaluation_batch")
 
@@ -217,9 +221,9 @@ def test_an_error_of_the_program_is_not_hidden(
     def run(*arguments: object, **options: object) -> None:
         raise KeyError("weight")
 
-    monkeypatch.setattr("spos.run.pipeline.run", run)
+    monkeypatch.setattr("spos.run.planning.execute.run", run)
     with pytest.raises(KeyError):
-        cli("run", "--out", tmp_path / "run")
+        cli("run", "--preset", "tiny", "--out", tmp_path / "run")
 
 
 def test_a_reader_that_has_seen_enough_is_not_a_mistake(finished_run: Path) -> None:
@@ -238,7 +242,7 @@ def test_a_reader_that_has_seen_enough_is_not_a_mistake(finished_run: Path) -> N
 
 def test_a_directory_with_other_things_in_it_keeps_them(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    assert "--data digit" in cli("run", "--data", "digit", "--out", tmp_path).mistake
+    assert "--data digit:" in cli("run", "--data", "digit", "--out", tmp_path).mistake
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 

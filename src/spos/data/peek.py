@@ -51,8 +51,8 @@ def peek(spec: str) -> ImageFacts:
         (1797, 10, 8, True)
     """
     name, _, argument = spec.partition(":")
-    found = SOURCES.find(name)
     try:
+        found = SOURCES.find(name)
         look = getattr(found, "look", None)
         if look is not None:
             facts: ImageFacts = look(argument)

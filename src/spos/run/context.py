@@ -109,28 +109,7 @@ class Context:
         return self._make_fabric(1)
 
     def _make_fabric(self, devices: int) -> Fabric:
-        precision: Any = self.config.run.precision
-        try:
-            with warnings.catch_warnings():
-                # Fabric warns and falls back to another precision; here that is an error, below.
-                warnings.filterwarnings("ignore", message=".*AMP with fp16")
-                fabric = Fabric(
-                    accelerator=self.accelerator,
-                    devices=devices,
-                    strategy="ddp_spawn" if devices > 1 else "auto",
-                    precision=precision,
-                )
-        except (RuntimeError, ValueError) as error:
-            reason = " ".join(str(error).split())
-            raise UserError(
-                f"--accelerator {self.accelerator} --devices {devices}: {reason}"
-            ) from error
-        if precision == "16-mixed" and fabric.device.type == "cpu":
-            raise UserError(
-                "run.precision 16-mixed: not available on the CPU; allowed there: 32-true, "
-                "bf16-mixed"
-            )
-        return fabric
+        return make_fabric(self.accelerator, self.config.run.precision, devices)
 
     def launch(self, work: Callable[..., Any], *arguments: Any) -> Any:
         """Call a function in one process per device.
@@ -279,6 +258,37 @@ class Context:
             parts["fitness"] = self.fitness.identity
         text = json.dumps(parts, sort_keys=True)
         return digest(supernet.state_dict(), text)[:16]
+
+
+def make_fabric(accelerator: str, precision: Any, devices: int = 1) -> Fabric:
+    """Make a Fabric with devices of a kind.
+
+    Args:
+        accelerator (str): accelerator of Lightning Fabric.
+        precision (Any): its precision.
+        devices (int): number of processes, at least 1.
+
+    Raises:
+        UserError: the devices do not exist, or do not support the precision.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Fabric warns and falls back to another precision; here that is an error, below.
+            warnings.filterwarnings("ignore", message=".*AMP with fp16")
+            fabric = Fabric(
+                accelerator=accelerator,
+                devices=devices,
+                strategy="ddp_spawn" if devices > 1 else "auto",
+                precision=precision,
+            )
+    except (RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"--accelerator {accelerator} --devices {devices}: {reason}") from error
+    if precision == "16-mixed" and fabric.device.type == "cpu":
+        raise UserError(
+            "run.precision 16-mixed: not available on the CPU; allowed there: 32-true, bf16-mixed"
+        )
+    return fabric
 
 
 def _in_process(

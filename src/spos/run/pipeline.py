@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -65,6 +65,7 @@ def run(
     method: str | MakeMethod | None = None,
     teacher: nn.Module | Teacher | None = None,
     schedule: Schedule | None = None,
+    notes: Sequence[str] = (),
 ) -> Result:
     """Run stages of a run; finished stages are skipped, interrupted ones are resumed.
 
@@ -88,6 +89,7 @@ def run(
         teacher (nn.Module | Teacher | None): trained network that retrained networks learn from
             besides the labels (:class:`spos.training.Teacher`).
         schedule (Schedule | None): what decides settings of each stage when it begins.
+        notes (Sequence[str]): messages for the listener once all checks have passed.
 
     Returns:
         The result of the run, as stored in ``result.json``.
@@ -125,7 +127,7 @@ def run(
         if "search" in stages and find_required_method(config.search.algorithm):
             # A differentiable search depends on the training of theta, so it includes the training.
             stages = tuple(dict.fromkeys(("train", *stages)))
-        context.notes += [reused] if reused else []
+        context.notes = [*notes, *([reused] if reused else [])]
         context.check_task()
         if config.network.name:
             _check_network(context, stages, compare)

@@ -18,6 +18,7 @@ from spos.data import ImageData
 from spos.data.peek import ImageFacts
 from spos.report.result import Result
 from spos.report.words import duration
+from spos.run.directory import RunDirectory
 from spos.run.pipeline import run
 from spos.run.planning.plan import Plan, Planner, is_open
 from spos.run.planning.schedule import Schedule, read_plan
@@ -65,6 +66,7 @@ def run_planned(
     began = time.monotonic() if began is None else began
     listener = listener or Silent()
     execution = {**execution, "listener": listener, "accelerator": accelerator}
+    notes: list[str] = []
 
     def execute(settings: Mapping[str, Any], **more: Any) -> Result:
         load = None if make_load is None else make_load(settings)
@@ -88,9 +90,10 @@ def run_planned(
         planner = Planner(
             given, seconds, facts=facts, began=began, accelerator=accelerator, threads=threads
         )
-        plan = planner.plan()
-        for line in describe(plan):
-            listener.message(line)
+        # Refuses a directory that cannot be used before anything is measured.
+        with RunDirectory(out).open():
+            plan = planner.plan()
+        notes = describe(plan)
         if confirm is not None and not confirm(plan):
             raise UserError("not started; give --time to limit it, or --yes to run it")
     elif seconds is not None and seconds != plan.seconds:
@@ -103,7 +106,7 @@ def run_planned(
     until = began + max(plan.seconds or 0.0, plan.total) - schedule.before(out)
     execution["listener"] = Countdown(listener, until)
     with _threads(plan.speed.threads):
-        return execute(plan.complete(given), schedule=schedule)
+        return execute(plan.complete(given), schedule=schedule, notes=notes)
 
 
 @dataclass

@@ -6,18 +6,21 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 
 from spos._util.errors import UserError
 from spos._util.randomness import generator
 from spos.cost import Constraint, CostModel
 from spos.cost.units import COUNT
+from spos.data import DataOptions, check_batch
 from spos.data.peek import ImageFacts, peek
 from spos.report.diagnosis import StageEstimate
 from spos.run.config import Config, find_required_method, make_config, merge_sections
+from spos.run.context import make_fabric
+from spos.run.costs import add_bounded_costs
 from spos.run.planning.layouts import SPACE, Chosen, choose_layout
 from spos.run.planning.speed import Speed, measure_speed
 from spos.spaces import family
@@ -148,7 +151,8 @@ class Planner:
         self.began = time.monotonic() if began is None else began
         self.limit = seconds
         self.facts = facts
-        self.device = Fabric(accelerator=accelerator, devices=1).device
+        self.accelerator = accelerator
+        self.device = torch.device("cpu")
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
         self.threads = [threads] if threads else sorted({1, cores, os.cpu_count() or 1} - {0})
         self.threads = [count for count in self.threads if count <= cores] or [1]
@@ -169,15 +173,20 @@ class Planner:
                 the limits.
         """
         for section in ("supernet", "retrain"):
-            if "steps" in self.given.get(section, {}):
-                self._warm_up(section, int(self.given[section]["steps"]))
+            steps = str(self.given.get(section, {}).get("steps", ""))
+            if steps.isdecimal():
+                self._warm_up(section, int(steps))
         draft = make_config(merge_sections(as_sections(tuple(self.choices)), self.given))
         if find_required_method(draft.search.algorithm):
             raise UserError(
                 f"--time and --algorithm {draft.search.algorithm}: allowed with a time are "
                 "searches of a trained supernet, such as evolution"
             )
+        self.device = make_fabric(self.accelerator, draft.run.precision).device
         facts = self.facts or peek(draft.data.source)
+        # Refuses sizes that are none before anything is measured.
+        DataOptions(validation=draft.data.validation, test=draft.data.test)
+        self._choose("data.source", draft.data.source, "")
         images = self._split(facts)
         bounds = draft.bounds
         if is_open(self.given):
@@ -188,7 +197,12 @@ class Planner:
         self._recipes(facts, images)
         config = make_config(merge_sections(as_sections(tuple(self.choices)), self.given))
         batch = config.supernet.batch_size
-        speed = self._measure(config, facts, table, batch)
+        supernet = family(config.space).build(
+            config.layout, classes=max(facts.classes, 1), image_channels=facts.channels
+        )
+        add_bounded_costs(table, supernet, config, Path(), eager=False)
+        check_batch(batch, images)
+        speed = measure_speed(supernet, table, batch, self.threads, self.device)
         sample = table.many(table.space.sample_many(500, generator(0, "plan")))
         flops = float(sample[:, table.names.index("flops")].mean())
         largest = float(table.range()["flops"][1])
@@ -294,12 +308,6 @@ class Planner:
     def _batch(self, images: int) -> int:
         """Images of a step of a network's training."""
         return 64 if images >= 1500 else 32 if images >= 300 else 16
-
-    def _measure(self, config: Config, facts: ImageFacts, table: CostModel, batch: int) -> Speed:
-        supernet = family(config.space).build(
-            config.layout, classes=max(facts.classes, 1), image_channels=facts.channels
-        )
-        return measure_speed(supernet, table, batch, self.threads, self.device)
 
     def _supernet_steps(self, config: Config, step: float, images: int) -> int:
         batch = config.supernet.batch_size
