@@ -5,15 +5,18 @@ BIN := $(VENV)/bin
 # Another seed is another run: make demo SEED=1 OUT=runs/demo-1
 SEED ?= 0
 OUT ?= runs/demo
+# The training images of CIFAR-10, a folder or a .zip with one folder per class.
+DATA ?= data/cifar10-train.zip
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test lint format clean help
+.PHONY: demo test lint format paper-small clean help
 
 help:
 	@echo "make demo    find a network for cluttered digits, and compare it with others of its cost"
 	@echo "make test    run every test and doctest"
 	@echo "make lint    run the linters and the type checker"
 	@echo "make format  format the code"
+	@echo "make paper-small  the tables of the paper on CIFAR-10, in hours; resumes"
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -37,6 +40,10 @@ lint: $(INSTALLED)
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+paper-small: $(INSTALLED)
+	$(BIN)/python benchmarks/paper_small.py --data folder:$(DATA) --set data.test=10000 \
+		--processes 2 --runs runs/paper-small --out benchmarks/results/paper_small
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
