@@ -48,7 +48,7 @@ def peek(spec: str) -> ImageFacts:
     Example:
         >>> facts = peek("digits")
         >>> facts.count, facts.classes, facts.side, facts.grey
-        (1797, 10, 8, True)
+        (1438, 10, 8, True)
     """
     name, _, argument = spec.partition(":")
     try:
