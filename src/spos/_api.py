@@ -287,13 +287,12 @@ def _dataset(data: Any) -> Any:
 def _look(dataset: Any, test: Any) -> ImageFacts:
     """What the images of a Dataset are like."""
     source = dataset_data(dataset, test=test)
-    labels = torch.cat([source.train.labels, source.validation.labels])
+    count = len(source.train) + len(source.validation)
     if test is None:
-        labels = torch.cat([labels, source.test().labels])
+        count += len(source.test())
     return ImageFacts(
-        count=len(labels),
+        count=count,
         classes=len(source.classes),
-        smallest_class=int(labels.bincount().min()),
         side=source.image_size,
         channels=source.channels,
         grey=is_grey(source.train.pixels(range(min(len(source.train), 200)))),

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from commands import Ended
 from PIL import Image
 
-from spos._cli.plan import _directory
+from spos._cli.plan import _confirm, _directory
+from spos.report.diagnosis import StageEstimate
+from spos.run.planning.plan import Choice, Plan
+from spos.run.planning.speed import Line, Speed
 
 Cli = Callable[..., Ended]
 
@@ -59,6 +64,7 @@ def test_the_first_command_needs_nothing_but_images(
 @pytest.mark.parametrize(
     ("given", "told"),
     [
+        (("--algorithm", "fbnet"), "a differentiable search is not planned; give a --preset"),
         (("--time", "soon"), "--time soon: write a duration above 0"),
         (("--data", "folder:missing"), "--data folder:missing: no such folder or file"),
         (("--max-flops", "1"), "no network for images of 8 pixels satisfies flops <= 1"),
@@ -85,6 +91,7 @@ def test_a_mistake_is_one_line(
             {"data": "fashion-mnist", "max_params": "2M", "seed": 3},
             "runs/fashion-mnist-2M-params-seed-3",
         ),
+        ({"reuse": "runs/a", "max_flops": "3M"}, "runs/a-3M-flops"),
         ({"data": "folder:..", "duration": "1h30m"}, "runs/1h30m"),
     ],
 )
@@ -108,3 +115,27 @@ def test_the_shell_completes_options(cli: Cli, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("COMP_CWORD", "2")
     completed = cli("run")
     assert completed.status == 0 and completed.out.split() == ["plain,--max-flops"]
+
+
+def test_a_long_run_is_confirmed_with_its_plan_in_sight(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = Line(0.01, 1e-9)
+    plan = Plan(
+        seconds=None,
+        spent=1.0,
+        images=100,
+        flops=1e6,
+        step_seconds=0.1,
+        speed=Speed(1, line, line),
+        choices=(Choice("supernet.steps", 500, "5 epochs"),),
+        estimates=(StageEstimate("train", 7200.0),),
+    )
+    for stream in (sys.stdin, sys.stderr):
+        monkeypatch.setattr(stream, "isatty", lambda: True)
+    monkeypatch.setattr("click.confirm", lambda *_, **__: False)
+    assert not _confirm(plan)
+    shown = capsys.readouterr().err
+    assert "supernet.steps 500: 5 epochs" in shown and "2 h" in shown
+    # Nobody is asked where a time was given.
+    assert _confirm(replace(plan, seconds=9000.0))

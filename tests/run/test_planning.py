@@ -123,9 +123,14 @@ def test_a_limit_beyond_the_time_is_lowered_and_said(photos):
     assert "(below your 60.00M): what the time allows" in "\n".join(describe(made))
 
 
+def test_the_threads_of_the_user_are_not_chosen_anew():
+    assert Planner(DIGITS, 60, threads=64).threads == [64]
+    assert Planner(DIGITS, 60).threads[0] == 1
+
+
 @pytest.mark.usefixtures("measured")
 def test_a_differentiable_search_is_not_planned():
-    with pytest.raises(UserError, match="--time and --algorithm fbnet: allowed with a time are"):
+    with pytest.raises(UserError, match="--algorithm fbnet: a differentiable search is not"):
         plan({**DIGITS, "search": {"algorithm": "fbnet"}}, 60)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from spos._cli.options import BOUNDS, read_settings
+from spos._util.errors import UserError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -65,6 +66,8 @@ def make_plan(options: dict[str, Any], execution: Execution) -> Plan:
     Raises:
         UserError: an option is not valid.
     """
+    if options["reuse"] is not None:
+        raise UserError("--reuse: a run that is reused has its settings already; leave it out")
     text = options.pop("duration")
     given = read_settings(options)
     with execution(options) as arguments:
@@ -137,6 +140,10 @@ def _confirm(plan: Plan) -> bool:
     asks = sys.stdin.isatty() and sys.stderr.isatty()
     if plan.seconds is not None or plan.total < LONG or not asks:
         return True
+    from spos.run.planning.execute import describe
+
+    for line in describe(plan):
+        click.echo(f"spos: {line}", err=True)
     return click.confirm("Start it?", default=True, err=True)
 
 
@@ -149,6 +156,8 @@ def _directory(options: dict[str, Any]) -> str:
         'runs/photos-60M-flops-1h'
     """
     kind, _, path = str(options.get("data") or "digits").partition(":")
+    if options.get("reuse"):
+        kind, path = "folder", options["reuse"]
     parts = [Path(path).stem or Path(path).name if kind == "folder" else f"{kind} {path}"]
     for name, (side, cost, _) in BOUNDS.items():
         if options.get(name):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 
 import torch
@@ -18,7 +17,6 @@ class ImageFacts:
     Args:
         count (int): training images, before any are split off.
         classes (int): number of classes; 0 where targets are values.
-        smallest_class (int): training images of the rarest class.
         side (int): median of the shorter sides, in pixels.
         channels (int): 3 for colour, 1 for grey.
         grey (bool): whether the images have no colour, whatever their channels.
@@ -28,7 +26,6 @@ class ImageFacts:
 
     count: int
     classes: int
-    smallest_class: int
     side: int
     channels: int
     grey: bool
@@ -60,13 +57,10 @@ def peek(spec: str) -> ImageFacts:
         source = found(argument, DataOptions())
     except UserError as error:
         raise UserError(f"--data {spec}: {error}") from error
-    labels = source.train.labels
-    sample = source.train.pixels(range(min(len(labels), 200)))
-    counts = Counter() if labels.is_floating_point() else Counter(labels.tolist())
+    sample = source.train.pixels(range(min(len(source.train), 200)))
     return ImageFacts(
         count=len(source.train),
         classes=len(source.classes),
-        smallest_class=min(counts.values(), default=0),
         side=source.train.image_size,
         channels=source.train.channels,
         grey=is_grey(sample),

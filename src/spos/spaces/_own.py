@@ -42,7 +42,8 @@ def register_model(model: nn.Module, image_size: int) -> str:
     Returns:
         Name of the space.
     """
-    name = type(model.model if isinstance(model, Supernet) else model).__name__
+    # A class may have the name of a space of the catalogue.
+    name = f"own-{type(model.model if isinstance(model, Supernet) else model).__name__}"
     original = copy.deepcopy(model)
 
     def build(layout: OwnLayout, *, classes: int, image_channels: int = 3) -> Supernet:

@@ -95,7 +95,6 @@ def look(argument: str) -> ImageFacts:
     return ImageFacts(
         count=len(train.names),
         classes=len(layout.classes),
-        smallest_class=min(Counter(train.labels).values()),
         side=sorted(sides)[len(sides) // 2],
         channels=3,
         grey=grey,

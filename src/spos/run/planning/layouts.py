@@ -16,10 +16,8 @@ from spos.spaces.mobile import layout_for
 
 #: Space of all plans that leave it open.
 SPACE = "mobile"
-#: Sides of images that are tried, from the largest that the images have.
-SIDES = (224, 160, 128, 96, 64, 48, 32, 24, 16)
-#: Smallest side to which larger images are shrunk.
-SMALLEST = 32
+#: Sides to which larger images are shrunk, tried from the largest.
+SIDES = (224, 160, 128, 96, 64, 48, 32)
 #: Factors of the channels; images are shrunk before networks are made narrower than `NARROW`.
 WIDTHS = (0.25, 0.35, 0.5, 0.6, 0.75, 0.85, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0)
 NARROW = 0.75
@@ -64,7 +62,7 @@ def choose_layout(
     """
     own = bounds.maximum.get("flops", float("inf"))
     most = min(affordable, own)
-    sides = [min(side, SIDES[0]), *(one for one in SIDES if SMALLEST <= one < side)]
+    sides = [min(side, SIDES[0]), *(one for one in SIDES if one < side)]
     for image_size in dict.fromkeys(sides):
         chosen = _build(image_size, 1.0, classes, channels)
         if chosen.limit * NARROW**GROWTH <= most:

@@ -34,7 +34,9 @@ TRAININGS = 4
 #: Images of a training for which the networks are chosen, for a data set of 1,000 images; they grow
 #: with its size to the power of `GROWTH`.
 IMAGES, GROWTH = 25_000, 0.6
-#: The same where no time is given.
+#: Candidates that are evaluated in the time of one, because they share their beginnings.
+SHARED = 1.5
+#: How many times as many where no time is given.
 UNHURRIED = 4
 #: Multiply-adds of a network where neither time nor a limit is given.
 COMFORTABLE = 60e6
@@ -42,7 +44,7 @@ COMFORTABLE = 60e6
 MOST_EPOCHS = 400
 #: Fewest validation images that rank networks well.
 WELL_RANKED = 200
-#: Images a second are measured on networks of this side at first.
+#: Side of the images on whose networks the speed is measured at first.
 REFERENCE = 32
 
 
@@ -153,9 +155,9 @@ class Planner:
         self.facts = facts
         self.accelerator = accelerator
         self.device = torch.device("cpu")
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-        self.threads = [threads] if threads else sorted({1, cores, os.cpu_count() or 1} - {0})
-        self.threads = [count for count in self.threads if count <= cores] or [1]
+        affinity = getattr(os, "sched_getaffinity", None)  # Not on macOS.
+        cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+        self.threads = [threads] if threads else sorted({1, cores})
         self.choices: list[Choice] = []
 
     @property
@@ -179,8 +181,8 @@ class Planner:
         draft = make_config(merge_sections(as_sections(tuple(self.choices)), self.given))
         if find_required_method(draft.search.algorithm):
             raise UserError(
-                f"--time and --algorithm {draft.search.algorithm}: allowed with a time are "
-                "searches of a trained supernet, such as evolution"
+                f"--algorithm {draft.search.algorithm}: a differentiable search is not planned; "
+                "give a --preset, and no --time"
             )
         self.device = make_fabric(self.accelerator, draft.run.precision).device
         facts = self.facts or peek(draft.data.source)
@@ -269,8 +271,8 @@ class Planner:
         for name, value in vars(chosen.layout).items():
             # The other values of the layout follow from these two.
             reason = {"image_size": size, "channels": f"width {chosen.width:g}"}.get(name, "")
-            plain = list(value) if isinstance(value, tuple) else value
-            if reason or plain != _plain(vars(space.preset("small"))[name]):
+            if reason or value != vars(space.preset("small"))[name]:
+                plain = list(value) if isinstance(value, tuple) else value
                 self._choose(f"layout.{name}", plain, reason)
         own = bounds.maximum.get("flops")
         several = self.given.get("constraint", {}).get("budgets")
@@ -336,8 +338,11 @@ class Planner:
             own = rest / TRAININGS
         else:
             batch, batch_size = config.run.evaluation_batch, config.retrain.batch_size
-            batches = (config.run.calibration + 1000) / batch
-            search = 400 * batches * speed.evaluation.seconds(flops, batch)
+            size = config.data.validation
+            validation = size if size >= 1 else size * images
+            batches = (config.run.calibration + validation) / batch
+            count = config.search.population * config.search.iterations / SHARED
+            search = count * batches * speed.evaluation.seconds(flops, batch)
             steps = UNHURRIED * trained_images(images) / batch_size
             own = steps * speed.training.seconds(flops, batch_size)
             rest = own * TRAININGS
@@ -355,7 +360,3 @@ class Planner:
 def trained_images(count: int) -> float:
     """Images that a training of a data set of so many sees."""
     return float(IMAGES * max(count / 1000, 0.3) ** GROWTH)
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value

@@ -16,6 +16,7 @@ from spos.run.outcome import Outcome, RetrainOutcome, SearchOutcome, TrainOutcom
 from spos.run.planning.plan import (
     MOST_EPOCHS,
     SEARCH_SHARE,
+    SHARED,
     TRAIN_SHARE,
     TRAININGS,
     UNHURRIED,
@@ -28,8 +29,6 @@ PLAN_FILE = "plan.json"
 RESERVE = 0.03
 #: By how much of its time a run may be longer.
 TOLERANCE = 0.08
-#: Candidates that are evaluated in the time of one, because they share their beginnings.
-SHARED = 1.5
 #: Candidates of a population, and populations.
 POPULATIONS, ITERATIONS = (10, 50), (2, 20)
 MOST_COMPARED = 5
