@@ -88,6 +88,19 @@ def test_all_settings_that_are_not_given_are_those_of_the_other_run(
     assert "was already started" in cli("search", "--reuse", moved, "--out", out).mistake
 
 
+def test_a_bound_that_was_refused_can_be_mended_in_the_same_directory(
+    cli: Cli, finished_run: Path, tmp_path: Path
+) -> None:
+    given = ("--reuse", finished_run, "--out", tmp_path / "run")
+    assert "reachable are" in cli("search", "--max-flops", "1K", *given).mistake
+    assert cli("search", "--max-flops", "120K", *given).status == 0
+    there, here = (
+        yaml.safe_load((run / "config.yaml").read_text())["search"]
+        for run in (finished_run, tmp_path / "run")
+    )
+    assert here == there
+
+
 def test_a_run_that_only_trained_is_reused(
     cli: Cli, finished_run: Path, finished: Path, tmp_path: Path
 ) -> None:

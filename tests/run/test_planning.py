@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,13 @@ def test_a_limit_beyond_the_time_is_lowered_and_said(photos):
     limits = made.complete(given)["constraint"]["maximum"]
     assert limits["flops"] < 60e6 and limits["params"] == 2e6
     assert "(below your 60.00M): what the time allows" in "\n".join(describe(made))
+
+
+def test_one_class_is_refused_before_anything_is_measured(photos):
+    given = {"data": {"source": f"folder:{photos}"}}
+    shutil.rmtree(photos / "dog")
+    with pytest.raises(UserError, match="only one class; a classifier needs at least 2"):
+        plan(given, 60)
 
 
 def test_the_threads_of_the_user_are_not_chosen_anew():

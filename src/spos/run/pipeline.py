@@ -106,7 +106,9 @@ def run(
     directory = RunDirectory(out)
     with directory.open():
         check_latency_table(str(given.get("constraint", {}).get("latency_table") or ""), out)
-        reused = None if reuse is None else warm_start(directory, RunDirectory(reuse), given)
+        reused = None
+        if reuse is not None:
+            given, reused = warm_start(directory, RunDirectory(reuse), given)
         config, frozen = directory.resolve_config(
             given,
             STAGE_SECTIONS[stages[-1] if schedule is None else stages[0]],

@@ -25,13 +25,12 @@ from spos.search.sqlite import copy_database
 
 def warm_start(
     directory: RunDirectory, other: RunDirectory, given: Mapping[str, Any]
-) -> str | None:
+) -> tuple[dict[str, Any], str | None]:
     """Copy the trained supernet and the evaluations of another run, unless already done.
 
-    All settings of that run that are not given apply as well.
-
     Returns:
-        Which settings differ from those of the other run, in words; None if already done.
+        The given settings with those of the other run that are not given, and which of them differ
+        in words; None if that was told before.
 
     Raises:
         UserError: the other run has no trained supernet, or the run was started without it.
@@ -41,7 +40,9 @@ def warm_start(
     if directory.config_path.exists():
         # Recognised by its supernet, because a folder of runs may be moved.
         if mark.exists() and _is_origin(other, read_own(mark)):
-            return None
+            # A stage that was started keeps its settings, whatever became of the other run.
+            stored = merge_sections(other.read_config(), directory.read_config())
+            return take_over(stored, given, other), None
         raise UserError(f"{flag}: {directory.path} was already started without it")
     if not other.is_finished("train") or not (other.path / "supernet").is_dir():
         raise UserError(f"{flag}: it has no trained supernet")
@@ -73,14 +74,9 @@ def warm_start(
         copy_database(other.study_path, directory.study_path)
     write_json(mark, {"reused": str(other.path.resolve()), "supernet": _identify(other)})
     # Last, because a run counts as started once this file exists.
-    directory.write_config(
-        {
-            name: {key: plain[name][key] for key in values}
-            for name, values in settings.items()
-            if values
-        }
-    )
-    return f"{flag}: {_compare(stored, plain)}"
+    # Only what the supernet was trained with: a refused bound can be mended.
+    directory.write_config(trained)
+    return settings, f"{flag}: {_compare(stored, plain)}"
 
 
 def take_over(

@@ -188,6 +188,10 @@ class Planner:
         facts = self.facts or peek(draft.data.source)
         # Refuses sizes that are none before anything is measured.
         DataOptions(validation=draft.data.validation, test=draft.data.test)
+        if facts.classes == 1:
+            raise UserError(
+                f"--data {draft.data.source}: only one class; a classifier needs at least 2"
+            )
         self._choose("data.source", draft.data.source, "")
         images = self._split(facts)
         bounds = draft.bounds
@@ -309,6 +313,8 @@ class Planner:
 
     def _batch(self, images: int) -> int:
         """Images of a step of a network's training."""
+        if images < 32:
+            return max(2, images // 2)
         return 64 if images >= 1500 else 32 if images >= 300 else 16
 
     def _supernet_steps(self, config: Config, step: float, images: int) -> int:
