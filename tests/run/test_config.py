@@ -34,6 +34,16 @@ def test_a_width_given_again_is_the_one_that_is_stored() -> None:
     assert difference == "layout.channels is [32, 80, 160, 320] there and [16, 40, 80, 160] here"
 
 
+def test_the_warm_up_of_a_preset_fits_the_steps_that_are_given() -> None:
+    longer = {"supernet": {"steps": 2000}, "retrain": {"steps": "20"}}
+    config = make_config({"space": {"preset": "tiny"}, **longer})
+    assert config.supernet.warmup_steps == 50
+    assert config.retrain.warmup_steps == 4
+    chosen = make_config({"retrain": {"steps": 20, "warmup_steps": 10}})
+    assert chosen.retrain.warmup_steps == 10
+    assert make_config(config.as_plain()) == config
+
+
 @pytest.mark.parametrize(
     ("there", "here", "difference"),
     [

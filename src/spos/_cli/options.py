@@ -84,6 +84,12 @@ _ALIASES: tuple[tuple[str, str, Callable[[str], Any], str], ...] = (
         int,
         "Best candidates to train for a short while, to retrain the best of them.",
     ),
+    (
+        "--retrain-from",
+        "network.weights",
+        str,
+        "Weights that the winner's training begins from: scratch or supernet.",
+    ),
     ("--network", "network.name", str, "Published network to train instead of a winner."),
     (
         "--algorithm",

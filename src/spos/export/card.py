@@ -54,6 +54,7 @@ def model_card(facts: Facts, result: Result | None, name: str) -> str:
         sampling_error=words.sampling_error(result) if retrained and result else "",
         one_shot=_one_shot(facts, result),
         verdict=verdict.words if verdict else "",
+        beginning=words.beginning(result),
         searched=bool(result and result.winner),
         search=result and result.search,
         seeds=result and result.seeds,

@@ -62,6 +62,7 @@ def render(result: Result, candidates: Sequence[Candidate], metrics: Metrics) ->
         top=top_table(result) if result.top else None,
         finalists=finalists_table(result) if result.finalists else None,
         verdict=judged,
+        beginning=words.beginning(result),
         sampling_error=words.sampling_error(result),
         comparison=comparison_table(result, winner, compared) if winner and compared else None,
         comparison_figure=_both(partial(comparison_figure, compared, result.metric, judged.words))
@@ -168,7 +169,7 @@ def _trainings(result: Result, metrics: Metrics) -> list[tuple[str, str, list[Ma
         ("Supernet", note, "train"),
         # Before formats had versions, a training of weights and choice was recorded as this.
         ("Supernet", note, "search"),
-        ("Retraining of the network found, from scratch", "", "retrain"),
+        (f"Retraining of the network found, {words.beginning(result)}", "", "retrain"),
     )
     return [
         (title, said, drawn)

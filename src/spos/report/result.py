@@ -161,11 +161,15 @@ class NamedNetwork:
 
 @dataclass(frozen=True)
 class Retrained:
-    """The network trained from scratch: its score on the test images after so many steps."""
+    """The trained network: its score on the test images after so many steps.
+
+    It began from the weights of the supernet, or from scratch.
+    """
 
     test_score: float | None
     steps: int
     teacher: str | None = None
+    weights: str = "scratch"
 
 
 @dataclass(frozen=True)
@@ -233,7 +237,7 @@ class Result:
         search (SearchFacts | None): how the network was searched for.
         winner (Winner | None): the network found.
         network (NamedNetwork | None): the network trained instead of a winner.
-        retrain (Retrained | None): its training from scratch.
+        retrain (Retrained | None): its training.
         top (tuple[Candidate, ...]): the best candidates, best first.
         front (tuple[Candidate, ...]): the front, cheapest first, if one was searched for.
         budgets (tuple[BudgetWinner, ...]): what was found for each of several budgets.

@@ -105,6 +105,12 @@ def headline(result: Result) -> str:
     return f"A network with {what} {costs}{asked}. It is not retrained yet."
 
 
+def beginning(result: Result | None) -> str:
+    """Say from which weights the trainings of networks began."""
+    inherited = result and result.retrain and result.retrain.weights == "supernet"
+    return "from the weights of the supernet" if inherited else "from scratch"
+
+
 @dataclass(frozen=True)
 class Verdict:
     """How the network found compares with random ones."""

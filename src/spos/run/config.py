@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from spos._util.errors import UserError, nearest
 from spos._util.records import to_plain
@@ -18,6 +18,8 @@ from spos.search.settings import FRONT_ALGORITHM
 from spos.spaces import family
 from spos.training.differentiable import DifferentiableSettings
 from spos.training.recipe import Recipe, SupernetRecipe
+
+AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,9 @@ SECTIONS = ("space", *[field.name for field in fields(Config)][2:])
 STAGE_SECTIONS = {"train": SECTIONS[:5], "search": SECTIONS[:8], "retrain": SECTIONS}
 #: Further sections that the training of theta depends on, for its images and its cost.
 THETA_SECTIONS = ("differentiable", "constraint")
+#: Settings of a recipe that are numbers of steps at its beginning; those of a preset are at most
+#: one in so many of the steps that a user gives.
+BEGINNINGS, LONGEST_BEGINNING = ("warmup_steps", "widening_steps"), 5
 #: Settings that do not affect the result; a run may be resumed with other values.
 SETTINGS_WITHOUT_EFFECT = ("data.workers", "run.save_every", "constraint.latency_device")
 
@@ -121,7 +126,7 @@ def make_config(values: Mapping[str, Any]) -> Config:
         return replace_settings(default, values.get(name, {}), name)
 
     search = section("search", SearchSettings())
-    supernet = section("supernet", plan.supernet)
+    supernet = section("supernet", _shortened(plan.supernet, values, "supernet"))
     config = Config(
         space=space,
         preset=preset,
@@ -136,7 +141,7 @@ def make_config(values: Mapping[str, Any]) -> Config:
         ),
         network=section("network", NetworkSettings()),
         finalists=section("finalists", FinalistSettings()),
-        retrain=section("retrain", plan.retrain),
+        retrain=section("retrain", _shortened(plan.retrain, values, "retrain")),
     )
     _ = config.constraint.constraints  # Raises if a minimum is above its maximum.
     algorithm = ALGORITHMS.find(config.search.algorithm)
@@ -156,6 +161,21 @@ def make_config(values: Mapping[str, Any]) -> Config:
         if augment not in POLICIES:
             raise UserError(f"unknown {name}.augment '{augment}': {nearest(augment, POLICIES)}")
     return config
+
+
+def _shortened(recipe: AnyRecipe, values: Mapping[str, Any], section: str) -> AnyRecipe:
+    """Shorten what comes at the beginning of a preset's recipe to fit the steps that are given."""
+    given = values.get(section, {})
+    if "steps" not in given:
+        return recipe
+    none: dict[str, Any] = {name: 0 for name in BEGINNINGS if hasattr(recipe, name)}
+    steps = replace_settings(replace(recipe, **none), {"steps": given["steps"]}, section).steps
+    fitting = {
+        name: min(getattr(recipe, name), steps // LONGEST_BEGINNING)
+        for name in none
+        if name not in given
+    }
+    return replace(recipe, **{**none, **fitting, "steps": steps})
 
 
 def _with_method(recipe: SupernetRecipe, algorithm: str, given: bool) -> SupernetRecipe:

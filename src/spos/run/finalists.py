@@ -55,8 +55,8 @@ def plan_training(config: Config, count: int) -> tuple[Recipe, list[tuple[int, i
 def finalists_stage(context: Context) -> FinalistsOutcome | None:
     """Train the best candidates for a short while, and choose the best of them.
 
-    All start from scratch, on the training images without the validation images, which judge them.
-    The better half of every rung trains on.
+    All begin from the weights of the retraining, on the training images without the validation
+    images, which judge them. The better half of every rung trains on.
 
     Args:
         context (Context): the run.
@@ -92,6 +92,7 @@ def finalists_stage(context: Context) -> FinalistsOutcome | None:
                 recipe,
                 steps,
                 label=f"finalist {place + 1} of {len(finalists)}",
+                weights=context.config.network.weights,
             )
             finalists[place] = replace(one, rungs=trained.rungs)
             seconds[place] = trained.seconds

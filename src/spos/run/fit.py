@@ -1,4 +1,4 @@
-"""The trainings of a run: of its supernet, and of a network from scratch."""
+"""The trainings of a run: of its supernet, and of a network."""
 
 from __future__ import annotations
 
@@ -124,13 +124,14 @@ def fit(
 
 
 def retrain(context: Context, text: str, stage: str) -> RetrainOutcome:
-    """Train a network from scratch on all training images, then test it once.
+    """Train a network on all training images, then test it once.
 
     Returns:
         Record of the training, in the first process with the score on the test images.
     """
     data = context.data()
-    network, costs = build_run_network(context, data, text)
+    weights = context.config.network.weights
+    network, costs = build_run_network(context, data, text, weights=weights)
     recipe = context.config.retrain
     images = data.train.join(data.validation)
     teacher = context.teacher
@@ -141,6 +142,7 @@ def retrain(context: Context, text: str, stage: str) -> RetrainOutcome:
         steps=recipe.steps,
         seconds=seconds,
         teacher=None if teacher is None else teacher.identity(),
+        weights=weights,
     )
     if not context.fabric.is_global_zero:
         return outcome

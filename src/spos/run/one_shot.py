@@ -74,7 +74,7 @@ def make_evaluator(
     fitness = fitness or context.fitness
     evaluator = OneShotEvaluator(
         supernet,
-        _calibration(context, data),
+        calibration_loader(context, data),
         loader(context, data, data.validation),
         metric=fitness.metric,
         evaluate=fitness.evaluate,
@@ -94,7 +94,8 @@ def loader(context: Context, data: ImageData, images: Images) -> Loader:
     )
 
 
-def _calibration(context: Context, data: ImageData) -> Loader:
+def calibration_loader(context: Context, data: ImageData) -> Loader:
+    """Make a loader of the training images for the recalibration of batch norm."""
     settings = context.config.run
     count = min(settings.calibration, len(data.train))
     # The mean over batches is the mean over images only where all batches are full.

@@ -134,7 +134,7 @@ class ShortOutcome(Outcome):
 
 @dataclass(frozen=True, kw_only=True)
 class RetrainOutcome(Outcome):
-    """A network trained from scratch and tested once.
+    """A network that was trained and tested once.
 
     Args:
         architecture (str): architecture of the space, or the name of a published network.
@@ -143,6 +143,7 @@ class RetrainOutcome(Outcome):
         test_score (float | None): score on the test images by the metric of the run.
         test_images (int | None): number of test images.
         teacher (str | None): identity of its teacher; None without one.
+        weights (str): weights that it began from, ``scratch`` or ``supernet``.
     """
 
     stage: ClassVar[str] = "retrain"
@@ -153,6 +154,7 @@ class RetrainOutcome(Outcome):
     test_score: float | None = None
     test_images: int | None = None
     teacher: str | None = None
+    weights: str = "scratch"
 
     upgrade = staticmethod(upgrade_retrain)
 

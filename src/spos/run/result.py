@@ -99,7 +99,9 @@ def collect_result(context: Context) -> Result:
         network=NamedNetwork(named, retrained.costs, config.network.width)
         if named and retrained
         else None,
-        retrain=Retrained(retrained.test_score, retrained.steps, retrained.teacher)
+        retrain=Retrained(
+            retrained.test_score, retrained.steps, retrained.teacher, retrained.weights
+        )
         if retrained
         else None,
         top=found.top if found else (),

@@ -107,9 +107,12 @@ class NetworkSettings(Settings):
             architecture of the space as a published name, option indices, or JSON of option names;
             empty for the winner.
         width (float): factor of all channels of a published network, above 0.
+        weights (str): weights that the trainings of the winner and of the networks it is compared
+            with begin from: ``scratch`` for fresh ones, or ``supernet`` for those of the supernet.
     """
 
     section = "network"
 
     name: str = ""
     width: Annotated[float, Field(gt=0)] = 1.0
+    weights: Literal["scratch", "supernet"] = "scratch"

@@ -50,6 +50,7 @@ def train_briefly(
     *,
     label: str,
     seed: int | None = None,
+    weights: str = "scratch",
 ) -> ShortOutcome:
     """Train a network on the training images, and judge it on the validation images.
 
@@ -63,28 +64,37 @@ def train_briefly(
         until (int): step to pause after, later than those of earlier calls.
         label (str): name of the training in progress reports.
         seed (int | None): seed of the training; None for the seed of the run.
+        weights (str): weights that it begins from, ``scratch`` or ``supernet``.
 
     Returns:
         The outcome, whose last rung is after so many steps.
     """
     seed = context.config.run.seed if seed is None else seed
-    key = hashlib.sha256(f"{text} {recipe} {seed}".encode()).hexdigest()[:12]
+    begins = "" if weights == "scratch" else f" {weights}"
+    key = hashlib.sha256(f"{text} {recipe} {seed}{begins}".encode()).hexdigest()[:12]
     stage = f"short-{key}"
     done = context.directory.outcome(ShortOutcome, stage)
     rungs = done.rungs if done else ()
     reached = tuple(rung for rung in rungs if rung.steps <= until)
     if done and reached and reached[-1].steps == until:
         return replace(done, rungs=reached)
-    rung, seconds = context.launch(_train, text, stage, label, recipe, until, seed)
+    rung, seconds = context.launch(_train, text, stage, label, recipe, until, seed, weights)
     outcome = ShortOutcome(architecture=text, rungs=(*rungs, rung), seconds=seconds)
     return context.directory.finish(outcome, stage)
 
 
 def _train(
-    context: Context, text: str, stage: str, label: str, recipe: Recipe, until: int, seed: int
+    context: Context,
+    text: str,
+    stage: str,
+    label: str,
+    recipe: Recipe,
+    until: int,
+    seed: int,
+    weights: str,
 ) -> tuple[Rung, float]:
     data = context.data()
-    network, _ = build_run_network(context, data, text, seed)
+    network, _ = build_run_network(context, data, text, seed, weights)
     seconds = fit(
         context,
         data,
