@@ -78,9 +78,24 @@ def check_latency_table(given: str, directory: Path) -> None:
 
 
 def add_bounded_costs(
-    own: CostModel, supernet: Supernet, config: Config, directory: Path, *, eager: bool = True
+    own: CostModel,
+    supernet: Supernet,
+    config: Config,
+    directory: Path,
+    *,
+    eager: bool = True,
+    measured: bool = True,
 ) -> CostModel:
     """Extend the costs of a space by those that the run bounds or has a latency table of.
+
+    Args:
+        own (CostModel): costs of the space.
+        supernet (Supernet): supernet of the space.
+        config (Config): configuration of the run.
+        directory (Path): run directory, with its copy of the latency table.
+        eager (bool): whether costs are counted at once.
+        measured (bool): whether a bounded latency needs a table; otherwise it is left out.
+
 
     Raises:
         UserError: a bounded cost does not exist, or the latency table was measured for another
@@ -95,7 +110,7 @@ def add_bounded_costs(
             table.check_device(config.constraint.latency_device)
         tables.append(CostTable(supernet, eager=eager, counter=table.counter(supernet)))
     for name in config.costs:
-        if name in own.names or (name == "latency" and table is not None):
+        if name in own.names or (name == "latency" and (table is not None or not measured)):
             continue
         if name == "latency":
             raise UserError(

@@ -20,6 +20,7 @@ from spos.report.result import Result
 from spos.report.words import duration
 from spos.run.directory import RunDirectory
 from spos.run.pipeline import run
+from spos.run.planning.latency import measure_for_run
 from spos.run.planning.plan import Plan, Planner, is_open
 from spos.run.planning.schedule import Schedule, read_plan
 
@@ -68,6 +69,16 @@ def run_planned(
     execution = {**execution, "listener": listener, "accelerator": accelerator}
     notes: list[str] = []
 
+    def measured(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+        return measure_for_run(
+            out,
+            settings,
+            reuse=execution.get("reuse"),
+            facts=facts,
+            accelerator=accelerator,
+            listener=execution["listener"],
+        )
+
     def execute(settings: Mapping[str, Any], **more: Any) -> Result:
         load = None if make_load is None else make_load(settings)
         return run(out, settings, load=load, **more, **execution)
@@ -76,7 +87,8 @@ def run_planned(
     if plan is None and (out / "config.yaml").exists():
         if seconds is not None:
             raise UserError(f"--time: {out} was started without it; leave it out to resume")
-        return execute(given, compare=compare or 0)
+        return execute(measured(given), compare=compare or 0)
+    new = plan is None
     if plan is None:
         if seconds is not None and execution.get("reuse"):
             raise UserError("--time and --reuse: a run that is reused has its settings already")
@@ -84,16 +96,15 @@ def run_planned(
         if reused is not None and threads is None:
             # As many as were measured to be the fastest.
             with _threads(reused.speed.threads):
-                return execute(given, compare=compare or 0)
+                return execute(measured(given), compare=compare or 0)
         if seconds is None and (execution.get("reuse") or not is_open(given)):
-            return execute(given, compare=compare or 0)
+            return execute(measured(given), compare=compare or 0)
         planner = Planner(
             given, seconds, facts=facts, began=began, accelerator=accelerator, threads=threads
         )
         # Refuses a directory that cannot be used before anything is measured.
         with RunDirectory(out).open():
             plan = planner.plan()
-        notes = describe(plan)
         if confirm is not None and not confirm(plan):
             raise UserError("not started; give --time to limit it, or --yes to run it")
     elif seconds is not None and seconds != plan.seconds:
@@ -102,11 +113,17 @@ def run_planned(
             f"--time {duration(seconds)}: {out} was planned for {planned}; give the same, or "
             "another --out"
         )
-    schedule = Schedule(plan, began, compare)
-    until = began + max(plan.seconds or 0.0, plan.total) - schedule.before(out)
-    execution["listener"] = Countdown(listener, until)
     with _threads(plan.speed.threads):
-        return execute(plan.complete(given), schedule=schedule, notes=notes)
+        ready = time.monotonic()
+        constraint = measured(plan.complete(given)).get("constraint", {})
+        if new:
+            plan = plan.after(time.monotonic() - ready)
+            notes = describe(plan)
+        schedule = Schedule(plan, began, compare)
+        until = began + max(plan.seconds or 0.0, plan.total) - schedule.before(out)
+        execution["listener"] = Countdown(listener, until)
+        settings = {**plan.complete(given), "constraint": constraint}
+        return execute(settings, schedule=schedule, notes=notes)
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import torch
 
 from spos._util.errors import UserError
 from spos._util.randomness import generator
-from spos.cost import Constraint, CostModel
+from spos.cost import CostModel
 from spos.cost.units import COUNT
 from spos.data import DataOptions, check_batch
 from spos.data.peek import ImageFacts, peek
@@ -21,6 +21,7 @@ from spos.report.diagnosis import StageEstimate
 from spos.run.config import Config, find_required_method, make_config, merge_sections
 from spos.run.context import make_fabric
 from spos.run.costs import add_bounded_costs
+from spos.run.planning.latency import latency_line, needs_table
 from spos.run.planning.layouts import SPACE, Chosen, choose_layout
 from spos.run.planning.speed import Speed, measure_speed
 from spos.spaces import family
@@ -40,6 +41,8 @@ SHARED = 1.5
 UNHURRIED = 4
 #: Multiply-adds of a network where neither time nor a limit is given.
 COMFORTABLE = 60e6
+#: Steps of the supernet and of its warm-up at least.
+LEAST_STEPS = {"supernet.steps": 20, "supernet.warmup_steps": 0}
 #: Most epochs of a training.
 MOST_EPOCHS = 400
 #: Fewest validation images that rank networks well.
@@ -96,6 +99,34 @@ class Plan:
         # The plan's limits contain the user's.
         limits = {"constraint": chosen["constraint"]} if "constraint" in chosen else {}
         return merge_sections(merge_sections(chosen, given), limits)
+
+    def after(self, seconds: float) -> Plan:
+        """The plan once something else has taken time before the training.
+
+        Example:
+            >>> from spos.run.planning.speed import Line
+            >>> line = Line(0.0, 1.0)
+            >>> steps = (Choice("supernet.steps", 100, "because"),)
+            >>> train = (StageEstimate("train", 50.0),)
+            >>> plan = Plan(110.0, 10.0, 64, 1e6, 0.5, Speed(1, line, line), steps, train)
+            >>> plan.after(20.0).choices[0].value, plan.after(20.0).total
+            (80, 70.0)
+        """
+        if self.seconds is None:
+            return replace(self, spent=self.spent + seconds)
+        before = self.seconds - self.spent
+        rest = min(1.0, max(before - seconds, before / 10) / before) if before > 0 else 1.0
+        return replace(
+            self,
+            spent=self.spent + seconds,
+            choices=tuple(
+                replace(one, value=max(int(one.value * rest), least))
+                if (least := LEAST_STEPS.get(one.setting)) is not None
+                else one
+                for one in self.choices
+            ),
+            estimates=tuple(replace(one, seconds=one.seconds * rest) for one in self.estimates),
+        )
 
     @property
     def total(self) -> float:
@@ -194,9 +225,8 @@ class Planner:
             )
         self._choose("data.source", draft.data.source, "")
         images = self._split(facts)
-        bounds = draft.bounds
         if is_open(self.given):
-            chosen = self._lay_out(facts, images, bounds)
+            chosen = self._lay_out(facts, images, draft)
             table, limit = chosen.table, chosen.limit
         else:
             table, limit = self._fixed(draft, facts)
@@ -206,7 +236,7 @@ class Planner:
         supernet = family(config.space).build(
             config.layout, classes=max(facts.classes, 1), image_channels=facts.channels
         )
-        add_bounded_costs(table, supernet, config, Path(), eager=False)
+        add_bounded_costs(table, supernet, config, Path(), eager=False, measured=False)
         check_batch(batch, images)
         speed = measure_speed(supernet, table, batch, self.threads, self.device)
         sample = table.many(table.space.sample_many(500, generator(0, "plan")))
@@ -249,20 +279,26 @@ class Planner:
             self._choose("data.validation", wanted, f"to compare candidates{few}")
         return count
 
-    def _lay_out(self, facts: ImageFacts, images: int, bounds: Constraint) -> Chosen:
+    def _lay_out(self, facts: ImageFacts, images: int, draft: Config) -> Chosen:
         """Choose space, layout and limit."""
-        space = family(SPACE)
+        space, bounds = family(SPACE), draft.bounds
         reference = layout_for(min(facts.side, REFERENCE))
         channels = facts.channels
         supernet = space.build(reference, classes=max(facts.classes, 1), image_channels=channels)
-        affordable = COMFORTABLE
+        affordable, why = COMFORTABLE, "what suits a network of it"
+        table = space.costs(supernet)
         if self.seconds is not None:
-            table = space.costs(supernet)
+            why = "what the time allows"
             speed = measure_speed(supernet, table, 32, self.threads, self.device)
             self.threads = [speed.threads]
             rest = self.seconds * (1 - TRAIN_SHARE - SEARCH_SHARE) / TRAININGS
             steps = trained_images(images) / self._batch(images)
             affordable = speed.training.flops(rest / steps, self._batch(images))
+        if needs_table(draft) and "latency" in bounds.maximum:
+            fast = latency_line(supernet, table, self.device)
+            fitting = fast.flops(bounds.maximum["latency"] / 1e9, 1)
+            if fitting < affordable:
+                affordable, why = fitting, "what is fast enough"
         chosen = choose_layout(
             facts.side, affordable, bounds, classes=max(facts.classes, 1), channels=channels
         )
@@ -270,7 +306,6 @@ class Planner:
         self._choose("space.preset", "small", "")
         side = chosen.layout.image_size
         shrunk = "" if side == facts.side else f" of {facts.side} (median)"
-        why = "what the time allows" if self.seconds is not None else "what suits a network of it"
         size = "the images' own" if not shrunk else f"{side} pixels{shrunk}: {why}"
         for name, value in vars(chosen.layout).items():
             # The other values of the layout follow from these two.
@@ -326,7 +361,9 @@ class Planner:
         else:
             steps = min(most, int(TRAIN_SHARE * self.seconds / step))
             reason = f"{TRAIN_SHARE:.0%} of the time, {steps * batch / images:.0f} epochs"
-        steps = int(self._choose("supernet.steps", max(steps, 20), reason))
+        steps = int(
+            self._choose("supernet.steps", max(steps, LEAST_STEPS["supernet.steps"]), reason)
+        )
         if "steps" not in self.given.get("supernet", {}):
             self._warm_up("supernet", steps)
         return steps

@@ -87,17 +87,11 @@ def measure_speed(
             as it was.
         device (torch.device): device to measure.
     """
-    supernet = supernet.to(device)
-    inputs = torch.randn(batch_size, *supernet.input_shape, device=device)
-    inputs = inputs.contiguous(memory_format=torch.channels_last)
+    work = _Work(supernet, table, batch_size, device)
+    supernet, inputs = work.supernet, work.inputs
     targets = torch.zeros(batch_size, dtype=torch.int64, device=device)
     optimizer = torch.optim.SGD(supernet.parameters(), lr=0.0)
-    paths = [
-        Architecture(one) for one in supernet.space.sample_many(SAMPLES, generator(0, "speed"))
-    ]
-    costs = {path: float(table.cost(path)["flops"]) for path in paths}
-    high = max(costs.values())
-    ends = [min(paths, key=costs.__getitem__), max(paths, key=costs.__getitem__)]
+    high = max(work.costs.values())
 
     def train() -> None:
         optimizer.zero_grad(set_to_none=True)
@@ -105,22 +99,6 @@ def measure_speed(
         loss: torch.Tensor = nn.functional.cross_entropy(outputs.flatten(1), targets)
         torch.autograd.backward(loss)
         optimizer.step()
-
-    def evaluate() -> None:
-        with torch.inference_mode():
-            supernet(inputs)
-
-    def line(work: Callable[[], None]) -> Line:
-        times = []
-        for path in ends:
-            supernet.activate(path)
-            times.append(_seconds(work, device))
-        (cheap, costly), (low, most) = times, (costs[path] * batch_size for path in ends)
-        # Noise may make the cheaper one look slower; then all of the time is taken to be work.
-        each = (costly - cheap) / (most - low) if most > low else 0.0
-        if each <= 0:
-            each = costly / most
-        return Line(max(cheap - each * low, 0.0), each)
 
     before = torch.get_num_threads()
     found: list[Speed] = []
@@ -131,11 +109,57 @@ def measure_speed(
             # On cores that are busy with other work, several threads may be a hundred times slower.
             if found and _hopeless(train, SLOWER * found[0].training.seconds(high, batch_size)):
                 continue
-            found.append(Speed(count, line(train), line(evaluate)))
+            found.append(Speed(count, work.line(train), work.line(work.evaluate)))
     finally:
         torch.set_num_threads(before)
-    middle = median(costs.values())
+    middle = median(work.costs.values())
     return min(found, key=lambda speed: speed.training.seconds(middle, batch_size))
+
+
+def evaluation_line(
+    supernet: Supernet, table: CostModel, batch_size: int, device: torch.device
+) -> Line:
+    """Measure the time of forward passes in evaluation mode, with the threads of this process.
+
+    Args:
+        supernet (Supernet): supernet with weights.
+        table (CostModel): costs of its architectures.
+        batch_size (int): images of a pass, at least 1.
+        device (torch.device): device to measure.
+    """
+    work = _Work(supernet.eval(), table, batch_size, device)
+    return work.line(work.evaluate)
+
+
+class _Work:
+    """Batches of the cheapest and of the costliest of some random networks."""
+
+    def __init__(
+        self, supernet: Supernet, table: CostModel, batch_size: int, device: torch.device
+    ) -> None:
+        self.supernet, self.device, self.batch_size = supernet.to(device), device, batch_size
+        inputs = torch.randn(batch_size, *supernet.input_shape, device=device)
+        self.inputs = inputs.contiguous(memory_format=torch.channels_last)
+        drawn = supernet.space.sample_many(SAMPLES, generator(0, "speed"))
+        self.costs = {(path := Architecture(one)): table.cost(path)["flops"] for one in drawn}
+
+    def evaluate(self) -> None:
+        with torch.inference_mode():
+            self.supernet(self.inputs)
+
+    def line(self, work: Callable[[], None]) -> Line:
+        """Time some work with both networks, as a line over the multiply-adds of an image."""
+        ends = [choose(self.costs, key=self.costs.__getitem__) for choose in (min, max)]
+        times = []
+        for path in ends:
+            self.supernet.activate(path)
+            times.append(_seconds(work, self.device))
+        (cheap, costly), (low, most) = times, (self.costs[path] * self.batch_size for path in ends)
+        # Noise may make the cheaper one look slower; then all of the time is taken to be work.
+        each = (costly - cheap) / (most - low) if most > low else 0.0
+        if each <= 0:
+            each = costly / most
+        return Line(max(cheap - each * low, 0.0), each)
 
 
 def _hopeless(work: Callable[[], None], limit: float) -> bool:
