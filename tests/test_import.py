@@ -16,6 +16,12 @@ def test_the_package_is_there_before_torch_is():
     assert told.stdout == "False\n"
 
 
+def test_statistics_are_there_only_when_they_are_asked_for():
+    code = "import sys, spos.run.planning.execute; print('scipy.stats' in sys.modules)"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout == "False\n"
+
+
 @pytest.mark.parametrize("name", spos.__all__)
 def test_every_public_name_is_found(name):
     assert getattr(spos, name) is not None

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
-from scipy.stats import entropy
 
 from spos.report.chart import Axis, Chart, element, level, percent_labels
 from spos.report.network import option_colours
@@ -39,8 +38,11 @@ class Decision:
 
     def entropies(self) -> NDArray[np.float64]:
         """The entropy of each record as a share of the largest: 1 is uniform, 0 is decided."""
+        # scipy takes half a second to import, and few reports have probabilities.
+        from scipy.special import entr
+
         largest = math.log(len(self.options)) or 1.0
-        return np.asarray(entropy(self.shares, axis=1) / largest)
+        return np.asarray(entr(self.shares).sum(axis=1) / largest)
 
 
 def decisions(choices: Sequence[ChoiceFacts], metrics: Metrics) -> tuple[list[int], list[Decision]]:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 Values = NDArray[np.float64]
 
@@ -44,6 +43,9 @@ def agreement(predicted: Values, measured: Values) -> Agreement:
         >>> round(compared.error, 3), round(compared.bias, 3), compared.spearman
         (0.1, 0.033, 1.0)
     """
+    # It takes half a second to import, and most commands compare nothing.
+    from scipy import stats
+
     errors = (predicted - measured) / measured
     ranked = len(set(predicted)) > 1 and len(set(measured)) > 1
     return Agreement(
