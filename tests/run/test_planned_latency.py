@@ -10,9 +10,9 @@ import pytest
 
 from spos._util.listener import Silent
 from spos.run.planning import latency as measuring
-from spos.run.planning import plan as planning
+from spos.run.planning import planner as planning
 from spos.run.planning.execute import run_planned
-from spos.run.planning.plan import Planner
+from spos.run.planning.planner import Planner
 from spos.run.planning.speed import Line, Speed
 
 SPEED = Speed(1, Line(0.01, 1 / 3e9), Line(0.003, 1 / 9e9))

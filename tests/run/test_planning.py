@@ -16,11 +16,12 @@ from PIL import Image
 
 from spos import Constraint, UserError
 from spos._util.listener import Silent
-from spos.run.planning import plan as planning
+from spos.run.planning import planner as planning
 from spos.run.planning.duration import parse_duration
 from spos.run.planning.execute import describe, run_planned
 from spos.run.planning.layouts import choose_layout
-from spos.run.planning.plan import Plan, Planner
+from spos.run.planning.plan import Plan
+from spos.run.planning.planner import Planner
 from spos.run.planning.schedule import read_plan
 from spos.run.planning.speed import Line, Speed
 from spos.spaces import family
@@ -179,7 +180,7 @@ def test_a_planned_run_keeps_to_its_time_and_is_resumed_by_its_plan(tmp_path):
     result = run_planned(out, DIGITS, threads=1, compare=1)
     assert (out / "train.json").read_bytes() == train
     assert result.test_score is not None and result.comparison is not None
-    assert 2 < sum(result.seconds.values()) < 30
+    assert result.retrain is not None and result.retrain.weights == "supernet"
     before = (out / "result.json").read_bytes()
     again = run_planned(out, DIGITS, seconds=8, threads=1, compare=1)
     assert again == result and (out / "result.json").read_bytes() == before

@@ -72,7 +72,7 @@ def make_plan(options: dict[str, Any], execution: Execution) -> Plan:
     given = read_settings(options)
     with execution(options) as arguments:
         from spos.run.planning.duration import parse_duration
-        from spos.run.planning.plan import Planner
+        from spos.run.planning.planner import Planner
 
         return Planner(
             given,

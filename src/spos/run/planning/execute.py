@@ -21,7 +21,8 @@ from spos.report.words import duration
 from spos.run.directory import RunDirectory
 from spos.run.pipeline import run
 from spos.run.planning.latency import measure_for_run
-from spos.run.planning.plan import Plan, Planner, is_open
+from spos.run.planning.plan import Plan
+from spos.run.planning.planner import Planner, is_open
 from spos.run.planning.schedule import Schedule, read_plan
 
 

@@ -13,14 +13,13 @@ from spos.run.context import Context
 from spos.run.directory import RunDirectory
 from spos.run.finalists import read_found
 from spos.run.outcome import Outcome, RetrainOutcome, SearchOutcome, TrainOutcome
-from spos.run.planning.plan import (
+from spos.run.planning.plan import Plan
+from spos.run.planning.planner import (
     MOST_EPOCHS,
-    SEARCH_SHARE,
     SHARED,
-    TRAIN_SHARE,
+    SHARES,
     TRAININGS,
     UNHURRIED,
-    Plan,
     trained_images,
 )
 
@@ -118,7 +117,8 @@ class Schedule:
         if self.plan.seconds is None:
             return {}
         left = self.plan.seconds - self.used(context)
-        seconds = max(left, 0.0) * SEARCH_SHARE / (1 - TRAIN_SHARE)
+        train, search = SHARES[context.config.network.weights]
+        seconds = max(left, 0.0) * search / (1 - train)
         data, settings = context.data(), context.config.run
         images = len(data.validation) + min(settings.calibration, len(data.train))
         batch = min(settings.evaluation_batch, images)

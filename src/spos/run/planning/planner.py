@@ -1,0 +1,323 @@
+"""The choices of a plan, from the images, the limits, the machine and the time."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from spos._util.errors import UserError
+from spos._util.randomness import generator
+from spos.cost import CostModel
+from spos.cost.units import COUNT
+from spos.data import DataOptions, check_batch
+from spos.data.peek import ImageFacts, peek
+from spos.report.diagnosis import StageEstimate
+from spos.run.config import Config, find_required_method, make_config, merge_sections
+from spos.run.context import make_fabric
+from spos.run.costs import add_bounded_costs
+from spos.run.planning.latency import latency_line, needs_table
+from spos.run.planning.layouts import SPACE, Chosen, choose_layout
+from spos.run.planning.plan import LEAST_STEPS, Choice, Plan, as_sections
+from spos.run.planning.speed import Speed, measure_speed
+from spos.spaces import family
+from spos.spaces.mobile import layout_for
+
+#: Shares of the time of a run for the training of the supernet and for the search, by the weights
+#: that the winner and the networks that it is compared with begin from; their trainings take the
+#: rest.
+SHARES = {"scratch": (0.42, 0.08), "supernet": (0.55, 0.08)}
+#: Learning rate of a training that begins from the weights of the supernet, as a share of that of
+#: one from scratch.
+GENTLER = 0.2
+#: Networks trained at the end: the winner, two random ones and a uniform one.
+TRAININGS = 4
+#: Images of a training for which the networks are chosen, for a data set of 1,000 images; they grow
+#: with its size to the power of `GROWTH`.
+IMAGES, GROWTH = 25_000, 0.6
+#: Candidates that are evaluated in the time of one, because they share their beginnings.
+SHARED = 1.5
+#: How many times as many where no time is given.
+UNHURRIED = 4
+#: Multiply-adds of a network where neither time nor a limit is given.
+COMFORTABLE = 60e6
+#: Most epochs of a training.
+MOST_EPOCHS = 400
+#: Fewest validation images that rank networks well.
+WELL_RANKED = 200
+#: Side of the images on whose networks the speed is measured at first.
+REFERENCE = 32
+
+
+def is_open(given: Mapping[str, Any]) -> bool:
+    """Whether the user left the space and its layout to the plan.
+
+    Example:
+        >>> is_open({"data": {"source": "digits"}}), is_open({"space": {"preset": "tiny"}})
+        (True, False)
+    """
+    return not given.get("space") and not given.get("layout") and not given.get("network")
+
+
+class Planner:
+    """Chooses the settings that a user left open.
+
+    Args:
+        given (Mapping): settings by section that the user gave; they are never replaced.
+        seconds (float | None): time for the whole run; None for as long as it takes.
+        facts (ImageFacts | None): what the images are like; None to look at the source.
+        began (float | None): time from which the seconds count, of ``time.monotonic``.
+        accelerator (str): accelerator of Lightning Fabric.
+        threads (int | None): CPU threads that the user gave; None to choose them.
+    """
+
+    def __init__(
+        self,
+        given: Mapping[str, Any],
+        seconds: float | None,
+        *,
+        facts: ImageFacts | None = None,
+        began: float | None = None,
+        accelerator: str = "auto",
+        threads: int | None = None,
+    ) -> None:
+        self.given = given
+        self.began = time.monotonic() if began is None else began
+        self.limit = seconds
+        self.facts = facts
+        self.accelerator = accelerator
+        self.device = torch.device("cpu")
+        affinity = getattr(os, "sched_getaffinity", None)  # Not on macOS.
+        cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+        self.threads = [threads] if threads else sorted({1, cores})
+        self.choices: list[Choice] = []
+
+    @property
+    def seconds(self) -> float | None:
+        """Time that is left for the stages; at least a tenth of the whole."""
+        if self.limit is None:
+            return None
+        return max(self.limit - (time.monotonic() - self.began), self.limit / 10)
+
+    def plan(self) -> Plan:
+        """Look at the images, measure this machine, and choose.
+
+        Raises:
+            UserError: the images cannot be read, a setting is not valid, or no network is within
+                the limits.
+        """
+        for section in ("supernet", "retrain"):
+            steps = str(self.given.get(section, {}).get("steps", ""))
+            if steps.isdecimal():
+                self._warm_up(section, int(steps))
+        draft = self._config()
+        if find_required_method(draft.search.algorithm):
+            raise UserError(
+                f"--algorithm {draft.search.algorithm}: a differentiable search is not planned; "
+                "give a --preset, and no --time"
+            )
+        self.device = make_fabric(self.accelerator, draft.run.precision).device
+        facts = self.facts or peek(draft.data.source)
+        # Refuses sizes that are none before anything is measured.
+        DataOptions(validation=draft.data.validation, test=draft.data.test)
+        if facts.classes == 1:
+            raise UserError(
+                f"--data {draft.data.source}: only one class; a classifier needs at least 2"
+            )
+        self._choose("data.source", draft.data.source, "")
+        images = self._split(facts)
+        if is_open(self.given):
+            chosen = self._lay_out(facts, images, draft)
+            table, limit = chosen.table, chosen.limit
+        else:
+            table, limit = self._fixed(draft, facts)
+        self._recipes(facts, images)
+        config = self._config()
+        batch = config.supernet.batch_size
+        supernet = family(config.space).build(
+            config.layout, classes=max(facts.classes, 1), image_channels=facts.channels
+        )
+        add_bounded_costs(table, supernet, config, Path(), eager=False, measured=False)
+        check_batch(batch, images)
+        speed = measure_speed(supernet, table, batch, self.threads, self.device)
+        sample = table.many(table.space.sample_many(500, generator(0, "plan")))
+        flops = float(sample[:, table.names.index("flops")].mean())
+        largest = float(table.range()["flops"][1])
+        sandwich = config.supernet.method == "sandwich"
+        step = speed.training.seconds(flops, batch) * config.supernet.paths
+        step += speed.training.seconds(largest, batch) if sandwich else 0.0
+        training = self._supernet_steps(config, step, images) * step
+        return Plan(
+            seconds=self.limit,
+            spent=time.monotonic() - self.began,
+            images=images,
+            flops=flops,
+            step_seconds=step,
+            speed=speed,
+            choices=tuple(self.choices),
+            estimates=self._estimates(config, speed, training, min(limit, largest), images),
+        )
+
+    def _config(self) -> Config:
+        """The configuration by what is given and chosen so far."""
+        return make_config(merge_sections(as_sections(tuple(self.choices)), self.given))
+
+    def _choose(self, setting: str, value: Any, reason: str) -> Any:
+        """Choose a setting, unless the user gave it; return the value that applies."""
+        section, _, name = setting.partition(".")
+        given = self.given.get(section, {})
+        if name in given and setting != "constraint.maximum":
+            return given[name]
+        self.choices.append(Choice(setting, value, reason))
+        return value
+
+    def _split(self, facts: ImageFacts) -> int:
+        """Choose the sizes of the splits; return the number of images that are left to train on."""
+        count = facts.count
+        if not facts.has_test:
+            share = 0.2 if count < 1000 else 0.1
+            test = self._choose("data.test", round(share * count), f"{share:.0%} of {count} images")
+            count -= int(test if test >= 1 else test * count)
+        if not facts.has_validation:
+            wanted = max(min(1000, round(0.15 * count)), 2 * facts.classes)
+            few = f"; fewer than {WELL_RANKED} rank networks badly" if wanted < WELL_RANKED else ""
+            self._choose("data.validation", wanted, f"to compare candidates{few}")
+        return count
+
+    def _lay_out(self, facts: ImageFacts, images: int, draft: Config) -> Chosen:
+        """Choose space, layout and limit."""
+        space, bounds = family(SPACE), draft.bounds
+        reference = layout_for(min(facts.side, REFERENCE))
+        channels = facts.channels
+        supernet = space.build(reference, classes=max(facts.classes, 1), image_channels=channels)
+        affordable, why = COMFORTABLE, "what suits a network of it"
+        table = space.costs(supernet)
+        if self.seconds is not None:
+            why = "what the time allows"
+            speed = measure_speed(supernet, table, 32, self.threads, self.device)
+            self.threads = [speed.threads]
+            rest = self.seconds * (1 - sum(SHARES["scratch"])) / TRAININGS
+            steps = trained_images(images) / self._batch(images)
+            affordable = speed.training.flops(rest / steps, self._batch(images))
+        if needs_table(draft) and "latency" in bounds.maximum:
+            fast = latency_line(supernet, table, self.device)
+            fitting = fast.flops(bounds.maximum["latency"] / 1e9, 1)
+            if fitting < affordable:
+                affordable, why = fitting, "what is fast enough"
+        chosen = choose_layout(
+            facts.side, affordable, bounds, classes=max(facts.classes, 1), channels=channels
+        )
+        self._choose("space.name", SPACE, "depth, kernels and expansions are searched")
+        self._choose("space.preset", "small", "")
+        side = chosen.layout.image_size
+        shrunk = "" if side == facts.side else f" of {facts.side} (median)"
+        size = "the images' own" if not shrunk else f"{side} pixels{shrunk}: {why}"
+        for name, value in vars(chosen.layout).items():
+            # The other values of the layout follow from these two.
+            reason = {"image_size": size, "channels": f"width {chosen.width:g}"}.get(name, "")
+            if reason or value != vars(space.preset("small"))[name]:
+                plain = list(value) if isinstance(value, tuple) else value
+                self._choose(f"layout.{name}", plain, reason)
+        own = bounds.maximum.get("flops")
+        several = self.given.get("constraint", {}).get("budgets")
+        front = self.given.get("search", {}).get("pareto")
+        if own != chosen.limit and not several and not front:
+            within = f" (below your {COUNT.format(own)})" if own else ""
+            self._choose(
+                "constraint.maximum",
+                {**bounds.maximum, "flops": round(chosen.limit)},
+                f"at most {COUNT.format(chosen.limit)} multiply-adds{within}: {why}",
+            )
+        return chosen
+
+    def _fixed(self, draft: Config, facts: ImageFacts) -> tuple[CostModel, float]:
+        """Costs and limit of the space and the layout that the user gave."""
+        with torch.device("meta"):
+            supernet = family(draft.space).build(
+                draft.layout, classes=max(facts.classes, 1), image_channels=facts.channels
+            )
+        table = family(draft.space).costs(supernet, eager=False)
+        return table, draft.bounds.maximum.get("flops", table.range()["flops"][1])
+
+    def _recipes(self, facts: ImageFacts, images: int) -> None:
+        """Choose batches, augmentation and calibration."""
+        few = f"{images} images"
+        self._choose("supernet.batch_size", min(32, self._batch(images)), few)
+        self._choose("retrain.batch_size", self._batch(images), few)
+        self._choose("run.calibration", min(512, images // 2), few)
+        if self.seconds is not None or is_open(self.given):
+            augment = "crop" if facts.grey else "standard"
+            reason = "grey images: no flips" if facts.grey else "crops and flips"
+            self._choose("supernet.augment", augment, reason)
+            self._choose("retrain.augment", augment, "")
+
+        if self.seconds is not None:
+            reason = "inherited weights need fewer steps than fresh ones"
+            recipe = make_config(
+                merge_sections(as_sections(tuple(self.choices)), self.given)
+            ).retrain
+            if self._choose("network.weights", "supernet", reason) == "supernet":
+                self._choose("retrain.learning_rate", GENTLER * recipe.learning_rate, "")
+
+    def _batch(self, images: int) -> int:
+        """Images of a step of a network's training."""
+        if images < 32:
+            return max(2, images // 2)
+        return 64 if images >= 1500 else 32 if images >= 300 else 16
+
+    def _supernet_steps(self, config: Config, step: float, images: int) -> int:
+        batch = config.supernet.batch_size
+        most = MOST_EPOCHS * max(images, 500) // batch
+        if self.seconds is None:
+            steps = min(most, round(UNHURRIED * trained_images(images) / batch))
+            reason = f"{steps * batch / images:.0f} epochs"
+        else:
+            share, _ = SHARES[config.network.weights]
+            steps = min(most, int(share * self.seconds / step))
+            reason = f"{share:.0%} of the time, {steps * batch / images:.0f} epochs"
+        steps = int(
+            self._choose("supernet.steps", max(steps, LEAST_STEPS["supernet.steps"]), reason)
+        )
+        if "steps" not in self.given.get("supernet", {}):
+            self._warm_up("supernet", steps)
+        return steps
+
+    def _warm_up(self, section: str, steps: int) -> None:
+        self._choose(f"{section}.warmup_steps", min(steps // 20, 200), "")
+
+    def _estimates(
+        self, config: Config, speed: Speed, training: float, flops: float, images: int
+    ) -> tuple[StageEstimate, ...]:
+        """Expected times; those of the later stages are adjusted to the time that is left."""
+        if self.seconds is not None:
+            search = SHARES[config.network.weights][1] * self.seconds
+            rest = max(self.seconds - training - search, 0.0)
+            own = rest / TRAININGS
+        else:
+            batch, batch_size = config.run.evaluation_batch, config.retrain.batch_size
+            size = config.data.validation
+            validation = size if size >= 1 else size * images
+            batches = (config.run.calibration + validation) / batch
+            count = config.search.population * config.search.iterations / SHARED
+            search = count * batches * speed.evaluation.seconds(flops, batch)
+            steps = UNHURRIED * trained_images(images) / batch_size
+            own = steps * speed.training.seconds(flops, batch_size)
+            rest = own * TRAININGS
+        return tuple(
+            StageEstimate(stage, seconds)
+            for stage, seconds in (
+                ("train", training),
+                ("search", search),
+                ("retrain", own),
+                ("compare", rest - own),
+            )
+        )
+
+
+def trained_images(count: int) -> float:
+    """Images that a training of a data set of so many sees."""
+    return float(IMAGES * max(count / 1000, 0.3) ** GROWTH)
