@@ -25,6 +25,7 @@ class Plan:
     calibration: int
     data: str
     validation: int | float = 0.1
+    images: int = 1_797
 
     def __post_init__(self) -> None:
         if not isinstance(self.supernet, SupernetRecipe):
@@ -41,6 +42,7 @@ PLANS = {
         calibration=20_000,
         data="folder:imagenet",
         validation=50_000,
+        images=1_281_167,
     ),
     "cifar": Plan(
         supernet=SupernetRecipe(
@@ -57,6 +59,7 @@ PLANS = {
         ),
         calibration=10_000,
         data="folder:cifar10",
+        images=50_000,
     ),
     "tiny": Plan(
         supernet=SupernetRecipe(

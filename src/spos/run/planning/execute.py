@@ -22,7 +22,7 @@ from spos.run.directory import RunDirectory
 from spos.run.pipeline import run
 from spos.run.planning.latency import measure_for_run
 from spos.run.planning.plan import Plan
-from spos.run.planning.planner import Planner, is_open
+from spos.run.planning.planner import Planner, needs_plan
 from spos.run.planning.schedule import Schedule, read_plan
 
 
@@ -98,10 +98,16 @@ def run_planned(
             # As many as were measured to be the fastest.
             with _threads(reused.speed.threads):
                 return execute(measured(given), compare=compare or 0)
-        if seconds is None and (execution.get("reuse") or not is_open(given)):
+        if seconds is None and (execution.get("reuse") or not needs_plan(given)):
             return execute(measured(given), compare=compare or 0)
         planner = Planner(
-            given, seconds, facts=facts, began=began, accelerator=accelerator, threads=threads
+            given,
+            seconds,
+            facts=facts,
+            began=began,
+            accelerator=accelerator,
+            threads=threads,
+            compare=compare,
         )
         # Refuses a directory that cannot be used before anything is measured.
         with RunDirectory(out).open():

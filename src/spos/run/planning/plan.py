@@ -44,6 +44,8 @@ class Plan:
         estimates (tuple[StageEstimate, ...]): expected time of each stage.
         compare (int | None): number of random networks to compare with; None until it is known
             how long a training takes.
+        fitted (bool): whether the later stages are fitted to the time when they begin; otherwise
+            their settings are among the choices, or those of the preset.
     """
 
     seconds: float | None
@@ -55,6 +57,7 @@ class Plan:
     choices: tuple[Choice, ...]
     estimates: tuple[StageEstimate, ...]
     compare: int | None = None
+    fitted: bool = True
 
     def complete(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Add the chosen settings to those that the user gave."""

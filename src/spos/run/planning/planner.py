@@ -23,6 +23,7 @@ from spos.run.costs import add_bounded_costs
 from spos.run.planning.latency import latency_line, needs_table
 from spos.run.planning.layouts import SPACE, Chosen, choose_layout
 from spos.run.planning.plan import LEAST_STEPS, Choice, Plan, as_sections
+from spos.run.planning.preset import GROWTH, is_short, scale_recipe, suits
 from spos.run.planning.speed import Speed, measure_speed
 from spos.spaces import family
 from spos.spaces.mobile import layout_for
@@ -38,7 +39,7 @@ GENTLER = 0.2
 TRAININGS = 4
 #: Images of a training for which the networks are chosen, for a data set of 1,000 images; they grow
 #: with its size to the power of `GROWTH`.
-IMAGES, GROWTH = 25_000, 0.6
+IMAGES = 25_000
 #: Candidates that are evaluated in the time of one, because they share their beginnings.
 SHARED = 1.5
 #: How many times as many where no time is given.
@@ -49,6 +50,8 @@ COMFORTABLE = 60e6
 MOST_EPOCHS = 400
 #: Fewest validation images that rank networks well.
 WELL_RANKED = 200
+#: Multiply-adds of a forward pass whose time is measured.
+MEASURED = 1e9
 #: Side of the images on whose networks the speed is measured at first.
 REFERENCE = 32
 
@@ -63,6 +66,31 @@ def is_open(given: Mapping[str, Any]) -> bool:
     return not given.get("space") and not given.get("layout") and not given.get("network")
 
 
+def needs_plan(given: Mapping[str, Any]) -> bool:
+    """Whether a run without a time needs a plan.
+
+    It does where the space is left open, where images are given but not the steps of the trainings,
+    and where it takes more than minutes.
+
+    Example:
+        >>> needs_plan({"space": {"preset": "tiny"}}), needs_plan({"space": {"preset": "cifar"}})
+        (False, True)
+    """
+    if is_open(given):
+        return True
+    config = make_config(given)
+    if config.network.name or find_required_method(config.search.algorithm):
+        return False
+    if "source" in given.get("data", {}) and not all(
+        "steps" in given.get(section, {}) for section in ("supernet", "retrain")
+    ):
+        return True
+    space = family(config.space)
+    with torch.device("meta"):
+        table = space.costs(space.build(config.layout, classes=10), eager=False)
+    return not is_short(config, table)
+
+
 class Planner:
     """Chooses the settings that a user left open.
 
@@ -73,6 +101,7 @@ class Planner:
         began (float | None): time from which the seconds count, of ``time.monotonic``.
         accelerator (str): accelerator of Lightning Fabric.
         threads (int | None): CPU threads that the user gave; None to choose them.
+        compare (int | None): number of random networks to compare with; None to choose it.
     """
 
     def __init__(
@@ -84,6 +113,7 @@ class Planner:
         began: float | None = None,
         accelerator: str = "auto",
         threads: int | None = None,
+        compare: int | None = None,
     ) -> None:
         self.given = given
         self.began = time.monotonic() if began is None else began
@@ -94,6 +124,9 @@ class Planner:
         affinity = getattr(os, "sched_getaffinity", None)  # Not on macOS.
         cores = len(affinity(0)) if affinity else os.cpu_count() or 1
         self.threads = [threads] if threads else sorted({1, cores})
+        self.compare = compare
+        # Whether the recipes are chosen, and not those of a preset.
+        self.free = seconds is not None or is_open(given)
         self.choices: list[Choice] = []
 
     @property
@@ -111,9 +144,9 @@ class Planner:
                 the limits.
         """
         for section in ("supernet", "retrain"):
-            steps = str(self.given.get(section, {}).get("steps", ""))
-            if steps.isdecimal():
-                self._warm_up(section, int(steps))
+            given = str(self.given.get(section, {}).get("steps", ""))
+            if given.isdecimal():
+                self._warm_up(section, int(given))
         draft = self._config()
         if find_required_method(draft.search.algorithm):
             raise UserError(
@@ -129,13 +162,17 @@ class Planner:
                 f"--data {draft.data.source}: only one class; a classifier needs at least 2"
             )
         self._choose("data.source", draft.data.source, "")
-        images = self._split(facts)
+        other = self.free or not suits(draft, facts.count)
+        images = self._split(facts) if other else facts.count
         if is_open(self.given):
             chosen = self._lay_out(facts, images, draft)
             table, limit = chosen.table, chosen.limit
         else:
             table, limit = self._fixed(draft, facts)
-        self._recipes(facts, images)
+        if self.free:
+            self._recipes(facts, images)
+        elif other:
+            self.choices += scale_recipe(self.given, draft, images)
         config = self._config()
         batch = config.supernet.batch_size
         supernet = family(config.space).build(
@@ -143,14 +180,17 @@ class Planner:
         )
         add_bounded_costs(table, supernet, config, Path(), eager=False, measured=False)
         check_batch(batch, images)
-        speed = measure_speed(supernet, table, batch, self.threads, self.device)
         sample = table.many(table.space.sample_many(500, generator(0, "plan")))
         flops = float(sample[:, table.names.index("flops")].mean())
         largest = float(table.range()["flops"][1])
+        # A few images of a costly network tell as much as a whole batch.
+        measured = min(batch, max(2, round(MEASURED / flops)))
+        speed = measure_speed(supernet, table, measured, self.threads, self.device)
         sandwich = config.supernet.method == "sandwich"
         step = speed.training.seconds(flops, batch) * config.supernet.paths
         step += speed.training.seconds(largest, batch) if sandwich else 0.0
-        training = self._supernet_steps(config, step, images) * step
+        steps = self._supernet_steps(config, step, images) if self.free else config.supernet.steps
+        training = steps * step
         return Plan(
             seconds=self.limit,
             spent=time.monotonic() - self.began,
@@ -160,6 +200,7 @@ class Planner:
             speed=speed,
             choices=tuple(self.choices),
             estimates=self._estimates(config, speed, training, min(limit, largest), images),
+            fitted=self.free,
         )
 
     def _config(self) -> Config:
@@ -301,12 +342,15 @@ class Planner:
             batch, batch_size = config.run.evaluation_batch, config.retrain.batch_size
             size = config.data.validation
             validation = size if size >= 1 else size * images
-            batches = (config.run.calibration + validation) / batch
+            batches = (min(config.run.calibration, images) + validation) / batch
             count = config.search.population * config.search.iterations / SHARED
             search = count * batches * speed.evaluation.seconds(flops, batch)
-            steps = UNHURRIED * trained_images(images) / batch_size
+            unhurried = round(UNHURRIED * trained_images(images) / batch_size)
+            steps = unhurried if self.free else config.retrain.steps
             own = steps * speed.training.seconds(flops, batch_size)
-            rest = own * TRAININGS
+            # Beside the winner, the random networks and a uniform one.
+            compared = self.compare if self.compare is not None or self.free else 0
+            rest = own * (TRAININGS if compared is None else 1 + compared + bool(compared))
         return tuple(
             StageEstimate(stage, seconds)
             for stage, seconds in (

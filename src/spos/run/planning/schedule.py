@@ -65,6 +65,8 @@ class Schedule:
         stored = directory.read_config()
         if stage == "train" and not stored:
             self._keep(context)
+        if not self.plan.fitted:
+            return {}
         if stage == "search" and "search" not in stored:
             return self._search(context)
         if stage == "retrain" and "steps" not in stored.get("retrain", {}):
@@ -74,6 +76,8 @@ class Schedule:
     def networks(self, context: Context) -> int:
         """Number of random networks to compare with, once the winner is trained."""
         decided = self.compare if self.compare is not None else self.plan.compare
+        if decided is None and not self.plan.fitted:
+            decided = 0
         if decided is None:
             trained = context.directory.outcome(RetrainOutcome)
             seconds = self.plan.seconds
