@@ -1,0 +1,68 @@
+"""The benchmark of the first command, on a few small images."""
+
+from __future__ import annotations
+
+import json
+import sys
+import zipfile
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
+
+import first_command
+
+from spos.run.planning.execute import run_planned
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    random = np.random.default_rng(0)
+    path = tmp_path / "images.zip"
+    with zipfile.ZipFile(path, "w") as written:
+        for label in ("cat", "dog", "ship"):
+            for number in range(60):
+                buffer = BytesIO()
+                pixels = random.integers(0, 255, (16, 16, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(buffer, "PNG")
+                written.writestr(f"train/{label}/{number}.png", buffer.getvalue())
+    return path
+
+
+def test_folders_are_cut_and_runs_are_timed(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[Sequence[str]] = []
+
+    def run_here(command: Sequence[str], log: Path) -> None:
+        commands.append(command)
+        source = command[command.index("--data") + 1]
+        out = Path(command[command.index("--out") + 1])
+        run_planned(out, {"data": {"source": source}}, seconds=6, threads=1)
+
+    monkeypatch.setattr(first_command, "run_command", run_here)
+    arguments = ["--data", str(archive), "--cases", "80:2", "--tests", "40", "--times", "6s"]
+    arguments += ["--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "results")]
+    first_command.main(arguments)
+    names = [
+        {path.name for path in (tmp_path / "runs" / "images-80-2" / split).rglob("*.png")}
+        for split in ("train", "test")
+    ]
+    folders = sorted((tmp_path / "runs" / "images-80-2" / "train").iterdir())
+    assert [folder.name for folder in folders] == ["cat", "dog"]
+    assert len(list(folders[0].iterdir())) == 40 and len(names[1]) >= 20
+    for label in ("cat", "dog"):
+        train, test = (
+            {path.name for path in (tmp_path / "runs" / "images-80-2" / split / label).iterdir()}
+            for split in ("train", "test")
+        )
+        assert len(test) == 20 and not train & test
+    (only,) = json.loads((tmp_path / "results" / "summary.json").read_text())["rows"]
+    assert only["test images"] == 40 and only["found"].endswith("%")
+    first_command.main(arguments)
+    assert len(commands) == 1
