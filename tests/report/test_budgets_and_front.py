@@ -11,10 +11,9 @@ from rich.console import Console
 
 from spos.report import render, result_tables
 from spos.report.budgets import budgets_figure
-from spos.report.chart import Axis, Chart
 from spos.report.measure import Measure
 from spos.report.result import BudgetWinner, ConstraintFacts, Result, SearchFacts
-from spos.report.scatter import draw_front
+from spos.report.scatter import front_layers
 from spos.report.words import shown_costs
 from spos.search import Candidate
 
@@ -53,36 +52,39 @@ def front(run: Run) -> Run:
 def test_every_budget_has_a_row_and_the_largest_is_the_networks(budgets: Run) -> None:
     page, tables = render(*budgets.arguments), shown(budgets.result)
     assert "is about the largest budget, and so is\n  the comparison" in page
-    assert page.count('class="chart"') == page.count("<desc ")
+    assert 'data-chart="budgets"' in page
     for text in ("110.0K", "118.0K", "124.0K"):
-        assert text in tables and f"<td>{text}</td>" in page
+        assert text in tables and f">{text}</td>" in page
     for row in budgets.result.budgets:
         architecture = str(row.winner.architecture)
         assert architecture in tables and architecture in page
     table = page[page.index("<caption>From the smallest budget") :]
     table = table[: table.index("</table>")]
-    assert '<th scope="col">new</th>' in table and table.count("<td>7</td>") == 3
+    assert '<th scope="col">new</th>' in table and table.count(">7</td>") == 3
 
 
 def test_test_scores_are_drawn_where_they_are_there(budgets: Run) -> None:
-    figure = str(budgets_figure(budgets.result, 860))
-    assert "one-shot" in figure and ">test<" not in figure
+    def drawn(result: Result) -> tuple[list[str], str]:
+        figure = budgets_figure(result)
+        assert figure is not None
+        _, points, *limits = figure.spec["layer"]
+        assert len(limits[0]["data"]["values"]) == 3
+        return [row["series"] for row in points["data"]["values"]], figure.description
+
+    assert drawn(budgets.result)[0] == ["one-shot"] * 3
     first, *others = budgets.result.budgets
     retrained = budgets.change(budgets=(replace(first, test_score=0.9), *others))
-    figure = str(budgets_figure(retrained.result, 860))
-    assert ">test<" in figure and figure.count('class="point second"') == 1
-    assert figure.count('class="point first"') == 3
-    assert figure.count('class="limit"') == 3
-    assert "110.0K: one-shot" in figure and "test 90.0%" in figure
-    assert budgets_figure(replace(budgets.result, budgets=()), 860) is None
+    series, words = drawn(retrained.result)
+    assert sorted(series) == ["one-shot"] * 3 + ["test"]
+    assert "at most 110.0K: one-shot" in words and "at most 110.0K: test 90.0%" in words
+    assert budgets_figure(replace(budgets.result, budgets=())) is None
 
 
 def test_the_front_is_a_line_in_a_chart_for_each_cost(front: Run) -> None:
     page, tables = render(*front.arguments), shown(front.result)
     assert "NSGA-II scored 120 of 256 architectures" in page
     assert "Over parameters" in page
-    # Wide and narrow, of two costs.
-    assert page.count('class="front-dot"') == 4 * len(front.result.front)
+    assert page.count('data-chart="search-') == 2
     assert "Front, from the cheapest" in tables
     for row in front.result.front:
         assert str(row.architecture) in tables and str(row.architecture) in page
@@ -98,13 +100,14 @@ def test_the_winner_stands_out_in_the_front(front: Run) -> None:
 
 
 def test_the_line_goes_along_before_it_goes_up() -> None:
-    chart = Chart("c", "", "", (100, 100), Axis("", 0, 10), Axis("", 0, 1), (0, 0, 0, 0))
     # The last one is of the front for another cost: the line does not go down to it.
     points = [(2, 0.2), (6, 0.6), (9, 0.5)]
-    draw_front(chart, [make_candidate("0", y, flops=x) for x, y in points], "flops", Measure())
-    (path,) = re.findall(r'd="([^"]+)" class="line second"', str(chart.svg()))
-    assert path == "M20.0 80.0L60.0 80.0L60.0 40.0L90.0 40.0"
-    assert str(chart.svg()).count("front-dot") == 3
+    front = [make_candidate("0", y, flops=x) for x, y in points]
+    line, knots = front_layers(front, "flops", Measure())
+    assert line["mark"]["interpolate"] == "step-after"
+    corners = [(row["x"], row["y"]) for row in line["data"]["values"]]
+    assert corners == [(2, 0.2), (6, 0.6), (9, 0.6)]
+    assert len(knots["data"]["values"]) == 3
 
 
 def test_the_costs_of_a_front_and_of_the_bounds_have_columns(front: Run) -> None:

@@ -3,47 +3,24 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spos.report.chart import (
-    Axis,
-    Chart,
-    cost_labels,
-    element,
-    nice_ticks,
-    padded_range,
-    percent_labels,
-)
-from spos.report.network import draw_network, network_blocks
+from spos.report.chart import Axis, Names, layer, make_chart, padded_range
+from spos.report.network import draw_network, element, network_blocks
 from spos.report.result import ChoiceFacts, ConstraintFacts, Result, Retrained, StageCosts
 from spos.report.words import headline, sampling_error, verdict
 
 from .conftest import compare
 
 
-@given(st.floats(-1e9, 1e9), st.floats(1e-3, 1e9))
-def test_ticks_lie_within_the_range_and_are_few(lower: float, extent: float) -> None:
-    ticks = nice_ticks(lower, lower + extent, 5)
-    assert len(ticks) <= 9
-    air = 1e-6 * max(abs(lower), extent)
-    assert all(lower - air <= tick <= lower + extent + air for tick in ticks)
-    assert ticks == sorted(set(ticks))
-
-
 @given(st.lists(st.floats(0, 1), min_size=1))
 def test_a_range_is_never_empty(values: list[float]) -> None:
     lower, upper = padded_range(values, 0.02)
     assert lower < min(values) <= max(values) < upper
-
-
-def test_ticks_are_distinct() -> None:
-    assert cost_labels("flops")([0, 500, 1000, 1500]) == ["0", "0.5K", "1.0K", "1.5K"]
-    assert percent_labels([0.942, 0.944]) == ["94.2%", "94.4%"]
 
 
 def test_text_and_attributes_are_escaped() -> None:
@@ -122,9 +99,14 @@ def test_no_limit_is_not_spoken_of(result: Result) -> None:
     assert "allowed" not in headline(replace(result, constraint=ConstraintFacts()))
 
 
-def test_labels_of_two_lines_do_not_cover_each_other() -> None:
-    chart = Chart("c", "", "", (100, 100), Axis("", 0, 10), Axis("", 0, 1), (0, 0, 0, 0))
-    chart.label_ends((0.5, "best", "first"), (0.5, "mean", "second"))
-    places = dict(re.findall(r'y="([\d.]+)" class="end (\w+)-text"', str(chart.svg())))
-    heights = {name: float(y) for y, name in places.items()}
-    assert heights["second"] - heights["first"] == 17
+def test_all_layers_of_a_chart_share_its_axes() -> None:
+    rows = [{"x": 1, "y": "a"}]
+    limit = layer("rule", rows, y=None)
+    chart = make_chart("c", "", "", Axis("step", 0, 9), Names(["a"]), [layer("point", rows), limit])
+    point, rule = (one["encoding"] for one in chart.spec["layer"])
+    assert point["x"] == rule["x"]
+    assert point["x"]["scale"]["domain"] == [0, 9]
+    assert point["y"]["scale"]["domain"] == ["a"] and "y" not in rule
+    # Names are not magnified.
+    (zoom,) = chart.spec["layer"][0]["params"]
+    assert zoom["select"]["encodings"] == ["x"]

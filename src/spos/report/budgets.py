@@ -2,66 +2,71 @@
 
 from __future__ import annotations
 
-from markupsafe import Markup
-
 from spos.cost.cost import find_cost
-from spos.report.chart import Axis, Chart, cost_labels, padded_range
+from spos.report.chart import (
+    ACCENT,
+    WARM,
+    Axis,
+    Chart,
+    coloured,
+    cost_label,
+    layer,
+    make_chart,
+    padded_range,
+)
 from spos.report.result import Result
+from spos.report.scatter import limit_layers
 
 
-def budgets_figure(result: Result, width: int) -> Markup | None:
+def budgets_figure(result: Result) -> Chart | None:
     """One-shot and test scores of the networks over their cost; None for fewer than two."""
-    if len(result.budgets) < 2:
-        return None
     cost, metric = find_cost(result.primary_cost), result.metric
-    rows = [
-        (budget.maximum[cost.name], budget.winner.costs[cost.name], budget)
-        for budget in result.budgets
-    ]
-    curves = []
-    one_shot = [result.one_shot_metric(one.winner) for _, _, one in rows]
     scored = [
-        (at, score, one)
-        for (_, at, one), score in zip(rows, one_shot, strict=True)
+        (series, score, one)
+        for one in result.budgets
+        for series, score in (
+            ("one-shot", result.one_shot_metric(one.winner)),
+            ("test", one.test_score),
+        )
         if score is not None
     ]
-    if scored:
-        curves.append(("one-shot", "first", scored))
-    tested = [(at, one.test_score, one) for _, at, one in rows if one.test_score is not None]
-    if tested:
-        curves.append(("test", "second", tested))
-    scores = [score for _, _, points in curves for _, score, _ in points]
-    if not scores:
+    if len(result.budgets) < 2 or not scored:
         return None
-    names, largest = " and ".join(name for name, _, _ in curves), rows[-1][0]
-    left, right = padded_range([value for row in rows for value in row[:2]], largest * 0.04)
-    chart = Chart(
-        f"budgets-{width}",
-        f"{names} {metric.noun} of the network found for each budget",
-        "; ".join(
-            f"at most {cost.format(limit)}: one-shot {metric.show(score)}"
-            + (f", test {metric.show(one.test_score)}" if tested else "")
-            for (limit, _, one), score in zip(rows, one_shot, strict=True)
-        ),
-        (width, 300),
-        Axis(cost.title, left, right, cost_labels(cost.name)),
-        metric.axis(metric.noun, scores, 0.08),
-        (34, 92, 46, 52),
+    rows = [
+        {
+            "x": one.winner.costs[cost.name],
+            "y": score,
+            "series": series,
+            "score": metric.show(score),
+            "architecture": str(one.winner.architecture),
+            "cost": cost.format(one.winner.costs[cost.name]),
+            "limit": f"at most {cost.format(one.maximum[cost.name])}",
+        }
+        for series, score, one in scored
+    ]
+    names = [name for name in ("one-shot", "test") if any(row["series"] == name for row in rows)]
+    colours = coloured("series", dict(zip(names, (ACCENT, WARM), strict=False)))
+    limits = [one.maximum[cost.name] for one in result.budgets]
+    spent = [one.winner.costs[cost.name] for one in result.budgets]
+    lower, upper = padded_range([*limits, *spent], limits[-1] * 0.04)
+    x = Axis(cost.title, lower, upper, cost_label(cost.name, upper))
+    shown = {
+        "limit": "budget",
+        "architecture": "architecture",
+        "series": "score",
+        "score": metric.noun,
+        "cost": cost.label,
+    }
+    return make_chart(
+        "budgets",
+        f"{' and '.join(names)} {metric.noun} of the network found for each budget",
+        "; ".join(f"{row['limit']}: {row['series']} {row['score']}" for row in rows),
+        x,
+        metric.axis(metric.noun, [score for _, score, _ in scored], 0.08),
+        [
+            layer("line", rows, encoding=colours),
+            layer("point", rows, tooltip=shown, encoding=colours, filled=True, opacity=1, size=80),
+            *limit_layers(x, [(limit, "") for limit in limits]),
+        ],
+        height=280,
     )
-    for limit, _, _ in rows:
-        chart.vertical(limit, "limit", chart.top, chart.bottom)
-    for name, class_, points in curves:
-        chart.line(sorted((at, score) for at, score, _ in points), class_)
-        for at, score, one in points:
-            tooltip = (
-                f"{one.winner.architecture}\n{name} {metric.show(score)}, "
-                f"{cost.format(at)} of at most {cost.format(one.maximum[cost.name])}"
-            )
-            chart.circle((at, score), 4.5, f"point {class_}", tooltip)
-    chart.label_ends(
-        *(
-            (max(points, key=lambda p: p[:2])[1], name, class_)
-            for name, class_, points in curves[::-1]
-        )
-    )
-    return chart.svg()

@@ -1,60 +1,175 @@
-"""Small SVG charts: scales, ticks, marks. All text given is escaped."""
+"""Charts as Vega-Lite specifications, which the page draws."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-from markupsafe import Markup, escape
+from typing import Any
 
 from spos.cost.cost import find_cost
 
-#: Steps of the colour scale; the style sheet has one class of each.
+#: Steps of the colour scale; the style sheet has one variable of each.
 LEVELS = 24
+#: Colours that follow the style of the page, also when it turns dark.
+ACCENT, WARM, SOFT, INK, PAPER = (
+    f"var(--{name})" for name in ("accent", "warm", "soft", "ink", "paper")
+)
+#: Vega expressions that write a tick.
+PLAIN, PERCENT = "format(datum.value, ',~f')", "format(datum.value, '.6~%')"
 
-Point = tuple[float, float]
+Row = Mapping[str, Any]
+Spec = dict[str, Any]
 
 
-def element(name: str, *content: str, **attributes: object) -> Markup:
-    """One SVG element; underscores in attribute names stand for hyphens, a last one is dropped.
+@dataclass(frozen=True)
+class Axis:
+    """One axis of a chart.
 
     Args:
-        name (str): name of the element.
-        *content (str): text, which is escaped, or other elements.
-        **attributes (object): attributes; numbers are rounded to two decimals, None leaves an
-            attribute out.
+        title (str): what is on it.
+        lower (float): value at its beginning.
+        upper (float): value at its end.
+        label (str): Vega expression that writes a tick.
+        whole (bool): whether ticks are at whole numbers only.
+    """
+
+    title: str
+    lower: float
+    upper: float
+    label: str = PLAIN
+    whole: bool = False
+
+    def encoding(self) -> Spec:
+        """Scale and axis of a quantitative channel."""
+        whole: Spec = {"tickMinStep": 1} if self.whole else {}
+        return {
+            "type": "quantitative",
+            "scale": {"domain": [self.lower, self.upper], "nice": False, "zero": False},
+            "axis": {"title": self.title, "labelExpr": self.label, **whole},
+        }
+
+
+@dataclass(frozen=True)
+class Names:
+    """A vertical axis of names, from top to bottom."""
+
+    names: Sequence[str]
+
+    def encoding(self) -> Spec:
+        """Scale and axis of a nominal channel."""
+        axis = {"title": None, "grid": True, "ticks": False, "domain": False}
+        return {"type": "nominal", "scale": {"domain": list(self.names)}, "axis": axis}
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart of a page.
+
+    Args:
+        key (str): identifier, unique in the page.
+        title (str): what the chart shows.
+        description (str): what can be seen in it, for those who do not see it.
+        spec (Spec): Vega-Lite specification; the page adds the width and the style.
+    """
+
+    key: str
+    title: str
+    description: str
+    spec: Spec
+
+
+def make_chart(
+    key: str,
+    title: str,
+    description: str,
+    x: Axis,
+    y: Axis | Names,
+    layers: Sequence[Spec],
+    height: int = 250,
+) -> Chart:
+    """A chart with axes, which readers can move and magnify.
+
+    Args:
+        key (str): identifier, unique in the page.
+        title (str): what the chart shows.
+        description (str): what can be seen in it.
+        x (Axis): horizontal axis; rows have its value as ``x`` unless a layer says otherwise.
+        y (Axis | Names): vertical axis, likewise.
+        layers (Sequence[Spec]): marks in the order in which they are drawn (:func:`layer`).
+        height (int): height of the area between the axes in pixels.
 
     Example:
-        >>> element("text", "a < b", x=1.234, class_="tick")
-        Markup('<text x="1.23" class="tick">a &lt; b</text>')
+        >>> chart = make_chart("c", "Loss", "It falls.", Axis("step", 0, 9), Axis("loss", 0, 1),
+        ...     [layer("line", [{"x": 0, "y": 1}, {"x": 9, "y": 0}])])
+        >>> chart.spec["layer"][0]["encoding"]["x"]["axis"]["title"]
+        'step'
     """
-    parts = [
-        f' {key.rstrip("_").replace("_", "-")}="{escape(_number(value))}"'
-        for key, value in attributes.items()
-        if value is not None
-    ]
-    inside = "".join(str(escape(part)) for part in content)
-    return Markup(f"<{name}{''.join(parts)}>{inside}</{name}>")
+    channels = {"x": x.encoding(), "y": y.encoding()}
+    drawn = []
+    for one in layers:
+        encoding = dict(one["encoding"])
+        for channel, shared in channels.items():
+            if "field" in encoding.get(channel, {}):
+                encoding[channel] = {**shared, **encoding[channel]}
+        drawn.append({**one, "encoding": encoding})
+    moved = ["x", "y"] if isinstance(y, Axis) else ["x"]
+    # The wheel scrolls the page; with the control key, as a pinch on a touchpad sends it, it zooms.
+    select = {"type": "interval", "encodings": moved, "zoom": "wheel![event.ctrlKey]"}
+    zoom = {"name": "zoom", "select": select, "bind": "scales"}
+    drawn[0] = {**drawn[0], "params": [*drawn[0].get("params", ()), zoom]}
+    spec = {"height": height, "layer": drawn}
+    return Chart(key, title, description, spec)
 
 
-def _number(value: object) -> object:
-    return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else value
+def layer(
+    mark: str,
+    rows: Sequence[Row] | str,
+    *,
+    x: str | None = "x",
+    y: str | None = "y",
+    tooltip: Mapping[str, str] | None = None,
+    encoding: Spec | None = None,
+    **style: Any,
+) -> Spec:
+    """Marks of one kind.
+
+    Args:
+        mark (str): kind of the marks.
+        rows (Sequence[Row] | str): a row for each of them, or the name of rows that the page has.
+        x (str | None): field with the horizontal position; None for marks over the whole width.
+        y (str | None): field with the vertical position, likewise.
+        tooltip (Mapping[str, str] | None): heading of each field that appears above a mark.
+        encoding (Spec | None): further channels.
+        **style (Any): properties of all marks.
+    """
+    channels: Spec = {name: {"field": field} for name, field in (("x", x), ("y", y)) if field}
+    if tooltip:
+        channels["tooltip"] = [
+            {"field": field, "title": title, "type": "nominal"} for field, title in tooltip.items()
+        ]
+    return {
+        "data": {"name": rows} if isinstance(rows, str) else {"values": list(rows)},
+        "mark": {"type": mark, "clip": True, **style},
+        "encoding": {**channels, **(encoding or {})},
+    }
 
 
-def nice_ticks(lower: float, upper: float, count: int = 5) -> list[float]:
-    """Round numbers within a range, about as many as asked for.
+def coloured(field: str, colours: Mapping[str, str], *, legend: bool = True) -> Spec:
+    """A colour for each name, with a legend above the chart where there are several.
 
     Example:
-        >>> nice_ticks(0.03, 0.97, 5)
-        [0.2, 0.4, 0.6, 0.8]
+        >>> coloured("series", {"test": "red"})["color"]["legend"] is None
+        True
     """
-    rough = (upper - lower) / count
-    magnitude = 10.0 ** math.floor(math.log10(rough))
-    step = magnitude * min((1, 2, 5, 10), key=lambda nice: abs(nice - rough / magnitude))
-    first = math.ceil(lower / step - 1e-9)
-    last = math.floor(upper / step + 1e-9)
-    return [float(f"{number * step:.15g}") for number in range(first, last + 1)]
+    scale = {"domain": list(colours), "range": list(colours.values())}
+    shown = {"title": None} if legend and len(colours) > 1 else None
+    return {"color": {"field": field, "type": "nominal", "scale": scale, "legend": shown}}
+
+
+def hovered(name: str) -> Spec:
+    """A point selection that follows the pointer to the nearest mark."""
+    select = {"type": "point", "nearest": True, "on": "pointerover", "clear": "pointerout"}
+    return {"name": name, "select": select}
 
 
 def padded_range(
@@ -76,219 +191,13 @@ def padded_range(
     return lower - air, upper + air
 
 
-def decimals(ticks: Sequence[float], factor: float = 1.0) -> int:
-    """How many decimals tell ticks apart when they are shown divided by a factor.
+def cost_label(name: str, largest: float) -> str:
+    """Vega expression that writes the ticks of a cost, all with one suffix.
 
     Example:
-        >>> decimals([0.90, 0.925, 0.95], 0.01)
-        1
-    """
-    for digits in range(4):
-        if all(abs(t / factor - round(t / factor, digits)) < 1e-6 for t in ticks):
-            return digits
-    return 4
-
-
-def percent_labels(ticks: Sequence[float]) -> list[str]:
-    """Ticks of a share as percentages, all with as many decimals.
-
-    Example:
-        >>> percent_labels([0.9, 0.925])
-        ['90.0%', '92.5%']
-    """
-    digits = decimals(ticks, 0.01)
-    return [f"{tick * 100:.{digits}f}%" for tick in ticks]
-
-
-def cost_labels(name: str) -> Callable[[Sequence[float]], list[str]]:
-    """How the ticks of a cost are written: all with one suffix and as many decimals.
-
-    Example:
-        >>> cost_labels("latency")([3500000, 4000000]), cost_labels("flops")([0, 340000])
-        (['3.5ms', '4.0ms'], ['0', '340K'])
+        >>> cost_label("flops", 340000)
+        "datum.value ? format(datum.value / 1000, ',~f') + 'K' : '0'"
     """
     unit = find_cost(name).unit
-
-    def labels(ticks: Sequence[float]) -> list[str]:
-        suffix = unit.suffix(max(map(abs, ticks), default=0))
-        factor = unit.factors[suffix]
-        digits = decimals(ticks, factor)
-        return [f"{tick / factor:.{digits}f}{suffix}" if tick else "0" for tick in ticks]
-
-    return labels
-
-
-def plain_labels(ticks: Sequence[float]) -> list[str]:
-    """Ticks as numbers, all with as many decimals.
-
-    Example:
-        >>> plain_labels([0, 0.5, 1])
-        ['0.0', '0.5', '1.0']
-    """
-    digits = decimals(ticks)
-    return [f"{tick:,.{digits}f}" for tick in ticks]
-
-
-def level(position: int, last: int) -> int:
-    """The step of the colour scale for a position from 0 to the last one.
-
-    Example:
-        >>> level(0, 19), level(19, 19)
-        (0, 23)
-    """
-    return LEVELS - 1 if last <= 0 else round(position / last * (LEVELS - 1))
-
-
-@dataclass(frozen=True)
-class Axis:
-    """One axis of a chart.
-
-    Args:
-        label (str): what is on it.
-        lower (float): value at its beginning.
-        upper (float): value at its end.
-        labels (Callable): function that writes ticks.
-        whole (bool): whether ticks are at whole numbers only.
-    """
-
-    label: str
-    lower: float
-    upper: float
-    labels: Callable[[Sequence[float]], list[str]] = plain_labels
-    whole: bool = False
-
-    def ticks(self, count: int) -> list[float]:
-        """Round values on the axis."""
-        ticks = nice_ticks(self.lower, self.upper, count)
-        return [tick for tick in ticks if tick.is_integer()] if self.whole else ticks
-
-
-class Chart:
-    """An SVG with axes, to put marks into in the order in which they are drawn.
-
-    Args:
-        key (str): identifier, unique in the page.
-        title (str): what the chart shows, for those who do not see it and as its tooltip.
-        description (str): what can be seen in it.
-        size (tuple[int, int]): width and height in pixels.
-        x (Axis): horizontal axis.
-        y (Axis | None): vertical axis; None draws none, and vertical values are positions from 0
-            to 1.
-        margin (tuple[int, int, int, int]): top, right, bottom and left margin in pixels.
-
-    Example:
-        >>> chart = Chart("c", "Loss", "It falls.", (200, 100), Axis("step", 0, 9), None)
-        >>> chart.circle((3, 0.5), 2)
-        >>> str(chart.svg()).count("<circle")
-        1
-    """
-
-    def __init__(
-        self,
-        key: str,
-        title: str,
-        description: str,
-        size: tuple[int, int],
-        x: Axis,
-        y: Axis | None,
-        margin: tuple[int, int, int, int] = (34, 14, 44, 50),
-    ) -> None:
-        self.key, self.title, self.description = key, title, description
-        self.width, self.height = size
-        self.top, right, bottom, self.left = margin
-        self.right, self.bottom = self.width - right, self.height - bottom
-        self._x, self._y = x, y or Axis("", 0, 1)
-        self._parts: list[Markup] = []
-        self._draw_x(x)
-        if y is not None:
-            self._draw_y(y)
-
-    def x(self, value: float) -> float:
-        """Where a value of the horizontal axis lies."""
-        share = (value - self._x.lower) / (self._x.upper - self._x.lower)
-        return self.left + share * (self.right - self.left)
-
-    def y(self, value: float) -> float:
-        """Where a value of the vertical axis lies."""
-        share = (value - self._y.lower) / (self._y.upper - self._y.lower)
-        return self.bottom - share * (self.bottom - self.top)
-
-    def add(self, *parts: Markup) -> None:
-        """Draw elements made with :func:`element`, in pixels."""
-        self._parts.extend(parts)
-
-    def vertical(self, value: float, class_: str, top: float, bottom: float) -> float:
-        """Draw a vertical line at a value, between two heights in pixels, and return its place."""
-        at = self.x(value)
-        self.add(element("path", d=f"M{at:.1f} {top:.1f}V{bottom:.1f}", class_=class_))
-        return at
-
-    def text(self, x: float, y: float, text: str, class_: str = "", anchor: str = "start") -> None:
-        """Write at a place in pixels."""
-        self.add(element("text", text, x=x, y=y, class_=class_ or None, text_anchor=anchor))
-
-    def text_beside(self, x: float, y: float, text: str, class_: str, distance: float) -> None:
-        """Write beside a place in pixels, on the side that is nearer to the middle of the chart."""
-        if x > (self.left + self.right) / 2:
-            self.text(x - distance, y, text, class_, "end")
-        else:
-            self.text(x + distance, y, text, class_)
-
-    def label_ends(self, *ends: tuple[float, str, str]) -> None:
-        """Label the right ends of one or two lines, without labels that cover each other.
-
-        Args:
-            ends (tuple[float, str, str]): last value of a line, its label, and its class; of two
-                with the same value the first is above.
-        """
-        ordered = sorted(ends, key=lambda end: -end[0])
-        gap = self.y(ordered[-1][0]) - self.y(ordered[0][0])
-        # Two labels need a line of text between them, however near the lines end.
-        apart = max(0.0, 17 - gap) / 2 if len(ends) == 2 else 0.0
-        for (value, text, name), shift in zip(ordered, (-apart, apart), strict=False):
-            class_ = f"end {name}-text" if name else "end"
-            self.text(self.right + 8, self.y(value) + shift + 4, text, class_)
-
-    def line(self, points: Sequence[Point], class_: str, tooltip: str | None = None) -> None:
-        """Join points by a line, with a text that appears above it."""
-        inside = () if tooltip is None else (element("title", tooltip),)
-        path = "L".join(f"{self.x(x):.1f} {self.y(y):.1f}" for x, y in points)
-        self.add(element("path", *inside, d=f"M{path}", class_=f"line {class_}"))
-
-    def circle(
-        self, point: Point, radius: float, class_: str | None = None, tooltip: str | None = None
-    ) -> None:
-        """Draw a dot, with a text that appears above it."""
-        inside = () if tooltip is None else (element("title", tooltip),)
-        x, y = self.x(point[0]), self.y(point[1])
-        self.add(element("circle", *inside, cx=x, cy=y, r=radius, class_=class_))
-
-    def svg(self) -> Markup:
-        """The chart as an SVG element for an HTML page."""
-        name, text = f"{self.key}-title", f"{self.key}-description"
-        return element(
-            "svg",
-            element("title", self.title, id=name),
-            element("desc", self.description, id=text),
-            *self._parts,
-            viewBox=f"0 0 {self.width} {self.height}",
-            role="img",
-            aria_labelledby=f"{name} {text}",
-            class_="chart",
-        )
-
-    def _draw_x(self, axis: Axis) -> None:
-        ticks = axis.ticks(max(2, (self.right - self.left) // 75))
-        self.add(element("path", d=f"M{self.left} {self.bottom}H{self.right}", class_="axis"))
-        for tick, label in zip(ticks, axis.labels(ticks), strict=True):
-            self.text(self.x(tick), self.bottom + 18, label, "tick", "middle")
-            self.add(element("path", d=f"M{self.x(tick):.1f} {self.bottom}v4", class_="axis"))
-        self.text(self.right, self.bottom + 37, axis.label, "label", "end")
-
-    def _draw_y(self, axis: Axis) -> None:
-        ticks = axis.ticks(max(2, (self.bottom - self.top) // 45))
-        for tick, label in zip(ticks, axis.labels(ticks), strict=True):
-            at = self.y(tick)
-            self.add(element("path", d=f"M{self.left} {at:.1f}H{self.right}", class_="grid"))
-            self.text(self.left - 8, at + 4, label, "tick", "end")
-        self.text(0, 14, axis.label, "label")
+    suffix = unit.suffix(largest)
+    return f"datum.value ? format(datum.value / {unit.factors[suffix]}, ',~f') + '{suffix}' : '0'"

@@ -9,15 +9,18 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
-from markupsafe import Markup
-
 from spos.report.chart import (
+    ACCENT,
+    PERCENT,
+    PLAIN,
+    WARM,
     Axis,
     Chart,
-    Point,
+    coloured,
+    hovered,
+    layer,
+    make_chart,
     padded_range,
-    percent_labels,
-    plain_labels,
 )
 from spos.report.measure import Measure
 from spos.search.candidate import Candidate
@@ -25,68 +28,75 @@ from spos.search.candidate import Candidate
 #: Most points of a curve: more cannot be told apart.
 CURVE_POINTS = 250
 
+Point = tuple[float, float]
 
-def iterations_figure(
-    measure: Measure, candidates: Sequence[Candidate], width: int
-) -> Markup | None:
+
+def iterations_figure(measure: Measure, candidates: Sequence[Candidate]) -> Chart | None:
     """The best score so far and the mean of each population; None for fewer than two iterations."""
     populations: dict[int, list[float]] = defaultdict(list)
     for candidate in sorted(candidates, key=lambda one: one.iteration):
         populations[candidate.iteration].append(candidate.score)
     if len(populations) < 2:
         return None
-    highest = accumulate(map(max, populations.values()), max)
+    show, highest = measure.show, accumulate(map(max, populations.values()), max)
     best: list[Point] = [*zip(populations, highest, strict=True)]
     mean: list[Point] = [(at, statistics.fmean(scores)) for at, scores in populations.items()]
+    rows = [
+        {"x": at, "y": score, "series": name, "text": show(score)}
+        for name, points in (("best so far", best), ("mean of the iteration", mean))
+        for at, score in points
+    ]
     scores = [score for _, score in best + mean]
-    show = measure.show
-    chart = Chart(
-        f"iterations-{width}",
+    colours = coloured("series", {"best so far": ACCENT, "mean of the iteration": WARM})
+    shown = {"x": "iteration", "series": "candidates", "text": f"one-shot {measure.noun}"}
+    return make_chart(
+        "iterations",
         f"One-shot {measure.noun} over the iterations of the search",
         f"The best so far rises from {show(best[0][1])} to {show(best[-1][1])}, the mean of "
         f"the population goes from {show(mean[0][1])} to {show(mean[-1][1])}.",
-        (width, 250),
-        Axis("iteration", mean[0][0], mean[-1][0], plain_labels, whole=True),
+        Axis("iteration", *padded_range([at for at, _ in mean], 1, 0.02), PLAIN, whole=True),
         measure.axis(f"one-shot {measure.noun}", scores),
-        (34, 92, 44, 52),
+        [
+            layer("line", rows, encoding=colours),
+            layer("point", rows, tooltip=shown, encoding=colours, filled=True, opacity=1, size=45),
+        ],
     )
-    curves = (("mean", "second", mean), ("best", "first", best))
-    for name, class_, points in curves:
-        chart.line(points, class_)
-        for at, value in points:
-            tooltip = f"iteration {at:.0f}: {name} {show(value)}"
-            chart.circle((at, value), 2.5, f"knot {class_}", tooltip)
-    chart.label_ends(
-        *((points[-1][1], f"{name} {show(points[-1][1])}", c) for name, c, points in curves[::-1])
-    )
-    return chart.svg()
 
 
-def training_figures(metrics: Sequence[Mapping[str, Any]], stage: str) -> list[Markup]:
+def training_figures(metrics: Sequence[Mapping[str, Any]], stage: str) -> list[Chart]:
     """Training loss and accuracy over the steps of a training."""
     recorded = [line for line in metrics if line["stage"] == stage]
     figures = []
-    for key, name, labels, show, smallest in (
-        ("loss", "training loss", plain_labels, "{:.3f}".format, 0.1),
-        ("top1", "training accuracy", percent_labels, "{:.1%}".format, 0.02),
+    for key, name, label, show, smallest in (
+        ("loss", "training loss", PLAIN, "{:.3f}".format, 0.1),
+        ("top1", "training accuracy", PERCENT, "{:.1%}".format, 0.02),
     ):
         points = _thin([(line["step"], line[key]) for line in recorded if _finite(line.get(key))])
         if len(points) < 2:
             continue
-        lower, upper = padded_range([value for _, value in points], smallest)
         step, value = points[-1]
-        chart = Chart(
-            f"{stage}-{key}",
-            f"{name} over steps",
-            f"From {show(points[0][1])} to {show(value)} in {step:,.0f} steps.",
-            (430, 230),
-            Axis("step", 0, step),
-            Axis(name, lower, upper, labels),
-            (34, 14, 44, 52),
+        rows = [{"x": x, "y": y, "step": f"{x:,.0f}", "text": show(y)} for x, y in points]
+        near = {"condition": {"param": "near", "empty": False, "value": 1}, "value": 0}
+        dots = layer(
+            "point",
+            rows,
+            tooltip={"step": "step", "text": name},
+            encoding={"opacity": near},
+            filled=True,
+            size=60,
+            color=ACCENT,
         )
-        chart.line(points, "first")
-        chart.circle((step, value), 3, "knot first", f"step {step:,.0f}: {show(value)}")
-        figures.append(chart.svg())
+        figures.append(
+            make_chart(
+                f"{stage}-{key}",
+                f"{name} over steps",
+                f"From {show(points[0][1])} to {show(value)} in {step:,.0f} steps.",
+                Axis("step", *padded_range([0, step], 1, 0.02)),
+                Axis(name, *padded_range([value for _, value in points], smallest), label),
+                [layer("line", rows, color=ACCENT), {**dots, "params": [hovered("near")]}],
+                height=180,
+            )
+        )
     return figures
 
 

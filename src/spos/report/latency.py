@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from spos.cost.cost import format_cost
 from spos.cost.latency.agreement import Agreement
 from spos.cost.latency.validate import Validation
-from spos.report.chart import Axis, Chart, cost_labels, padded_range
+from spos.report.chart import (
+    ACCENT,
+    SOFT,
+    WARM,
+    Axis,
+    Chart,
+    coloured,
+    cost_label,
+    layer,
+    make_chart,
+    padded_range,
+)
 from spos.report.template import fill_template
-
-#: Width and height of the chart in pixels.
-SIZE = (712, 520)
 
 
 def agreement_rows(result: Validation) -> list[tuple[str, Agreement]]:
@@ -41,7 +51,7 @@ def validation_page(result: Validation) -> str:
     return fill_template(
         "latency.html.j2",
         named=f"{named}  {result.table.runtime}".strip(),
-        chart=_chart(result).svg(),
+        chart=_chart(result),
         headings=HEADINGS,
         rows=[(name, agreement_cells(compared)) for name, compared in agreement_rows(result)],
         fit=result.fit,
@@ -51,29 +61,42 @@ def validation_page(result: Validation) -> str:
 
 
 def _chart(result: Validation) -> Chart:
-    values = [
-        float(value)
+    kinds = ("the table as it stands", "corrected, by a fit to the others")
+    rows: list[dict[str, Any]] = [
+        {
+            "x": predicted,
+            "y": network.measured,
+            "kind": kind,
+            "architecture": network.architecture,
+            "predicted": format_cost("latency", predicted),
+            "measured": format_cost("latency", network.measured),
+        }
         for network in result.networks
-        for value in (network.measured, network.predicted, network.fitted)
+        for kind, predicted in zip(kinds, (network.predicted, network.fitted), strict=True)
     ]
+    values = [row[name] for row in rows for name in ("x", "y")]
     lower, upper = padded_range(values, max(values) * 0.02)
-    labels = cost_labels("latency")
-    chart = Chart(
+    ticks = cost_label("latency", upper)
+    ends = [{"x": value, "y": value} for value in (lower, upper)]
+    shown = {name: name for name in ("architecture", "kind", "predicted", "measured")}
+    return make_chart(
         "latency",
         "Measured over predicted latency",
         f"{len(result.networks)} networks as predicted by the table as it stands, and corrected "
         "by a fit to the other networks.",
-        SIZE,
-        Axis("predicted", lower, upper, labels),
-        Axis("measured", lower, upper, labels),
-        (58, 14, 44, 62),
+        Axis("predicted", lower, upper, ticks),
+        Axis("measured", lower, upper, ticks),
+        [
+            layer("line", ends, color=SOFT, strokeDash=[5, 4]),
+            layer(
+                "point",
+                rows,
+                tooltip=shown,
+                encoding=coloured("kind", dict(zip(kinds, (WARM, ACCENT), strict=True))),
+                filled=True,
+                opacity=0.8,
+                size=60,
+            ),
+        ],
+        height=480,
     )
-    chart.line([(lower, lower), (upper, upper)], "diagonal")
-    for class_ in ("before", "after"):
-        for network in result.networks:
-            told = f"{network.architecture}: measured {format_cost('latency', network.measured)}"
-            at = network.predicted if class_ == "before" else network.fitted
-            chart.circle((at, network.measured), 4, class_, told)
-    chart.text(chart.left, 38, "○ the table as it stands", "before-text")
-    chart.text(chart.left + 190, 38, "● corrected, by a fit to the others", "after-text")
-    return chart

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from spos.report.chart import Axis, padded_range, percent_labels
+from spos.report.chart import PERCENT, PLAIN, Axis, padded_range
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,5 @@ class Measure:
     def axis(self, label: str, scores: Sequence[float], share: float = 0.05) -> Axis:
         """An axis of scores with air around them; equal scores have an axis too."""
         smallest = 0.02 if self.share else 0.02 * max(map(abs, scores)) or 0.02
-        return Axis(label, *padded_range(scores, smallest, share), self._labels)
-
-    def _labels(self, ticks: Sequence[float]) -> list[str]:
-        if self.share:
-            return percent_labels(ticks)
-        return [f"{-tick if self.negated else tick:.4g}" for tick in ticks]
+        ticks = "format(-datum.value, ',~f')" if self.negated else PLAIN
+        return Axis(label, *padded_range(scores, smallest, share), PERCENT if self.share else ticks)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from spos.cost.cost import format_cost
-from spos.report.chart import element
 from spos.report.result import ChoiceFacts, StageCosts
 
 #: Colours of options; with more options than these the labels tell them apart.
@@ -93,23 +92,31 @@ def draw_network(stages: Sequence[StageCosts], choices: Sequence[ChoiceFacts]) -
     flops = [block.flops or 0 for block in blocks]
     rows: list[tuple[str, list[Markup]]] = []
     for block in blocks:
-        row = _row(block.name) if block.options else "fixed"
+        row = row_name(block)
         if not rows or rows[-1][0] != row:
             rows.append((row, []))
-        colour = colours[block.options[0]] if block.options else "fixed"
-        rows[-1][1].append(_box(block, colour, sum(flops), max(flops)))
+        rows[-1][1].append(draw_box(block, colours, sum(flops), max(flops)))
     chosen = [option for block in blocks for option in block.options]
     legend = [(option, colours[option], chosen.count(option)) for option in colours]
     return Drawing(rows, [entry for entry in legend if entry[2]], blocks)
 
 
-def _row(name: str) -> str:
-    """The part of the network that a choice is in, by its name."""
-    part, dot, _ = name.partition(".")
-    return part if dot else "choices"
+def row_name(block: Block) -> str:
+    """The part of the network that a block is in, by the name of its choice."""
+    part, dot, _ = block.name.partition(".")
+    return (part if dot else "choices") if block.options else "fixed"
 
 
-def _box(block: Block, colour: str, total: int, largest: int) -> Markup:
+def draw_box(block: Block, colours: Mapping[str, str], total: int, largest: int) -> Markup:
+    """Draw a block.
+
+    Args:
+        block (Block): the block.
+        colours (Mapping[str, str]): colour class of each option.
+        total (int): multiply-adds of its network.
+        largest (int): multiply-adds of the costliest block in it.
+    """
+    colour = colours[block.options[0]] if block.options else "fixed"
     large, small = _label(block.option or block.name)
     words = f"{block.name}: {block.option}" if block.option else block.name
     parts = [element("rect", width=_WIDTH, height=_BOX, rx=6, class_=f"box {colour}")]
@@ -153,3 +160,27 @@ def _label(name: str) -> tuple[str, str]:
 
 def _short(text: str) -> str:
     return text if len(text) <= 12 else text[:11] + "…"
+
+
+def element(name: str, *content: str, **attributes: object) -> Markup:
+    """One SVG element; underscores in attribute names stand for hyphens, a last one is dropped.
+
+    Args:
+        name (str): name of the element.
+        *content (str): text, which is escaped, or other elements.
+        **attributes (object): attributes; numbers are rounded to two decimals.
+
+    Example:
+        >>> element("text", "a < b", x=1.234, class_="tick")
+        Markup('<text x="1.23" class="tick">a &lt; b</text>')
+    """
+    parts = [
+        f' {key.rstrip("_").replace("_", "-")}="{escape(_number(value))}"'
+        for key, value in attributes.items()
+    ]
+    inside = "".join(str(escape(part)) for part in content)
+    return Markup(f"<{name}{''.join(parts)}>{inside}</{name}>")
+
+
+def _number(value: object) -> object:
+    return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else value

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-from markupsafe import Markup
 
 from spos._util.files import write_atomically
 from spos.cost.cost import find_cost
@@ -17,29 +14,37 @@ from spos.report.architectures import (
     comparison_table,
     finalists_table,
     front_table,
-    top_table,
 )
 from spos.report.budgets import budgets_figure
+from spos.report.candidates import candidate_table, plotted
+from spos.report.chart import Chart
 from spos.report.comparison import comparison_figure
 from spos.report.curves import iterations_figure, training_figures
+from spos.report.diagnosis import Diagnosis
 from spos.report.facts import run_facts
 from spos.report.network import draw_network, option_colours
-from spos.report.result import Result, Winner
-from spos.report.scatter import plotted, search_figure
+from spos.report.result import CandidateStages, Result, Winner
+from spos.report.scatter import search_figure
+from spos.report.seeds import seeds_figure
 from spos.report.template import fill_template
 from spos.report.theta import choice_figures, entropy_figure
+from spos.report.trust import finalists_figure, trust_figure
 from spos.search.candidate import Candidate
-
-#: Every wide chart is drawn twice: text that is legible in one is not in the other.
-WIDE, NARROW = 860, 380
 
 Metrics = Sequence[Mapping[str, Any]]
 
 
-def render(result: Result, candidates: Sequence[Candidate], metrics: Metrics) -> str:
+def render(
+    result: Result,
+    candidates: Sequence[Candidate],
+    metrics: Metrics,
+    stages: CandidateStages | None = None,
+    diagnosis: Diagnosis | None = None,
+) -> str:
     """The page of a run, finished or not; the same input gives the same page."""
     winner, compared, judged = result.winner, result.comparison, words.verdict(result)
     choices, front = result.space.choices, result.search.pareto if result.search else ()
+    table = candidate_table(result, candidates, stages) if winner and candidates else None
     return fill_template(
         "page.html.j2",
         result=result,
@@ -47,34 +52,43 @@ def render(result: Result, candidates: Sequence[Candidate], metrics: Metrics) ->
         origin=(result.space.name, result.space.preset, result.data.source),
         lead=" ".join(filter(None, (_lead(result, candidates), judged.short if judged else ""))),
         figures=_key_figures(result),
-        search=_search(result, winner, candidates) if winner else [],
+        table=table,
+        last=max((one.iteration for one in candidates), default=0),
+        search=_search(result, winner, candidates, table.headings()) if winner and table else [],
         search_note=_search_note(result, candidates),
         flops_note=words.FLOPS_NOTE,
-        iterations=_both(partial(iterations_figure, result.one_shot, candidates)),
-        entropy=_both(partial(entropy_figure, choices, metrics)),
+        iterations=iterations_figure(result.one_shot, candidates),
+        entropy=entropy_figure(choices, metrics),
         choices=choice_figures(choices, metrics),
         colours=option_colours(choices),
         drawing=draw_network(winner.stages, choices) if winner else None,
         budgets=budgets_table(result) if result.budgets else None,
-        budgets_figure=_both(partial(budgets_figure, result)),
+        budgets_figure=budgets_figure(result),
         front=front_table(result) if result.front else None,
         front_costs=" and ".join(find_cost(cost).label for cost in front),
-        top=top_table(result) if result.top else None,
         finalists=finalists_table(result) if result.finalists else None,
         verdict=judged,
         beginning=words.beginning(result),
         sampling_error=words.sampling_error(result),
         comparison=comparison_table(result, winner, compared) if winner and compared else None,
-        comparison_figure=_both(partial(comparison_figure, compared, result.metric, judged.words))
+        comparison_figure=comparison_figure(compared, result.metric, judged.words)
         if compared and judged
-        else [],
+        else None,
+        trust=[one for one in (trust_figure(result), finalists_figure(result)) if one],
+        seeds=seeds_figure(diagnosis) if diagnosis else None,
+        diagnosis=diagnosis,
         trainings=_trainings(result, metrics),
         facts=run_facts(result),
     )
 
 
 def write_report(
-    path: Path, result: Result, candidates: Sequence[Candidate], metrics: Metrics
+    path: Path,
+    result: Result,
+    candidates: Sequence[Candidate],
+    metrics: Metrics,
+    stages: CandidateStages | None = None,
+    diagnosis: Diagnosis | None = None,
 ) -> None:
     """Write the page of a run atomically.
 
@@ -83,15 +97,13 @@ def write_report(
         result (Result): result of the run.
         candidates (Sequence[Candidate]): all candidates of the search.
         metrics (Sequence[Mapping]): lines of ``metrics.jsonl``.
+        stages (CandidateStages | None): stages of the candidates, to draw them with their costs.
+        diagnosis (Diagnosis | None): outcome of a check of the space in the same directory.
 
     Raises:
         OSError: the folder does not exist or is not writable.
     """
-    write_atomically(path, render(result, candidates, metrics))
-
-
-def _both(figure: Callable[[int], Markup | None]) -> list[Markup]:
-    return [drawn for width in (WIDE, NARROW) if (drawn := figure(width)) is not None]
+    write_atomically(path, render(result, candidates, metrics, stages, diagnosis))
 
 
 def _learned(result: Result) -> bool:
@@ -137,30 +149,27 @@ def _key_figures(result: Result) -> list[tuple[str, str]]:
 
 
 def _search(
-    result: Result, winner: Winner, candidates: Sequence[Candidate]
-) -> list[tuple[str, list[Markup]]]:
+    result: Result, winner: Winner, candidates: Sequence[Candidate], headings: Mapping[str, str]
+) -> list[tuple[str, Chart]]:
     """The candidates over each cost that the search is about, with the name of the cost."""
     # One candidate is not a picture of a search that trained weights and choice together.
     if len(candidates) <= _learned(result):
         return []
     front = result.search.pareto if result.search else ()
     return [
-        (
-            find_cost(cost).label,
-            _both(partial(search_figure, result, winner, candidates, cost)),
-        )
+        (find_cost(cost).label, search_figure(result, winner, candidates, cost, headings))
         for cost in dict.fromkeys((result.primary_cost, *front))
     ]
 
 
 def _search_note(result: Result, candidates: Sequence[Candidate]) -> str:
-    count, within = len(plotted(candidates)), words.limits(result.constraint)
+    count, within = len(plotted(candidates, result.top)), words.limits(result.constraint)
     note = f"{count:,} of {len(candidates):,} candidates are shown. "
     allowed = f"The search allowed {within}." if within else "The search had no limit on cost."
     return (note if count < len(candidates) else "") + allowed
 
 
-def _trainings(result: Result, metrics: Metrics) -> list[tuple[str, str, list[Markup]]]:
+def _trainings(result: Result, metrics: Metrics) -> list[tuple[str, str, list[Chart]]]:
     """Title, note and charts of each training."""
     note = "Every step trains random paths: these are the curves of many architectures."
     if _learned(result):

@@ -2,88 +2,152 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-
-from markupsafe import Markup
+from collections.abc import Mapping, Sequence
 
 from spos.cost.cost import Cost, find_cost, format_cost
-from spos.report.chart import LEVELS, Axis, Chart, Point, cost_labels, element, level, padded_range
+from spos.report.candidates import cost_field, plotted
+from spos.report.chart import (
+    ACCENT,
+    INK,
+    LEVELS,
+    PAPER,
+    WARM,
+    Axis,
+    Chart,
+    Spec,
+    cost_label,
+    layer,
+    make_chart,
+    padded_range,
+)
 from spos.report.measure import Measure
 from spos.report.result import ConstraintFacts, Result, Winner
 from spos.search.candidate import Candidate
 
-#: Most candidates that are plotted: more cannot be told apart and only make the page heavy.
-PLOTTED = 2500
-
-
-def plotted(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """The candidates to plot, later iterations last: all, or an even sample of very many."""
-    stride = math.ceil(len(candidates) / PLOTTED) or 1
-    return sorted(candidates[::stride], key=lambda candidate: candidate.iteration)
+#: Names of the rows that the page has: the candidates that are shown, and the chosen one.
+CANDIDATES, CHOSEN = "candidates", "chosen"
 
 
 def search_figure(
-    result: Result, winner: Winner, candidates: Sequence[Candidate], name: str, width: int
-) -> Markup:
-    """One-shot scores of the candidates over a cost."""
-    drawn, cost, show = plotted(candidates), find_cost(name), result.one_shot.show
+    result: Result,
+    winner: Winner,
+    candidates: Sequence[Candidate],
+    name: str,
+    headings: Mapping[str, str],
+) -> Chart:
+    """One-shot scores of the candidates over a cost.
+
+    Args:
+        result (Result): result of the run.
+        winner (Winner): the network found.
+        candidates (Sequence[Candidate]): all candidates.
+        name (str): name of the cost.
+        headings (Mapping[str, str]): heading of each field that appears above a dot.
+    """
+    drawn, cost, show = plotted(candidates, result.top), find_cost(name), result.one_shot.show
     x, limits = _cost_axis(result.constraint, cost, [one.costs[name] for one in (*drawn, winner)])
     scores = [one.score for one in (*drawn, winner)]
-    last = max(one.iteration for one in drawn)
-    narrow = width < 600
-    chart = Chart(
-        f"search-{name}-{width}",
-        f"One-shot {result.one_shot.noun} over {cost.label} of the candidates",
-        f"{len(drawn)} candidates between {show(min(scores))} and {show(max(scores))}. The winner "
-        f"has {show(winner.score)} and {cost.format(winner.costs[name])} {cost.noun}.",
-        (width, 400 if narrow else 460),
+    noun, last = result.one_shot.noun, max(one.iteration for one in drawn)
+    at = cost_field(result, name)
+    scale = {
+        "type": "quantize",
+        "domain": [0, last or 1],
+        "range": [f"var(--r{number})" for number in range(LEVELS)],
+    }
+    colour = {"field": "iteration", "type": "quantitative", "scale": scale, "legend": None}
+    dot = {"filled": True, "opacity": 1, "size": 60, "stroke": PAPER, "strokeWidth": 0.6}
+    layers = [
+        layer(
+            "point",
+            CANDIDATES,
+            x=at,
+            y="score",
+            tooltip=headings,
+            encoding={"color": colour},
+            **dot,
+            cursor="pointer",
+        ),
+        *limit_layers(x, limits),
+        *(front_layers(result.front, name, result.one_shot) if result.front else ()),
+        *_mark_winner(x, winner, name, f"found {show(winner.score)}, "),
+        layer("point", CHOSEN, x=at, y="score", size=260, stroke=WARM, strokeWidth=3, filled=False),
+    ]
+    return make_chart(
+        f"search-{at}",
+        f"One-shot {noun} over {cost.label} of the candidates",
+        f"{len(drawn)} candidates between {show(min(scores))} and {show(max(scores))}. The network "
+        f"found has {show(winner.score)} and {cost.format(winner.costs[name])} {cost.noun}.",
         x,
-        result.one_shot.axis(f"one-shot {result.one_shot.noun}", scores),
-        (58 if narrow else 34, 16, 46, 52),
+        result.one_shot.axis(f"one-shot {noun}", scores),
+        layers,
+        height=400,
     )
-    _draw_scale(chart, last)
-    for value, words in limits:
-        at = chart.vertical(value, "limit", chart.top, chart.bottom)
-        chart.text_beside(at, chart.bottom - 8, words, "limit-text", 6)
-    for one in drawn:
-        chart.circle(
-            (one.costs[name], one.score),
-            3.0 if narrow else 4.0,
-            f"dot r{level(one.iteration, last)}",
-            f"{one.architecture}\n{show(one.score)}, {cost.format(one.costs[name])}, "
-            f"iteration {one.iteration}, {one.origin}",
-        )
-    if result.front:
-        draw_front(chart, result.front, name, result.one_shot)
-    point = (winner.costs[name], winner.score)
-    chart.circle(point, 8.5, "ring", f"winner: {winner.architecture}")
-    # Beside the winner is the line of the front.
-    y = chart.y(winner.score) + 4 - (14 if result.front else 0)
-    words = f"winner {show(winner.score)}, {cost.format(winner.costs[name])}"
-    chart.text_beside(chart.x(point[0]), y, words, "mark", 14)
-    return chart.svg()
 
 
-def draw_front(chart: Chart, front: Sequence[Candidate], cost: str, measure: Measure) -> None:
-    """Draw the best score that each cost allows, and a knot for every candidate of the front.
+def limit_layers(x: Axis, limits: Sequence[tuple[float, str]]) -> list[Spec]:
+    """Vertical lines at limits, with their names."""
+    if not limits:
+        return []
+    rows = [{"x": value, "text": words} for value, words in limits]
+    marks = [layer("rule", rows, y=None, color=WARM, strokeDash=[5, 4], strokeWidth=1.5)]
+    for row in rows:
+        text = {"text": {"field": "text"}, "y": {"value": {"expr": "height - 8"}}}
+        side = _beside(x, float(str(row["x"])), 6)
+        marks.append(layer("text", [row], y=None, encoding=text, color=WARM, **side))
+    return marks
+
+
+def front_layers(front: Sequence[Candidate], cost: str, measure: Measure) -> list[Spec]:
+    """The best score that each cost allows as a line, and a knot for every candidate of the front.
 
     With several costs, the line is of those candidates that are best for the one that is drawn.
     """
-    line: list[Point] = []
-    for at, score in sorted((one.costs[cost], one.score) for one in front):
-        if not line or score > line[-1][1]:
-            # First along at the score so far, then up to the better one.
-            line += [(at, line[-1][1]), (at, score)] if line else [(at, score)]
-    chart.line([*line, (max(one.costs[cost] for one in front), line[-1][1])], "second")
-    for one in front:
-        chart.circle(
-            (one.costs[cost], one.score),
-            4.5,
-            "front-dot",
-            f"front: {one.architecture}\n{measure.show(one.score)}, "
-            f"{format_cost(cost, one.costs[cost])}",
-        )
+    rows = [
+        {
+            "x": one.costs[cost],
+            "y": one.score,
+            "architecture": str(one.architecture),
+            "text": f"{measure.show(one.score)}, {format_cost(cost, one.costs[cost])}",
+        }
+        for one in sorted(front, key=lambda one: (one.costs[cost], one.score))
+    ]
+    line: list[dict[str, object]] = []
+    best = float("-inf")
+    for row in rows:
+        if one_better := float(str(row["y"])) > best:
+            best = float(str(row["y"]))
+        line += [row] if one_better else []
+    # The best score is allowed at every higher cost as well.
+    line.append({**rows[-1], "y": best})
+    shown = {"architecture": "front", "text": "score, cost"}
+    return [
+        layer("line", line, color=WARM, interpolate="step-after"),
+        layer("point", rows, tooltip=shown, size=80, fill=PAPER, stroke=WARM, opacity=1),
+    ]
+
+
+def _mark_winner(x: Axis, winner: Winner, name: str, words: str) -> list[Spec]:
+    row = {
+        "x": winner.costs[name],
+        "y": winner.score,
+        "text": words + format_cost(name, winner.costs[name]),
+    }
+    style = {
+        "fontWeight": "bold",
+        "color": INK,
+        "baseline": "middle",
+        **_beside(x, winner.costs[name], 16),
+    }
+    return [
+        layer("point", [row], size=220, stroke=ACCENT, strokeWidth=2.5, filled=False),
+        layer("text", [row], encoding={"text": {"field": "text"}}, **style),
+    ]
+
+
+def _beside(x: Axis, value: float, distance: int) -> Spec:
+    """Where to write beside a place: on the side that is nearer to the middle of the chart."""
+    left = value > (x.lower + x.upper) / 2
+    return {"align": "right" if left else "left", "dx": -distance if left else distance}
 
 
 def _cost_axis(
@@ -99,18 +163,4 @@ def _cost_axis(
     ]
     lower = min(lower, *(value - extent * 0.03 for value, _ in limits), lower)
     upper = max(upper, *(value + extent * 0.03 for value, _ in limits), upper)
-    return Axis(cost.title, lower, upper, cost_labels(cost.name)), limits
-
-
-def _draw_scale(chart: Chart, last: int) -> None:
-    """The colours of the iterations."""
-    if last == 0:
-        return
-    step, wide = 5, 5 * LEVELS
-    left = chart.right - wide - 24
-    top = 24 if chart.top > 50 else 4
-    chart.text(left - 8, top + 10, "iteration 0", "tick", "end")
-    for number in range(LEVELS):
-        size = {"width": step + 0.5, "height": 12}
-        chart.add(element("rect", x=left + number * step, y=top, **size, class_=f"r{number}"))
-    chart.text(left + wide + 6, top + 10, str(last), "tick")
+    return Axis(cost.title, lower, upper, cost_label(cost.name, upper)), limits

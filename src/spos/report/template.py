@@ -2,16 +2,48 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import re
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from spos.report.chart import LEVELS
 from spos.report.network import COLOURS
 
+#: The scripts of every page, in their order: the chart library, and what is ours.
+SCRIPTS = (
+    "vendored/vega-6.4.0.min.js",
+    "vendored/vega-lite-6.4.3.min.js",
+    "vendored/vega-embed-7.3.0.min.js",
+    "charts.js",
+    "candidates.js",
+)
+
 
 def fill_template(name: str, **values: Any) -> str:
     """A page as text that can be written as UTF-8."""
+    page = (
+        _environment()
+        .get_template(name)
+        .render(
+            **values,
+            levels=[_ramp(number / (LEVELS - 1)) for number in range(LEVELS)],
+            hues=[250, 150, 75, 330, 200, 20, 110, 290][:COLOURS],
+            scripts=_scripts(),
+        )
+    )
+    # Class names come from file names, which may be undecodable; the page must be writable all the
+    # same.
+    return page.encode("utf-8", "replace").decode("utf-8")
+
+
+@cache
+def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("spos", "report"),
         autoescape=True,
@@ -19,14 +51,21 @@ def fill_template(name: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    page = environment.get_template(name).render(
-        **values,
-        levels=[_ramp(number / (LEVELS - 1)) for number in range(LEVELS)],
-        hues=[250, 150, 75, 330, 200, 20, 110, 290][:COLOURS],
-    )
-    # Class names come from file names, which may be undecodable; the page must be writable all the
-    # same.
-    return page.encode("utf-8", "replace").decode("utf-8")
+    environment.filters["plain"] = vars
+    return environment
+
+
+@cache
+def _scripts() -> list[tuple[Markup, str]]:
+    """Each script of a page, and its digest as the Content-Security-Policy writes it."""
+    folder, scripts = files("spos.report"), []
+    for name in SCRIPTS:
+        text = folder.joinpath(name).read_text(encoding="utf-8")
+        # A source map would be another file.
+        text = re.sub(r"\n//# sourceMappingURL=.*", "", text)
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        scripts.append((Markup(text), f"'sha256-{digest}'"))
+    return scripts
 
 
 def _ramp(share: float) -> tuple[str, str]:

@@ -5,19 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from markupsafe import Markup
 from numpy.typing import NDArray
 
-from spos.report.chart import Axis, Chart, element, level, percent_labels
+from spos.report.chart import (
+    INK,
+    LEVELS,
+    PERCENT,
+    PLAIN,
+    Axis,
+    Chart,
+    Spec,
+    coloured,
+    layer,
+    make_chart,
+)
 from spos.report.network import option_colours
 from spos.report.result import ChoiceFacts
-
-#: Width, height, and height of the area of a small chart, in pixels.
-_SIZE, _AREA = (200, 112), 70
 
 Metrics = Sequence[Mapping[str, Any]]
 
@@ -66,65 +72,81 @@ def decisions(choices: Sequence[ChoiceFacts], metrics: Metrics) -> tuple[list[in
     ]
 
 
-def entropy_figure(choices: Sequence[ChoiceFacts], metrics: Metrics, width: int) -> Markup | None:
+def entropy_figure(choices: Sequence[ChoiceFacts], metrics: Metrics) -> Chart | None:
     """The entropy of each choice over the steps; None for fewer than two records."""
     steps, known = decisions(choices, metrics)
     if len(steps) < 2:
         return None
     curves = [choice.entropies() for choice in known]
     mean = np.mean(curves, axis=0)
-    chart = Chart(
-        f"entropy-{width}",
+    shades = {
+        choice.name: f"var(--r{round(place / max(1, len(known) - 1) * (LEVELS - 1))})"
+        for place, choice in enumerate(known)
+    }
+
+    def rows(name: str, curve: NDArray[np.float64]) -> list[dict[str, Any]]:
+        return [
+            {"x": step, "y": float(value), "name": name, "text": f"{value:.1%}"}
+            for step, value in zip(steps, curve, strict=True)
+        ]
+
+    lines = [row for one, curve in zip(known, curves, strict=True) for row in rows(one.name, curve)]
+    colours = coloured("name", shades, legend=False)
+    shown = {"name": "choice", "x": "step", "text": "entropy"}
+    dot: Spec = {"filled": True, "opacity": 0.01, "size": 60}
+    return make_chart(
+        "entropy",
         "Entropy of each choice over the steps of the training",
         f"The mean goes from {mean[0]:.1%} to {mean[-1]:.1%} of the entropy of a uniform choice.",
-        (width, 250),
         Axis("step", steps[0], steps[-1]),
-        Axis("entropy, of the largest possible", 0, 1, percent_labels),
-        (34, 100, 44, 52),
+        Axis("entropy, of the largest possible", 0, 1, PERCENT),
+        [
+            layer("line", lines, encoding=colours, strokeWidth=1.4),
+            layer("line", rows("mean", mean), color=INK, strokeWidth=3),
+            layer("point", [*lines, *rows("mean", mean)], tooltip=shown, **dot),
+        ],
     )
-    for place, (choice, curve) in enumerate(zip(known, curves, strict=True)):
-        shade = f"s{level(place, len(known) - 1)}"
-        points = list(zip(steps, curve, strict=True))
-        chart.line(points, f"thin {shade}", f"{choice.name}: {curve[-1]:.1%} at the end")
-    chart.line(list(zip(steps, mean, strict=True)), "mean-line")
-    chart.label_ends((mean[-1], f"mean {mean[-1]:.1%}", ""))
-    return chart.svg()
 
 
-def choice_figures(choices: Sequence[ChoiceFacts], metrics: Metrics) -> list[Markup]:
+def choice_figures(choices: Sequence[ChoiceFacts], metrics: Metrics) -> list[Chart]:
     """The probability of each option over the steps, a small chart for each choice."""
     steps, known = decisions(choices, metrics)
     if len(steps) < 2:
         return []
     colours = option_colours(choices)
-    return [_small(choice, steps, colours) for choice in known]
+    return [_small(place, choice, steps, colours) for place, choice in enumerate(known)]
 
 
-def _small(choice: Decision, steps: Sequence[float], colours: Mapping[str, str]) -> Markup:
-    width, height = _SIZE
-    xs = (np.array(steps) - steps[0]) / (steps[-1] - steps[0]) * width
-    # The upper edge of each option, on those below it; the first is the floor.
-    sums = np.pad(choice.shares.cumsum(axis=1), ((0, 0), (1, 0)))
-    edges = [
-        [f"{x:.1f} {y:.1f}" for x, y in zip(xs, column, strict=True)]
-        for column in (20 + _AREA * (1 - sums)).T
-    ]
-    parts = [element("text", choice.name, x=0, y=13, class_="name")]
-    shares_of = zip(choice.options, choice.shares.T, pairwise(edges), strict=True)
-    for option, shares, (below, above) in shares_of:
-        outline = "L".join([*above, *reversed(below)])
-        tooltip = element("title", f"{option}: from {shares[0]:.1%} to {shares[-1]:.1%}")
-        parts.append(
-            element("path", tooltip, d=f"M{outline}Z", class_=f"band-of {colours[option]}")
-        )
+def _small(
+    place: int, choice: Decision, steps: Sequence[float], classes: Mapping[str, str]
+) -> Chart:
     best = int(choice.shares[-1].argmax())
-    words = f"{choice.options[best]} {choice.shares[-1, best]:.1%}"
-    parts.append(element("text", words, x=width, y=height - 7, class_="share", text_anchor="end"))
-    return element(
-        "svg",
-        *parts,
-        viewBox=f"0 0 {width} {height}",
-        role="img",
-        aria_label=f"{choice.name}: {words} after {steps[-1]:,.0f} steps",
-        class_="chart",
+    words = f"{choice.name}: {choice.options[best]} {choice.shares[-1, best]:.1%}"
+    rows = [
+        {
+            "x": step,
+            "y": float(share),
+            "option": option,
+            "text": f"from {shares[0]:.1%} to {shares[-1]:.1%}",
+        }
+        for option, shares in zip(choice.options, choice.shares.T, strict=True)
+        for step, share in zip(steps, shares, strict=True)
+    ]
+    paints = {name: f"var(--{classes[name]})" for name in choice.options}
+    colours = coloured("option", paints, legend=False)
+    stacked = {"y": {"field": "y", "stack": "zero"}, **colours}
+    areas = layer(
+        "area", rows, tooltip={"option": "option", "text": "probability"}, encoding=stacked
     )
+    chart = make_chart(
+        f"choice-{place}",
+        words,
+        f"{words} after {steps[-1]:,.0f} steps.",
+        Axis("", steps[0], steps[-1], PLAIN),
+        Axis("", 0, 1, PERCENT),
+        [areas],
+        height=70,
+    )
+    for channel in ("x", "y"):
+        chart.spec["layer"][0]["encoding"][channel]["axis"] = None
+    return chart

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +22,7 @@ from spos.run.costs import find_primary_cost
 from spos.run.directory import RunDirectory
 from spos.run.finalists import plan_rungs, plan_training
 from spos.run.fitness import make_fitness
-from spos.run.outcome import Outcome
+from spos.run.outcome import DoctorOutcome
 from spos.run.pipeline import with_own_data
 from spos.run.short import train_briefly
 from spos.run.task import Task
@@ -40,15 +39,6 @@ BANDS = (0.1, 0.2, 0.4, 0.8)
 FINALISTS = 5
 #: Time of a forward pass as a share of that of a training step on the same images.
 FORWARD = 1 / 3
-
-
-@dataclass(frozen=True, kw_only=True)
-class DoctorOutcome(Outcome):
-    """The outcome of the check, see :class:`spos.report.diagnosis.Diagnosis`."""
-
-    stage: ClassVar[str] = "doctor"
-
-    diagnosis: Diagnosis
 
 
 def doctor(

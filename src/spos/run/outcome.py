@@ -9,8 +9,9 @@ from typing import Any, ClassVar, NamedTuple
 import optuna
 
 from spos.cost import Constraint, CostModel
+from spos.report.diagnosis import Diagnosis
 from spos.report.former import upgrade_comparison, upgrade_retrain, upgrade_search
-from spos.report.result import Comparison, Finalist, Rung, StageCosts, Winner
+from spos.report.result import CandidateStages, Comparison, Finalist, Rung, StageCosts, Winner
 from spos.search import Candidate, SearchResult, SearchSettings
 from spos.search.start import count_evaluations
 
@@ -89,6 +90,7 @@ class SearchOutcome(Outcome):
         probabilities (Mapping): probability in [0, 1] by choice and option; empty unless trained.
         cost (str | None): name of the cost in the loss of theta; None without one.
         unit (float | None): unit of that cost, such as 1e6 for millions.
+        stages (CandidateStages | None): stages of the candidates; None in former runs.
     """
 
     stage: ClassVar[str] = "search"
@@ -103,6 +105,7 @@ class SearchOutcome(Outcome):
     probabilities: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     cost: str | None = None
     unit: float | None = None
+    stages: CandidateStages | None = None
 
     upgrade = staticmethod(upgrade_search)
 
@@ -173,6 +176,15 @@ class CompareOutcome(Outcome):
         return {"seconds": plain["seconds"], "comparison": upgrade_comparison(plain)}
 
 
+@dataclass(frozen=True, kw_only=True)
+class DoctorOutcome(Outcome):
+    """The outcome of the check, see :class:`spos.report.diagnosis.Diagnosis`."""
+
+    stage: ClassVar[str] = "doctor"
+
+    diagnosis: Diagnosis
+
+
 def make_search_outcome(
     found: Sequence[BudgetResult],
     table: CostModel,
@@ -203,6 +215,7 @@ def make_search_outcome(
             for (constraint, each), new in zip(found, paid, strict=True)
             if several
         ),
+        stages=_collect_stages(result.candidates, table),
         **more,
     )
 
@@ -214,12 +227,33 @@ def make_winner(best: Candidate, table: CostModel) -> Winner:
         best (Candidate): the winner.
         table (CostModel): costs of the architectures.
     """
-    stages = (
+    stages = _stages(best, table)
+    return Winner(**vars(best), names=table.space.names(best.architecture), stages=stages)
+
+
+def _stages(one: Candidate, table: CostModel) -> tuple[StageCosts, ...]:
+    return tuple(
         StageCosts(
             stage["name"],
             stage["choices"],
             {name: stage[name] for name in table.names},
         )
-        for stage in table.stages(best.architecture)
+        for stage in table.stages(one.architecture)
     )
-    return Winner(**vars(best), names=table.space.names(best.architecture), stages=tuple(stages))
+
+
+def _collect_stages(candidates: Sequence[Candidate], table: CostModel) -> CandidateStages:
+    """The stages of candidates, which share most of them."""
+    distinct: list[StageCosts] = []
+    known: dict[str, str] = {}
+    places = {}
+    for one in candidates:
+        named = []
+        for stage in _stages(one, table):
+            key = repr(stage)
+            if key not in known:
+                known[key] = str(len(distinct))
+                distinct.append(stage)
+            named.append(known[key])
+        places[str(one.architecture)] = ",".join(named)
+    return CandidateStages(tuple(distinct), places)

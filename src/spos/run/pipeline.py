@@ -23,7 +23,7 @@ from spos.run.differentiable import check_training_method
 from spos.run.directory import RunDirectory
 from spos.run.network import build_run_network
 from spos.run.one_shot import read_train_outcome
-from spos.run.outcome import RetrainOutcome, SearchOutcome
+from spos.run.outcome import DoctorOutcome, RetrainOutcome, SearchOutcome
 from spos.run.result import collect_result
 from spos.run.reuse import warm_start
 from spos.run.stages import retrain_stage, search_stage, train_stage
@@ -164,7 +164,15 @@ def _write(context: Context) -> Result:
     write_record(directory.result_path, result)
     found = directory.outcome(SearchOutcome)
     if found is not None:
-        write_report(directory.report_path, result, found.candidates, directory.metrics())
+        checked = directory.outcome(DoctorOutcome)
+        write_report(
+            directory.report_path,
+            result,
+            found.candidates,
+            directory.metrics(),
+            found.stages,
+            checked.diagnosis if checked else None,
+        )
     return result
 
 

@@ -1,0 +1,180 @@
+"""The candidates of a search as the page shows them: rows, dots, and the networks they are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from markupsafe import Markup
+
+from spos.cost.cost import find_cost
+from spos.report.measure import Measure
+from spos.report.network import Block, draw_box, network_blocks, option_colours, row_name
+from spos.report.result import CandidateStages, ChoiceFacts, Result, StageCosts
+from spos.report.words import shown_costs
+from spos.search.candidate import Candidate
+
+#: Most candidates that are plotted: more cannot be told apart and only make the page heavy.
+PLOTTED = 2500
+#: Most different blocks that the page carries; with more, only the network found is drawn.
+BLOCKS = 600
+
+
+@dataclass(frozen=True)
+class CandidateColumn:
+    """A column of the candidates' table.
+
+    Args:
+        name (str): name of its values in a row.
+        heading (str): its heading.
+        values (Sequence): values to sort by; None where one is unknown.
+        cells (Sequence[str]): what is shown; empty where that is the value itself.
+        factors (Mapping[str, float]): what a suffix in a filter multiplies a number by.
+        sign (int): 1, or -1 where people read the negative of the value.
+        text (bool): whether values are words.
+        best (str): ``"high"`` if a high value is good, and comes first.
+    """
+
+    name: str
+    heading: str
+    values: Sequence[Any]
+    cells: Sequence[str] = ()
+    factors: Mapping[str, float] = field(default_factory=dict)
+    sign: int = 1
+    text: bool = False
+    best: str = "low"
+
+
+@dataclass(frozen=True)
+class Box:
+    """A block that candidates have: the row it belongs to, its multiply-adds, and its drawing."""
+
+    row: str
+    flops: int | None
+    drawing: Markup
+
+
+@dataclass(frozen=True)
+class CandidateTable:
+    """The candidates of a page, best first.
+
+    Args:
+        columns (list[CandidateColumn]): their columns, the architecture last.
+        networks (list[list[int]]): the blocks of each candidate, as places in ``boxes``; empty
+            where there are too many.
+        boxes (list[Box]): each different block once, drawn.
+    """
+
+    columns: list[CandidateColumn]
+    networks: list[list[int]]
+    boxes: list[Box]
+
+    def headings(self) -> dict[str, str]:
+        """The heading of the field with the text of each column, for tooltips."""
+        return {f"{one.name}_text" if one.cells else one.name: one.heading for one in self.columns}
+
+
+def plotted(candidates: Sequence[Candidate], top: Sequence[Candidate] = ()) -> list[Candidate]:
+    """The candidates to plot, later iterations last: all, or an even sample of very many.
+
+    Args:
+        candidates (Sequence[Candidate]): all candidates.
+        top (Sequence[Candidate]): candidates that are in every sample.
+    """
+    stride = math.ceil(len(candidates) / PLOTTED) or 1
+    sample = [*candidates[::stride]]
+    known = {one.architecture for one in sample}
+    sample += [one for one in top if one.architecture not in known] if stride > 1 else []
+    return sorted(sample, key=lambda candidate: candidate.iteration)
+
+
+def cost_field(result: Result, cost: str) -> str:
+    """The field of a cost in a row; names of costs may hold what Vega reads as a path."""
+    return f"cost{shown_costs(result).index(cost)}"
+
+
+def candidate_table(
+    result: Result, candidates: Sequence[Candidate], stages: CandidateStages | None
+) -> CandidateTable:
+    """The candidates to plot, best first, with their costs and their networks.
+
+    Args:
+        result (Result): result of the run.
+        candidates (Sequence[Candidate]): all candidates.
+        stages (CandidateStages | None): their stages; None where the run does not have them.
+    """
+    order = sorted(candidates, key=lambda one: -one.score)
+    ranks = {one.architecture: rank for rank, one in enumerate(order, 1)}
+    chosen = plotted(candidates, result.top)
+    rows = sorted(chosen, key=lambda one: ranks[one.architecture])
+    name, measure = result.one_shot.name, result.one_shot
+    columns = [
+        CandidateColumn("rank", "rank", [ranks[one.architecture] for one in rows]),
+        _scores("score", f"one-shot {name}", measure, [one.score for one in rows]),
+    ]
+    # Only the best ones are scored by the metric as well, at the end of the search.
+    scored = {one.architecture: one.metric_score for one in result.top}
+    known = [scored.get(one.architecture, one.metric_score) for one in rows]
+    if any(score is not None for score in known):
+        title = f"one-shot {result.metric.name}"
+        columns.append(_scores("metric", title, result.metric, known))
+    for cost in map(find_cost, shown_costs(result)):
+        values = [one.costs[cost.name] for one in rows]
+        columns.append(
+            CandidateColumn(
+                cost_field(result, cost.name),
+                cost.label,
+                values,
+                [cost.format(value) for value in values],
+                cost.unit.factors,
+            )
+        )
+    columns += [
+        CandidateColumn("iteration", "iteration", [one.iteration for one in rows]),
+        CandidateColumn("origin", "origin", [one.origin for one in rows], text=True),
+        CandidateColumn(
+            "architecture", "architecture", [str(one.architecture) for one in rows], text=True
+        ),
+    ]
+    return CandidateTable(columns, *_networks(rows, result.space.choices, stages))
+
+
+def _scores(
+    name: str, heading: str, measure: Measure, scores: Sequence[float | None]
+) -> CandidateColumn:
+    return CandidateColumn(
+        name,
+        heading,
+        scores,
+        [measure.show(score) for score in scores],
+        {"%": 0.01} if measure.share else {},
+        -1 if measure.negated else 1,
+        best="high",
+    )
+
+
+def _networks(
+    rows: Sequence[Candidate], choices: Sequence[ChoiceFacts], stages: CandidateStages | None
+) -> tuple[list[list[int]], list[Box]]:
+    places: dict[Block, int] = {}
+    networks = []
+    for one in rows:
+        known = stages.of(one.architecture) if stages else _by_name(one, choices)
+        blocks = network_blocks(known)
+        networks.append([places.setdefault(block, len(places)) for block in blocks])
+        if len(places) > BLOCKS:
+            return [], []
+    colours = option_colours(choices)
+    # Shares are those of a whole network, which the page fills in.
+    boxes = [Box(row_name(one), one.flops, draw_box(one, colours, 1, 1)) for one in places]
+    return networks, boxes
+
+
+def _by_name(one: Candidate, choices: Sequence[ChoiceFacts]) -> list[StageCosts]:
+    """The choices of a candidate as stages without costs."""
+    return [
+        StageCosts(choice.name, {choice.name: choice.options[option]}, {})
+        for choice, option in zip(choices, one.architecture, strict=False)
+    ]
