@@ -69,7 +69,7 @@ def test_test_scores_are_drawn_where_they_are_there(budgets: Run) -> None:
         assert figure is not None
         _, points, *limits = figure.spec["layer"]
         assert len(limits[0]["data"]["values"]) == 3
-        return [row["series"] for row in points["data"]["values"]], figure.description
+        return [row["kind"] for row in points["data"]["values"]], figure.description
 
     assert drawn(budgets.result)[0] == ["one-shot"] * 3
     first, *others = budgets.result.budgets

@@ -49,12 +49,12 @@ def test_every_choice_has_a_curve_and_every_option_an_area() -> None:
     figure = entropy_figure(CHOICES, METRICS)
     assert figure is not None
     lines, mean, _ = (one["data"]["values"] for one in figure.spec["layer"])
-    assert [row["name"] for row in lines] == ["stem"] * 3 + ["<body>"] * 3
-    assert mean[-1]["text"] == "0.0%"
+    assert [row["choice"] for row in lines] == ["stem"] * 3 + ["<body>"] * 3
+    assert mean[-1]["entropy"] == "0.0%"
     areas = [one.spec["layer"][0] for one in choice_figures(CHOICES, METRICS)]
     options = [area["encoding"]["color"]["scale"]["domain"] for area in areas]
     assert options == [["3x3", "5x5"], ["3x3", "skip", "7x7"]]
-    assert areas[0]["data"]["values"][0]["text"] == "from 50.0% to 100.0%"
+    assert areas[0]["data"]["values"][0]["probability"] == "from 50.0% to 100.0%"
     # One option has one colour in every choice.
     assert list(option_colours(CHOICES)) == ["3x3", "5x5", "skip", "7x7"]
 

@@ -60,7 +60,7 @@ def test_equal_scores_have_no_order() -> None:
 @pytest.mark.parametrize(
     ("scores", "says"),
     [
-        ([(0.1, 0.5), (0.2, 0.6), (0.3, 0.7), (0.4, 0.8)], "4 trained networks are too few"),
+        ([(0.1, 0.5), (0.2, 0.6), (0.3, 0.7), (0.4, 0.8)], "4 networks are too few"),
         ([(n / 20, n / 20) for n in range(12)], "tau of the one-shot score and the test accuracy"),
         ([(n / 20, n / 20) for n in range(12)], "the better one in about 100% of cases"),
         ([(n / 20, -n / 20) for n in range(12)], "the wrong way round"),
@@ -90,8 +90,10 @@ def test_finalists_are_compared_after_the_rung_that_all_reached(run: Run) -> Non
         for place, one in enumerate(run.result.top[:3])
     )
     figure = finalists_figure(run.change(finalists=finalists).result)
-    assert figure and "3 trained networks are too few" in figure.description
-    assert figure.spec["layer"][1]["data"]["values"][2]["trained"].startswith("52.0% ± ")
+    assert figure and "3 networks are too few" in figure.description
+    assert figure.spec["layer"][1]["data"]["values"][2][
+        "validation accuracy after 10 steps"
+    ].startswith("52.0% ± ")
     assert finalists_figure(run.result) is None
     assert trust_figure(run.change(comparison=None).result) is None
 

@@ -36,36 +36,29 @@ def budgets_figure(result: Result) -> Chart | None:
         {
             "x": one.winner.costs[cost.name],
             "y": score,
-            "series": series,
-            "score": metric.show(score),
+            "kind": series,
+            "budget": f"at most {cost.format(one.maximum[cost.name])}",
             "architecture": str(one.winner.architecture),
-            "cost": cost.format(one.winner.costs[cost.name]),
-            "limit": f"at most {cost.format(one.maximum[cost.name])}",
+            "score": f"{series} {metric.show(score)}",
+            cost.label: cost.format(one.winner.costs[cost.name]),
         }
         for series, score, one in scored
     ]
-    names = [name for name in ("one-shot", "test") if any(row["series"] == name for row in rows)]
-    colours = coloured("series", dict(zip(names, (ACCENT, WARM), strict=False)))
+    names = [name for name in ("one-shot", "test") if any(row["kind"] == name for row in rows)]
+    colours = coloured("kind", dict(zip(names, (ACCENT, WARM), strict=False)))
     limits = [one.maximum[cost.name] for one in result.budgets]
     spent = [one.winner.costs[cost.name] for one in result.budgets]
     lower, upper = padded_range([*limits, *spent], limits[-1] * 0.04)
     x = Axis(cost.title, lower, upper, cost_label(cost.name, upper))
-    shown = {
-        "limit": "budget",
-        "architecture": "architecture",
-        "series": "score",
-        "score": metric.noun,
-        "cost": cost.label,
-    }
     return make_chart(
         "budgets",
         f"{' and '.join(names)} {metric.noun} of the network found for each budget",
-        "; ".join(f"{row['limit']}: {row['series']} {row['score']}" for row in rows),
+        "; ".join(f"{row['budget']}: {row['score']}" for row in rows),
         x,
         metric.axis(metric.noun, [score for _, score, _ in scored], 0.08),
         [
             layer("line", rows, encoding=colours),
-            layer("point", rows, tooltip=shown, encoding=colours, filled=True, opacity=1, size=80),
+            layer("point", rows, tooltip=True, encoding=colours, filled=True, opacity=1, size=80),
             *limit_layers(x, [(limit, "") for limit in limits]),
         ],
         height=280,

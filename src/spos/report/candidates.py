@@ -15,6 +15,7 @@ from spos.report.network import Block, draw_box, network_blocks, option_colours,
 from spos.report.result import CandidateStages, ChoiceFacts, Result, StageCosts
 from spos.report.words import shown_costs
 from spos.search.candidate import Candidate
+from spos.space import Architecture
 
 #: Most candidates that are plotted: more cannot be told apart and only make the page heavy.
 PLOTTED = 2500
@@ -106,7 +107,9 @@ def candidate_table(
         stages (CandidateStages | None): their stages; None where the run does not have them.
     """
     order = sorted(candidates, key=lambda one: -one.score)
-    ranks = {one.architecture: rank for rank, one in enumerate(order, 1)}
+    ranks: dict[Architecture, int] = {}
+    for rank, one in enumerate(order, 1):
+        ranks.setdefault(one.architecture, rank)
     chosen = plotted(candidates, result.top)
     rows = sorted(chosen, key=lambda one: ranks[one.architecture])
     name, measure = result.one_shot.name, result.one_shot

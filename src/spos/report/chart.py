@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,9 @@ ACCENT, WARM, SOFT, INK, PAPER = (
 )
 #: Vega expressions that write a tick.
 PLAIN, PERCENT = "format(datum.value, ',~f')", "format(datum.value, '.6~%')"
+
+#: Fields of a row that say where and how it is drawn.
+UNSEEN = ("x", "y", "x2", "y2", "kind")
 
 Row = Mapping[str, Any]
 Spec = dict[str, Any]
@@ -127,7 +131,7 @@ def layer(
     *,
     x: str | None = "x",
     y: str | None = "y",
-    tooltip: Mapping[str, str] | None = None,
+    tooltip: Mapping[str, str] | bool = False,
     encoding: Spec | None = None,
     **style: Any,
 ) -> Spec:
@@ -138,12 +142,17 @@ def layer(
         rows (Sequence[Row] | str): a row for each of them, or the name of rows that the page has.
         x (str | None): field with the horizontal position; None for marks over the whole width.
         y (str | None): field with the vertical position, likewise.
-        tooltip (Mapping[str, str] | None): heading of each field that appears above a mark.
+        tooltip (Mapping[str, str] | bool): heading of each field that appears above a mark; with
+            True, all fields whose names are not in :data:`UNSEEN`, which are headings themselves.
         encoding (Spec | None): further channels.
         **style (Any): properties of all marks.
     """
     channels: Spec = {name: {"field": field} for name, field in (("x", x), ("y", y)) if field}
-    if tooltip:
+    if tooltip is True and not isinstance(rows, str):
+        # A field with a dot or a bracket would be a path.
+        seen = [name for name in rows[0] if name not in UNSEEN]
+        tooltip = {re.sub(r"([.\[\]])", r"\\\1", name): name for name in seen}
+    if isinstance(tooltip, Mapping):
         channels["tooltip"] = [
             {"field": field, "title": title, "type": "nominal"} for field, title in tooltip.items()
         ]
@@ -164,12 +173,6 @@ def coloured(field: str, colours: Mapping[str, str], *, legend: bool = True) -> 
     scale = {"domain": list(colours), "range": list(colours.values())}
     shown = {"title": None} if legend and len(colours) > 1 else None
     return {"color": {"field": field, "type": "nominal", "scale": scale, "legend": shown}}
-
-
-def hovered(name: str) -> Spec:
-    """A point selection that follows the pointer to the nearest mark."""
-    select = {"type": "point", "nearest": True, "on": "pointerover", "clear": "pointerout"}
-    return {"name": name, "select": select}
 
 
 def padded_range(

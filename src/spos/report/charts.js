@@ -15,7 +15,7 @@ const STYLE = {
   axisX: { grid: false, titleAnchor: "start", labelOverlap: true, tickCount: { expr: "ceil(width / 90)" } },
   axisY: { domain: false, ticks: false, tickCount: { expr: "ceil(height / 50)" }, labelLimit: 110 },
   legend: {
-    orient: "top", labelColor: "var(--ink)", labelFontSize: 13, symbolStrokeWidth: 2, symbolOpacity: 1,
+    orient: "top", labelColor: "var(--ink)", labelFontSize: 13, labelLimit: 0, symbolStrokeWidth: 2, symbolOpacity: 1,
     symbolType: "circle", offset: 10, columns: { expr: "width < 420 ? 1 : 4" },
   },
   line: { strokeWidth: 2, strokeJoin: "round" },

@@ -19,7 +19,7 @@ def comparison_figure(compared: Comparison, measure: Measure, description: str) 
     if compared.uniform:
         networks.append(("uniform", compared.uniform.name, compared.uniform.test_score))
     rows: list[dict[str, Any]] = [
-        {"x": score, "y": kind, "name": name, "text": measure.show(score)}
+        {"x": score, "y": kind, "network": name, f"test {measure.noun}": measure.show(score)}
         for kind, name, score in networks
     ]
     values = [score for _, _, score in networks]
@@ -32,8 +32,7 @@ def comparison_figure(compared: Comparison, measure: Measure, description: str) 
         values += [band["x"], band["x2"]]
         wide = {"x2": {"field": "x2"}}
         spread = [layer("bar", [band], encoding=wide, color=SOFT, opacity=0.25, height=26)]
-    average = [{"x": mean, "y": "random", "text": words}]
-    shown = {"name": "network", "text": f"test {measure.noun}"}
+    average = [{"x": mean, "y": "random", "random networks": words}]
     return make_chart(
         "comparison",
         f"Test {measure.noun} of the network found and of random ones",
@@ -44,14 +43,14 @@ def comparison_figure(compared: Comparison, measure: Measure, description: str) 
             layer(
                 "point",
                 rows,
-                tooltip=shown,
+                tooltip=True,
                 encoding=coloured("y", COLOURS, legend=False),
                 filled=True,
                 opacity=0.85,
                 size=130,
             ),
             *spread,
-            layer("tick", average, tooltip={"text": "random networks"}, color=SOFT, thickness=3),
+            layer("tick", average, tooltip=True, color=SOFT, thickness=3),
         ],
         height=150,
     )

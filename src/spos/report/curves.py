@@ -17,7 +17,6 @@ from spos.report.chart import (
     Axis,
     Chart,
     coloured,
-    hovered,
     layer,
     make_chart,
     padded_range,
@@ -42,13 +41,12 @@ def iterations_figure(measure: Measure, candidates: Sequence[Candidate]) -> Char
     best: list[Point] = [*zip(populations, highest, strict=True)]
     mean: list[Point] = [(at, statistics.fmean(scores)) for at, scores in populations.items()]
     rows = [
-        {"x": at, "y": score, "series": name, "text": show(score)}
+        {"x": at, "y": score, "kind": name, "iteration": at, f"{name}, {measure.noun}": show(score)}
         for name, points in (("best so far", best), ("mean of the iteration", mean))
         for at, score in points
     ]
     scores = [score for _, score in best + mean]
-    colours = coloured("series", {"best so far": ACCENT, "mean of the iteration": WARM})
-    shown = {"x": "iteration", "series": "candidates", "text": f"one-shot {measure.noun}"}
+    colours = coloured("kind", {"best so far": ACCENT, "mean of the iteration": WARM})
     return make_chart(
         "iterations",
         f"One-shot {measure.noun} over the iterations of the search",
@@ -58,7 +56,7 @@ def iterations_figure(measure: Measure, candidates: Sequence[Candidate]) -> Char
         measure.axis(f"one-shot {measure.noun}", scores),
         [
             layer("line", rows, encoding=colours),
-            layer("point", rows, tooltip=shown, encoding=colours, filled=True, opacity=1, size=45),
+            layer("point", rows, tooltip=True, encoding=colours, filled=True, opacity=1, size=45),
         ],
     )
 
@@ -75,12 +73,13 @@ def training_figures(metrics: Sequence[Mapping[str, Any]], stage: str) -> list[C
         if len(points) < 2:
             continue
         step, value = points[-1]
-        rows = [{"x": x, "y": y, "step": f"{x:,.0f}", "text": show(y)} for x, y in points]
+        rows = [{"x": x, "y": y, "step": f"{x:,.0f}", name: show(y)} for x, y in points]
+        select = {"type": "point", "nearest": True, "on": "pointerover", "clear": "pointerout"}
         near = {"condition": {"param": "near", "empty": False, "value": 1}, "value": 0}
         dots = layer(
             "point",
             rows,
-            tooltip={"step": "step", "text": name},
+            tooltip=True,
             encoding={"opacity": near},
             filled=True,
             size=60,
@@ -93,7 +92,10 @@ def training_figures(metrics: Sequence[Mapping[str, Any]], stage: str) -> list[C
                 f"From {show(points[0][1])} to {show(value)} in {step:,.0f} steps.",
                 Axis("step", *padded_range([0, step], 1, 0.02)),
                 Axis(name, *padded_range([value for _, value in points], smallest), label),
-                [layer("line", rows, color=ACCENT), {**dots, "params": [hovered("near")]}],
+                [
+                    layer("line", rows, color=ACCENT),
+                    {**dots, "params": [{"name": "near", "select": select}]},
+                ],
                 height=180,
             )
         )

@@ -78,7 +78,6 @@ def _chart(result: Validation) -> Chart:
     lower, upper = padded_range(values, max(values) * 0.02)
     ticks = cost_label("latency", upper)
     ends = [{"x": value, "y": value} for value in (lower, upper)]
-    shown = {name: name for name in ("architecture", "kind", "predicted", "measured")}
     return make_chart(
         "latency",
         "Measured over predicted latency",
@@ -91,7 +90,7 @@ def _chart(result: Validation) -> Chart:
             layer(
                 "point",
                 rows,
-                tooltip=shown,
+                tooltip=True,
                 encoding=coloured("kind", dict(zip(kinds, (WARM, ACCENT), strict=True))),
                 filled=True,
                 opacity=0.8,

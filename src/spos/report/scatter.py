@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 
 from spos.cost.cost import Cost, find_cost, format_cost
 from spos.report.candidates import cost_field, plotted
@@ -67,7 +68,7 @@ def search_figure(
             **dot,
             cursor="pointer",
         ),
-        *limit_layers(x, limits),
+        *(limit_layers(x, limits) if limits else ()),
         *(front_layers(result.front, name, result.one_shot) if result.front else ()),
         *_mark_winner(x, winner, name, f"found {show(winner.score)}, "),
         layer("point", CHOSEN, x=at, y="score", size=260, stroke=WARM, strokeWidth=3, filled=False),
@@ -86,15 +87,21 @@ def search_figure(
 
 def limit_layers(x: Axis, limits: Sequence[tuple[float, str]]) -> list[Spec]:
     """Vertical lines at limits, with their names."""
-    if not limits:
-        return []
-    rows = [{"x": value, "text": words} for value, words in limits]
-    marks = [layer("rule", rows, y=None, color=WARM, strokeDash=[5, 4], strokeWidth=1.5)]
-    for row in rows:
-        text = {"text": {"field": "text"}, "y": {"value": {"expr": "height - 8"}}}
-        side = _beside(x, float(str(row["x"])), 6)
-        marks.append(layer("text", [row], y=None, encoding=text, color=WARM, **side))
-    return marks
+    style: Spec = {"color": WARM, "strokeDash": [5, 4], "strokeWidth": 1.5}
+    marks = [layer("rule", [{"x": value} for value, _ in limits], y=None, **style)]
+    text = {"text": {"field": "text"}, "y": {"value": {"expr": "height - 8"}}}
+    return marks + [
+        layer(
+            "text",
+            [{"x": value, "text": words}],
+            y=None,
+            encoding=text,
+            color=WARM,
+            **_beside(x, value, 6),
+        )
+        for value, words in limits
+        if words
+    ]
 
 
 def front_layers(front: Sequence[Candidate], cost: str, measure: Measure) -> list[Spec]:
@@ -102,27 +109,22 @@ def front_layers(front: Sequence[Candidate], cost: str, measure: Measure) -> lis
 
     With several costs, the line is of those candidates that are best for the one that is drawn.
     """
+    ordered = sorted(front, key=lambda one: (one.costs[cost], one.score))
     rows = [
         {
             "x": one.costs[cost],
             "y": one.score,
-            "architecture": str(one.architecture),
-            "text": f"{measure.show(one.score)}, {format_cost(cost, one.costs[cost])}",
+            "front": str(one.architecture),
+            measure.noun: measure.show(one.score),
+            find_cost(cost).label: format_cost(cost, one.costs[cost]),
         }
-        for one in sorted(front, key=lambda one: (one.costs[cost], one.score))
+        for one in ordered
     ]
-    line: list[dict[str, object]] = []
-    best = float("-inf")
-    for row in rows:
-        if one_better := float(str(row["y"])) > best:
-            best = float(str(row["y"]))
-        line += [row] if one_better else []
-    # The best score is allowed at every higher cost as well.
-    line.append({**rows[-1], "y": best})
-    shown = {"architecture": "front", "text": "score, cost"}
+    best = accumulate((one.score for one in ordered), max)
+    line = [{"x": one.costs[cost], "y": score} for one, score in zip(ordered, best, strict=True)]
     return [
         layer("line", line, color=WARM, interpolate="step-after"),
-        layer("point", rows, tooltip=shown, size=80, fill=PAPER, stroke=WARM, opacity=1),
+        layer("point", rows, tooltip=True, size=80, fill=PAPER, stroke=WARM, opacity=1),
     ]
 
 

@@ -20,8 +20,8 @@ def seeds_figure(diagnosis: Diagnosis) -> Chart:
             "y": str(place),
             "architecture": one.architecture,
             "seed": str(seed),
-            "text": metric.show(score),
-            "cost": cost.format(one.costs[cost.name]),
+            f"validation {metric.noun}": metric.show(score),
+            cost.label: cost.format(one.costs[cost.name]),
         }
         for place, one in enumerate(ranked, 1)
         for seed, score in enumerate(one.scores)
@@ -29,12 +29,6 @@ def seeds_figure(diagnosis: Diagnosis) -> Chart:
     means: list[dict[str, Any]] = [
         {"x": fmean(one.scores), "y": str(place)} for place, one in enumerate(ranked, 1)
     ]
-    shown = {
-        "architecture": "architecture",
-        "seed": "seed",
-        "text": f"validation {metric.noun}",
-        "cost": cost.label,
-    }
     spread = diagnosis.spread
     return make_chart(
         "seeds",
@@ -44,7 +38,7 @@ def seeds_figure(diagnosis: Diagnosis) -> Chart:
         metric.axis(f"validation {metric.noun}", [score for one in ranked for score in one.scores]),
         Names([row["y"] for row in means]),
         [
-            layer("point", rows, tooltip=shown, color=ACCENT, filled=True, opacity=0.8, size=80),
+            layer("point", rows, tooltip=True, color=ACCENT, filled=True, opacity=0.8, size=80),
             layer("tick", means, color=INK, thickness=2, height=14),
         ],
         height=22 * len(ranked) + 20,

@@ -86,13 +86,12 @@ def entropy_figure(choices: Sequence[ChoiceFacts], metrics: Metrics) -> Chart | 
 
     def rows(name: str, curve: NDArray[np.float64]) -> list[dict[str, Any]]:
         return [
-            {"x": step, "y": float(value), "name": name, "text": f"{value:.1%}"}
+            {"x": step, "y": float(value), "choice": name, "step": step, "entropy": f"{value:.1%}"}
             for step, value in zip(steps, curve, strict=True)
         ]
 
     lines = [row for one, curve in zip(known, curves, strict=True) for row in rows(one.name, curve)]
-    colours = coloured("name", shades, legend=False)
-    shown = {"name": "choice", "x": "step", "text": "entropy"}
+    colours = coloured("choice", shades, legend=False)
     dot: Spec = {"filled": True, "opacity": 0.01, "size": 60}
     return make_chart(
         "entropy",
@@ -103,7 +102,7 @@ def entropy_figure(choices: Sequence[ChoiceFacts], metrics: Metrics) -> Chart | 
         [
             layer("line", lines, encoding=colours, strokeWidth=1.4),
             layer("line", rows("mean", mean), color=INK, strokeWidth=3),
-            layer("point", [*lines, *rows("mean", mean)], tooltip=shown, **dot),
+            layer("point", [*lines, *rows("mean", mean)], tooltip=True, **dot),
         ],
     )
 
@@ -127,7 +126,7 @@ def _small(
             "x": step,
             "y": float(share),
             "option": option,
-            "text": f"from {shares[0]:.1%} to {shares[-1]:.1%}",
+            "probability": f"from {shares[0]:.1%} to {shares[-1]:.1%}",
         }
         for option, shares in zip(choice.options, choice.shares.T, strict=True)
         for step, share in zip(steps, shares, strict=True)
@@ -135,9 +134,7 @@ def _small(
     paints = {name: f"var(--{classes[name]})" for name in choice.options}
     colours = coloured("option", paints, legend=False)
     stacked = {"y": {"field": "y", "stack": "zero"}, **colours}
-    areas = layer(
-        "area", rows, tooltip={"option": "option", "text": "probability"}, encoding=stacked
-    )
+    areas = layer("area", rows, tooltip=True, encoding=stacked)
     chart = make_chart(
         f"choice-{place}",
         words,

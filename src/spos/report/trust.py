@@ -124,8 +124,8 @@ def trust_words(networks: Sequence[TrainedNetwork], trained: str) -> str:
     count = len(networks)
     if count < FEWEST:
         return (
-            f"{count} trained networks are too few to say how well the one-shot score ranks "
-            "networks."
+            f"{count} networks are too few to say how well the one-shot score tells which has the "
+            f"better {trained}."
         )
     ranked = rank_correlation([one.one_shot for one in networks], [one.trained for one in networks])
     if math.isnan(ranked.tau):
@@ -175,43 +175,37 @@ def _figure(
         return None
     metric, one_shot = result.metric, result.one_shot
     rows: list[dict[str, Any]] = []
+    bars: list[dict[str, Any]] = []
     for one in networks:
         # The standard error of other metrics depends on more than their value.
         share = one.trained * (1 - one.trained) if metric.top1 else 0.0
         error = math.sqrt(share / images) if images else 0.0
+        ends = {"y": one.trained - error, "y2": one.trained + error}
+        bars.append({"x": one.one_shot, "kind": one.kind, **ends})
         rows.append(
             {
                 "x": one.one_shot,
                 "y": one.trained,
-                "low": one.trained - error,
-                "high": one.trained + error,
                 "kind": one.kind,
-                "name": one.name,
+                "network": one.name,
                 "architecture": one.architecture,
-                "one_shot": one_shot.show(one.one_shot),
-                "trained": metric.show(one.trained)
+                f"one-shot {one_shot.noun}": one_shot.show(one.one_shot),
+                trained: metric.show(one.trained)
                 + (f" ± {metric.difference(error)}" if error else ""),
             }
         )
     kinds = {one.kind: COLOURS.get(one.kind, ACCENT) for one in networks}
     colours = coloured("kind", kinds)
-    shown = {
-        "name": "network",
-        "architecture": "architecture",
-        "one_shot": f"one-shot {one_shot.noun}",
-        "trained": trained,
-    }
-    ends = [row[name] for row in rows for name in ("low", "high")]
-    high = {"y2": {"field": "high"}}
+    heights = [height for bar in bars for height in (bar["y"], bar["y2"])]
     return make_chart(
         key,
         f"{trained} over one-shot {one_shot.noun}",
         trust_words(networks, trained),
         one_shot.axis(f"one-shot {one_shot.noun}", [one.one_shot for one in networks], 0.08),
-        metric.axis(trained, ends, 0.08),
+        metric.axis(trained, heights, 0.08),
         [
-            layer("rule", rows, y="low", encoding=high | colours, opacity=0.5),
-            layer("point", rows, tooltip=shown, encoding=colours, filled=True, opacity=1, size=110),
+            layer("rule", bars, encoding=colours | {"y2": {"field": "y2"}}, opacity=0.5),
+            layer("point", rows, tooltip=True, encoding=colours, filled=True, opacity=1, size=110),
         ],
         height=260,
     )
