@@ -87,6 +87,8 @@ def test_its_trainings_are_those_of_the_finalists(tmp_path: Path) -> None:
     low, high = found.band
     assert all(low <= one.costs["flops"] <= high for one in found.networks)
     assert len({one.architecture for one in found.networks}) == 3
+    page = (tmp_path / "run" / "doctor.html").read_text(encoding="utf-8")
+    assert 'data-chart="seeds"' in page and all(one.architecture in page for one in found.networks)
     trainings = sorted((tmp_path / "run").glob("short-*.json"))
     assert len(trainings) == 6
     written = [path.stat().st_mtime_ns for path in trainings]

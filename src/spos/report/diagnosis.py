@@ -119,21 +119,23 @@ class Diagnosis:
         )
 
 
-def doctor_tables(diagnosis: Diagnosis) -> list[RenderableType]:
-    """A check of a space as tables and sentences for the terminal.
-
-    Args:
-        diagnosis (Diagnosis): outcome of the check.
-    """
-    cost, show = find_cost(diagnosis.cost), diagnosis.metric.show
+def sample_words(diagnosis: Diagnosis) -> str:
+    """What was trained."""
+    cost = find_cost(diagnosis.cost)
     low, high = (cost.format(value) for value in diagnosis.band)
+    return f"Random networks of {low} to {high} {cost.noun}, trained for {diagnosis.steps:,} steps"
+
+
+def sampled_networks_table(diagnosis: Diagnosis) -> ArchitectureTable:
+    """The networks by their mean scores, best first."""
+    cost, show = find_cost(diagnosis.cost), diagnosis.metric.show
     ranked = sorted(diagnosis.networks, key=lambda one: -sum(one.scores))
 
     def column(heading: str, cells: Iterable[str]) -> Column:
         return Column(heading, tuple(cells), heading)
 
     by_seed = zip(*(one.scores for one in ranked), strict=True)
-    networks = ArchitectureTable(
+    return ArchitectureTable(
         leading=(),
         values=(
             *(column(f"seed {number}", map(show, row)) for number, row in enumerate(by_seed)),
@@ -143,11 +145,19 @@ def doctor_tables(diagnosis: Diagnosis) -> list[RenderableType]:
         architectures=tuple(one.architecture for one in ranked),
         best=-1,
     )
+
+
+def doctor_tables(diagnosis: Diagnosis) -> list[RenderableType]:
+    """A check of a space as tables and sentences for the terminal.
+
+    Args:
+        diagnosis (Diagnosis): outcome of the check.
+    """
     parts: list[RenderableType] = [
-        Text(
-            f"Random networks of {low} to {high} {cost.noun}, trained for {diagnosis.steps:,} steps"
+        Text(sample_words(diagnosis)),
+        architectures_table(
+            f"Validation {diagnosis.metric.noun}", sampled_networks_table(diagnosis)
         ),
-        architectures_table(f"Validation {diagnosis.metric.noun}", networks),
         *map(Text, diagnosis.conclusions()),
     ]
     if diagnosis.estimates:

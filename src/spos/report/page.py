@@ -21,11 +21,11 @@ from spos.report.chart import Chart
 from spos.report.comparison import comparison_figure
 from spos.report.curves import iterations_figure, training_figures
 from spos.report.diagnosis import Diagnosis
+from spos.report.doctor import seeds_figure
 from spos.report.facts import run_facts
 from spos.report.network import draw_network, option_colours
 from spos.report.result import CandidateStages, Result, Winner
 from spos.report.scatter import search_figure
-from spos.report.seeds import seeds_figure
 from spos.report.template import fill_template
 from spos.report.theta import choice_figures, entropy_figure
 from spos.report.trust import finalists_figure, trust_figure

@@ -12,11 +12,13 @@ import torch
 from torch import nn
 
 from spos._util.errors import UserError
+from spos._util.files import write_atomically
 from spos._util.listener import Listener, Silent
 from spos._util.randomness import generator
 from spos.cost import Constraint, CostModel
 from spos.data import ImageData
 from spos.report.diagnosis import Diagnosis, SampledNetwork, StageEstimate
+from spos.report.doctor import doctor_page
 from spos.run.context import Context
 from spos.run.costs import find_primary_cost
 from spos.run.directory import RunDirectory
@@ -143,6 +145,8 @@ def _diagnose(context: Context, networks: int, seeds: int) -> Diagnosis:
         estimates=_estimate(context, table, sampled, spent / len(sampled) / seeds, recipe),
     )
     context.directory.finish(DoctorOutcome(seconds=spent, diagnosis=diagnosis))
+    page = doctor_page(diagnosis, (config.space, config.preset, data.source))
+    write_atomically(context.directory.path / "doctor.html", page)
     return diagnosis
 
 

@@ -1,13 +1,16 @@
-"""Repeated trainings of networks, beside how far networks differ."""
+"""The page of a check of a space: repeated trainings of networks, beside how far they differ."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
 from spos.cost.cost import find_cost
 from spos.report.chart import ACCENT, INK, Chart, Names, layer, make_chart
-from spos.report.diagnosis import Diagnosis
+from spos.report.diagnosis import Diagnosis, sample_words, sampled_networks_table
+from spos.report.facts import wall_times
+from spos.report.template import fill_template
 
 
 def seeds_figure(diagnosis: Diagnosis) -> Chart:
@@ -42,4 +45,25 @@ def seeds_figure(diagnosis: Diagnosis) -> Chart:
             layer("tick", means, color=INK, thickness=2, height=14),
         ],
         height=22 * len(ranked) + 20,
+    )
+
+
+def doctor_page(diagnosis: Diagnosis, origin: Sequence[str]) -> str:
+    """The page of a check of a space, which needs no other file.
+
+    Args:
+        diagnosis (Diagnosis): outcome of the check.
+        origin (Sequence[str]): names of the space, its preset and the images.
+    """
+    return fill_template(
+        "doctor.html.j2",
+        origin=origin,
+        conclusions=diagnosis.conclusions(),
+        sample=sample_words(diagnosis),
+        chart=seeds_figure(diagnosis),
+        table=sampled_networks_table(diagnosis),
+        noun=diagnosis.metric.noun,
+        times=wall_times({one.stage: one.seconds for one in diagnosis.estimates})
+        if diagnosis.estimates
+        else [],
     )
