@@ -73,6 +73,11 @@ def window(browser: Any, report: Path) -> Window:
     return Window(browser, report)
 
 
+@pytest.fixture(scope="module")
+def phone(browser: Any, report: Path) -> Window:
+    return Window(browser, report, viewport=PHONE, has_touch=True)
+
+
 @pytest.fixture
 def page(window: Window) -> Iterator[Any]:
     """The page in the window that most tests share, as it is at first."""
@@ -182,21 +187,53 @@ def test_charts_follow_the_style_of_the_page(page: Any, scheme: Any) -> None:
     assert (int(paper.split("(")[1].split(",")[0]) > 128) == (scheme == "light")
 
 
-def test_a_phone_shows_every_column_and_a_tap_what_a_dot_is(browser: Any, report: Path) -> None:
-    with Window(browser, report, viewport=PHONE, has_touch=True) as page:
-        assert page.evaluate("document.documentElement.scrollWidth") == 390
-        outside = page.evaluate(
-            """[...document.querySelectorAll('main *')].filter(one =>
-                 !one.closest('svg, noscript, details') && one.getClientRects().length
-                 && one.getBoundingClientRect().right > 390).map(one => one.outerHTML)"""
-        )
-        assert outside == []
-        scrolled = "all => all.filter(one => one.scrollWidth > one.clientWidth + 1).length"
-        assert page.locator(".scroll").evaluate_all(scrolled) == 0
-        dots(page).last.tap()
-        assert "architecture" in page.locator("#vg-tooltip-element.visible").inner_text()
-        page.locator("#sort").select_option("iteration")
-        assert page.locator("#rows td[data-label=iteration]").first.inner_text() == "0"
+def test_two_fingers_magnify_and_one_scrolls_the_page(phone: Window) -> None:
+    extent = "charts.then((views) => views['search-cost0'].scale('x').domain())"
+    height = "charts.then((views) => views['search-cost0'].scale('y').domain())"
+    page = phone.page
+    page.locator(".chart").first.scroll_into_view_if_needed()
+    box, wide, high = (
+        page.locator(".chart").first.bounding_box(),
+        page.evaluate(extent),
+        page.evaluate(height),
+    )
+    x, y = box["x"] + 200, box["y"] + 150
+    touch = page.context.new_cdp_session(page)
+
+    def move(*places: list[tuple[float, float]]) -> None:
+        kinds = ["touchStart", *["touchMove"] * (len(places) - 1), "touchEnd"]
+        for kind, points in zip(kinds, (*places, []), strict=True):
+            named = [{"x": a, "y": b, "id": n} for n, (a, b) in enumerate(points)]
+            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": named})
+
+    move(*([(x - apart, y), (x + apart, y)] for apart in (30, 45, 60)))
+    near = page.evaluate(extent)
+    assert near[1] - near[0] == pytest.approx((wide[1] - wide[0]) / 2)
+    page.locator(".tools button").nth(2).click()
+    before = page.evaluate("scrollY")
+    move(*([(x, y - moved)] for moved in (0, 10, 40, 100)))
+    assert page.evaluate(height) == high and page.evaluate(extent) == wide
+    page.wait_for_timeout(100)
+    assert page.evaluate("scrollY") > before
+    assert phone.complaints == []
+
+
+def test_a_phone_shows_every_column_and_a_tap_what_a_dot_is(phone: Window) -> None:
+    page = phone.page
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    outside = page.evaluate(
+        """[...document.querySelectorAll('main *')].filter(one =>
+             !one.closest('svg, noscript, details') && one.getClientRects().length
+             && one.getBoundingClientRect().right > 390).map(one => one.outerHTML)"""
+    )
+    assert outside == []
+    scrolled = "all => all.filter(one => one.scrollWidth > one.clientWidth + 1).length"
+    assert page.locator(".scroll").evaluate_all(scrolled) == 0
+    dots(page).last.tap()
+    assert "architecture" in page.locator("#vg-tooltip-element.visible").inner_text()
+    page.locator("#sort").select_option("iteration")
+    assert page.locator("#rows td[data-label=iteration]").first.inner_text() == "0"
+    assert phone.complaints == []
 
 
 def test_without_scripts_the_tables_are_there(browser: Any, report: Path) -> None:

@@ -72,13 +72,15 @@ function addZoom(element, view) {
   }
   element.after(tools);
 
-  const fingers = new Map();
+  const fingers = new Map(), starts = new Map();
   const distance = () => {
     const [a, b] = [...fingers.values()];
     return Math.hypot(a.clientX - b.clientX, a.clientY - b.clientY) || 1;
   };
   element.addEventListener("pointerdown", (event) => {
-    if (event.pointerType === "touch") fingers.set(event.pointerId, event);
+    if (event.pointerType !== "touch") return;
+    fingers.set(event.pointerId, event);
+    starts.set(event.pointerId, event);
   });
   for (const end of ["pointerup", "pointercancel"])
     window.addEventListener(end, (event) => fingers.delete(event.pointerId));
@@ -86,10 +88,11 @@ function addZoom(element, view) {
     if (!fingers.has(event.pointerId)) return;
     const before = fingers.size === 2 && distance();
     fingers.set(event.pointerId, event);
-    if (!before) return;
-    // Two fingers magnify; they do not move the chart as well.
-    event.stopPropagation();
-    zoom(before / distance());
+    const start = starts.get(event.pointerId);
+    const down = Math.abs(event.clientX - start.clientX) <= Math.abs(event.clientY - start.clientY);
+    // A finger that goes up or down scrolls the page, and two magnify: neither moves the chart.
+    if (before || down) event.stopPropagation();
+    if (before) zoom(before / distance());
   }, { capture: true });
 }
 
