@@ -230,7 +230,10 @@ def test_a_phone_shows_every_column_and_a_tap_what_a_dot_is(phone: Window) -> No
     scrolled = "all => all.filter(one => one.scrollWidth > one.clientWidth + 1).length"
     assert page.locator(".scroll").evaluate_all(scrolled) == 0
     dots(page).last.tap()
-    assert "architecture" in page.locator("#vg-tooltip-element.visible").inner_text()
+    tooltip = page.locator("#vg-tooltip-element.visible")
+    assert "architecture" in tooltip.inner_text()
+    box = tooltip.bounding_box()
+    assert 0 <= box["x"] <= box["x"] + box["width"] <= 390
     page.locator("#sort").select_option("iteration")
     assert page.locator("#rows td[data-label=iteration]").first.inner_text() == "0"
     assert phone.complaints == []
