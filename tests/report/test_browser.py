@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from spos.report import render
-from spos.report.result import CandidateStages
+from spos.report.stages import CandidateStages
 
 from .conftest import make_run
 

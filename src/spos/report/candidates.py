@@ -12,7 +12,8 @@ from markupsafe import Markup
 from spos.cost.cost import find_cost
 from spos.report.measure import Measure
 from spos.report.network import Block, draw_box, network_blocks, option_colours, row_name
-from spos.report.result import CandidateStages, ChoiceFacts, Result, StageCosts
+from spos.report.result import ChoiceFacts, Result, StageCosts
+from spos.report.stages import CandidateStages
 from spos.report.words import shown_costs
 from spos.search.candidate import Candidate
 from spos.space import Architecture

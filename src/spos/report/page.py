@@ -24,8 +24,9 @@ from spos.report.diagnosis import Diagnosis
 from spos.report.doctor import seeds_figure
 from spos.report.facts import run_facts
 from spos.report.network import draw_network, option_colours
-from spos.report.result import CandidateStages, Result, Winner
+from spos.report.result import Result, Winner
 from spos.report.scatter import search_figure
+from spos.report.stages import CandidateStages
 from spos.report.template import fill_template
 from spos.report.theta import choice_figures, entropy_figure
 from spos.report.trust import finalists_figure, trust_figure

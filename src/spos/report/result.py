@@ -10,7 +10,6 @@ from spos._util.records import read_record
 from spos.report.former import upgrade_result
 from spos.report.measure import Measure
 from spos.search.candidate import Candidate
-from spos.space import Architecture
 
 
 @dataclass(frozen=True)
@@ -118,25 +117,6 @@ class StageCosts:
     name: str
     choices: Mapping[str, str]
     costs: Mapping[str, int]
-
-
-@dataclass(frozen=True)
-class CandidateStages:
-    """The stages of the candidates of a search.
-
-    Args:
-        distinct (tuple[StageCosts, ...]): each different stage once.
-        places (Mapping[str, str]): places of the stages of each architecture in ``distinct``, such
-            as ``"0,3,7"``.
-    """
-
-    distinct: tuple[StageCosts, ...] = ()
-    places: Mapping[str, str] = field(default_factory=dict)
-
-    def of(self, architecture: Architecture) -> list[StageCosts]:
-        """The stages of an architecture, from input to output; empty where they are unknown."""
-        known = self.places.get(str(architecture))
-        return [self.distinct[int(place)] for place in known.split(",")] if known else []
 
 
 @dataclass(frozen=True)
