@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -93,6 +94,13 @@ def test_a_run_leaves_its_settings_curves_study_checkpoints_and_report(finished_
     winner = json.loads((finished_run / "result.json").read_text())["winner"]
     assert report.lstrip().startswith("<!")
     assert winner["architecture"] in report
+    # Every candidate can be drawn with its costs.
+    search = json.loads((finished_run / "search.json").read_text())
+    stages, places = search["stages"]["distinct"], search["stages"]["places"]
+    for one in search["candidates"]:
+        own = [stages[int(place)] for place in places[one["architecture"]].split(",")]
+        assert sum(stage["costs"]["flops"] for stage in own) == one["costs"]["flops"]
+    assert re.search(r'<template id="boxes"><li data-row="[^"]+" data-flops="\d+">', report)
 
 
 def test_show_prints_the_result_for_people_and_for_programs(cli: Cli, finished_run: Path) -> None:
