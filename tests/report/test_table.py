@@ -75,3 +75,23 @@ def test_a_published_network_is_shown_with_all_its_costs(run: Run) -> None:
     text = printed(trained.result)
     assert "Network trained" in text and "SPOS" in text and "95.3%" in text
     assert "bit operations" in text and "one-shot" not in text
+
+
+def test_standard_errors_and_the_notation_are_explained(make: Callable[..., Run]) -> None:
+    run = make(depths=(2, 2))
+    text = " ".join(printed(run.result, width=120).split())
+    data = run.result.data
+    assert data.test
+    score = run.result.test_score or 0.0
+    error = (score * (1 - score) / data.test) ** 0.5
+    assert f"± {100 * error:.1f}" in text
+    assert "has a standard error of about" in text
+    assert "One-shot: with the weights of the supernet" in text
+    first = run.result.space.choices[0].options[0]
+    assert f"the option of each of 4 layers: 0 {first}" in text
+
+
+def test_without_a_number_of_test_images_there_are_no_errors(make: Callable[..., Run]) -> None:
+    run = make()
+    untold = replace(run.result, data=replace(run.result.data, test=None))
+    assert "s.e." not in printed(untold) and "standard error" not in printed(untold)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from spos.cost.cost import find_cost, format_cost
 from spos.report.result import ComparedNetwork, Comparison, Result, Winner
-from spos.report.words import shown_costs
+from spos.report.words import shown_costs, standard_error
 from spos.search.candidate import Candidate
 
 
@@ -45,6 +45,8 @@ class ArchitectureTable:
     best: int
 
 
+#: Characters of an architecture from which a table on a terminal is kept narrow.
+LONG = 30
 #: What a row is about.
 Scored = Candidate | ComparedNetwork
 
@@ -100,7 +102,7 @@ def budgets_table(result: Result) -> ArchitectureTable:
         result,
         [row.winner for row in rows],
         leading=[_column("at most", (format_cost(cost, row.maximum[cost]) for row in rows))],
-        before=[_column("test", (result.metric.show(row.test_score) for row in rows))],
+        before=_tested(result, [(row.winner, row.test_score) for row in rows]),
         after=[Column("new", tuple(str(row.evaluated) for row in rows), brief=None)],
         best=len(rows) - 1,
     )
@@ -122,9 +124,22 @@ def comparison_table(result: Result, winner: Winner, comparison: Comparison) -> 
         result,
         [network for _, network, _ in rows],
         leading=[_column("network", (name for name, _, _ in rows), text=True)],
-        before=[_column("test", (result.metric.show(score) for _, _, score in rows))],
+        before=_tested(result, [(network, score) for _, network, score in rows]),
         best=next(place for place, (_, network, _) in enumerate(rows) if network is winner),
     )
+
+
+def _tested(result: Result, rows: Sequence[tuple[Scored, float | None]]) -> list[Column]:
+    """Scores on the test images and, where they are known, their standard errors."""
+    columns = [_column("test", (result.metric.show(score) for _, score in rows))]
+    errors = [standard_error(result, score) for _, score in rows]
+    if all(error is not None for error in errors):
+        cells = [f"± {100 * (error or 0.0):.1f}" for error in errors]
+        # The 20 blocks of the paper's space leave no room for it on a terminal.
+        short = all(len(str(network.architecture)) < LONG for network, _ in rows)
+        brief = "s.e." if short else None
+        columns.append(Column("standard error", tuple(cells), brief))
+    return columns
 
 
 def _table(

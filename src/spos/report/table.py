@@ -13,6 +13,7 @@ from rich.text import Text
 from spos.cost.cost import find_cost
 from spos.report import words
 from spos.report.architectures import (
+    LONG,
     ArchitectureTable,
     Column,
     budgets_table,
@@ -46,7 +47,10 @@ def result_tables(result: Result) -> list[RenderableType]:
     judged = words.verdict(result)
     if judged and result.winner and result.comparison:
         table = comparison_table(result, result.winner, result.comparison)
-        parts += [architectures_table("Against random networks", table), _text(judged.words)]
+        said = " ".join(filter(None, (judged.words, words.sampling_error(result))))
+        parts += [architectures_table("Against random networks", table), _text(said)]
+    if told := words.how_to_read(result):
+        parts.append(_text("\n".join(told)))
     if result.seconds:
         parts.append(pairs_table("Wall time", wall_times(result.seconds)))
     return spaced(parts)
@@ -80,7 +84,7 @@ def pairs_table(title: str, rows: Iterable[tuple[str, str]]) -> Table:
 def architectures_table(title: str, content: ArchitectureTable) -> Table:
     """A table with an architecture in each row."""
     # The 20 blocks of the paper's space fit into 80 columns only with single spaces.
-    padding = (0, 1 if max(map(len, content.architectures)) < 30 else 0, 0, 0)
+    padding = (0, 1 if max(map(len, content.architectures)) < LONG else 0, 0, 0)
     table = _titled(title, box=box.SIMPLE_HEAD, padding=padding, show_edge=False)
     # Only architectures and names give way where a line is too long: they fold.
     architecture = Column("architecture", content.architectures, "architecture", text=True)

@@ -178,14 +178,43 @@ def _chance(rank: int, networks: int) -> str:
     return f"{words}: a clear advantage of the search."
 
 
+def standard_error(result: Result, score: float | None) -> float | None:
+    """Standard error of a score on the test images; None where it is unknown."""
+    count = result.data.test
+    # The standard error of other metrics depends on more than their value.
+    if not count or score is None or not result.metric.top1:
+        return None
+    return math.sqrt(score * (1 - score) / count)
+
+
 def sampling_error(result: Result) -> str:
     """What the number of test images does to the accuracy; empty where that is unknown."""
     count, share = result.data.test, result.test_score
-    # The standard error of other metrics depends on more than their value.
-    if not count or share is None or not result.metric.top1:
+    error = standard_error(result, share)
+    if not count or share is None or error is None:
         return ""
-    error = math.sqrt(share * (1 - share) / count)
     return (
         f"Measured on {count:,} test images, {result.metric.show(share)} has a standard error of "
         f"about {result.metric.difference(error)}."
     )
+
+
+def how_to_read(result: Result) -> list[str]:
+    """Explain what the tables of a result call one-shot and an architecture."""
+    choices = result.space.choices
+    if not result.winner or not choices:
+        return []
+    lines = [
+        "One-shot: with the weights of the supernet, before the network was trained itself.",
+    ]
+    options = choices[0].options
+    example = ",".join(map(str, result.winner.architecture[:4]))
+    more = f"{example},..." if len(choices) > 4 else example
+    if all(choice.options == options for choice in choices):
+        named = ", ".join(f"{number} {name}" for number, name in enumerate(options))
+        lines.append(f"Architecture {more}: the option of each of {len(choices)} layers: {named}.")
+    else:
+        lines.append(
+            f"Architecture {more}: the option of each of {len(choices)} choices, counted from 0."
+        )
+    return lines
