@@ -6,6 +6,7 @@ import contextlib
 import json
 import multiprocessing
 import os
+import re
 import signal
 import sys
 import time
@@ -88,6 +89,10 @@ class Started:
         self.process.join(120)
         assert self.process.exitcode is not None, "it does not end"
         return Ended(self.process.exitcode, self._out.read_text(), self._err.read_text())
+
+    def addresses(self) -> list[str]:
+        """The addresses that it has printed so far."""
+        return re.findall(r"http://\S+", self._out.read_text()) if self._out.exists() else []
 
     def signal(self, number: int) -> None:
         """Send a signal to its process group, as a terminal does."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from spos._cli.dashboard import dashboard_command
 from spos._cli.export import export_command
 from spos._cli.help import TopicCommand
 from spos._cli.latency import latency_command
@@ -285,6 +286,7 @@ def _import_official(checkpoint: str, out: str) -> None:
     click.echo(f"next: spos search --out {out} --data folder:PATH --max-flops 330M")
 
 
+main.add_command(dashboard_command)
 main.add_command(export_command)
 main.add_command(latency_command)
 main.add_command(predict_command)

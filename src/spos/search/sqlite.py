@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -61,7 +62,34 @@ def open_file(path: Path) -> optuna.storages.RDBStorage:
         raise UserError(f"study file {path} cannot be opened: {reason}") from error
 
 
-def _storage(path: Path) -> optuna.storages.RDBStorage:
+def open_to_read(path: Path) -> optuna.storages.RDBStorage:
+    """Open a SQLite file as a storage of studies that refuses every change.
+
+    Another process may write to the file at the same time.
+
+    Raises:
+        UserError: the file is missing or damaged, or contains something else.
+    """
+    path = path.absolute()
+    if not path.is_file():
+        raise UserError(f"study file {path}: no such file")
+    try:
+        _check(path)
+        return _storage(path, _connect_to_read)
+    except (OSError, sqlite3.OperationalError, SQLAlchemyError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"study file {path} cannot be opened: {reason}") from error
+
+
+def _connect_to_read(path: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=LOCK_TIMEOUT, check_same_thread=False)
+    connection.execute("PRAGMA query_only=ON")
+    return connection
+
+
+def _storage(
+    path: Path, connect: Callable[[str], sqlite3.Connection] = connect
+) -> optuna.storages.RDBStorage:
     try:
         return optuna.storages.RDBStorage(
             "sqlite:///study.db", engine_kwargs={"creator": partial(connect, str(path))}

@@ -1,0 +1,100 @@
+"""A web page on the study of a run, which may be searching meanwhile: optuna-dashboard."""
+
+from __future__ import annotations
+
+import errno
+import warnings
+from collections.abc import Callable, Iterable
+from importlib.util import find_spec
+from pathlib import Path
+from socketserver import ThreadingMixIn
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+import optuna
+
+from spos._util.errors import UserError
+from spos.run.directory import RunDirectory
+from spos.search import open_storage
+from spos.search.sqlite import open_to_read
+
+#: The page shows scores and architectures to whoever can open it, so other machines cannot.
+HOST = "127.0.0.1"
+
+Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+class DashboardServer(ThreadingMixIn, WSGIServer):
+    """A server that answers each request in a thread of its own, and ends at once."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Ignore browsers that close their connection before the answer."""
+
+    @property
+    def address(self) -> str:
+        """Address of the page."""
+        return f"http://{HOST}:{self.server_port}/"
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing of a request."""
+
+
+def make_dashboard(run: Path, port: int) -> DashboardServer:
+    """Make a server of optuna-dashboard on the study of a run, which it only reads.
+
+    Args:
+        run (Path): run directory.
+        port (int): port of this machine; 0 for any free one.
+
+    Raises:
+        UserError: optuna-dashboard is not installed, the run has no study, or the port is in use.
+    """
+    if find_spec("optuna_dashboard") is None:
+        raise UserError(
+            "spos dashboard: optuna-dashboard is not installed; install it: "
+            "pip install 'spos[dashboard]'"
+        )
+    storage = _open_study(RunDirectory(run))
+    with warnings.catch_warnings():
+        # Of features of Optuna that are experimental, which are not used here.
+        warnings.simplefilter("ignore")
+        import optuna_dashboard
+
+        application = only_reading(optuna_dashboard.wsgi(storage))
+    try:
+        return make_server(
+            HOST, port, application, server_class=DashboardServer, handler_class=_Quiet
+        )
+    except OSError as error:
+        used = "is in use" if error.errno == errno.EADDRINUSE else str(error.strerror)
+        raise UserError(
+            f"--port {port}: {used}; give another one, or 0 for any free one"
+        ) from error
+
+
+def only_reading(application: Application) -> Application:
+    """Let an application answer only the requests that change nothing."""
+
+    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if environ["REQUEST_METHOD"] in ("GET", "HEAD"):
+            return application(environ, start_response)
+        start_response("405 Method Not Allowed", [("Content-Type", "application/json")])
+        return [b'{"reason": "spos dashboard only reads the study of a run"}']
+
+    return answer
+
+
+def _open_study(directory: RunDirectory) -> optuna.storages.BaseStorage:
+    path = directory.path
+    if not directory.config_path.is_file():
+        raise UserError(f"{path} is not a run directory: it has no config.yaml")
+    config, _ = directory.resolve_config({}, ())
+    if config.constraint.storage:
+        return open_storage(config.constraint.storage)
+    if not directory.study_path.exists():
+        raise UserError(f"{path} has no study yet: its search has not begun")
+    return open_to_read(directory.study_path)

@@ -1,0 +1,84 @@
+"""``spos dashboard``."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from commands import Ended, Started, until
+
+Cli = Callable[..., Ended]
+
+
+def test_the_page_shows_the_study_and_changes_nothing(
+    start: Callable[..., Started], finished: Path
+) -> None:
+    pytest.importorskip("optuna_dashboard", reason="the extra 'dashboard' is not installed")
+    # The lock of a search that is running does not matter.
+    study = (finished / "study.db").read_bytes()
+    server = start("dashboard", finished, "--port", "0")
+    address: list[str] = []
+    until(lambda: address or address.extend(server.addresses()), server.process)
+    assert address, server.wait().err
+
+    def get(path: str, method: str = "GET") -> str:
+        request = urllib.request.Request(address[0] + path, method=method)
+        with urllib.request.urlopen(request, timeout=60) as response:
+            return response.read().decode()
+
+    assert "<title>" in get("dashboard")
+    (summary,) = json.loads(get("api/studies"))["study_summaries"]
+    trials = json.loads(get(f"api/studies/{summary['study_id']}?after=0"))["trials"]
+    assert len(trials) == 18
+    with pytest.raises(urllib.error.HTTPError, match="405"):
+        get(f"api/studies/{summary['study_id']}", "DELETE")
+    server.signal(signal.SIGINT)
+    ended = server.wait()
+    assert ended.status in (0, 130) and ended.err == ""
+    assert re.fullmatch(
+        rf"http://127.0.0.1:\d+/ shows .* {re.escape(str(finished))}; .*\n", ended.out
+    )
+    assert (finished / "study.db").read_bytes() == study
+
+
+def test_what_has_no_study_is_a_mistake(
+    cli: Cli, tmp_path: Path, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("optuna_dashboard", reason="the extra 'dashboard' is not installed")
+    assert "is not a run directory" in cli("dashboard", tmp_path).mistake
+    (finished / "study.db").rename(tmp_path / "study.db")
+    assert (
+        cli("dashboard", finished).mistake
+        == f"{finished} has no study yet: its search has not begun"
+    )
+    (finished / "study.db").write_bytes(b"x" * 5000)
+    assert "is damaged" in cli("dashboard", finished).mistake
+
+
+def test_the_extra_is_named_where_it_is_missing(
+    cli: Cli, finished_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "optuna_dashboard", None)
+    assert cli("dashboard", finished_run).mistake == (
+        "spos dashboard: optuna-dashboard is not installed; install it: "
+        "pip install 'spos[dashboard]'"
+    )
+
+
+def test_a_port_in_use_is_a_mistake(cli: Cli, finished: Path) -> None:
+    pytest.importorskip("optuna_dashboard", reason="the extra 'dashboard' is not installed")
+    import socket
+
+    with socket.socket() as used:
+        used.bind(("127.0.0.1", 0))
+        used.listen()
+        port = used.getsockname()[1]
+        told = cli("dashboard", finished, "--port", port).mistake
+    assert told == f"--port {port}: is in use; give another one, or 0 for any free one"
