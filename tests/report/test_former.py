@@ -103,7 +103,7 @@ def test_a_former_result_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[
 def test_a_former_result_is_a_page(tmp_path: Path) -> None:
     result = read_result(write(tmp_path, former()))
     page = render(result, result.top, [])
-    assert "Evolution scored 1 of 6 architectures" in page
+    assert "Evolution scored 3 of 6 architectures" in page
     assert "better than 1 of 1 random network." in page
     assert "Over parameters" in page
 

@@ -62,6 +62,7 @@ def _search_facts(result: Result) -> Facts:
         ("limit", words.limits(result.constraint) or "none"),
     ]
     if search:
+        compared, known = words.evaluations(search)
         facts.append(("algorithm", search.algorithm))
         facts += [
             (name, f"{count:,}")
@@ -69,7 +70,9 @@ def _search_facts(result: Result) -> Facts:
                 ("population", search.population),
                 ("iterations", search.iterations),
                 ("parents", search.parents),
-                ("evaluated", search.evaluated),
+                ("candidates", compared if known else None),
+                ("scored before", known or None),
+                ("scored for this search", search.evaluated),
             )
             if count is not None
         ]

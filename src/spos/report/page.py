@@ -116,17 +116,22 @@ def _lead(result: Result, candidates: Sequence[Candidate]) -> str:
     search = result.search
     if search is None:
         return ""
-    count, size = len(candidates) or search.evaluated, words.size(result.space.size)
+    size = words.size(result.space.size)
     if search.method:
+        count = len(candidates) or search.evaluated
         return (
             f"{search.label} trained the weights and the choice among {size} architectures "
             f"together; {count:,} {'was' if count == 1 else 'were'} scored at the end."
         )
+    (count, known), budgets = words.evaluations(search), len(result.budgets)
     method = f" by {result.train.label}" if result.train and result.train.label else ""
+    purpose = f"for {budgets} budgets " if budgets > 1 else ""
     text = (
-        f"{search.label} scored {count:,} of {size} architectures with the weights of one "
-        f"supernet, which was trained once{method}."
+        f"{search.label} {'compared' if known else 'scored'} {count:,} of {size} architectures "
+        f"{purpose}with the weights of one supernet, which was trained once{method}."
     )
+    if known:
+        text += f" Of them, {known:,} had been scored before, and {search.evaluated:,} were new."
     if search.exhausted:
         text += " No other architecture is within the limits: the search ended early."
     return text

@@ -92,6 +92,9 @@ class SearchFacts:
         method (str): the training method that the algorithm needs, if any; the supernet was then
             trained together with the choice.
         evaluated (int): candidates that this search scored.
+        candidates (int | None): all candidates that it compared, those that were scored before it
+            included; None with several budgets, whose searches share candidates, and in runs of
+            earlier versions.
         exhausted (bool): whether it ended early for lack of further candidates.
         population (int | None): candidates an iteration, where the algorithm has iterations.
         iterations (int | None): iterations, likewise.
@@ -103,6 +106,7 @@ class SearchFacts:
     label: str
     evaluated: int
     exhausted: bool
+    candidates: int | None = None
     method: str = ""
     population: int | None = None
     iterations: int | None = None

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from spos.cost.cost import find_cost, format_cost
-from spos.report.result import ConstraintFacts, Result
+from spos.report.result import ConstraintFacts, Result, SearchFacts
 
 #: The stages of a run, as the report calls them.
 RUN_STAGES = {
@@ -77,6 +77,18 @@ def limits(constraint: ConstraintFacts) -> str:
         for name, value in bounds.items()
     ]
     return " and ".join(parts)
+
+
+def evaluations(search: SearchFacts) -> tuple[int, int]:
+    """How many candidates a search compared, and how many of them were scored before it.
+
+    Example:
+        >>> facts = SearchFacts("evolution", "Evolution", 12, exhausted=False, candidates=24)
+        >>> evaluations(facts)
+        (24, 12)
+    """
+    compared = search.evaluated if search.candidates is None else search.candidates
+    return compared, compared - search.evaluated
 
 
 def headline(result: Result) -> str:

@@ -130,6 +130,7 @@ def _search_facts(context: Context, found: SearchOutcome) -> SearchFacts:
         method=algorithm.method or "",
         evaluated=found.evaluated,
         exhausted=found.exhausted,
+        candidates=None if found.budgets else len(found.candidates),
         pareto=settings.pareto,
     )
     if algorithm.method:
