@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from spos import Architecture, OneOf, OneShotEvaluator, Supernet
 from spos.search.evaluation import correct, recalibrate, score
+from spos.search.sharing import SharedStages
 
 GetSupernet = Callable[[str], Supernet]
 Batch = tuple[Tensor, Tensor]
@@ -138,6 +139,29 @@ def test_candidates_that_begin_alike_share_the_beginning(make_supernet: GetSuper
     # Without memory the beginning runs for each candidate, and once to find that it does not fit.
     assert counts[1] == 12 + 13
     assert counts[0] >= 4 * counts[1]
+
+
+@pytest.mark.parametrize("memory", [0, 1 << 30])
+def test_what_is_shared_is_counted(memory: int, supernet_of: GetSupernet):
+    supernet = supernet_of("small")
+    depth, counts = len(supernet.stages), supernet.space.option_counts
+    first = Architecture([0] * len(counts))
+    last = Architecture([*[0] * (len(counts) - 1), 1])
+    shared = SharedStages()
+    evaluator = OneShotEvaluator(
+        supernet, CALIBRATION, VALIDATION, metric=likelihood, memory=memory, sharing=shared
+    )
+    list(evaluator([first, last]))
+    assert shared.candidates == 2 and shared.stages == 2 * depth
+    assert (shared.computed < shared.stages) == bool(memory)
+    begin = next(
+        place
+        for place, one in enumerate(supernet.stages)
+        if one.options(first) != one.options(last)
+    )
+    if memory:
+        assert shared.computed == begin + 2 * (depth - begin)
+    assert shared.take()["stages"] == 2 * depth and shared.stages == 0
 
 
 def test_weights_are_read_anew_by_every_call(make_supernet: GetSupernet):

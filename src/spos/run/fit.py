@@ -13,6 +13,8 @@ from spos.run.context import Context
 from spos.run.network import build_run_network
 from spos.run.one_shot import loader
 from spos.run.outcome import RetrainOutcome
+from spos.run.peak import PeakMemory
+from spos.run.predictions import record_test
 from spos.run.recorder import Recorder
 from spos.training.checkpoint import Checkpoints
 from spos.training.loop import train
@@ -114,7 +116,9 @@ def fit(
         top1=context.task.measures_top1,
         method=method,
         teacher=teacher,
-        observer=Recorder(context.directory, stage, context.listener, label),
+        observer=Recorder(
+            context.directory, stage, context.listener, PeakMemory(fabric.device), label
+        ),
         until=until,
         save_every=context.config.run.save_every,
     )
@@ -148,5 +152,8 @@ def retrain(context: Context, text: str, stage: str) -> RetrainOutcome:
         return outcome
     test = data.test()
     with context.fabric.autocast():
-        score = context.task.score(network, loader(context, data, test))
+        if stage == RetrainOutcome.stage and context.task.measures_top1:
+            score = record_test(context, data, network, test)
+        else:
+            score = context.task.score(network, loader(context, data, test))
     return replace(outcome, test_score=score, test_images=len(test))

@@ -15,6 +15,7 @@ from spos.run.fitness import Fitness
 from spos.run.outcome import TrainOutcome
 from spos.search.depth import WithDepth
 from spos.search.evaluation import Loader, OneShotEvaluator
+from spos.search.sharing import SharedStages
 from spos.training.checkpoint import Checkpoints
 from spos.training.state import load_model
 
@@ -68,7 +69,11 @@ def load_checkpoint(context: Context) -> tuple[Supernet, dict[str, Tensor]]:
 
 
 def make_evaluator(
-    context: Context, data: ImageData, supernet: Supernet, fitness: Fitness | None = None
+    context: Context,
+    data: ImageData,
+    supernet: Supernet,
+    fitness: Fitness | None = None,
+    sharing: SharedStages | None = None,
 ) -> OneShotEvaluator | WithDepth:
     """Make the evaluator of candidates on the validation images, by the fitness of the run."""
     fitness = fitness or context.fitness
@@ -78,6 +83,7 @@ def make_evaluator(
         loader(context, data, data.validation),
         metric=fitness.metric,
         evaluate=fitness.evaluate,
+        sharing=sharing,
         autocast=context.fabric.autocast,
     )
     weight = fitness.depth_weight

@@ -10,6 +10,7 @@ from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 
 from spos._util.listener import Listener
 from spos.run.directory import RunDirectory
+from spos.run.peak import PeakMemory
 from spos.training.checkpoint import Loaded
 from spos.training.progress import Progress
 
@@ -22,8 +23,10 @@ class Recorder:
         directory: RunDirectory,
         stage: str,
         listener: Listener,
+        memory: PeakMemory,
         label: str | None = None,
     ) -> None:
+        self._memory = memory
         self._directory = directory
         self._stage = stage
         self._label = label or stage
@@ -52,7 +55,7 @@ class Recorder:
                 purge_step=self._step + 1,
             )
         values = {k: v for k, v in dataclasses.asdict(progress).items() if v is not None}
-        self._directory.record({"stage": self._stage, **values})
+        self._directory.record({"stage": self._stage, **values, "peak_memory": self._memory.read()})
         curves = ("loss", "top1", "learning_rate", "images_per_second")
         self._logger.log_metrics({k: values[k] for k in curves if k in values}, progress.step)
         self._logger.save()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from optuna.exceptions import StorageInternalError
@@ -14,6 +15,7 @@ from spos._util.randomness import generator
 from spos.cost import CostModel
 from spos.data import ImageData
 from spos.nn.supernet import Supernet
+from spos.report.resources import EVALUATION
 from spos.run.budgets import retrain_budgets
 from spos.run.config import find_required_method
 from spos.run.context import Context
@@ -29,6 +31,7 @@ from spos.run.outcome import (
     TrainOutcome,
     make_search_outcome,
 )
+from spos.run.peak import PeakMemory
 from spos.run.prior import read_prior
 from spos.run.stopwatch import Stopwatch
 from spos.search import (
@@ -40,6 +43,7 @@ from spos.search import (
     search,
 )
 from spos.search.settings import check_objectives
+from spos.search.sharing import SharedStages
 from spos.space import Architecture
 from spos.training.method import method_class
 
@@ -105,17 +109,25 @@ def search_stage(context: Context) -> SearchOutcome:
     study = open_study(storage, name, supernet.space)
     constraints = config.constraint.constraints
     found: list[BudgetResult] = []
-    evaluator = make_evaluator(context, data, supernet)
+    sharing, memory = SharedStages(), PeakMemory(context.fabric.device)
+    evaluator = make_evaluator(context, data, supernet, sharing=sharing)
     best = -math.inf
     with deferred_interrupt() as interrupt:
 
         def evaluate(architectures: Sequence[Architecture]) -> Iterator[tuple[Architecture, float]]:
             nonlocal best
-            for architecture, score in evaluator(architectures):
-                best = max(best, score)
-                yield architecture, score
-                if interrupt.requested:
-                    raise KeyboardInterrupt
+            try:
+                for architecture, score in evaluator(architectures):
+                    best = max(best, score)
+                    yield architecture, score
+                    if interrupt.requested:
+                        raise KeyboardInterrupt
+            finally:
+                # What only describes the run must not hide the error that ends it.
+                with suppress(OSError):
+                    directory.record(
+                        {"stage": EVALUATION, **sharing.take(), "peak_memory": memory.read()}
+                    )
 
         def told(candidate: Candidate, count: int, total: int) -> None:
             watch.record()

@@ -19,6 +19,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from spos._util.errors import UserError
 from spos.nn.supernet import Supernet
+from spos.search.sharing import SharedStages
 from spos.space import Architecture
 
 #: A function that returns the batches of images and targets, called for every pass over them.
@@ -171,6 +172,7 @@ class OneShotEvaluator:
             a metric, for scores that are not sums over images. Candidates then share no prefixes.
         memory (int): limit of the shared activations in bytes; beyond it, prefixes are computed
             again.
+        sharing (SharedStages | None): counter of the stages that are computed and shared.
         autocast (Callable): function that returns the precision context, such as
             ``fabric.autocast``.
 
@@ -186,6 +188,7 @@ class OneShotEvaluator:
         metric: Metric = correct,
         evaluate: Evaluate | None = None,
         memory: int = 2 << 30,
+        sharing: SharedStages | None = None,
         autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
     ) -> None:
         self._supernet = supernet
@@ -194,6 +197,7 @@ class OneShotEvaluator:
         self._metric = metric
         self._evaluate = evaluate
         self._memory = memory
+        self._sharing = sharing or SharedStages()
         self._autocast = autocast
 
     def __call__(
@@ -243,6 +247,8 @@ class OneShotEvaluator:
             network = self._supernet.extract(architecture)
             self._recalibrate(network, calibration)
             value = evaluate(network, Passes(validation))
+            stages = len(self._supernet.stages)
+            self._sharing.count(stages, computed=stages)
             yield architecture, number(value, "evaluate function", "the score of the network")
 
     def _path(self, architecture: Architecture) -> list[tuple[int, ...]]:
@@ -264,11 +270,14 @@ class OneShotEvaluator:
         if len(group) == 1:
             segment = self._segment(depth, len(first), group[0])
             self._recalibrate(segment, calibration)
-            yield group[0], score(segment, validation, self._metric)
+            value = score(segment, validation, self._metric)
+            self._sharing.count(len(first), computed=len(first) - depth)
+            yield group[0], value
             return
         if end > depth:
             segment = self._segment(depth, end, group[0])
             shared = self._share(segment, calibration, validation, memory)
+            self._sharing.computed += end - depth
             if shared is not None:
                 calibration, validation, memory = shared
                 depth = end
