@@ -32,7 +32,12 @@ def test_a_search_under_another_budget_starts_from_what_is_known(
         assert candidate["score"] == there["score"]
     met = sum(candidate["architecture"] in first for candidate in second)
     assert met >= 16
-    assert result_of(once)["search"]["evaluated"] == len(second) - met
+    counts = result_of(once)["search"]
+    assert (counts["candidates"], counts["evaluated"]) == (len(second), len(second) - met)
+    page = (once / "report.html").read_text()
+    assert f"compared {len(second)} of 64 architectures" in page
+    assert f"Of them, {met} had been scored before" in page
+    assert f"Reuse saved {met} of {len(second)} evaluations" in page
     for name in ("train.json", "data.json"):
         assert (once / name).read_bytes() == (finished_run / name).read_bytes()
     # The run that is reused stays as it is, and an interrupted one finds the same.

@@ -18,7 +18,6 @@ def run_facts(result: Result) -> list[tuple[str, Facts]]:
     groups = [
         ("Data", _data_facts(result.data)),
         ("Search", _search_facts(result)),
-        ("Wall time", wall_times(result.seconds)),
         ("Environment", _environment(result)),
     ]
     return [(title, facts) for title, facts in groups if facts]

@@ -15,6 +15,7 @@ from spos.report.architectures import (
     finalists_table,
     front_table,
 )
+from spos.report.attachments import Attachments
 from spos.report.budgets import budgets_figure
 from spos.report.candidates import candidate_table, plotted
 from spos.report.chart import Chart
@@ -26,6 +27,7 @@ from spos.report.facts import run_facts
 from spos.report.network import draw_network, option_colours
 from spos.report.result import Result, Winner
 from spos.report.scatter import search_figure
+from spos.report.sections import make_sections
 from spos.report.stages import CandidateStages
 from spos.report.template import fill_template
 from spos.report.theta import choice_figures, entropy_figure
@@ -33,6 +35,7 @@ from spos.report.trust import finalists_figure, trust_figure
 from spos.search.candidate import Candidate
 
 Metrics = Sequence[Mapping[str, Any]]
+NOTHING = Attachments()
 
 
 def render(
@@ -41,6 +44,7 @@ def render(
     metrics: Metrics,
     stages: CandidateStages | None = None,
     diagnosis: Diagnosis | None = None,
+    attachments: Attachments = NOTHING,
 ) -> str:
     """The page of a run, finished or not; the same input gives the same page."""
     winner, compared, judged = result.winner, result.comparison, words.verdict(result)
@@ -80,6 +84,8 @@ def render(
         diagnosis=diagnosis,
         trainings=_trainings(result, metrics),
         facts=run_facts(result),
+        cost_label=find_cost(result.primary_cost).label,
+        **make_sections(result, candidates, metrics, attachments),
     )
 
 
@@ -90,6 +96,7 @@ def write_report(
     metrics: Metrics,
     stages: CandidateStages | None = None,
     diagnosis: Diagnosis | None = None,
+    attachments: Attachments = NOTHING,
 ) -> None:
     """Write the page of a run atomically.
 
@@ -100,11 +107,13 @@ def write_report(
         metrics (Sequence[Mapping]): lines of ``metrics.jsonl``.
         stages (CandidateStages | None): stages of the candidates, to draw them with their costs.
         diagnosis (Diagnosis | None): outcome of a check of the space in the same directory.
+        attachments (Attachments): what else belongs to the run.
 
     Raises:
         OSError: the folder does not exist or is not writable.
     """
-    write_atomically(path, render(result, candidates, metrics, stages, diagnosis))
+    page = render(result, candidates, metrics, stages, diagnosis, attachments)
+    write_atomically(path, page)
 
 
 def _learned(result: Result) -> bool:

@@ -14,6 +14,7 @@ from spos._util.listener import Listener, Silent
 from spos._util.records import write_record
 from spos.data import ImageData, check_batch
 from spos.report import write_report
+from spos.report.attachments import Attachments
 from spos.report.result import Result
 from spos.run.comparison import compare_stage
 from spos.run.config import STAGE_SECTIONS, find_required_method, merge_sections
@@ -24,6 +25,7 @@ from spos.run.directory import RunDirectory
 from spos.run.network import build_run_network
 from spos.run.one_shot import read_train_outcome
 from spos.run.outcome import DoctorOutcome, RetrainOutcome, SearchOutcome
+from spos.run.predictions import read_predictions
 from spos.run.result import collect_result
 from spos.run.reuse import warm_start
 from spos.run.stages import retrain_stage, search_stage, train_stage
@@ -172,6 +174,11 @@ def _write(context: Context) -> Result:
             directory.metrics(),
             found.stages,
             checked.diagnosis if checked else None,
+            Attachments(
+                run=str(directory.path),
+                settings=directory.config_path.read_text(encoding="utf-8"),
+                predictions=read_predictions(directory),
+            ),
         )
     return result
 

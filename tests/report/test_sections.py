@@ -1,0 +1,325 @@
+"""The sections of tables and heat maps."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from spos.report import render
+from spos.report.at_work import AtWork, collect_at_work
+from spos.report.attachments import Attachments
+from spos.report.effects import FEWEST, effects_table, measure_effects
+from spos.report.learned import collect_shares
+from spos.report.predictions import Mistake, Predictions
+from spos.report.resources import EVALUATION, collect_resources
+from spos.report.result import ChoiceFacts, Finalist, LatencyFacts, Result
+from spos.report.usage import collect_usage
+from spos.search import Candidate
+from spos.space import Architecture
+
+from .conftest import Run
+
+
+def predict(classes: int, counts: dict[tuple[int, int], int], name: str = "class") -> Predictions:
+    wrong = [pair for pair in counts if pair[0] != pair[1]]
+    return Predictions(
+        classes=tuple(f"{name} {number}" for number in range(classes)),
+        counts=tuple((*pair, count) for pair, count in counts.items()),
+        mistakes=tuple(
+            Mistake(place, *pair, probability=0.875, true_probability=0.0625, image="iVBORw0KGgo=")
+            for place, pair in enumerate(wrong[:10])
+        ),
+    )
+
+
+def at_work(result: Result, predictions: Predictions) -> AtWork:
+    collected = collect_at_work(result, predictions)
+    assert collected
+    return collected
+
+
+def section(page: str, title: str) -> str:
+    """A section of a page by its heading."""
+    (found,) = (part for part in page.split("<section>") if f"<h2>{title}</h2>" in part)
+    return found.split("</section>")[0]
+
+
+def candidate(options: tuple[int, ...], iteration: int, score: float, flops: int) -> Candidate:
+    return Candidate(Architecture(options), iteration, 0, "random", score, {"flops": flops})
+
+
+def with_choices(run: Run, *options: tuple[str, ...]) -> Result:
+    choices = tuple(ChoiceFacts(f"layer{n}", names) for n, names in enumerate(options))
+    return replace(run.result, space=replace(run.result.space, choices=choices))
+
+
+def test_shares_are_those_of_the_best_candidates_so_far(run: Run) -> None:
+    result = with_choices(run, ("a", "b"), ("b", "c"))
+    assert result.search
+    result = replace(result, search=replace(result.search, parents=2))
+    candidates = [
+        candidate((0, 0), 0, 0.1, 1),
+        candidate((0, 1), 0, 0.2, 1),
+        candidate((1, 1), 0, 0.05, 1),
+        candidate((1, 0), 1, 0.0, 1),
+        candidate((1, 1), 2, 0.3, 1),
+    ]
+    learned = collect_shares(result, candidates)
+    assert learned and learned.count == 2
+    first, second = learned.groups
+    assert (first.options, second.options) == (("a", "b"), ("b", "c"))
+    assert [map.caption for map in first.maps] == [f"after iteration {n}" for n in (0, 1, 2)]
+    assert [map.rows for map in first.maps] == [
+        (("layer0", (1.0, 0.0)),),
+        (("layer0", (1.0, 0.0)),),
+        (("layer0", (0.5, 0.5)),),
+    ]
+    assert [map.rows[0][1] for map in second.maps] == [(0.5, 0.5), (0.5, 0.5), (0.0, 1.0)]
+    assert collect_shares(result, candidates[:3]) is None
+
+
+@pytest.mark.parametrize("depths", [(2, 3, 3), (4, 4, 8, 4)])
+def test_the_heat_map_has_a_row_for_each_layer(
+    make: Callable[..., Run], depths: tuple[int, ...]
+) -> None:
+    run = make(depths=depths, count=150, networks=0, scale=1)
+    part = section(render(*run.arguments), "What the search learned")
+    assert part.count('<table class="heat">') == 3
+    assert part.count('<th scope="row">') == 3 * sum(depths)
+    assert part.count('<th scope="col"><span>') == 3 * 4
+    for row in re.findall(r'<th scope="row">.*?</tr>', part):
+        assert sum(int(share) for share in re.findall(r"--s:(\d+)%", row)) == 100
+
+
+def test_many_options_have_two_heat_maps(run: Run) -> None:
+    result = with_choices(run, tuple("abcdefg"))
+    candidates = [candidate((0,), iteration, 0.5, 1) for iteration in range(4)]
+    for count in (4, 2):
+        learned = collect_shares(result, candidates[:count])
+        assert learned
+        captions = [map.caption for map in learned.groups[0].maps]
+        assert captions == ["after iteration 0", f"after iteration {count - 1}"]
+
+
+def test_an_option_that_a_choice_lacks_is_no_share(run: Run) -> None:
+    result = with_choices(run, ("skip", "3x3", "5x5"), ("3x3", "5x5"))
+    candidates = [candidate((0, 0), 0, 0.5, 1), candidate((1, 1), 1, 0.4, 1)]
+    learned = collect_shares(result, candidates)
+    assert learned
+    (group,) = learned.groups
+    assert group.maps[0].rows == (("layer0", (1.0, 0.0, 0.0)), ("layer1", (None, 1.0, 0.0)))
+
+
+def test_effects_are_differences_of_means_with_their_interval(run: Run) -> None:
+    draw = random.Random(0)
+    result = with_choices(run, ("a", "b", "c"), ("on", "off"))
+    candidates = []
+    for number in range(300):
+        options = (draw.randrange(3), draw.randrange(2))
+        score = 0.5 + 0.1 * (options[0] == 1) + 0.02 * (options[1] == 0) + draw.gauss(0, 0.01)
+        candidates.append(candidate(options, number // 100, score, 100 + 10 * draw.randrange(9)))
+    effects, left_out = measure_effects(result, candidates)
+    assert left_out == 0
+    assert (effects[0].choice, effects[0].option) == ("layer0", "b")
+    # Of two options the better one is listed.
+    assert [one.option for one in effects if one.choice == "layer1"] == ["on"]
+    largest = effects[0]
+    assert abs(largest.gain - 0.1) < largest.error < 0.01
+    assert largest.adjusted is not None and abs(largest.adjusted - 0.1) < 0.01
+    assert [abs(one.gain) for one in effects] == sorted(
+        (abs(o.gain) for o in effects), reverse=True
+    )
+
+
+def test_an_effect_of_the_cost_is_told_apart(run: Run) -> None:
+    """Options that only cost more gain nothing among candidates of equal cost."""
+    draw = random.Random(1)
+    result = with_choices(run, ("small", "large"))
+    candidates = []
+    for _ in range(400):
+        option = draw.randrange(2)
+        flops = 1000 + 200 * option + draw.randrange(400)
+        candidates.append(candidate((option,), 0, flops / 1e4 + draw.gauss(0, 0.002), flops))
+    (effect,), _ = measure_effects(result, candidates)
+    assert effect.option == "large" and effect.gain > 0.015 and effect.cost > 150
+    assert effect.adjusted is not None and abs(effect.adjusted) < 0.002
+
+
+def test_what_few_candidates_have_is_no_effect(run: Run) -> None:
+    result = with_choices(run, ("a", "b", "c"))
+    rare = [candidate((2,), 0, 0.9, 1) for _ in range(FEWEST - 1)]
+    common = [candidate((n % 2,), 0, 0.1 + n / 100, 1) for n in range(2 * FEWEST)]
+    table = effects_table(result, common + rare)
+    assert table and table.left_out == 1
+    assert {row.option for row in table.rows} == {"a", "b"}
+    # All have the same cost.
+    assert {row.cost for row in table.rows} == {"+0"}
+    assert {row.adjusted for row in table.rows} == {"–"}
+    assert effects_table(result, common[:FEWEST]) is None
+
+
+def test_equal_scores_have_no_effect_and_no_error(run: Run) -> None:
+    result = with_choices(run, ("a", "b", "c"))
+    table = effects_table(result, [candidate((n % 3,), 0, 0.5, n) for n in range(30)])
+    assert table and {row.gain for row in table.rows} == {"+0.0 ± 0.0"}
+
+
+def test_a_few_classes_have_a_whole_matrix(run: Run) -> None:
+    counts = {(0, 0): 8, (0, 1): 2, (1, 1): 5, (2, 1): 3}
+    shown = at_work(run.result, predict(4, counts))
+    assert (shown.images, shown.wrong) == (18, 5)
+    assert shown.matrix and shown.matrix.whole
+    assert [[n for n, _ in row.cells] for row in shown.matrix.rows] == [
+        [8, 2, 0, 0],
+        [0, 5, 0, 0],
+        [0, 3, 0, 0],
+        [0, 0, 0, 0],
+    ]
+    assert [(row.name, row.accuracy, row.images) for row in shown.classes] == [
+        ("class 2", 0.0, 3),
+        ("class 0", 0.8, 10),
+        ("class 1", 1.0, 5),
+    ]
+    assert all(row.low <= row.accuracy <= row.high for row in shown.classes)
+    assert [(one.true, one.predicted, one.share) for one in shown.confusions] == [
+        ("class 2", "class 1", 1.0),
+        ("class 0", "class 1", 0.2),
+    ]
+
+
+def test_of_many_classes_those_that_are_confused_most_are_shown(run: Run) -> None:
+    draw = random.Random(0)
+    counts = {(number, number): 40 for number in range(1000)}
+    for _ in range(3000):
+        pair = (draw.randrange(1000), draw.randrange(1000))
+        counts[pair] = counts.get(pair, 0) + 1
+    counts[7, 8] = 30
+    shown = at_work(run.result, predict(1000, counts))
+    matrix = shown.matrix
+    assert matrix and not matrix.whole and {"class 7", "class 8"} <= set(matrix.names)
+    assert len(matrix.names) == 12
+    for row in matrix.rows:
+        assert sum(n for n, _ in row.cells) + row.other == row.images
+    assert len(shown.confusions) == 10 and shown.confusions[0].images == 30
+    page = render(*run.arguments, attachments=Attachments("runs/a", "", predict(1000, counts)))
+    assert "The classes that are confused most" in page
+    assert len(page.encode()) < 1_500_000
+    # Every class has its accuracy, most of them folded away.
+    assert section(page, "The network at work").count('<td class="text name">class') == 1000 + 20
+
+
+def test_nothing_wrong_is_no_confusion(run: Run) -> None:
+    few = predict(3, {(n, n): 5 for n in range(3)})
+    page = render(*run.arguments, attachments=Attachments("", "", few))
+    part = section(page, "The network at work")
+    assert "classifies all 15 test images correctly" in part
+    assert "confusions" not in part and "worst-classified" not in part
+    many = at_work(run.result, predict(30, {(n, n): 5 for n in range(30)}))
+    assert many.matrix is None
+
+
+def test_the_latency_is_that_of_the_table(run: Run) -> None:
+    winner = run.result.winner
+    assert winner
+    facts = LatencyFacts("ns", "onnxruntime", "cpu", "A CPU", 2, 1, False)
+    costs = {**winner.costs, "latency": 4_080_000}
+    timed = run.change(winner=replace(winner, costs=costs), latency=facts)
+    words = at_work(timed.result, predict(2, {(0, 0): 1})).latency
+    assert words.startswith("4.08ms for one image on A CPU (onnxruntime, 2 threads)")
+    assert at_work(run.result, predict(2, {(0, 0): 1})).latency == ""
+
+
+def test_an_image_is_shown_with_what_it_was_taken_for(run: Run) -> None:
+    hostile = '"><script>alert(1)</script>'
+    page = render(*run.arguments, attachments=Attachments("", "", predict(2, {(0, 1): 1}, hostile)))
+    part = section(page, "The network at work")
+    assert part.count("<img ") == part.count('src="data:image/png;base64,iVBORw0KGgo="') == 1
+    assert "<script>" not in part and "&lt;script&gt;" in part
+    assert "87.5%" in part and "6.2%" in part
+
+
+def test_without_attachments_there_is_no_such_section(run: Run) -> None:
+    page = render(*run.arguments)
+    assert "The network at work" not in page and "How to use it" not in page
+    assert "<img" not in page
+
+
+def test_commands_name_the_run_whatever_it_is_called(run: Run) -> None:
+    usage = collect_usage(run.result, "my runs/a", "space: {name: a}\n")
+    assert usage and usage.commands.splitlines() == [
+        "spos export 'my runs/a'",
+        "spos predict 'my runs/a' photo.jpg",
+    ]
+    assert len(usage.python.splitlines()) == 3
+    assert 'Path("my runs/a/network.onnx")' in usage.python
+    assert usage.settings == "space: {name: a}"
+    assert collect_usage(replace(run.result, retrain=None), "a", "") is None
+
+
+def test_what_was_given_in_python_is_exported_there(run: Run) -> None:
+    own = run.change(data=replace(run.result.data, source="dataset"))
+    usage = collect_usage(own.result, "a", "")
+    assert usage and usage.own and "load=load" in usage.python
+    assert usage.commands == "spos predict a/network.onnx photo.jpg"
+    page = render(*own.arguments, attachments=Attachments("a"))
+    assert "spos export" not in section(page, "How to use it")
+
+
+def test_time_and_memory_are_those_of_each_stage(run: Run) -> None:
+    metrics = [
+        {"stage": "train", "step": 1, "loss": 1.0, "peak_memory": 300 << 20},
+        {"stage": "train", "step": 2, "loss": 1.0, "peak_memory": 400 << 20},
+        {"stage": "compare-2", "step": 2, "loss": 1.0, "peak_memory": 3 << 30},
+        *2 * [{"stage": EVALUATION, "candidates": 60, "stages": 600, "computed": 150}],
+    ]
+    resources = collect_resources(run.result, metrics)
+    assert resources
+    assert [(row.name, row.seconds, row.memory) for row in resources.rows] == [
+        ("Supernet training", "33.1 s", "400 MiB"),
+        ("Search", "10.2 s", "–"),
+        ("Retraining", "12.3 s", "–"),
+        ("Comparison", "12 min 30 s", "3.0 GiB"),
+        ("Total", "13 min 26 s", "3.0 GiB"),
+    ]
+    assert [row.work for row in resources.rows] == [
+        "3,000 steps",
+        "120 candidates scored",
+        "500 steps",
+        "3 networks",
+        "",
+    ]
+    assert "of the process" in resources.memory_note
+    (sharing,) = resources.savings
+    assert "saved 75% of the stages" in sharing and "300 were computed instead of 1,200" in sharing
+    earlier = collect_resources(run.result, run.metrics)
+    assert earlier and earlier.memory_note == "" and earlier.savings == ()
+    assert "peak memory" not in render(*run.arguments)
+
+
+def test_finalists_are_part_of_what_a_run_took(run: Run) -> None:
+    result = run.result
+    finalists = tuple(Finalist(**vars(one)) for one in result.top[:5])
+    seconds = {"train": 1.0, "search": 1.0, "finalists": 2.0}
+    metrics = [{"stage": "short-0123", "step": 1, "peak_memory": 1 << 30}]
+    resources = collect_resources(replace(result, seconds=seconds, finalists=finalists), metrics)
+    assert resources
+    row = resources.rows[2]
+    assert (row.work, row.memory, row.share) == ("5 networks", "1.0 GiB", 0.5)
+
+
+def test_counts_of_a_reused_run_agree(run: Run) -> None:
+    assert run.result.search
+    reused = run.change(search=replace(run.result.search, evaluated=12, candidates=24))
+    page = render(*reused.arguments)
+    assert "Evolution compared 24 of 256 architectures" in page
+    assert "12 had been scored before, and 12 were new" in page
+    part = section(page, "Time and memory")
+    assert "12 candidates scored" in part
+    assert "Reuse saved 12 of 24 evaluations (50%)" in part
+    facts = section(page, "Data and settings")
+    for name, count in (("candidates", 24), ("scored before", 12), ("scored for this search", 12)):
+        assert f"<dt>{name}</dt><dd>{count}</dd>" in facts
