@@ -22,11 +22,22 @@ from spos.run.peak import PeakMemory
 from spos.run.predictions import read_predictions, record_test
 
 
-def test_a_test_records_what_each_class_was_taken_for(tmp_path: Path) -> None:
+@pytest.fixture
+def context(tmp_path: Path) -> Context:
     directory = RunDirectory(tmp_path)
     given = {"space": {"name": "plain", "preset": "tiny"}, "data": {"source": "digits"}}
-    context = Context(*directory.resolve_config(given, ()), directory, Silent())
+    return Context(*directory.resolve_config(given, ()), directory, Silent())
+
+
+def test_outputs_that_are_not_one_for_each_class_are_scored_alone(context: Context) -> None:
     data = load_data("digits")
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 12))
+    assert 0 <= record_test(context, data, network, data.test()) < 1
+    assert read_predictions(context.directory) is None
+
+
+def test_a_test_records_what_each_class_was_taken_for(context: Context) -> None:
+    directory, data = context.directory, load_data("digits")
     test = data.test()
     torch.manual_seed(0)
     network = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))

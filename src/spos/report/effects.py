@@ -137,7 +137,7 @@ def _difference(one: Values, other: Values) -> tuple[float, float]:
     Source: Welch, "The generalization of 'Student's' problem when several different population
     variances are involved", Biometrika 1947.
     """
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     parts = [values.var(ddof=1) / len(values) for values in (one, other)]
     variance = sum(parts)
@@ -146,7 +146,7 @@ def _difference(one: Values, other: Values) -> tuple[float, float]:
     freedom = variance**2 / sum(
         part**2 / (len(values) - 1) for part, values in zip(parts, (one, other), strict=True)
     )
-    half = t.ppf(0.975, freedom) * variance**0.5
+    half = stdtrit(freedom, 0.975) * variance**0.5
     return float(one.mean() - other.mean()), float(half)
 
 

@@ -105,7 +105,7 @@ def _savings(result: Result, metrics: Sequence[Mapping[str, Any]]) -> list[str]:
             "these candidates had been scored before with the same supernet."
         )
     lines = [line for line in metrics if line.get("stage") == EVALUATION]
-    stages, computed = (sum(line.get(key, 0) for line in lines) for key in ("stages", "computed"))
+    stages, computed = (sum(_number(line, key) for line in lines) for key in ("stages", "computed"))
     if computed < stages:
         sentences.append(
             f"Sharing saved {1 - computed / stages:.0%} of the stages: candidates that begin alike "
@@ -117,12 +117,17 @@ def _savings(result: Result, metrics: Sequence[Mapping[str, Any]]) -> list[str]:
 def _peak(metrics: Sequence[Mapping[str, Any]], beginnings: tuple[str, ...]) -> int:
     return max(
         (
-            line.get("peak_memory", 0)
+            _number(line, "peak_memory")
             for line in metrics
             if str(line.get("stage")).startswith(beginnings)
         ),
         default=0,
     )
+
+
+def _number(line: Mapping[str, Any], key: str) -> int:
+    value = line.get(key)
+    return value if isinstance(value, int) else 0
 
 
 def _bytes(value: int) -> str:

@@ -40,6 +40,8 @@ class PredictionsOutcome(Outcome):
 def record_test(context: Context, data: ImageData, network: nn.Module, test: Images) -> float:
     """Test a network of a classification once, and write down what it says of each class.
 
+    Nothing is written of a model of the user's own that does not have one output for each class.
+
     Args:
         context (Context): the run.
         data (ImageData): its images.
@@ -50,14 +52,14 @@ def record_test(context: Context, data: ImageData, network: nn.Module, test: Ima
         The top-1 accuracy in [0, 1].
     """
     began = time.monotonic()
-    recorder = _Recorder()
+    recorder = _Recorder(len(data.classes))
     accuracy = score(network, loader(context, data, test), recorder)
-    context.directory.finish(
-        PredictionsOutcome(
+    if recorder.suits:
+        outcome = PredictionsOutcome(
             predictions=recorder.predictions(data.classes, test),
             seconds=time.monotonic() - began,
         )
-    )
+        context.directory.finish(outcome)
     return accuracy
 
 
@@ -77,10 +79,16 @@ def read_predictions(directory: RunDirectory) -> Predictions | None:
 class _Recorder:
     """The number of images that are classified correctly, as a metric that remembers the rest."""
 
-    def __init__(self) -> None:
+    def __init__(self, classes: int) -> None:
+        self._classes = classes
         self._rows: list[Tensor] = []
+        #: Whether every batch of outputs had one of them for each class.
+        self.suits = True
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        self.suits = self.suits and outputs.shape == (len(targets), self._classes)
+        if not self.suits:
+            return correct(outputs, targets)
         shares = outputs.float().softmax(1).nan_to_num()
         # Of the outputs, as the accuracy is, because equal shares may hide a difference.
         predicted = outputs.argmax(1)
