@@ -314,11 +314,11 @@ def test_finalists_are_part_of_what_a_run_took(run: Run) -> None:
 def test_counts_of_a_reused_run_agree(run: Run) -> None:
     assert run.result.search
     reused = run.change(search=replace(run.result.search, evaluated=12, candidates=24))
-    page = render(*reused.arguments)
+    page = render(*reused.arguments, attachments=Attachments(reused=True))
     assert "Evolution compared 24 of 256 architectures" in page
     assert "12 had been scored before, and 12 were new" in page
     part = section(page, "Time and memory")
-    assert "12 candidates scored" in part
+    assert "12 candidates scored" in part and "3,000 steps, by the run that is reused" in part
     assert "Reuse saved 12 of 24 evaluations (50%)" in part
     facts = section(page, "Data and settings")
     for name, count in (("candidates", 24), ("scored before", 12), ("scored for this search", 12)):

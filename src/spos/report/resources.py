@@ -47,14 +47,25 @@ class Resources:
     savings: tuple[str, ...]
 
 
-def collect_resources(result: Result, metrics: Sequence[Mapping[str, Any]]) -> Resources | None:
-    """Collect what a run took; None before its first stage is finished."""
+def collect_resources(
+    result: Result, metrics: Sequence[Mapping[str, Any]], *, reused: bool = False
+) -> Resources | None:
+    """Collect what a run took.
+
+    Args:
+        result (Result): result of the run.
+        metrics (Sequence[Mapping]): lines of ``metrics.jsonl``.
+        reused (bool): whether the supernet was trained by another run.
+
+    Returns:
+        The stages of the run; None before the first one is finished.
+    """
     total = sum(result.seconds.values())
     peaks = {stage: _peak(metrics, _RECORDED[stage]) for stage in result.seconds}
     rows = [
         StageRow(
             name=words.RUN_STAGES[stage],
-            work=_work(result, stage),
+            work=_work(result, stage, reused),
             seconds=words.duration(seconds),
             share=seconds / total if total else 0.0,
             memory=_bytes(peaks[stage]),
@@ -73,9 +84,9 @@ def collect_resources(result: Result, metrics: Sequence[Mapping[str, Any]]) -> R
     return Resources(tuple(rows), note, tuple(_savings(result, metrics)))
 
 
-def _work(result: Result, stage: str) -> str:
+def _work(result: Result, stage: str, reused: bool) -> str:
     if stage == "train" and result.train:
-        return f"{result.train.steps:,} steps"
+        return f"{result.train.steps:,} steps{', by the run that is reused' if reused else ''}"
     if stage == "search" and result.search:
         return f"{_count(result.search.evaluated, 'candidate')} scored"
     if stage == "finalists":

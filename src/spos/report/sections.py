@@ -29,5 +29,5 @@ def make_sections(
         "effects": effects_table(result, candidates) if sampled else None,
         "at_work": collect_at_work(result, attachments.predictions),
         "usage": collect_usage(result, attachments.run, attachments.settings),
-        "resources": collect_resources(result, metrics),
+        "resources": collect_resources(result, metrics, reused=attachments.reused),
     }

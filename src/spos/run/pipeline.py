@@ -27,7 +27,7 @@ from spos.run.one_shot import read_train_outcome
 from spos.run.outcome import DoctorOutcome, RetrainOutcome, SearchOutcome
 from spos.run.predictions import read_predictions
 from spos.run.result import collect_result
-from spos.run.reuse import warm_start
+from spos.run.reuse import REUSED, warm_start
 from spos.run.stages import retrain_stage, search_stage, train_stage
 from spos.run.task import Task
 from spos.search import open_storage
@@ -178,6 +178,7 @@ def _write(context: Context) -> Result:
                 run=str(directory.path),
                 settings=directory.config_path.read_text(encoding="utf-8"),
                 predictions=read_predictions(directory),
+                reused=(directory.path / REUSED).exists(),
             ),
         )
     return result

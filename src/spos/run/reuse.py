@@ -22,6 +22,9 @@ from spos.run.costs import LATENCY_TABLE
 from spos.run.directory import RunDirectory
 from spos.search.sqlite import copy_database
 
+#: File that says which run another one started with.
+REUSED = "reused.json"
+
 
 def warm_start(
     directory: RunDirectory, other: RunDirectory, given: Mapping[str, Any]
@@ -36,7 +39,7 @@ def warm_start(
         UserError: the other run has no trained supernet, or the run was started without it.
     """
     flag = f"--reuse {other.path}"
-    mark = directory.path / "reused.json"
+    mark = directory.path / REUSED
     if directory.config_path.exists():
         # Recognised by its supernet, because a folder of runs may be moved.
         if mark.exists() and _is_origin(other, read_own(mark)):
