@@ -92,9 +92,10 @@ def _open_study(directory: RunDirectory) -> optuna.storages.BaseStorage:
     path = directory.path
     if not directory.config_path.is_file():
         raise UserError(f"{path} is not a run directory: it has no config.yaml")
-    config, _ = directory.resolve_config({}, ())
-    if config.constraint.storage:
-        return open_storage(config.constraint.storage)
+    # Read as it is, because the space may be a model that only its user's program knows.
+    storage = directory.read_config().get("constraint", {}).get("storage")
+    if storage:
+        return open_storage(str(storage))
     if not directory.study_path.exists():
         raise UserError(f"{path} has no study yet: its search has not begun")
     return open_to_read(directory.study_path)
