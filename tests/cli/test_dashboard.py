@@ -12,7 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from commands import Ended, Started, until
+
+from spos.run.dashboard import make_dashboard
 
 Cli = Callable[..., Ended]
 
@@ -60,6 +63,16 @@ def test_what_has_no_study_is_a_mistake(
     )
     (finished / "study.db").write_bytes(b"x" * 5000)
     assert "is damaged" in cli("dashboard", finished).mistake
+
+
+def test_the_space_need_not_be_known(finished: Path) -> None:
+    """A model of the user's own is a space of the program that searched it."""
+    pytest.importorskip("optuna_dashboard", reason="the extra 'dashboard' is not installed")
+    config = yaml.safe_load((finished / "config.yaml").read_text())
+    config["space"] = {"name": "own-Model", "preset": "own"}
+    (finished / "config.yaml").write_text(yaml.safe_dump(config))
+    with make_dashboard(finished, 0) as server:
+        assert server.server_port > 0
 
 
 def test_the_extra_is_named_where_it_is_missing(
