@@ -40,7 +40,9 @@ def steps_of(out: Path) -> dict[str, list[int]]:
     steps: dict[str, list[int]] = {}
     for line in (out / "metrics.jsonl").read_text().splitlines():
         metric = json.loads(line)
-        steps.setdefault(metric["stage"], []).append(metric["step"])
+        # Evaluations have no steps.
+        if "step" in metric:
+            steps.setdefault(metric["stage"], []).append(metric["step"])
     return steps
 
 
