@@ -39,6 +39,7 @@ def test_the_policy_allows_the_scripts_of_the_page_and_nothing_else(run: Run) ->
     assert policy.split("; ") == [
         "default-src 'none'",
         "style-src 'unsafe-inline'",
+        "img-src data:",
         "script-src " + " ".join(f"'sha256-{digest}'" for digest in digests),
         "base-uri 'none'",
         "form-action 'none'",
