@@ -98,7 +98,9 @@ def run_planned(
             # As many as were measured to be the fastest.
             with _threads(reused.speed.threads):
                 return execute(measured(given), compare=compare or 0)
-        if seconds is None and (execution.get("reuse") or not needs_plan(given)):
+        if seconds is None and (
+            execution.get("reuse") or not needs_plan(given, facts.channels if facts else 3)
+        ):
             return execute(measured(given), compare=compare or 0)
         planner = Planner(
             given,

@@ -18,6 +18,7 @@ from spos.run.costs import LATENCY_TABLE
 from spos.run.directory import RunDirectory
 from spos.run.latency import Source, measure_file, validate_file
 from spos.run.planning.speed import Line, evaluation_line
+from spos.run.reuse import take_over
 
 #: Samples of each row of parts, and networks by which the sum of the parts is corrected: fewer than
 #: spos latency takes, because the run waits for them.
@@ -77,13 +78,16 @@ def measure_for_run(
     """
     directory, path = RunDirectory(out), out / LATENCY_TABLE
     stored = directory.read_config()
-    former = RunDirectory(reuse).read_config() if reuse else {}
-    config = make_config(merge_sections({**former, **stored}, given))
-    if "latency" not in config.costs or given.get("constraint", {}).get("latency_table"):
+    if reuse:
+        other = RunDirectory(reuse)
+        # With the table of the other run, if it has one.
+        settings = take_over(merge_sections(other.read_config(), stored), given, other)
+    else:
+        settings = merge_sections(stored, given)
+    config = make_config(settings)
+    if not needs_table(config):
         return given
-    if reuse and (reuse / LATENCY_TABLE).exists():
-        path = reuse / LATENCY_TABLE
-    elif not (stored and path.exists()):
+    if not (stored and path.exists()):
         facts = facts or peek(config.data.source)
         classes, channels = max(facts.classes, 1), facts.channels
         source = Source(config.space, config.preset, config.layout, classes, channels)

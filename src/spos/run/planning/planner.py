@@ -66,11 +66,15 @@ def is_open(given: Mapping[str, Any]) -> bool:
     return not given.get("space") and not given.get("layout") and not given.get("network")
 
 
-def needs_plan(given: Mapping[str, Any]) -> bool:
+def needs_plan(given: Mapping[str, Any], channels: int = 3) -> bool:
     """Whether a run without a time needs a plan.
 
     It does where the space is left open, where images are given but not the steps of the trainings,
     and where it takes more than minutes.
+
+    Args:
+        given (Mapping): settings by section that the user gave.
+        channels (int): channels of the images.
 
     Example:
         >>> needs_plan({"space": {"preset": "tiny"}}), needs_plan({"space": {"preset": "cifar"}})
@@ -87,7 +91,8 @@ def needs_plan(given: Mapping[str, Any]) -> bool:
         return True
     space = family(config.space)
     with torch.device("meta"):
-        table = space.costs(space.build(config.layout, classes=10), eager=False)
+        supernet = space.build(config.layout, classes=10, image_channels=channels)
+        table = space.costs(supernet, eager=False)
     return not is_short(config, table)
 
 
