@@ -8,20 +8,27 @@ OUT ?= runs/demo
 # The training images of CIFAR-10, a folder or a .zip with one folder per class.
 DATA ?= data/cifar10-train.zip
 INSTALLED := $(VENV)/.installed
+DOCS_INSTALLED := $(VENV)/.docs-installed
+SITE ?= build/site
 
-.PHONY: demo test lint format paper-small clean help
+.PHONY: demo test lint format docs paper-small clean help
 
 help:
 	@echo "make demo    find a network for cluttered digits, and compare it with others of its cost"
 	@echo "make test    run every test and doctest"
 	@echo "make lint    run the linters and the type checker"
 	@echo "make format  format the code"
+	@echo "make docs    build the site of the documentation; needs Python 3.11 or newer"
 	@echo "make paper-small  the tables of the paper on CIFAR-10, in hours; resumes"
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(DOCS_INSTALLED): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[docs]'
 	@touch $@
 
 demo: $(INSTALLED)
@@ -40,6 +47,10 @@ lint: $(INSTALLED)
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(DOCS_INSTALLED)
+	$(BIN)/python -m sphinx --fail-on-warning --quiet -c docs . $(SITE)
+	@echo $(SITE)/index.html
 
 paper-small: $(INSTALLED)
 	$(BIN)/python benchmarks/paper_small.py --data folder:$(DATA) --set data.test=10000 \
