@@ -82,7 +82,8 @@ def test_batch_norm_is_recalibrated_for_each_network(inherited: Path, begun: lis
 
 def test_the_record_and_the_report_say_so(inherited: Path) -> None:
     assert json.loads((inherited / "retrain.json").read_text())["weights"] == "supernet"
-    assert "from the weights of the supernet" in (inherited / "report.html").read_text()
+    page = (inherited / "report.html").read_text()
+    assert "from the weights of the supernet" in page and "from scratch" not in page
     config = (inherited / "config.yaml").read_text()
     assert "weights: supernet" in config
 
