@@ -26,11 +26,11 @@ from spos.run.planning.planner import (
 PLAN_FILE = "plan.json"
 #: Share of the time left that is kept for reading images, tests and the report.
 RESERVE = 0.03
-#: By how much of its time a run may be longer.
-TOLERANCE = 0.08
 #: Candidates of a population, and populations.
 POPULATIONS, ITERATIONS = (10, 50), (2, 20)
 MOST_COMPARED = 5
+#: Outcomes of the stages before the retraining.
+BEFORE_RETRAINING: tuple[type[Outcome], ...] = (TrainOutcome, SearchOutcome)
 
 
 def read_plan(folder: Path) -> Plan | None:
@@ -84,9 +84,12 @@ class Schedule:
             if seconds is None or trained is None:
                 decided = TRAININGS - 2
             else:
-                # One of them is the uniform network.
-                left = (1 + TOLERANCE) * seconds - self.used(context)
-                fitting = int(left / max(trained.seconds, 1e-3)) - 1
+                # Loading and testing take time as well. One of them is the uniform network.
+                used = self.used(context)
+                each = max(
+                    trained.seconds, used - self.before(context.directory.path, BEFORE_RETRAINING)
+                )
+                fitting = int((seconds - used) / max(each, 1e-3)) - 1
                 decided = max(0, min(MOST_COMPARED, fitting))
                 if not decided:
                     context.listener.message("no time is left for a comparison")
@@ -98,12 +101,13 @@ class Schedule:
         """Seconds that the run has taken, in this process and in interrupted ones before it."""
         return max(time.monotonic() - self.began, self.before(context.directory.path))
 
-    def before(self, folder: Path) -> float:
-        """Seconds that the plan and the finished stages took; 0 for a run that is not started."""
+    def before(
+        self, folder: Path, kinds: tuple[type[Outcome], ...] = (*BEFORE_RETRAINING, RetrainOutcome)
+    ) -> float:
+        """Seconds that the plan and finished stages took; 0 for a run that is not started."""
         directory = RunDirectory(folder)
         if read_plan(folder) is None:
             return 0.0
-        kinds: tuple[type[Outcome], ...] = (TrainOutcome, SearchOutcome, RetrainOutcome)
         outcomes = [directory.outcome(kind) for kind in kinds]
         return self.plan.spent + sum(one.seconds for one in outcomes if one is not None)
 
