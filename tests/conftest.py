@@ -21,16 +21,6 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("spos")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let one worker run a file, whose tests share what they build.
-
-    One worker starts all processes of commands: what they are forks of takes seconds to import.
-    """
-    for item in items:
-        group = "processes" if "start" in getattr(item, "fixturenames", ()) else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 def convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
