@@ -16,14 +16,8 @@ from spos._util.settings import parse_assignments
 from spos.run import run
 from spos.run.config import make_config
 
-BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 #: Of the first layer to the last: how much a layer is worth.
 WORTH = (5, 1, 4, 1, 3, 1, 2, 1)
-
-
-@pytest.fixture(autouse=True)
-def _path(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
 
 
 @pytest.fixture(scope="module")

@@ -5,18 +5,14 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from spos.run import run
 
-BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
-
-def test_a_network_of_the_band_is_trained_twice(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
+def test_a_network_of_the_band_is_trained_twice(forks: Any, tmp_path: Path) -> None:
     import truth_table
 
     recipe = ("retrain.steps=3", "retrain.batch_size=16", "retrain.warmup_steps=1")
@@ -37,12 +33,12 @@ def test_a_network_of_the_band_is_trained_twice(
     assert "standard deviation of trainings" in summary
     kept = (tmp_path / "out" / "table.csv").read_bytes()
     truth_table.main(arguments)
+    assert len(forks.commands) == 2
     assert (tmp_path / "out" / "table.csv").read_bytes() == kept
 
 
 @pytest.mark.filterwarnings("ignore::scipy.stats.ConstantInputWarning")
 def test_a_supernet_is_judged_by_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
     import ranking
 
     monkeypatch.setattr(ranking, "RESAMPLES", 20)

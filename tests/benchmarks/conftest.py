@@ -1,0 +1,61 @@
+"""Commands of benchmarks as forks, and the folder that benchmarks are imported from."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Lock
+
+import pytest
+
+# The processes that commands run in import the module by this name.
+sys.path.append(str(Path(__file__).parents[1] / "cli"))
+from commands import Started
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+
+
+@pytest.fixture(autouse=True)
+def _benchmarks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+
+
+class Forks:
+    """Takes the place of ``launch.run_command``: a fork starts at once.
+
+    Args:
+        folder: of what the commands print.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.commands: list[tuple[str, ...]] = []
+        self._folder = folder
+        # A process can be waited for by one thread alone.
+        self._lock = Lock()
+
+    def __call__(self, command: Sequence[str], log: Path) -> None:
+        from launch import SPOS
+
+        assert tuple(command[: len(SPOS)]) == SPOS
+        with self._lock:
+            folder = self._folder / f"command{len(self.commands)}"
+            folder.mkdir()
+            self.commands.append(tuple(command[len(SPOS) :]))
+            ended = Started(folder, *self.commands[-1]).wait()
+        log.write_text(ended.out + ended.err)
+        if ended.status:
+            raise subprocess.CalledProcessError(ended.status, command)
+
+
+@pytest.fixture
+def forks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Forks:
+    """Runs the commands of benchmarks as forks."""
+    import paper_small
+    import truth_table
+
+    forks = Forks(tmp_path)
+    for module in (paper_small, truth_table):
+        monkeypatch.setattr(module, "run_command", forks)
+    return forks
