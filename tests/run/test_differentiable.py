@@ -20,7 +20,7 @@ from spos.run import run
 from spos.run.latency import resolve_source
 from spos.training.checkpoint import Checkpoints
 
-RECIPE = {"steps": 24, "batch_size": 16, "warmup_steps": 2}
+RECIPE = {"steps": 12, "batch_size": 16, "warmup_steps": 2}
 GIVEN: dict[str, Any] = {
     "space": {"preset": "tiny"},
     "layout": {"channels": [16, 24], "depths": [1, 2]},
@@ -55,7 +55,7 @@ class Interrupted(Silent):
         self.after = after
 
     def progress(self, stage: str, done: int, total: int, detail: str) -> None:
-        if stage == "train" and total == 24 and done >= self.after:
+        if stage == "train" and total == 12 and done >= self.after:
             raise RuntimeError("killed")
 
 
@@ -80,11 +80,11 @@ def test_a_run_trains_theta_derives_and_retrains(finished: Path) -> None:
         "search",
         "retrain",
     }
-    assert result.train == TrainFacts(24, "fbnet", "FBNet")
-    assert lines(finished, "train")[-1]["step"] == 24 and not lines(finished, "search")
+    assert result.train == TrainFacts(12, "fbnet", "FBNet")
+    assert lines(finished, "train")[-1]["step"] == 12 and not lines(finished, "search")
     loaded = Checkpoints(finished / "supernet").load()
     assert loaded is not None
-    assert loaded.step == 24
+    assert loaded.step == 12
     found = json.loads((finished / "search.json").read_text())
     for place, (name, shares) in enumerate(found["probabilities"].items()):
         assert tuple(shares) == result.space.choices[place].options, name
@@ -94,7 +94,7 @@ def test_a_run_trains_theta_derives_and_retrains(finished: Path) -> None:
 
 def test_theta_is_recorded_and_drawn(finished: Path) -> None:
     records = lines(finished, "theta")
-    assert [record["step"] for record in records] == list(range(25))
+    assert [record["step"] for record in records] == list(range(13))
     assert records[0]["temperature"] == 5.0
     assert records[0]["entropy"] == pytest.approx([1.386294] * 3, abs=1e-5)
     assert records[-1]["probabilities"] != records[0]["probabilities"]
@@ -118,7 +118,7 @@ def test_a_run_that_was_killed_finds_the_same(finished: Path, tmp_path: Path) ->
     out = tmp_path / "run"
     always = {"run": {**GIVEN["run"], "save_every": 0}}
     with pytest.raises(RuntimeError, match="killed"):
-        run(out, given(**always), listener=Interrupted(13))
+        run(out, given(**always), listener=Interrupted(7))
     run(out, given(**always))
     assert without_times(out) == without_times(finished)
     assert lines(out, "theta") == lines(finished, "theta")
@@ -326,7 +326,7 @@ def test_an_unfinished_older_run_resumes(finished: Path, tmp_path: Path) -> None
     out = tmp_path / "run"
     always = {"run": {**GIVEN["run"], "save_every": 0}}
     with pytest.raises(RuntimeError, match="killed"):
-        run(out, given(**always), listener=Interrupted(13))
+        run(out, given(**always), listener=Interrupted(7))
     as_made_before(out)
     run(out, given(**always))
     assert without_times(out) == without_times(finished)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from unittest.mock import patch
 import pytest
 
 from spos import Architecture, UserError
-from spos.report.result import Winner
+from spos.report.result import Winner, read_result
 from spos.run import run
 from spos.run.finalists import choose_finalists, plan_rungs
 from spos.run.outcome import SearchOutcome
@@ -29,6 +30,14 @@ GIVEN: dict[str, Any] = {
 }
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run; not to be written to."""
+    out = tmp_path_factory.mktemp("finalists") / "run"
+    run(out, GIVEN)
+    return out
+
+
 @pytest.mark.parametrize("count", [2, 3, 4, 5, 8, 9])
 def test_every_rung_halves_the_networks_and_the_last_has_two(count: int) -> None:
     rungs = plan_rungs(count)
@@ -37,8 +46,8 @@ def test_every_rung_halves_the_networks_and_the_last_has_two(count: int) -> None
         assert fewer == -(-more // 2) and longer == 2 * shorter
 
 
-def test_the_best_of_the_last_rung_is_retrained(tmp_path: Path) -> None:
-    result = run(tmp_path / "run", GIVEN)
+def test_the_best_of_the_last_rung_is_retrained(whole: Path) -> None:
+    result = read_result(whole / "result.json")
     assert [len(one.rungs) for one in result.finalists].count(2) == 2
     steps = {rung.steps for one in result.finalists for rung in one.rungs}
     assert steps == {2, 4}
@@ -47,10 +56,10 @@ def test_the_best_of_the_last_rung_is_retrained(tmp_path: Path) -> None:
     assert result.winner.architecture == best.architecture
     first = sorted(result.finalists, key=lambda one: -one.rungs[0].score)[:2]
     assert {one.architecture for one in first} == {one.architecture for one in last}
-    trained = json.loads((tmp_path / "run" / "retrain.json").read_text())
+    trained = json.loads((whole / "retrain.json").read_text())
     assert trained["architecture"] == str(best.architecture)
     assert result.seconds["finalists"] > 0
-    assert "The finalists" in (tmp_path / "run" / "report.html").read_text()
+    assert "The finalists" in (whole / "report.html").read_text()
 
 
 def test_without_them_the_first_candidate_is_retrained(tmp_path: Path) -> None:
@@ -58,10 +67,9 @@ def test_without_them_the_first_candidate_is_retrained(tmp_path: Path) -> None:
     assert result.finalists == () and result.winner.architecture == result.top[0].architecture
 
 
-def test_a_stop_anywhere_changes_nothing(tmp_path: Path) -> None:
+def test_a_stop_anywhere_changes_nothing(whole: Path, tmp_path: Path) -> None:
     from spos.run import short
 
-    whole = run(tmp_path / "whole", GIVEN)
     train, calls = short._train, []
 
     def stopping(*arguments: Any) -> Any:
@@ -78,12 +86,15 @@ def test_a_stop_anywhere_changes_nothing(tmp_path: Path) -> None:
             except KeyboardInterrupt:
                 continue
     assert len(calls) > 6
-    assert pieces.finalists == whole.finalists
-    assert pieces.winner == whole.winner
+    undisturbed = read_result(whole / "result.json")
+    assert pieces.finalists == undisturbed.finalists
+    assert pieces.winner == undisturbed.winner
 
 
-def test_a_scored_rung_is_not_scored_again_after_a_longer_training(tmp_path: Path) -> None:
-    run(tmp_path / "run", GIVEN)
+def test_a_scored_rung_is_not_scored_again_after_a_longer_training(
+    whole: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(whole, tmp_path / "run")
     before = (tmp_path / "run" / "finalists.json").read_text()
     for name in ("finalists", "retrain", "result"):
         (tmp_path / "run" / f"{name}.json").unlink()

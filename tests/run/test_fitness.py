@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import yaml
 from torch.nn import functional as F
 
 from spos import Task, UserError
-from spos.report.result import read_result
+from spos.report.result import Result, read_result
 from spos.run import run
 from spos.run.fitness import make_fitness
 from spos.search.evaluation import score
@@ -27,6 +28,23 @@ GIVEN: dict[str, Any] = {
     "search": {"population": 4, "iterations": 2, "parents": 3},
     "retrain": RECIPE,
 }
+
+
+METRIC = {**GIVEN, "search": {**GIVEN["search"], "fitness": "metric"}}
+
+
+@pytest.fixture(scope="module")
+def by_loss(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
+    """A finished search; not to be written to."""
+    out = tmp_path_factory.mktemp("loss") / "run"
+    return out, run(out, GIVEN, ("train", "search"))
+
+
+@pytest.fixture(scope="module")
+def by_metric(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
+    """A finished search; not to be written to."""
+    out = tmp_path_factory.mktemp("metric") / "run"
+    return out, run(out, METRIC, ("train", "search"))
 
 
 def test_in_classification_it_is_the_negative_loss_over_all_images() -> None:
@@ -59,37 +77,38 @@ def test_an_evaluate_function_has_no_loss() -> None:
 
 
 def test_a_run_keeps_the_loss_of_all_candidates_and_the_accuracy_of_the_best(
-    tmp_path: Path,
+    by_loss: tuple[Path, Result],
 ) -> None:
-    result = run(tmp_path / "run", GIVEN, ("train", "search"))
+    out, result = by_loss
     assert result.one_shot.name == "loss"
-    found = json.loads((tmp_path / "run" / "search.json").read_text())
+    found = json.loads((out / "search.json").read_text())
     losses = [-one["score"] for one in found["candidates"]]
     assert all(1 < loss < 10 for loss in losses)
     assert result.winner.score == -min(losses)
     for one in result.top:
         assert (one.metric_score * 64).is_integer()
-    page = (tmp_path / "run" / "report.html").read_text()
+    page = (out / "report.html").read_text()
     assert "one-shot loss" in page and "one-shot accuracy" in page
 
 
-def test_by_accuracy_the_scores_are_shares(tmp_path: Path) -> None:
-    given = {**GIVEN, "search": {**GIVEN["search"], "fitness": "metric"}}
-    result = run(tmp_path / "run", given, ("train", "search"))
+def test_by_accuracy_the_scores_are_shares(by_metric: tuple[Path, Result]) -> None:
+    _, result = by_metric
     assert result.one_shot == result.metric
     assert (result.winner.score * 64).is_integer() and result.winner.metric_score is None
 
 
-def test_evaluations_by_another_fitness_are_not_reused(tmp_path: Path) -> None:
-    run(tmp_path / "first", GIVEN, ("train", "search"))
-    given = {**GIVEN, "search": {**GIVEN["search"], "fitness": "metric"}}
-    second = run(tmp_path / "second", given, ("train", "search"), reuse=tmp_path / "first")
+def test_evaluations_by_another_fitness_are_not_reused(
+    by_loss: tuple[Path, Result], tmp_path: Path
+) -> None:
+    second = run(tmp_path / "run", METRIC, ("train", "search"), reuse=by_loss[0])
     assert second.search.evaluated == 8
 
 
-def test_a_search_from_before_there_was_a_choice_stays_one_by_the_metric(tmp_path: Path) -> None:
-    given = {**GIVEN, "search": {**GIVEN["search"], "fitness": "metric"}}
-    before = run(tmp_path / "run", given, ("train", "search"))
+def test_a_search_from_before_there_was_a_choice_stays_one_by_the_metric(
+    by_metric: tuple[Path, Result], tmp_path: Path
+) -> None:
+    out, before = by_metric
+    shutil.copytree(out, tmp_path / "run")
     config = tmp_path / "run" / "config.yaml"
     sections = yaml.safe_load(config.read_text())
     assert sections["search"].pop("fitness") == "metric"
@@ -100,11 +119,13 @@ def test_a_search_from_before_there_was_a_choice_stays_one_by_the_metric(tmp_pat
     assert math.isfinite(after.retrain.test_score)
 
 
-def test_the_depth_of_candidates_is_added_to_their_loss(tmp_path: Path) -> None:
+def test_the_depth_of_candidates_is_added_to_their_loss(
+    by_loss: tuple[Path, Result], tmp_path: Path
+) -> None:
     given = {**GIVEN, "search": {**GIVEN["search"], "depth_weight": 2.0}}
-    alone = run(tmp_path / "alone", GIVEN, ("train", "search"))
+    out, alone = by_loss
     given["finalists"] = {"count": 2}
-    result = run(tmp_path / "run", given, reuse=tmp_path / "alone", compare=1)
+    result = run(tmp_path / "run", given, reuse=out, compare=1)
     assert result.search.evaluated == 8
     assert result.one_shot.name == "loss with depth"
     losses = {one.architecture: one.score for one in alone.top}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from spos.report.result import Result, TrainFacts, read_result
 from spos.run import run
 from spos.training import Checkpoints, Method, Pass, Teacher
 
-RECIPE = {"steps": 12, "batch_size": 16, "warmup_steps": 2}
+RECIPE = {"steps": 8, "batch_size": 16, "warmup_steps": 2}
 GIVEN: dict[str, Any] = {
     "space": {"preset": "tiny"},
     "layout": {"channels": [16, 24], "depths": [1, 2]},
@@ -36,6 +37,13 @@ def given(**sections: dict[str, Any]) -> dict[str, Any]:
 
 def without_times(out: Path) -> Result:
     return replace(read_result(out / "result.json"), seconds={})
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
+    """A finished run by the method that is the default; not to be written to."""
+    out = tmp_path_factory.mktemp("plain") / "run"
+    return out, run(out, given())
 
 
 class Mirrored(Method):
@@ -61,10 +69,10 @@ class Killed(Silent):
             raise RuntimeError("killed")
 
 
-def test_a_custom_method_serves_a_whole_run(tmp_path: Path) -> None:
+def test_a_custom_method_serves_a_whole_run(plain: tuple[Path, Result], tmp_path: Path) -> None:
     out = tmp_path / "run"
     result = run(out, given(), method=Mirrored)
-    assert result.train == TrainFacts(12, "Mirrored", "mirrored paths")
+    assert result.train == TrainFacts(8, "Mirrored", "mirrored paths")
     assert 0 < result.retrain.test_score <= 1
     assert yaml.safe_load((out / "config.yaml").read_text())["supernet"]["method"] == "Mirrored"
     # What is trained needs the class no more.
@@ -72,23 +80,22 @@ def test_a_custom_method_serves_a_whole_run(tmp_path: Path) -> None:
     assert again.winner == result.winner
     with pytest.raises(UserError, match=r"supernet.method is Mirrored there and uniform here"):
         run(out, {}, method="uniform")
-    run(tmp_path / "uniform", given(), ("train",))
-    trained = [Checkpoints(path / "supernet").load() for path in (out, tmp_path / "uniform")]
+    trained = [Checkpoints(path / "supernet").load() for path in (out, plain[0])]
     left, right = (one.tensors for one in trained if one is not None)
     assert left.keys() != right.keys() or any(not torch.equal(left[n], right[n]) for n in left)
 
 
 @pytest.mark.parametrize("method", ["uniform", "fair", "sandwich"])
 def test_a_run_that_was_killed_finds_the_same_by_every_method(tmp_path: Path, method: str) -> None:
-    options = {"run": {"save_every": 0}, "supernet": {"method": method, "ema": 0.5}}
-    sections = given(**options, retrain={"ema": 0.5})
+    options = {"supernet": {"method": method, "ema": 0.5}, "retrain": {"ema": 0.5}}
+    sections = given(run={"save_every": 0}, **options)
     # The method is that of the supernet: the network found is trained by the same code after each.
     stages = ("train", "search", "retrain") if method == "uniform" else ("train", "search")
     for stage in (stage for stage in stages if stage != "search"):
         with pytest.raises(RuntimeError, match="killed"):
             run(tmp_path / "killed", sections, stages, listener=Killed(stage))
     run(tmp_path / "killed", sections, stages)
-    run(tmp_path / "whole", sections, stages)
+    run(tmp_path / "whole", given(**options), stages)
     assert without_times(tmp_path / "killed") == without_times(tmp_path / "whole")
     assert without_times(tmp_path / "whole").train.method == method
 
@@ -119,10 +126,10 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(
 
 
 def test_former_settings_of_the_retraining_that_decided_nothing_are_ignored(
-    tmp_path: Path,
+    plain: tuple[Path, Result], tmp_path: Path
 ) -> None:
-    out = tmp_path / "run"
-    first = run(out, given())
+    out, first = tmp_path / "run", plain[1]
+    shutil.copytree(plain[0], out)
     config = yaml.safe_load((out / "config.yaml").read_text())
     config["retrain"].update(paths=1, widening_steps=0)
     (out / "config.yaml").write_text(yaml.safe_dump(config))
@@ -133,19 +140,20 @@ def test_former_settings_of_the_retraining_that_decided_nothing_are_ignored(
         run(out, {})
 
 
-def test_the_networks_found_learn_from_a_teacher(tmp_path: Path) -> None:
+def test_the_networks_found_learn_from_a_teacher(
+    plain: tuple[Path, Result], tmp_path: Path
+) -> None:
     torch.manual_seed(0)
     network = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
-    plain = run(tmp_path / "plain", given())
     out = tmp_path / "taught"
     with pytest.raises(RuntimeError, match="killed"):
         run(out, given(run={"save_every": 0}), teacher=network, listener=Killed("retrain"))
     with pytest.raises(UserError, match="was trained with the teacher Sequential"):
         run(out, {}, teacher=Teacher(network, weight=0.9))
     taught = run(out, {}, teacher=network)
-    assert taught.winner == plain.winner
+    assert taught.winner == plain[1].winner
     assert taught.retrain.teacher.startswith("Sequential (")
-    states = [Checkpoints(path / "retrain").load() for path in (out, tmp_path / "plain")]
+    states = [Checkpoints(path / "retrain").load() for path in (out, plain[0])]
     left, right = (one.tensors for one in states if one is not None)
     assert any(not torch.equal(left[name], right[name]) for name in left)
 
