@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -54,7 +55,8 @@ def test_in_a_search_for_a_front_they_are_near_in_the_cost_that_it_minimises(
     tmp_path: Path,
 ) -> None:
     member = family("shufflenetv2")
-    layout = member.preset("tiny")
+    smaller = {"channels": (16, 24), "depths": (2, 2)}
+    layout = replace(member.preset("tiny"), **smaller)
     supernet = member.build(layout, classes=10, image_channels=1)
     # Latencies that multiply-adds say nothing about.
     nanoseconds = {"shuffle3x3": 1000, "shuffle5x5": 9000, "shuffle7x7": 100, "xception3x3": 3000}
@@ -74,7 +76,7 @@ def test_in_a_search_for_a_front_they_are_near_in_the_cost_that_it_minimises(
     given: dict[str, Any] = {
         **GIVEN,
         "space": {"preset": "tiny"},
-        "layout": {},
+        "layout": {name: list(value) for name, value in smaller.items()},
         "constraint": measured,
         "search": {"population": 4, "iterations": 1, "parents": 1, "pareto": "latency"},
     }
@@ -109,5 +111,9 @@ def test_a_uniform_network_within_the_bounds_is_compared_too(tmp_path: Path) -> 
 
 
 def test_a_space_without_a_common_option_has_no_uniform_network(tmp_path: Path) -> None:
-    given = {**GIVEN, "space": {"name": "shufflenetv2-joint", "preset": "tiny"}, "layout": {}}
+    given: dict[str, Any] = {
+        **GIVEN,
+        "space": {"name": "shufflenetv2-joint", "preset": "tiny"},
+        "layout": {"channels": [16, 24], "depths": [1, 2]},
+    }
     assert run(tmp_path / "run", given, compare=1).comparison.uniform is None

@@ -9,7 +9,7 @@ from spos.run import run
 from spos.spaces import family
 from spos.spaces.resnet_bits import PAIRS
 
-RECIPE = {"steps": 30, "batch_size": 16, "warmup_steps": 4}
+RECIPE = {"steps": 6, "batch_size": 16, "warmup_steps": 2}
 GIVEN: dict[str, Any] = {
     "space": {"name": "resnet-bits", "preset": "tiny"},
     "layout": {"channels": [8, 12], "depths": [1, 2]},

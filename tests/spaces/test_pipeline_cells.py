@@ -10,7 +10,7 @@ import pytest
 from spos.run import run
 from spos.spaces.nasbench201 import architecture_string
 
-RECIPE = {"steps": 12, "batch_size": 16, "warmup_steps": 2}
+RECIPE = {"steps": 6, "batch_size": 16, "warmup_steps": 2}
 GIVEN: dict[str, Any] = {
     "data": {"source": "digits", "validation": 64},
     "run": {"evaluation_batch": 64, "calibration": 64},
@@ -53,6 +53,7 @@ def test_a_network_of_the_benchmark_is_trained_by_its_own_notation(tmp_path: Pat
     given = {
         **GIVEN,
         "space": {"name": "nasbench201", "preset": "tiny"},
+        "layout": {"channels": [4, 8]},
         "network": {"name": text},
     }
     result = run(tmp_path / "run", given, ("retrain",))

@@ -8,7 +8,7 @@ import pytest
 
 from spos.run import run
 
-RECIPE = {"steps": 12, "batch_size": 16, "warmup_steps": 2}
+RECIPE = {"steps": 6, "batch_size": 16, "warmup_steps": 2}
 
 
 @pytest.mark.parametrize("space", ["shufflenetv2-channels", "shufflenetv2-joint"])
@@ -18,7 +18,7 @@ def test_train_search_and_retrain(space: str, tmp_path: Path) -> None:
         "layout": {"channels": [16, 24], "depths": [1, 1], "scales": [0.5, 1.0, 2.0]},
         "run": {"evaluation_batch": 64, "calibration": 64},
         "data": {"validation": 64},
-        "supernet": {**RECIPE, "widening_steps": 6},
+        "supernet": {**RECIPE, "widening_steps": 3},
         "search": {"population": 4, "iterations": 2, "parents": 2},
         "constraint": {"maximum": {"params": 6500}},
         "retrain": RECIPE,

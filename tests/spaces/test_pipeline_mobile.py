@@ -9,7 +9,7 @@ import pytest
 
 from spos.run import run
 
-RECIPE = {"steps": 30, "batch_size": 16, "warmup_steps": 4}
+RECIPE = {"steps": 6, "batch_size": 16, "warmup_steps": 2}
 GIVEN: dict[str, Any] = {
     "layout": {"channels": [8, 12], "depths": [1, 2], "head_channels": 32},
     "data": {"source": "digits", "validation": 64},

@@ -120,12 +120,17 @@ def test_the_cells_of_nas_bench_201_are_measured_one_option_at_a_time():
     assert latency(table, supernet, [3] * 6) > latency(table, supernet, [0] * 6)
 
 
-@pytest.mark.parametrize("name", ["shufflenetv2-joint", "resnet-bits", "plain"])
+SMALL = {
+    "shufflenetv2-joint": {"channels": (16, 24), "depths": (1, 2), "scales": (0.5, 1.0)},
+    "resnet-bits": {"channels": (8, 12), "depths": (1, 2), "bits": ("w1a2", "w4a4")},
+    "plain": {"layers": 3, "filters": (4, 8)},
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
 def test_every_kind_of_space_is_measured_and_read_back(name: str):
     spaces = family(name)
-    layout = spaces.preset("tiny")
-    if name != "plain":
-        layout = dataclasses.replace(layout, channels=(16, 24), depths=(1, 2))
+    layout = dataclasses.replace(spaces.preset("tiny"), **SMALL[name])
     supernet = spaces.build(layout, classes=10, image_channels=1)
     table = measure_latency(
         supernet, space=name, preset="tiny", layout=layout, rounds=1, make=Clock()
