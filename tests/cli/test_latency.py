@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import SMALL, Ended
+from commands import FEW, Ended
 
 Cli = Callable[..., Ended]
 
@@ -99,7 +99,7 @@ def test_a_table_is_measured_once_and_validated(cli: Cli, tmp_path: Path):
 def test_a_search_under_a_bound_of_latency(cli: Cli, tmp_path: Path, cpu: Path):
     out = tmp_path / "run"
     bounds = ("--max-latency", "6.08ms", "--max-flops", "1G", "--max-params", "10M")
-    ended = cli("run", *SMALL, "--out", out, *bounds, "--latency-table", cpu)
+    ended = cli("run", *FEW, "--out", out, *bounds, "--latency-table", cpu)
     assert ended.status == 0, ended.err
     result = json.loads((out / "result.json").read_text())
     device = json.loads(cpu.read_text())["device"]
@@ -119,7 +119,7 @@ def test_a_search_under_a_bound_of_latency(cli: Cli, tmp_path: Path, cpu: Path):
     assert "6.08ms" in (out / "report.html").read_text()
     # The run keeps its own copy: the file is no longer needed, but must not change.
     cpu.unlink()
-    assert cli("run", *SMALL, "--out", out, *bounds, "--latency-table", cpu).status == 0
+    assert cli("run", *FEW, "--out", out, *bounds, "--latency-table", cpu).status == 0
     # The run determines what is measured.
     ended = cli("latency", "--run", out, "--rounds", "1", "--out", tmp_path / "of-run.json")
     assert ended.status == 0, ended.err
@@ -132,8 +132,8 @@ def test_a_search_under_a_bound_of_latency(cli: Cli, tmp_path: Path, cpu: Path):
 def test_a_run_is_finished_on_another_machine(cli: Cli, tmp_path: Path, cpu: Path):
     out = tmp_path / "run"
     bounds = ("--max-latency", "6.08ms", "--latency-table", cpu)
-    assert cli("search", *SMALL, "--out", out, *bounds).status == 2  # Nothing is trained yet.
-    ended = cli("train", *SMALL, "--out", out)
+    assert cli("search", *FEW, "--out", out, *bounds).status == 2  # Nothing is trained yet.
+    ended = cli("train", *FEW, "--out", out)
     assert ended.status == 0, ended.err
     assert cli("search", "--out", out, *bounds).status == 0
     # The run resumes with its own copy; another device there is as if the run had moved.
@@ -146,7 +146,7 @@ def test_a_run_is_finished_on_another_machine(cli: Cli, tmp_path: Path, cpu: Pat
     # A search of another directory has to name the device.
     elsewhere = tmp_path / "elsewhere.json"
     elsewhere.write_text(kept.read_text())
-    other = ("run", *SMALL, "--reuse", out, "--max-latency", "6.08ms")
+    other = ("run", *FEW, "--reuse", out, "--max-latency", "6.08ms")
     told = cli(*other, "--out", tmp_path / "b", "--latency-table", elsewhere).mistake
     assert "--latency-device 'a processor elsewhere'" in told
     # A table that is given again must be the one that the run started with.
@@ -165,7 +165,7 @@ def test_the_latency_of_an_architecture(cli: Cli, cpu: Path):
 
 
 MEASURE = ("latency", *SPACE, "--out", "OUT")
-RUN = ("run", *SMALL, "--out", "OUT", "--latency-table", "CPU")
+RUN = ("run", *FEW, "--out", "OUT", "--latency-table", "CPU")
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ RUN = ("run", *SMALL, "--out", "OUT", "--latency-table", "CPU")
         ((*RUN, "--max-latency", "1ms"), "no network of this space satisfies max latency 1ms"),
         ((*RUN, "--max-latency", "7ms", "--latency-device", "A72"), "--latency-device 'A72'"),
         ((*RUN, "--max-latency", "7ms", "--space", "fbnet"), "its space is shufflenetv2, here"),
-        (("run", *SMALL, "--out", "OUT", "--max-latency", "7ms"), "give --latency-table FILE"),
+        (("run", *FEW, "--out", "OUT", "--max-latency", "7ms"), "give --latency-table FILE"),
         (
             ("profile", "fbnet", "--preset", "tiny", "--arch", "FIRST", "--latency-table", "CPU"),
             "its space is shufflenetv2, here it is fbnet",
@@ -214,6 +214,6 @@ def test_a_mistake_is_one_line(
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"kind": "spos latency table", "format": 9}'])
 def test_a_file_that_is_not_a_table(cli: Cli, tmp_path: Path, cpu: Path, content: str):
     cpu.write_text(content)
-    arguments = ("run", *SMALL, "--out", tmp_path / "run", "--max-latency", "4ms")
+    arguments = ("run", *FEW, "--out", tmp_path / "run", "--max-latency", "4ms")
     assert str(cpu) in cli(*arguments, "--latency-table", cpu).mistake
     assert not (tmp_path / "run").exists()

@@ -118,15 +118,15 @@ GIVEN = {
     ),
     "data": (["run", "--out", "OUT", "--data", "digit"], "did you mean 'digits'?"),
     "fewer images than a batch": (
-        ["run", "--out", "OUT", "--preset", "tiny", "--set", "supernet.batch_size=1500"],
-        "there are only 1007 training images",
+        ["run", "--out", "OUT", *SMALL, "--set", "supernet.batch_size=1500"],
+        "there are only 1374 training images",
     ),
     "fewer images than a batch of a plan": (
         ["run", "--out", "OUT", "--set", "supernet.batch_size=1500"],
         "there are only 1438 training images",
     ),
     "more than the memory": (
-        ["run", "--out", "OUT", "--preset", "tiny", "--set", "supernet.batch_size=900000000"],
+        ["run", "--out", "OUT", *SMALL, "--set", "supernet.batch_size=900000000"],
         "not enough memory on cpu",
     ),
     "retrain first": (["retrain", "--out", "OUT"], "run spos search first"),

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from commands import SMALL, Ended
+from commands import FEW, Ended
 
 Cli = Callable[..., Ended]
 
@@ -18,7 +18,7 @@ def test_a_network_is_trained_and_tested(name: str, cli: Cli, tmp_path: Path) ->
     out = tmp_path / "run"
     # Of the large network two steps, since a checkpoint of it takes longer than a step.
     few = ("--set", "retrain.steps=2", "--set", "retrain.warmup_steps=0") if "_" in name else ()
-    ended = cli("retrain", *SMALL, *few, "--network", name, "--out", out)
+    ended = cli("retrain", *FEW, *few, "--network", name, "--out", out)
     assert ended.status == 0
     result = json.loads((out / "result.json").read_text())
     assert result["winner"] is None
@@ -37,9 +37,7 @@ def test_a_published_network_is_scaled(cli: Cli, tmp_path: Path) -> None:
     out = tmp_path / "run"
     few = ("--set", "retrain.steps=2", "--set", "retrain.warmup_steps=0")
     width = ("--set", "network.width=0.25")
-    assert (
-        cli("retrain", *SMALL, *few, *width, "--network", "mobilenet_v2", "--out", out).status == 0
-    )
+    assert cli("retrain", *FEW, *few, *width, "--network", "mobilenet_v2", "--out", out).status == 0
     network = json.loads((out / "result.json").read_text())["network"]
     assert network["width"] == 0.25 and network["costs"]["params"] < 200_000
     assert "width" in cli("show", out).out
@@ -62,7 +60,7 @@ def test_a_network_of_one_width_is_not_scaled(
     name: str, told: str, cli: Cli, tmp_path: Path
 ) -> None:
     given = ("--network", name, "--set", "network.width=0.25", "--out", tmp_path / "run")
-    assert told in cli("retrain", *SMALL, *given).mistake
+    assert told in cli("retrain", *FEW, *given).mistake
     assert not list(tmp_path.glob("run/*.json"))
 
 
@@ -75,20 +73,20 @@ def test_a_network_of_one_width_is_not_scaled(
 )
 def test_an_unknown_network_is_one_line(name: str, told: str, cli: Cli, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    assert told in cli("retrain", *SMALL, "--network", name, "--out", out).mistake
+    assert told in cli("retrain", *FEW, "--network", name, "--out", out).mistake
     assert not list(out.glob("*.json"))
 
 
 def test_there_is_nothing_to_compare_it_with(cli: Cli, tmp_path: Path) -> None:
     told = cli(
-        "retrain", *SMALL, "--network", "1,0,3", "--compare", "2", "--out", tmp_path / "run"
+        "retrain", *FEW, "--network", "1,0,3", "--compare", "2", "--out", tmp_path / "run"
     ).mistake
     assert "--network 1,0,3 and --compare 2: random networks are compared" in told
     assert not list(tmp_path.glob("run/*.json"))
 
 
 def test_it_is_not_mixed_with_a_search(cli: Cli, tmp_path: Path, finished_run: Path) -> None:
-    told = cli("run", *SMALL, "--network", "1,0,3", "--out", tmp_path / "run").mistake
+    told = cli("run", *FEW, "--network", "1,0,3", "--out", tmp_path / "run").mistake
     assert "--network 1,0,3: a network by name is trained alone; use spos retrain" in told
     out = tmp_path / "searched"
     shutil.copytree(finished_run, out)
@@ -101,6 +99,6 @@ def test_it_is_not_mixed_with_a_search(cli: Cli, tmp_path: Path, finished_run: P
 
 def test_limits_that_exclude_each_other_are_found_at_once(cli: Cli, tmp_path: Path) -> None:
     limits = ("--max", "flops=1M", "--min", "flops=2M")
-    told = cli("retrain", *SMALL, "--network", "1,0,3", *limits, "--out", tmp_path / "run")
+    told = cli("retrain", *FEW, "--network", "1,0,3", *limits, "--out", tmp_path / "run")
     assert "flops" in told.mistake
     assert not list(tmp_path.glob("run/*.json"))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import optuna
 import yaml
-from commands import SMALL, STEPS, Ended, Started, files_of, result_of
+from commands import SAVED_ONCE, SMALL, STEPS, Ended, Started, files_of, result_of
 from safetensors import safe_open
 
 from spos.space import Choice, SearchSpace
@@ -145,19 +145,19 @@ def test_the_stages_one_by_one_find_what_a_whole_run_finds(
 ) -> None:
     out = tmp_path / "run"
     # What is given for the search is remembered, though only its stage depends on it.
-    training = start("train", *SMALL, "--out", out).wait()
+    training = start("train", *SMALL, *SAVED_ONCE, "--out", out).wait()
     assert training.status == 0, training.err
     assert json.loads((out / "result.json").read_text())["winner"] is None
     assert start("search", "--max-flops", "130K", "--out", out).wait().status == 0
     assert not (out / "retrain").exists()
-    assert start("retrain", *SMALL, "--out", out).wait().status == 0
+    assert start("retrain", *SMALL, *SAVED_ONCE, "--out", out).wait().status == 0
     separate, whole = result_of(out), result_of(finished_run)
     assert separate.pop("comparison") is None
     assert whole.pop("comparison") is not None
     assert separate == whole
     # A comparison on top of it changes nothing else.
     before = {name: (out / name).stat().st_mtime_ns for name in ("study.db", "search.json")}
-    assert start("run", "--compare", "2", "--out", out).wait().status == 0
+    assert start("run", "--compare", "2", *SAVED_ONCE, "--out", out).wait().status == 0
     assert result_of(out) == result_of(finished_run)
     assert {name: (out / name).stat().st_mtime_ns for name in before} == before
 
@@ -168,7 +168,7 @@ def test_another_seed_finds_something_else_by_random_search_too(
     out = tmp_path / "run"
     ended = start(
         *("run", *SMALL, "--max-flops", "130K", "--seed", "1", "--algorithm", "random"),
-        *("--out", out),
+        *(*SAVED_ONCE, "--out", out),
     ).wait()
     assert ended.status == 0, ended.err
     other, first = result_of(out), result_of(finished_run)
