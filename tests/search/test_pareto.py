@@ -173,7 +173,7 @@ def test_nsga2_finds_a_better_front_than_random_search_in_a_large_space(
         areas = []
         for seed in range(2):
             how = SearchSettings(
-                algorithm, population=20, iterations=20, seed=seed, pareto=("flops",)
+                algorithm, population=20, iterations=12, seed=seed, pareto=("flops",)
             )
             result = search(tower.space, tower, Constraint(), evaluator(quality), new_study(), how)
             points = [(c.score, c.costs["flops"]) for c in result.front]
