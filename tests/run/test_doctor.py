@@ -18,7 +18,8 @@ from spos.run import doctor, run
 
 RECIPE = {"steps": 6, "batch_size": 16, "warmup_steps": 2}
 GIVEN: dict[str, Any] = {
-    "layout": {"channels": [16, 32], "depths": [2, 2]},
+    "space": {"name": "plain", "preset": "tiny"},
+    "layout": {"layers": 3, "filters": [4, 8]},
     "run": {"evaluation_batch": 64, "calibration": 64},
     "data": {"validation": 64},
     "supernet": RECIPE,
@@ -101,7 +102,7 @@ def test_finalists_are_the_same_with_and_without_its_trainings(tmp_path: Path) -
     # Of the 4 networks of the space the check trains 3, so one of 2 finalists is among them.
     given = {
         **GIVEN,
-        "layout": {"channels": [16], "depths": [1], "strides": [2]},
+        "layout": {"layers": 1, "filters": [4, 8], "kernels": [3]},
         "finalists": {"count": 2, "share": 1.0},
         "search": {**GIVEN["search"], "population": 4},
         "constraint": {"maximum": {"flops": 1e9}},

@@ -20,7 +20,8 @@ from spos.search import Candidate
 
 RECIPE = {"steps": 6, "batch_size": 16, "warmup_steps": 2}
 GIVEN: dict[str, Any] = {
-    "layout": {"channels": [16, 32], "depths": [1, 2]},
+    "space": {"name": "plain", "preset": "tiny"},
+    "layout": {"layers": 3, "filters": [4, 8]},
     "run": {"evaluation_batch": 64, "calibration": 64},
     "data": {"validation": 64},
     "supernet": RECIPE,

@@ -21,7 +21,8 @@ from spos.search.evaluation import score
 
 RECIPE = {"steps": 6, "batch_size": 16, "warmup_steps": 2}
 GIVEN: dict[str, Any] = {
-    "layout": {"channels": [16, 32], "depths": [1, 2]},
+    "space": {"name": "nasbenchmacro", "preset": "tiny"},
+    "layout": {"channels": [4, 8], "depths": [1, 2], "strides": [1, 2]},
     "run": {"evaluation_batch": 64, "calibration": 64},
     "data": {"validation": 64},
     "supernet": RECIPE,

@@ -21,8 +21,8 @@ from spos.training import Checkpoints, Method, Pass, Teacher
 
 RECIPE = {"steps": 8, "batch_size": 16, "warmup_steps": 2}
 GIVEN: dict[str, Any] = {
-    "space": {"preset": "tiny"},
-    "layout": {"channels": [16, 24], "depths": [1, 2]},
+    "space": {"name": "plain", "preset": "tiny"},
+    "layout": {"layers": 3, "filters": [4, 8]},
     "data": {"source": "digits", "validation": 64},
     "run": {"evaluation_batch": 64, "calibration": 64},
     "supernet": RECIPE,
