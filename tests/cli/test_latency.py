@@ -193,7 +193,7 @@ RUN = ("run", *FEW, "--out", "OUT", "--latency-table", "CPU")
         ((*RUN, "--max-latency", "1ms"), "no network of this space satisfies max latency 1ms"),
         ((*RUN, "--max-latency", "7ms", "--latency-device", "A72"), "--latency-device 'A72'"),
         ((*RUN, "--max-latency", "7ms", "--space", "fbnet"), "its space is shufflenetv2, here"),
-        (("run", *FEW, "--out", "OUT", "--max-latency", "7ms"), "give --latency-table FILE"),
+        (("train", *FEW, "--out", "OUT", "--max-latency", "7ms"), "give --latency-table FILE"),
         (
             ("profile", "fbnet", "--preset", "tiny", "--arch", "FIRST", "--latency-table", "CPU"),
             "its space is shufflenetv2, here it is fbnet",

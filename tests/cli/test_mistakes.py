@@ -126,7 +126,7 @@ GIVEN = {
         "there are only 1438 training images",
     ),
     "more than the memory": (
-        ["run", "--out", "OUT", *SMALL, "--set", "supernet.batch_size=900000000"],
+        ["train", "--out", "OUT", *SMALL, "--set", "supernet.batch_size=900000000"],
         "not enough memory on cpu",
     ),
     "retrain first": (["retrain", "--out", "OUT"], "run spos search first"),
