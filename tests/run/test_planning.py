@@ -143,7 +143,7 @@ def test_a_differentiable_search_is_not_planned():
         plan({**DIGITS, "search": {"algorithm": "fbnet"}}, 60)
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(
     side=st.integers(4, 600),
     affordable=st.floats(1e4, 1e9),
