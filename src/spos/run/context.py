@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import json
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from functools import cached_property, partial
 from itertools import chain, islice
 from pathlib import Path
@@ -82,15 +82,17 @@ class Context:
         # another module name, and functions may have changed their state.
         self.task_facts = self.task.facts()
         self.fitness = self._make_fitness()
+        self._cost_models: dict[Hashable, CostModel] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         # Each process has its own Fabric and reads the images itself.
-        omitted = ("fabric", "_data", "fitness")
+        omitted = ("fabric", "_data", "fitness", "_cost_models")
         return {k: v for k, v in self.__dict__.items() if k not in omitted}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self.fitness = self._make_fitness()
+        self._cost_models = {}
 
     def with_config(self, config: Config, frozen: Mapping[str, Any]) -> Context:
         """The same context with further settings; what was read and started is kept."""
@@ -222,8 +224,18 @@ class Context:
         Raises:
             UserError: a bounded cost does not exist.
         """
-        own = family(self.config.space).costs(supernet, eager=eager)
-        return add_bounded_costs(own, supernet, self.config, self.directory.path, eager=eager)
+        config = self.config
+        constraint = config.constraint
+        # Counting a large space takes seconds, and every stage asks for it.
+        of_space = (config.space, config.preset, repr(config.layout))
+        key = (*of_space, config.costs, constraint.latency_table, constraint.latency_device)
+        known = self._cost_models
+        if (key, True) not in known and (key, eager) not in known:
+            own = family(config.space).costs(supernet, eager=eager)
+            known[key, eager] = add_bounded_costs(
+                own, supernet, config, self.directory.path, eager=eager
+            )
+        return known[key, True] if (key, True) in known else known[key, eager]
 
     def in_memory_format(
         self, batches: Iterable[tuple[Tensor, Tensor]], channels_last: bool | None = None

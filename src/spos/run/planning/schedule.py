@@ -26,6 +26,8 @@ from spos.run.planning.planner import (
 PLAN_FILE = "plan.json"
 #: Share of the time left that is kept for reading images, tests and the report.
 RESERVE = 0.03
+#: By how much of its time a run may be longer for one more network.
+TOLERANCE = 0.03
 #: Candidates of a population, and populations.
 POPULATIONS, ITERATIONS = (10, 50), (2, 20)
 MOST_COMPARED = 5
@@ -89,7 +91,8 @@ class Schedule:
                 each = max(
                     trained.seconds, used - self.before(context.directory.path, BEFORE_RETRAINING)
                 )
-                fitting = int((seconds - used) / max(each, 1e-3)) - 1
+                left = (1 + TOLERANCE) * seconds - used
+                fitting = round(left / max(each, 1e-3)) - 1
                 decided = max(0, min(MOST_COMPARED, fitting))
                 if not decided:
                     context.listener.message("no time is left for a comparison")
