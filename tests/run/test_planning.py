@@ -6,6 +6,7 @@ import json
 import shutil
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from spos.run.planning.execute import describe, run_planned
 from spos.run.planning.layouts import choose_layout
 from spos.run.planning.plan import Plan
 from spos.run.planning.planner import Planner
-from spos.run.planning.schedule import read_plan
+from spos.run.planning.schedule import Schedule, read_plan
 from spos.run.planning.speed import Line, Speed
 from spos.spaces import family
 
@@ -163,7 +164,27 @@ def test_a_layout_has_networks_to_choose_from_within_the_limits(side, affordable
     family("mobile").build(found.layout, classes=3)
 
 
-def test_a_planned_run_keeps_to_its_time_and_is_resumed_by_its_plan(tmp_path):
+@pytest.mark.parametrize(
+    ("used", "training", "compared"),
+    # Each network takes what the retraining took, loading and testing included: 25 or 16 s.
+    [(250, 20.0, 1), (236, 12.0, 4), (295, 20.0, 0), (100, 12.0, 5)],
+)
+def test_as_many_networks_are_compared_as_the_time_bears(monkeypatch, used, training, compared):
+    each = 25.0 if training == 20.0 else 16.0
+    made = Plan(300.0, 10.0, 300, 1e6, 0.2, SPEED, (), ())
+    schedule = Schedule(made, 0.0)
+    monkeypatch.setattr(Schedule, "used", lambda *_: used)
+    monkeypatch.setattr(Schedule, "before", lambda *_: used - each)
+    monkeypatch.setattr(Schedule, "_keep", lambda *_: None)
+    trained = SimpleNamespace(seconds=training)
+    directory = SimpleNamespace(path=Path(), outcome=lambda _: trained)
+    context = SimpleNamespace(directory=directory, listener=Silent())
+    assert schedule.networks(context) == compared
+    # At most half a network beyond the tolerance.
+    assert used + (compared + 1 if compared else 0) * each <= 1.03 * 300 + each / 2
+
+
+def test_a_planned_run_is_resumed_by_its_plan(tmp_path):
     class Stopped(Silent):
         def progress(self, stage: str, done: int, total: int, detail: str) -> None:
             if stage == "search" and done == 3:

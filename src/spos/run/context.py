@@ -229,13 +229,14 @@ class Context:
         # Counting a large space takes seconds, and every stage asks for it.
         of_space = (config.space, config.preset, repr(config.layout))
         key = (*of_space, config.costs, constraint.latency_table, constraint.latency_device)
-        known = self._cost_models
-        if (key, True) not in known and (key, eager) not in known:
-            own = family(config.space).costs(supernet, eager=eager)
-            known[key, eager] = add_bounded_costs(
-                own, supernet, config, self.directory.path, eager=eager
-            )
-        return known[key, True] if (key, True) in known else known[key, eager]
+        # One that has counted everything serves where counting on first use would do.
+        for wanted in (True, eager):
+            if (key, wanted) in self._cost_models:
+                return self._cost_models[key, wanted]
+        own = family(config.space).costs(supernet, eager=eager)
+        model = add_bounded_costs(own, supernet, config, self.directory.path, eager=eager)
+        self._cost_models[key, eager] = model
+        return model
 
     def in_memory_format(
         self, batches: Iterable[tuple[Tensor, Tensor]], channels_last: bool | None = None
