@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from spos._util.errors import UserError
 from spos._util.listener import Silent
 from spos.run.planning import latency as measuring
 from spos.run.planning import planner as planning
@@ -87,3 +88,10 @@ def test_a_limit_of_the_latency_chooses_narrower_networks(monkeypatch: pytest.Mo
     assert "fast enough" in reasons["constraint.maximum"]
     chosen = {choice.setting: choice.value for choice in limited.choices}
     assert chosen["constraint.maximum"]["latency"] == 1.2e6
+
+
+def test_a_limit_that_no_network_satisfies_leaves_nothing_behind(tmp_path: Path) -> None:
+    given = {**GIVEN, "constraint": {"maximum": {"latency": "1us"}}}
+    with pytest.raises(UserError, match="no network of this space satisfies max latency 1us"):
+        run_planned(tmp_path / "run", given)
+    assert not (tmp_path / "run").exists()

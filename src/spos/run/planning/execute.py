@@ -20,7 +20,7 @@ from spos.report.result import Result
 from spos.report.words import duration
 from spos.run.directory import RunDirectory
 from spos.run.pipeline import run
-from spos.run.planning.latency import measure_for_run
+from spos.run.planning.latency import discard_table, measure_for_run
 from spos.run.planning.plan import Plan
 from spos.run.planning.planner import Planner, needs_plan
 from spos.run.planning.schedule import Schedule, read_plan
@@ -82,7 +82,11 @@ def run_planned(
 
     def execute(settings: Mapping[str, Any], **more: Any) -> Result:
         load = None if make_load is None else make_load(settings)
-        return run(out, settings, load=load, **more, **execution)
+        try:
+            return run(out, settings, load=load, **more, **execution)
+        except UserError:
+            discard_table(out)
+            raise
 
     plan = read_plan(out)
     if plan is None and (out / "config.yaml").exists():

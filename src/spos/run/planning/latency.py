@@ -93,8 +93,8 @@ def measure_for_run(
         source = Source(config.space, config.preset, config.layout, classes, channels)
         with directory.open():
             # What a run that was never started left may be of another layout.
-            for left in [] if stored else out.glob(f"{path.stem}*"):
-                left.unlink()
+            if not stored:
+                _remove_table(out)
             listener.message(
                 "no --latency-table: measuring the latency of every option on this device, for one "
                 "image and one thread"
@@ -103,3 +103,16 @@ def measure_for_run(
             measure_file(path, source, accelerator=kind, rounds=ROUNDS, listener=listener)
             validate_file(path, networks=NETWORKS, rounds=ROUNDS, fit=True, listener=listener)
     return merge_sections(given, {"constraint": {"latency_table": str(path)}})
+
+
+def discard_table(out: Path) -> None:
+    """Remove the table that was measured for a run that was then refused."""
+    if out.is_dir() and not RunDirectory(out).config_path.exists():
+        _remove_table(out)
+        if not any(out.iterdir()):
+            out.rmdir()
+
+
+def _remove_table(out: Path) -> None:
+    for ending in (".json", ".json.partial", "-validation.json", "-validation.html"):
+        (out / f"latency{ending}").unlink(missing_ok=True)
