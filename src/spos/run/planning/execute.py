@@ -85,7 +85,8 @@ def run_planned(
         try:
             return run(out, settings, load=load, **more, **execution)
         except UserError:
-            discard_table(out)
+            if not given.get("constraint", {}).get("latency_table"):
+                discard_table(out)
             raise
 
     plan = read_plan(out)
