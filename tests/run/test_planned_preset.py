@@ -10,8 +10,8 @@ from spos.data.peek import ImageFacts
 from spos.run.config import make_config
 from spos.run.planning import planner as planning
 from spos.run.planning.plan import Plan, as_sections
-from spos.run.planning.planner import Planner, needs_plan
-from spos.run.planning.preset import scale_recipe
+from spos.run.planning.planner import Planner
+from spos.run.planning.preset import needs_plan, scale_recipe
 from spos.run.planning.speed import Line, Speed
 
 SPEED = Speed(1, Line(0.01, 1 / 3e9), Line(0.003, 1 / 9e9))

@@ -22,7 +22,8 @@ from spos.run.directory import RunDirectory
 from spos.run.pipeline import run
 from spos.run.planning.latency import discard_table, measure_for_run
 from spos.run.planning.plan import Plan
-from spos.run.planning.planner import Planner, needs_plan
+from spos.run.planning.planner import Planner
+from spos.run.planning.preset import needs_plan
 from spos.run.planning.schedule import Schedule, read_plan
 
 
@@ -89,11 +90,14 @@ def run_planned(
                 discard_table(out)
             raise
 
+    def unplanned() -> Result:
+        return execute(measured(given), compare=compare or 0)
+
     plan = read_plan(out)
     if plan is None and (out / "config.yaml").exists():
         if seconds is not None:
             raise UserError(f"--time: {out} was started without it; leave it out to resume")
-        return execute(measured(given), compare=compare or 0)
+        return unplanned()
     new = plan is None
     if plan is None:
         if seconds is not None and execution.get("reuse"):
@@ -102,11 +106,11 @@ def run_planned(
         if reused is not None and threads is None:
             # As many as were measured to be the fastest.
             with _threads(reused.speed.threads):
-                return execute(measured(given), compare=compare or 0)
+                return unplanned()
         if seconds is None and (
             execution.get("reuse") or not needs_plan(given, facts.channels if facts else 3)
         ):
-            return execute(measured(given), compare=compare or 0)
+            return unplanned()
         planner = Planner(
             given,
             seconds,

@@ -112,3 +112,13 @@ def as_sections(choices: tuple[Choice, ...]) -> dict[str, Any]:
         section, _, name = choice.setting.partition(".")
         sections.setdefault(section, {})[name] = choice.value
     return sections
+
+
+def is_open(given: Mapping[str, Any]) -> bool:
+    """Whether the user left the space and its layout to the plan.
+
+    Example:
+        >>> is_open({"data": {"source": "digits"}}), is_open({"space": {"preset": "tiny"}})
+        (True, False)
+    """
+    return not given.get("space") and not given.get("layout") and not given.get("network")

@@ -22,8 +22,8 @@ from spos.run.context import make_fabric
 from spos.run.costs import add_bounded_costs
 from spos.run.planning.latency import latency_line, needs_table
 from spos.run.planning.layouts import SPACE, Chosen, choose_layout
-from spos.run.planning.plan import LEAST_STEPS, Choice, Plan, as_sections
-from spos.run.planning.preset import GROWTH, is_short, scale_recipe, suits
+from spos.run.planning.plan import LEAST_STEPS, Choice, Plan, as_sections, is_open
+from spos.run.planning.preset import GROWTH, scale_recipe, suits
 from spos.run.planning.speed import Speed, measure_speed
 from spos.spaces import family
 from spos.spaces.mobile import layout_for
@@ -54,46 +54,6 @@ WELL_RANKED = 200
 MEASURED = 1e9
 #: Side of the images on whose networks the speed is measured at first.
 REFERENCE = 32
-
-
-def is_open(given: Mapping[str, Any]) -> bool:
-    """Whether the user left the space and its layout to the plan.
-
-    Example:
-        >>> is_open({"data": {"source": "digits"}}), is_open({"space": {"preset": "tiny"}})
-        (True, False)
-    """
-    return not given.get("space") and not given.get("layout") and not given.get("network")
-
-
-def needs_plan(given: Mapping[str, Any], channels: int = 3) -> bool:
-    """Whether a run without a time needs a plan.
-
-    It does where the space is left open, where images are given but not the steps of the trainings,
-    and where it takes more than minutes.
-
-    Args:
-        given (Mapping): settings by section that the user gave.
-        channels (int): channels of the images.
-
-    Example:
-        >>> needs_plan({"space": {"preset": "tiny"}}), needs_plan({"space": {"preset": "cifar"}})
-        (False, True)
-    """
-    if is_open(given):
-        return True
-    config = make_config(given)
-    if config.network.name or find_required_method(config.search.algorithm):
-        return False
-    if "source" in given.get("data", {}) and not all(
-        "steps" in given.get(section, {}) for section in ("supernet", "retrain")
-    ):
-        return True
-    space = family(config.space)
-    with torch.device("meta"):
-        supernet = space.build(config.layout, classes=10, image_channels=channels)
-        table = space.costs(supernet, eager=False)
-    return not is_short(config, table)
 
 
 class Planner:

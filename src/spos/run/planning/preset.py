@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+
 from spos.cost import CostModel
-from spos.run.config import Config
-from spos.run.planning.plan import LEAST_STEPS, Choice
+from spos.run.config import Config, find_required_method, make_config
+from spos.run.planning.plan import LEAST_STEPS, Choice, is_open
 from spos.spaces import family
 
 #: Images that a training sees grow with the number of images of the data set to this power.
@@ -72,3 +74,33 @@ def scale_recipe(given: Mapping[str, Any], config: Config, images: int) -> list[
             )
             choices.append(Choice(f"{section}.steps", steps, reason))
     return choices
+
+
+def needs_plan(given: Mapping[str, Any], channels: int = 3) -> bool:
+    """Whether a run without a time needs a plan.
+
+    It does where the space is left open, where images are given but not the steps of the trainings,
+    and where it takes more than minutes.
+
+    Args:
+        given (Mapping): settings by section that the user gave.
+        channels (int): channels of the images.
+
+    Example:
+        >>> needs_plan({"space": {"preset": "tiny"}}), needs_plan({"space": {"preset": "cifar"}})
+        (False, True)
+    """
+    if is_open(given):
+        return True
+    config = make_config(given)
+    if config.network.name or find_required_method(config.search.algorithm):
+        return False
+    if "source" in given.get("data", {}) and not all(
+        "steps" in given.get(section, {}) for section in ("supernet", "retrain")
+    ):
+        return True
+    space = family(config.space)
+    with torch.device("meta"):
+        supernet = space.build(config.layout, classes=10, image_channels=channels)
+        table = space.costs(supernet, eager=False)
+    return not is_short(config, table)
