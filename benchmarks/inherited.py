@@ -1,8 +1,8 @@
 """Short trainings from the weights of the supernet beside those from scratch.
 
-A supernet is trained and searched once for each seed. The network found, random ones of its cost and
-the uniform one are then trained for several numbers of steps, from scratch and from the weights of the
-supernet. Rerun the same command to resume; finished runs are kept.
+A supernet is trained and searched once for each seed. The network found, random ones of its cost
+and the uniform one are then trained for several numbers of steps, from scratch and from the weights
+of the supernet. Rerun the same command to resume; finished runs are kept.
 
     python benchmarks/inherited.py --data data/cifar10-train.zip --case 1500:10 --steps 100,400 \\
         --rates 0.02,0.1 --runs runs/inherited --out benchmarks/results/inherited
