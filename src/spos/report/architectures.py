@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from spos.cost.cost import find_cost, format_cost
 from spos.report.result import ComparedNetwork, Comparison, Result, Winner
-from spos.report.words import shown_costs, standard_error
+from spos.report.words import shown_costs
 from spos.search.candidate import Candidate
 
 
@@ -132,7 +132,7 @@ def comparison_table(result: Result, winner: Winner, comparison: Comparison) -> 
 def _tested(result: Result, rows: Sequence[tuple[Scored, float | None]]) -> list[Column]:
     """Scores on the test images and, where they are known, their standard errors."""
     columns = [_column("test", (result.metric.show(score) for _, score in rows))]
-    errors = [standard_error(result, score) for _, score in rows]
+    errors = [result.metric.standard_error(score, result.data.test) for _, score in rows]
     if all(error is not None for error in errors):
         cells = [f"± {100 * (error or 0.0):.1f}" for error in errors]
         # The 20 blocks of the paper's space leave no room for it on a terminal.

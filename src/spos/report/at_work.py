@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from dataclasses import dataclass
 
@@ -15,8 +14,6 @@ WHOLE = 20
 MOST_CONFUSED = 12
 #: Confusions and classes that are listed.
 LISTED = 10
-#: Quantile of the normal distribution that bounds an interval of 95%.
-NORMAL = 1.96
 
 
 @dataclass(frozen=True)
@@ -149,11 +146,11 @@ def interval(correct: int, images: int) -> tuple[float, float]:
         >>> tuple(round(end, 3) for end in interval(9, 10))
         (0.596, 0.982)
     """
-    share, squared = correct / images, NORMAL**2
-    middle = share + squared / (2 * images)
-    half = NORMAL * math.sqrt(share * (1 - share) / images + squared / (4 * images**2))
-    scale = 1 + squared / images
-    return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
+    # It takes half a second to import, and most commands write no report.
+    from scipy.stats import binomtest
+
+    ends = binomtest(correct, images).proportion_ci(method="wilson")
+    return float(ends.low), float(ends.high)
 
 
 def _matrix(

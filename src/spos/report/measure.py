@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -49,6 +50,18 @@ class Measure:
     def difference(self, value: float) -> str:
         """A difference of scores; of shares in percentage points."""
         return f"{value * 100:.1f} points" if self.share else f"{value:.2g}"
+
+    def standard_error(self, score: float | None, images: int | None) -> float | None:
+        """Standard error of a score on so many images; None where it is unknown.
+
+        Example:
+            >>> Measure().standard_error(0.9, 100)
+            0.03
+        """
+        # That of other metrics depends on more than their value.
+        if not self.top1 or not images or score is None:
+            return None
+        return math.sqrt(score * (1 - score) / images)
 
     def axis(self, label: str, scores: Sequence[float], share: float = 0.05) -> Axis:
         """An axis of scores with air around them; equal scores have an axis too."""

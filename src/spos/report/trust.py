@@ -177,9 +177,7 @@ def _figure(
     rows: list[dict[str, Any]] = []
     bars: list[dict[str, Any]] = []
     for one in networks:
-        # The standard error of other metrics depends on more than their value.
-        share = one.trained * (1 - one.trained) if metric.top1 else 0.0
-        error = math.sqrt(share / images) if images else 0.0
+        error = metric.standard_error(one.trained, images) or 0.0
         ends = {"y": one.trained - error, "y2": one.trained + error}
         bars.append({"x": one.one_shot, "kind": one.kind, **ends})
         rows.append(

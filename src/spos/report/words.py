@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from spos.cost.cost import find_cost, format_cost
@@ -190,19 +189,10 @@ def _chance(rank: int, networks: int) -> str:
     return f"{words}: a clear advantage of the search."
 
 
-def standard_error(result: Result, score: float | None) -> float | None:
-    """Standard error of a score on the test images; None where it is unknown."""
-    count = result.data.test
-    # The standard error of other metrics depends on more than their value.
-    if not count or score is None or not result.metric.top1:
-        return None
-    return math.sqrt(score * (1 - score) / count)
-
-
 def sampling_error(result: Result) -> str:
     """What the number of test images does to the accuracy; empty where that is unknown."""
     count, share = result.data.test, result.test_score
-    error = standard_error(result, share)
+    error = result.metric.standard_error(share, count)
     if not count or share is None or error is None:
         return ""
     return (
