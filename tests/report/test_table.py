@@ -86,9 +86,9 @@ def test_standard_errors_and_the_notation_are_explained(make: Callable[..., Run]
     error = (score * (1 - score) / data.test) ** 0.5
     assert f"± {100 * error:.1f}" in text
     assert "has a standard error of about" in text
-    assert "One-shot: with the weights of the supernet" in text
+    assert "One-shot scores use the weights of the supernet" in text
     first = run.result.space.choices[0].options[0]
-    assert f"the option of each of 4 layers: 0 {first}" in text
+    assert f"one option for each of 4 layers (0 {first}" in text
 
 
 def test_without_a_number_of_test_images_there_are_no_errors(make: Callable[..., Run]) -> None:

@@ -206,17 +206,17 @@ def how_to_read(result: Result) -> list[str]:
     choices = result.space.choices
     if not result.winner or not choices:
         return []
-    lines = [
-        "One-shot: with the weights of the supernet, before the network was trained itself.",
-    ]
+    lines = ["One-shot scores use the weights of the supernet, before the network's own training."]
     options = choices[0].options
     example = ",".join(map(str, result.winner.architecture[:4]))
     more = f"{example},..." if len(choices) > 4 else example
     if all(choice.options == options for choice in choices):
         named = ", ".join(f"{number} {name}" for number, name in enumerate(options))
-        lines.append(f"Architecture {more}: the option of each of {len(choices)} layers: {named}.")
+        lines.append(
+            f"Architecture {more}: one option for each of {len(choices)} layers ({named})."
+        )
     else:
         lines.append(
-            f"Architecture {more}: the option of each of {len(choices)} choices, counted from 0."
+            f"Architecture {more}: one option for each of {len(choices)} choices, counted from 0."
         )
     return lines

@@ -200,7 +200,7 @@ class Planner:
         reference = layout_for(min(facts.side, REFERENCE))
         channels = facts.channels
         supernet = space.build(reference, classes=max(facts.classes, 1), image_channels=channels)
-        affordable, why = COMFORTABLE, "what suits a network of it"
+        affordable, why = COMFORTABLE, "moderate, as no time is given"
         table = space.costs(supernet)
         if self.seconds is not None:
             why = "what the time allows"
@@ -213,7 +213,7 @@ class Planner:
             fast = latency_line(supernet, table, self.device)
             fitting = fast.flops(bounds.maximum["latency"] / 1e9, 1)
             if fitting < affordable:
-                affordable, why = fitting, "what is fast enough"
+                affordable, why = fitting, "what is fast enough for your limit"
         chosen = choose_layout(
             facts.side, affordable, bounds, classes=max(facts.classes, 1), channels=channels
         )
