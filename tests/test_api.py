@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
@@ -14,6 +15,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import spos
 from spos import OneOf, UserError
 from spos._api import FoundNetwork
+from spos.run.planning.schedule import read_plan
 
 #: A search of seconds.
 QUICK: dict[str, Any] = {
@@ -88,6 +90,32 @@ def test_the_same_call_resumes_and_another_model_is_refused(found: FoundNetwork)
         spos.search(wider, arrays(), out=found.folder, **given)
     with pytest.raises(UserError, match=r"space\.name is own-Sequential there and own-Named here"):
         spos.search(Named(*stack()), arrays(), out=found.folder, **given)
+
+
+def test_another_budget_takes_over_the_supernet_within_a_time_of_its_own(
+    found: FoundNetwork, tmp_path: Path
+) -> None:
+    def another(out: Path, **given: Any) -> FoundNetwork:
+        limits: dict[str, Any] = {"max_flops": "150K", "reuse": found, "threads": 1}
+        limits["settings"] = {"search": {"algorithm": "random"}}
+        result: FoundNetwork = spos.search(stack(), arrays(), out=out, **limits, **given)
+        return result
+
+    smaller = another(tmp_path / "timed", time=4)
+    assert smaller.costs["flops"] <= 150_000 and smaller.result.train == found.result.train
+    configured = yaml.safe_load((smaller.folder / "config.yaml").read_text())
+    # The sizes of the stages fit the time, and everything else is as it was there.
+    assert configured["search"]["population"] >= 10 and configured["retrain"]["steps"] != 60
+    assert configured["data"] == yaml.safe_load((found.folder / "config.yaml").read_text())["data"]
+    plan = read_plan(smaller.folder)
+    assert plan is not None and plan.estimates[0].seconds == 0
+    assert plan.total == pytest.approx(4, rel=0.15)
+    with pytest.raises(UserError, match=r"planned for 4.0 s; give the same"):
+        another(tmp_path / "timed", time=60)
+    assert another(tmp_path / "timed", time=4).result == smaller.result
+    with pytest.raises(UserError, match=r"--reuse .*: it has no trained supernet"):
+        spos.search("mobile", "digits", time=4, reuse=tmp_path, out=tmp_path / "other")
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_space_by_name_and_a_source_are_enough_and_progress_is_told(tmp_path: Path) -> None:

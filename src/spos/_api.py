@@ -178,6 +178,7 @@ def search(
     compare: int | None = None,
     threads: int | None = None,
     callback: Callback | None = None,
+    reuse: FoundNetwork | str | Path | None = None,
     out: str | Path | None = None,
 ) -> FoundNetwork:
     """Find the most accurate network within limits: train a supernet, search it, retrain the best.
@@ -202,6 +203,8 @@ def search(
         compare (int | None): random networks to compare with; None to choose it.
         threads (int | None): CPU threads; None to choose them.
         callback (Callable | None): function that is told of progress: stage, done, total, details.
+        reuse (FoundNetwork | str | Path | None): earlier search of the same space and images, or
+            its run directory, whose supernet, evaluations and settings are taken over.
         out (str | Path | None): run directory; None for one named after model and limits.
 
     Raises:
@@ -212,6 +215,7 @@ def search(
         >>> from spos import search
         >>> found = search("mobile", "digits", max_flops="1M", time="5m")  # doctest: +SKIP
         >>> found.accuracy, found.predict(images), found.export()  # doctest: +SKIP
+        >>> smaller = search("mobile", "digits", max_flops="600K", reuse=found)  # doctest: +SKIP
     """
     began = clock.monotonic()
     seconds = parse_duration(time) if isinstance(time, str) else time
@@ -259,6 +263,7 @@ def search(
         began=began,
         facts=facts,
         make_load=make_load,
+        reuse=reuse.folder if isinstance(reuse, FoundNetwork) else reuse and Path(reuse),
     )
     return FoundNetwork(result, folder, loaded.get("load"))
 

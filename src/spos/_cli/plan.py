@@ -66,11 +66,12 @@ def make_plan(options: dict[str, Any], execution: Execution) -> Plan:
     Raises:
         UserError: an option is not valid.
     """
-    if options["reuse"] is not None:
-        raise UserError("--reuse: a run that is reused has its settings already; leave it out")
-    text = options.pop("duration")
+    reuse, text = options["reuse"], options.pop("duration")
+    if reuse is not None and text is None:
+        raise UserError("--reuse: a run that is reused has its settings already; give a --time")
     given = read_settings(options)
     with execution(options) as arguments:
+        from spos.run import RunDirectory
         from spos.run.planning.duration import parse_duration
         from spos.run.planning.planner import Planner
 
@@ -79,6 +80,7 @@ def make_plan(options: dict[str, Any], execution: Execution) -> Plan:
             None if text is None else parse_duration(text),
             accelerator=arguments["accelerator"],
             threads=options["threads"],
+            reuse=RunDirectory(Path(reuse)) if reuse else None,
         ).plan()
 
 

@@ -110,7 +110,9 @@ def run(
         check_latency_table(str(given.get("constraint", {}).get("latency_table") or ""), out)
         reused = None
         if reuse is not None:
-            given, reused = warm_start(directory, RunDirectory(reuse), given)
+            given, reused = warm_start(
+                directory, RunDirectory(reuse), given, timed=schedule is not None
+            )
         config, frozen = directory.resolve_config(
             given,
             STAGE_SECTIONS[stages[-1] if schedule is None else stages[0]],

@@ -24,12 +24,27 @@ from spos.search.sqlite import copy_database
 
 #: File that says which run another one started with.
 REUSED = "reused.json"
+#: Settings that fit the time of a run, and are not taken over by a run that has a time of its own.
+FITTED = {
+    "search": ("population", "iterations", "parents"),
+    "retrain": ("steps", "warmup_steps"),
+}
 
 
 def warm_start(
-    directory: RunDirectory, other: RunDirectory, given: Mapping[str, Any]
+    directory: RunDirectory,
+    other: RunDirectory,
+    given: Mapping[str, Any],
+    *,
+    timed: bool = False,
 ) -> tuple[dict[str, Any], str | None]:
     """Copy the trained supernet and the evaluations of another run, unless already done.
+
+    Args:
+        directory (RunDirectory): directory of the run.
+        other (RunDirectory): directory of the run whose supernet is reused.
+        given (Mapping): settings by section.
+        timed (bool): whether the settings in :data:`FITTED` are left out.
 
     Returns:
         The given settings with those of the other run that are not given, and which of them differ
@@ -44,12 +59,11 @@ def warm_start(
         # Recognised by its supernet, because a folder of runs may be moved.
         if mark.exists() and _is_origin(other, read_own(mark)):
             # A stage that was started keeps its settings, whatever became of the other run.
-            stored = merge_sections(other.read_config(), directory.read_config())
+            stored = merge_sections(read_reused(other, timed=timed), directory.read_config())
             return take_over(stored, given, other), None
         raise UserError(f"{flag}: {directory.path} was already started without it")
-    if not other.is_finished("train") or not (other.path / "supernet").is_dir():
-        raise UserError(f"{flag}: it has no trained supernet")
-    stored = other.read_config()
+    check_reusable(other)
+    stored = read_reused(other, timed=timed)
     trained = {name: stored[name] for name in STAGE_SECTIONS["train"] if name in stored}
     wanted, learned = (
         str(sections.get("search", {}).get("algorithm", "")) for sections in (given, stored)
@@ -80,6 +94,39 @@ def warm_start(
     # Only what the supernet was trained with: a refused bound can be mended.
     directory.write_config(trained)
     return settings, f"{flag}: {_compare(stored, plain)}"
+
+
+def read_reused(other: RunDirectory, *, timed: bool = False) -> dict[str, Any]:
+    """Read the settings of a run whose supernet is reused.
+
+    Args:
+        other (RunDirectory): directory of the run.
+        timed (bool): whether the settings in :data:`FITTED` are left out.
+    """
+    left_out = FITTED if timed else {}
+    return {
+        section: {
+            name: value for name, value in values.items() if name not in left_out.get(section, ())
+        }
+        for section, values in other.read_config().items()
+    }
+
+
+def check_reusable(other: RunDirectory) -> None:
+    """Check that a run has a trained supernet.
+
+    Raises:
+        UserError: it has none.
+    """
+    if not other.is_finished("train") or not (other.path / "supernet").is_dir():
+        raise UserError(f"--reuse {other.path}: it has no trained supernet")
+
+
+def is_fresh(directory: RunDirectory) -> bool:
+    """Whether a run was warm-started and has done nothing since."""
+    if not (directory.path / REUSED).exists():
+        return False
+    return not directory.read_config().keys() - set(STAGE_SECTIONS["train"])
 
 
 def take_over(

@@ -18,6 +18,7 @@ from spos.data import ImageData
 from spos.data.peek import ImageFacts
 from spos.report.result import Result
 from spos.report.words import duration
+from spos.run.config import merge_sections
 from spos.run.directory import RunDirectory
 from spos.run.pipeline import run
 from spos.run.planning.latency import discard_table, measure_for_run
@@ -25,6 +26,7 @@ from spos.run.planning.plan import Plan
 from spos.run.planning.planner import Planner
 from spos.run.planning.preset import needs_plan
 from spos.run.planning.schedule import Schedule, read_plan
+from spos.run.reuse import is_fresh
 
 
 def run_planned(
@@ -82,7 +84,8 @@ def run_planned(
         )
 
     def execute(settings: Mapping[str, Any], **more: Any) -> Result:
-        load = None if make_load is None else make_load(settings)
+        taken = {} if reuse is None else reuse.read_config()
+        load = None if make_load is None else make_load(merge_sections(taken, settings))
         try:
             return run(out, settings, load=load, **more, **execution)
         except UserError:
@@ -93,27 +96,28 @@ def run_planned(
     def unplanned() -> Result:
         return execute(measured(given), compare=compare or 0)
 
+    reuse = None if execution.get("reuse") is None else RunDirectory(execution["reuse"])
     plan = read_plan(out)
-    if plan is None and (out / "config.yaml").exists():
+    directory = RunDirectory(out)
+    if plan is None and directory.config_path.exists() and not is_fresh(directory):
         if seconds is not None:
             raise UserError(f"--time: {out} was started without it; leave it out to resume")
         return unplanned()
     new = plan is None
     if plan is None:
-        if seconds is not None and execution.get("reuse"):
-            raise UserError("--time and --reuse: a run that is reused has its settings already")
-        reused = read_plan(execution["reuse"]) if execution.get("reuse") else None
-        if reused is not None and threads is None:
+        if seconds is None and reuse is not None:
+            reused = read_plan(reuse.path)
+            if reused is None or threads is not None:
+                return unplanned()
             # As many as were measured to be the fastest.
             with _threads(reused.speed.threads):
                 return unplanned()
-        if seconds is None and (
-            execution.get("reuse") or not needs_plan(given, facts.channels if facts else 3)
-        ):
+        if seconds is None and not needs_plan(given, facts.channels if facts else 3):
             return unplanned()
         planner = Planner(
             given,
             seconds,
+            reuse=reuse,
             facts=facts,
             began=began,
             accelerator=accelerator,
@@ -121,7 +125,7 @@ def run_planned(
             compare=compare,
         )
         # Refuses a directory that cannot be used before anything is measured.
-        with RunDirectory(out).open():
+        with directory.open():
             plan = planner.plan()
         if confirm is not None and not confirm(plan):
             raise UserError("not started; give --time to limit it, or --yes to run it")
@@ -137,7 +141,7 @@ def run_planned(
         if new:
             plan = plan.after(time.monotonic() - ready)
             notes = describe(plan)
-        schedule = Schedule(plan, began, compare)
+        schedule = Schedule(plan, began, compare, new)
         until = began + max(plan.seconds or 0.0, plan.total) - schedule.before(out)
         execution["listener"] = Countdown(listener, until)
         settings = {**plan.complete(given), "constraint": constraint}

@@ -20,11 +20,13 @@ from spos.report.diagnosis import StageEstimate
 from spos.run.config import Config, find_required_method, make_config, merge_sections
 from spos.run.context import make_fabric
 from spos.run.costs import add_bounded_costs
+from spos.run.directory import RunDirectory
 from spos.run.planning.latency import latency_line, needs_table
 from spos.run.planning.layouts import SPACE, Chosen, choose_layout
 from spos.run.planning.plan import LEAST_STEPS, Choice, Plan, as_sections, is_open
 from spos.run.planning.preset import GROWTH, scale_recipe, suits
 from spos.run.planning.speed import Speed, measure_speed
+from spos.run.reuse import check_reusable, read_reused, take_over
 from spos.spaces import family
 from spos.spaces.mobile import layout_for
 
@@ -67,6 +69,11 @@ class Planner:
         accelerator (str): accelerator of Lightning Fabric.
         threads (int | None): CPU threads that the user gave; None to choose them.
         compare (int | None): number of random networks to compare with; None to choose it.
+        reuse (RunDirectory | None): run whose supernet is reused, with the settings that are not
+            given anew; None to train one.
+
+    Raises:
+        UserError: the other run has no trained supernet.
     """
 
     def __init__(
@@ -79,7 +86,12 @@ class Planner:
         accelerator: str = "auto",
         threads: int | None = None,
         compare: int | None = None,
+        reuse: RunDirectory | None = None,
     ) -> None:
+        self.reused = reuse is not None
+        if reuse is not None:
+            check_reusable(reuse)
+            given = take_over(read_reused(reuse, timed=True), given, reuse)
         self.given = given
         self.began = time.monotonic() if began is None else began
         self.limit = seconds
@@ -155,7 +167,7 @@ class Planner:
         step = speed.training.seconds(flops, batch) * config.supernet.paths
         step += speed.training.seconds(largest, batch) if sandwich else 0.0
         steps = self._supernet_steps(config, step, images) if self.free else config.supernet.steps
-        training = steps * step
+        training = 0.0 if self.reused else steps * step
         return Plan(
             seconds=self.limit,
             spent=time.monotonic() - self.began,
@@ -166,6 +178,7 @@ class Planner:
             choices=tuple(self.choices),
             estimates=self._estimates(config, speed, training, min(limit, largest), images),
             fitted=self.free,
+            reused=self.reused,
         )
 
     def _config(self) -> Config:
@@ -300,7 +313,8 @@ class Planner:
     ) -> tuple[StageEstimate, ...]:
         """Expected times; those of the later stages are adjusted to the time that is left."""
         if self.seconds is not None:
-            search = SHARES[config.network.weights][1] * self.seconds
+            train, share = SHARES[config.network.weights]
+            search = self.seconds * (share / (1 - train) if self.reused else share)
             rest = max(self.seconds - training - search, 0.0)
             own = rest / TRAININGS
         else:

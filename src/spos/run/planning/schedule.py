@@ -22,6 +22,7 @@ from spos.run.planning.planner import (
     UNHURRIED,
     trained_images,
 )
+from spos.run.reuse import FITTED
 
 PLAN_FILE = "plan.json"
 #: Share of the time left that is kept for reading images, tests and the report.
@@ -53,25 +54,27 @@ class Schedule:
         plan (Plan): plan of the run.
         began (float): time at which this process began, of ``time.monotonic``.
         compare (int | None): number of random networks to compare with; None to choose it.
+        new (bool): whether the run is about to start.
     """
 
     plan: Plan
     began: float
     compare: int | None = None
+    new: bool = True
 
     def settings(self, stage: str, context: Context) -> dict[str, Any]:
         """Settings of a stage that is about to begin, by section."""
-        directory = context.directory
-        if directory.is_finished(stage):
-            return {}
-        stored = directory.read_config()
-        if stage == "train" and not stored:
+        if self.new:
             self._keep(context)
-        if not self.plan.fitted:
+            self.new = False
+        if context.directory.is_finished(stage) or not self.plan.fitted:
             return {}
-        if stage == "search" and "search" not in stored:
+        known = context.frozen
+        if stage == "search" and not all(
+            name in known.get("search", {}) for name in FITTED["search"]
+        ):
             return self._search(context)
-        if stage == "retrain" and "steps" not in stored.get("retrain", {}):
+        if stage == "retrain" and "steps" not in known.get("retrain", {}):
             return self._retrain(context)
         return {}
 
@@ -111,7 +114,9 @@ class Schedule:
         directory = RunDirectory(folder)
         if read_plan(folder) is None:
             return 0.0
-        outcomes = [directory.outcome(kind) for kind in kinds]
+        # The training of another run took none of the time of this one.
+        own = [kind for kind in kinds if not (self.plan.reused and kind is TrainOutcome)]
+        outcomes = [directory.outcome(kind) for kind in own]
         return self.plan.spent + sum(one.seconds for one in outcomes if one is not None)
 
     def _keep(self, context: Context) -> None:
@@ -120,7 +125,7 @@ class Schedule:
     def _slowness(self, context: Context) -> float:
         """How many times longer the supernet was trained than expected; 1 if unknown."""
         trained = context.directory.outcome(TrainOutcome)
-        if trained is None or trained.imported or trained.seconds <= 0:
+        if trained is None or trained.imported or trained.seconds <= 0 or self.plan.reused:
             return 1.0
         return trained.seconds / (trained.steps * self.plan.step_seconds)
 
@@ -135,7 +140,8 @@ class Schedule:
         batch = min(settings.evaluation_batch, images)
         each = self.plan.speed.evaluation.seconds(self.plan.flops, batch) * images / batch
         count = seconds / (each * max(1.0, self._slowness(context))) * SHARED
-        population = _within(round((2.5 * count) ** 0.5), POPULATIONS)
+        given = context.frozen.get("search", {})
+        population = int(given.get("population", _within(round((2.5 * count) ** 0.5), POPULATIONS)))
         iterations = _within(int(count / population), ITERATIONS)
         return {
             "search": {
