@@ -10,16 +10,23 @@ import pytest
 import spos
 
 
+@pytest.fixture(scope="module")
+def imported() -> list[str]:
+    """Modules that importing the whole pipeline imports."""
+    code = "import sys, spos.run.planning.execute; print(*sys.modules)"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return told.stdout.split()
+
+
 def test_the_package_is_there_before_torch_is():
     code = "import sys, spos, spos._cli.main, spos.report; print('torch' in sys.modules)"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout == "False\n"
 
 
-def test_statistics_are_there_only_when_they_are_asked_for():
-    code = "import sys, spos.run.planning.execute; print('scipy.stats' in sys.modules)"
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert told.stdout == "False\n"
+@pytest.mark.parametrize("slow", ["scipy.stats", "lightning_fabric", "sqlalchemy", "torch._dynamo"])
+def test_what_is_slow_to_import_waits_until_it_is_needed(imported, slow):
+    assert "torch" in imported and slow not in imported
 
 
 @pytest.mark.parametrize("name", spos.__all__)

@@ -12,14 +12,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from multiprocessing.queues import SimpleQueue
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lightning_fabric import Fabric
 from torch.multiprocessing.spawn import ProcessException
 
 from spos._util.errors import UserError
 from spos._util.failure import explain
 from spos._util.interrupt import SIGNALS, handled_by
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 # Their announcements are noise to the user. Set at import, so that started processes set it too,
 # before anything is announced.

@@ -10,10 +10,9 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from functools import cached_property, partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from spos._util.errors import UserError
@@ -33,6 +32,9 @@ from spos.spaces import family
 from spos.training.checkpoint import digest
 from spos.training.method import METHODS, MakeMethod
 from spos.training.teacher import Teacher
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 class Context:
@@ -284,6 +286,9 @@ def make_fabric(accelerator: str, precision: Any, devices: int = 1) -> Fabric:
     Raises:
         UserError: the devices do not exist, or do not support the precision.
     """
+    # It takes as long to import as torch itself, and many commands need none.
+    from lightning_fabric import Fabric
+
     try:
         with warnings.catch_warnings():
             # Fabric warns and falls back to another precision; here that is an error, below.

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
-
-from lightning_fabric.loggers.tensorboard import TensorBoardLogger
+from typing import TYPE_CHECKING, Any
 
 from spos._util.listener import Listener
 from spos.run.directory import RunDirectory
 from spos.run.peak import PeakMemory
 from spos.training.checkpoint import Loaded
 from spos.training.progress import Progress
+
+if TYPE_CHECKING:
+    from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 
 
 class Recorder:
@@ -45,6 +46,8 @@ class Recorder:
     def progressed(self, progress: Progress) -> None:
         """Record a progress report, and pass it on to the listener."""
         if self._logger is None:
+            from lightning_fabric.loggers.tensorboard import TensorBoardLogger
+
             # Set up on the first report, because a finished training has nothing to record.
             self._directory.rewind_metrics(self._stage, self._step)
             self._logger = TensorBoardLogger(

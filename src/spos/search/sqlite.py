@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
 import optuna
-from sqlalchemy.exc import SQLAlchemyError
 
 from spos._util.errors import UserError
 
@@ -51,15 +50,12 @@ def open_file(path: Path) -> optuna.storages.RDBStorage:
     if path.is_dir() or not path.parent.is_dir():
         what = "is a folder" if path.is_dir() else f"its folder {path.parent} does not exist"
         raise UserError(f"study file {path}: {what}, give the path of a file in an existing folder")
-    try:
+    with _explained(path):
         if path.exists():
             _check(path)
         else:
             _create(path)
         return _storage(path)
-    except (OSError, sqlite3.OperationalError, SQLAlchemyError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"study file {path} cannot be opened: {reason}") from error
 
 
 def open_to_read(path: Path) -> optuna.storages.RDBStorage:
@@ -73,9 +69,18 @@ def open_to_read(path: Path) -> optuna.storages.RDBStorage:
     path = path.absolute()
     if not path.is_file():
         raise UserError(f"study file {path}: no such file")
-    try:
+    with _explained(path):
         _check(path)
         return _storage(path, _connect_to_read)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    # Slow to import, and Optuna imports it for a storage only.
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
     except (OSError, sqlite3.OperationalError, SQLAlchemyError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"study file {path} cannot be opened: {reason}") from error

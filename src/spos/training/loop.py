@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.wrappers import _FabricOptimizer
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
@@ -24,6 +22,9 @@ from spos.training.recipe import Recipe
 from spos.training.state import load_state, state_tensors
 from spos.training.step import forward_passes
 from spos.training.teacher import Teacher, check_same_teacher
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 class Observer(Protocol):
@@ -162,7 +163,7 @@ def train(
         if average is not None and step < recipe.steps:
             average.apply()
         return Outcome(step, seconds, interrupted=False)
-    fabric_optimizer = cast(_FabricOptimizer, fabric.setup_optimizers(optimizer))
+    fabric_optimizer: Any = fabric.setup_optimizers(optimizer)
     if teacher is not None:
         teacher.network.to(fabric.device).eval()
     window = Window(step, top1, chosen.passes)

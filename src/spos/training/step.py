@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from spos._util.errors import UserError
 from spos.training.method import Method, Pass
 from spos.training.teacher import Teacher
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 def forward_passes(
