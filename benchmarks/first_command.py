@@ -1,8 +1,10 @@
 """What `spos run --data folder:PHOTOS --time 5m` takes and finds, with nothing else given.
 
-Small image folders are cut from a larger one, with so many test images that differences show. Runs
-follow one another, because each takes the whole machine. Rerun the same command to resume; finished
-runs are kept.
+Small image folders are cut from a larger one, with so many test images that differences show; with
+--photos its images are enlarged to the different sizes of photographs. Where more classes are asked
+for than there are, the images of a class turned by a quarter are a class of their own. Runs follow
+one another, because each takes the whole machine. Rerun the same command to resume; finished runs
+are kept.
 
     python benchmarks/first_command.py --data data/cifar10-train.zip --cases 300:3,1500:10 \\
         --times 5m,10m --seeds 2 --runs runs/first-command --out benchmarks/results/first_command
@@ -11,6 +13,7 @@ runs are kept.
 from __future__ import annotations
 
 import argparse
+import io
 import itertools
 import json
 import statistics
@@ -21,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from launch import SPOS, run_command
+from PIL import Image
 from record import write_record
 
 from spos._util.files import write_json
@@ -29,15 +33,18 @@ from spos.report.result import Result, read_result
 from spos.run.planning.duration import parse_duration
 
 
-def cut_folder(archive: Path, count: int, classes: int, tests: int, folder: Path) -> None:
+def cut_folder(
+    archive: Path, count: int, classes: int, tests: int, folder: Path, *, photos: bool = False
+) -> None:
     """Write an image folder with some of the images of a .zip with one folder for each class.
 
     Args:
         archive: .zip of class folders.
         count: number of images in ``train``.
-        classes: number of classes, the first ones by name.
+        classes: number of classes, the first ones by name, then the same turned.
         tests: number of images in ``test``.
         folder: folder to write; one that exists is left as it is.
+        photos: whether images are enlarged to sides of 150 to 500 pixels.
     """
     if folder.exists():
         return
@@ -47,16 +54,28 @@ def cut_folder(archive: Path, count: int, classes: int, tests: int, folder: Path
         for name in sorted(opened.namelist()):
             if Path(name).suffix.lower() in (".jpg", ".png"):
                 by_class.setdefault(Path(name).parent.name, []).append(name)
-        for label in sorted(by_class)[:classes]:
+        sizes = (("train", count // classes), ("test", tests // classes))
+        for turns, label in list(itertools.product(range(4), sorted(by_class)))[:classes]:
             names = by_class[label]
-            order = generator(0, "first command", label).permutation(len(names))
-            sizes = (("train", count // classes), ("test", tests // classes))
-            begin = 0
+            random = generator(0, "first command", label)
+            order = random.permutation(len(names))
+            # No image is in two classes.
+            begin = turns * sum(size for _, size in sizes)
             for split, size in sizes:
-                target = partial / split / label
+                target = partial / split / (f"{label}-{90 * turns}" if turns else label)
                 target.mkdir(parents=True, exist_ok=True)
                 for place in order[begin : begin + size]:
-                    (target / Path(names[place]).name).write_bytes(opened.read(names[place]))
+                    path = target / Path(names[place]).name
+                    content = opened.read(names[place])
+                    if not turns and not photos:
+                        path.write_bytes(content)
+                        continue
+                    image = Image.open(io.BytesIO(content)).rotate(90 * turns)
+                    if photos:
+                        sides = [int(side) for side in random.integers(150, 500, 2)]
+                        image = image.resize((sides[0], sides[1]), Image.Resampling.BICUBIC)
+                        path = path.with_suffix(".jpg")
+                    image.save(path)
                 begin += size
     partial.rename(folder)
 
@@ -98,6 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, required=True, help=".zip with one folder per class")
     parser.add_argument("--cases", default="1500:10", help="images:classes, separated by commas")
     parser.add_argument("--tests", type=int, default=3000, help="test images")
+    parser.add_argument("--photos", action="store_true", help="enlarge the images")
     parser.add_argument("--times", default="5m", help="durations, separated by commas")
     parser.add_argument("--max-flops", default="", help="limit, such as 60M; none by default")
     parser.add_argument("--seeds", type=int, default=1, help="number of seeds, from 0")
@@ -111,9 +131,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options.cases.split(","), options.times.split(","), range(options.seeds)
     ):
         count, classes = map(int, case.split(":"))
-        folder = runs / f"images-{count}-{classes}"
-        cut_folder(options.data, count, classes, options.tests, folder)
-        out = runs / f"{count}-{classes}-{given}-{seed}"
+        kind = "photos" if options.photos else "images"
+        folder = runs / f"{kind}-{count}-{classes}"
+        cut_folder(options.data, count, classes, options.tests, folder, photos=options.photos)
+        kind = "-photos" if options.photos else ""
+        out = runs / f"{count}-{classes}{kind}-{given}-{seed}"
         seconds = first_command(folder, given, seed, options.max_flops, out)
         rows.append(row(case, given, seed, seconds, read_result(out / "result.json")))
     options.out.mkdir(parents=True, exist_ok=True)

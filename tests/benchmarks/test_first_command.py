@@ -66,3 +66,15 @@ def test_folders_are_cut_and_runs_are_timed(
     assert only["test images"] == 40 and only["found"].endswith("%")
     first_command.main(arguments)
     assert len(commands) == 1
+
+
+def test_photographs_are_enlarged_and_turned_images_are_further_classes(
+    archive: Path, tmp_path: Path
+) -> None:
+    first_command.cut_folder(archive, 40, 5, 10, tmp_path / "cut", photos=True)
+    classes = {"cat", "dog", "ship", "cat-90", "dog-90"}
+    assert {path.name for path in (tmp_path / "cut" / "train").iterdir()} == classes
+    names = [path.name for path in (tmp_path / "cut").rglob("cat*/*.jpg")]
+    assert len(names) == len(set(names)) == 2 * (8 + 2)
+    with Image.open(next((tmp_path / "cut").rglob("*.jpg"))) as image:
+        assert min(image.size) >= 150 and max(image.size) < 500
