@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import json
 import warnings
@@ -98,7 +97,9 @@ class Context:
 
     def with_config(self, config: Config, frozen: Mapping[str, Any]) -> Context:
         """The same context with further settings; what was read and started is kept."""
-        other = copy.copy(self)
+        # Not by copy.copy, which leaves out what is not sent to other processes.
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
         other.config, other.frozen = config, frozen
         other.fitness = other._make_fitness()
         return other
