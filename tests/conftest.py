@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from spos import OneOf, Supernet
+from spos.run.planning import speed
 from spos.spaces.shufflenetv2 import PRESETS, Layout, shufflenetv2
 
 # Small convolutions on a busy machine are many times slower on two threads than on one.
@@ -19,6 +20,12 @@ hypothesis.settings.register_profile(
     "spos", deadline=None, derandomize=True, database=None, max_examples=30
 )
 hypothesis.settings.load_profile("spos")
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan measures each speed as briefly as it can."""
+    monkeypatch.setattr(speed, "LEAST", 0.0)
 
 
 def convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:

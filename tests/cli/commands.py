@@ -19,9 +19,10 @@ from typing import Any
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
     [
-        "spos.run.pipeline",
+        "spos.run.planning.execute",
         "spos._cli.console",
         "alembic.command",
+        "lightning_fabric.loggers.tensorboard",
         "optuna.storages._rdb.storage",
         "sklearn.datasets",
         "sqlalchemy.dialects.sqlite",

@@ -35,10 +35,10 @@ def test_the_first_command_needs_nothing_but_images(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    given = ("run", "--data", "digits", "--time", "8s", "--compare", "1", "--threads", "1")
+    given = ("run", "--data", "digits", "--time", "4s", "--compare", "1", "--threads", "1")
     ended = cli(*given)
     assert ended.status == 0, ended.err
-    out = tmp_path / "runs/digits-8s"
+    out = tmp_path / "runs/digits-4s"
     result = json.loads((out / "result.json").read_text())
     assert result["space"]["name"] == "mobile" and result["comparison"]["asked"] == 1
     assert "layout.image_size 8: the images' own" in ended.err

@@ -24,8 +24,11 @@ from documents import ROOT, Block
 
 import spos._api
 import spos.run
+from spos._cli import listing
 from spos._cli.main import entry, main
 from spos.run.config import merge_sections
+from spos.run.planning import latency, speed
+from spos.spaces import SPACES
 
 SHORT = Path(__file__).with_name("short.yaml")
 #: Environment variable; where it is ``full``, every block has the steps and the time that it says.
@@ -53,7 +56,7 @@ def run_page(page: list[Block], folder: Path, outcome: Path) -> None:
     os.chdir(folder)
     names: dict[str, Any] = {"__name__": "page"}
     sys.path.insert(0, str(folder))
-    shorten_python()
+    shorten()
     check = OutputChecker().check_output
     for block in page:
         # Commands may use files that the page shows further down.
@@ -179,7 +182,7 @@ def shortened(arguments: list[str]) -> list[str]:
     return arguments
 
 
-def shorten_python() -> None:
+def shorten() -> None:
     """Let the functions that run everything begin with the settings of a short run."""
     if not is_short():
         return
@@ -193,6 +196,9 @@ def shorten_python() -> None:
         return search(*given, settings=settings, **{"threads": 1, **named})
 
     spos.run.run, spos._api.search = short_run, short_search
+    # Few measurements and two spaces of the catalogue show that a page works.
+    speed.LEAST, latency.ROUNDS, latency.NETWORKS = 0.0, 2, 4
+    listing.SPACES = {name: SPACES[name] for name in ("mobile", "nasbenchmacro")}
 
 
 def recipe(arguments: list[str]) -> list[list[str]]:

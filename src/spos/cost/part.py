@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -13,6 +12,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from spos._util.errors import UserError
+from spos.nn.copying import copy_module
 from spos.nn.supernet import Stage, Supernet
 from spos.space import Architecture
 
@@ -87,7 +87,7 @@ def on_meta(module: Module) -> Module:
     for parameter in module.parameters():
         empty = parameter.detach().to("meta")
         memo[id(parameter)] = nn.Parameter(empty, parameter.requires_grad)
-    return copy.deepcopy(module, memo)
+    return copy_module(module, memo)
 
 
 def run(module: nn.Module, value: Any, forward: Callable[[Any], Any] | None = None) -> Any:

@@ -6,19 +6,17 @@ import copy
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.conv import _ConvNd
 
 from spos._util.errors import UserError
 from spos.nn.choice import ChoiceModule
+from spos.nn.copying import copy_module
 from spos.nn.searchable import Searchable
 from spos.space import Architecture, Choice, SearchSpace
-
-Module = TypeVar("Module", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -169,17 +167,14 @@ class Supernet(nn.Module):
         def duplicate(module: nn.Module) -> nn.Module:
             # deepcopy takes the replacement of a searchable module from the memo. So inactive
             # options are never copied, and other references to the module are replaced as well.
-            for part in reversed([*_modules_outside_searchable(module)]):
+            for part in _modules_outside_searchable(module):
                 if id(part) in memo:
                     continue
                 if isinstance(part, Searchable):
                     memo[id(part)] = part.plain(duplicate)
                 elif part in self._stripped:
                     memo[id(part)] = _restore_affine(part)
-                elif _is_simple(part):
-                    memo[id(part)] = _copy_simple(part, memo)
-            result: nn.Module = copy.deepcopy(module, memo)
-            return result
+            return copy_module(module, memo)
 
         return duplicate(root)
 
@@ -261,29 +256,8 @@ def _strip_affine(model: nn.Module) -> Iterator[_BatchNorm]:
             yield module
 
 
-def _is_simple(module: nn.Module) -> bool:
-    # Others of torch restore references between their parts when they are copied.
-    restores = type(module).__setstate__
-    return type(module).__module__.startswith("torch.nn.modules.") and (
-        restores in (nn.Module.__setstate__, _ConvNd.__setstate__)
-    )
-
-
-def _copy_simple(module: Module, memo: dict[int, Any]) -> Module:
-    """Copy a module of torch as deepcopy does, which takes most of its time for empty hooks."""
-    duplicate = module.__new__(type(module))
-    memo[id(module)] = duplicate
-    for name, value in vars(module).items():
-        kept = type(value) in (bool, int, float, str, type(None))
-        empty = isinstance(value, dict) and not value
-        duplicate.__dict__[name] = (
-            value if kept else type(value)() if empty else copy.deepcopy(value, memo)
-        )
-    return duplicate
-
-
 def _restore_affine(norm: _BatchNorm) -> _BatchNorm:
-    restored = _copy_simple(norm, {}) if _is_simple(norm) else copy.deepcopy(norm)
+    restored = copy_module(norm, {})
     statistics = restored.running_mean
     like = torch.empty(restored.num_features) if statistics is None else statistics
     restored.affine = True
