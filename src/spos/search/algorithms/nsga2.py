@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import optuna
 from optuna.samplers import NSGAIISampler
@@ -11,7 +11,6 @@ from optuna.study import StudyDirection
 from spos._util.errors import UserError
 from spos._util.randomness import generator
 from spos.search.algorithm import ALGORITHMS, Algorithm
-from spos.search.front import Values
 from spos.search.history import History
 from spos.search.settings import SearchSettings
 from spos.search.study import make_distributions
@@ -92,26 +91,37 @@ class Nsga2(Algorithm):
         return {self.feasible.space.from_names(trial.params): "known" for trial in kept}
 
     def _study_of(
-        self, generations: Sequence[Iterable[Architecture]], history: History
+        self, generations: Sequence[Sequence[Architecture]], history: History
     ) -> optuna.Study:
         """Make a study in memory of some generations."""
         directions = [
             StudyDirection.MAXIMIZE,
             *[StudyDirection.MINIMIZE] * len(self.settings.pareto),
         ]
-        study = optuna.create_study(directions=directions)
+        # All generations are of one size, by which Optuna numbers them: it counts trials.
+        sampler = NSGAIISampler(population_size=max(2, len(generations[0])), seed=0)
+        study = optuna.create_study(directions=directions, sampler=sampler)
         distributions = make_distributions(self.feasible.space)
         for generation in generations:
-            values: dict[Architecture, Values] = history.values(generation)
-            # The population size is that of the generation, because Optuna counts trials to number
-            # the next generation.
-            study.sampler = NSGAIISampler(population_size=max(2, len(values)), seed=0)
-            for architecture, objectives in values.items():
-                study.enqueue_trial(self.feasible.space.names(architecture))
-                trial = study.ask(distributions)
-                # Accessed because the sampler assigns the generation when it samples parameters.
-                _ = trial.relative_params
-                study.tell(trial, objectives)
+            (first, objectives), *others = history.values(generation).items()
+            study.enqueue_trial(self.feasible.space.names(first))
+            trial = study.ask(distributions)
+            # Accessed because the sampler numbers the generation, and selects its parents, when it
+            # samples parameters.
+            _ = trial.relative_params
+            study.tell(trial, objectives)
+            # The others get the number of the first: sampling for each of them takes a time that
+            # grows with the square of their number.
+            numbered = study.get_trials(deepcopy=False)[-1].system_attrs
+            study.add_trials(
+                optuna.create_trial(
+                    params=self.feasible.space.names(architecture),
+                    distributions=distributions,
+                    values=values,
+                    system_attrs=numbered,
+                )
+                for architecture, values in others
+            )
         return study
 
     def _sampler(self, generation: int) -> NSGAIISampler:
