@@ -23,10 +23,15 @@ from spos._util.interrupt import SIGNALS, handled_by
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-# Their announcements are noise to the user. Set at import, so that started processes set it too,
-# before anything is announced.
-logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)
+
+def _quieten() -> None:
+    """Silence announcements, which are noise to the user."""
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)
+
+
+# At import, so that started processes do it too, before anything is announced.
+_quieten()
 
 # How the work of a process ended, the more informative first.
 ENDINGS = ("mistake", "interrupted", "failure", "done")
@@ -48,6 +53,8 @@ def launch(fabric: Fabric, work: Callable[..., Any], *arguments: Any) -> Any:
         UserError: raised in a process, or a process was killed.
         KeyboardInterrupt: an interruption was requested.
     """
+    # The import of Fabric, which may be later than that of this module, sets its level anew.
+    _quieten()
     answers = multiprocessing.get_context("spawn").SimpleQueue()
     # Processes inherit the blocked signals of this thread: a Ctrl-C waits until they have imported
     # what they need to handle it.
