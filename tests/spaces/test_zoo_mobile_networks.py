@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from spos import UserError
 from spos.cost import count_network
+from spos.cost.part import run
 from spos.spaces import SPACES
 from spos.spaces.shufflenetv2_channels import BLOCK_CHANNEL
 from spos.spaces.zoo import NETWORKS, build_network
@@ -41,8 +42,8 @@ OF_SPACES = {"fbnet_b": "fbnet", "proxyless_r": "proxylessnas", "spos_block": "s
 @pytest.mark.parametrize("name", COSTS)
 def test_a_network_has_its_published_costs(name):
     with torch.device("meta"):
-        network = build_network(name, classes=1000).eval()
-        assert network(torch.empty(2, 3, 224, 224)).shape == (2, 1000)
+        network = build_network(name, classes=1000)
+        assert run(network, torch.empty(2, 3, 224, 224)).shape == (2, 1000)
     flops, params = COSTS[name]
     assert count_network(network, (3, 224, 224)) == {"flops": flops, "params": params}
 
@@ -53,7 +54,7 @@ def test_a_narrow_network_costs_about_the_square_of_its_width(name):
         wide, narrow = (
             build_network(name, classes=10, image_size=32, width=width) for width in (1.0, 0.5)
         )
-        assert narrow.eval()(torch.empty(2, 3, 32, 32)).shape == (2, 10)
+        assert run(narrow, torch.empty(2, 3, 32, 32)).shape == (2, 10)
     full, half = (sum(p.numel() for p in network.parameters()) for network in (wide, narrow))
     assert 0.2 < half / full < 0.4
 
