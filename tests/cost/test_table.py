@@ -50,10 +50,13 @@ def table_of(supernet_of: GetSupernet) -> GetTable:
 def counted(supernet: Supernet, architecture: Sequence[int]) -> dict[str, int]:
     network = supernet.extract(architecture)
     params = sum(parameter.numel() for parameter in network.parameters())
+    network = copy.deepcopy(network).to("meta").eval()
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            # No multiply-adds, but about thirty operations each on the meta device.
+            module.forward = lambda x: x
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        copy.deepcopy(network).to("meta").eval()(
-            torch.empty(1, *supernet.input_shape, device="meta")
-        )
+        network(torch.empty(1, *supernet.input_shape, device="meta"))
     return {"flops": counter.get_total_flops() // 2, "params": params}
 
 
@@ -190,7 +193,7 @@ def test_a_model_that_does_not_run_on_its_input_is_refused_by_name(eager):
 
 
 def test_the_range_of_a_large_stage_that_reads_a_width_again_is_exact():
-    layout = replace(PRESETS["tiny"], filters=(8, 12, 16, 20, 24, 28, 32, 40))
+    layout = replace(PRESETS["tiny"], filters=(8, 12, 16, 20, 24, 32, 40))
     with torch.device("meta"):
         supernet = plain(layout, classes=10, image_channels=1)
     table = CostTable(supernet)
