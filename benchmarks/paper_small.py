@@ -103,7 +103,9 @@ class Table:
         for width in WIDTHS:
             layout = replace(self.layout, channels=self.layout.scaled(width).channels)
             with torch.device("meta"):
-                table = CostTable(family(self.options.space).build(layout, **self.images))
+                supernet = family(self.options.space).build(layout, **self.images)
+            # Of all its networks one alone is counted.
+            table = CostTable(supernet, eager=False)
             network = table.space.from_names({one.name: option for one in table.space.choices})
             flops = table.cost(network)["flops"]
             if flops > self.most:
