@@ -26,6 +26,8 @@ FORKS.set_forkserver_preload(
         "optuna.storages._rdb.storage",
         "sklearn.datasets",
         "sqlalchemy.dialects.sqlite",
+        "torch._dynamo",
+        "torch.fx.experimental.symbolic_shapes",
         "torch.utils.tensorboard",
     ]
 )
