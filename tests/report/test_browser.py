@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -173,6 +174,13 @@ def test_choosing_a_row_or_a_dot_marks_it_and_draws_its_network(page: Any) -> No
     assert page.locator("#chosen svg").count() == 7
     shares = page.locator("#chosen .share").all_text_contents()
     assert sum(float(text[:-1]) for text in shares) == pytest.approx(100, abs=0.5)
+    # The row of a dot is there, however far down.
+    named = dots(page).evaluate_all("all => all.map(one => one.getAttribute('aria-label'))")
+    ranks = [int(re.search(r"rank: (\d+)", label)[1]) for label in named]
+    assert max(ranks) > 10 and page.locator("#rows tr").count() == 10
+    dots(page).nth(ranks.index(max(ranks))).dispatch_event("click")
+    assert page.locator("#rows tr.chosen td").first.inner_text() == str(max(ranks))
+    assert page.locator("#rows tr").count() == 11
     page.locator("#filter").fill("iteration<1")
     dots(page).last.click()
     assert page.evaluate(marked) != [rank]

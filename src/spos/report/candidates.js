@@ -60,7 +60,10 @@
     if (until) find("until-value").textContent = `${until.value} of ${until.max}`;
     find("count").textContent = `${kept.length.toLocaleString("en")} of ${rows.length.toLocaleString("en")} candidates`
       + (best ? `; the best has ${shown(best, columns[1])}` : "");
-    body.replaceChildren(...[...kept].sort(compare).slice(0, state.count).map(drawRow));
+    const sorted = [...kept].sort(compare), drawn = sorted.slice(0, state.count);
+    // A chosen dot has its row, however far down.
+    if (sorted.indexOf(state.chosen) >= state.count) drawn.push(state.chosen);
+    body.replaceChildren(...drawn.map(drawRow));
     more.hidden = kept.length <= state.count;
     for (const view of state.views) view.data("candidates", kept.map((row) => ({ ...row }))).runAsync();
   }
