@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import spos
 from spos import OneOf, UserError
 from spos._api import FoundNetwork
-from spos.run.planning.schedule import read_plan
+from spos.run.planning.schedule import Schedule, read_plan
 
 #: A search of seconds.
 QUICK: dict[str, Any] = {
@@ -101,6 +101,14 @@ def test_another_budget_takes_over_the_supernet_within_a_time_of_its_own(
         result: FoundNetwork = spos.search(stack(), arrays(), out=out, **limits, **given)
         return result
 
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Schedule, "_keep", killed)
+        with pytest.raises(KeyboardInterrupt):
+            another(tmp_path / "timed", time=4)
+    assert read_plan(tmp_path / "timed") is None
     smaller = another(tmp_path / "timed", time=4)
     assert smaller.costs["flops"] <= 150_000 and smaller.result.train == found.result.train
     configured = yaml.safe_load((smaller.folder / "config.yaml").read_text())

@@ -99,7 +99,9 @@ def run_planned(
     reuse = None if execution.get("reuse") is None else RunDirectory(execution["reuse"])
     plan = read_plan(out)
     directory = RunDirectory(out)
-    if plan is None and directory.config_path.exists() and not is_fresh(directory):
+    # Killed before its plan was kept.
+    fresh = seconds is not None and reuse is not None and is_fresh(directory)
+    if plan is None and directory.config_path.exists() and not fresh:
         if seconds is not None:
             raise UserError(f"--time: {out} was started without it; leave it out to resume")
         return unplanned()
@@ -107,10 +109,9 @@ def run_planned(
     if plan is None:
         if seconds is None and reuse is not None:
             reused = read_plan(reuse.path)
-            if reused is None or threads is not None:
-                return unplanned()
             # As many as were measured to be the fastest.
-            with _threads(reused.speed.threads):
+            fastest = reused.speed.threads if reused is not None else torch.get_num_threads()
+            with _threads(threads or fastest):
                 return unplanned()
         if seconds is None and not needs_plan(given, facts.channels if facts else 3):
             return unplanned()
