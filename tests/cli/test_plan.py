@@ -31,6 +31,14 @@ def test_a_plan_is_shown_and_written_as_json(cli: Cli, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_a_plan_of_a_trained_supernet_has_no_training(cli: Cli, finished_run: Path) -> None:
+    given = ("plan", "--reuse", finished_run, "--threads", "1")
+    shown = cli(*given, "--time", "1m")
+    assert shown.status == 0 and "Chosen for you" not in shown.out
+    assert "│ search" in shown.out and "│ train" not in shown.out
+    assert cli(*given).mistake.endswith("has its settings already; give a --time")
+
+
 def test_the_first_command_needs_nothing_but_images(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -103,7 +103,7 @@ def plan_tables(plan: Plan) -> list[Table]:
     for one in plan.estimates:
         times.add_row(one.stage, duration(one.seconds))
     times.add_row("in all", duration(plan.total))
-    return [chosen, times]
+    return [chosen, times] if chosen.rows else [times]
 
 
 def next_commands(out: Path, result: Result) -> list[str]:

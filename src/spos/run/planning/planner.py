@@ -338,6 +338,7 @@ class Planner:
                 ("retrain", own),
                 ("compare", rest - own),
             )
+            if stage != "train" or not self.reused
         )
 
 
