@@ -28,7 +28,7 @@ def trained(out: Path, options: Sequence[str]) -> Result:
     """Run ``spos run`` unless it has ended, and read its result."""
     if not (out / "result.json").exists() or read_result(out / "result.json").comparison is None:
         command = [*SPOS, "run", "--threads", "1", "--compare", "2", *options, "--out", str(out)]
-        run_command(command, out.with_suffix(".log"))
+        run_command(command, out.with_name(f"{out.name}.log"))
     return read_result(out / "result.json")
 
 
