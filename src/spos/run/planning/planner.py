@@ -36,7 +36,7 @@ from spos.spaces.mobile import layout_for
 SHARES = {"scratch": (0.42, 0.08), "supernet": (0.55, 0.08)}
 #: Learning rate of a training that begins from the weights of the supernet, as a share of that of
 #: one from scratch.
-GENTLER = 0.2
+GENTLER = 0.5
 #: Networks trained at the end: the winner, two random ones and a uniform one.
 TRAININGS = 4
 #: Images of a training for which the networks are chosen, for a data set of 1,000 images; they grow
