@@ -30,7 +30,7 @@ def copy_module(module: Module, memo: dict[int, Any]) -> Module:
         )
     """
     # What is contained before what contains it.
-    for part in reversed([*_parts(module, memo)]):
+    for part in reversed(_parts(module, memo)):
         if id(part) not in memo and _is_simple(part):
             _copy_simple(part, memo)
     return copy.deepcopy(module, memo)

@@ -46,7 +46,6 @@ class Plan:
             how long a training takes.
         fitted (bool): whether the later stages are fitted to the time when they begin; otherwise
             their settings are among the choices, or those of the preset.
-        reused (bool): whether the supernet was trained by another run.
     """
 
     seconds: float | None
@@ -59,7 +58,6 @@ class Plan:
     estimates: tuple[StageEstimate, ...]
     compare: int | None = None
     fitted: bool = True
-    reused: bool = False
 
     def complete(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Add the chosen settings to those that the user gave."""

@@ -178,7 +178,6 @@ class Planner:
             choices=tuple(self.choices),
             estimates=self._estimates(config, speed, training, min(limit, largest), images),
             fitted=self.free,
-            reused=self.reused,
         )
 
     def _config(self) -> Config:

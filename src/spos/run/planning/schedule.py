@@ -22,7 +22,7 @@ from spos.run.planning.planner import (
     UNHURRIED,
     trained_images,
 )
-from spos.run.reuse import FITTED
+from spos.run.reuse import FITTED, REUSED
 
 PLAN_FILE = "plan.json"
 #: Share of the time left that is kept for reading images, tests and the report.
@@ -115,7 +115,8 @@ class Schedule:
         if read_plan(folder) is None:
             return 0.0
         # The training of another run took none of the time of this one.
-        own = [kind for kind in kinds if not (self.plan.reused and kind is TrainOutcome)]
+        reused = (folder / REUSED).exists()
+        own = [kind for kind in kinds if not (reused and kind is TrainOutcome)]
         outcomes = [directory.outcome(kind) for kind in own]
         return self.plan.spent + sum(one.seconds for one in outcomes if one is not None)
 
@@ -125,7 +126,9 @@ class Schedule:
     def _slowness(self, context: Context) -> float:
         """How many times longer the supernet was trained than expected; 1 if unknown."""
         trained = context.directory.outcome(TrainOutcome)
-        if trained is None or trained.imported or trained.seconds <= 0 or self.plan.reused:
+        if (context.directory.path / REUSED).exists():
+            return 1.0
+        if trained is None or trained.imported or trained.seconds <= 0:
             return 1.0
         return trained.seconds / (trained.steps * self.plan.step_seconds)
 
