@@ -121,6 +121,9 @@ def test_another_budget_takes_over_the_supernet_within_a_time_of_its_own(
     with pytest.raises(UserError, match=r"planned for 4.0 s; give the same"):
         another(tmp_path / "timed", time=60)
     assert another(tmp_path / "timed", time=4).result == smaller.result
+    jointly: dict[str, Any] = {"time": 4, "reuse": found, "out": tmp_path / "other"}
+    with pytest.raises(UserError, match="--algorithm fbnet trains its own weights"):
+        spos.search(stack(), arrays(), settings={"search": {"algorithm": "fbnet"}}, **jointly)
     with pytest.raises(UserError, match=r"--reuse .*: it has no trained supernet"):
         spos.search("mobile", "digits", time=4, reuse=tmp_path, out=tmp_path / "other")
     assert not (tmp_path / "other").exists()

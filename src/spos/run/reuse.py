@@ -62,21 +62,9 @@ def warm_start(
             stored = merge_sections(read_reused(other, timed=timed), directory.read_config())
             return take_over(stored, given, other), None
         raise UserError(f"{flag}: {directory.path} was already started without it")
-    check_reusable(other)
+    check_reusable(other, given)
     stored = read_reused(other, timed=timed)
     trained = {name: stored[name] for name in STAGE_SECTIONS["train"] if name in stored}
-    wanted, learned = (
-        str(sections.get("search", {}).get("algorithm", "")) for sections in (given, stored)
-    )
-    if wanted and find_required_method(wanted):
-        raise UserError(
-            f"{flag}: --algorithm {wanted} trains its own weights; leave one of the two out"
-        )
-    if learned and find_required_method(learned):
-        raise UserError(
-            f"{flag}: its supernet was trained jointly with the architecture by --algorithm "
-            f"{learned}; give a run whose supernet was trained by single paths"
-        )
     difference = find_difference(
         trained, make_config(merge_sections(trained, given)).as_plain(), SECTIONS
     )
@@ -112,14 +100,32 @@ def read_reused(other: RunDirectory, *, timed: bool = False) -> dict[str, Any]:
     }
 
 
-def check_reusable(other: RunDirectory) -> None:
-    """Check that a run has a trained supernet.
+def check_reusable(other: RunDirectory, given: Mapping[str, Any]) -> None:
+    """Check that a run has a trained supernet, and one of single paths.
+
+    Args:
+        other (RunDirectory): directory of the run.
+        given (Mapping): settings by section of the run that is to reuse it.
 
     Raises:
-        UserError: it has none.
+        UserError: it has none, or one of the two runs trains the architecture with the weights.
     """
+    flag = f"--reuse {other.path}"
     if not other.is_finished("train") or not (other.path / "supernet").is_dir():
-        raise UserError(f"--reuse {other.path}: it has no trained supernet")
+        raise UserError(f"{flag}: it has no trained supernet")
+    stored = other.read_config()
+    wanted, learned = (
+        str(sections.get("search", {}).get("algorithm", "")) for sections in (given, stored)
+    )
+    if wanted and find_required_method(wanted):
+        raise UserError(
+            f"{flag}: --algorithm {wanted} trains its own weights; leave one of the two out"
+        )
+    if learned and find_required_method(learned):
+        raise UserError(
+            f"{flag}: its supernet was trained jointly with the architecture by --algorithm "
+            f"{learned}; give a run whose supernet was trained by single paths"
+        )
 
 
 def is_fresh(directory: RunDirectory) -> bool:

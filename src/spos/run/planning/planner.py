@@ -73,7 +73,7 @@ class Planner:
             given anew; None to train one.
 
     Raises:
-        UserError: the other run has no trained supernet.
+        UserError: the supernet of the other run cannot be reused.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Planner:
     ) -> None:
         self.reused = reuse is not None
         if reuse is not None:
-            check_reusable(reuse)
+            check_reusable(reuse, given)
             given = take_over(read_reused(reuse, timed=True), given, reuse)
         self.given = given
         self.began = time.monotonic() if began is None else began
