@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -28,7 +29,7 @@ from record import write_tables
 from scipy import stats
 from truth_table import draw
 
-from spos import CostTable
+from spos import Architecture, CostTable
 from spos.cost import count_network
 from spos.cost.units import COUNT
 from spos.report.result import read_result
@@ -40,7 +41,7 @@ from spos.spaces.zoo import build_network
 #: shuffle units.
 PUBLISHED = ("mobilenet_v2", "shufflenet_v2_1.5", "mnasnet_b1", "fbnet_b", "proxyless_r")
 #: Factors of the channels that are tried to meet a cost.
-WIDTHS = np.arange(0.05, 3, 0.005).round(3).tolist()
+WIDTHS: list[float] = np.arange(0.05, 3, 0.005).round(3).tolist()
 FOUND = "supernet + evolution"
 RANDOM_SEARCH = "supernet + random search"
 RANDOM = "random network"
@@ -99,37 +100,38 @@ class Table:
 
     def uniform(self, option: str) -> tuple[str, tuple[str, ...]]:
         """The network with one option everywhere, and the layout that gives it the cost."""
-        best: tuple[int, Any, str] | None = None
-        for width in WIDTHS:
+
+        def layout_and_network(width: float) -> tuple[Any, Architecture, int]:
             layout = replace(self.layout, channels=self.layout.scaled(width).channels)
             with torch.device("meta"):
                 supernet = family(self.options.space).build(layout, **self.images)
             # Of all its networks one alone is counted.
             table = CostTable(supernet, eager=False)
             network = table.space.from_names({one.name: option for one in table.space.choices})
-            flops = table.cost(network)["flops"]
-            if flops > self.most:
-                break
-            if best is None or flops > best[0]:
-                best = (flops, layout, str(network))
-        assert best is not None, "a narrow network is within every cost"
-        channels = ",".join(map(str, best[1].channels))
-        return best[2], (f"layout.channels={channels}",)
+            return layout, network, table.cost(network)["flops"]
+
+        width = self.widest(lambda width: layout_and_network(width)[2])
+        layout, network, _ = layout_and_network(width)
+        channels = ",".join(map(str, layout.channels))
+        return str(network), (f"layout.channels={channels}",)
 
     def published(self, name: str) -> str:
         """The setting of the width at which a published network has the cost."""
-        best, chosen = 0, 0.0
         side = self.layout.image_size
-        for width in WIDTHS:
+        shape = (self.options.image_channels, side, side)
+
+        def flops(width: float) -> int:
             with torch.device("meta"):
                 network = build_network(name, image_size=side, width=width, **self.images)
-            shape = (self.options.image_channels, side, side)
-            flops = count_network(network, shape)["flops"]
-            if flops > self.most:
-                break
-            if flops > best:
-                best, chosen = flops, width
-        return f"network.width={chosen:g}"
+            return count_network(network, shape)["flops"]
+
+        return f"network.width={self.widest(flops):g}"
+
+    def widest(self, flops: Callable[[float], int]) -> float:
+        """The largest factor of the channels within the cost, which grows with it."""
+        number = bisect_right(WIDTHS, self.most, key=flops)
+        assert number, "a narrow network is within every cost"
+        return WIDTHS[number - 1]
 
     def jobs(self) -> list[Callable[[], dict[str, list[Path]]]]:
         """Everything to train; each job returns results by the row they belong to."""
