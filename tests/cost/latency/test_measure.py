@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,14 @@ def test_parts_that_are_alike_are_one_and_nothing_is_not_measured(supernet: Supe
     # Ten runs in each of three rounds of at least three rows.
     assert all(part.median > 0 and part.runs >= 90 and part.spread == 0 for part in others)
     assert table.versions == {"spos": __version__, "clock": "1"} and table.outputs == 5
+
+
+def test_parts_are_measured_on_another_device_than_the_one_that_prepares_them(supernet: Supernet):
+    # No accelerator here: the device whose tensors have no values stands for one.
+    table = measure_latency(
+        supernet, rounds=1, make=lambda runtime, _: Torch(replace(runtime, accelerator="meta"))
+    )
+    assert all(part.median > 0 for part in table.parts.values() if not part.nothing)
 
 
 def test_every_part_runs_time_steps_with_others_of_its_network(supernet: Supernet):

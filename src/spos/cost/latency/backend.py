@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import platform
 import time
@@ -109,7 +110,8 @@ class Torch:
         return found
 
     def load(self, network: fx.GraphModule, value: Any) -> Step:
-        network = network.to(self._device)
+        # A copy: the caller goes on computing with the network on the CPU.
+        network = copy.deepcopy(network).to(self._device)
         if self._runtime.channels_last:
             network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self._runtime.backend != "torch.compile":
