@@ -11,13 +11,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from spos import Constraint, UserError
 from spos._util.listener import Silent
+from spos._util.randomness import generator
+from spos.data.peek import ImageFacts
 from spos.run.planning import planner as planning
+from spos.run.planning import speed as speed_module
 from spos.run.planning.duration import parse_duration
 from spos.run.planning.execute import describe, run_planned
 from spos.run.planning.layouts import choose_layout
@@ -131,6 +135,47 @@ def test_one_class_is_refused_before_anything_is_measured(photos):
     shutil.rmtree(photos / "dog")
     with pytest.raises(UserError, match="only one class; a classifier needs at least 2"):
         plan(given, 60)
+
+
+@pytest.mark.parametrize(("device", "batches"), [("cpu", (32, 64)), ("cuda", (128, 256))])
+def test_batches_grow_where_an_accelerator_waits_for_launches(monkeypatch, device, batches):
+    launching = Speed(1, Line(0.02, 1e-13), Line(0.005, 1e-13))
+    monkeypatch.setattr(planning, "measure_speed", lambda *_: launching)
+    monkeypatch.setattr(
+        planning, "make_fabric", lambda *_: SimpleNamespace(device=torch.device(device))
+    )
+    facts = ImageFacts(50_000, 10, 32, 3, grey=False, has_validation=False, has_test=False)
+    settings = chosen(Planner({"data": {"source": "folder:x"}}, 600, facts=facts).plan())
+    assert (settings["supernet.batch_size"], settings["retrain.batch_size"]) == batches
+    growth = batches[0] / 32
+    assert settings.get("supernet.learning_rate", 0.1) == pytest.approx(0.1 * growth**0.5)
+    # Half of it for weights that are inherited.
+    assert settings.get("retrain.learning_rate", 0.1) == pytest.approx(0.05 * growth**0.5)
+    # Launches alone would take all of the time of a training with small batches.
+    assert settings["layout.channels"][0] >= (16 if device == "cuda" else 4)
+
+
+def test_the_speed_of_an_accelerator_is_measured_by_larger_batches(monkeypatch):
+    with torch.device("meta"):
+        supernet = family("mobile").build(
+            family("mobile").preset("small"), classes=10, image_channels=3
+        )
+    table = family("mobile").costs(supernet)
+    seen: list[int] = []
+    supernet.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+
+    def seconds(work, _):
+        work()
+        # Ten milliseconds of launches, and a microsecond of arithmetic for an image.
+        return 0.01 + 1e-6 * seen[-1]
+
+    monkeypatch.setattr(speed_module, "_seconds", seconds)
+    found = speed_module.measure_speed(supernet, table, 32, [1], torch.device("meta"))
+    assert seen[:8] == [32, 64, 128, 256, 512, 1024, 2048, 4096]
+    assert found.training.fixed == pytest.approx(0.01)
+    drawn = supernet.space.sample_many(speed_module.SAMPLES, generator(0, "speed"))
+    costly = max(int(flops) for flops in table.many(drawn)[:, table.names.index("flops")])
+    assert found.training.seconds(costly, 1000) == pytest.approx(0.011)
 
 
 def test_the_threads_of_the_user_are_not_chosen_anew():

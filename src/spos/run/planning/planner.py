@@ -17,14 +17,16 @@ from spos.cost.units import COUNT
 from spos.data import DataOptions, check_batch
 from spos.data.peek import ImageFacts, peek
 from spos.report.diagnosis import StageEstimate
-from spos.run.config import Config, find_required_method, make_config, merge_sections
+from spos.run.config import Config, find_required_method
 from spos.run.context import make_fabric
 from spos.run.costs import add_bounded_costs
 from spos.run.directory import RunDirectory
+from spos.run.planning.batches import BatchSizes, trained_images
+from spos.run.planning.draft import Draft
 from spos.run.planning.latency import latency_line, needs_table
 from spos.run.planning.layouts import SPACE, Chosen, choose_layout
-from spos.run.planning.plan import LEAST_STEPS, Choice, Plan, as_sections, is_open
-from spos.run.planning.preset import GROWTH, scale_recipe, suits
+from spos.run.planning.plan import LEAST_STEPS, Plan, is_open
+from spos.run.planning.preset import scale_recipe, suits
 from spos.run.planning.speed import Speed, measure_speed
 from spos.run.reuse import check_reusable, read_reused, take_over
 from spos.spaces import family
@@ -39,9 +41,6 @@ SHARES = {"scratch": (0.42, 0.08), "supernet": (0.55, 0.08)}
 GENTLER = 0.5
 #: Networks trained at the end: the winner, two random ones and a uniform one.
 TRAININGS = 4
-#: Images of a training for which the networks are chosen, for a data set of 1,000 images; they grow
-#: with its size to the power of `GROWTH`.
-IMAGES = 25_000
 #: Candidates that are evaluated in the time of one, because they share their beginnings.
 SHARED = 1.5
 #: How many times as many where no time is given.
@@ -104,7 +103,7 @@ class Planner:
         self.compare = compare
         # Whether the recipes are chosen, and not those of a preset.
         self.free = seconds is not None or is_open(given)
-        self.choices: list[Choice] = []
+        self.draft = Draft(given)
 
     @property
     def seconds(self) -> float | None:
@@ -123,34 +122,38 @@ class Planner:
         for section in ("supernet", "retrain"):
             given = str(self.given.get(section, {}).get("steps", ""))
             if given.isdecimal():
-                self._warm_up(section, int(given))
-        draft = self._config()
-        if find_required_method(draft.search.algorithm):
+                self.draft.choose_warm_up(section, int(given))
+        base = self.draft.config()
+        if find_required_method(base.search.algorithm):
             raise UserError(
-                f"--algorithm {draft.search.algorithm}: a differentiable search is not planned; "
+                f"--algorithm {base.search.algorithm}: a differentiable search is not planned; "
                 "give a --preset, and no --time"
             )
-        self.device = make_fabric(self.accelerator, draft.run.precision).device
-        facts = self.facts or peek(draft.data.source)
+        self.device = make_fabric(self.accelerator, base.run.precision).device
+        if self.device.type != "cpu":
+            # Its launches come from one thread.
+            self.threads = self.threads[-1:]
+        facts = self.facts or peek(base.data.source)
         # Refuses sizes that are none before anything is measured.
-        DataOptions(validation=draft.data.validation, test=draft.data.test)
+        DataOptions(validation=base.data.validation, test=base.data.test)
         if facts.classes == 1:
             raise UserError(
-                f"--data {draft.data.source}: only one class; a classifier needs at least 2"
+                f"--data {base.data.source}: only one class; a classifier needs at least 2"
             )
-        self._choose("data.source", draft.data.source, "")
-        other = self.free or not suits(draft, facts.count)
+        self.draft.choose("data.source", base.data.source, "")
+        other = self.free or not suits(base, facts.count)
         images = self._split(facts) if other else facts.count
+        sizes = BatchSizes(images)
         if is_open(self.given):
-            chosen = self._lay_out(facts, images, draft)
+            chosen = self._lay_out(facts, sizes, base)
             table, limit = chosen.table, chosen.limit
         else:
-            table, limit = self._fixed(draft, facts)
+            table, limit = self._fixed(base, facts)
         if self.free:
-            self._recipes(facts, images)
+            self._recipes(facts, sizes)
         elif other:
-            self.choices += scale_recipe(self.given, draft, images)
-        config = self._config()
+            self.draft.choices += scale_recipe(self.given, base, images)
+        config = self.draft.config()
         batch = config.supernet.batch_size
         supernet = family(config.space).build(
             config.layout, classes=max(facts.classes, 1), image_channels=facts.channels
@@ -175,40 +178,29 @@ class Planner:
             flops=flops,
             step_seconds=step,
             speed=speed,
-            choices=tuple(self.choices),
+            choices=tuple(self.draft.choices),
             estimates=self._estimates(config, speed, training, min(limit, largest), images),
             fitted=self.free,
         )
-
-    def _config(self) -> Config:
-        """The configuration by what is given and chosen so far."""
-        return make_config(merge_sections(as_sections(tuple(self.choices)), self.given))
-
-    def _choose(self, setting: str, value: Any, reason: str) -> Any:
-        """Choose a setting, unless the user gave it; return the value that applies."""
-        section, _, name = setting.partition(".")
-        given = self.given.get(section, {})
-        if name in given and setting != "constraint.maximum":
-            return given[name]
-        self.choices.append(Choice(setting, value, reason))
-        return value
 
     def _split(self, facts: ImageFacts) -> int:
         """Choose the sizes of the splits; return the number of images that are left to train on."""
         count = facts.count
         if not facts.has_test:
             share = 0.2 if count < 1000 else 0.1
-            test = self._choose("data.test", round(share * count), f"{share:.0%} of {count} images")
+            test = self.draft.choose(
+                "data.test", round(share * count), f"{share:.0%} of {count} images"
+            )
             count -= int(test if test >= 1 else test * count)
         if not facts.has_validation:
             wanted = max(min(1000, round(0.15 * count)), 2 * facts.classes)
             few = f"; fewer than {WELL_RANKED} rank networks badly" if wanted < WELL_RANKED else ""
-            self._choose("data.validation", wanted, f"to compare candidates{few}")
+            self.draft.choose("data.validation", wanted, f"to compare candidates{few}")
         return count
 
-    def _lay_out(self, facts: ImageFacts, images: int, draft: Config) -> Chosen:
+    def _lay_out(self, facts: ImageFacts, sizes: BatchSizes, base: Config) -> Chosen:
         """Choose space, layout and limit."""
-        space, bounds = family(SPACE), draft.bounds
+        space, bounds = family(SPACE), base.bounds
         reference = layout_for(min(facts.side, REFERENCE))
         channels = facts.channels
         supernet = space.build(reference, classes=max(facts.classes, 1), image_channels=channels)
@@ -219,9 +211,10 @@ class Planner:
             speed = measure_speed(supernet, table, 32, self.threads, self.device)
             self.threads = [speed.threads]
             rest = self.seconds * (1 - sum(SHARES["scratch"])) / TRAININGS
-            steps = trained_images(images) / self._batch(images)
-            affordable = speed.training.flops(rest / steps, self._batch(images))
-        if needs_table(draft) and "latency" in bounds.maximum:
+            trained = trained_images(sizes.images)
+            sizes.grow(self.device, speed, lambda batch: rest * batch / trained)
+            affordable = speed.training.flops(rest * sizes.network / trained, sizes.network)
+        if needs_table(base) and "latency" in bounds.maximum:
             fast = latency_line(supernet, table, self.device)
             fitting = fast.flops(bounds.maximum["latency"] / 1e9, 1)
             if fitting < affordable:
@@ -229,8 +222,11 @@ class Planner:
         chosen = choose_layout(
             facts.side, affordable, bounds, classes=max(facts.classes, 1), channels=channels
         )
-        self._choose("space.name", SPACE, "depth, kernels and expansions are searched")
-        self._choose("space.preset", "small", "")
+        if self.seconds is not None:
+            line = speed.training
+            sizes.grow(self.device, speed, lambda batch: line.seconds(chosen.limit, batch))
+        self.draft.choose("space.name", SPACE, "depth, kernels and expansions are searched")
+        self.draft.choose("space.preset", "small", "")
         side = chosen.layout.image_size
         shrunk = "" if side == facts.side else f" of {facts.side} (median)"
         size = "the images' own" if not shrunk else f"{side} pixels{shrunk}: {why}"
@@ -239,53 +235,52 @@ class Planner:
             reason = {"image_size": size, "channels": f"width {chosen.width:g}"}.get(name, "")
             if reason or value != vars(space.preset("small"))[name]:
                 plain = list(value) if isinstance(value, tuple) else value
-                self._choose(f"layout.{name}", plain, reason)
+                self.draft.choose(f"layout.{name}", plain, reason)
         own = bounds.maximum.get("flops")
         several = self.given.get("constraint", {}).get("budgets")
         front = self.given.get("search", {}).get("pareto")
         if own != chosen.limit and not several and not front:
             within = f" (below your {COUNT.format(own)})" if own else ""
-            self._choose(
+            self.draft.choose(
                 "constraint.maximum",
                 {**bounds.maximum, "flops": round(chosen.limit)},
                 f"at most {COUNT.format(chosen.limit)} multiply-adds{within}: {why}",
             )
         return chosen
 
-    def _fixed(self, draft: Config, facts: ImageFacts) -> tuple[CostModel, float]:
+    def _fixed(self, base: Config, facts: ImageFacts) -> tuple[CostModel, float]:
         """Costs and limit of the space and the layout that the user gave."""
         with torch.device("meta"):
-            supernet = family(draft.space).build(
-                draft.layout, classes=max(facts.classes, 1), image_channels=facts.channels
+            supernet = family(base.space).build(
+                base.layout, classes=max(facts.classes, 1), image_channels=facts.channels
             )
-        table = family(draft.space).costs(supernet, eager=False)
-        return table, draft.bounds.maximum.get("flops", table.range()["flops"][1])
+        table = family(base.space).costs(supernet, eager=False)
+        return table, base.bounds.maximum.get("flops", table.range()["flops"][1])
 
-    def _recipes(self, facts: ImageFacts, images: int) -> None:
+    def _recipes(self, facts: ImageFacts, sizes: BatchSizes) -> None:
         """Choose batches, augmentation and calibration."""
-        few = f"{images} images"
-        self._choose("supernet.batch_size", min(32, self._batch(images)), few)
-        self._choose("retrain.batch_size", self._batch(images), few)
-        self._choose("run.calibration", min(512, images // 2), few)
+        few = f"{sizes.images} images"
+        if sizes.growth > 1:
+            few += "; larger batches hide the launches of kernels"
+        self.draft.choose("supernet.batch_size", sizes.supernet, few)
+        self.draft.choose("retrain.batch_size", sizes.network, few)
+        calibration = min(512, sizes.images // 2)
+        self.draft.choose("run.calibration", calibration, f"{sizes.images} images")
         if self.seconds is not None or is_open(self.given):
             augment = "crop" if facts.grey else "standard"
             reason = "grey images: no flips" if facts.grey else "crops and flips"
-            self._choose("supernet.augment", augment, reason)
-            self._choose("retrain.augment", augment, "")
-
+            self.draft.choose("supernet.augment", augment, reason)
+            self.draft.choose("retrain.augment", augment, "")
+        rates = dict.fromkeys(("supernet", "retrain"), sizes.growth**0.5)
         if self.seconds is not None:
             reason = "inherited weights need fewer steps than fresh ones"
-            recipe = make_config(
-                merge_sections(as_sections(tuple(self.choices)), self.given)
-            ).retrain
-            if self._choose("network.weights", "supernet", reason) == "supernet":
-                self._choose("retrain.learning_rate", GENTLER * recipe.learning_rate, "")
-
-    def _batch(self, images: int) -> int:
-        """Images of a step of a network's training."""
-        if images < 32:
-            return max(2, images // 2)
-        return 64 if images >= 1500 else 32 if images >= 300 else 16
+            if self.draft.choose("network.weights", "supernet", reason) == "supernet":
+                rates["retrain"] *= GENTLER
+        for section, factor in rates.items():
+            if factor != 1:
+                rate = getattr(self.draft.config(), section).learning_rate
+                reason = "larger batches" if sizes.growth > 1 else ""
+                self.draft.choose(f"{section}.learning_rate", factor * rate, reason)
 
     def _supernet_steps(self, config: Config, step: float, images: int) -> int:
         batch = config.supernet.batch_size
@@ -298,14 +293,11 @@ class Planner:
             steps = min(most, int(share * self.seconds / step))
             reason = f"{share:.0%} of the time, {steps * batch / images:.0f} epochs"
         steps = int(
-            self._choose("supernet.steps", max(steps, LEAST_STEPS["supernet.steps"]), reason)
+            self.draft.choose("supernet.steps", max(steps, LEAST_STEPS["supernet.steps"]), reason)
         )
         if "steps" not in self.given.get("supernet", {}):
-            self._warm_up("supernet", steps)
+            self.draft.choose_warm_up("supernet", steps)
         return steps
-
-    def _warm_up(self, section: str, steps: int) -> None:
-        self._choose(f"{section}.warmup_steps", min(steps // 20, 200), "")
 
     def _estimates(
         self, config: Config, speed: Speed, training: float, flops: float, images: int
@@ -339,8 +331,3 @@ class Planner:
             )
             if stage != "train" or not self.reused
         )
-
-
-def trained_images(count: int) -> float:
-    """Images that a training of a data set of so many sees."""
-    return float(IMAGES * max(count / 1000, 0.3) ** GROWTH)

@@ -13,6 +13,7 @@ from spos.run.context import Context
 from spos.run.directory import RunDirectory
 from spos.run.finalists import read_found
 from spos.run.outcome import Outcome, RetrainOutcome, SearchOutcome, TrainOutcome
+from spos.run.planning.batches import trained_images
 from spos.run.planning.plan import Plan
 from spos.run.planning.planner import (
     MOST_EPOCHS,
@@ -20,7 +21,6 @@ from spos.run.planning.planner import (
     SHARES,
     TRAININGS,
     UNHURRIED,
-    trained_images,
 )
 from spos.run.reuse import FITTED, REUSED
 

@@ -22,6 +22,10 @@ LEAST = 0.3
 SLOWER = 1.5
 #: Networks of which the cheapest and the costliest are measured.
 SAMPLES = 64
+#: Batches of an accelerator are doubled until they take so many times as long, or are so large.
+GROWN, LARGEST = 2.0, 4096
+#: Least share of the time of the last of them that is taken to be arithmetic.
+ARITHMETIC = 0.05
 
 
 @dataclass(frozen=True)
@@ -88,14 +92,14 @@ def measure_speed(
         device (torch.device): device to measure.
     """
     work = _Work(supernet, table, batch_size, device)
-    supernet, inputs = work.supernet, work.inputs
-    targets = torch.zeros(batch_size, dtype=torch.int64, device=device)
+    supernet = work.supernet
     optimizer = torch.optim.SGD(supernet.parameters(), lr=0.0)
     high = max(work.costs.values())
 
     def train() -> None:
         optimizer.zero_grad(set_to_none=True)
-        outputs = supernet(inputs)
+        outputs = supernet(work.inputs)
+        targets = torch.zeros(len(outputs), dtype=torch.int64, device=device)
         loss: torch.Tensor = nn.functional.cross_entropy(outputs.flatten(1), targets)
         torch.autograd.backward(loss)
         optimizer.step()
@@ -138,8 +142,7 @@ class _Work:
         self, supernet: Supernet, table: CostModel, batch_size: int, device: torch.device
     ) -> None:
         self.supernet, self.device, self.batch_size = supernet.to(device), device, batch_size
-        inputs = torch.randn(batch_size, *supernet.input_shape, device=device)
-        self.inputs = inputs.contiguous(memory_format=torch.channels_last)
+        self.inputs = self._images(batch_size)
         drawn = supernet.space.sample_many(SAMPLES, generator(0, "speed"))
         self.costs = {(path := Architecture(one)): table.cost(path)["flops"] for one in drawn}
 
@@ -148,7 +151,11 @@ class _Work:
             self.supernet(self.inputs)
 
     def line(self, work: Callable[[], None]) -> Line:
-        """Time some work with both networks, as a line over the multiply-adds of an image."""
+        """Time some work, as a line over the multiply-adds of a batch."""
+        return self._by_network(work) if self.device.type == "cpu" else self._by_batch(work)
+
+    def _by_network(self, work: Callable[[], None]) -> Line:
+        """The line through the cheapest and the costliest network."""
         ends = [choose(self.costs, key=self.costs.__getitem__) for choose in (min, max)]
         times = []
         for path in ends:
@@ -160,6 +167,33 @@ class _Work:
         if each <= 0:
             each = costly / most
         return Line(max(cheap - each * low, 0.0), each)
+
+    def _by_batch(self, work: Callable[[], None]) -> Line:
+        """The line through a small and a large batch of the costliest network.
+
+        An accelerator waits for the launches of its kernels, of which a cheap network may have as
+        many as a costly one: only larger batches show its arithmetic.
+        """
+        path = max(self.costs, key=self.costs.__getitem__)
+        self.supernet.activate(path)
+        first = last = _seconds(work, self.device)
+        size = self.batch_size
+        try:
+            while last < GROWN * first and 2 * size <= LARGEST:
+                self.inputs = self._images(2 * size)
+                last, size = _seconds(work, self.device), 2 * size
+        except torch.OutOfMemoryError:
+            pass
+        finally:
+            self.inputs = self._images(self.batch_size)
+        flops = self.costs[path]
+        slope = (last - first) / (flops * max(size - self.batch_size, 1))
+        each = max(slope, ARITHMETIC * last / (flops * size))
+        return Line(max(first - each * flops * self.batch_size, 0.0), each)
+
+    def _images(self, count: int) -> torch.Tensor:
+        images = torch.randn(count, *self.supernet.input_shape, device=self.device)
+        return images.contiguous(memory_format=torch.channels_last)
 
 
 def _hopeless(work: Callable[[], None], limit: float) -> bool:
