@@ -1,16 +1,17 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
-from spos.data import TensorImages
-from spos.data.load import statistics
+from spos.data import DataOptions, TensorImages, array_source
+from spos.data.load import assemble, statistics
 from spos.data.source import resize
 
 
-def numbered(count: int) -> TensorImages:
+def numbered(count: int, *, owned: bool = False) -> TensorImages:
     pixels = torch.arange(count, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 4, 4)
-    return TensorImages(pixels.contiguous(), torch.arange(count))
+    return TensorImages(pixels.contiguous(), torch.arange(count), owned=owned)
 
 
 @pytest.mark.parametrize("indices", [[4, 0, 2], torch.tensor([4, 0, 2]), [], range(5)])
@@ -21,7 +22,7 @@ def test_a_subset_has_the_images_in_the_order_asked_for(indices):
 
 
 def test_splitting_off_needs_no_second_copy():
-    images = numbered(200)
+    images = numbered(200, owned=True)
     storage = images.images.data_ptr()
     part = list(range(0, 200, 7))
     rest = [at for at in range(200) if at % 7]
@@ -29,6 +30,18 @@ def test_splitting_off_needs_no_second_copy():
     for side, expected in ((kept, rest), (taken, part)):
         assert side.images[:, 0, 0, 0].tolist() == side.labels.tolist() == expected
     assert kept.images.data_ptr() == storage
+    assert len(images) == len(images.images) == 0
+
+
+def test_arrays_of_the_user_are_left_as_they_are_and_can_be_loaded_again():
+    pixels = np.arange(200, dtype=np.uint8).repeat(64).reshape(200, 1, 8, 8)
+    labels, before, options = np.arange(200) % 2, pixels.copy(), DataOptions(test=0.1)
+    for _ in range(2):
+        data = assemble("mine", "mine", array_source(pixels, labels, options), options)
+        assert (pixels == before).all() and len(data.train) == 162
+        for part in (data.train, data.validation, data.test()):
+            shown = part.pixels(range(len(part)))[:, 0, 0, 0]
+            assert (shown % 2).tolist() == part.labels.tolist()
 
 
 def test_splitting_off_in_any_order():

@@ -178,7 +178,7 @@ class _Items(Photographs):
                 rows[index] = to_array(fit(image, side))
         if streamed:
             return StreamedImages(self, labels, side, workers)
-        return TensorImages(pixels, labels)
+        return TensorImages(pixels, labels, owned=True)
 
     def _item(self, index: int, shape: tuple[int, ...] | None = None) -> tuple[Image.Image, Tensor]:
         item = self.dataset[index]

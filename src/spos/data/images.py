@@ -63,7 +63,7 @@ class Images(ABC):
         """The same images on a device; streamed images stay where they are."""
 
     def split_off(self, rest: Indices, part: Indices) -> tuple[Images, Images]:
-        """Two subsets. Do not use these images afterwards: their memory may be reused."""
+        """Two subsets. These images may be empty afterwards, because their memory is reused."""
         return self.subset(rest), self.subset(part)
 
     def __len__(self) -> int:
@@ -76,6 +76,8 @@ class TensorImages(Images):
     Args:
         images (Tensor): uint8, shape (N, C, S, S).
         labels (Tensor): int64, shape (N,), or float32, shape (N, ...), on the same device.
+        owned (bool): whether nothing else uses the memory of the images, so that splitting them may
+            rearrange it.
 
     Raises:
         UserError: shapes or types differ from these.
@@ -86,7 +88,7 @@ class TensorImages(Images):
         tensor([2, 0])
     """
 
-    def __init__(self, images: Tensor, labels: Tensor) -> None:
+    def __init__(self, images: Tensor, labels: Tensor, *, owned: bool = False) -> None:
         if images.dtype != torch.uint8 or images.dim() != 4 or images.shape[2] != images.shape[3]:
             raise UserError(
                 f"images of {images.dtype}, shape {list(images.shape)}; allowed: uint8 [N, C, S, S]"
@@ -99,6 +101,7 @@ class TensorImages(Images):
             )
         self.images = images
         self.labels = labels
+        self.owned = owned
         self.channels, self.image_size = images.shape[1:3]
 
     def pixels(self, indices: Indices) -> Tensor:
@@ -106,7 +109,7 @@ class TensorImages(Images):
 
     def subset(self, indices: Indices) -> TensorImages:
         at = as_indices(indices).to(self.images.device)
-        return TensorImages(self.images[at], self.labels[at])
+        return TensorImages(self.images[at], self.labels[at], owned=True)
 
     def join(self, other: Images) -> TensorImages:
         if not isinstance(other, TensorImages) or other.images.shape[1:] != self.images.shape[1:]:
@@ -120,7 +123,7 @@ class TensorImages(Images):
 
     def split_off(self, rest: Indices, part: Indices) -> tuple[TensorImages, TensorImages]:
         kept = as_indices(rest)
-        if bool((kept.diff() <= 0).any()):
+        if not self.owned or bool((kept.diff() <= 0).any()):
             return self.subset(rest), self.subset(part)
         taken = self.subset(part)
         # A copy of the larger side would need twice the memory that the user allowed. Ascending
@@ -129,4 +132,7 @@ class TensorImages(Images):
             chunk = kept[begin : begin + ROWS_MOVED]
             self.images[begin : begin + len(chunk)] = self.images[chunk.to(self.images.device)]
         labels = self.labels[kept.to(self.labels.device)]
-        return TensorImages(self.images[: len(kept)], labels), taken
+        rearranged = TensorImages(self.images[: len(kept)], labels, owned=True)
+        # Whoever still holds these images must not meet others under their labels.
+        self.images, self.labels = self.images[:0], self.labels[:0]
+        return rearranged, taken

@@ -203,7 +203,7 @@ class _Reader:
             )
         if found.pixels is None:
             return kept, self._streamed(kept), found.sizes
-        images = TensorImages(found.pixels, torch.tensor(split.labels))
+        images = TensorImages(found.pixels, torch.tensor(split.labels), owned=True)
         return kept, images.split_off(whole, [])[0], found.sizes
 
     def _load(self, split: Split) -> Images:
@@ -212,7 +212,7 @@ class _Reader:
             return self._streamed(split)
         pixels = read_files(self.store, split.names, self.image_size).pixels
         assert pixels is not None
-        return TensorImages(pixels, torch.tensor(split.labels))
+        return TensorImages(pixels, torch.tensor(split.labels), owned=True)
 
     def _streamed(self, split: Split) -> StreamedImages:
         files = FilePhotographs(self.store, split.names)
