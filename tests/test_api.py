@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import spos
-from spos import OneOf, UserError
+from spos import OneOf, UserError, _api
 from spos._api import FoundNetwork
 from spos.run.planning.schedule import Schedule, read_plan
 
@@ -63,6 +63,27 @@ def test_a_model_and_arrays_are_enough(found: FoundNetwork) -> None:
     assert found.comparison is not None and len(found.comparison.networks) == 1
     assert found.report.exists()
     assert f"{found.accuracy:.1%}" in found._repr_html_()
+
+
+@pytest.mark.parametrize(("side", "times"), [(8, 1), (6, 2)])
+def test_a_dataset_is_read_once_unless_its_images_are_shrunk(side: int, times: int) -> None:
+    class Counted(TensorDataset):
+        read = 0
+
+        def __getitem__(self, index: int) -> Any:
+            self.read += 1
+            return super().__getitem__(index)
+
+    pixels, labels = arrays()
+    dataset = Counted(pixels, labels)
+    images = _api._Images(dataset, None, None)
+    data = images.load({"layout": {"image_size": side}, "data": {"test": 20}}, 0)
+    assert data.image_size == side and images.facts.count == len(pixels)
+    # The first item a few times more, for its size and channels.
+    assert round(dataset.read / len(pixels)) == times
+    again = images.load({"layout": {"image_size": side}, "data": {"test": 20}}, 0)
+    assert again.fingerprint == data.fingerprint
+    assert torch.equal(again.train.pixels([0, 1]), data.train.pixels([0, 1]))
 
 
 def test_the_network_found_predicts_and_is_exported(found: FoundNetwork, tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from spos._util.errors import UserError
 from spos._util.listener import Listener
-from spos.data import ImageData, dataset_data
+from spos.data import DataOptions, ImageData, Source, dataset_source
+from spos.data.load import assemble
 from spos.data.peek import ImageFacts, is_grey, peek
 from spos.export.exporting import export_run
 from spos.export.trained import Trained, load_trained
@@ -229,12 +230,13 @@ def search(
     given.setdefault("run", {}).setdefault("seed", seed)
     if maximum:
         given.setdefault("constraint", {})["maximum"] = maximum
-    dataset, tests = (None if isinstance(one, str) else _dataset(one) for one in (data, test))
+    images = None
     if isinstance(data, str):
         given.setdefault("data", {})["source"] = data
         facts = peek(data)
     else:
-        facts = _look(dataset, tests)
+        images = _Images(_dataset(data), _dataset(test), classes)
+        facts = images.facts
     if isinstance(model, nn.Module):
         side = int(given.get("layout", {}).get("image_size", facts.side))
         name = register_model(model, side)
@@ -248,9 +250,8 @@ def search(
     loaded: dict[str, Any] = {}
 
     def make_load(planned: Mapping[str, Any]) -> Callable[[], ImageData] | None:
-        if dataset is not None:
-            own = int(given["run"]["seed"])
-            loaded["load"] = partial(_load, dataset, tests, classes, planned, own, facts.side)
+        if images is not None:
+            loaded["load"] = partial(images.load, planned, int(given["run"]["seed"]))
         return loaded.get("load")
 
     result = run_planned(
@@ -289,41 +290,44 @@ def _dataset(data: Any) -> Any:
     return data
 
 
-def _look(dataset: Any, test: Any) -> ImageFacts:
-    """What the images of a Dataset are like."""
-    source = dataset_data(dataset, test=test)
-    count = len(source.train) + len(source.validation)
-    if test is None:
-        count += len(source.test())
-    return ImageFacts(
-        count=count,
-        classes=len(source.classes),
-        side=source.image_size,
-        channels=source.channels,
-        grey=is_grey(source.train.pixels(range(min(len(source.train), 200)))),
-        has_validation=False,
-        has_test=test is not None,
-    )
+class _Images:
+    """The images of a Dataset: looked at once, and kept for the run that begins with them."""
 
+    def __init__(self, dataset: Any, test: Any, classes: Sequence[str] | None) -> None:
+        self.dataset, self.test, self.classes = dataset, test, classes
+        self.source: Source | None = self._read(DataOptions())
+        train = self.source.train
+        self.facts = ImageFacts(
+            count=len(train),
+            classes=len(self.source.classes),
+            side=train.image_size,
+            channels=train.channels,
+            grey=is_grey(train.pixels(range(min(len(train), 200)))),
+            has_validation=False,
+            has_test=test is not None,
+        )
 
-def _load(
-    dataset: Any,
-    test: Any,
-    classes: Sequence[str] | None,
-    planned: Mapping[str, Any],
-    seed: int,
-    side: int,
-) -> ImageData:
-    chosen = planned.get("data", {})
-    return dataset_data(
-        dataset,
-        test=test,
-        classes=classes,
-        test_size=chosen.get("test", 0.1),
-        validation=chosen.get("validation", 0.1),
-        image_size=planned.get("layout", {}).get("image_size", side),
-        seed=seed,
-    )
+    def load(self, planned: Mapping[str, Any], seed: int) -> ImageData:
+        """The images, split and resized by the settings of a plan."""
+        chosen = planned.get("data", {})
+        options = DataOptions(
+            test=chosen.get("test", 0.1),
+            validation=chosen.get("validation", 0.1),
+            image_size=planned.get("layout", {}).get("image_size", self.facts.side),
+            seed=seed,
+        )
+        # Given away: splitting rearranges the memory of the images.
+        source, self.source = self.source, None
+        if source is None or options.image_size != self.facts.side:
+            source = self._read(options)
+        return assemble("dataset", "dataset", source, options)
+
+    def _read(self, options: DataOptions) -> Source:
+        return dataset_source(self.dataset, options, test=self.test, classes=self.classes)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Other processes read the images themselves.
+        return {**self.__dict__, "source": None}
 
 
 def _folder(
