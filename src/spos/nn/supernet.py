@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -194,10 +193,12 @@ class Supernet(nn.Module):
                 for such a model.
         """
         plain = self.extract(architecture)
-        other = copy.deepcopy(plain).train(not plain.training)
+        modes = [(module, module.training) for module in plain.modules()]
         try:
             network = fx.symbolic_trace(plain)
-            if fx.symbolic_trace(other).code != network.code:
+            # Of the other mode the graph alone, which needs no second copy of the weights.
+            other = fx.Tracer().trace(plain.train(not plain.training))
+            if str(other) != str(network.graph):
                 raise TypeError(
                     "it computes something else in training than in evaluation outside of torch's "
                     "own modules, such as nn.Dropout"
@@ -208,6 +209,8 @@ class Supernet(nn.Module):
                 f"{type(self.model).__name__} cannot be written as one graph ({reason}): use "
                 "Supernet.extract, which keeps the classes of your model"
             ) from error
+        for module, training in modes:
+            module.training = training
         for name, module in network.named_modules():
             module.training = plain.get_submodule(name).training
         return network

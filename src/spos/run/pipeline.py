@@ -31,6 +31,7 @@ from spos.run.reuse import REUSED, warm_start
 from spos.run.stages import retrain_stage, search_stage, train_stage
 from spos.run.task import Task
 from spos.search import open_storage
+from spos.spaces import SPACES
 from spos.training.method import MakeMethod, method_name
 from spos.training.teacher import Teacher
 
@@ -203,7 +204,8 @@ def _check_ahead(context: Context, stages: tuple[str, ...]) -> None:
             )
         except UserError as error:
             raise UserError(f"retrain: {error}") from None
-        if not config.network.name:
+        # Those of the catalogue can be.
+        if not config.network.name and config.space not in SPACES.built_in:
             _check_extraction(context, data)
 
 
