@@ -271,7 +271,8 @@ class Planner:
             reason = "grey images: no flips" if facts.grey else "crops and flips"
             self.draft.choose("supernet.augment", augment, reason)
             self.draft.choose("retrain.augment", augment, "")
-        rates = dict.fromkeys(("supernet", "retrain"), sizes.growth**0.5)
+        # Supernets of larger batches diverge at rates that single networks bear.
+        rates = {"supernet": sizes.growth**0.5, "retrain": float(sizes.growth)}
         if self.seconds is not None:
             reason = "inherited weights need fewer steps than fresh ones"
             if self.draft.choose("network.weights", "supernet", reason) == "supernet":
