@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spos.report.chart import Axis, Names, layer, make_chart, padded_range
-from spos.report.network import draw_network, element, network_blocks
+from spos.report.network import draw_network, network_blocks
 from spos.report.result import ChoiceFacts, ConstraintFacts, Result, Retrained, StageCosts
 from spos.report.words import headline, sampling_error, verdict
 
@@ -21,10 +21,6 @@ from .conftest import compare
 def test_a_range_is_never_empty(values: list[float]) -> None:
     lower, upper = padded_range(values, 0.02)
     assert lower < min(values) <= max(values) < upper
-
-
-def test_text_and_attributes_are_escaped() -> None:
-    assert element("text", "<&", title='"><') == ('<text title="&#34;&gt;&lt;">&lt;&amp;</text>')
 
 
 def stage(name: str, flops: int = 10, **choices: str) -> StageCosts:

@@ -7,11 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from markupsafe import Markup
-
 from spos.cost.cost import find_cost
 from spos.report.measure import Measure
-from spos.report.network import Block, draw_box, network_blocks, option_colours, row_name
+from spos.report.network import Block, network_blocks
 from spos.report.result import ChoiceFacts, Result, StageCosts
 from spos.report.stages import CandidateStages
 from spos.report.words import shown_costs
@@ -50,28 +48,19 @@ class CandidateColumn:
 
 
 @dataclass(frozen=True)
-class Box:
-    """A block that candidates have: the row it belongs to, its multiply-adds, and its drawing."""
-
-    row: str
-    flops: int | None
-    drawing: Markup
-
-
-@dataclass(frozen=True)
 class CandidateTable:
     """The candidates of a page, best first.
 
     Args:
         columns (list[CandidateColumn]): their columns, the architecture last.
-        networks (list[list[int]]): the blocks of each candidate, as places in ``boxes``; empty
+        networks (list[list[int]]): the blocks of each candidate, as places in ``blocks``; empty
             where there are too many.
-        boxes (list[Box]): each different block once, drawn.
+        blocks (list[Block]): each different block once.
     """
 
     columns: list[CandidateColumn]
     networks: list[list[int]]
-    boxes: list[Box]
+    blocks: list[Block]
 
     def headings(self) -> dict[str, str]:
         """The heading of the field with the text of each column, for tooltips."""
@@ -161,7 +150,7 @@ def _scores(
 
 def _networks(
     rows: Sequence[Candidate], choices: Sequence[ChoiceFacts], stages: CandidateStages | None
-) -> tuple[list[list[int]], list[Box]]:
+) -> tuple[list[list[int]], list[Block]]:
     places: dict[Block, int] = {}
     networks = []
     for one in rows:
@@ -170,10 +159,7 @@ def _networks(
         networks.append([places.setdefault(block, len(places)) for block in blocks])
         if len(places) > BLOCKS:
             return [], []
-    colours = option_colours(choices)
-    # Shares are those of a whole network, which the page fills in.
-    boxes = [Box(row_name(one), one.flops, draw_box(one, colours, 1, 1)) for one in places]
-    return networks, boxes
+    return networks, list(places)
 
 
 def _by_name(one: Candidate, choices: Sequence[ChoiceFacts]) -> list[StageCosts]:

@@ -1,21 +1,19 @@
-"""The network found, drawn block by block."""
+"""The network found, block by block; ``block.html.j2`` draws them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
-from markupsafe import Markup, escape
-
-from spos.cost.cost import format_cost
 from spos.report.result import ChoiceFacts, StageCosts
 
 #: Colours of options; with more options than these the labels tell them apart.
 COLOURS = 8
 #: Most options that are written into one box.
 BOX_OPTIONS = 3
-_WIDTH, _HEIGHT, _BOX = 76, 70, 46
 
 
 @dataclass(frozen=True)
@@ -39,12 +37,32 @@ class Block:
         """What was chosen, in one text; empty without a choice."""
         return " ".join(self.options)
 
+    @property
+    def row(self) -> str:
+        """The part of the network that the block is in, by the name of its choice."""
+        part, dot, _ = self.name.partition(".")
+        return (part if dot else "choices") if self.options else "fixed"
+
+    @property
+    def label(self) -> tuple[str, str]:
+        """The kernel of the option and its kind, or as much of its name as fits.
+
+        Example:
+            >>> Block("a", ("shuffle3x3",), 1, 1).label, Block("stem", (), 1, 1).label
+            (('3×3', 'shuffle'), ('stem', ''))
+        """
+        name = self.option or self.name
+        match = re.fullmatch(r"(.+?)[_\-.]?(\d+)x(\d+)", name)
+        kind = match[1] if match else name
+        kind = kind if len(kind) <= 12 else kind[:11] + "…"
+        return (f"{match[2]}×{match[3]}", kind) if match else (kind, "")
+
 
 @dataclass(frozen=True)
 class Drawing:
-    """A network to show: blocks drawn by row; option, colour and count; blocks for a table."""
+    """A network to show: blocks by row; option, colour and count; all blocks."""
 
-    rows: list[tuple[str, list[Markup]]]
+    rows: list[tuple[str, list[Block]]]
     legend: list[tuple[str, str, int]]
     blocks: list[Block]
 
@@ -87,100 +105,13 @@ def network_blocks(stages: Sequence[StageCosts]) -> list[Block]:
 
 
 def draw_network(stages: Sequence[StageCosts], choices: Sequence[ChoiceFacts]) -> Drawing:
-    """Draw a network."""
-    blocks, colours = network_blocks(stages), option_colours(choices)
-    flops = [block.flops or 0 for block in blocks]
-    rows: list[tuple[str, list[Markup]]] = []
-    for block in blocks:
-        row = row_name(block)
-        if not rows or rows[-1][0] != row:
-            rows.append((row, []))
-        rows[-1][1].append(draw_box(block, colours, sum(flops), max(flops)))
-    chosen = [option for block in blocks for option in block.options]
-    legend = [(option, colours[option], chosen.count(option)) for option in colours]
-    return Drawing(rows, [entry for entry in legend if entry[2]], blocks)
-
-
-def row_name(block: Block) -> str:
-    """The part of the network that a block is in, by the name of its choice."""
-    part, dot, _ = block.name.partition(".")
-    return (part if dot else "choices") if block.options else "fixed"
-
-
-def draw_box(block: Block, colours: Mapping[str, str], total: int, largest: int) -> Markup:
-    """Draw a block.
-
-    Args:
-        block (Block): the block.
-        colours (Mapping[str, str]): colour class of each option.
-        total (int): multiply-adds of its network.
-        largest (int): multiply-adds of the costliest block in it.
-    """
-    colour = colours[block.options[0]] if block.options else "fixed"
-    large, small = _label(block.option or block.name)
-    words = f"{block.name}: {block.option}" if block.option else block.name
-    parts = [element("rect", width=_WIDTH, height=_BOX, rx=6, class_=f"box {colour}")]
-    middle = _WIDTH / 2
-    if small:
-        parts.append(element("text", large, x=middle, y=22, class_="kernel", text_anchor="middle"))
-        parts.append(element("text", small, x=middle, y=37, class_="kind", text_anchor="middle"))
-    else:
-        parts.append(element("text", large, x=middle, y=27, class_="kind", text_anchor="middle"))
-    if block.flops is not None and total:
-        share = f"{block.flops / total:.1%}"
-        words += f"\n{format_cost('flops', block.flops)} multiply-adds ({share})"
-        if block.params is not None:
-            words += f", {format_cost('params', block.params)} parameters"
-        wide = 34.0
-        bar = wide * block.flops / largest
-        parts += [
-            element("rect", y=_BOX + 9, width=wide, height=6, rx=3, class_="track"),
-            element("rect", y=_BOX + 9, width=max(bar, 1.5), height=6, rx=3, class_="bar"),
-            element("text", share, x=_WIDTH, y=_BOX + 16, class_="share", text_anchor="end"),
-        ]
-    return element(
-        "svg",
-        element("title", words),
-        *parts,
-        viewBox=f"0 0 {_WIDTH} {_HEIGHT}",
-        width=_WIDTH,
-        height=_HEIGHT,
-        role="img",
-        aria_label=words.replace("\n", ", "),
+    """Arrange the blocks of a network in rows."""
+    blocks = network_blocks(stages)
+    chosen = Counter(option for block in blocks for option in block.options)
+    return Drawing(
+        rows=[(row, [*inside]) for row, inside in groupby(blocks, lambda block: block.row)],
+        legend=[
+            (o, colour, chosen[o]) for o, colour in option_colours(choices).items() if chosen[o]
+        ],
+        blocks=blocks,
     )
-
-
-def _label(name: str) -> tuple[str, str]:
-    """The kernel of an option and its kind, or as much of its name as fits."""
-    match = re.fullmatch(r"(.*?)[_\-.]?(\d+)x(\d+)", name)
-    if match and match[1]:
-        return f"{match[2]}×{match[3]}", _short(match[1])
-    return _short(name), ""
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 12 else text[:11] + "…"
-
-
-def element(name: str, *content: str, **attributes: object) -> Markup:
-    """One SVG element; underscores in attribute names stand for hyphens, a last one is dropped.
-
-    Args:
-        name (str): name of the element.
-        *content (str): text, which is escaped, or other elements.
-        **attributes (object): attributes; numbers are rounded to two decimals.
-
-    Example:
-        >>> element("text", "a < b", x=1.234, class_="tick")
-        Markup('<text x="1.23" class="tick">a &lt; b</text>')
-    """
-    parts = [
-        f' {key.rstrip("_").replace("_", "-")}="{escape(_number(value))}"'
-        for key, value in attributes.items()
-    ]
-    inside = "".join(str(escape(part)) for part in content)
-    return Markup(f"<{name}{''.join(parts)}>{inside}</{name}>")
-
-
-def _number(value: object) -> object:
-    return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else value

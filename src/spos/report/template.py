@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from spos.cost.cost import format_cost
 from spos.report.chart import LEVELS
 from spos.report.network import COLOURS
 
@@ -51,7 +52,12 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["plain"] = vars
+    environment.filters.update(
+        plain=vars,
+        count="{:,}".format,
+        percent="{:.1%}".format,
+        cost=lambda value, name: format_cost(name, value),
+    )
     return environment
 
 
