@@ -6,14 +6,22 @@ In them a candidate holds its costs beside its other fields, and a score is call
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from spos.cost.cost import primary_cost
 
-_CANDIDATE = ("architecture", "one_shot_top1", "iteration", "origin")
-_WINNER = ("names", "stages", "notation")
-_BUDGET = ("maximum", "evaluated", "candidates", "test_top1", "exhausted")
+Row = Mapping[str, Any]
+
+_CANDIDATE = ("architecture", "score", "iteration", "origin", "position")
+_BUDGET = ("maximum", "evaluated", "candidates", "test_score", "exhausted")
+_NETWORK = ("name", "architecture", "within", "score", "test_score")
+_SCORES = {
+    "one_shot_top1": "score",
+    "test_top1": "test_score",
+    "found_test_top1": "found_test_score",
+}
 _LABELS = {
     "evolution": "Evolution",
     "random": "Random search",
@@ -27,34 +35,22 @@ _NEAR = 0.05
 _DIFFERENTIABLE = ("fbnet", "darts", "proxylessnas")
 
 
-def upgrade_candidates(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def upgrade_candidates(rows: Iterable[Row]) -> list[dict[str, Any]]:
     """Candidates in today's form; the position follows from the order within an iteration."""
-    places: dict[int, int] = {}
+    places: Counter[int] = Counter()
     upgraded = []
     for row in rows:
-        position = places.get(row["iteration"], 0)
-        places[row["iteration"]] = position + 1
-        upgraded.append(_candidate(row, position))
+        upgraded.append(_candidate(row, places[row["iteration"]]))
+        places[row["iteration"]] += 1
     return upgraded
 
 
-def upgrade_winner(row: Mapping[str, Any]) -> dict[str, Any]:
+def upgrade_winner(row: Row) -> dict[str, Any]:
     """The winner in today's form."""
-    stages = [
-        {
-            "name": stage["name"],
-            "choices": stage.get("choices", {}),
-            "costs": _rest(stage, ("name", "choices")),
-        }
-        for stage in row["stages"]
-    ]
-    rest = {name: value for name, value in row.items() if name not in _WINNER}
-    return {
-        **_candidate(rest, 0),
-        "names": row["names"],
-        "stages": stages,
-        "notation": row.get("notation"),
-    }
+    own = ("names", "stages", "notation")
+    stages = [{"choices": {}, **_costed(stage, "name", "choices")} for stage in row["stages"]]
+    winner = _candidate({name: value for name, value in row.items() if name not in own})
+    return {**winner, "notation": row.get("notation"), "names": row["names"], "stages": stages}
 
 
 def upgrade_search(plain: dict[str, Any]) -> dict[str, Any]:
@@ -62,105 +58,73 @@ def upgrade_search(plain: dict[str, Any]) -> dict[str, Any]:
     candidates = upgrade_candidates(plain["candidates"])
     positions = {one["architecture"]: one["position"] for one in candidates}
 
-    def placed(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    def placed(rows: Iterable[Row]) -> list[dict[str, Any]]:
         return [_candidate(row, positions.get(row["architecture"], 0)) for row in rows]
 
-    budgets = [
-        {
-            **budget,
-            "winner": upgrade_winner(budget["winner"]),
-            "top": placed(budget["top"]),
-        }
-        for budget in plain.get("budgets", ())
-    ]
+    def found(row: Row) -> dict[str, Any]:
+        return {**row, "winner": upgrade_winner(row["winner"]), "top": placed(row["top"])}
+
     return {
-        **plain,
-        "winner": upgrade_winner(plain["winner"]),
-        "top": placed(plain["top"]),
+        **found(plain),
         "candidates": candidates,
         "front": placed(plain.get("front", ())),
-        "budgets": budgets,
+        "budgets": [found(budget) for budget in plain.get("budgets", ())],
     }
 
 
 def upgrade_retrain(plain: dict[str, Any]) -> dict[str, Any]:
     """The outcome of a retraining in today's form."""
-    rest = {name: value for name, value in plain.items() if name != "test_top1"}
-    return {**rest, "test_score": plain["test_top1"]}
+    return _renamed(plain)
 
 
 def upgrade_comparison(plain: dict[str, Any]) -> dict[str, Any]:
     """``compare.json``, or the comparison of a result, in today's form."""
-    fields = ("name", "architecture", "within", "one_shot_top1", "test_top1")
-    networks = [
-        {
-            "name": network["name"],
-            "architecture": network["architecture"],
-            "within": network.get("within", _NEAR),
-            "score": network["one_shot_top1"],
-            "test_score": network["test_top1"],
-            "costs": _rest(network, fields),
-        }
-        for network in plain["networks"]
-    ]
-    rest = {name: value for name, value in plain.items() if name != "found_test_top1"}
-    asked = plain.get("asked", len(networks))
-    found = plain["found_test_top1"]
-    return {**rest, "asked": asked, "networks": networks, "found_test_score": found}
+    networks = [{"within": _NEAR, **_costed(row, *_NETWORK)} for row in plain["networks"]]
+    return {"asked": len(networks), **_renamed(plain), "networks": networks}
 
 
 def upgrade_result(plain: dict[str, Any]) -> dict[str, Any]:
     """``result.json`` in today's form."""
-    search = plain.get("search")
+    search, bounds = plain.get("search") or {}, plain["constraint"]
+    charged = search.get("charged")
+    network, retrained, compared = map(plain.get, ("network", "retrain", "comparison"))
     if search:
         algorithm = search["algorithm"]
         method = algorithm if algorithm in _DIFFERENTIABLE else ""
         search = {**search, "label": _LABELS.get(algorithm, algorithm), "method": method}
-    data = {"outputs": len(plain["data"]["classes"]), **plain["data"]}
-    network, retrained = plain.get("network"), plain.get("retrain")
-    bounds, searched = plain["constraint"], search or {}
     return {
         **plain,
         "metric": plain.get("metric") or {"name": "top-1", "share": True},
         "primary_cost": primary_cost(
-            bounds["maximum"],
-            bounds["minimum"],
-            searched.get("pareto", ()),
-            searched.get("charged"),
+            bounds["maximum"], bounds["minimum"], search.get("pareto", ()), charged
         ),
-        "data": data,
-        "search": search,
+        "data": {"outputs": len(plain["data"]["classes"]), **plain["data"]},
+        "search": search or None,
         "winner": plain.get("winner") and upgrade_winner(plain["winner"]),
-        "network": network and {"name": network["name"], "costs": _rest(network, ("name",))},
-        "retrain": retrained
-        and {"test_score": retrained["test_top1"], "steps": retrained["steps"]},
+        "network": network and _costed(network, "name"),
+        "retrain": retrained and upgrade_retrain(retrained),
         "top": upgrade_candidates(plain.get("top", ())),
         "front": upgrade_candidates(plain.get("front", ())),
         "budgets": [_budget(row) for row in plain.get("budgets", ())],
-        "comparison": plain.get("comparison") and upgrade_comparison(plain["comparison"]),
+        "comparison": compared and upgrade_comparison(compared),
     }
 
 
-def _budget(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "maximum": row["maximum"],
-        "winner": _candidate({k: v for k, v in row.items() if k not in _BUDGET}, 0),
-        "evaluated": row["evaluated"],
-        "candidates": row["candidates"],
-        "test_score": row["test_top1"],
-    }
+def _budget(row: Row) -> dict[str, Any]:
+    budget = _costed(row, *_BUDGET, *_CANDIDATE)
+    return {**budget, "winner": {"position": 0, **budget}}
 
 
-def _candidate(row: Mapping[str, Any], position: int) -> dict[str, Any]:
-    return {
-        "architecture": row["architecture"],
-        "iteration": row["iteration"],
-        "position": position,
-        "origin": row["origin"],
-        "score": row["one_shot_top1"],
-        "costs": _rest(row, _CANDIDATE),
-    }
+def _candidate(row: Row, position: int = 0) -> dict[str, Any]:
+    return {"position": position, **_costed(row, *_CANDIDATE)}
 
 
-def _rest(row: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name not in names}
+def _costed(row: Row, *names: str) -> dict[str, Any]:
+    """A row whose fields are the named ones, and all others as its costs."""
+    renamed = _renamed(row)
+    costs = {name: value for name, value in renamed.items() if name not in names}
+    return {name: renamed[name] for name in names if name in renamed} | {"costs": costs}
+
+
+def _renamed(row: Row) -> dict[str, Any]:
+    return {_SCORES.get(name, name): value for name, value in row.items()}
