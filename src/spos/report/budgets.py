@@ -10,6 +10,7 @@ from spos.report.chart import (
     Chart,
     coloured,
     cost_label,
+    dots,
     layer,
     make_chart,
     padded_range,
@@ -58,7 +59,7 @@ def budgets_figure(result: Result) -> Chart | None:
         metric.axis(metric.noun, [score for _, score, _ in scored], 0.08),
         [
             layer("line", rows, encoding=colours),
-            layer("point", rows, tooltip=True, encoding=colours, filled=True, opacity=1, size=80),
+            dots(rows, 80, encoding=colours),
             *limit_layers(x, [(limit, "") for limit in limits]),
         ],
         height=280,

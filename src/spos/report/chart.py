@@ -163,6 +163,19 @@ def layer(
     }
 
 
+def dots(
+    rows: Sequence[Row],
+    size: int,
+    *,
+    opacity: float = 1,
+    encoding: Spec | None = None,
+    **style: Any,
+) -> Spec:
+    """Filled dots, above which the fields of their rows appear."""
+    style |= {"filled": True, "opacity": opacity, "size": size}
+    return layer("point", rows, tooltip=True, encoding=encoding, **style)
+
+
 def coloured(field: str, colours: Mapping[str, str], *, legend: bool = True) -> Spec:
     """A colour for each name, with a legend above the chart where there are several.
 

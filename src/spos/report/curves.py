@@ -17,6 +17,7 @@ from spos.report.chart import (
     Axis,
     Chart,
     coloured,
+    dots,
     layer,
     make_chart,
     padded_range,
@@ -56,7 +57,7 @@ def iterations_figure(measure: Measure, candidates: Sequence[Candidate]) -> Char
         measure.axis(f"one-shot {measure.noun}", scores),
         [
             layer("line", rows, encoding=colours),
-            layer("point", rows, tooltip=True, encoding=colours, filled=True, opacity=1, size=45),
+            dots(rows, 45, encoding=colours),
         ],
     )
 

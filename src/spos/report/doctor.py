@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from spos.cost.cost import find_cost
-from spos.report.chart import ACCENT, INK, Chart, Names, layer, make_chart
+from spos.report.chart import ACCENT, INK, Chart, Names, dots, layer, make_chart
 from spos.report.diagnosis import Diagnosis, sample_words, sampled_networks_table
 from spos.report.facts import wall_times
 from spos.report.template import fill_template
@@ -41,7 +41,7 @@ def seeds_figure(diagnosis: Diagnosis) -> Chart:
         metric.axis(f"validation {metric.noun}", [score for one in ranked for score in one.scores]),
         Names([row["y"] for row in means]),
         [
-            layer("point", rows, tooltip=True, color=ACCENT, filled=True, opacity=0.8, size=80),
+            dots(rows, 80, opacity=0.8, color=ACCENT),
             layer("tick", means, color=INK, thickness=2, height=14),
         ],
         height=22 * len(ranked) + 20,

@@ -15,6 +15,7 @@ from spos.report.chart import (
     Chart,
     coloured,
     cost_label,
+    dots,
     layer,
     make_chart,
     padded_range,
@@ -61,7 +62,7 @@ def validation_page(result: Validation) -> str:
 
 
 def _chart(result: Validation) -> Chart:
-    kinds = ("the table as it stands", "corrected, by a fit to the others")
+    colours = {"the table as it stands": WARM, "corrected, by a fit to the others": ACCENT}
     rows: list[dict[str, Any]] = [
         {
             "x": predicted,
@@ -72,7 +73,7 @@ def _chart(result: Validation) -> Chart:
             "measured": format_cost("latency", network.measured),
         }
         for network in result.networks
-        for kind, predicted in zip(kinds, (network.predicted, network.fitted), strict=True)
+        for kind, predicted in zip(colours, (network.predicted, network.fitted), strict=True)
     ]
     values = [row[name] for row in rows for name in ("x", "y")]
     lower, upper = padded_range(values, max(values) * 0.02)
@@ -87,15 +88,7 @@ def _chart(result: Validation) -> Chart:
         Axis("measured", lower, upper, ticks),
         [
             layer("line", ends, color=SOFT, strokeDash=[5, 4]),
-            layer(
-                "point",
-                rows,
-                tooltip=True,
-                encoding=coloured("kind", dict(zip(kinds, (WARM, ACCENT), strict=True))),
-                filled=True,
-                opacity=0.8,
-                size=60,
-            ),
+            dots(rows, 60, opacity=0.8, encoding=coloured("kind", colours)),
         ],
         height=480,
     )

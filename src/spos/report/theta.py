@@ -17,8 +17,8 @@ from spos.report.chart import (
     PLAIN,
     Axis,
     Chart,
-    Spec,
     coloured,
+    dots,
     layer,
     make_chart,
 )
@@ -92,7 +92,6 @@ def entropy_figure(choices: Sequence[ChoiceFacts], metrics: Metrics) -> Chart | 
 
     lines = [row for one, curve in zip(known, curves, strict=True) for row in rows(one.name, curve)]
     colours = coloured("choice", shades, legend=False)
-    dot: Spec = {"filled": True, "opacity": 0.01, "size": 60}
     return make_chart(
         "entropy",
         "Entropy of each choice over the steps of the training",
@@ -102,7 +101,7 @@ def entropy_figure(choices: Sequence[ChoiceFacts], metrics: Metrics) -> Chart | 
         [
             layer("line", lines, encoding=colours, strokeWidth=1.4),
             layer("line", rows("mean", mean), color=INK, strokeWidth=3),
-            layer("point", [*lines, *rows("mean", mean)], tooltip=True, **dot),
+            dots([*lines, *rows("mean", mean)], 60, opacity=0.01),
         ],
     )
 

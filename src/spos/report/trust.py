@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spos.report.chart import ACCENT, Chart, coloured, layer, make_chart
+from spos.report.chart import ACCENT, Chart, coloured, dots, layer, make_chart
 from spos.report.comparison import COLOURS
 from spos.report.result import Result
 
@@ -203,7 +203,7 @@ def _figure(
         metric.axis(trained, heights, 0.08),
         [
             layer("rule", bars, encoding=colours | {"y2": {"field": "y2"}}, opacity=0.5),
-            layer("point", rows, tooltip=True, encoding=colours, filled=True, opacity=1, size=110),
+            dots(rows, 110, encoding=colours),
         ],
         height=260,
     )
