@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import random
 import re
 from collections.abc import Callable
@@ -17,7 +18,6 @@ from spos.report.learned import collect_shares
 from spos.report.predictions import Mistake, Predictions
 from spos.report.resources import EVALUATION, collect_resources
 from spos.report.result import ChoiceFacts, Finalist, LatencyFacts, Result
-from spos.report.usage import collect_usage
 from spos.search import Candidate
 from spos.space import Architecture
 
@@ -36,8 +36,8 @@ def predict(classes: int, counts: dict[tuple[int, int], int], name: str = "class
     )
 
 
-def at_work(result: Result, predictions: Predictions) -> AtWork:
-    collected = collect_at_work(result, predictions)
+def at_work(predictions: Predictions) -> AtWork:
+    collected = collect_at_work(predictions)
     assert collected
     return collected
 
@@ -157,27 +157,27 @@ def test_what_few_candidates_have_is_no_effect(run: Run) -> None:
     assert table and table.left_out == 1
     assert {row.option for row in table.rows} == {"a", "b"}
     # All have the same cost.
-    assert {row.cost for row in table.rows} == {"+0"}
-    assert {row.adjusted for row in table.rows} == {"–"}
+    assert {(row.cost, row.adjusted) for row in table.rows} == {(0, None)}
     assert effects_table(result, common[:FEWEST]) is None
 
 
 def test_equal_scores_have_no_effect_and_no_error(run: Run) -> None:
-    result = with_choices(run, ("a", "b", "c"))
-    table = effects_table(result, [candidate((n % 3,), 0, 0.5, n) for n in range(30)])
-    assert table and {row.gain for row in table.rows} == {"+0.0 ± 0.0"}
+    result = replace(with_choices(run, ("a", "b", "c")), winner=None)
+    equal = [candidate((n % 3,), 0, 0.5, n) for n in range(30)]
+    part = section(render(result, equal, []), "What the search learned")
+    assert part.count("<td>+0.0 ± 0.0</td>") == 3
 
 
 def test_a_few_classes_have_a_whole_matrix(run: Run) -> None:
     counts = {(0, 0): 8, (0, 1): 2, (1, 1): 5, (2, 1): 3}
-    shown = at_work(run.result, predict(4, counts))
+    shown = at_work(predict(4, counts))
     assert (shown.images, shown.wrong) == (18, 5)
     assert shown.matrix and shown.matrix.whole
-    assert [[n for n, _ in row.cells] for row in shown.matrix.rows] == [
-        [8, 2, 0, 0],
-        [0, 5, 0, 0],
-        [0, 3, 0, 0],
-        [0, 0, 0, 0],
+    assert [row.cells for row in shown.matrix.rows] == [
+        (8, 2, 0, 0),
+        (0, 5, 0, 0),
+        (0, 3, 0, 0),
+        (0, 0, 0, 0),
     ]
     assert [(row.name, row.accuracy, row.images) for row in shown.classes] == [
         ("class 2", 0.0, 3),
@@ -198,12 +198,12 @@ def test_of_many_classes_those_that_are_confused_most_are_shown(run: Run) -> Non
         pair = (draw.randrange(1000), draw.randrange(1000))
         counts[pair] = counts.get(pair, 0) + 1
     counts[7, 8] = 30
-    shown = at_work(run.result, predict(1000, counts))
+    shown = at_work(predict(1000, counts))
     matrix = shown.matrix
     assert matrix and not matrix.whole and {"class 7", "class 8"} <= set(matrix.names)
     assert len(matrix.names) == 12
     for row in matrix.rows:
-        assert sum(n for n, _ in row.cells) + row.other == row.images
+        assert sum(row.cells) + row.other == row.images
     assert len(shown.confusions) == 10 and shown.confusions[0].images == 30
     page = render(*run.arguments, attachments=Attachments("runs/a", "", predict(1000, counts)))
     assert "The classes that are confused most" in page
@@ -218,7 +218,7 @@ def test_nothing_wrong_is_no_confusion(run: Run) -> None:
     part = section(page, "The network at work")
     assert "classifies all 15 test images correctly" in part
     assert "confusions" not in part and "worst-classified" not in part
-    many = at_work(run.result, predict(30, {(n, n): 5 for n in range(30)}))
+    many = at_work(predict(30, {(n, n): 5 for n in range(30)}))
     assert many.matrix is None
 
 
@@ -228,9 +228,11 @@ def test_the_latency_is_that_of_the_table(run: Run) -> None:
     facts = LatencyFacts("ns", "onnxruntime", "cpu", "A CPU", 2, 1, False)
     costs = {**winner.costs, "latency": 4_080_000}
     timed = run.change(winner=replace(winner, costs=costs), latency=facts)
-    words = at_work(timed.result, predict(2, {(0, 0): 1})).latency
-    assert words.startswith("4.08ms for one image on A CPU (onnxruntime, 2 threads)")
-    assert at_work(run.result, predict(2, {(0, 0): 1})).latency == ""
+    attached = Attachments(predictions=predict(2, {(0, 0): 1}))
+    words = " ".join(render(*timed.arguments, attachments=attached).split())
+    assert "is 4.08ms for one image on A CPU (onnxruntime, 2 threads)" in words
+    part = section(render(*run.arguments, attachments=attached), "The network at work")
+    assert "latency" not in part
 
 
 def test_an_image_is_shown_with_what_it_was_taken_for(run: Run) -> None:
@@ -248,25 +250,33 @@ def test_without_attachments_there_is_no_such_section(run: Run) -> None:
     assert "data:image/png" not in page
 
 
+def copied(run: Run, attachments: Attachments) -> dict[str, str]:
+    """The texts to copy in the section on the use of a network, by kind."""
+    part = section(render(*run.arguments, attachments=attachments), "How to use it")
+    texts = re.findall(r'<pre class="copy" data-what="(\w+)">(.*?)</pre>', part, re.DOTALL)
+    return {kind: html.unescape(text) for kind, text in texts}
+
+
 def test_commands_name_the_run_whatever_it_is_called(run: Run) -> None:
-    usage = collect_usage(run.result, "my runs/a", "space: {name: a}\n")
-    assert usage and usage.commands.splitlines() == [
+    texts = copied(run, Attachments("my runs/a", "space: {name: a}\n"))
+    assert texts["commands"].splitlines() == [
         "spos export 'my runs/a'",
         "spos predict 'my runs/a' photo.jpg",
     ]
-    assert len(usage.python.splitlines()) == 3
-    assert 'Path("my runs/a/network.onnx")' in usage.python
-    assert usage.settings == "space: {name: a}"
-    assert collect_usage(replace(run.result, retrain=None), "a", "") is None
+    assert len(texts["python"].splitlines()) == 3
+    assert 'Path("my runs/a/network.onnx")' in texts["python"]
+    assert run.result.winner and texts["architecture"] == str(run.result.winner.architecture)
+    assert texts["settings"] == "space: {name: a}"
+    assert 'Path("runs/café/network.onnx")' in copied(run, Attachments("runs/café/"))["python"]
+    untrained = run.change(retrain=None)
+    assert "How to use it" not in render(*untrained.arguments, attachments=Attachments("a"))
 
 
 def test_what_was_given_in_python_is_exported_there(run: Run) -> None:
     own = run.change(data=replace(run.result.data, source="dataset"))
-    usage = collect_usage(own.result, "a", "")
-    assert usage and usage.own and "load=load" in usage.python
-    assert usage.commands == "spos predict a/network.onnx photo.jpg"
-    page = render(*own.arguments, attachments=Attachments("a"))
-    assert "spos export" not in section(page, "How to use it")
+    texts = copied(own, Attachments("a"))
+    assert texts["python"].splitlines()[-1] == 'export_run(Path("a"), load=load)'
+    assert texts["commands"] == "spos predict a/network.onnx photo.jpg"
 
 
 def test_time_and_memory_are_those_of_each_stage(run: Run) -> None:
@@ -278,26 +288,19 @@ def test_time_and_memory_are_those_of_each_stage(run: Run) -> None:
     ]
     resources = collect_resources(run.result, metrics)
     assert resources
-    assert [(row.name, row.seconds, row.memory) for row in resources.rows] == [
-        ("Supernet training", "33.1 s", "400 MiB"),
-        ("Search", "10.2 s", "–"),
-        ("Retraining", "12.3 s", "–"),
-        ("Comparison", "12 min 30 s", "3.0 GiB"),
-        ("Total", "13 min 26 s", "3.0 GiB"),
+    assert [(row.name, row.seconds, row.memory, row.work) for row in resources.rows] == [
+        ("Supernet training", 33.1, 400 << 20, "3,000 steps"),
+        ("Search", 10.2, 0, "120 candidates scored"),
+        ("Retraining", 12.3, 0, "500 steps"),
+        ("Comparison", 750.0, 3 << 30, "3 networks"),
     ]
-    assert [row.work for row in resources.rows] == [
-        "3,000 steps",
-        "120 candidates scored",
-        "500 steps",
-        "3 networks",
-        "",
-    ]
-    assert "of the process" in resources.memory_note
-    (sharing,) = resources.savings
-    assert "saved 75% of the stages" in sharing and "300 were computed instead of 1,200" in sharing
-    earlier = collect_resources(run.result, run.metrics)
-    assert earlier and earlier.memory_note == "" and earlier.savings == ()
-    assert "peak memory" not in render(*run.arguments)
+    part = section(render(run.result, run.candidates, metrics), "Time and memory")
+    for cell in ("33.1 s", "400 MiB", "–", "12 min 30 s", "3.0 GiB", "13 min 26 s"):
+        assert f"<td>{cell}</td>" in part
+    assert "Peak memory of the process" in part
+    assert "saved 75% of the stages" in part and "300 were computed instead of 1,200" in part
+    earlier = section(render(*run.arguments), "Time and memory")
+    assert "memory</th>" not in earlier and "saved" not in earlier
 
 
 def test_finalists_are_part_of_what_a_run_took(run: Run) -> None:
@@ -308,7 +311,7 @@ def test_finalists_are_part_of_what_a_run_took(run: Run) -> None:
     resources = collect_resources(replace(result, seconds=seconds, finalists=finalists), metrics)
     assert resources
     row = resources.rows[2]
-    assert (row.work, row.memory, row.share) == ("5 networks", "1.0 GiB", 0.5)
+    assert (row.work, row.memory, row.seconds) == ("5 networks", 1 << 30, 2.0)
 
 
 def test_counts_of_a_reused_run_agree(run: Run) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from spos.cost.cost import find_cost, format_cost
-from spos.report.result import ComparedNetwork, Comparison, Result, Winner
+from spos.report.result import ComparedNetwork, Result
 from spos.report.words import shown_costs
 from spos.search.candidate import Candidate
 
@@ -47,98 +47,85 @@ class ArchitectureTable:
 
 #: Characters of an architecture from which a table on a terminal is kept narrow.
 LONG = 30
+#: Stands for the same heading on the terminal as on the page.
+SAME = "="
 #: What a row is about.
 Scored = Candidate | ComparedNetwork
 
 
-def top_table(result: Result) -> ArchitectureTable:
+def top_table(result: Result) -> ArchitectureTable | None:
     """The best candidates, best first."""
-    top, winner = result.top, result.winner
-    found = winner.architecture if winner else None
-    places = (place for place, one in enumerate(top) if one.architecture == found)
+    top = result.top
     return _table(
         result,
         top,
-        best=next(places, -1),
-        leading=[_column("rank", range(1, len(top) + 1), "")],
+        leading=[column("rank", range(1, len(top) + 1), "")],
         after=[
-            _column("iteration", (one.iteration for one in top), "iter"),
-            _column("origin", (one.origin for one in top), text=True),
+            column("iteration", (one.iteration for one in top), "iter"),
+            column("origin", (one.origin for one in top), text=True),
         ],
     )
 
 
-def finalists_table(result: Result) -> ArchitectureTable:
+def finalists_table(result: Result) -> ArchitectureTable | None:
     """The finalists, best first: those that reached the last rung before the others."""
     ranked = sorted(
         result.finalists, key=lambda one: (len(one.rungs), one.rungs[-1].score), reverse=True
     )
-    steps = [rung.steps for rung in ranked[0].rungs]
-    rungs = [
-        _column(
-            f"after {count:,} steps",
-            (
-                result.one_shot.show(one.rungs[place].score) if place < len(one.rungs) else "–"
-                for one in ranked
-            ),
-            f"{count:,} steps",
-        )
-        for place, count in enumerate(steps)
-    ]
-    return _table(result, ranked, before=rungs, brief=False)
+    rungs = []
+    for place, rung in enumerate(ranked[0].rungs if ranked else ()):
+        known = (one.rungs[place].score if place < len(one.rungs) else None for one in ranked)
+        steps = f"{rung.steps:,} steps"
+        rungs.append(column(f"after {steps}", map(result.one_shot.show, known), steps))
+    return _table(result, ranked, before=rungs, best=0, brief=False)
 
 
-def front_table(result: Result) -> ArchitectureTable:
+def front_table(result: Result) -> ArchitectureTable | None:
     """The front, cheapest first."""
-    winner = result.winner and result.winner.architecture
-    places = (place for place, one in enumerate(result.front) if one.architecture == winner)
-    return _table(result, result.front, best=next(places, -1))
+    return _table(result, result.front)
 
 
-def budgets_table(result: Result) -> ArchitectureTable:
+def budgets_table(result: Result) -> ArchitectureTable | None:
     """The network found for each budget, from the smallest."""
     cost, rows = result.primary_cost, result.budgets
     return _table(
         result,
         [row.winner for row in rows],
-        leading=[_column("at most", (format_cost(cost, row.maximum[cost]) for row in rows))],
+        leading=[column("at most", (format_cost(cost, row.maximum[cost]) for row in rows))],
         before=_tested(result, [(row.winner, row.test_score) for row in rows]),
-        after=[Column("new", tuple(str(row.evaluated) for row in rows), brief=None)],
+        after=[column("new", (row.evaluated for row in rows), None)],
         best=len(rows) - 1,
     )
 
 
-def all_networks(comparison: Comparison) -> list[ComparedNetwork]:
-    """The random networks of a comparison, and the uniform one."""
-    return [*comparison.networks, *([comparison.uniform] if comparison.uniform else [])]
-
-
-def comparison_table(result: Result, winner: Winner, comparison: Comparison) -> ArchitectureTable:
-    """The winner and the random networks, by their test scores."""
+def comparison_table(result: Result) -> ArchitectureTable | None:
+    """The winner and the random networks, by their test scores; None without a comparison."""
+    winner, compared = result.winner, result.comparison
+    if winner is None or compared is None:
+        return None
     rows: list[tuple[str, Scored, float]] = [
-        *((network.name, network, network.test_score) for network in all_networks(comparison)),
-        ("found", winner, comparison.found_test_score),
+        *((one.name, one, one.test_score) for _, one in compared.others),
+        ("found", winner, compared.found_test_score),
     ]
-    rows.sort(key=lambda row: -row[2])
+    names, networks, scores = zip(*sorted(rows, key=lambda row: -row[2]), strict=True)
     return _table(
         result,
-        [network for _, network, _ in rows],
-        leading=[_column("network", (name for name, _, _ in rows), text=True)],
-        before=_tested(result, [(network, score) for _, network, score in rows]),
-        best=next(place for place, (_, network, _) in enumerate(rows) if network is winner),
+        networks,
+        leading=[column("network", names, text=True)],
+        before=_tested(result, [*zip(networks, scores, strict=True)]),
+        best=names.index("found"),
     )
 
 
 def _tested(result: Result, rows: Sequence[tuple[Scored, float | None]]) -> list[Column]:
     """Scores on the test images and, where they are known, their standard errors."""
-    columns = [_column("test", (result.metric.show(score) for _, score in rows))]
+    columns = [column("test", (result.metric.show(score) for _, score in rows))]
     errors = [result.metric.standard_error(score, result.data.test) for _, score in rows]
     if all(error is not None for error in errors):
-        cells = [f"± {100 * (error or 0.0):.1f}" for error in errors]
+        cells = (f"± {100 * (error or 0.0):.1f}" for error in errors)
         # The 20 blocks of the paper's space leave no room for it on a terminal.
         short = all(len(str(network.architecture)) < LONG for network, _ in rows)
-        brief = "s.e." if short else None
-        columns.append(Column("standard error", tuple(cells), brief))
+        columns.append(column("standard error", cells, "s.e." if short else None))
     return columns
 
 
@@ -149,32 +136,31 @@ def _table(
     leading: Sequence[Column] = (),
     before: Sequence[Column] = (),
     after: Sequence[Column] = (),
-    best: int = 0,
+    best: int | None = None,
     brief: bool = True,
-) -> ArchitectureTable:
-    """A table of scores and costs; with ``brief`` false the terminal shows no costs."""
+) -> ArchitectureTable | None:
+    """A table of scores and costs, None without rows; with ``brief`` false the terminal shows no
+    costs. The winner is emphasised, or the row ``best``.
+    """
+    if not scored:
+        return None
+    architectures = [str(one.architecture) for one in scored]
+    if best is None:
+        found = str(result.winner.architecture) if result.winner else ""
+        best = architectures.index(found) if found in architectures else -1
     name = f"one-shot {result.one_shot.name}" if result.one_shot != result.metric else "one-shot"
-    one_shot = [_column(name, (result.one_shot.show(one.score) for one in scored))]
+    values = [*before, column(name, (result.one_shot.show(one.score) for one in scored))]
     known = [getattr(one, "metric_score", None) for one in scored]
-    if known and all(score is not None for score in known):
-        shown = (result.metric.show(score) for score in known)
-        one_shot.append(_column(f"one-shot {result.metric.name}", shown))
-    costs = (
-        replace(
-            _column(cost.label, (cost.format(one.costs[cost.name]) for one in scored)),
-            brief=cost.heading if brief else None,
-        )
-        for cost in map(find_cost, shown_costs(result))
-    )
-    return ArchitectureTable(
-        leading=tuple(leading),
-        values=(*before, *one_shot, *costs, *after),
-        architectures=tuple(str(one.architecture) for one in scored),
-        best=best,
-    )
+    if all(score is not None for score in known):
+        values.append(column(f"one-shot {result.metric.name}", map(result.metric.show, known)))
+    for cost in map(find_cost, shown_costs(result)):
+        cells = (cost.format(one.costs[cost.name]) for one in scored)
+        values.append(column(cost.label, cells, cost.heading if brief else None))
+    return ArchitectureTable(tuple(leading), (*values, *after), tuple(architectures), best)
 
 
-def _column(
-    heading: str, cells: Iterable[object], brief: str | None = None, *, text: bool = False
+def column(
+    heading: str, cells: Iterable[object], brief: str | None = SAME, *, text: bool = False
 ) -> Column:
-    return Column(heading, tuple(map(str, cells)), heading if brief is None else brief, text)
+    """A column; its heading on the terminal is the same unless another one is given."""
+    return Column(heading, tuple(map(str, cells)), heading if brief == SAME else brief, text)

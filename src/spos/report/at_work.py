@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from spos.cost.cost import find_cost
-from spos.report.predictions import Predictions
-from spos.report.result import Result
+from spos.report.predictions import Mistake, Predictions
 
 #: Classes up to which the confusion matrix is whole; of more, those that are confused most.
 WHOLE = 20
@@ -21,14 +20,14 @@ class MatrixRow:
     """The images of a class: how many were given each class shown, and any other class."""
 
     name: str
-    cells: tuple[tuple[int, float], ...]
+    cells: tuple[int, ...]
     other: int
     images: int
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """A confusion matrix, whole or of some classes; a cell is a number and its share of the row."""
+    """A confusion matrix, whole or of some classes."""
 
     names: tuple[str, ...]
     rows: tuple[MatrixRow, ...]
@@ -57,78 +56,53 @@ class Confusion:
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A misclassified image: as a PNG in Base64, what it is, and what it was taken for."""
-
-    image: str
-    true: str
-    predicted: str
-    probability: float
-    true_probability: float
-
-
-@dataclass(frozen=True)
 class AtWork:
     """What the trained network does on the test images.
 
     Args:
+        names (tuple[str, ...]): names of the classes.
         images (int): number of test images.
         wrong (int): number of those that are misclassified.
         matrix (Matrix | None): confusion matrix; None where there is nothing to show.
         confusions (tuple[Confusion, ...]): the most frequent confusions.
         classes (tuple[ClassRow, ...]): classes by accuracy, the lowest first.
-        mistakes (tuple[Shown, ...]): the worst-classified images.
-        latency (str): latency of the network in a sentence; empty if it is not known.
+        mistakes (tuple[Mistake, ...]): the worst-classified images.
     """
 
+    names: tuple[str, ...]
     images: int
     wrong: int
     matrix: Matrix | None
     confusions: tuple[Confusion, ...]
     classes: tuple[ClassRow, ...]
-    mistakes: tuple[Shown, ...]
-    latency: str
+    mistakes: tuple[Mistake, ...]
 
 
-def collect_at_work(result: Result, predictions: Predictions | None) -> AtWork | None:
+def collect_at_work(predictions: Predictions | None) -> AtWork | None:
     """Collect what the trained network does; None where no predictions were recorded."""
     if predictions is None or not predictions.counts:
         return None
     names = predictions.classes
+    counts = {(true, predicted): n for true, predicted, n in predictions.counts}
     images: Counter[int] = Counter()
-    correct: Counter[int] = Counter()
-    wrong: dict[tuple[int, int], int] = {}
-    for true, predicted, count in predictions.counts:
-        images[true] += count
-        if true == predicted:
-            correct[true] = count
-        else:
-            wrong[true, predicted] = count
-    ranked = sorted(wrong.items(), key=lambda pair: -pair[1])
-    classes = [
-        ClassRow(names[one], correct[one] / total, *interval(correct[one], total), total)
-        for one, total in sorted(images.items())
-    ]
+    for (true, _), n in counts.items():
+        images[true] += n
+    wrong = Counter({pair: n for pair, n in counts.items() if pair[0] != pair[1]})
+    classes = []
+    for true, total in sorted(images.items()):
+        correct = counts.get((true, true), 0)
+        classes.append(ClassRow(names[true], correct / total, *interval(correct, total), total))
     return AtWork(
+        names=names,
         images=images.total(),
-        wrong=sum(wrong.values()),
-        matrix=_matrix(predictions, images, ranked),
+        wrong=wrong.total(),
+        matrix=_matrix(names, counts, images, [pair for pair, _ in wrong.most_common()]),
         confusions=tuple(
-            Confusion(names[true], names[predicted], count, count / images[true])
-            for (true, predicted), count in ranked[:LISTED]
+            Confusion(names[true], names[predicted], n, n / images[true])
+            for (true, predicted), n in wrong.most_common(LISTED)
         ),
         classes=tuple(sorted(classes, key=lambda one: one.accuracy)),
-        mistakes=tuple(
-            Shown(
-                one.image,
-                names[one.true],
-                names[one.predicted],
-                one.probability,
-                one.true_probability,
-            )
-            for one in predictions.mistakes
-        ),
-        latency=_latency(result),
+        mistakes=predictions.mistakes,
     )
 
 
@@ -154,46 +128,23 @@ def interval(correct: int, images: int) -> tuple[float, float]:
 
 
 def _matrix(
-    predictions: Predictions, images: Counter[int], ranked: list[tuple[tuple[int, int], int]]
+    names: tuple[str, ...],
+    counts: Mapping[tuple[int, int], int],
+    images: Counter[int],
+    confused: list[tuple[int, int]],
 ) -> Matrix | None:
-    count = len(predictions.classes)
-    shown = list(range(count))
-    if count > WHOLE:
+    shown = list(range(len(names)))
+    if len(names) > WHOLE:
         # Whole pairs, so that every frequent confusion has its cell.
-        chosen: list[int] = []
-        for pair, _ in ranked:
-            new = [one for one in pair if one not in chosen]
-            if len(chosen) + len(new) > MOST_CONFUSED:
+        chosen: set[int] = set()
+        for pair in confused:
+            if len(chosen | set(pair)) > MOST_CONFUSED:
                 break
-            chosen += new
+            chosen.update(pair)
         shown = sorted(chosen)
-    if not shown:
-        return None
-    numbers = {(true, predicted): n for true, predicted, n in predictions.counts}
     rows = []
     for true in shown:
-        counts = [numbers.get((true, predicted), 0) for predicted in shown]
-        total = images[true]
-        rows.append(
-            MatrixRow(
-                name=predictions.classes[true],
-                cells=tuple((n, n / total if total else 0.0) for n in counts),
-                other=total - sum(counts),
-                images=total,
-            )
-        )
-    names = tuple(predictions.classes[one] for one in shown)
-    return Matrix(names, tuple(rows), whole=count <= WHOLE)
-
-
-def _latency(result: Result) -> str:
-    facts, network = result.latency, result.winner or result.network
-    if facts is None or network is None or "latency" not in network.costs:
-        return ""
-    images = "one image" if facts.batch == 1 else f"{facts.batch} images"
-    threads = f", {facts.threads} thread{'' if facts.threads == 1 else 's'}"
-    return (
-        f"{find_cost('latency').format(network.costs['latency'])} for {images} on {facts.device} "
-        f"({facts.backend}{threads if facts.accelerator == 'cpu' else ''}), the sum of its "
-        "measured parts"
-    )
+        cells = tuple(counts.get((true, predicted), 0) for predicted in shown)
+        rows.append(MatrixRow(names[true], cells, images[true] - sum(cells), images[true]))
+    whole = len(names) <= WHOLE
+    return Matrix(tuple(names[one] for one in shown), tuple(rows), whole) if rows else None

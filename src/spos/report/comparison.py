@@ -4,25 +4,37 @@ from __future__ import annotations
 
 from typing import Any
 
-from spos.report.chart import ACCENT, SOFT, WARM, Chart, Names, Spec, coloured, layer, make_chart
-from spos.report.measure import Measure
-from spos.report.result import Comparison
+from spos.report.chart import (
+    ACCENT,
+    SOFT,
+    WARM,
+    Chart,
+    Names,
+    Spec,
+    coloured,
+    dots,
+    layer,
+    make_chart,
+)
+from spos.report.result import Result
+from spos.report.words import verdict
 
 #: Colours of the networks that were retrained.
 COLOURS = {"found": ACCENT, "random": SOFT, "uniform": WARM}
 
 
-def comparison_figure(compared: Comparison, measure: Measure, description: str) -> Chart:
+def comparison_figure(result: Result) -> Chart | None:
     """The network found, random ones and the uniform one as dots over the test score."""
-    networks = [("found", "found", compared.found_test_score)]
-    networks += [("random", one.name, one.test_score) for one in compared.networks]
-    if compared.uniform:
-        networks.append(("uniform", compared.uniform.name, compared.uniform.test_score))
+    compared, judged, measure = result.comparison, verdict(result), result.metric
+    if compared is None or judged is None:
+        return None
+    noun = f"test {measure.noun}"
     rows: list[dict[str, Any]] = [
-        {"x": score, "y": kind, "network": name, f"test {measure.noun}": measure.show(score)}
-        for kind, name, score in networks
+        {"x": compared.found_test_score, "y": "found", "network": "found"}
     ]
-    values = [score for _, _, score in networks]
+    rows += [{"x": one.test_score, "y": kind, "network": one.name} for kind, one in compared.others]
+    rows = [{**row, noun: measure.show(row["x"])} for row in rows]
+    values = [row["x"] for row in rows]
     mean, deviation = compared.random_mean, compared.random_std
     words = f"mean {measure.show(mean)}"
     spread: list[Spec] = []
@@ -36,19 +48,11 @@ def comparison_figure(compared: Comparison, measure: Measure, description: str) 
     return make_chart(
         "comparison",
         f"Test {measure.noun} of the network found and of random ones",
-        description,
-        measure.axis(f"test {measure.noun}", values),
-        Names(list(dict.fromkeys(kind for kind, _, _ in networks))),
+        judged.words,
+        measure.axis(noun, values),
+        Names(list(dict.fromkeys(row["y"] for row in rows))),
         [
-            layer(
-                "point",
-                rows,
-                tooltip=True,
-                encoding=coloured("y", COLOURS, legend=False),
-                filled=True,
-                opacity=0.85,
-                size=130,
-            ),
+            dots(rows, 130, opacity=0.85, encoding=coloured("y", COLOURS, legend=False)),
             *spread,
             layer("tick", average, tooltip=True, color=SOFT, thickness=3),
         ],

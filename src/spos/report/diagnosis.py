@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean
@@ -12,7 +12,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from spos.cost.cost import find_cost
-from spos.report.architectures import ArchitectureTable, Column
+from spos.report.architectures import ArchitectureTable, column
 from spos.report.facts import wall_times
 from spos.report.measure import Measure
 from spos.report.spread import Spread, measure_spread
@@ -130,10 +130,6 @@ def sampled_networks_table(diagnosis: Diagnosis) -> ArchitectureTable:
     """The networks by their mean scores, best first."""
     cost, show = find_cost(diagnosis.cost), diagnosis.metric.show
     ranked = sorted(diagnosis.networks, key=lambda one: -sum(one.scores))
-
-    def column(heading: str, cells: Iterable[str]) -> Column:
-        return Column(heading, tuple(cells), heading)
-
     by_seed = zip(*(one.scores for one in ranked), strict=True)
     return ArchitectureTable(
         leading=(),

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from spos.cost.cost import find_cost
 from spos.report.result import Result
 from spos.search.candidate import Candidate
 
@@ -19,7 +18,6 @@ FEWEST = 5
 SHOWN = 12
 
 Values = npt.NDArray[np.float64]
-Show = Callable[[float], str]
 
 
 @dataclass(frozen=True)
@@ -47,38 +45,46 @@ class Effect:
 
 
 @dataclass(frozen=True)
-class EffectRow:
-    """An effect as text, with the places of its bar in percent of the column's width."""
-
-    name: str
-    option: str
-    candidates: str
-    gain: str
-    better: bool
-    cost: str
-    adjusted: str
-    low: float
-    high: float
-    middle: float
-
-
-@dataclass(frozen=True)
 class EffectTable:
     """Effects, the largest first.
 
     Args:
-        rows (tuple[EffectRow, ...]): those that are shown at once.
-        more (tuple[EffectRow, ...]): the others.
-        zero (float): place of no effect in percent of the column's width.
+        effects (list[Effect]): the effects, at least one.
         left_out (int): options that too few candidates have, or lack.
-        unit (str): unit of the gains in words; empty for that of the score.
+        share (bool): whether scores are shares, whose differences are in percentage points.
     """
 
-    rows: tuple[EffectRow, ...]
-    more: tuple[EffectRow, ...]
-    zero: float
+    effects: list[Effect]
     left_out: int
-    unit: str
+    share: bool
+
+    @property
+    def rows(self) -> list[Effect]:
+        """The effects that are shown at once."""
+        return self.effects[:SHOWN]
+
+    @property
+    def more(self) -> list[Effect]:
+        """The other effects."""
+        return self.effects[SHOWN:]
+
+    def place(self, gain: float) -> float:
+        """Where a gain lies in its column: the intervals of all effects, and 0, fill the width."""
+        ends = [0.0, *(one.gain + sign * one.error for one in self.effects for sign in (-1, 1))]
+        lower, upper = min(ends), max(ends)
+        return (gain - lower) * (100 / ((upper - lower) or 1.0))
+
+    def show(self, gain: float) -> str:
+        """A gain in as many digits as the largest one needs.
+
+        Example:
+            >>> largest = Effect("a", "b", 9, gain=0.0456, error=0.0, cost=0.0, adjusted=None)
+            >>> [EffectTable([largest], 0, share).show(-0.0123) for share in (True, False)]
+            ['−1.2', '−0.012']
+        """
+        largest = abs(self.effects[0].gain) or 1.0
+        digits = 1 if self.share else max(0, 1 - math.floor(math.log10(largest)))
+        return f"{gain * (100 if self.share else 1):+.{digits}f}".replace("-", "−")
 
 
 def measure_effects(result: Result, candidates: Sequence[Candidate]) -> tuple[list[Effect], int]:
@@ -159,45 +165,4 @@ def _at_equal_cost(taken: npt.NDArray[np.bool_], scores: Values, costs: Values) 
 def effects_table(result: Result, candidates: Sequence[Candidate]) -> EffectTable | None:
     """The effects as a table; None where too few candidates show any."""
     effects, left_out = measure_effects(result, candidates)
-    if not effects:
-        return None
-    ends = [0.0, *(one.gain + sign * one.error for one in effects for sign in (-1, 1))]
-    lower, upper = min(ends), max(ends)
-    scale = 100 / ((upper - lower) or 1.0)
-    show = _written(abs(effects[0].gain), result.one_shot.share)
-    rows = [_row(result, one, lower, scale, show) for one in effects]
-    return EffectTable(
-        rows=tuple(rows[:SHOWN]),
-        more=tuple(rows[SHOWN:]),
-        zero=-lower * scale,
-        left_out=left_out,
-        unit=", in percentage points" if result.one_shot.share else "",
-    )
-
-
-def _row(result: Result, effect: Effect, lower: float, scale: float, show: Show) -> EffectRow:
-    cost = find_cost(result.primary_cost)
-    written = cost.format(abs(effect.cost))
-    return EffectRow(
-        name=effect.choice,
-        option=effect.option,
-        candidates=f"{effect.candidates:,}",
-        gain=f"{show(effect.gain)} ± {show(effect.error).lstrip('+')}",
-        better=effect.gain > 0,
-        cost=("+" if effect.cost >= 0 else "−") + written,
-        adjusted="–" if effect.adjusted is None else show(effect.adjusted),
-        low=(effect.gain - effect.error - lower) * scale,
-        high=(effect.gain + effect.error - lower) * scale,
-        middle=(effect.gain - lower) * scale,
-    )
-
-
-def _written(largest: float, share: bool) -> Show:
-    """How to write differences of scores up to the largest one; of shares in percentage points.
-
-    Example:
-        >>> _written(0.05, True)(0.0123), _written(0.0456, False)(-0.0123)
-        ('+1.2', '−0.012')
-    """
-    digits = 1 if share else max(0, 1 - math.floor(math.log10(largest or 1.0)))
-    return lambda value: f"{value * (100 if share else 1):+.{digits}f}".replace("-", "−")
+    return EffectTable(effects, left_out, result.one_shot.share) if effects else None

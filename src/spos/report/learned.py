@@ -73,8 +73,8 @@ def collect_shares(result: Result, candidates: Sequence[Candidate]) -> Learned |
         for iteration in (first, middle, last)
     }
     choices = result.space.choices
-    groups = []
-    for options, places in group_choices(choices):
+    grouped, groups = group_choices(choices), []
+    for options, places in grouped:
         shown = (first, middle, last) if len(options) <= SIDE_BY_SIDE else (first, last)
         maps = [
             HeatMap(
@@ -86,14 +86,10 @@ def collect_shares(result: Result, candidates: Sequence[Candidate]) -> Learned |
             )
             for iteration in dict.fromkeys(shown)
         ]
-        groups.append((places, options, tuple(maps)))
-    return Learned(
-        count,
-        tuple(
-            OptionGroup(_title(choices, places) if len(groups) > 1 else "", options, maps)
-            for places, options, maps in groups
-        ),
-    )
+        ends = dict.fromkeys((choices[places[0]].name, choices[places[-1]].name))
+        title = " to ".join(ends) if len(grouped) > 1 else ""
+        groups.append(OptionGroup(title, options, tuple(maps)))
+    return Learned(count, tuple(groups))
 
 
 def group_choices(choices: Sequence[ChoiceFacts]) -> list[tuple[tuple[str, ...], list[int]]]:
@@ -117,11 +113,6 @@ def group_choices(choices: Sequence[ChoiceFacts]) -> list[tuple[tuple[str, ...],
         options = next(one for one in largest if set(choice.options) <= set(one))
         groups.setdefault(options, []).append(place)
     return list(groups.items())
-
-
-def _title(choices: Sequence[ChoiceFacts], places: Sequence[int]) -> str:
-    names = [choices[place].name for place in places]
-    return names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
 
 
 def _shares(

@@ -224,6 +224,12 @@ class Comparison:
     found_test_score: float
     uniform: ComparedNetwork | None = None
 
+    @property
+    def others(self) -> list[tuple[str, ComparedNetwork]]:
+        """The networks beside the winner, each with its kind: ``random`` or ``uniform``."""
+        uniform = [("uniform", self.uniform)] if self.uniform else []
+        return [*(("random", one) for one in self.networks), *uniform]
+
 
 @dataclass(frozen=True)
 class Result:

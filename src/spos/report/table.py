@@ -15,8 +15,8 @@ from spos.report import words
 from spos.report.architectures import (
     LONG,
     ArchitectureTable,
-    Column,
     budgets_table,
+    column,
     comparison_table,
     finalists_table,
     front_table,
@@ -35,20 +35,17 @@ def result_tables(result: Result) -> list[RenderableType]:
     parts: list[RenderableType] = [_text(words.headline(result))]
     if result.winner or result.network:
         parts.append(_found(result))
-    if result.budgets:
-        parts.append(architectures_table("One network for each budget", budgets_table(result)))
-    if result.front:
-        parts.append(architectures_table("Front, from the cheapest", front_table(result)))
-    if result.top:
-        parts.append(architectures_table("Best candidates", top_table(result)))
-    if result.finalists:
-        title = f"Finalists, by validation {result.one_shot.noun} after short trainings"
-        parts.append(architectures_table(title, finalists_table(result)))
-    judged = words.verdict(result)
-    if judged and result.winner and result.comparison:
-        table = comparison_table(result, result.winner, result.comparison)
-        said = " ".join(filter(None, (judged.words, words.sampling_error(result))))
-        parts += [architectures_table("Against random networks", table), _text(said)]
+    short = f"Finalists, by validation {result.one_shot.noun} after short trainings"
+    for title, table in (
+        ("One network for each budget", budgets_table(result)),
+        ("Front, from the cheapest", front_table(result)),
+        ("Best candidates", top_table(result)),
+        (short, finalists_table(result)),
+        ("Against random networks", comparison_table(result)),
+    ):
+        parts += [architectures_table(title, table)] if table else []
+    if (judged := words.verdict(result)) and result.winner:
+        parts.append(_text(" ".join(filter(None, (judged.words, words.sampling_error(result))))))
     if told := words.how_to_read(result):
         parts.append(_text("\n".join(told)))
     if result.seconds:
@@ -74,10 +71,8 @@ def _titled(title: str, **options: Any) -> Table:
 def pairs_table(title: str, rows: Iterable[tuple[str, str]]) -> Table:
     """A table of names and values."""
     table = _titled(title, box=None, show_header=False, padding=(0, 2, 0, 0))
-    table.add_column(overflow="fold")
-    table.add_column(overflow="fold")
     for name, value in rows:
-        table.add_row(name, _text(value))
+        table.add_row(_text(name), _text(value))
     return table
 
 
@@ -87,17 +82,17 @@ def architectures_table(title: str, content: ArchitectureTable) -> Table:
     padding = (0, 1 if max(map(len, content.architectures)) < LONG else 0, 0, 0)
     table = _titled(title, box=box.SIMPLE_HEAD, padding=padding, show_edge=False)
     # Only architectures and names give way where a line is too long: they fold.
-    architecture = Column("architecture", content.architectures, "architecture", text=True)
-    shown = [column for column in content.values if column.brief is not None]
+    architecture = column("architecture", content.architectures, text=True)
+    shown = [one for one in content.values if one.brief is not None]
     columns = [*content.leading, architecture, *shown]
-    for column in columns:
+    for one in columns:
         table.add_column(
-            column.brief or "",
-            justify="left" if column.text else "right",
+            one.brief or "",
+            justify="left" if one.text else "right",
             overflow="fold",
-            no_wrap=not column.text or column in shown,
+            no_wrap=not one.text or one in shown,
         )
-    for place, row in enumerate(zip(*(column.cells for column in columns), strict=True)):
+    for place, row in enumerate(zip(*(one.cells for one in columns), strict=True)):
         table.add_row(*map(_text, row), style="bold" if place == content.best else None)
     return table
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
-from functools import cache
+import shlex
+from functools import cache, partial
 from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from spos.cost.cost import format_cost
+from spos.cost.cost import find_cost, format_cost
+from spos.report import words
 from spos.report.chart import LEVELS
 from spos.report.network import COLOURS
 
@@ -54,10 +57,15 @@ def _environment() -> Environment:
     )
     environment.filters.update(
         plain=vars,
-        count="{:,}".format,
+        literal=partial(json.dumps, ensure_ascii=False),
+        quote=shlex.quote,
+        counted=words.counted,
+        duration=words.duration,
+        memory=words.memory,
         percent="{:.1%}".format,
         cost=lambda value, name: format_cost(name, value),
     )
+    environment.globals.update(words=words, find_cost=find_cost)
     return environment
 
 

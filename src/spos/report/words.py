@@ -22,6 +22,28 @@ CLEAR, WEAK = 0.05, 0.25
 FLOPS_NOTE = "FLOPs are multiply-adds"
 
 
+def counted(number: int, what: str = "") -> str:
+    """A number, and what it counts.
+
+    Example:
+        >>> counted(1, "step"), counted(2000, "step"), counted(2000)
+        ('1 step', '2,000 steps', '2,000')
+    """
+    return f"{number:,} {what}{'' if number == 1 else 's'}" if what else f"{number:,}"
+
+
+def memory(size: int) -> str:
+    """A number of bytes; a dash for none.
+
+    Example:
+        >>> memory(0), memory(52_428_800), memory(1_288_490_189)
+        ('–', '50 MiB', '1.2 GiB')
+    """
+    if not size:
+        return "–"
+    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"
+
+
 def duration(seconds: float) -> str:
     """A time as people say it.
 
@@ -191,12 +213,12 @@ def _chance(rank: int, networks: int) -> str:
 
 def sampling_error(result: Result) -> str:
     """What the number of test images does to the accuracy; empty where that is unknown."""
-    count, share = result.data.test, result.test_score
-    error = result.metric.standard_error(share, count)
-    if not count or share is None or error is None:
+    images, share = result.data.test, result.test_score
+    error = result.metric.standard_error(share, images)
+    if not images or share is None or error is None:
         return ""
     return (
-        f"Measured on {count:,} test images, {result.metric.show(share)} has a standard error of "
+        f"Measured on {images:,} test images, {result.metric.show(share)} has a standard error of "
         f"about {result.metric.difference(error)}."
     )
 
