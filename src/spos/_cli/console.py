@@ -27,12 +27,11 @@ class ConsoleListener:
 
     def __init__(self) -> None:
         self._progress: Progress | None = None
-        self._task: Any = None
         self._stage = ""
         self._told = 0.0
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_progress": None, "_task": None, "_stage": "", "_told": 0.0}
+        return vars(ConsoleListener())
 
     def message(self, text: str) -> None:
         """Write a message on a line of its own."""
@@ -65,13 +64,14 @@ class ConsoleListener:
                 console=console,
             )
             self._progress.start()
-            self._task = self._progress.add_task(stage, total=total, completed=done, detail="")
+            self._progress.add_task(stage, total=total, completed=done, detail="")
         assert self._progress is not None
         # Longer details would squeeze the other columns.
         width = self._progress.console.width
         taken = (53 if width >= WIDE else 28) + 2 * len(str(total))
         detail = detail[: max(width - taken, 20)]
-        self._progress.update(self._task, completed=done, total=total, detail=detail)
+        (task,) = self._progress.task_ids
+        self._progress.update(task, completed=done, total=total, detail=detail)
         if done >= total:
             self.close()
 

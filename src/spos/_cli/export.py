@@ -32,6 +32,5 @@ def export_command(run: str, form: str, out: str | None, fold: bool, stage: str)
     facts = export_run(Path(run), form, target, fold=fold, stage=stage)
     for line in file_lines(facts):
         click.echo(line)
-    path = Path(run) / facts["file"] if target is None else target
     for name in facts["files"]:
-        click.echo(f"{path.with_name(name)}")
+        click.echo(f"{(target.parent if target else Path(run)) / name}")

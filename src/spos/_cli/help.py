@@ -17,6 +17,7 @@ TOPICS = {
     ),
 }
 OTHERS = "Other settings"
+HELP = ("-h", "--help", "--help-all")
 
 
 class TopicCommand(click.Command):
@@ -42,20 +43,12 @@ class TopicCommand(click.Command):
             for param in self.get_params(ctx)
             if (record := param.get_help_record(ctx)) is not None
         }
-        listed = set()
-        for topic, flags in TOPICS.items():
-            rows = [records[flag] for flag in flags if flag in records]
-            listed |= set(flags)
-            if rows:
+        listed = {*HELP, *(flag for flags in TOPICS.values() for flag in flags)}
+        rest = [flag for flag in records if flag not in listed] if ctx.meta.get(OTHERS) else []
+        for topic, flags in {**TOPICS, OTHERS: rest, "Help": HELP}.items():
+            if rows := [records[flag] for flag in flags if flag in records]:
                 with formatter.section(topic):
                     formatter.write_dl(rows, col_max=24)
-        help_flags = ("-h", "--help", "--help-all")
-        rest = [one for flag, one in records.items() if flag not in (*listed, *help_flags)]
-        if ctx.meta.get(OTHERS) and rest:
-            with formatter.section(OTHERS):
-                formatter.write_dl(rest, col_max=24)
-        with formatter.section("Help"):
-            formatter.write_dl([records[flag] for flag in help_flags if flag in records])
 
 
 def _show_all(ctx: click.Context, param: click.Parameter, value: bool) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import click
 
+from spos._cli.common import print_tables
 from spos._cli.options import COUNT
 from spos._util.errors import UserError
 
@@ -27,12 +29,7 @@ _OF_TABLE = (*_SOURCE, "backend", "accelerator", "threads", "batch", "channels_l
 @click.option("--threads", type=COUNT, metavar="N", help="CPU threads.")
 @click.option("--batch", type=COUNT, metavar="N", help="Images of a batch.")
 @click.option("--channels-last", is_flag=True, help="Store images and weights channels-last.")
-@click.option(
-    "--rounds",
-    type=COUNT,
-    metavar="N",
-    help="Samples of each part or network.",
-)
+@click.option("--rounds", type=COUNT, metavar="N", help="Samples of each part or network.")
 @click.option("--out", metavar="FILE", help="Table to write, such as cpu.json.")
 @click.option("--validate", metavar="FILE", help="Table to compare with random whole networks.")
 @click.option("--networks", type=COUNT, metavar="N", help="Networks to validate on, 50 by default.")
@@ -56,16 +53,17 @@ def latency_command(**options: Any) -> None:
 
 
 def _measure(out: Path, given: dict[str, Any]) -> None:
+    from spos._cli.console import ConsoleListener
     from spos.run.latency import measure_file, resolve_source
 
     source = resolve_source(**{name: given.pop(name) for name in _SOURCE if name in given})
-    with _listener() as listener:
+    with closing(ConsoleListener()) as listener:
         table, supernet, old = measure_file(out, source, listener=listener, **given)
         if old:
             listener.message(f"{out} is measured already: delete it to measure again")
     from spos._cli.latency_summary import summary_table
 
-    _print(summary_table(table, supernet))
+    print_tables([summary_table(table, supernet)])
     click.echo(str(out))
     if not table.fit.networks:
         click.echo(
@@ -75,26 +73,13 @@ def _measure(out: Path, given: dict[str, Any]) -> None:
 
 
 def _validate(path: Path, given: dict[str, Any]) -> None:
+    from spos._cli.console import ConsoleListener
     from spos.run.latency import validate_file
 
-    with _listener() as listener:
+    with closing(ConsoleListener()) as listener:
         result, written = validate_file(path, listener=listener, **given)
     from spos._cli.latency_summary import validation_table
 
-    _print(validation_table(result))
+    print_tables([validation_table(result)])
     for file in written:
         click.echo(str(file))
-
-
-def _listener() -> Any:
-    from contextlib import closing
-
-    from spos._cli.console import ConsoleListener
-
-    return closing(ConsoleListener())
-
-
-def _print(table: Any) -> None:
-    from rich.console import Console
-
-    Console().print(table)

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from rich import box
-from rich.table import Table
+from rich.table import Column, Table
 
 from spos.cost.cost import find_cost
 from spos.cost.units import COUNT
@@ -52,17 +52,20 @@ def list_spaces(name: str | None = None) -> Iterator[dict[str, Any]]:
 
 def spaces_table(rows: list[dict[str, Any]]) -> Table:
     """The catalogue as a table for the terminal."""
+    words = (Column(heading, no_wrap=True) for heading in ("space", "preset"))
+    costs = (find_cost(name).heading for name in ("flops", "params"))
+    numbers = (
+        Column(heading, justify="right", no_wrap=True)
+        for heading in ("image", "choices", "architectures", *costs)
+    )
     table = Table(
+        *words,
+        *numbers,
         box=box.SIMPLE_HEAD,
         padding=(0, 0),
         pad_edge=False,
         caption=f"{FLOPS_NOTE}; spos spaces NAME: all presets",
     )
-    for column in ("space", "preset"):
-        table.add_column(column, no_wrap=True)
-    headings = [find_cost(name).heading for name in ("flops", "params")]
-    for column in ("image", "choices", "architectures", *headings):
-        table.add_column(column, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(
             row["space"],
@@ -100,6 +103,4 @@ def size_text(size: int) -> str:
         >>> size_text(15625), size_text(4**20)
         ('15,625', '1.1e12')
     """
-    if size < 10**6:
-        return f"{size:,}"
-    return f"{size:.1e}".replace("e+", "e")
+    return f"{size:,}" if size < 10**6 else f"{size:.1e}".replace("e+", "e")

@@ -6,13 +6,13 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
+from spos._cli.common import execution, print_tables
 from spos._cli.dashboard import dashboard_command
 from spos._cli.export import export_command
 from spos._cli.help import TopicCommand
@@ -24,7 +24,7 @@ from spos._util.interrupt import raise_interrupt
 from spos._util.version import __version__
 
 _out_option = click.option(
-    "--out", required=True, metavar="DIR", help="Run directory, such as runs/first."
+    "--out", type=Path, required=True, metavar="DIR", help="Run directory, such as runs/first."
 )
 _device_options = combine_options(
     click.option(
@@ -37,7 +37,9 @@ _device_options = combine_options(
         help="Kind of device: auto, cpu, cuda or mps.",
     ),
     click.option("--threads", type=COUNT, metavar="N", help="CPU threads of each process."),
-    click.option("--reuse", metavar="DIR", help="Run to take the supernet and evaluations from."),
+    click.option(
+        "--reuse", type=Path, metavar="DIR", help="Run to take the supernet and evaluations from."
+    ),
 )
 _execution_options = combine_options(_out_option, _device_options)
 _time_option = click.option(
@@ -51,62 +53,13 @@ _compare_option = click.option(
 )
 
 
-@contextmanager
-def _execution(options: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Arguments of how a run is executed, with a listener that is closed at the end."""
-    threads = options["threads"]
-    if threads is not None:
-        # The processes that this one starts read it too.
-        os.environ["OMP_NUM_THREADS"] = str(threads)
-    import torch
-
-    from spos._cli.console import ConsoleListener
-
-    if threads is not None:
-        torch.set_num_threads(threads)
-    listener = ConsoleListener()
-    try:
-        yield {
-            "listener": listener,
-            "devices": options["devices"],
-            "accelerator": options["accelerator"],
-        }
-    finally:
-        listener.close()
-
-
-def _perform(stages: tuple[str, ...], options: dict[str, Any]) -> None:
-    out, reuse = Path(options["out"]), options["reuse"]
-    given = read_settings(options)
-    with _execution(options) as execution:
-        from spos.run import run
-
-        result = run(
-            out,
-            given,
-            stages,
-            compare=options.get("compare") or 0,
-            reuse=Path(reuse) if reuse else None,
-            **execution,
-        )
-    _finish(out, result)
-
-
 def _finish(out: Path, result: Any) -> None:
     from spos.report import result_tables
 
-    _print(result_tables(result))
+    print_tables(result_tables(result))
     for name in ("report.html", "result.json"):
         if (out / name).exists():
             click.echo(f"{out / name}")
-
-
-def _print(tables: list[Any]) -> None:
-    from rich.console import Console
-
-    console = Console()
-    for table in tables:
-        console.print(table)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -115,29 +68,24 @@ def main() -> None:
     """Find the most accurate network within a budget, by single-path one-shot search."""
 
 
-@main.command("train", cls=TopicCommand)
-@setting_options
-@_execution_options
-def _train(**options: Any) -> None:
-    """Train the supernet."""
-    _perform(("train",), options)
+def _add_stage(name: str, text: str, *options: Callable[[Any], Any]) -> None:
+    """Add the command of one stage of a run."""
+
+    @main.command(name, cls=TopicCommand, help=text)
+    @combine_options(setting_options, _execution_options, *options)
+    def stage(**options: Any) -> None:
+        out, given = options["out"], read_settings(options)
+        with execution(options) as arguments:
+            from spos.run import run
+
+            compare = options.get("compare") or 0
+            result = run(out, given, (name,), compare=compare, reuse=options["reuse"], **arguments)
+        _finish(out, result)
 
 
-@main.command("search", cls=TopicCommand)
-@setting_options
-@_execution_options
-def _search(**options: Any) -> None:
-    """Search the trained supernet for the best architecture."""
-    _perform(("search",), options)
-
-
-@main.command("retrain", cls=TopicCommand)
-@setting_options
-@_execution_options
-@_compare_option
-def _retrain(**options: Any) -> None:
-    """Train the winner from scratch and test it."""
-    _perform(("retrain",), options)
+_add_stage("train", "Train the supernet.")
+_add_stage("search", "Search the trained supernet for the best architecture.")
+_add_stage("retrain", "Train the winner from scratch and test it.", _compare_option)
 
 
 @main.command("run", cls=TopicCommand)
@@ -157,7 +105,7 @@ def _run(**options: Any) -> None:
     """
     from spos._cli.plan import next_commands, perform_run
 
-    out, result = perform_run(options, _execution)
+    out, result = perform_run(options)
     _finish(out, result)
     for line in next_commands(out, result):
         click.echo(line)
@@ -171,14 +119,13 @@ def _run(**options: Any) -> None:
 def _plan(as_json: bool, **options: Any) -> None:
     """Print what spos run would do, and how long it takes."""
     from spos._cli.plan import make_plan, plan_tables
+    from spos._util.records import to_plain
 
-    plan = make_plan(options, _execution)
+    plan = make_plan(options)
     if as_json:
-        from spos._util.records import to_plain
-
         click.echo(json.dumps(to_plain(plan)))
     else:
-        _print(plan_tables(plan))
+        print_tables(plan_tables(plan))
 
 
 @main.command("doctor", cls=TopicCommand)
@@ -186,23 +133,17 @@ def _plan(as_json: bool, **options: Any) -> None:
 @_execution_options
 @click.option("--networks", type=COUNT, default=12, metavar="N", help="Random networks to train.")
 @click.option("--seeds", type=COUNT, default=2, metavar="N", help="Trainings of each network.")
-def _doctor(**options: Any) -> None:
+def _doctor(networks: int, seeds: int, **options: Any) -> None:
     """Check whether a search can find a better network at all."""
     if options["reuse"] is not None:
         raise UserError("--reuse: spos doctor trains networks without a supernet; leave it out")
     given = read_settings(options)
-    with _execution(options) as execution:
+    with execution(options) as arguments:
         from spos.report.diagnosis import doctor_tables
         from spos.run.diagnosis import doctor
 
-        diagnosis = doctor(
-            Path(options["out"]),
-            given,
-            networks=options["networks"],
-            seeds=options["seeds"],
-            **execution,
-        )
-    _print(doctor_tables(diagnosis))
+        diagnosis = doctor(options["out"], given, networks=networks, seeds=seeds, **arguments)
+    print_tables(doctor_tables(diagnosis))
 
 
 @main.command("show")
@@ -220,7 +161,7 @@ def _show(run: str, as_json: bool) -> None:
     if as_json:
         click.echo(path.read_text(encoding="utf-8"), nl=False)
     else:
-        _print(result_tables(result))
+        print_tables(result_tables(result))
 
 
 @main.command("profile")
@@ -234,11 +175,7 @@ def _show(run: str, as_json: bool) -> None:
 )
 @click.option("--classes", type=COUNT, default=1000, metavar="N", help="Number of classes.")
 @click.option(
-    "--image-channels",
-    type=COUNT,
-    default=3,
-    metavar="N",
-    help="3 for colour images, 1 for grey.",
+    "--image-channels", type=COUNT, default=3, metavar="N", help="3 for colour images, 1 for grey."
 )
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Layout setting.")
 @click.option("--latency-table", metavar="FILE", help="Table that spos latency wrote.")
@@ -251,7 +188,7 @@ def _profile(as_json: bool, **options: Any) -> None:
     if as_json:
         click.echo(json.dumps(facts))
     else:
-        _print([profile_table(facts)])
+        print_tables([profile_table(facts)])
 
 
 @main.command("spaces")
@@ -269,7 +206,7 @@ def _spaces(name: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows))
         return
-    _print([spaces_table(rows)])
+    print_tables([spaces_table(rows)])
     for paper in dict.fromkeys(f"{row['space']}: {row['paper']}" for row in rows):
         click.echo(paper)
 
@@ -286,10 +223,8 @@ def _import_official(checkpoint: str, out: str) -> None:
     click.echo(f"next: spos search --out {out} --data folder:PATH --max-flops 330M")
 
 
-main.add_command(dashboard_command)
-main.add_command(export_command)
-main.add_command(latency_command)
-main.add_command(predict_command)
+for _command in (dashboard_command, export_command, latency_command, predict_command):
+    main.add_command(_command)
 
 
 def entry() -> None:
@@ -345,7 +280,3 @@ def _one_line(error: click.ClickException) -> str:
         given = text.split("'")[1]
         return f"unknown command '{given}': {nearest(given, main.commands)}"
     return text
-
-
-if __name__ == "__main__":
-    entry()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import reduce
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -129,12 +130,7 @@ def _flag(name: str) -> str:
 def combine_options(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
     """Combine options into one decorator."""
 
-    def apply(command: Command) -> Command:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return apply
+    return lambda command: reduce(lambda made, add: add(made), reversed(options), command)
 
 
 setting_options = combine_options(
@@ -192,20 +188,21 @@ def read_settings(options: dict[str, Any]) -> dict[str, Any]:
         if value is not None:
             section, _, key = setting.partition(".")
             named.setdefault(section, {})[key] = value
-    for name, (side, cost, _) in BOUNDS.items():
-        text = options.pop(name)
-        if text is not None:
-            bounds = named.setdefault("constraint", {}).setdefault(side, {})
-            bounds[cost] = read_bound(cost, text, _flag(name))
-    for flag, side in (("max", "maximum"), ("min", "minimum")):
-        for text in options.pop("at_most" if flag == "max" else "at_least"):
+    bounds = [
+        (side, cost, options.pop(name), _flag(name)) for name, (side, cost, _) in BOUNDS.items()
+    ]
+    for flag, name, side in (("--max", "at_most", "maximum"), ("--min", "at_least", "minimum")):
+        for text in options.pop(name):
             cost, equals, value = text.partition("=")
             if not equals or not cost:
-                raise UserError(f"--{flag} {text}: write COST=N, such as --{flag} flops=330M")
-            bounds = named.setdefault("constraint", {}).setdefault(side, {})
-            if cost in bounds:
-                raise UserError(f"--{flag} {text}: the limit of {cost} is given twice")
-            bounds[cost] = read_bound(cost, value, f"--{flag} {cost}")
+                raise UserError(f"{flag} {text}: write COST=N, such as {flag} flops=330M")
+            bounds.append((side, cost, value, f"{flag} {cost}"))
+    for side, cost, value, flag in bounds:
+        if value is not None:
+            known = named.setdefault("constraint", {}).setdefault(side, {})
+            if cost in known:
+                raise UserError(f"{flag}={value}: the limit of {cost} is given twice")
+            known[cost] = read_bound(cost, value, flag)
     budgets = options.pop("budgets")
     if budgets is not None:
         named.setdefault("constraint", {})["budgets"] = parse_budgets(budgets)

@@ -6,13 +6,12 @@ import math
 import re
 import sys
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from spos._cli.common import execution
 from spos._cli.options import BOUNDS, read_settings
 from spos._util.errors import UserError
 
@@ -22,13 +21,11 @@ if TYPE_CHECKING:
     from spos.report.result import Result
     from spos.run.planning.plan import Plan
 
-Execution = Callable[[dict[str, Any]], AbstractContextManager[dict[str, Any]]]
-
 #: Seconds of a run above which the user is asked.
 LONG = 3600.0
 
 
-def perform_run(options: dict[str, Any], execution: Execution) -> tuple[Path, Result]:
+def perform_run(options: dict[str, Any]) -> tuple[Path, Result]:
     """Run all stages by the options of the command line.
 
     Returns:
@@ -39,8 +36,7 @@ def perform_run(options: dict[str, Any], execution: Execution) -> tuple[Path, Re
     """
     began = time.monotonic()
     out = Path(options["out"] or _directory(options))
-    reuse, text = options["reuse"], options.pop("duration")
-    yes = options.pop("yes")
+    text, yes = options.pop("duration"), options.pop("yes")
     given = read_settings(options)
     with execution(options) as arguments:
         from spos.run.planning.duration import parse_duration
@@ -50,17 +46,15 @@ def perform_run(options: dict[str, Any], execution: Execution) -> tuple[Path, Re
             out,
             given,
             seconds=None if text is None else parse_duration(text),
-            threads=options["threads"],
-            compare=options["compare"],
-            reuse=Path(reuse) if reuse else None,
             confirm=None if yes else _confirm,
             began=began,
+            **{name: options[name] for name in ("threads", "compare", "reuse")},
             **arguments,
         )
     return out, result
 
 
-def make_plan(options: dict[str, Any], execution: Execution) -> Plan:
+def make_plan(options: dict[str, Any]) -> Plan:
     """Plan a run by the options of the command line.
 
     Raises:
@@ -70,7 +64,7 @@ def make_plan(options: dict[str, Any], execution: Execution) -> Plan:
     if reuse is not None and text is None:
         raise UserError("--reuse: a run that is reused has its settings already; give a --time")
     given = read_settings(options)
-    with execution(options) as arguments:
+    with execution(options):
         from spos.run import RunDirectory
         from spos.run.planning.duration import parse_duration
         from spos.run.planning.planner import Planner
@@ -78,28 +72,25 @@ def make_plan(options: dict[str, Any], execution: Execution) -> Plan:
         return Planner(
             given,
             None if text is None else parse_duration(text),
-            accelerator=arguments["accelerator"],
+            accelerator=options["accelerator"],
             threads=options["threads"],
-            reuse=RunDirectory(Path(reuse)) if reuse else None,
+            reuse=RunDirectory(reuse) if reuse else None,
         ).plan()
 
 
 def plan_tables(plan: Plan) -> list[Table]:
     """Tables of a plan: what is chosen and why, and the time of each stage."""
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from spos._util.settings import show_value
     from spos.report.words import duration
 
-    chosen = Table(title="Chosen for you", title_justify="left")
-    for header in ("setting", "value", "why"):
-        chosen.add_column(header)
+    chosen = Table("setting", "value", "why", title="Chosen for you", title_justify="left")
     for choice in plan.choices:
         if choice.reason:
             chosen.add_row(choice.setting, show_value(choice.value), choice.reason)
-    times = Table(title="Expected time", title_justify="left")
-    times.add_column("stage")
-    times.add_column("time", justify="right")
+    time = Column("time", justify="right")
+    times = Table("stage", time, title="Expected time", title_justify="left")
     for one in plan.estimates:
         times.add_row(one.stage, duration(one.seconds))
     times.add_row("in all", duration(plan.total))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.table import Table
+from rich.table import Column, Table
 
 from spos.cost import CostTable
 from spos.cost.combined import CombinedCosts
@@ -52,13 +52,14 @@ def profile_architecture(
         measured.check_supernet(space, preset, layout, supernet)
         latency = CostTable(supernet, eager=False, counter=measured.counter(supernet))
         table = CombinedCosts([table, latency])
+    names = supernet.space.names(parsed)
     return {
         **table.cost(parsed),
         "space": space,
         "preset": preset,
         "architecture": str(parsed),
-        **spaces.notated(supernet.space.names(parsed)),
-        "names": supernet.space.names(parsed),
+        **spaces.notated(names),
+        "names": names,
         "stages": table.stages(parsed),
     }
 
@@ -68,12 +69,9 @@ def profile_table(facts: dict[str, Any]) -> Table:
     title = f"{facts['space']} {facts['preset']}  {facts['architecture']}"
     if "notation" in facts:
         title = f"{title}\n{facts['notation']}"
-    table = Table(title=title, caption=FLOPS_NOTE)
-    table.add_column("stage")
-    table.add_column("option")
     costs = [find_cost(name) for name in facts["stages"][0] if name not in ("name", "choices")]
-    for cost in costs:
-        table.add_column(cost.label, justify="right")
+    numbers = (Column(cost.label, justify="right") for cost in costs)
+    table = Table("stage", "option", *numbers, title=title, caption=FLOPS_NOTE)
     for stage in facts["stages"]:
         table.add_row(
             stage["name"],
