@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from spos._util.errors import UserError
 from spos.data import TensorImages, evaluation_batches
+from spos.export.metadata import reason
 from spos.export.trained import Trained
 
 COMPARED_IMAGES = 1000
@@ -74,9 +75,9 @@ def reference(trained: Trained) -> Reference:
     try:
         precise = _outputs(trained, exact, pixels, labels, torch.float64)
     except RuntimeError as error:
-        reason = " ".join(str(error).split())[:200]
         raise UserError(
-            f"the network does not run in float64 ({reason}), which an export is compared with"
+            f"the network does not run in float64 ({reason(error)}), which an export is compared "
+            "with"
         ) from error
     difference = (outputs.double() - precise).abs().flatten(1).amax(1)
     return Reference(pixels, labels, outputs, difference, count)

@@ -114,6 +114,11 @@ class Metadata:
 _NAMES = frozenset(field.name for field in dataclasses.fields(Metadata))
 
 
+def reason(error: BaseException) -> str:
+    """What an error says, on one line, for the end of a message."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
 @dataclass(frozen=True)
 class OpenedNetwork:
     """An exported network that was opened, whatever its format.

@@ -10,7 +10,7 @@ from torch import Tensor, fx
 
 from spos._util.errors import UserError
 from spos.cost.latency.onnx_session import open_session, quiet_exporter, require_onnx
-from spos.export.metadata import INPUT, OUTPUT, Metadata, OpenedNetwork
+from spos.export.metadata import INPUT, OUTPUT, Metadata, OpenedNetwork, reason
 
 OPSET = 20
 """Version of the ONNX operators, read by onnxruntime from 1.17 on."""
@@ -48,7 +48,8 @@ def write_onnx(path: Path, graph: fx.GraphModule, metadata: Metadata, fold: bool
             )
         except Exception as error:
             raise UserError(
-                f"--format onnx: torch.onnx.export refuses the network ({_reason(error)})"
+                f"--format onnx: torch.onnx.export refuses the network "
+                f"({reason(error.__cause__ or error)})"
             ) from error
         if not fold:
             onnxscript.optimizer.fold_constants(program.model)
@@ -71,7 +72,7 @@ def open_onnx(path: Path) -> OpenedNetwork:
         session = open_session(content)
     except Exception as error:
         # onnxruntime has an exception for each of its codes, without a common class.
-        raise UserError(f"{path} is not an ONNX file, or damaged ({_reason(error)})") from error
+        raise UserError(f"{path} is not an ONNX file, or damaged ({reason(error)})") from error
     metadata = Metadata.from_strings(session.get_modelmeta().custom_metadata_map, path)
     _check_interface(path, session, metadata)
 
@@ -88,8 +89,3 @@ def _check_interface(path: Path, session: Any, metadata: Metadata) -> None:
     wanted = (INPUT, "tensor(uint8)", (metadata.channels, side, side))
     if given != [wanted] or [node.name for node in session.get_outputs()] != [OUTPUT]:
         raise UserError(f"{path} is damaged: its input is {given}, its metadata says {wanted}")
-
-
-def _reason(error: Exception) -> str:
-    cause = error.__cause__ or error
-    return " ".join(str(cause).split())[:200] or type(error).__name__

@@ -48,16 +48,14 @@ class Classifier:
         """
         metadata = self.network.metadata
         try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-        try:
             with warnings.catch_warnings():
                 # Pillow warns about odd metadata; only the pixels matter here.
                 warnings.simplefilter("ignore")
-                image = decode(content, metadata.decoded_side)
+                image = decode(path.read_bytes(), metadata.decoded_side)
         except BrokenImageError as error:
             raise UserError(f"{path}: {error}") from None
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read ({error.strerror})") from error
         if metadata.channels == 1:
             image = image.convert("L")
         return torch.from_numpy(to_array(fit(image, metadata.image_size)).copy())

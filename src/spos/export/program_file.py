@@ -11,7 +11,7 @@ import torch
 from torch import fx
 
 from spos._util.errors import UserError
-from spos.export.metadata import INPUT, Metadata, OpenedNetwork
+from spos.export.metadata import INPUT, Metadata, OpenedNetwork, reason
 
 _EXTRA = "spos.json"
 
@@ -34,9 +34,8 @@ def write_program(path: Path, graph: fx.GraphModule, metadata: Metadata, fold: b
     except OSError:
         raise
     except Exception as error:
-        reason = " ".join(str(error).split())[:200]
         raise UserError(
-            f"--format torch-export: torch.export refuses the network ({reason})"
+            f"--format torch-export: torch.export refuses the network ({reason(error)})"
         ) from error
 
 
@@ -54,11 +53,11 @@ def read_program_metadata(path: Path) -> Metadata:
                 raise UserError(f"{path} is damaged: the checksum of {damaged} in it differs")
             names = [name for name in archive.namelist() if name.endswith(f"/extra/{_EXTRA}")]
             strings = json.loads(archive.read(names[0])) if names else {}
+    except UserError:
+        raise
     except (zipfile.BadZipFile, ValueError, EOFError) as error:
-        if isinstance(error, UserError):
-            raise
         raise UserError(
-            f"{path} is not a file of torch.export, or damaged ({' '.join(str(error).split())})"
+            f"{path} is not a file of torch.export, or damaged ({reason(error)})"
         ) from None
     return Metadata.from_strings(strings, path)
 
@@ -78,7 +77,6 @@ def open_program(path: Path) -> OpenedNetwork:
             warnings.simplefilter("ignore")
             module = torch.export.load(path).module()
     except Exception as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{path} is damaged ({reason})") from error
+        raise UserError(f"{path} is damaged ({reason(error)})") from error
     run = torch.inference_mode()(module.__call__)
     return OpenedNetwork(metadata, run, f"torch {torch.__version__}")

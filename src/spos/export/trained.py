@@ -138,9 +138,7 @@ def load_trained(
         test=data.test(),
         context=context,
         outcome=outcome,
-        task=read_own(facts).get("task", DEFAULT_TASK_FACTS)
-        if facts.exists()
-        else DEFAULT_TASK_FACTS,
+        task=(read_own(facts) if facts.exists() else {}).get("task", DEFAULT_TASK_FACTS),
         result=read_result(directory.result_path) if directory.result_path.exists() else None,
     )
 

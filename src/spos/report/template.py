@@ -11,7 +11,7 @@ from functools import cache, partial
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
 from spos.cost.cost import find_cost, format_cost
@@ -29,10 +29,35 @@ SCRIPTS = (
 )
 
 
+@cache
+def environment(room: str) -> Environment:
+    """The templates of a room of the package, with the filters and names that all of them have."""
+    made = Environment(
+        loader=PackageLoader("spos", room),
+        autoescape=select_autoescape(("html.j2", "css.j2")),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    made.filters.update(
+        fields=vars,
+        literal=partial(json.dumps, ensure_ascii=False),
+        quote=shlex.quote,
+        counted=words.counted,
+        duration=words.duration,
+        memory=words.memory,
+        percent="{:.1%}".format,
+        cost=lambda value, name: format_cost(name, value),
+    )
+    made.globals.update(words=words, find_cost=find_cost)
+    return made
+
+
 def fill_template(name: str, **values: Any) -> str:
     """A page as text that can be written as UTF-8."""
     page = (
-        _environment()
+        environment("report")
         .get_template(name)
         .render(
             **values,
@@ -44,29 +69,6 @@ def fill_template(name: str, **values: Any) -> str:
     # Class names come from file names, which may be undecodable; the page must be writable all the
     # same.
     return page.encode("utf-8", "replace").decode("utf-8")
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("spos", "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        plain=vars,
-        literal=partial(json.dumps, ensure_ascii=False),
-        quote=shlex.quote,
-        counted=words.counted,
-        duration=words.duration,
-        memory=words.memory,
-        percent="{:.1%}".format,
-        cost=lambda value, name: format_cost(name, value),
-    )
-    environment.globals.update(words=words, find_cost=find_cost)
-    return environment
 
 
 @cache
