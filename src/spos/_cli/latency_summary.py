@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from rich.table import Table
+from functools import partial
+
+from rich.table import Column, Table
 
 from spos.cost import CostTable
 from spos.cost.cost import format_cost
@@ -10,8 +12,9 @@ from spos.cost.latency.record import PartKey, PartLatency
 from spos.cost.latency.table import LatencyTable
 from spos.cost.latency.validate import Validation
 from spos.nn.supernet import Supernet
-from spos.report.latency import HEADINGS, agreement_cells, agreement_rows
+from spos.report.latency import HEADINGS, agreement_rows
 
+_time = partial(format_cost, "latency")
 #: Parts with the largest spreads that are shown.
 SHOWN_PARTS = 3
 
@@ -19,10 +22,14 @@ SHOWN_PARTS = 3
 def summary_table(table: LatencyTable, supernet: Supernet) -> Table:
     """The fastest and slowest options of each stage, and the range over the space."""
     named = " ".join(filter(None, (table.space, table.preset)))
-    shown = Table(title=f"latency {named}".strip(), caption=_caption(table, supernet))
-    for heading in ("stage", "input", "fastest", "", "slowest", "", "largest spread"):
-        left = heading in ("stage", "input")
-        shown.add_column(heading, justify="left" if left else "right", overflow="fold")
+    words = (Column(heading, overflow="fold") for heading in ("stage", "input"))
+    numbers = (
+        Column(heading, justify="right", overflow="fold")
+        for heading in ("fastest", "", "slowest", "", "largest spread")
+    )
+    shown = Table(
+        *words, *numbers, title=f"latency {named}".strip(), caption=_caption(table, supernet)
+    )
     groups: dict[tuple[str, str], list[tuple[PartKey, PartLatency]]] = {}
     for key, found in table.parts.items():
         groups.setdefault((key.stage, key.input), []).append((key, found))
@@ -42,11 +49,11 @@ def summary_table(table: LatencyTable, supernet: Supernet) -> Table:
 
 def validation_table(result: Validation) -> Table:
     """How well a latency table predicts whole networks."""
-    shown = Table(title=f"{len(result.networks)} networks  {result.table.runtime}")
-    for heading in HEADINGS:
-        shown.add_column(heading, justify="right" if heading else "left")
-    for name, compared in agreement_rows(result):
-        shown.add_row(name, *agreement_cells(compared))
+    numbers = (Column(heading, justify="right") for heading in HEADINGS[1:])
+    title = f"{len(result.networks)} networks  {result.table.runtime}"
+    shown = Table(HEADINGS[0], *numbers, title=title)
+    for row in agreement_rows(result):
+        shown.add_row(*row)
     shown.caption = (
         f"correction: {_time(result.fit.intercept)} once, {_time(result.fit.boundary)} for each "
         "part that computes something"
@@ -58,17 +65,11 @@ def _caption(table: LatencyTable, supernet: Supernet) -> str:
     low, high = CostTable(supernet, counter=table.counter(supernet)).range()["latency"]
     lines = [str(table.runtime), f"the space from {_time(low)} to {_time(high)}"]
     noisy = sorted(table.parts.items(), key=lambda entry: -_share(entry[1]))[:SHOWN_PARTS]
-    told = "; ".join(f"{_named(key)} {_share(found):.0%}" for key, found in noisy)
+    told = "; ".join(
+        f"{' '.join((key.stage, *key.options))} {_share(found):.0%}" for key, found in noisy
+    )
     return "\n".join((*lines, f"largest spreads over median: {told}"))
-
-
-def _named(key: PartKey) -> str:
-    return " ".join((key.stage, *key.options))
 
 
 def _share(found: PartLatency) -> float:
     return found.spread / found.median if found.median else 0.0
-
-
-def _time(nanoseconds: float) -> str:
-    return format_cost("latency", nanoseconds)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from spos.cost.cost import find_cost
 from spos.report.chart import (
     ACCENT,
     WARM,
-    Axis,
     Chart,
     coloured,
-    cost_label,
+    cost_axis,
     dots,
     layer,
     make_chart,
@@ -22,18 +23,7 @@ from spos.report.scatter import limit_layers
 def budgets_figure(result: Result) -> Chart | None:
     """One-shot and test scores of the networks over their cost; None for fewer than two."""
     cost, metric = find_cost(result.primary_cost), result.metric
-    scored = [
-        (series, score, one)
-        for one in result.budgets
-        for series, score in (
-            ("one-shot", result.one_shot_metric(one.winner)),
-            ("test", one.test_score),
-        )
-        if score is not None
-    ]
-    if len(result.budgets) < 2 or not scored:
-        return None
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "x": one.winner.costs[cost.name],
             "y": score,
@@ -43,20 +33,26 @@ def budgets_figure(result: Result) -> Chart | None:
             "score": f"{series} {metric.show(score)}",
             cost.label: cost.format(one.winner.costs[cost.name]),
         }
-        for series, score, one in scored
+        for one in result.budgets
+        for series, score in (
+            ("one-shot", result.one_shot_metric(one.winner)),
+            ("test", one.test_score),
+        )
+        if score is not None
     ]
+    if len(result.budgets) < 2 or not rows:
+        return None
     names = [name for name in ("one-shot", "test") if any(row["kind"] == name for row in rows)]
     colours = coloured("kind", dict(zip(names, (ACCENT, WARM), strict=False)))
     limits = [one.maximum[cost.name] for one in result.budgets]
     spent = [one.winner.costs[cost.name] for one in result.budgets]
-    lower, upper = padded_range([*limits, *spent], limits[-1] * 0.04)
-    x = Axis(cost.title, lower, upper, cost_label(cost.name, upper))
+    x = cost_axis(cost.name, *padded_range([*limits, *spent], limits[-1] * 0.04))
     return make_chart(
         "budgets",
         f"{' and '.join(names)} {metric.noun} of the network found for each budget",
         "; ".join(f"{row['budget']}: {row['score']}" for row in rows),
         x,
-        metric.axis(metric.noun, [score for _, score, _ in scored], 0.08),
+        metric.axis(metric.noun, [row["y"] for row in rows], 0.08),
         [
             layer("line", rows, encoding=colours),
             dots(rows, 80, encoding=colours),

@@ -207,13 +207,15 @@ def padded_range(
     return lower - air, upper + air
 
 
-def cost_label(name: str, largest: float) -> str:
-    """Vega expression that writes the ticks of a cost, all with one suffix.
+def cost_axis(name: str, lower: float, upper: float, title: str = "") -> Axis:
+    """An axis of a cost, whose ticks all have one suffix.
 
     Example:
-        >>> cost_label("flops", 340000)
+        >>> cost_axis("flops", 0, 340000).label
         "datum.value ? format(datum.value / 1000, ',~f') + 'K' : '0'"
     """
-    unit = find_cost(name).unit
-    suffix = unit.suffix(largest)
-    return f"datum.value ? format(datum.value / {unit.factors[suffix]}, ',~f') + '{suffix}' : '0'"
+    cost = find_cost(name)
+    suffix = cost.unit.suffix(upper)
+    factor = cost.unit.factors[suffix]
+    label = f"datum.value ? format(datum.value / {factor}, ',~f') + '{suffix}' : '0'"
+    return Axis(title or cost.title, lower, upper, label)

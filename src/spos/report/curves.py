@@ -53,7 +53,7 @@ def iterations_figure(measure: Measure, candidates: Sequence[Candidate]) -> Char
         f"One-shot {measure.noun} over the iterations of the search",
         f"The best so far rises from {show(best[0][1])} to {show(best[-1][1])}, the mean of "
         f"the population goes from {show(mean[0][1])} to {show(mean[-1][1])}.",
-        Axis("iteration", *padded_range([at for at, _ in mean], 1, 0.02), PLAIN, whole=True),
+        Axis("iteration", *padded_range([at for at, _ in mean], 1, 0.02), whole=True),
         measure.axis(f"one-shot {measure.noun}", scores),
         [
             layer("line", rows, encoding=colours),
@@ -77,15 +77,8 @@ def training_figures(metrics: Sequence[Mapping[str, Any]], stage: str) -> list[C
         rows = [{"x": x, "y": y, "step": f"{x:,.0f}", name: show(y)} for x, y in points]
         select = {"type": "point", "nearest": True, "on": "pointerover", "clear": "pointerout"}
         near = {"condition": {"param": "near", "empty": False, "value": 1}, "value": 0}
-        dots = layer(
-            "point",
-            rows,
-            tooltip=True,
-            encoding={"opacity": near},
-            filled=True,
-            size=60,
-            color=ACCENT,
-        )
+        dot: dict[str, Any] = {"filled": True, "size": 60, "color": ACCENT}
+        point = layer("point", rows, tooltip=True, encoding={"opacity": near}, **dot)
         figures.append(
             make_chart(
                 f"{stage}-{key}",
@@ -95,7 +88,7 @@ def training_figures(metrics: Sequence[Mapping[str, Any]], stage: str) -> list[C
                 Axis(name, *padded_range([value for _, value in points], smallest), label),
                 [
                     layer("line", rows, color=ACCENT),
-                    {**dots, "params": [{"name": "near", "select": select}]},
+                    {**point, "params": [{"name": "near", "select": select}]},
                 ],
                 height=180,
             )

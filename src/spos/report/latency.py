@@ -5,16 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from spos.cost.cost import format_cost
-from spos.cost.latency.agreement import Agreement
 from spos.cost.latency.validate import Validation
 from spos.report.chart import (
     ACCENT,
     SOFT,
     WARM,
-    Axis,
     Chart,
     coloured,
-    cost_label,
+    cost_axis,
     dots,
     layer,
     make_chart,
@@ -22,28 +20,29 @@ from spos.report.chart import (
 )
 from spos.report.template import fill_template
 
-
-def agreement_rows(result: Validation) -> list[tuple[str, Agreement]]:
-    """The predictions that a validation compares, each with a name."""
-    return [
-        ("the table as it stands", result.before),
-        ("corrected, by a fit to the others", result.after),
-        ("half the rounds against the others", result.noise),
-    ]
-
-
-def agreement_cells(compared: Agreement) -> list[str]:
-    """The cells of an agreement, in the order of the headings."""
-    return [
-        str(compared.networks),
-        f"{compared.error:.1%}",
-        f"{compared.bias:+.1%}",
-        *("-" if rank is None else f"{rank:.3f}" for rank in (compared.spearman, compared.kendall)),
-    ]
-
-
 #: Headings of a table of agreements.
 HEADINGS = ("", "networks", "error", "bias", "Spearman", "Kendall")
+
+
+def agreement_rows(result: Validation) -> list[list[str]]:
+    """The predictions that a validation compares, in the order of the headings."""
+    return [
+        [
+            name,
+            str(compared.networks),
+            f"{compared.error:.1%}",
+            f"{compared.bias:+.1%}",
+            *(
+                "-" if rank is None else f"{rank:.3f}"
+                for rank in (compared.spearman, compared.kendall)
+            ),
+        ]
+        for name, compared in (
+            ("the table as it stands", result.before),
+            ("corrected, by a fit to the others", result.after),
+            ("half the rounds against the others", result.noise),
+        )
+    ]
 
 
 def validation_page(result: Validation) -> str:
@@ -54,10 +53,8 @@ def validation_page(result: Validation) -> str:
         named=f"{named}  {result.table.runtime}".strip(),
         chart=_chart(result),
         headings=HEADINGS,
-        rows=[(name, agreement_cells(compared)) for name, compared in agreement_rows(result)],
+        rows=agreement_rows(result),
         fit=result.fit,
-        intercept=format_cost("latency", result.fit.intercept),
-        boundary=format_cost("latency", result.fit.boundary),
     )
 
 
@@ -77,15 +74,14 @@ def _chart(result: Validation) -> Chart:
     ]
     values = [row[name] for row in rows for name in ("x", "y")]
     lower, upper = padded_range(values, max(values) * 0.02)
-    ticks = cost_label("latency", upper)
     ends = [{"x": value, "y": value} for value in (lower, upper)]
     return make_chart(
         "latency",
         "Measured over predicted latency",
         f"{len(result.networks)} networks as predicted by the table as it stands, and corrected "
         "by a fit to the other networks.",
-        Axis("predicted", lower, upper, ticks),
-        Axis("measured", lower, upper, ticks),
+        cost_axis("latency", lower, upper, "predicted"),
+        cost_axis("latency", lower, upper, "measured"),
         [
             layer("line", ends, color=SOFT, strokeDash=[5, 4]),
             dots(rows, 60, opacity=0.8, encoding=coloured("kind", colours)),

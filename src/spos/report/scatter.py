@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
+from typing import Any
 
 from spos.cost.cost import Cost, find_cost, format_cost
 from spos.report.candidates import cost_field, plotted
@@ -15,8 +16,9 @@ from spos.report.chart import (
     WARM,
     Axis,
     Chart,
+    Row,
     Spec,
-    cost_label,
+    cost_axis,
     layer,
     make_chart,
     padded_range,
@@ -56,21 +58,19 @@ def search_figure(
         "range": [f"var(--r{number})" for number in range(LEVELS)],
     }
     colour = {"field": "iteration", "type": "quantitative", "scale": scale, "legend": None}
-    dot = {"filled": True, "opacity": 1, "size": 60, "stroke": PAPER, "strokeWidth": 0.6}
+    dot: Spec = {"filled": True, "opacity": 1, "size": 60, "cursor": "pointer"}
+    dot |= {"stroke": PAPER, "strokeWidth": 0.6, "encoding": {"color": colour}}
+    found = {
+        "x": winner.costs[name],
+        "y": winner.score,
+        "text": f"found {show(winner.score)}, {cost.format(winner.costs[name])}",
+    }
     layers = [
-        layer(
-            "point",
-            CANDIDATES,
-            x=at,
-            y="score",
-            tooltip=headings,
-            encoding={"color": colour},
-            **dot,
-            cursor="pointer",
-        ),
-        *(limit_layers(x, limits) if limits else ()),
-        *(front_layers(result.front, name, result.one_shot) if result.front else ()),
-        *_mark_winner(x, winner, name, f"found {show(winner.score)}, "),
+        layer("point", CANDIDATES, x=at, y="score", tooltip=headings, **dot),
+        *limit_layers(x, limits),
+        *front_layers(result.front, name, result.one_shot),
+        layer("point", [found], size=220, stroke=ACCENT, strokeWidth=2.5, filled=False),
+        written(x, found, 16, fontWeight="bold", color=INK, baseline="middle"),
         layer("point", CHOSEN, x=at, y="score", size=260, stroke=WARM, strokeWidth=3, filled=False),
     ]
     return make_chart(
@@ -87,21 +87,29 @@ def search_figure(
 
 def limit_layers(x: Axis, limits: Sequence[tuple[float, str]]) -> list[Spec]:
     """Vertical lines at limits, with their names."""
+    if not limits:
+        return []
     style: Spec = {"color": WARM, "strokeDash": [5, 4], "strokeWidth": 1.5}
-    marks = [layer("rule", [{"x": value} for value, _ in limits], y=None, **style)]
-    text = {"text": {"field": "text"}, "y": {"value": {"expr": "height - 8"}}}
-    return marks + [
-        layer(
-            "text",
-            [{"x": value, "text": words}],
-            y=None,
-            encoding=text,
-            color=WARM,
-            **_beside(x, value, 6),
-        )
-        for value, words in limits
-        if words
+    below = {"y": {"value": {"expr": "height - 8"}}}
+    return [
+        layer("rule", [{"x": value} for value, _ in limits], y=None, **style),
+        *(
+            written(x, {"x": value, "text": words}, 6, y=None, encoding=below, color=WARM)
+            for value, words in limits
+            if words
+        ),
     ]
+
+
+def written(
+    x: Axis, row: Row, distance: int, *, encoding: Spec | None = None, **style: Any
+) -> Spec:
+    """The text of a row beside its place, on the side that is nearer to the middle of the chart."""
+    left = row["x"] > (x.lower + x.upper) / 2
+    side: Spec = {"align": "right" if left else "left", "dx": -distance if left else distance}
+    return layer(
+        "text", [row], encoding={"text": {"field": "text"}, **(encoding or {})}, **side, **style
+    )
 
 
 def front_layers(front: Sequence[Candidate], cost: str, measure: Measure) -> list[Spec]:
@@ -109,6 +117,8 @@ def front_layers(front: Sequence[Candidate], cost: str, measure: Measure) -> lis
 
     With several costs, the line is of those candidates that are best for the one that is drawn.
     """
+    if not front:
+        return []
     ordered = sorted(front, key=lambda one: (one.costs[cost], one.score))
     rows = [
         {
@@ -128,30 +138,6 @@ def front_layers(front: Sequence[Candidate], cost: str, measure: Measure) -> lis
     ]
 
 
-def _mark_winner(x: Axis, winner: Winner, name: str, words: str) -> list[Spec]:
-    row = {
-        "x": winner.costs[name],
-        "y": winner.score,
-        "text": words + format_cost(name, winner.costs[name]),
-    }
-    style = {
-        "fontWeight": "bold",
-        "color": INK,
-        "baseline": "middle",
-        **_beside(x, winner.costs[name], 16),
-    }
-    return [
-        layer("point", [row], size=220, stroke=ACCENT, strokeWidth=2.5, filled=False),
-        layer("text", [row], encoding={"text": {"field": "text"}}, **style),
-    ]
-
-
-def _beside(x: Axis, value: float, distance: int) -> Spec:
-    """Where to write beside a place: on the side that is nearer to the middle of the chart."""
-    left = value > (x.lower + x.upper) / 2
-    return {"align": "right" if left else "left", "dx": -distance if left else distance}
-
-
 def _cost_axis(
     constraint: ConstraintFacts, cost: Cost, values: Sequence[float]
 ) -> tuple[Axis, list[tuple[float, str]]]:
@@ -165,4 +151,4 @@ def _cost_axis(
     ]
     lower = min(lower, *(value - extent * 0.03 for value, _ in limits), lower)
     upper = max(upper, *(value + extent * 0.03 for value, _ in limits), upper)
-    return Axis(cost.title, lower, upper, cost_label(cost.name, upper)), limits
+    return cost_axis(cost.name, lower, upper), limits

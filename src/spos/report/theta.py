@@ -14,7 +14,6 @@ from spos.report.chart import (
     INK,
     LEVELS,
     PERCENT,
-    PLAIN,
     Axis,
     Chart,
     coloured,
@@ -111,38 +110,33 @@ def choice_figures(choices: Sequence[ChoiceFacts], metrics: Metrics) -> list[Cha
     steps, known = decisions(choices, metrics)
     if len(steps) < 2:
         return []
-    colours = option_colours(choices)
-    return [_small(place, choice, steps, colours) for place, choice in enumerate(known)]
-
-
-def _small(
-    place: int, choice: Decision, steps: Sequence[float], classes: Mapping[str, str]
-) -> Chart:
-    best = int(choice.shares[-1].argmax())
-    words = f"{choice.name}: {choice.options[best]} {choice.shares[-1, best]:.1%}"
-    rows = [
-        {
-            "x": step,
-            "y": float(share),
-            "option": option,
-            "probability": f"from {shares[0]:.1%} to {shares[-1]:.1%}",
-        }
-        for option, shares in zip(choice.options, choice.shares.T, strict=True)
-        for step, share in zip(steps, shares, strict=True)
-    ]
-    paints = {name: f"var(--{classes[name]})" for name in choice.options}
-    colours = coloured("option", paints, legend=False)
-    stacked = {"y": {"field": "y", "stack": "zero"}, **colours}
-    areas = layer("area", rows, tooltip=True, encoding=stacked)
-    chart = make_chart(
-        f"choice-{place}",
-        words,
-        f"{words} after {steps[-1]:,.0f} steps.",
-        Axis("", steps[0], steps[-1], PLAIN),
-        Axis("", 0, 1, PERCENT),
-        [areas],
-        height=70,
-    )
-    for channel in ("x", "y"):
-        chart.spec["layer"][0]["encoding"][channel]["axis"] = None
-    return chart
+    classes, figures = option_colours(choices), []
+    for place, choice in enumerate(known):
+        best = int(choice.shares[-1].argmax())
+        words = f"{choice.name}: {choice.options[best]} {choice.shares[-1, best]:.1%}"
+        rows = [
+            {
+                "x": step,
+                "y": float(share),
+                "option": option,
+                "probability": f"from {shares[0]:.1%} to {shares[-1]:.1%}",
+            }
+            for option, shares in zip(choice.options, choice.shares.T, strict=True)
+            for step, share in zip(steps, shares, strict=True)
+        ]
+        paints = {option: f"var(--{classes[option]})" for option in choice.options}
+        stacked = {"field": "y", "stack": "zero", "axis": None}
+        places = {"x": {"field": "x", "axis": None}, "y": stacked}
+        colours = coloured("option", paints, legend=False)
+        figures.append(
+            make_chart(
+                f"choice-{place}",
+                words,
+                f"{words} after {steps[-1]:,.0f} steps.",
+                Axis("", steps[0], steps[-1]),
+                Axis("", 0, 1, PERCENT),
+                [layer("area", rows, tooltip=True, encoding=places | colours)],
+                height=70,
+            )
+        )
+    return figures

@@ -55,30 +55,17 @@ def retrained_networks(result: Result) -> list[TrainedNetwork]:
     winner, compared = result.winner, result.comparison
     if winner is None or compared is None:
         return []
-    found = str(winner.architecture)
-    networks = [TrainedNetwork("found", "found", found, winner.score, compared.found_test_score)]
-    others = [("random", one) for one in compared.networks]
-    others += [("uniform", compared.uniform)] if compared.uniform else []
-    networks += [
-        TrainedNetwork(kind, one.name, one.architecture, one.score, one.test_score)
-        for kind, one in others
+    networks = [
+        TrainedNetwork(
+            "found", "found", str(winner.architecture), winner.score, compared.found_test_score
+        ),
+        *(
+            TrainedNetwork(kind, one.name, one.architecture, one.score, one.test_score)
+            for kind, one in compared.others
+        ),
     ]
     # The uniform network may be the one found, or one of the random ones.
     return list({one.architecture: one for one in reversed(networks)}.values())[::-1]
-
-
-def short_trainings(result: Result) -> list[TrainedNetwork]:
-    """The finalists after the rung that all of them reached."""
-    return [
-        TrainedNetwork(
-            "finalist",
-            f"finalist {place}",
-            str(one.architecture),
-            one.score,
-            one.rungs[0].metric_score,
-        )
-        for place, one in enumerate(result.finalists, 1)
-    ]
 
 
 def rank_correlation(first: Sequence[float], second: Sequence[float]) -> RankCorrelation:
@@ -160,9 +147,18 @@ def trust_figure(result: Result) -> Chart | None:
 
 def finalists_figure(result: Result) -> Chart | None:
     """Scores of the finalists after the first rung over their one-shot scores, likewise."""
-    finalists = short_trainings(result)
-    if not finalists:
+    if not result.finalists:
         return None
+    finalists = [
+        TrainedNetwork(
+            "finalist",
+            f"finalist {place}",
+            str(one.architecture),
+            one.score,
+            one.rungs[0].metric_score,
+        )
+        for place, one in enumerate(result.finalists, 1)
+    ]
     steps = result.finalists[0].rungs[0].steps
     trained = f"validation {result.metric.noun} after {steps:,} steps"
     return _figure(result, "finalists", finalists, trained, result.data.validation)
