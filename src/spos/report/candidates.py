@@ -14,7 +14,6 @@ from spos.report.result import ChoiceFacts, Result, StageCosts
 from spos.report.stages import CandidateStages
 from spos.report.words import shown_costs
 from spos.search.candidate import Candidate
-from spos.space import Architecture
 
 #: Most candidates that are plotted: more cannot be told apart and only make the page heavy.
 PLOTTED = 2500
@@ -97,49 +96,35 @@ def candidate_table(
         stages (CandidateStages | None): their stages; None where the run does not have them.
     """
     order = sorted(candidates, key=lambda one: -one.score)
-    ranks: dict[Architecture, int] = {}
-    for rank, one in enumerate(order, 1):
-        ranks.setdefault(one.architecture, rank)
-    chosen = plotted(candidates, result.top)
-    rows = sorted(chosen, key=lambda one: ranks[one.architecture])
-    name, measure = result.one_shot.name, result.one_shot
+    # Of equal architectures the better rank counts.
+    ranks = {one.architecture: rank for rank, one in reversed([*enumerate(order, 1)])}
+    rows = sorted(plotted(candidates, result.top), key=lambda one: ranks[one.architecture])
     columns = [
         CandidateColumn("rank", "rank", [ranks[one.architecture] for one in rows]),
-        _scores("score", f"one-shot {name}", measure, [one.score for one in rows]),
+        _scores("score", result.one_shot, [one.score for one in rows]),
     ]
     # Only the best ones are scored by the metric as well, at the end of the search.
     scored = {one.architecture: one.metric_score for one in result.top}
     known = [scored.get(one.architecture, one.metric_score) for one in rows]
     if any(score is not None for score in known):
-        title = f"one-shot {result.metric.name}"
-        columns.append(_scores("metric", title, result.metric, known))
+        columns.append(_scores("metric", result.metric, known))
     for cost in map(find_cost, shown_costs(result)):
-        values = [one.costs[cost.name] for one in rows]
-        columns.append(
-            CandidateColumn(
-                cost_field(result, cost.name),
-                cost.label,
-                values,
-                [cost.format(value) for value in values],
-                cost.unit.factors,
-            )
-        )
+        values, name = [one.costs[cost.name] for one in rows], cost_field(result, cost.name)
+        cells = [cost.format(value) for value in values]
+        columns.append(CandidateColumn(name, cost.label, values, cells, cost.unit.factors))
+    architectures = [str(one.architecture) for one in rows]
     columns += [
         CandidateColumn("iteration", "iteration", [one.iteration for one in rows]),
         CandidateColumn("origin", "origin", [one.origin for one in rows], text=True),
-        CandidateColumn(
-            "architecture", "architecture", [str(one.architecture) for one in rows], text=True
-        ),
+        CandidateColumn("architecture", "architecture", architectures, text=True),
     ]
     return CandidateTable(columns, *_networks(rows, result.space.choices, stages))
 
 
-def _scores(
-    name: str, heading: str, measure: Measure, scores: Sequence[float | None]
-) -> CandidateColumn:
+def _scores(name: str, measure: Measure, scores: Sequence[float | None]) -> CandidateColumn:
     return CandidateColumn(
         name,
-        heading,
+        f"one-shot {measure.name}",
         scores,
         [measure.show(score) for score in scores],
         {"%": 0.01} if measure.share else {},
@@ -154,17 +139,14 @@ def _networks(
     places: dict[Block, int] = {}
     networks = []
     for one in rows:
-        known = stages.of(one.architecture) if stages else _by_name(one, choices)
+        pairs = zip(choices, one.architecture, strict=False)
+        # Where the stages are not known, each choice is one without costs.
+        named = (
+            StageCosts(choice.name, {choice.name: choice.options[o]}, {}) for choice, o in pairs
+        )
+        known = stages.of(one.architecture) if stages else [*named]
         blocks = network_blocks(known)
         networks.append([places.setdefault(block, len(places)) for block in blocks])
         if len(places) > BLOCKS:
             return [], []
     return networks, list(places)
-
-
-def _by_name(one: Candidate, choices: Sequence[ChoiceFacts]) -> list[StageCosts]:
-    """The choices of a candidate as stages without costs."""
-    return [
-        StageCosts(choice.name, {choice.name: choice.options[option]}, {})
-        for choice, option in zip(choices, one.architecture, strict=False)
-    ]

@@ -13,10 +13,10 @@ from rich.text import Text
 
 from spos.cost.cost import find_cost
 from spos.report.architectures import ArchitectureTable, column
-from spos.report.facts import wall_times
 from spos.report.measure import Measure
 from spos.report.spread import Spread, measure_spread
 from spos.report.table import architectures_table, pairs_table, spaced
+from spos.report.words import wall_times
 
 #: Probability of chance below which networks are said to differ.
 SIGNIFICANT = 0.05
@@ -67,6 +67,11 @@ class Diagnosis:
         return measure_spread([network.scores for network in self.networks])
 
     @property
+    def seconds(self) -> dict[str, float]:
+        """The estimated wall times by stage."""
+        return {one.stage: one.seconds for one in self.estimates}
+
+    @property
     def gain(self) -> float:
         """What a perfect search gains over the median network; a share cannot exceed 1."""
         most = 1 - self.spread.median if self.metric.share else math.inf
@@ -75,7 +80,6 @@ class Diagnosis:
     def conclusions(self) -> list[str]:
         """What follows for a search, in sentences."""
         spread, show = self.spread, self.metric.difference
-        gain = self.gain
         differ = (
             f"After {self.steps:,} steps the networks differ by {show(spread.networks)} (standard "
             f"deviation), repeated trainings of one network by {show(spread.trainings)}."
@@ -89,8 +93,8 @@ class Diagnosis:
             ]
         words = [
             differ,
-            f"A search can gain about {show(gain)} here: that is how far the best of 100 networks "
-            f"is expected above the median of {self.metric.show(spread.median)}.",
+            f"A search can gain about {show(self.gain)} here: that is how far the best of 100 "
+            f"networks is expected above the median of {self.metric.show(spread.median)}.",
         ]
         if spread.reliability < RELIABLE:
             words.append(
@@ -102,20 +106,16 @@ class Diagnosis:
 
     def _comparison(self) -> str:
         difference = self.gain / 2
-        plans = {
-            seeds: self.spread.random_networks(difference, seeds) for seeds in (1, 2, 3, 5, 10)
-        }
-        enough = [(seeds, count) for seeds, count in plans.items() if count]
+        wanted = f"To show half of that ({self.metric.difference(difference)})"
+        plans = ((n, self.spread.random_networks(difference, n)) for n in (1, 2, 3, 5, 10))
+        enough = [(seeds, count) for seeds, count in plans if count]
         if not enough:
-            return (
-                f"To show half of that ({self.metric.difference(difference)}), even ten "
-                "trainings of the network found are too few."
-            )
-        seeds, count = min(enough, key=lambda pair: sum(pair))
+            return f"{wanted}, even ten trainings of the network found are too few."
+        seeds, count = min(enough, key=sum)
         found = "once" if seeds == 1 else f"with {seeds} seeds"
         return (
-            f"To show half of that ({self.metric.difference(difference)}), retrain the "
-            f"network found {found}, and {count} random networks (--compare {count})."
+            f"{wanted}, retrain the network found {found}, and {count} random networks "
+            f"(--compare {count})."
         )
 
 
@@ -156,7 +156,6 @@ def doctor_tables(diagnosis: Diagnosis) -> list[RenderableType]:
         ),
         *map(Text, diagnosis.conclusions()),
     ]
-    if diagnosis.estimates:
-        seconds = {one.stage: one.seconds for one in diagnosis.estimates}
-        parts.append(pairs_table("Estimated wall time", wall_times(seconds)))
+    if diagnosis.seconds:
+        parts.append(pairs_table("Estimated wall time", wall_times(diagnosis.seconds)))
     return spaced(parts)

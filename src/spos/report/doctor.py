@@ -9,8 +9,8 @@ from typing import Any
 from spos.cost.cost import find_cost
 from spos.report.chart import ACCENT, INK, Chart, Names, dots, layer, make_chart
 from spos.report.diagnosis import Diagnosis, sample_words, sampled_networks_table
-from spos.report.facts import wall_times
 from spos.report.template import fill_template
+from spos.report.words import wall_times
 
 
 def seeds_figure(diagnosis: Diagnosis) -> Chart:
@@ -63,7 +63,5 @@ def doctor_page(diagnosis: Diagnosis, origin: Sequence[str]) -> str:
         chart=seeds_figure(diagnosis),
         table=sampled_networks_table(diagnosis),
         noun=diagnosis.metric.noun,
-        times=wall_times({one.stage: one.seconds for one in diagnosis.estimates})
-        if diagnosis.estimates
-        else [],
+        times=wall_times(diagnosis.seconds),
     )

@@ -23,7 +23,6 @@ from spos.report.curves import iterations_figure, training_figures
 from spos.report.diagnosis import Diagnosis
 from spos.report.doctor import seeds_figure
 from spos.report.effects import effects_table
-from spos.report.facts import run_facts
 from spos.report.learned import collect_shares
 from spos.report.network import draw_network, option_colours
 from spos.report.resources import collect_resources
@@ -88,7 +87,6 @@ def render(
         # Before formats had versions, a training of weights and choice was recorded as a search.
         trainings={one: training_figures(metrics, one) for one in ("train", "search", "retrain")},
         resources=collect_resources(result, metrics, reused=attachments.reused),
-        facts=run_facts(result),
     )
 
 

@@ -88,6 +88,5 @@ def _work(result: Result, stage: str, reused: bool) -> str:
         text = f"{result.retrain.steps:,} steps"
         return f"{words.counted(networks, 'network')}, {text} each" if networks > 1 else text
     if stage == "compare" and result.comparison:
-        uniform = result.comparison.uniform is not None
-        return words.counted(len(result.comparison.networks) + uniform, "network")
+        return words.counted(len(result.comparison.others), "network")
     return ""

@@ -22,7 +22,6 @@ from spos.report.architectures import (
     front_table,
     top_table,
 )
-from spos.report.facts import wall_times
 from spos.report.result import Result
 
 
@@ -49,7 +48,7 @@ def result_tables(result: Result) -> list[RenderableType]:
     if told := words.how_to_read(result):
         parts.append(_text("\n".join(told)))
     if result.seconds:
-        parts.append(pairs_table("Wall time", wall_times(result.seconds)))
+        parts.append(pairs_table("Wall time", words.wall_times(result.seconds)))
     return spaced(parts)
 
 
@@ -98,23 +97,21 @@ def architectures_table(title: str, content: ArchitectureTable) -> Table:
 
 
 def _found(result: Result) -> Table:
-    metric, rows = result.metric, []
+    metric, winner, network = result.metric, result.winner, result.winner or result.network
+    assert network is not None
+    rows = []
+    if winner:
+        rows += [("architecture", str(winner.architecture))]
+        rows += [("notation", winner.notation)] if winner.notation else []
+    elif result.network:
+        rows += [("architecture", result.network.name)]
+        rows += [("width", f"{result.network.width:g}")] if result.network.width != 1 else []
     if result.test_score is not None:
         rows.append((f"test {metric.name}", metric.show(result.test_score)))
-    if result.winner:
-        title, costs = "Network found", result.winner.costs
-        named = [("architecture", str(result.winner.architecture))]
-        if result.winner.notation:
-            named.append(("notation", result.winner.notation))
-        noun, score = result.show_one_shot(result.winner)
+    if winner:
+        noun, score = result.show_one_shot(winner)
         rows.append((f"one-shot {metric.name if noun == metric.noun else noun}", score))
-    elif result.network:
-        title, costs = "Network trained", result.network.costs
-        named = [("architecture", result.network.name)]
-        if result.network.width != 1:
-            named.append(("width", f"{result.network.width:g}"))
-    rows += [
-        (cost.title, cost.exact(costs[cost.name]))
-        for cost in map(find_cost, words.shown_costs(result))
-    ]
-    return pairs_table(title, [*named, *rows, ("limit", words.limits(result.constraint) or "none")])
+    for cost in map(find_cost, words.shown_costs(result)):
+        rows.append((cost.title, cost.exact(network.costs[cost.name])))
+    rows.append(("limit", words.limits(result.constraint) or "none"))
+    return pairs_table("Network found" if winner else "Network trained", rows)

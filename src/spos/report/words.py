@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from spos.cost.cost import find_cost, format_cost
@@ -59,6 +60,17 @@ def duration(seconds: float) -> str:
             first, second = names.split()
             return f"{whole // larger} {first} {whole % larger // smaller} {second}"
     return f"{whole} s"
+
+
+def wall_times(seconds: Mapping[str, float]) -> list[tuple[str, str]]:
+    """The wall time of each stage of a run, and of all of them.
+
+    Example:
+        >>> wall_times({"train": 90, "search": 12})
+        [('Supernet training', '1 min 30 s'), ('Search', '12.0 s'), ('Total', '1 min 42 s')]
+    """
+    times = [(RUN_STAGES[stage], duration(spent)) for stage, spent in seconds.items()]
+    return times + [("Total", duration(sum(seconds.values())))] * (len(times) > 1)
 
 
 def size(text: str) -> str:
@@ -167,35 +179,32 @@ def verdict(result: Result) -> Verdict | None:
     equal = sum(found == score for score in scores)
     short = (
         f"The network found is better than {sum(found > score for score in scores)} of "
-        f"{len(scores)} random {'networks' if several else 'network'}"
-        f"{f' and equal to {equal}' if equal else ''}."
+        f"{counted(len(scores), 'random network')}{f' and equal to {equal}' if equal else ''}."
     )
     if measure.top1:
-        said = f"It classifies {measure.show(found)} of the test images correctly, "
-        said += "they" if several else "it"
+        said = f"It classifies {measure.show(found)} of the test images correctly"
+        theirs = "they" if several else "it"
     else:
-        said = f"Its test score ({measure.name}) is {measure.show(found)}, "
-        said += "theirs" if several else "its"
-    average = " on average" if several else ""
+        said = f"Its test score ({measure.name}) is {measure.show(found)}"
+        theirs = "theirs" if several else "its"
     words = (
-        f"{short} {said} {measure.show(mean)}{average}: a difference of "
-        f"{measure.difference(found - mean)}"
+        f"{short} {said}, {theirs} {measure.show(mean)}{' on average' if several else ''}: "
+        f"a difference of {measure.difference(found - mean)}"
     )
-    uniform = ""
+    if deviation is None:
+        words += ". One network says little."
+    else:
+        differ = measure.difference(deviation)
+        words += f"; the standard deviation of the random networks is {differ}. "
+        rank = 1 + sum(score >= found for score in scores)
+        words += "The search did not help here." if found < mean else _chance(rank, 1 + len(scores))
     if compared.uniform:
         score, cost = compared.uniform.test_score, result.primary_cost
         spent = f"{format_cost(cost, compared.uniform.costs[cost])} {find_cost(cost).noun}"
-        uniform = (
+        words += (
             f" The network of {compared.uniform.name}, with {spent}, has {measure.show(score)}."
         )
-    if deviation is None:
-        return Verdict(short, f"{words}. One network says little.{uniform}")
-    words += f"; the standard deviation of the random networks is {measure.difference(deviation)}."
-    if found < mean:
-        words += " The search did not help here."
-    else:
-        words += f" {_chance(1 + sum(score >= found for score in scores), 1 + len(scores))}"
-    return Verdict(short, words + uniform)
+    return Verdict(short, words)
 
 
 def _chance(rank: int, networks: int) -> str:
@@ -228,17 +237,14 @@ def how_to_read(result: Result) -> list[str]:
     choices = result.space.choices
     if not result.winner or not choices:
         return []
-    lines = ["One-shot scores use the weights of the supernet, before the network's own training."]
     options = choices[0].options
     example = ",".join(map(str, result.winner.architecture[:4]))
-    more = f"{example},..." if len(choices) > 4 else example
+    example += ",..." if len(choices) > 4 else ""
+    meant = f"{len(choices)} choices, counted from 0"
     if all(choice.options == options for choice in choices):
         named = ", ".join(f"{number} {name}" for number, name in enumerate(options))
-        lines.append(
-            f"Architecture {more}: one option for each of {len(choices)} layers ({named})."
-        )
-    else:
-        lines.append(
-            f"Architecture {more}: one option for each of {len(choices)} choices, counted from 0."
-        )
-    return lines
+        meant = f"{len(choices)} layers ({named})"
+    return [
+        "One-shot scores use the weights of the supernet, before the network's own training.",
+        f"Architecture {example}: one option for each of {meant}.",
+    ]
