@@ -31,7 +31,7 @@ from spos.training.loop import (
 from spos.training.methods.uniform import uniform_paths
 from spos.training.progress import Progress
 from spos.training.recipe import Recipe, SupernetRecipe
-from spos.training.state import load_model
+from spos.training.checkpoint import load_model
 
 GetSupernet = Callable[[str], Supernet]
 Batches = Callable[[int], Iterator[tuple[Tensor, Tensor]]]

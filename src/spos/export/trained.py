@@ -22,7 +22,7 @@ from spos.run.network import build_run_network
 from spos.run.outcome import RetrainOutcome
 from spos.run.task import DEFAULT_TASK_FACTS, Task
 from spos.training.checkpoint import Checkpoints
-from spos.training.state import load_model
+from spos.training.checkpoint import load_model
 
 RETRAIN = "retrain"
 """Stage that trains the network that a run is about."""

@@ -23,7 +23,7 @@ from spos.run.recorder import ThetaRecorder
 from spos.search import Feasible
 from spos.training.checkpoint import Checkpoints
 from spos.training.differentiable import DifferentiableSettings
-from spos.training.memory_format import supports_channels_last
+from spos.training.memory import supports_channels_last
 from spos.training.method import MakeMethod, method_class
 from spos.training.theta import ThetaParts, choice_modules, has_theta
 

@@ -19,7 +19,7 @@ from spos.run.recorder import Recorder
 from spos.training.checkpoint import Checkpoints
 from spos.training.loop import train
 from spos.training.memory import check_memory
-from spos.training.memory_format import supports_channels_last
+from spos.training.memory import supports_channels_last
 from spos.training.method import MakeMethod, make_method, method_class
 from spos.training.recipe import Recipe
 from spos.training.teacher import Teacher

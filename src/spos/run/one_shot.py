@@ -17,7 +17,7 @@ from spos.search.depth import WithDepth
 from spos.search.evaluation import Loader, OneShotEvaluator
 from spos.search.sharing import SharedStages
 from spos.training.checkpoint import Checkpoints
-from spos.training.state import load_model
+from spos.training.checkpoint import load_model
 
 
 def read_train_outcome(context: Context) -> TrainOutcome | None:

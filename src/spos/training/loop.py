@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
 
 from spos._util.errors import UserError
 from spos._util.interrupt import deferred_interrupt
 from spos._util.randomness import torch_seed
-from spos.training.average import WeightAverage
-from spos.training.checkpoint import Checkpoints, Loaded
-from spos.training.method import Batches, Loss, MakeMethod, make_method
-from spos.training.optimizer import PathSGD
+from spos.training.checkpoint import Checkpoints, Loaded, load_state, state_tensors
+from spos.training.method import Batches, Loss, MakeMethod, Method, Pass, make_method
+from spos.training.optimizer import WeightAverage, make_optimizer
 from spos.training.progress import Progress, Window, divergence_error
 from spos.training.recipe import Recipe
-from spos.training.state import load_state, state_tensors
-from spos.training.step import forward_passes
 from spos.training.teacher import Teacher, check_same_teacher
 
 if TYPE_CHECKING:
@@ -47,36 +44,6 @@ class Outcome:
     step: int
     seconds: float
     interrupted: bool
-
-
-def make_optimizer(model: nn.Module, recipe: Recipe) -> PathSGD:
-    """Make the SGD optimiser of the paper, with weight decay on weights only.
-
-    Norms, biases and the learned step sizes of quantisers are not decayed; a learned clipping value
-    is, as in its paper.
-
-    Example:
-        >>> recipe = Recipe(steps=1, batch_size=1, learning_rate=0.1)
-        >>> [g["weight_decay"] for g in make_optimizer(nn.Linear(2, 2), recipe).param_groups]
-        [4e-05, 0.0]
-    """
-    # Dictionaries used as ordered sets: a parameter shared by two modules must be updated once.
-    decayed: dict[nn.Parameter, None] = {}
-    exempt: dict[nn.Parameter, None] = {}
-    for module in model.modules():
-        normalises = isinstance(module, (_NormBase, nn.GroupNorm, nn.LayerNorm))
-        for name, parameter in module.named_parameters(recurse=False):
-            free = normalises or name in ("bias", "step")
-            (exempt if free else decayed)[parameter] = None
-    return PathSGD(
-        [
-            {"params": [*decayed], "weight_decay": recipe.weight_decay},
-            {"params": [*exempt], "weight_decay": 0.0},
-        ],
-        lr=recipe.learning_rate,
-        momentum=recipe.momentum,
-        nesterov=recipe.nesterov,
-    )
 
 
 def train(
@@ -171,24 +138,21 @@ def train(
     shares = max(1, recipe.steps // 20)
     began = saved = reported = time.monotonic()
 
-    def save() -> None:
-        spent = seconds + time.monotonic() - began
-        if fabric.is_global_zero:
-            tensors = {**state_tensors(model, optimizer), **chosen.tensors()}
-            if average is not None:
-                tensors.update(average.tensors())
-            for name, tensor in tensors.items():
-                if tensor.is_floating_point() and not tensor.isfinite().all():
-                    raise divergence_error(f"non-finite weights ({name})", step, recipe)
-            precision = fabric.strategy.precision.state_dict()
-            facts = {"seconds": spent, "precision": precision, "teacher": taught}
-            checkpoints.save(step, tensors, facts)
+    def spent() -> float:
+        return seconds + time.monotonic() - began
 
-    def report() -> None:
-        spent = seconds + time.monotonic() - began
-        progress = window.close(step, recipe, spent)
-        if observer and fabric.is_global_zero:
-            observer.progressed(progress)
+    def save() -> None:
+        if not fabric.is_global_zero:
+            return
+        tensors = {**state_tensors(model, optimizer), **chosen.tensors()}
+        if average is not None:
+            tensors.update(average.tensors())
+        for name, tensor in tensors.items():
+            if tensor.is_floating_point() and not tensor.isfinite().all():
+                raise divergence_error(f"non-finite weights ({name})", step, recipe)
+        precision = fabric.strategy.precision.state_dict()
+        facts = {"seconds": spent(), "precision": precision, "teacher": taught}
+        checkpoints.save(step, tensors, facts)
 
     with deferred_interrupt() as interrupt:
         for inputs, targets in batches(step):
@@ -203,11 +167,9 @@ def train(
             if recipe.gradient_clip:
                 # Fabric's function instead of torch's, because it first unscales the gradients of
                 # half precision.
+                most = recipe.gradient_clip
                 fabric.clip_gradients(
-                    model,
-                    fabric_optimizer,
-                    max_norm=recipe.gradient_clip,
-                    error_if_nonfinite=False,
+                    model, fabric_optimizer, max_norm=most, error_if_nonfinite=False
                 )
             fabric_optimizer.step()
             chosen.after_step(step)
@@ -222,8 +184,10 @@ def train(
             save_now = last or stop or now - saved >= save_every
             due = step % shares == 0 or now - reported >= report_every
             if save_now or due:
-                # The report raises on a non-finite loss, which must not reach a checkpoint.
-                report()
+                # Raises on a non-finite loss, which must not reach a checkpoint.
+                progress = window.close(step, recipe, spent())
+                if observer and fabric.is_global_zero:
+                    observer.progressed(progress)
                 reported = now
             if save_now:
                 save()
@@ -236,8 +200,7 @@ def train(
             )
     if average is not None and step == end < recipe.steps:
         average.apply()
-    interrupted = step < end
-    return Outcome(step, seconds + time.monotonic() - began, interrupted)
+    return Outcome(step, spent(), interrupted=step < end)
 
 
 def _any_process(fabric: Fabric, stop: bool) -> bool:
@@ -254,7 +217,50 @@ def _average_gradients(fabric: Fabric, model: nn.Module) -> None:
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
     flat = torch.cat([gradient.flatten() for gradient in gradients])
     flat = cast(Tensor, fabric.all_reduce(flat, reduce_op="mean"))
-    offset = 0
-    for gradient in gradients:
-        gradient.copy_(flat[offset : offset + gradient.numel()].view_as(gradient))
-        offset += gradient.numel()
+    for gradient, mean in zip(
+        gradients, flat.split_with_sizes([g.numel() for g in gradients]), strict=True
+    ):
+        gradient.copy_(mean.view_as(gradient))
+
+
+def forward_passes(
+    fabric: Fabric,
+    method: Method,
+    teacher: Teacher | None,
+    step: int,
+    inputs: Tensor,
+    targets: Tensor,
+) -> Iterator[Pass]:
+    """Yield the forward passes of a step, with the teacher's term in their losses.
+
+    Raises:
+        UserError: a loss is not a scalar, the method yields another number of losses than it
+            declares, or the teacher does not suit the task.
+    """
+    with fabric.autocast():
+        scores = None if teacher is None else teacher.scores(inputs)
+    passes, count = iter(method.losses(step, inputs, targets)), 0
+    while True:
+        with fabric.autocast():
+            one = next(passes, None)
+            if one is None:
+                break
+            _check_scalar(one.loss)
+            if teacher is not None and scores is not None:
+                one = Pass(teacher.teach(one, scores, targets), one.outputs)
+        count += 1
+        yield one
+    if count != method.passes:
+        raise UserError(
+            f"{type(method).__name__} yielded {count} losses in step {step + 1}, its attribute "
+            f"passes is {method.passes}: both must be equal"
+        )
+
+
+def _check_scalar(value: Any) -> None:
+    if not isinstance(value, Tensor) or value.dim():
+        given = f"shape {list(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+        raise UserError(
+            f"the loss returned a value of {given}: it must return a scalar tensor, the mean over "
+            "the batch"
+        )

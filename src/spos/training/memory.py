@@ -1,4 +1,4 @@
-"""An estimate of the memory of a training, checked before it starts."""
+"""The memory of a training: its estimate, checked before it starts, and its format."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from spos.cost.units import COUNT
 from spos.nn.one_of import OneOf
 from spos.nn.supernet import Supernet
 from spos.training.theta import set_mixture
+
+#: Input channels below which torch's strided 1x1 convolutions are not safe in channels_last.
+SAFE_CHANNELS = 8
 
 
 def activation_bytes(
@@ -42,17 +45,15 @@ def activation_bytes(
     if options != 1:
         _mix_heaviest(meta, options)
     elif isinstance(meta, Supernet):
-        counts = meta.space.option_counts
-        paths = [[min(option, count - 1) for count in counts] for option in range(max(counts))]
+        choices = meta.space.choices
+        most = [len(choice.options) - 1 for choice in choices]
+        paths = [[min(option, last) for last in most] for option in range(max(most) + 1)]
         # The same paths with the largest sizes.
-        largest = [
-            [
-                len(choice.options) - 1 if choice.ordered else taken
-                for choice, taken in zip(meta.space.choices, path, strict=True)
-            ]
-            for path in paths
-        ]
-        paths += [path for path in largest if path not in paths]
+        for path in list(paths):
+            columns = zip(choices, most, path, strict=True)
+            largest = [last if choice.ordered else taken for choice, last, taken in columns]
+            if largest not in paths:
+                paths.append(largest)
     heaviest = 0
     for path in paths:
         if isinstance(meta, Supernet) and path:
@@ -123,3 +124,31 @@ def check_memory(
             f"{COUNT.format(needed)}B and {COUNT.format(available)}B are free; set a smaller "
             f"batch_size ({advice})"
         )
+
+
+def supports_channels_last(model: nn.Module, device: torch.device) -> bool:
+    """Check whether a model can be trained in the memory format channels_last.
+
+    On the CPU, torch 2.13 writes beyond the end of an array in the backward pass of a 1x1
+    convolution with a stride and fewer than 8 input channels in this format.
+
+    Args:
+        model (nn.Module): model to train.
+        device (torch.device): device of the training.
+
+    Example:
+        >>> cpu = torch.device("cpu")
+        >>> supports_channels_last(nn.Conv2d(4, 8, 1, stride=2), cpu)
+        False
+        >>> supports_channels_last(nn.Conv2d(8, 8, 1, stride=2), cpu)
+        True
+    """
+    if device.type != "cpu":
+        return True
+    return not any(
+        isinstance(module, nn.Conv2d)
+        and module.kernel_size == (1, 1)
+        and max(module.stride) > 1
+        and module.in_channels // module.groups < SAFE_CHANNELS
+        for module in model.modules()
+    )

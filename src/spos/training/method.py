@@ -186,27 +186,6 @@ def method_name(method: str | MakeMethod) -> str:
     return str(name)
 
 
-def with_settings(method: MakeMethod, recipe: Recipe) -> MakeMethod:
-    """Bind the settings of a supernet's recipe that a method uses.
-
-    Raises:
-        UserError: the recipe sets something that the method does not use.
-    """
-    if not isinstance(recipe, SupernetRecipe):
-        return method
-    chosen = method_class(method)
-    read = getattr(chosen, "settings", ())
-    for name in METHOD_SETTINGS:
-        if name not in read and getattr(recipe, name) != getattr(SupernetRecipe, name):
-            readers = ", ".join(one for one in METHODS if name in METHODS.find(one).settings)
-            raise UserError(
-                f"{name} {getattr(recipe, name)}: the training method "
-                f"{getattr(chosen, '__name__', chosen)} does not use it; leave it out, or give a "
-                f"method that does: {readers}"
-            )
-    return partial(method, **{name: getattr(recipe, name) for name in read})
-
-
 def make_method(
     method: str | MakeMethod | None, model: nn.Module, loss: Loss, recipe: Recipe, seed: int
 ) -> Method:
@@ -226,7 +205,18 @@ def make_method(
     """
     if method is None:
         named = recipe.method if isinstance(recipe, SupernetRecipe) else "uniform"
-        method = METHODS.find(named) if isinstance(model, Supernet) else WholeNetwork
-    elif isinstance(method, str):
+        method = named if isinstance(model, Supernet) else WholeNetwork
+    if isinstance(method, str):
         method = METHODS.find(method)
-    return with_settings(method, recipe)(model, loss, recipe, seed)
+    chosen, bound = method_class(method), {}
+    if isinstance(recipe, SupernetRecipe):
+        bound = {name: getattr(recipe, name) for name in getattr(chosen, "settings", ())}
+        for name in METHOD_SETTINGS:
+            value = getattr(recipe, name)
+            if name not in bound and value != getattr(SupernetRecipe, name):
+                readers = ", ".join(one for one in METHODS if name in METHODS.find(one).settings)
+                raise UserError(
+                    f"{name} {value}: the training method {getattr(chosen, '__name__', chosen)} "
+                    f"does not use it; leave it out, or give a method that does: {readers}"
+                )
+    return method(model, loss, recipe, seed, **bound)

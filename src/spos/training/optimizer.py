@@ -1,15 +1,21 @@
-"""SGD that updates only what a step used."""
+"""The update of the weights: SGD of what a step used, and a moving average."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 from torch.optim.sgd import sgd
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from spos._util.errors import UserError
 from spos.nn.region import forget, region
+from spos.training.recipe import Recipe
+
+_PREFIX = "ema."
 
 
 class PathSGD(torch.optim.SGD):
@@ -31,10 +37,7 @@ class PathSGD(torch.optim.SGD):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> Any:
-        value = None
-        if closure is not None:
-            with torch.enable_grad():
-                value = closure()
+        value = None if closure is None else torch.enable_grad()(closure)()
         for group in self.param_groups:
             weights, gradients, momenta = [], [], []
             for parameter in group["params"]:
@@ -68,3 +71,88 @@ class PathSGD(torch.optim.SGD):
             state["momentum_buffer"] = torch.zeros_like(parameter)
         buffer: Tensor = state["momentum_buffer"]
         return buffer[used]
+
+
+def make_optimizer(model: nn.Module, recipe: Recipe) -> PathSGD:
+    """Make the SGD optimiser of the paper, with weight decay on weights only.
+
+    Norms, biases and the learned step sizes of quantisers are not decayed; a learned clipping value
+    is, as in its paper.
+
+    Example:
+        >>> recipe = Recipe(steps=1, batch_size=1, learning_rate=0.1)
+        >>> [g["weight_decay"] for g in make_optimizer(nn.Linear(2, 2), recipe).param_groups]
+        [4e-05, 0.0]
+    """
+    # Dictionaries used as ordered sets: a parameter shared by two modules must be updated once.
+    decayed: dict[nn.Parameter, None] = {}
+    exempt: dict[nn.Parameter, None] = {}
+    for module in model.modules():
+        normalises = isinstance(module, (_NormBase, nn.GroupNorm, nn.LayerNorm))
+        for name, parameter in module.named_parameters(recurse=False):
+            free = normalises or name in ("bias", "step")
+            (exempt if free else decayed)[parameter] = None
+    return PathSGD(
+        [
+            {"params": [*decayed], "weight_decay": recipe.weight_decay},
+            {"params": [*exempt], "weight_decay": 0.0},
+        ],
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        nesterov=recipe.nesterov,
+    )
+
+
+class WeightAverage:
+    """The exponential moving average of a model's weights and normalisation statistics.
+
+    The statistics are averaged like the weights, because statistics of the last weights do not suit
+    the averaged ones.
+
+    Args:
+        model (nn.Module): model in training; the average starts from its weights after the first
+            step.
+        decay (float): share of the previous average that a step keeps, in [0, 1).
+
+    Example:
+        >>> import torch
+        >>> model = nn.Linear(1, 1, bias=False)
+        >>> average = WeightAverage(model, decay=0.75)
+        >>> for weight in (4.0, 8.0):
+        ...     _ = nn.init.constant_(model.weight, weight)
+        ...     average.update()
+        >>> average.apply()
+        >>> model.weight.item()
+        5.0
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self._model = model
+        moving = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+        self._average = AveragedModel(model, multi_avg_fn=moving, use_buffers=True)
+
+    def update(self) -> None:
+        """Update the average with the weights after a step."""
+        self._average.update_parameters(self._model)
+
+    def apply(self) -> None:
+        """Copy the averaged weights and statistics to the model."""
+        self._model.load_state_dict(self._average.module.state_dict())
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Tensors of the average by name, for a checkpoint."""
+        return {f"{_PREFIX}{name}": value for name, value in self._average.state_dict().items()}
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Restore the average from the tensors of a checkpoint.
+
+        Raises:
+            UserError: the checkpoint has no average.
+        """
+        state = {k.removeprefix(_PREFIX): v for k, v in tensors.items() if k.startswith(_PREFIX)}
+        if not state:
+            raise UserError(
+                "the checkpoint was trained without a moving average of its weights: give ema 0, "
+                "or another folder"
+            )
+        self._average.load_state_dict(state)

@@ -55,6 +55,7 @@ class Teacher(Settings):
             f"temperature {self.temperature:g}"
         )
 
+    @torch.no_grad()
     def scores(self, inputs: Tensor) -> Tensor:
         """Compute the scores of the teacher.
 
@@ -64,8 +65,7 @@ class Teacher(Settings):
         Returns:
             Scores, shape (batch, classes).
         """
-        with torch.no_grad():
-            outputs: Tensor = self.network(inputs)
+        outputs: Tensor = self.network(inputs)
         return outputs
 
     def teach(self, one: Pass, scores: Tensor, targets: Tensor) -> Tensor:

@@ -1,11 +1,11 @@
-"""The architecture parameters of a supernet (theta), and the modules that use them."""
+"""The architecture parameters of a supernet (theta), their mixtures, and the modules they mix."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +17,37 @@ from spos.nn.one_of import OneOf
 from spos.nn.supernet import Supernet
 from spos.training.differentiable import DifferentiableSettings
 from spos.training.method import Batches
-from spos.training.mixture import Mixture
 
 _PREFIX = "theta."
+
+
+class Moment(NamedTuple):
+    """The conditions that a mixture is drawn under.
+
+    Args:
+        temperature (float): temperature of the Gumbel softmax, above 0.
+        of_theta (bool): whether the step trains theta; otherwise it trains only the weights.
+    """
+
+    temperature: float
+    of_theta: bool
+
+
+class Mixture(NamedTuple):
+    """The mixture weights of the options of one choice in one step.
+
+    Args:
+        weights (tuple[tuple[int, Tensor], ...]): index and scalar weight of each option that runs;
+            a single option has weight 1.
+        probabilities (Tensor): probabilities of all options, shape (options,), for the mean cost;
+            their sum is 1.
+        moved (Tensor | None): boolean mask of the options whose theta is updated, shape (options,);
+            their total probability is kept. None to update all options.
+    """
+
+    weights: tuple[tuple[int, Tensor], ...]
+    probabilities: Tensor
+    moved: Tensor | None = None
 
 
 @dataclass(frozen=True)

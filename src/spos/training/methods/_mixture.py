@@ -12,10 +12,9 @@ from torch import Tensor, nn
 from spos._util.errors import UserError
 from spos._util.randomness import torch_generator, torch_seed
 from spos.training.method import Loss, Method, Pass
-from spos.training.mixture import Mixture, Moment
 from spos.training.progress import divergence_error
 from spos.training.recipe import Recipe
-from spos.training.theta import Theta, ThetaParts
+from spos.training.theta import Mixture, Moment, Theta, ThetaParts
 
 #: Number of records of theta per training.
 RECORDS = 100

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from spos.training.method import METHODS
 from spos.training.methods._mixture import MixtureMethod
-from spos.training.mixture import Mixture, Moment
+from spos.training.theta import Mixture, Moment
 
 
 @METHODS.register("darts")

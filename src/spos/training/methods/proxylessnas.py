@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from spos.training.method import METHODS
 from spos.training.methods._mixture import MixtureMethod
-from spos.training.mixture import Mixture, Moment
+from spos.training.theta import Mixture, Moment
 
 
 @METHODS.register("proxylessnas")
