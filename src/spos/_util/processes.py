@@ -58,7 +58,8 @@ def launch(fabric: Fabric, work: Callable[..., Any], *arguments: Any) -> Any:
     answers = multiprocessing.get_context("spawn").SimpleQueue()
     # Processes inherit the blocked signals of this thread: a Ctrl-C waits until they have imported
     # what they need to handle it.
-    with ThreadPoolExecutor(1, initializer=_block) as thread:
+    block = (signal.SIG_BLOCK, SIGNALS)
+    with ThreadPoolExecutor(1, initializer=signal.pthread_sigmask, initargs=block) as thread:
         start: Callable[..., Any] = fabric.launch
         launched = thread.submit(start, _process, answers, work, arguments)
         with _passing_on() as interrupted:
@@ -91,10 +92,6 @@ def signals_held() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _block() -> None:
-    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
 
 
 @contextmanager

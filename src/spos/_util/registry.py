@@ -65,11 +65,17 @@ class Registry(MutableMapping[str, Member], Generic[Member]):
         # Found as files: importing the package could import what is being imported.
         parts = self._package.split(".")
         folder = Path(__file__).parents[1].joinpath(*parts[1:])
-        return {
+        found = {
             module.name.replace("_", self._separator): f"{self._package}.{module.name}"
             for module in iter_modules([str(folder)])
             if not module.ispkg and not module.name.startswith("_")
         }
+        if not self._several:
+            return found
+        # The names of the members are known only once the modules are imported.
+        for module in found.values():
+            import_module(module)
+        return {}
 
     @property
     def built_in(self) -> tuple[str, ...]:
@@ -86,23 +92,15 @@ class Registry(MutableMapping[str, Member], Generic[Member]):
         Raises:
             UserError: there is none of that name, or a plug-in cannot be imported.
         """
-        self._import_all()
+        modules = self._modules
         if name not in self._registered:
-            if name in self._modules:
-                import_module(self._modules[name])
+            if name in modules:
+                import_module(modules[name])
             elif name in self._plugins:
                 self._registered[name] = self._loaded(self._plugins[name])
             else:
                 raise UserError(f"unknown {self.kind} '{name}': {nearest(name, self)}")
         return self._registered[name]
-
-    def _import_all(self) -> None:
-        """Import what registers several members: their names are known only then."""
-        if self._several:
-            self._several = False
-            modules, self.__dict__["_modules"] = self._modules, {}
-            for module in modules.values():
-                import_module(module)
 
     def _loaded(self, point: metadata.EntryPoint) -> Member:
         try:
@@ -128,12 +126,10 @@ class Registry(MutableMapping[str, Member], Generic[Member]):
         del self._registered[name]
 
     def __iter__(self) -> Iterator[str]:
-        self._import_all()
         return iter(dict.fromkeys((*self._modules, *self._plugins, *self._registered)))
 
     def __len__(self) -> int:
         return len(list(iter(self)))
 
     def __contains__(self, name: object) -> bool:
-        self._import_all()
-        return name in self._registered or name in self._modules or name in self._plugins
+        return name in self._modules or name in self._plugins or name in self._registered
