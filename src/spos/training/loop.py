@@ -186,6 +186,7 @@ def train(
             if save_now or due:
                 # Raises on a non-finite loss, which must not reach a checkpoint.
                 progress = window.close(step, recipe, spent())
+                window = Window(step, top1, chosen.passes)
                 if observer and fabric.is_global_zero:
                     observer.progressed(progress)
                 reported = now

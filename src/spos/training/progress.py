@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -52,20 +52,23 @@ def divergence_error(what: str, step: int, recipe: Recipe) -> UserError:
     )
 
 
+@dataclass
 class Window:
-    """The losses since the last report, kept on the device until a report is due."""
+    """The losses since the last report, kept on the device until a report is due.
 
-    def __init__(self, step: int, top1: bool, passes: int = 1) -> None:
-        self.top1 = top1
-        self.passes = passes
-        self._open(step)
+    Args:
+        first (int): number of finished steps at its beginning.
+        top1 (bool): whether to count the images classified correctly.
+        passes (int): losses per step.
+    """
 
-    def _open(self, step: int) -> None:
-        self.first = step
-        self.began = time.monotonic()
-        self.losses: list[Tensor] = []
-        self.correct: list[Tensor] = []
-        self.images = 0
+    first: int
+    top1: bool
+    passes: int = 1
+    began: float = field(default_factory=time.monotonic)
+    losses: list[Tensor] = field(default_factory=list)
+    correct: list[Tensor] = field(default_factory=list)
+    images: int = 0
 
     def add(self, loss: Tensor, outputs: Any, targets: Tensor) -> None:
         """Add the loss of a forward pass, and count its correct outputs."""
@@ -76,7 +79,7 @@ class Window:
             self.correct.append((outputs.detach().argmax(1) == targets).sum())
 
     def close(self, step: int, recipe: Recipe, seconds: float) -> Progress:
-        """Make a report, and start the next window.
+        """Make a report.
 
         Raises:
             UserError: a loss is not finite.
@@ -87,7 +90,7 @@ class Window:
             at = self.first + int(bad[0]) // self.passes + 1
             raise divergence_error(f"the loss became {losses[bad[0]].item()}", at, recipe)
         top1 = float(torch.stack(self.correct).sum()) / self.images if self.correct else None
-        progress = Progress(
+        return Progress(
             step=step,
             steps=recipe.steps,
             loss=float(losses.mean()),
@@ -96,5 +99,3 @@ class Window:
             images_per_second=self.images / max(time.monotonic() - self.began, 1e-9),
             seconds=seconds,
         )
-        self._open(step)
-        return progress
