@@ -46,7 +46,10 @@ class PathSGD(torch.optim.SGD):
                 used = tuple(slice(size) for size in region(parameter))
                 weights.append(parameter.detach()[used])
                 gradients.append(parameter.grad[used])
-                momenta.append(self._momentum(parameter, group["momentum"], used))
+                if group["momentum"] and "momentum_buffer" not in self.state[parameter]:
+                    self.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+                buffer = self.state[parameter].get("momentum_buffer")
+                momenta.append(None if buffer is None else buffer[used])
                 forget(parameter)
             sgd(
                 weights,
@@ -60,17 +63,6 @@ class PathSGD(torch.optim.SGD):
                 maximize=group["maximize"],
             )
         return value
-
-    def _momentum(
-        self, parameter: Tensor, momentum: float, used: tuple[slice, ...]
-    ) -> Tensor | None:
-        if not momentum:
-            return None
-        state = self.state[parameter]
-        if state.get("momentum_buffer") is None:
-            state["momentum_buffer"] = torch.zeros_like(parameter)
-        buffer: Tensor = state["momentum_buffer"]
-        return buffer[used]
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> PathSGD:

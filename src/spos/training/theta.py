@@ -122,11 +122,6 @@ class Theta:
         for module, position in self._readers:
             set_mixture(module, mixtures[position].weights)
 
-    def clear(self) -> None:
-        """Remove the mixture weights, so that every module runs its active option again."""
-        for module, _ in self._readers:
-            module.mixture = None
-
     def forget_gradients(self) -> None:
         """Reset the gradients before a new step."""
         self._optimizer.zero_grad(set_to_none=True)
