@@ -50,20 +50,14 @@ class Config:
     @property
     def costs(self) -> tuple[str, ...]:
         """Names of the costs that the search bounds, minimises or charges."""
-        bounds = self.bounds
-        charged = []
-        if find_required_method(self.search.algorithm) and self.differentiable.cost:
-            charged = [self.differentiable.cost]
-        return tuple(
-            dict.fromkeys((*bounds.maximum, *bounds.minimum, *self.search.pareto, *charged))
-        )
+        charged = self.differentiable.cost if find_required_method(self.search.algorithm) else ""
+        names = (*self.bounds.maximum, *self.bounds.minimum, *self.search.pareto, charged)
+        return tuple(dict.fromkeys(filter(None, names)))
 
     def as_plain(self) -> dict[str, Any]:
         """The configuration as nested dictionaries of plain values."""
-        sections: dict[str, Any] = {"space": {"name": self.space, "preset": self.preset}}
-        for name in SECTIONS[1:]:
-            sections[name] = to_plain(getattr(self, name))
-        return sections
+        sections = {name: to_plain(getattr(self, name)) for name in SECTIONS[1:]}
+        return {"space": {"name": self.space, "preset": self.preset}, **sections}
 
 
 SECTIONS = ("space", *[field.name for field in fields(Config)][2:])
@@ -119,30 +113,30 @@ def make_config(values: Mapping[str, Any]) -> Config:
     space, preset = names.pop("name", "shufflenetv2"), names.pop("preset", "tiny")
     if names:
         raise UserError(f"unknown setting 'space.{next(iter(names))}': allowed: name, preset")
-    layout = family(space).preset(preset)
-    plan = family(space).plan(preset)
-
-    def section(name: str, default: Any) -> Any:
-        return replace_settings(default, values.get(name, {}), name)
-
-    search = section("search", SearchSettings())
-    supernet = section("supernet", _shortened(plan.supernet, values, "supernet"))
-    config = Config(
-        space=space,
-        preset=preset,
-        layout=replace_settings(layout, _channels(layout, values.get("layout", {})), "layout"),
-        data=section("data", DataSettings(source=plan.data, validation=plan.validation)),
-        run=section("run", RunSettings(calibration=plan.calibration)),
-        supernet=_with_method(supernet, search.algorithm, "method" in values.get("supernet", {})),
-        search=search,
-        differentiable=section("differentiable", DifferentiableSettings()),
-        constraint=replace_settings(
-            ConstraintSettings(), read_constraint(values.get("constraint", {})), "constraint"
-        ),
-        network=section("network", NetworkSettings()),
-        finalists=section("finalists", FinalistSettings()),
-        retrain=section("retrain", _shortened(plan.retrain, values, "retrain")),
+    layout, plan = family(space).preset(preset), family(space).plan(preset)
+    values["layout"] = _channels(layout, values.get("layout", {}))
+    values["constraint"] = read_constraint(values.get("constraint", {}))
+    defaults = {
+        "layout": layout,
+        "data": DataSettings(source=plan.data, validation=plan.validation),
+        "run": RunSettings(calibration=plan.calibration),
+        "supernet": _shortened(plan.supernet, values, "supernet"),
+        "search": SearchSettings(),
+        "differentiable": DifferentiableSettings(),
+        "constraint": ConstraintSettings(),
+        "network": NetworkSettings(),
+        "finalists": FinalistSettings(),
+        "retrain": _shortened(plan.retrain, values, "retrain"),
+    }
+    sections: dict[str, Any] = {
+        name: replace_settings(default, values.get(name, {}), name)
+        for name, default in defaults.items()
+    }
+    method_given = "method" in values.get("supernet", {})
+    sections["supernet"] = _with_method(
+        sections["supernet"], sections["search"].algorithm, method_given
     )
+    config = Config(space=space, preset=preset, **sections)
     _ = config.constraint.constraints  # Raises if a minimum is above its maximum.
     algorithm = ALGORITHMS.find(config.search.algorithm)
     if config.constraint.budgets and not algorithm.serves_budgets:
@@ -269,10 +263,8 @@ def find_difference(
         'run.seed is 0 there and 1 here'
     """
     for name in sections:
-        if name not in stored:
-            continue
-        for key in stored[name]:
-            there, here = stored[name].get(key), given[name].get(key)
+        for key, there in stored.get(name, {}).items():
+            here = given[name].get(key)
             if there != here and f"{name}.{key}" not in SETTINGS_WITHOUT_EFFECT:
                 return f"{name}.{key} is {there} there and {here} here"
     return None
