@@ -36,7 +36,7 @@ from spos._util.listener import Silent
 from spos._util.randomness import generator
 from spos.run.context import Context
 from spos.run.directory import RunDirectory
-from spos.run.one_shot import load_checkpoint, make_evaluator
+from spos.run.network import load_checkpoint, make_evaluator
 from spos.run.task import Task
 from spos.search import SearchSettings
 

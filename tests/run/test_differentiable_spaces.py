@@ -10,8 +10,7 @@ from spos import CostTable, Supernet, UserError
 from spos.cost.expected import ExpectedCost
 from spos.spaces import SPACES
 from spos.training import METHODS
-from spos.training.theta import Moment
-from spos.training.theta import Theta, choice_modules
+from spos.training.theta import Moment, Theta, choice_modules
 
 DRAWS = {name: METHODS[name].draw for name in ("darts", "fbnet", "proxylessnas")}
 MIXED = ["shufflenetv2", "fbnet", "proxylessnas", "nasbench201", "nasbenchmacro", "mobile"]

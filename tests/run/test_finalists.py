@@ -69,9 +69,9 @@ def test_without_them_the_first_candidate_is_retrained(tmp_path: Path) -> None:
 
 
 def test_a_stop_anywhere_changes_nothing(whole: Path, tmp_path: Path) -> None:
-    from spos.run import short
+    from spos.run import finalists
 
-    train, calls = short._train, []
+    train, calls = finalists._train, []
 
     def stopping(*arguments: Any) -> Any:
         calls.append(arguments)
@@ -79,7 +79,7 @@ def test_a_stop_anywhere_changes_nothing(whole: Path, tmp_path: Path) -> None:
             raise KeyboardInterrupt
         return train(*arguments)
 
-    with patch.object(short, "_train", stopping):
+    with patch.object(finalists, "_train", stopping):
         for _ in range(20):
             try:
                 pieces = run(tmp_path / "pieces", GIVEN)

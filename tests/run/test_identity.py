@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from spos import Task
-from spos.run.identity import identity
+from spos.run.task import identity
 
 
 def power(base: float, exponent: float = 2) -> float:
@@ -64,7 +64,7 @@ def test_equal_functions_have_equal_texts_and_others_have_others():
 def of_module(folder: Path, body: str) -> str:
     """The identity of a metric in a module of its own, in a process of its own."""
     (folder / "own_metric.py").write_text(f"def score(outputs, targets):\n    return {body}\n")
-    code = "from own_metric import score; from spos.run.identity import identity"
+    code = "from own_metric import score; from spos.run.task import identity"
     told = subprocess.run(
         [sys.executable, "-B", "-c", f"{code}; print(identity(score))"],
         env={**os.environ, "PYTHONPATH": f"{folder}:{os.environ.get('PYTHONPATH', '')}"},

@@ -45,7 +45,7 @@ def inherited(tmp_path_factory: pytest.TempPathFactory, begun: list[Any]) -> Pat
         return network, costs
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("fit", "short"):
+        for module in ("fit", "finalists"):
             patch.setattr(f"spos.run.{module}.build_run_network", watched)
         run(folder, GIVEN, compare=1)
     return folder

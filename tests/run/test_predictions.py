@@ -18,8 +18,9 @@ from spos._util.listener import Silent
 from spos.data import load_data
 from spos.run.context import Context
 from spos.run.directory import RunDirectory
-from spos.run.peak import PeakMemory
-from spos.run.predictions import read_predictions, record_test
+from spos.run.fit import record_test
+from spos.run.outcome import PredictionsOutcome
+from spos.run.recorder import PeakMemory
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def test_outputs_that_are_not_one_for_each_class_are_scored_alone(context: Conte
     data = load_data("digits")
     network = nn.Sequential(nn.Flatten(), nn.Linear(64, 12))
     assert 0 <= record_test(context, data, network, data.test()) < 1
-    assert read_predictions(context.directory) is None
+    assert context.directory.outcome(PredictionsOutcome) is None
 
 
 def test_a_test_records_what_each_class_was_taken_for(context: Context) -> None:
@@ -47,8 +48,10 @@ def test_a_test_records_what_each_class_was_taken_for(context: Context) -> None:
         outputs = network((pixels / 255 - data.mean[0]) / data.std[0])
     shares, predicted = outputs.softmax(1), outputs.argmax(1)
     assert accuracy == (predicted == test.labels).sum().item() / len(test)
-    found = read_predictions(directory)
-    assert found and found.classes == data.classes
+    outcome = directory.outcome(PredictionsOutcome)
+    assert outcome
+    found = outcome.predictions
+    assert found.classes == data.classes
     for true, given_class, count in found.counts:
         assert count == ((test.labels == true) & (predicted == given_class)).sum()
     assert sum(count for *_, count in found.counts) == len(test)
@@ -66,11 +69,11 @@ def test_a_test_records_what_each_class_was_taken_for(context: Context) -> None:
 
 def test_damaged_predictions_are_said_to_be(tmp_path: Path) -> None:
     directory = RunDirectory(tmp_path)
-    assert read_predictions(directory) is None
+    assert directory.outcome(PredictionsOutcome) is None
     path = tmp_path / "predictions.json"
     path.write_text(json.dumps({"format": 2, "seconds": 1.0}))
     with pytest.raises(UserError, match=r"is damaged .*: restore it, or delete it"):
-        read_predictions(directory)
+        directory.outcome(PredictionsOutcome)
 
 
 def test_the_peak_is_that_of_the_memory_since_it_began() -> None:

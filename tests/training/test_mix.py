@@ -12,8 +12,7 @@ from torch import Tensor, nn
 
 from spos import OneOf, Supernet
 from spos.training import METHODS
-from spos.training.theta import Moment
-from spos.training.theta import Theta, set_mixture
+from spos.training.theta import Moment, Theta, set_mixture
 
 DRAWS = {name: METHODS[name].draw for name in ("darts", "fbnet", "proxylessnas")}
 binary_gates = DRAWS["proxylessnas"]

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from spos import Architecture, Choice, OneOf, SearchSpace, Supernet, UserError
 from spos._util.randomness import torch_generator
 from spos.spaces.shufflenetv2 import Layout, shufflenetv2
-from spos.training.checkpoint import Checkpoints, Loaded
+from spos.training.checkpoint import Checkpoints, Loaded, load_model
 from spos.training.loop import (
     Outcome,
     make_optimizer,
@@ -31,7 +31,6 @@ from spos.training.loop import (
 from spos.training.methods.uniform import uniform_paths
 from spos.training.progress import Progress
 from spos.training.recipe import Recipe, SupernetRecipe
-from spos.training.checkpoint import load_model
 
 GetSupernet = Callable[[str], Supernet]
 Batches = Callable[[int], Iterator[tuple[Tensor, Tensor]]]

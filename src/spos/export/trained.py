@@ -21,8 +21,7 @@ from spos.run.directory import RunDirectory
 from spos.run.network import build_run_network
 from spos.run.outcome import RetrainOutcome
 from spos.run.task import DEFAULT_TASK_FACTS, Task
-from spos.training.checkpoint import Checkpoints
-from spos.training.checkpoint import load_model
+from spos.training.checkpoint import Checkpoints, load_model
 
 RETRAIN = "retrain"
 """Stage that trains the network that a run is about."""
@@ -115,6 +114,7 @@ def load_trained(
             "spos.export.export_run(..., load=...)"
         )
     # Files are made for any machine: the network is read, compared and measured on the CPU.
+    task = task or Task()
     context = Context(config, frozen, directory, Silent(), accelerator="cpu", load=load, task=task)
     data = context.data()
     network, _ = build_run_network(context, data, outcome.architecture)

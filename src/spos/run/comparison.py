@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import statistics
+from functools import cache
 
 from spos._util.errors import UserError
 from spos._util.randomness import generator
-from spos.cost import Constraint, CostModel
+from spos.cost import CostModel
 from spos.report.result import ComparedNetwork, Comparison, Winner
 from spos.run.config import Config
 from spos.run.context import Context
-from spos.run.costs import find_primary_cost
+from spos.run.costs import find_primary_cost, narrow
 from spos.run.finalists import read_found
 from spos.run.fit import retrain
-from spos.run.one_shot import load_checkpoint, make_evaluator
+from spos.run.network import load_checkpoint, make_evaluator
 from spos.run.outcome import CompareOutcome, RetrainOutcome
 from spos.search import Feasible
 from spos.space import Architecture
@@ -58,11 +59,8 @@ def compare_stage(context: Context, count: int) -> CompareOutcome:
 
     def compared(name: str, architecture: Architecture, near: float | None) -> ComparedNetwork:
         stage = stages.get(architecture, "compare-uniform")
-        outcome = directory.outcome(RetrainOutcome, stage)
-        if outcome is None:
-            trained: RetrainOutcome = context.launch(retrain, str(architecture), stage)
-            outcome = directory.finish(trained, stage)
-        elif outcome.architecture != str(architecture):
+        outcome = retrain(context, str(architecture), stage)
+        if outcome.architecture != str(architecture):
             raise UserError(
                 f"{directory.path}: {stage} is a network that is no longer drawn for this "
                 f"comparison; give another --out and --reuse {directory.path}"
@@ -112,15 +110,12 @@ def find_uniform(feasible: Feasible, config: Config) -> tuple[str, Architecture]
         name for name in choices[0].options if all(name in choice.options for choice in choices)
     ]
     networks = [Architecture([choice.options.index(name) for choice in choices]) for name in common]
-    cost = find_primary_cost(config)
+    cost, satisfied = find_primary_cost(config), feasible.satisfied(networks)
     within = [
-        (feasible.table.cost(network)[cost], -place, name, network)
-        for place, (name, network, satisfied) in enumerate(
-            zip(common, networks, feasible.satisfied(networks), strict=True)
-        )
-        if satisfied
+        one for one, fits in zip(zip(common, networks, strict=True), satisfied, strict=True) if fits
     ]
-    return max(within)[2:] if within else None
+    # The first of equals.
+    return max(within, key=lambda one: feasible.table.cost(one[1])[cost], default=None)
 
 
 def _random_like(
@@ -134,20 +129,22 @@ def _random_like(
     Returns:
         The deviation that applied, as a share of the winner's cost, by architecture.
     """
-    bounds = context.config.bounds
-    cost = find_primary_cost(context.config)
-    levels: dict[float | None, Feasible] = {}
+    config = context.config
+    cost = find_primary_cost(config)
+    value = winner.costs[cost]
+
+    @cache
+    def level(near: float | None) -> Feasible:
+        bounds = config.bounds
+        if near is not None:
+            bounds = narrow(bounds, cost, value * (1 - near), value * (1 + near))
+        return Feasible(table.space, table, bounds)
+
     chosen: dict[Architecture, float | None] = {}
-    winning = winner.architecture
     for number in range(count):
-        taken = {winning, *chosen}
         for near in COST_TOLERANCES:
-            if near not in levels:
-                levels[near] = Feasible(
-                    table.space, table, _near(bounds, cost, winner.costs[cost], near)
-                )
-            random = generator(context.config.run.seed, "compare", number)
-            drawn = levels[near].draw(1, random, taken)
+            random = generator(config.run.seed, "compare", number)
+            drawn = level(near).draw(1, random, {winner.architecture, *chosen})
             if drawn:
                 chosen[drawn[0]] = near
                 break
@@ -156,11 +153,3 @@ def _random_like(
             "no other network of the space satisfies the constraint: the winner cannot be compared"
         )
     return chosen
-
-
-def _near(bounds: Constraint, cost: str, value: float, near: float | None) -> Constraint:
-    if near is None:
-        return bounds
-    most = min(bounds.maximum.get(cost, float("inf")), value * (1 + near))
-    least = max(bounds.minimum.get(cost, 0.0), value * (1 - near))
-    return Constraint({**bounds.maximum, cost: most}, {**bounds.minimum, cost: least})

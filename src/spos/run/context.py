@@ -6,16 +6,16 @@ import dataclasses
 import json
 import warnings
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from functools import cached_property, partial
+from dataclasses import KW_ONLY, dataclass, field
+from functools import cached_property
 from itertools import chain, islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from spos._util.errors import UserError
-from spos._util.files import read_own, write_json
+from spos._util.files import write_json
 from spos._util.listener import Listener
 from spos._util.processes import launch, signals_held
 from spos._util.randomness import torch_seed
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 
+@dataclass(eq=False)
 class Context:
     """Configuration, directory, devices and listener of a run.
 
@@ -47,74 +48,51 @@ class Context:
         devices (int): number of processes, each with one device, at least 1.
         accelerator (str): accelerator of Lightning Fabric: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         load (Callable | None): function that returns the images; None for the configured source.
-        task (Task | None): loss of the trainings and fitness of the search; None for
-            classification.
-        method (MakeMethod | None): method of the supernet's training; None for the configured one.
+        task (Task): loss of the trainings and fitness of the search.
+        given_method (MakeMethod | None): method of the supernet's training; None for the configured
+            one.
         teacher (Teacher | None): trained network for distillation when networks are retrained.
+        notes (list[str]): what to tell once all checks have passed.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        frozen: Mapping[str, Any],
-        directory: RunDirectory,
-        listener: Listener,
-        *,
-        devices: int = 1,
-        accelerator: str = "auto",
-        load: Callable[[], ImageData] | None = None,
-        task: Task | None = None,
-        method: MakeMethod | None = None,
-        teacher: Teacher | None = None,
-    ) -> None:
-        self.config = config
-        self.frozen = frozen
-        self.directory = directory
-        self.listener = listener
-        self.devices = devices
-        self.accelerator = accelerator
-        self.load = load or partial(_load, config)
-        self.task = task or Task()
-        self.given_method = method
-        self.teacher = teacher
-        #: What to tell once all checks have passed.
-        self.notes: list[str] = []
+    config: Config
+    frozen: Mapping[str, Any]
+    directory: RunDirectory
+    listener: Listener
+    _: KW_ONLY
+    devices: int = 1
+    accelerator: str = "auto"
+    load: Callable[[], ImageData] | None = None
+    task: Task = field(default_factory=Task)
+    given_method: MakeMethod | None = None
+    teacher: Teacher | None = None
+    notes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
         # Computed once and sent to other processes, because there a class of the user's script has
         # another module name, and functions may have changed their state.
         self.task_facts = self.task.facts()
-        self.fitness = self._make_fitness()
-        self._cost_models: dict[Hashable, CostModel] = {}
+        _ = self.fitness  # Raises if it does not suit the task.
 
     def __getstate__(self) -> dict[str, Any]:
         # Each process has its own Fabric and reads the images itself.
-        omitted = ("fabric", "_data", "fitness", "_cost_models")
+        omitted = ("fabric", "_data", "_cost_models")
         return {k: v for k, v in self.__dict__.items() if k not in omitted}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self.fitness = self._make_fitness()
-        self._cost_models = {}
-
-    def with_config(self, config: Config, frozen: Mapping[str, Any]) -> Context:
-        """The same context with further settings; what was read and started is kept."""
-        # Not by copy.copy, which leaves out what is not sent to other processes.
-        other = object.__new__(type(self))
-        other.__dict__.update(self.__dict__)
-        other.config, other.frozen = config, frozen
-        other.fitness = other._make_fitness()
-        return other
-
-    def _make_fitness(self) -> Fitness:
+    @property
+    def fitness(self) -> Fitness:
+        """Fitness of the search."""
         search = self.config.search
         return make_fitness(self.task, search.fitness, search.depth_weight)
 
     @cached_property
+    def _cost_models(self) -> dict[Hashable, CostModel]:
+        return {}
+
+    @cached_property
     def fabric(self) -> Fabric:
         """Fabric with one device and the precision of the run; launched processes replace it."""
-        return self._make_fabric(1)
-
-    def _make_fabric(self, devices: int) -> Fabric:
-        return make_fabric(self.accelerator, self.config.run.precision, devices)
+        return make_fabric(self.accelerator, self.config.run.precision)
 
     def launch(self, work: Callable[..., Any], *arguments: Any) -> Any:
         """Call a function in one process per device.
@@ -125,7 +103,8 @@ class Context:
         if self.devices == 1:
             return work(self, *arguments)
         check_picklable(self.task, self.load, method=self.given_method, teacher=self.teacher)
-        return launch(self._make_fabric(self.devices), _in_process, self, work, arguments)
+        fabric = make_fabric(self.accelerator, self.config.run.precision, self.devices)
+        return launch(fabric, _in_process, self, work, arguments)
 
     @property
     def method(self) -> MakeMethod:
@@ -146,14 +125,12 @@ class Context:
         measured = read_latency_table(self.config, self.directory.path)
         if measured is not None:
             measured.write(self.directory.path / LATENCY_TABLE)
-        data = self.data()
-        if self._data_path.exists():
-            stored = read_own(self._data_path)
-            if stored.get("task", DEFAULT_TASK_FACTS) != self.task_facts:
-                # The former metric scored no network, or `check_task` would have refused this one.
-                write_json(self._data_path, {**stored, "task": self.task_facts})
-        else:
-            write_json(self._data_path, {**data.facts(), "task": self.task_facts})
+        data, stored = self.data(), self.directory.data_facts()
+        # The former metric scored no network, or `check_task` would have refused this one.
+        facts = {**(stored or data.facts()), "task": self.task_facts}
+        if facts != {"task": DEFAULT_TASK_FACTS, **stored}:
+            write_json(self.directory.data_path, facts)
+        if not stored:
             for text in (*data.notes, *(f"skipped {name}" for name in data.skipped)):
                 self.listener.message(text)
 
@@ -163,34 +140,26 @@ class Context:
         Raises:
             UserError: the images cannot be read, or have changed.
         """
-        cached: ImageData | None = self.__dict__.get("_data")
-        if cached is None:
-            settings = self.config.data
-            cached = self.load()
-            if settings.mean:
-                if len(settings.mean) != cached.channels:
-                    raise UserError(
-                        f"data.mean has {len(settings.mean)} values, the images have "
-                        f"{cached.channels} channels"
-                    )
-                cached = dataclasses.replace(cached, mean=settings.mean, std=settings.std)
-            self.task.check(bool(cached.classes), cached.source)
-            self._check_data(cached)
-            self.__dict__["_data"] = cached
-        return cached
+        return self._data
 
-    @property
-    def _data_path(self) -> Path:
-        return self.directory.path / "data.json"
-
-    def _check_data(self, data: ImageData) -> None:
-        if not self._data_path.exists():
-            return
-        if read_own(self._data_path).get("fingerprint") != data.fingerprint:
+    @cached_property
+    def _data(self) -> ImageData:
+        data = self.load() if self.load else _load(self.config)
+        mean, std = self.config.data.mean, self.config.data.std
+        if mean:
+            if len(mean) != data.channels:
+                raise UserError(
+                    f"data.mean has {len(mean)} values, the images have {data.channels} channels"
+                )
+            data = dataclasses.replace(data, mean=mean, std=std)
+        self.task.check(bool(data.classes), data.source)
+        stored = self.directory.data_facts()
+        if stored and stored.get("fingerprint") != data.fingerprint:
             raise UserError(
                 f"the images of {data.source} are not those that {self.directory.path} was started "
-                f"with, see {self._data_path}: restore them, or give another --out"
+                f"with, see {self.directory.data_path}: restore them, or give another --out"
             )
+        return data
 
     def check_task(self) -> None:
         """Check that the task is the one of the finished stages of the run.
@@ -198,10 +167,11 @@ class Context:
         Raises:
             UserError: the loss or the metric is another one.
         """
-        if self._data_path.exists():
-            stored = read_own(self._data_path).get("task", DEFAULT_TASK_FACTS)
+        stored = self.directory.data_facts()
+        if stored:
             judged = any(map(self.directory.is_finished, ("search", "retrain")))
-            check_same_task(stored, self.task_facts, judged, str(self.directory.path))
+            former = stored.get("task", DEFAULT_TASK_FACTS)
+            check_same_task(former, self.task_facts, judged, str(self.directory.path))
 
     def supernet(
         self, data: ImageData, purpose: str = "supernet", seed: int | None = None
@@ -313,19 +283,11 @@ def make_fabric(accelerator: str, precision: Any, devices: int = 1) -> Fabric:
 def _in_process(
     fabric: Fabric, context: Context, work: Callable[..., Any], arguments: tuple[Any, ...]
 ) -> Any:
-    context.__dict__["fabric"] = fabric
+    context.fabric = fabric
     return work(context, *arguments)
 
 
 def _load(config: Config) -> ImageData:
-    settings = config.data
-    return load_data(
-        settings.source,
-        image_size=config.layout.image_size,
-        validation=settings.validation,
-        test=settings.test,
-        seed=config.run.seed,
-        on_broken=settings.on_broken,
-        stream=settings.stream,
-        workers=settings.workers,
-    )
+    given = {k: v for k, v in vars(config.data).items() if k not in ("source", "mean", "std")}
+    side, seed = config.layout.image_size, config.run.seed
+    return load_data(config.data.source, **given, image_size=side, seed=seed)

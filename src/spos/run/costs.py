@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from spos._util.errors import UserError, nearest
-from spos.cost import CostModel, CostTable
+from spos.cost import Constraint, CostModel, CostTable
 from spos.cost.combined import CombinedCosts
 from spos.cost.cost import COSTS, CountedCost, primary_cost
 from spos.cost.latency import LatencyTable
@@ -44,6 +45,18 @@ def find_primary_cost(config: Config) -> str:
         config.search.pareto,
         find_charged_cost(config) if find_required_method(config.search.algorithm) else None,
     )
+
+
+def narrow(bounds: Constraint, cost: str, least: float, most: float) -> Constraint:
+    """Narrow the bounds of a cost.
+
+    Example:
+        >>> str(narrow(Constraint({"flops": 10e6}), "flops", 8e6, 12e6))
+        'flops <= 10.00M, flops >= 8.000M'
+    """
+    most = min(most, bounds.maximum.get(cost, math.inf))
+    least = max(least, bounds.minimum.get(cost, 0.0))
+    return Constraint({**bounds.maximum, cost: most}, {**bounds.minimum, cost: least})
 
 
 def read_latency_table(config: Config, directory: Path) -> LatencyTable | None:

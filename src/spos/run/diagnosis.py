@@ -15,18 +15,17 @@ from spos._util.errors import UserError
 from spos._util.files import write_atomically
 from spos._util.listener import Listener, Silent
 from spos._util.randomness import generator
-from spos.cost import Constraint, CostModel
+from spos.cost import CostModel
 from spos.data import ImageData
 from spos.report.diagnosis import Diagnosis, SampledNetwork, StageEstimate
 from spos.report.doctor import doctor_page
 from spos.run.context import Context
-from spos.run.costs import find_primary_cost
+from spos.run.costs import find_primary_cost, narrow
 from spos.run.directory import RunDirectory
-from spos.run.finalists import plan_rungs, plan_training
+from spos.run.finalists import plan_rungs, plan_training, train_briefly
 from spos.run.fitness import make_fitness
 from spos.run.outcome import DoctorOutcome
 from spos.run.pipeline import with_own_data
-from spos.run.short import train_briefly
 from spos.run.task import Task
 from spos.search import Feasible
 from spos.space import Architecture
@@ -95,7 +94,7 @@ def doctor(
             devices=devices,
             accelerator=accelerator,
             load=load,
-            task=task,
+            task=task or Task(),
         )
         context.check_task()
         return _diagnose(context, networks, seeds)
@@ -135,9 +134,8 @@ def _diagnose(context: Context, networks: int, seeds: int) -> Diagnosis:
                 scores=tuple(one.rungs[-1].metric_score for one in trained),
             )
         )
-    cost = find_primary_cost(config)
     diagnosis = Diagnosis(
-        cost=cost,
+        cost=find_primary_cost(config),
         band=band,
         steps=recipe.steps,
         metric=make_fitness(context.task, "metric").measure,
@@ -160,28 +158,24 @@ def _draw(
     """
     config, cost = context.config, find_primary_cost(context.config)
     random = generator(config.run.seed, "doctor")
-    place = table.names.index(cost)
     upper = config.bounds.maximum.get(cost)
     if upper is None:
-        values = table.many(table.space.sample_many(1000, generator(0, "middle")))[:, place]
-        upper = float(np.quantile(values, 0.6))
+        values = table.many(table.space.sample_many(1000, generator(0, "middle")))
+        upper = float(np.quantile(values[:, table.names.index(cost)], 0.6))
     upper = min(upper, table.range()[cost][1])
     for width in BANDS:
-        lower = max(config.bounds.minimum.get(cost, 0.0), upper * (1 - width))
-        band = Constraint(
-            {**config.bounds.maximum, cost: upper}, {**config.bounds.minimum, cost: lower}
-        )
+        band = narrow(config.bounds, cost, upper * (1 - width), upper)
         try:
             found = Feasible(table.space, table, band).draw(count, random)
         except UserError:
             if width == BANDS[-1]:
                 raise
             continue
-        if len(found) == count or width == BANDS[-1]:
+        if len(found) == count:
             break
     if len(found) < 2:
-        raise UserError(f"{context.config.space}: fewer than two networks satisfy {band}")
-    return found, (lower, upper)
+        raise UserError(f"{config.space}: fewer than two networks satisfy {band}")
+    return found, (band.minimum[cost], upper)
 
 
 def _estimate(
@@ -196,8 +190,8 @@ def _estimate(
     A step is taken to cost as much as the multiply-adds of its images.
     """
     config, data = context.config, context.data()
-    place = table.names.index("flops")
-    random = table.many(table.space.sample_many(1000, generator(0, "estimate")))[:, place]
+    values = table.many(table.space.sample_many(1000, generator(0, "estimate")))
+    random = float(values[:, table.names.index("flops")].mean())
     mean = fmean(row.costs["flops"] for row in rows)
     per_image = seconds / short.steps / short.batch_size
     supernet, search = config.supernet, config.search
@@ -208,18 +202,16 @@ def _estimate(
     calibration = min(config.run.calibration, len(data.train))
     evaluated = search.population * search.iterations * (calibration + len(data.validation))
     retraining = config.retrain.steps * config.retrain.batch_size * per_image
+    rungs = plan_rungs(max(config.finalists.count, 1))
+    # Of all finalists, as a multiple of those of the last rung.
+    shares = sum(
+        count * (share - before)
+        for (count, share), (_, before) in zip(rungs, [(0, 0.0), *rungs], strict=False)
+    )
     estimates = {
-        "train": images * per_image * float(random.mean()) / mean,
+        "train": images * per_image * random / mean,
         "search": evaluated * per_image * FORWARD,
-        "finalists": retraining * config.finalists.share * _finalist_shares(config.finalists.count),
+        "finalists": retraining * config.finalists.share * shares,
         "retrain": retraining,
     }
     return tuple(StageEstimate(stage, value) for stage, value in estimates.items() if value)
-
-
-def _finalist_shares(count: int) -> float:
-    """Steps of all finalists as a multiple of those of the last rung."""
-    total, before = 0.0, 0.0
-    for remaining, share in plan_rungs(count) if count > 1 else ():
-        total, before = total + remaining * (share - before), share
-    return total

@@ -1,31 +1,32 @@
-"""The joint preparation of weights and theta training in a run, and its checks."""
+"""The training of theta in a run: its preparation, its checks, and what it learned."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
+from typing import Any
 
 from torch import Tensor
 
 from spos._util.errors import UserError
 from spos._util.randomness import generator, torch_seed
-from spos.cost import Constraint, CostModel
+from spos.cost import CostModel
 from spos.cost.cost import find_cost
 from spos.cost.expected import ExpectedCost
 from spos.cost.units import COUNT, TIME
 from spos.data import ImageData, Images, check_batch, training_batches
 from spos.data.split import split_targets
 from spos.nn.supernet import Supernet
-from spos.run.config import find_required_method
+from spos.run.config import Config, find_required_method
 from spos.run.context import Context
 from spos.run.costs import find_charged_cost
 from spos.run.recorder import ThetaRecorder
-from spos.search import Feasible
+from spos.search import Feasible, Prior
 from spos.training.checkpoint import Checkpoints
 from spos.training.differentiable import DifferentiableSettings
 from spos.training.memory import supports_channels_last
 from spos.training.method import MakeMethod, method_class
-from spos.training.theta import ThetaParts, choice_modules, has_theta
+from spos.training.theta import Theta, ThetaParts, choice_modules, has_theta
 
 #: Least cost of the cheapest network in the unit of the mean cost; the largest such unit is used.
 MINIMUM_UNITS = 10
@@ -51,6 +52,14 @@ def prepare_theta_training(
     feasible.draw(1, generator(config.run.seed, "reachable"))
     cost = find_charged_cost(config)
     unit = 1.0 if cost is None else choose_cost_unit(table, settings, cost)
+    limit = 0.0
+    if cost is not None and settings.charge != "all":
+        if cost not in config.bounds.maximum:
+            raise UserError(
+                f"differentiable.charge {settings.charge}: the run has no limit on {cost}; give "
+                f"--max {cost}=N, or the charge all"
+            )
+        limit = config.bounds.maximum[cost]
     for_weights, for_theta = _split_training_images(context, data)
 
     def batches(start: int) -> Iterable[tuple[Tensor, Tensor]]:
@@ -75,7 +84,7 @@ def prepare_theta_training(
         batches,
         None if cost is None else ExpectedCost(table, cost),
         unit,
-        0.0 if cost is None else _free_cost(config.bounds, settings, cost),
+        limit,
         context.fabric.autocast,
         ThetaRecorder(context.directory),
     )
@@ -148,18 +157,6 @@ def check_training_method(context: Context) -> None:
         )
 
 
-def _free_cost(bounds: Constraint, settings: DifferentiableSettings, cost: str) -> float:
-    """Determine the mean cost up to which nothing is charged."""
-    if settings.charge == "all":
-        return 0.0
-    if cost not in bounds.maximum:
-        raise UserError(
-            f"differentiable.charge {settings.charge}: the run has no limit on {cost}; give "
-            f"--max {cost}=N, or the charge all"
-        )
-    return bounds.maximum[cost]
-
-
 def _split_training_images(context: Context, data: ImageData) -> tuple[Images, Images | None]:
     """Split the training images into those of the weights and those of theta."""
     config = context.config
@@ -179,3 +176,37 @@ def _split_training_images(context: Context, data: ImageData) -> tuple[Images, I
     except UserError as error:
         raise UserError(f"{option} {settings.theta_images}: {error}") from None
     return data.train.subset(rest), data.train.subset(part)
+
+
+def read_prior(
+    config: Config, supernet: Supernet, tensors: Mapping[str, Tensor], table: CostModel
+) -> tuple[Prior | None, dict[str, Any]]:
+    """Read the option probabilities that a training learned in addition to the weights.
+
+    Returns:
+        The prior of the search algorithm, and the fields of the search outcome that describe it;
+        None and an empty dictionary if the algorithm needs no prior.
+
+    Raises:
+        UserError: the algorithm needs probabilities and the checkpoint contains none.
+    """
+    if find_required_method(config.search.algorithm) is None:
+        return None, {}
+    settings = config.differentiable
+    theta = Theta(
+        supernet, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay
+    )
+    theta.load(tensors)
+    columns = theta.probabilities()
+    told: dict[str, Any] = {
+        "probabilities": {
+            choice.name: dict(zip(choice.options, map(float, column), strict=True))
+            for choice, column in zip(supernet.space.choices, columns, strict=True)
+        }
+    }
+    cost = find_charged_cost(config)
+    if cost is not None:
+        told |= {"cost": cost, "unit": choose_cost_unit(table, settings, cost)}
+    samples = settings.samples if settings.derive == "sample" else 1
+    shares = tuple(column.double().cpu().numpy() for column in columns)
+    return Prior(shares, samples), told

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +13,7 @@ import filelock
 import yaml
 
 from spos._util.errors import UserError
-from spos._util.files import write_atomically
+from spos._util.files import read_own, write_atomically
 from spos._util.records import read_record, write_record
 from spos.run.config import (
     SECTIONS,
@@ -33,10 +33,9 @@ Kept = TypeVar("Kept", bound=Outcome)
 REMOVED_RETRAIN_SETTINGS = {"paths": 1, "widening_steps": 0}
 #: Names under which the files of a run are written before they are complete.
 TEMPORARY_PATTERNS = (
-    ".*.json.*",
+    ".*.json*.*",
     ".*-seconds.*",
     ".config.yaml.*",
-    ".metrics.jsonl.*",
     ".report.html.*",
     ".study.db.*",
     "*/.step-*.safetensors.*",
@@ -53,6 +52,7 @@ class RunDirectory:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.config_path = path / "config.yaml"
+        self.data_path = path / "data.json"
         self.metrics_path = path / "metrics.jsonl"
         self.result_path = path / "result.json"
         self.report_path = path / "report.html"
@@ -83,7 +83,9 @@ class RunDirectory:
             raise UserError(f"--out {self.path}: not writable ({error.strerror})") from error
         try:
             if self.config_path.exists():
-                self._remove_temporary_files()
+                # Those of a process that was killed.
+                for path in [one for name in TEMPORARY_PATTERNS for one in self.path.glob(name)]:
+                    path.unlink(missing_ok=True)
             yield
         finally:
             if not self.config_path.exists():
@@ -92,12 +94,6 @@ class RunDirectory:
                 if new and not os.listdir(self.path):
                     self.path.rmdir()
             lock.release()
-
-    def _remove_temporary_files(self) -> None:
-        """Remove the temporary files of a process that was killed."""
-        for pattern in TEMPORARY_PATTERNS:
-            for path in list(self.path.glob(pattern)):
-                path.unlink(missing_ok=True)
 
     def read_config(self) -> dict[str, Any]:
         """Read the sections of the configuration that are frozen so far.
@@ -109,26 +105,21 @@ class RunDirectory:
             UserError: the file is damaged, or missing although the run was started.
         """
         if not self.config_path.exists():
-            left = [
-                name for name in ("supernet", "retrain", "study.db") if (self.path / name).exists()
-            ]
-            if left:
-                raise UserError(
-                    f"{self.path} contains {left[0]} but config.yaml is missing; restore the file, "
-                    "or give another --out"
-                )
+            for name in ("supernet", "retrain", "study.db"):
+                if (self.path / name).exists():
+                    raise UserError(
+                        f"{self.path} contains {name} but config.yaml is missing; restore the "
+                        "file, or give another --out"
+                    )
             return {}
         try:
             stored = yaml.safe_load(self.config_path.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            if not isinstance(stored, dict):
+                raise UserError("it is not a configuration of spos")
+            sections = check_sections(stored)
+        except (yaml.YAMLError, UnicodeDecodeError, UserError) as error:
             reason = " ".join(str(error).split())
             raise UserError(f"{self.config_path} is damaged: {reason}") from error
-        if not isinstance(stored, dict):
-            raise UserError(f"{self.config_path} is damaged: it is not a configuration of spos")
-        try:
-            sections = check_sections(stored)
-        except UserError as error:
-            raise UserError(f"{self.config_path} is damaged: {error}") from error
         return _upgrade_settings(sections, self.path)
 
     def resolve_config(
@@ -160,12 +151,12 @@ class RunDirectory:
                 f"{self.path} was made with another configuration: {difference}; give the same "
                 "settings, or another --out"
             )
-        whole = {name: plain[name] for name in frozen_sections(sections, config)}
-        partial = {
-            name: {key: plain[name][key] for key in values} for name, values in merged.items()
+        whole = frozen_sections(sections, config)
+        return config, {
+            name: plain[name] if name in whole else {key: plain[name][key] for key in merged[name]}
+            for name in SECTIONS
+            if name in whole or name in merged
         }
-        content = {**partial, **whole}
-        return config, {name: content[name] for name in SECTIONS if name in content}
 
     def freeze_config(self, content: Mapping[str, Any]) -> None:
         """Write the configuration of the stages that are about to start.
@@ -190,11 +181,8 @@ class RunDirectory:
         """Return the stored settings, with more iterations of the search where that is allowed."""
         search = config.search
         before = stored.get("search", {}).get("iterations", search.iterations)
-        retrained = [
-            path
-            for name in ("finalists", "retrain", "compare")
-            for path in self.path.glob(f"{name}*")
-        ]
+        later = ("finalists", "retrain", "compare")
+        retrained = any(path.name.startswith(later) for path in self.path.glob("*"))
         continues = ALGORITHMS.find(search.algorithm).continues
         if not continues or not before < search.iterations or retrained:
             return stored
@@ -225,8 +213,7 @@ class RunDirectory:
         path = self.stage_path(stage or kind.stage)
         if not path.exists():
             return None
-        advice = "delete it to repeat the stage"
-        return read_record(kind, path, advice=advice, upgrade=kind.upgrade)
+        return read_record(kind, path, advice=kind.advice, upgrade=kind.upgrade)
 
     def is_finished(self, stage: str) -> bool:
         """Whether a stage of the run is finished."""
@@ -237,19 +224,23 @@ class RunDirectory:
         write_record(self.stage_path(stage or outcome.stage), outcome)
         return outcome
 
+    def data_facts(self) -> dict[str, Any]:
+        """Read the facts about the images and the task; empty before the run was started.
+
+        Raises:
+            UserError: the file is damaged.
+        """
+        return read_own(self.data_path) if self.data_path.exists() else {}
+
     def metrics(self) -> list[dict[str, Any]]:
         """Read all recorded metrics; a line that a kill truncated is skipped."""
         if not self.metrics_path.exists():
             return []
         lines = []
         for line in self.metrics_path.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                metric = json.loads(line)
-            except json.JSONDecodeError:
-                continue
-            if isinstance(metric, dict):
-                lines.append(metric)
-        return lines
+            with suppress(json.JSONDecodeError):
+                lines.append(json.loads(line))
+        return [metric for metric in lines if isinstance(metric, dict)]
 
     def rewind_metrics(self, stage: str, step: int) -> None:
         """Drop the metrics that a stage recorded after a step.
@@ -279,12 +270,11 @@ def _upgrade_settings(sections: dict[str, dict[str, Any]], path: Path) -> dict[s
     if "search" in sections and any((path / name).exists() for name in ("search.json", "study.db")):
         # Searches from before there was a choice compared candidates by the metric.
         sections["search"].setdefault("fitness", "metric")
-    retrain = dict(sections.get("retrain", {}))
     for name, idle in REMOVED_RETRAIN_SETTINGS.items():
-        value = retrain.pop(name, idle)
+        value = sections.get("retrain", {}).pop(name, idle)
         if value != idle:
             raise UserError(
                 f"{path} was made with retrain.{name} {value}, which is no longer a setting: a "
                 "plain network has no paths; give another --out"
             )
-    return {**sections, "retrain": retrain} if "retrain" in sections else sections
+    return sections

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import replace
 
 from spos._util.errors import UserError
-from spos.report.result import Finalist
+from spos.report.result import Finalist, Rung
 from spos.run.config import Config
 from spos.run.context import Context
 from spos.run.directory import RunDirectory
-from spos.run.outcome import FinalistsOutcome, SearchOutcome, make_winner
-from spos.run.short import short_recipe, train_briefly
+from spos.run.fit import fit
+from spos.run.fitness import make_fitness
+from spos.run.network import build_run_network, loader
+from spos.run.outcome import FinalistsOutcome, SearchOutcome, ShortOutcome, make_winner
 from spos.search import Candidate
+from spos.search.evaluation import score
 from spos.training.recipe import Recipe
+
+#: Steps over which weights are averaged, as a share of the steps of the shortest training.
+AVERAGED = 0.1
+#: Share of the steps of the shortest training over which the learning rate rises.
+WARMUP = 0.2
 
 
 def plan_rungs(count: int) -> list[tuple[int, float]]:
@@ -40,6 +49,8 @@ def plan_rungs(count: int) -> list[tuple[int, float]]:
 def plan_training(config: Config, count: int) -> tuple[Recipe, list[tuple[int, int]]]:
     """Plan the short trainings of a run.
 
+    Weights are averaged, so that a network can be judged before its learning rate has decayed.
+
     Args:
         config (Config): configuration of the run.
         count (int): number of finalists, at least 2.
@@ -48,8 +59,15 @@ def plan_training(config: Config, count: int) -> tuple[Recipe, list[tuple[int, i
         The recipe, and the number of networks of each rung with its steps.
     """
     rungs = plan_rungs(count)
-    recipe = short_recipe(config.retrain, config.finalists.share, rungs[0][1])
-    return recipe, [(left, max(1, int(recipe.steps * share))) for left, share in rungs]
+    steps = max(2, round(config.retrain.steps * config.finalists.share))
+    first = max(1, int(steps * rungs[0][1]))
+    recipe = replace(
+        config.retrain,
+        steps=steps,
+        warmup_steps=min(config.retrain.warmup_steps, int(first * WARMUP)),
+        ema=1 - 1 / max(2.0, AVERAGED * first),
+    )
+    return recipe, [(left, max(1, int(steps * share))) for left, share in rungs]
 
 
 def finalists_stage(context: Context) -> FinalistsOutcome | None:
@@ -78,30 +96,28 @@ def finalists_stage(context: Context) -> FinalistsOutcome | None:
     if len(chosen) < 2:
         return None
     recipe, rungs = plan_training(context.config, len(chosen))
-    finalists = [Finalist(**vars(one)) for one in chosen]
-    seconds = dict.fromkeys(range(len(finalists)), 0.0)
-    remaining = list(range(len(finalists)))
+    trained: dict[int, ShortOutcome] = {}
+    remaining = list(range(len(chosen)))
     for count, steps in rungs:
         # The order of the search decides between equals.
         remaining = sorted(remaining[:count])
         for place in remaining:
-            one = finalists[place]
-            trained = train_briefly(
+            trained[place] = train_briefly(
                 context,
-                str(one.architecture),
+                str(chosen[place].architecture),
                 recipe,
                 steps,
-                label=f"finalist {place + 1} of {len(finalists)}",
+                label=f"finalist {place + 1} of {len(chosen)}",
                 weights=context.config.network.weights,
             )
-            finalists[place] = replace(one, rungs=trained.rungs)
-            seconds[place] = trained.seconds
-        remaining.sort(key=lambda place: -finalists[place].rungs[-1].score)
+        remaining.sort(key=lambda place: -trained[place].rungs[-1].score)
     table = context.costs(context.supernet(context.data()), eager=False)
     outcome = FinalistsOutcome(
-        seconds=sum(seconds.values()),
+        seconds=sum(one.seconds for one in trained.values()),
         winner=make_winner(chosen[remaining[0]], table),
-        finalists=tuple(finalists),
+        finalists=tuple(
+            Finalist(**vars(one), rungs=trained[place].rungs) for place, one in enumerate(chosen)
+        ),
     )
     return directory.finish(outcome)
 
@@ -135,3 +151,66 @@ def read_found(directory: RunDirectory) -> SearchOutcome | None:
     """
     found, finals = directory.outcome(SearchOutcome), directory.outcome(FinalistsOutcome)
     return replace(found, winner=finals.winner) if found and finals else found
+
+
+def train_briefly(
+    context: Context,
+    text: str,
+    recipe: Recipe,
+    until: int,
+    *,
+    label: str,
+    seed: int | None = None,
+    weights: str = "scratch",
+) -> ShortOutcome:
+    """Train a network on the training images, and judge it on the validation images.
+
+    Its state is kept under the architecture, the recipe and the seed, so that a network is trained
+    once for all purposes, and a longer training resumes from a shorter one.
+
+    Args:
+        context (Context): the run.
+        text (str): architecture of the space.
+        recipe (Recipe): optimisation settings, such as those of :func:`short_recipe`.
+        until (int): step to pause after, later than those of earlier calls.
+        label (str): name of the training in progress reports.
+        seed (int | None): seed of the training; None for the seed of the run.
+        weights (str): weights that it begins from, ``scratch`` or ``supernet``.
+
+    Returns:
+        The outcome, whose last rung is after so many steps.
+    """
+    seed = context.config.run.seed if seed is None else seed
+    begins = "" if weights == "scratch" else f" {weights}"
+    key = hashlib.sha256(f"{text} {recipe} {seed}{begins}".encode()).hexdigest()[:12]
+    stage = f"short-{key}"
+    done = context.directory.outcome(ShortOutcome, stage)
+    rungs = done.rungs if done else ()
+    reached = tuple(rung for rung in rungs if rung.steps <= until)
+    if done and reached and reached[-1].steps == until:
+        return replace(done, rungs=reached)
+    rung, seconds = context.launch(_train, text, stage, label, recipe, until, seed, weights)
+    outcome = ShortOutcome(architecture=text, rungs=(*rungs, rung), seconds=seconds)
+    return context.directory.finish(outcome, stage)
+
+
+def _train(
+    context: Context,
+    text: str,
+    stage: str,
+    label: str,
+    recipe: Recipe,
+    until: int,
+    seed: int,
+    weights: str,
+) -> tuple[Rung, float]:
+    data = context.data()
+    network, _ = build_run_network(context, data, text, seed, weights)
+    seconds = fit(context, network, recipe, data.train, stage, until=until, seed=seed, label=label)
+    fitness, metric = context.fitness, make_fitness(context.task, "metric")
+    batches = loader(context, data, data.validation)
+    with context.fabric.autocast():
+        value = by_metric = score(network, batches, fitness.metric, fitness.evaluate)
+        if fitness.is_loss:
+            by_metric = score(network, batches, metric.metric, metric.evaluate)
+    return Rung(until, value, by_metric), seconds

@@ -1,38 +1,45 @@
-"""The trainings of a run: of its supernet, and of a network."""
+"""The trainings of a run, and the test of a trained network."""
 
 from __future__ import annotations
 
+import base64
+import io
+import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from spos.data import ImageData, Images, training_batches
+from spos.report.predictions import Mistake, Predictions
 from spos.run.context import Context
-from spos.run.network import build_run_network
-from spos.run.one_shot import loader
-from spos.run.outcome import RetrainOutcome
-from spos.run.peak import PeakMemory
-from spos.run.predictions import record_test
-from spos.run.recorder import Recorder
+from spos.run.network import build_run_network, loader
+from spos.run.outcome import PredictionsOutcome, RetrainOutcome
+from spos.run.recorder import PeakMemory, Recorder
+from spos.search.evaluation import correct, score
 from spos.training.checkpoint import Checkpoints
 from spos.training.loop import train
-from spos.training.memory import check_memory
-from spos.training.memory import supports_channels_last
+from spos.training.memory import check_memory, supports_channels_last
 from spos.training.method import MakeMethod, make_method, method_class
 from spos.training.recipe import Recipe
 from spos.training.teacher import Teacher
 
+#: Images that are kept, those with the lowest probability of their true class.
+MISTAKES = 10
+#: Longest side of a kept image in pixels.
+SIDE = 96
+
 
 def fit(
     context: Context,
-    data: ImageData,
-    images: Images,
     model: nn.Module,
-    stage: str,
-    folder: str,
     recipe: Recipe,
+    images: Images,
+    stage: str,
+    *,
     method: MakeMethod | None = None,
     teacher: Teacher | None = None,
     until: int | None = None,
@@ -43,12 +50,11 @@ def fit(
 
     Args:
         context (Context): the run.
-        data (ImageData): images of the run; they determine shape and normalisation.
-        images (Images): images to train on.
         model (nn.Module): supernet or plain network, trained in place.
-        stage (str): name of the stage of the run in the metrics.
-        folder (str): name of the folder of the checkpoints in the run directory.
         recipe (Recipe): optimisation settings.
+        images (Images): images to train on.
+        stage (str): name of the stage of the run in the metrics, and of the folder of its
+            checkpoints, which is ``supernet`` for the stage ``train``.
         method (MakeMethod | None): training method; None for a plain network.
         teacher (Teacher | None): trained network for distillation.
         until (int | None): step to pause after; None for the last step of the recipe.
@@ -62,7 +68,7 @@ def fit(
         UserError: the device has too little memory, or the settings do not suit the model.
         KeyboardInterrupt: the training was interrupted; its state is saved.
     """
-    fabric = context.fabric
+    fabric, data = context.fabric, context.data()
     shape = (data.channels, data.image_size, data.image_size)
     check_memory(
         model,
@@ -110,7 +116,7 @@ def fit(
         model,
         batches,
         recipe,
-        Checkpoints(context.directory.path / folder),
+        Checkpoints(context.directory.path / ("supernet" if stage == "train" else stage)),
         seed=seed,
         loss=loss,
         top1=context.task.measures_top1,
@@ -127,19 +133,24 @@ def fit(
     return outcome.seconds
 
 
-def retrain(context: Context, text: str, stage: str) -> RetrainOutcome:
-    """Train a network on all training images, then test it once.
+def retrain(context: Context, text: str, stage: str = RetrainOutcome.stage) -> RetrainOutcome:
+    """Train a network on all training images and test it once, unless that is done.
 
-    Returns:
-        Record of the training, in the first process with the score on the test images.
+    Args:
+        context (Context): the run.
+        text (str): architecture of the space, or the name of a published network.
+        stage (str): name of the stage of the run.
     """
-    data = context.data()
+    done = context.directory.outcome(RetrainOutcome, stage)
+    return done or context.directory.finish(context.launch(_retrain, text, stage), stage)
+
+
+def _retrain(context: Context, text: str, stage: str) -> RetrainOutcome:
+    data, recipe, teacher = context.data(), context.config.retrain, context.teacher
     weights = context.config.network.weights
     network, costs = build_run_network(context, data, text, weights=weights)
-    recipe = context.config.retrain
     images = data.train.join(data.validation)
-    teacher = context.teacher
-    seconds = fit(context, data, images, network, stage, stage, recipe, teacher=teacher)
+    seconds = fit(context, network, recipe, images, stage, teacher=teacher)
     outcome = RetrainOutcome(
         architecture=text,
         costs=costs,
@@ -153,7 +164,87 @@ def retrain(context: Context, text: str, stage: str) -> RetrainOutcome:
     test = data.test()
     with context.fabric.autocast():
         if stage == RetrainOutcome.stage and context.task.measures_top1:
-            score = record_test(context, data, network, test)
+            result = record_test(context, data, network, test)
         else:
-            score = context.task.score(network, loader(context, data, test))
-    return replace(outcome, test_score=score, test_images=len(test))
+            result = context.task.score(network, loader(context, data, test))
+    return replace(outcome, test_score=result, test_images=len(test))
+
+
+def record_test(context: Context, data: ImageData, network: nn.Module, test: Images) -> float:
+    """Test a network of a classification once, and write down what it says of each class.
+
+    Nothing is written of a model of the user's own that does not have one output for each class.
+
+    Args:
+        context (Context): the run.
+        data (ImageData): its images.
+        network (nn.Module): trained network on the device of the run.
+        test (Images): test images.
+
+    Returns:
+        The top-1 accuracy in [0, 1].
+    """
+    began = time.monotonic()
+    recorder = _Recorder(len(data.classes))
+    accuracy = score(network, loader(context, data, test), recorder)
+    if recorder.suits:
+        outcome = PredictionsOutcome(
+            predictions=recorder.predictions(data.classes, test), seconds=time.monotonic() - began
+        )
+        context.directory.finish(outcome)
+    return accuracy
+
+
+class _Recorder:
+    """The number of images that are classified correctly, as a metric that remembers the rest."""
+
+    def __init__(self, classes: int) -> None:
+        self._classes = classes
+        self._rows: list[Tensor] = []
+        #: Whether every batch of outputs had one of them for each class.
+        self.suits = True
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        self.suits = self.suits and outputs.shape == (len(targets), self._classes)
+        if not self.suits:
+            return correct(outputs, targets)
+        shares = outputs.float().softmax(1).nan_to_num()
+        # Of the outputs, as the accuracy is, because equal shares may hide a difference.
+        predicted = outputs.argmax(1)
+        of = (shares.gather(1, place[:, None])[:, 0] for place in (predicted, targets))
+        row = [values.cpu().double() for values in (targets, predicted, *of)]
+        self._rows.append(torch.stack(row))
+        return correct(outputs, targets)
+
+    def predictions(self, classes: tuple[str, ...], images: Images) -> Predictions:
+        true, predicted, probability, true_probability = torch.cat(self._rows, 1)
+        pairs = Counter(zip(true.long().tolist(), predicted.long().tolist(), strict=True))
+        wrong = (true != predicted).nonzero()[:, 0]
+        worst = wrong[true_probability[wrong].argsort(stable=True)][:MISTAKES].tolist()
+        return Predictions(
+            classes=classes,
+            counts=tuple((*pair, count) for pair, count in sorted(pairs.items())),
+            mistakes=tuple(
+                Mistake(
+                    index=index,
+                    true=int(true[index]),
+                    predicted=int(predicted[index]),
+                    probability=float(probability[index]),
+                    true_probability=float(true_probability[index]),
+                    image=_png(pixels),
+                )
+                for index, pixels in zip(worst, images.pixels(worst).cpu(), strict=True)
+            )
+            if worst
+            else (),
+        )
+
+
+def _png(pixels: Tensor) -> str:
+    """An image of shape (C, S, S) as a PNG file in Base64."""
+    array = pixels.permute(1, 2, 0).numpy()
+    image = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
+    image.thumbnail((SIDE, SIDE))
+    file = io.BytesIO()
+    image.save(file, "PNG", optimize=True)
+    return base64.b64encode(file.getvalue()).decode()

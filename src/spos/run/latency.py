@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,15 @@ from spos.report.latency import validation_page
 from spos.run.config import read_layout
 from spos.run.directory import RunDirectory
 from spos.spaces import family
+
+#: Conditions of a measurement where nothing else is given.
+DEFAULT_CONDITIONS: Mapping[str, Any] = {
+    "backend": "torch",
+    "accelerator": "cpu",
+    "threads": 1,
+    "batch": 1,
+    "channels_last": False,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +79,13 @@ def resolve_source(
             raise UserError(
                 "--run determines space, preset, layout, classes and image channels: leave them out"
             )
-        return _of_run(Path(run))
+        if not Path(run).is_dir():
+            raise UserError(f"--run {run} is not a run directory")
+        directory = RunDirectory(Path(run))
+        config, _ = directory.resolve_config({}, ())
+        data = read_own(directory.data_path, "start the run first, or give --space and --classes")
+        outputs, channels = data.get("outputs", len(data.get("classes", ()))), data["channels"]
+        return Source(config.space, config.preset, config.layout, int(outputs), int(channels))
     if not space:
         raise UserError("--space NAME is missing (or --run DIR): spos spaces lists them")
     preset = preset or "imagenet"
@@ -82,26 +98,8 @@ def resolve_source(
     )
 
 
-def _of_run(path: Path) -> Source:
-    if not path.is_dir():
-        raise UserError(f"--run {path} is not a run directory")
-    config, _ = RunDirectory(path).resolve_config({}, ())
-    data = read_own(path / "data.json", "start the run first, or give --space and --classes")
-    outputs = data.get("outputs", len(data.get("classes", ())))
-    return Source(config.space, config.preset, config.layout, int(outputs), int(data["channels"]))
-
-
 def measure_file(
-    out: Path,
-    source: Source,
-    *,
-    listener: Listener,
-    backend: str = "torch",
-    accelerator: str = "cpu",
-    threads: int = 1,
-    batch: int = 1,
-    channels_last: bool = False,
-    rounds: int = ROUNDS,
+    out: Path, source: Source, *, listener: Listener, rounds: int = ROUNDS, **given: Any
 ) -> tuple[LatencyTable, Supernet, bool]:
     """Measure a latency table, unless the file already contains it.
 
@@ -113,13 +111,7 @@ def measure_file(
     Raises:
         UserError: an argument is not valid, or the file contains something else.
     """
-    conditions: dict[str, Any] = {
-        "backend": backend,
-        "accelerator": accelerator,
-        "threads": threads,
-        "batch": batch,
-        "channels_last": channels_last,
-    }
+    conditions = {**DEFAULT_CONDITIONS, **given}
     auxiliary_path(out, ".partial")
     runtime = check_runtime(**conditions)
     supernet = source.build()
@@ -149,25 +141,10 @@ def validate_file(
         The validation, and the paths of the written files.
 
     Raises:
-        UserError: the table is not valid, or was measured on another device.
+        UserError: the table is not valid, was measured on another device or for a model of the
+            user, or the space has changed since.
     """
     table = LatencyTable.read(path)
-    supernet = build_table_supernet(table)
-    out = path.with_name(f"{path.stem}-validation.json")
-    page = out.with_suffix(".html")
-    result = validate(table, supernet, out, listener=listener, **drawn)
-    write_atomically(page, validation_page(result))
-    if fit:
-        dataclasses.replace(table, fit=result.fit).write(path)
-    return result, [out, page, *([path] if fit else [])]
-
-
-def build_table_supernet(table: LatencyTable) -> Supernet:
-    """Build the supernet that a latency table was measured for.
-
-    Raises:
-        UserError: the space has changed since, or the table is of a model of the user.
-    """
     if not table.space:
         raise UserError(
             "the latency table was measured for a model of your own: validate it with "
@@ -177,4 +154,10 @@ def build_table_supernet(table: LatencyTable) -> Supernet:
     channels = table.input_shape[0]
     supernet = Source(table.space, table.preset, layout, table.outputs, channels).build()
     table.check_supernet(table.space, table.preset, layout, supernet)
-    return supernet
+    out = path.with_name(f"{path.stem}-validation.json")
+    page = out.with_suffix(".html")
+    result = validate(table, supernet, out, listener=listener, **drawn)
+    write_atomically(page, validation_page(result))
+    if fit:
+        dataclasses.replace(table, fit=result.fit).write(path)
+    return result, [out, page, *([path] if fit else [])]

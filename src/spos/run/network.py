@@ -1,27 +1,117 @@
-"""The stand-alone network that a run trains."""
+"""The networks of a run: its trained supernet, and stand-alone ones."""
 
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from spos._util.errors import UserError, nearest
-from spos._util.randomness import torch_seed
+from spos._util.randomness import generator, torch_seed
 from spos.cost import count_network
-from spos.data import ImageData
+from spos.data import ImageData, Images, evaluation_batches
+from spos.nn.supernet import Supernet
+from spos.run.config import find_required_method
 from spos.run.context import Context
-from spos.run.one_shot import calibration_loader, load_checkpoint
-from spos.search.evaluation import recalibrate
+from spos.run.fitness import Fitness
+from spos.run.outcome import TrainOutcome
+from spos.search.depth import WithDepth
+from spos.search.evaluation import Loader, OneShotEvaluator, recalibrate
+from spos.search.sharing import SharedStages
 from spos.spaces import family, is_name
 from spos.spaces.zoo import NETWORKS, build_network
+from spos.training.checkpoint import Checkpoints, load_model
+
+
+def read_train_outcome(context: Context) -> TrainOutcome | None:
+    """Read the outcome of the supernet's training; None while it is not finished."""
+    outcome = context.directory.outcome(TrainOutcome)
+    method = find_required_method(context.config.search.algorithm)
+    if outcome is None and method and context.directory.is_finished("search"):
+        # In runs of early versions the search trained theta itself and left no outcome of its own.
+        steps = context.config.supernet.steps
+        outcome = TrainOutcome(seconds=0.0, steps=steps, method=method)
+    return outcome
+
+
+def load_checkpoint(context: Context) -> tuple[Supernet, dict[str, Tensor]]:
+    """Load the trained supernet of a run and the tensors of its checkpoint.
+
+    Returns:
+        The supernet on the device of the run, and the tensors of the last checkpoint by name.
+
+    Raises:
+        UserError: the supernet is not trained, its checkpoint is damaged, or it was trained on
+            another number of classes.
+    """
+    path, steps = context.directory.path, context.config.supernet.steps
+    outcome = read_train_outcome(context)
+    if outcome is None:
+        raise UserError(f"{path} has no trained supernet: run spos train first")
+    data = context.data()
+    if outcome.classes not in (None, data.outputs):
+        raise UserError(
+            f"the supernet of {path} was trained on {outcome.classes} classes, {data.source} has "
+            f"{data.outputs}: give the images that it was trained on"
+        )
+    loaded = Checkpoints(path / "supernet").load()
+    if loaded is None or loaded.step < steps:
+        there = 0 if loaded is None else loaded.step
+        damaged = "; ".join(loaded.damaged) if loaded else ""
+        raise UserError(
+            f"{path} no longer has a trained supernet: its checkpoint is at step {there} of {steps}"
+            f"{damaged and f' ({damaged})'}; restore the checkpoint, or delete train.json and run "
+            "spos train to train the rest again"
+        )
+    supernet = context.supernet(data)
+    load_model(supernet, loaded.tensors)
+    if context.config.run.channels_last:
+        supernet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return supernet.to(context.fabric.device), loaded.tensors
+
+
+def make_evaluator(
+    context: Context,
+    data: ImageData,
+    supernet: Supernet,
+    fitness: Fitness | None = None,
+    sharing: SharedStages | None = None,
+) -> OneShotEvaluator | WithDepth:
+    """Make the evaluator of candidates on the validation images, by the fitness of the run."""
+    fitness = fitness or context.fitness
+    evaluator = OneShotEvaluator(
+        supernet,
+        calibration_loader(context, data),
+        loader(context, data, data.validation),
+        metric=fitness.metric,
+        evaluate=fitness.evaluate,
+        sharing=sharing,
+        autocast=context.fabric.autocast,
+    )
+    weight = fitness.depth_weight
+    return WithDepth(evaluator, supernet, weight) if weight else evaluator
+
+
+def loader(context: Context, data: ImageData, images: Images) -> Loader:
+    """Make a loader of evaluation batches on the device of a run."""
+    device, size = context.fabric.device, context.config.run.evaluation_batch
+    images = images.to(device)
+    return lambda: context.in_memory_format(
+        evaluation_batches(data, images, batch_size=size, device=device)
+    )
+
+
+def calibration_loader(context: Context, data: ImageData) -> Loader:
+    """Make a loader of the training images for the recalibration of batch norm."""
+    settings = context.config.run
+    count = min(settings.calibration, len(data.train))
+    # The mean over batches is the mean over images only where all batches are full.
+    whole = max(count - count % settings.evaluation_batch, min(count, settings.evaluation_batch))
+    chosen = generator(settings.seed, "calibration").permutation(len(data.train))[:whole]
+    return loader(context, data, data.train.subset(sorted(chosen.tolist())))
 
 
 def build_run_network(
-    context: Context,
-    data: ImageData,
-    text: str,
-    seed: int | None = None,
-    weights: str = "scratch",
+    context: Context, data: ImageData, text: str, seed: int | None = None, weights: str = "scratch"
 ) -> tuple[nn.Module, dict[str, int]]:
     """Build a stand-alone network, and count its costs.
 

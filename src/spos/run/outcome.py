@@ -4,24 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import optuna
 
 from spos.cost import Constraint, CostModel
 from spos.report.diagnosis import Diagnosis
 from spos.report.former import upgrade_comparison, upgrade_retrain, upgrade_search
+from spos.report.predictions import Predictions
 from spos.report.result import Comparison, Finalist, Rung, StageCosts, Winner
 from spos.report.stages import CandidateStages
 from spos.search import Candidate, SearchResult, SearchSettings
 from spos.search.start import count_evaluations
-
-
-class BudgetResult(NamedTuple):
-    """The constraint of a search, and its result."""
-
-    constraint: Constraint
-    result: SearchResult
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +28,8 @@ class Outcome:
 
     #: Name of the stage, and of its file.
     stage: ClassVar[str]
+    #: What the user can do where the file is damaged.
+    advice: ClassVar[str] = "delete it to repeat the stage"
 
     seconds: float
 
@@ -110,6 +106,19 @@ class SearchOutcome(Outcome):
 
     upgrade = staticmethod(upgrade_search)
 
+    @property
+    def retrainings(self) -> dict[str, str]:
+        """Stage of the run that retrains each network found, by architecture.
+
+        It is ``retrain`` for the winner under the largest budget, and ``retrain-1``, ``retrain-2``
+        and so on from the smallest budget. An architecture that wins under several budgets is
+        trained once.
+        """
+        stages = {str(self.winner.architecture): "retrain"}
+        for number, budget in enumerate(self.budgets, 1):
+            stages.setdefault(str(budget.winner.architecture), f"retrain-{number}")
+        return stages
+
 
 @dataclass(frozen=True, kw_only=True)
 class FinalistsOutcome(Outcome):
@@ -164,6 +173,16 @@ class RetrainOutcome(Outcome):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PredictionsOutcome(Outcome):
+    """The predictions of the retrained network on the test images."""
+
+    stage: ClassVar[str] = "predictions"
+    advice: ClassVar[str] = "restore it, or delete it to leave the predictions out of the report"
+
+    predictions: Predictions
+
+
+@dataclass(frozen=True, kw_only=True)
 class CompareOutcome(Outcome):
     """Random networks that were retrained for comparison with the winner."""
 
@@ -187,14 +206,22 @@ class DoctorOutcome(Outcome):
 
 
 def make_search_outcome(
-    found: Sequence[BudgetResult],
+    found: Sequence[tuple[Constraint, SearchResult]],
     table: CostModel,
     study: optuna.Study,
     settings: SearchSettings,
     **more: Any,
 ) -> SearchOutcome:
-    """Make the outcome of a search, or of one search for each of several budgets."""
-    result = found[-1].result
+    """Make the outcome of a search, or of one search for each of several budgets.
+
+    Args:
+        found (Sequence): the constraint of each search and its result.
+        table (CostModel): costs of the architectures.
+        study (optuna.Study): the evaluations.
+        settings (SearchSettings): settings of the search.
+        **more: further fields of the outcome.
+    """
+    result = found[-1][1]
     several = len(found) > 1
     paid = [count_evaluations(study, settings, constraint, table) for constraint, _ in found]
     return SearchOutcome(
@@ -228,33 +255,24 @@ def make_winner(best: Candidate, table: CostModel) -> Winner:
         best (Candidate): the winner.
         table (CostModel): costs of the architectures.
     """
-    stages = _stages(best, table)
-    return Winner(**vars(best), names=table.space.names(best.architecture), stages=stages)
+    names = table.space.names(best.architecture)
+    return Winner(**vars(best), names=names, stages=_stages(best, table))
 
 
 def _stages(one: Candidate, table: CostModel) -> tuple[StageCosts, ...]:
     return tuple(
-        StageCosts(
-            stage["name"],
-            stage["choices"],
-            {name: stage[name] for name in table.names},
-        )
+        StageCosts(stage["name"], stage["choices"], {name: stage[name] for name in table.names})
         for stage in table.stages(one.architecture)
     )
 
 
 def _collect_stages(candidates: Sequence[Candidate], table: CostModel) -> CandidateStages:
     """The stages of candidates, which share most of them."""
-    distinct: list[StageCosts] = []
-    known: dict[str, str] = {}
+    known: dict[str, tuple[int, StageCosts]] = {}
     places = {}
     for one in candidates:
-        named = []
-        for stage in _stages(one, table):
-            key = repr(stage)
-            if key not in known:
-                known[key] = str(len(distinct))
-                distinct.append(stage)
-            named.append(known[key])
-        places[str(one.architecture)] = ",".join(named)
-    return CandidateStages(tuple(distinct), places)
+        numbered = [
+            known.setdefault(repr(stage), (len(known), stage)) for stage in _stages(one, table)
+        ]
+        places[str(one.architecture)] = ",".join(str(number) for number, _ in numbered)
+    return CandidateStages(tuple(stage for _, stage in known.values()), places)

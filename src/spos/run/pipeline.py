@@ -22,10 +22,8 @@ from spos.run.context import Context
 from spos.run.costs import check_latency_table
 from spos.run.differentiable import check_training_method
 from spos.run.directory import RunDirectory
-from spos.run.network import build_run_network
-from spos.run.one_shot import read_train_outcome
-from spos.run.outcome import DoctorOutcome, RetrainOutcome, SearchOutcome
-from spos.run.predictions import read_predictions
+from spos.run.network import build_run_network, read_train_outcome
+from spos.run.outcome import DoctorOutcome, PredictionsOutcome, RetrainOutcome, SearchOutcome
 from spos.run.result import collect_result
 from spos.run.reuse import REUSED, warm_start
 from spos.run.stages import retrain_stage, search_stage, train_stage
@@ -127,14 +125,14 @@ def run(
             devices=devices,
             accelerator=accelerator,
             load=load,
-            task=task,
-            method=None if isinstance(method, str) else method,
+            task=task or Task(),
+            given_method=None if isinstance(method, str) else method,
             teacher=Teacher(teacher) if isinstance(teacher, nn.Module) else teacher,
+            notes=[*notes, *([reused] if reused else [])],
         )
         if "search" in stages and find_required_method(config.search.algorithm):
             # A differentiable search depends on the training of theta, so it includes the training.
             stages = tuple(dict.fromkeys(("train", *stages)))
-        context.notes = [*notes, *([reused] if reused else [])]
         context.check_task()
         if config.network.name:
             _check_network(context, stages, compare)
@@ -144,8 +142,8 @@ def run(
         for name in stages:
             if schedule is not None:
                 given = merge_sections(schedule.settings(name, context), given)
-                context = context.with_config(
-                    *directory.resolve_config(given, STAGE_SECTIONS[name])
+                context.config, context.frozen = directory.resolve_config(
+                    given, STAGE_SECTIONS[name]
                 )
             STAGES[name](context)
         result = _write(context)
@@ -169,7 +167,7 @@ def _write(context: Context) -> Result:
     write_record(directory.result_path, result)
     found = directory.outcome(SearchOutcome)
     if found is not None:
-        checked = directory.outcome(DoctorOutcome)
+        checked, predicted = directory.outcome(DoctorOutcome), directory.outcome(PredictionsOutcome)
         write_report(
             directory.report_path,
             result,
@@ -180,7 +178,7 @@ def _write(context: Context) -> Result:
             Attachments(
                 run=str(directory.path),
                 settings=directory.config_path.read_text(encoding="utf-8"),
-                predictions=read_predictions(directory),
+                predictions=predicted.predictions if predicted else None,
                 reused=(directory.path / REUSED).exists(),
             ),
         )
@@ -196,17 +194,20 @@ def _check_ahead(context: Context, stages: tuple[str, ...]) -> None:
         open_storage(config.constraint.storage)
     if "retrain" in stages:
         data = context.data()
+        images = len(data.train) + len(data.validation)
         try:
-            check_batch(
-                config.retrain.batch_size,
-                len(data.train) + len(data.validation),
-                world_size=context.devices,
-            )
+            check_batch(config.retrain.batch_size, images, world_size=context.devices)
         except UserError as error:
             raise UserError(f"retrain: {error}") from None
-        # Those of the catalogue can be.
-        if not config.network.name and config.space not in SPACES.built_in:
-            _check_extraction(context, data)
+        if config.network.name or config.space in SPACES.built_in:
+            return
+        # The networks of a model of the user are traced as graphs: those of the same option in every
+        # choice.
+        with torch.device("meta"):
+            supernet = context.supernet(data)
+        counts = supernet.space.option_counts
+        for option in range(max(counts)):
+            supernet.subnet(min(option, count - 1) for count in counts)
 
 
 def _check_network(context: Context, stages: tuple[str, ...], compare: int) -> None:
@@ -233,15 +234,3 @@ def _check_network(context: Context, stages: tuple[str, ...], compare: int) -> N
     data = context.data()
     with torch.device("meta"):
         build_run_network(context, data, name)
-
-
-def _check_extraction(context: Context, data: ImageData) -> None:
-    """Check that the networks of a model can be traced as graphs, which retraining needs.
-
-    The networks with the same option in every choice are checked.
-    """
-    with torch.device("meta"):
-        supernet = context.supernet(data)
-    counts = supernet.space.option_counts
-    for option in range(max(counts)):
-        supernet.subnet(min(option, count - 1) for count in counts)

@@ -1,14 +1,21 @@
-"""The progress of a training, reported to the metrics, TensorBoard and the listener."""
+"""What is recorded of a stage: its progress, its time and its memory."""
 
 from __future__ import annotations
 
-import dataclasses
+import re
+import time
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
+import torch
+
+from spos._util.files import write_json
 from spos._util.listener import Listener
 from spos.run.directory import RunDirectory
-from spos.run.peak import PeakMemory
 from spos.training.checkpoint import Loaded
 from spos.training.progress import Progress
 
@@ -16,30 +23,92 @@ if TYPE_CHECKING:
     from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 
 
+#: Seconds between records of the time in the file.
+INTERVAL = 5.0
+_STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+class PeakMemory:
+    """The peak memory since this object was made.
+
+    On a GPU it is what torch has allocated there. Elsewhere it is the resident memory of the
+    process, libraries and images included: on Linux its peak, on other systems the largest value
+    that :meth:`read` has met.
+
+    Args:
+        device (torch.device): device of the stage.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._largest = 0
+        self._resets = False
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+            return
+        with suppress(OSError):
+            # Only the mark of the peak is reset, nothing is freed.
+            _RESET.write_text("5")
+            self._resets = True
+
+    def read(self) -> int:
+        """The peak so far in bytes."""
+        if self._device.type == "cuda":
+            return int(torch.cuda.max_memory_allocated(self._device))
+        if self._resets:
+            found = re.search(r"VmHWM:\s+(\d+) kB", _STATUS.read_text())
+            if found:
+                return int(found[1]) << 10
+        self._largest = max(self._largest, psutil.Process().memory_info().rss)
+        return self._largest
+
+
+class Stopwatch:
+    """The seconds spent on a stage, also by earlier processes.
+
+    Args:
+        path (Path): file with the seconds spent so far; missing before the first record.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self.before = float(path.read_text())
+        except (OSError, ValueError):
+            self.before = 0.0
+        self._began = time.monotonic()
+        self._recorded = float("-inf")
+
+    @property
+    def seconds(self) -> float:
+        """Seconds spent in total."""
+        return self.before + time.monotonic() - self._began
+
+    def record(self) -> None:
+        """Write the seconds to the file, at most every :data:`INTERVAL` seconds."""
+        now = time.monotonic()
+        if now - self._recorded > INTERVAL:
+            self._recorded = now
+            write_json(self.path, self.seconds)
+
+
+@dataclass
 class Recorder:
     """The observer of one training of a run."""
 
-    def __init__(
-        self,
-        directory: RunDirectory,
-        stage: str,
-        listener: Listener,
-        memory: PeakMemory,
-        label: str | None = None,
-    ) -> None:
-        self._memory = memory
-        self._directory = directory
-        self._stage = stage
-        self._label = label or stage
-        self._listener = listener
-        self._logger: TensorBoardLogger | None = None
-        self._step = 0
+    directory: RunDirectory
+    stage: str
+    listener: Listener
+    memory: PeakMemory
+    label: str | None = None
+    _logger: TensorBoardLogger | None = field(init=False, default=None)
+    _step: int = field(init=False, default=0)
 
     def resumed(self, loaded: Loaded) -> None:
         """Report damaged checkpoints, and note the step that the training resumes from."""
         self._step = loaded.step
         for reason in loaded.damaged:
-            self._listener.message(
+            self.listener.message(
                 f"damaged checkpoint: {reason}; resuming from step {loaded.step} instead"
             )
 
@@ -49,39 +118,39 @@ class Recorder:
             from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 
             # Set up on the first report, because a finished training has nothing to record.
-            self._directory.rewind_metrics(self._stage, self._step)
+            self.directory.rewind_metrics(self.stage, self._step)
             self._logger = TensorBoardLogger(
-                root_dir=self._directory.path,
+                root_dir=self.directory.path,
                 name="tensorboard",
-                version=self._stage,
+                version=self.stage,
                 # TensorBoard discards this step and later ones, which are about to be repeated.
                 purge_step=self._step + 1,
             )
-        values = {k: v for k, v in dataclasses.asdict(progress).items() if v is not None}
-        self._directory.record({"stage": self._stage, **values, "peak_memory": self._memory.read()})
+        values = {k: v for k, v in asdict(progress).items() if v is not None}
+        self.directory.record({"stage": self.stage, **values, "peak_memory": self.memory.read()})
         curves = ("loss", "top1", "learning_rate", "images_per_second")
         self._logger.log_metrics({k: values[k] for k in curves if k in values}, progress.step)
         self._logger.save()
         top1 = "" if progress.top1 is None else f"  top-1 {progress.top1:.1%}"
-        self._listener.progress(
-            self._label,
+        self.listener.progress(
+            self.label or self.stage,
             progress.step,
             progress.steps,
             f"loss {progress.loss:.3f}{top1}  {progress.images_per_second:,.0f} images/s",
         )
 
 
+@dataclass
 class ThetaRecorder:
     """A writer of theta to the metrics of a run, in lines of the stage ``theta``."""
 
-    def __init__(self, directory: RunDirectory) -> None:
-        self._directory = directory
-        self._rewound = False
+    directory: RunDirectory
+    _rewound: bool = field(init=False, default=False)
 
     def __call__(self, values: Mapping[str, Any]) -> None:
         """Append a record with at least the key ``step``."""
         if not self._rewound:
             # A resumed training repeats some steps.
-            self._directory.rewind_metrics("theta", values["step"] - 1)
+            self.directory.rewind_metrics("theta", values["step"] - 1)
             self._rewound = True
-        self._directory.record({"stage": "theta", **values})
+        self.directory.record({"stage": "theta", **values})

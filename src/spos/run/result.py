@@ -8,25 +8,14 @@ from importlib.metadata import version
 
 import torch
 
+import spos.report.result as report
 from spos._util.files import read_own
 from spos._util.records import from_plain
 from spos._util.version import __version__
 from spos.report.measure import Measure
-from spos.report.result import (
-    ChoiceFacts,
-    ConstraintFacts,
-    DataFacts,
-    LatencyFacts,
-    NamedNetwork,
-    Result,
-    Retrained,
-    SearchFacts,
-    SpaceFacts,
-    TrainFacts,
-)
-from spos.run.budgets import collect_budget_winners, sum_retraining_seconds
 from spos.run.context import Context
 from spos.run.costs import find_primary_cost, read_latency_table
+from spos.run.directory import RunDirectory
 from spos.run.finalists import read_found
 from spos.run.outcome import (
     CompareOutcome,
@@ -35,37 +24,29 @@ from spos.run.outcome import (
     SearchOutcome,
     TrainOutcome,
 )
-from spos.search import ALGORITHMS
+from spos.search import ALGORITHMS, SearchSettings
 from spos.spaces import family
 
 
-def collect_result(context: Context) -> Result:
+def collect_result(context: Context) -> report.Result:
     """Collect the result of the finished stages of a run."""
     config, directory = context.config, context.directory
     found, retrained = read_found(directory), directory.outcome(RetrainOutcome)
     compared, trained = directory.outcome(CompareOutcome), directory.outcome(TrainOutcome)
-    data = read_own(directory.path / "data.json")
-    data.pop("task", None)
+    finals = directory.outcome(FinalistsOutcome)
     member, named = family(config.space), config.network.name
-    facts = from_plain(
-        DataFacts,
-        {"outputs": len(data["classes"]), **data},
-        str(directory.path / "data.json"),
-        "restore it, or give another --out",
-    )
-    if retrained:
-        # The number of test images is known only once they were read, in the last stage.
-        facts = replace(facts, test=retrained.test_images)
+    data = _data_facts(directory, retrained)
     with torch.device("meta"):
         space = member.build(
-            config.layout, classes=facts.outputs, image_channels=facts.channels
+            config.layout, classes=data.outputs, image_channels=data.channels
         ).space
     winner = None
     if found:
         notation = member.notation(found.winner.names) if member.notation else None
         winner = replace(found.winner, notation=notation)
     table = read_latency_table(config, directory.path)
-    finals = directory.outcome(FinalistsOutcome)
+    stages = found.retrainings if found else {}
+    retrainings = {name: directory.outcome(RetrainOutcome, name) for name in stages.values()}
     outcomes = {
         "train": trained,
         "search": found,
@@ -75,38 +56,51 @@ def collect_result(context: Context) -> Result:
     }
     seconds = {stage: outcome.seconds for stage, outcome in outcomes.items() if outcome}
     if retrained:
-        seconds["retrain"] += sum_retraining_seconds(context, found)
-    return Result(
+        further = [one for stage, one in retrainings.items() if one and stage != "retrain"]
+        seconds["retrain"] += sum(one.seconds for one in further)
+    return report.Result(
         spos=__version__,
-        space=SpaceFacts(
+        space=report.SpaceFacts(
             name=config.space,
             preset=config.preset,
             size=str(space.size),
-            choices=tuple(ChoiceFacts(one.name, tuple(one.options)) for one in space.choices),
+            choices=tuple(
+                report.ChoiceFacts(one.name, tuple(one.options)) for one in space.choices
+            ),
         ),
         metric=Measure(context.task.name, context.task.share),
-        data=facts,
-        constraint=ConstraintFacts(
+        data=data,
+        constraint=report.ConstraintFacts(
             text=str(config.bounds),
             maximum=dict(config.bounds.maximum),
             minimum=dict(config.constraint.minimum),
         ),
         primary_cost=find_primary_cost(config),
-        latency=LatencyFacts(unit="ns", **asdict(table.runtime)) if table else None,
-        train=TrainFacts(trained.steps, trained.method, trained.label) if trained else None,
-        search=_search_facts(context, found) if found else None,
+        latency=report.LatencyFacts(unit="ns", **asdict(table.runtime)) if table else None,
+        train=report.TrainFacts(trained.steps, trained.method, trained.label) if trained else None,
+        search=_search_facts(config.search, found) if found else None,
         winner=winner,
-        network=NamedNetwork(named, retrained.costs, config.network.width)
+        network=report.NamedNetwork(named, retrained.costs, config.network.width)
         if named and retrained
         else None,
-        retrain=Retrained(
+        retrain=report.Retrained(
             retrained.test_score, retrained.steps, retrained.teacher, retrained.weights
         )
         if retrained
         else None,
         top=found.top if found else (),
         front=found.front if found else (),
-        budgets=collect_budget_winners(context, found) if found else (),
+        budgets=tuple(
+            report.BudgetWinner(
+                maximum=one.maximum,
+                winner=one.winner,
+                evaluated=one.evaluated,
+                candidates=one.candidates,
+                test_score=done.test_score if done else None,
+            )
+            for one in (found.budgets if found else ())
+            for done in [retrainings[stages[str(one.winner.architecture)]]]
+        ),
         comparison=compared.comparison if compared else None,
         seconds=seconds,
         seeds={"run": config.run.seed, "search": config.search.seed},
@@ -121,10 +115,19 @@ def collect_result(context: Context) -> Result:
     )
 
 
-def _search_facts(context: Context, found: SearchOutcome) -> SearchFacts:
-    settings = context.config.search
+def _data_facts(directory: RunDirectory, retrained: RetrainOutcome | None) -> report.DataFacts:
+    plain = read_own(directory.data_path)
+    plain = {"outputs": len(plain["classes"]), **plain}
+    name, advice = str(directory.data_path), "restore it, or give another --out"
+    facts = from_plain(report.DataFacts, plain, name, advice)
+    # The number of test images is known only once they were read, in the last stage.
+    return replace(facts, test=retrained.test_images) if retrained else facts
+
+
+def _search_facts(settings: SearchSettings, found: SearchOutcome) -> report.SearchFacts:
     algorithm = ALGORITHMS.find(settings.algorithm)
-    facts = SearchFacts(
+    own = ("population", "iterations", "parents") if algorithm.method is None else ()
+    return report.SearchFacts(
         algorithm=settings.algorithm,
         label=algorithm.label,
         method=algorithm.method or "",
@@ -132,12 +135,5 @@ def _search_facts(context: Context, found: SearchOutcome) -> SearchFacts:
         exhausted=found.exhausted,
         candidates=None if found.budgets else len(found.candidates),
         pareto=settings.pareto,
-    )
-    if algorithm.method:
-        return facts
-    return replace(
-        facts,
-        population=settings.population,
-        iterations=settings.iterations,
-        parents=settings.parents,
+        **{name: getattr(settings, name) for name in own},
     )

@@ -25,18 +25,11 @@ from spos.search.sqlite import copy_database
 #: File that says which run another one started with.
 REUSED = "reused.json"
 #: Settings that fit the time of a run, and are not taken over by a run that has a time of its own.
-FITTED = {
-    "search": ("population", "iterations", "parents"),
-    "retrain": ("steps", "warmup_steps"),
-}
+FITTED = {"search": ("population", "iterations", "parents"), "retrain": ("steps", "warmup_steps")}
 
 
 def warm_start(
-    directory: RunDirectory,
-    other: RunDirectory,
-    given: Mapping[str, Any],
-    *,
-    timed: bool = False,
+    directory: RunDirectory, other: RunDirectory, given: Mapping[str, Any], *, timed: bool = False
 ) -> tuple[dict[str, Any], str | None]:
     """Copy the trained supernet and the evaluations of another run, unless already done.
 
@@ -57,7 +50,9 @@ def warm_start(
     mark = directory.path / REUSED
     if directory.config_path.exists():
         # Recognised by its supernet, because a folder of runs may be moved.
-        if mark.exists() and _is_origin(other, read_own(mark)):
+        known = read_own(mark) if mark.exists() else {}
+        here = str(other.path.resolve())
+        if known and (known.get("reused") == here or known.get("supernet") == _identify(other)):
             # A stage that was started keeps its settings, whatever became of the other run.
             stored = merge_sections(read_reused(other, timed=timed), directory.read_config())
             return take_over(stored, given, other), None
@@ -81,7 +76,14 @@ def warm_start(
     # Last, because a run counts as started once this file exists.
     # Only what the supernet was trained with: a refused bound can be mended.
     directory.write_config(trained)
-    return settings, f"{flag}: {_compare(stored, plain)}"
+    different = [
+        f"{section}.{name} {show_value(value)} there, {show_value(plain[section][name])} here"
+        for section, values in stored.items()
+        for name, value in values.items()
+        if name in plain[section] and plain[section][name] != value
+    ]
+    rest = "everything else as there" if different else "all settings as there"
+    return settings, f"{flag}: {'; '.join([*different, rest])}"
 
 
 def read_reused(other: RunDirectory, *, timed: bool = False) -> dict[str, Any]:
@@ -164,27 +166,9 @@ def take_over(
     return {**settings, "constraint": constraint}
 
 
-def _compare(stored: Mapping[str, Any], plain: Mapping[str, Any]) -> str:
-    """Say which settings differ from those of the other run."""
-    different = [
-        f"{section}.{name} {show_value(value)} there, {show_value(plain[section][name])} here"
-        for section, values in stored.items()
-        for name, value in values.items()
-        if name in plain[section] and plain[section][name] != value
-    ]
-    rest = "everything else as there" if different else "all settings as there"
-    return "; ".join([*different, rest])
-
-
 def _identify(other: RunDirectory) -> str:
-    """Digest of the trained supernet of a run."""
+    """Digest of the trained supernet of a run; of nothing if it has none."""
     digest = hashlib.sha256()
-    for path in sorted((other.path / "supernet").iterdir()):
+    for path in sorted((other.path / "supernet").glob("*")):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()
-
-
-def _is_origin(other: RunDirectory, mark: Mapping[str, Any]) -> bool:
-    if mark.get("reused") == str(other.path.resolve()):
-        return True
-    return (other.path / "supernet").is_dir() and mark.get("supernet") == _identify(other)

@@ -12,36 +12,20 @@ from optuna.exceptions import StorageInternalError
 from spos._util.errors import UserError
 from spos._util.interrupt import deferred_interrupt
 from spos._util.randomness import generator
-from spos.cost import CostModel
+from spos.cost import Constraint, CostModel
 from spos.data import ImageData
 from spos.nn.supernet import Supernet
 from spos.report.resources import EVALUATION
-from spos.run.budgets import retrain_budgets
 from spos.run.config import find_required_method
 from spos.run.context import Context
-from spos.run.differentiable import prepare_theta_training
+from spos.run.differentiable import prepare_theta_training, read_prior
 from spos.run.finalists import finalists_stage, read_found
 from spos.run.fit import fit, retrain
 from spos.run.fitness import make_fitness
-from spos.run.one_shot import load_checkpoint, make_evaluator, read_train_outcome
-from spos.run.outcome import (
-    BudgetResult,
-    RetrainOutcome,
-    SearchOutcome,
-    TrainOutcome,
-    make_search_outcome,
-)
-from spos.run.peak import PeakMemory
-from spos.run.prior import read_prior
-from spos.run.stopwatch import Stopwatch
-from spos.search import (
-    Candidate,
-    Feasible,
-    SearchResult,
-    open_storage,
-    open_study,
-    search,
-)
+from spos.run.network import load_checkpoint, make_evaluator, read_train_outcome
+from spos.run.outcome import RetrainOutcome, SearchOutcome, TrainOutcome, make_search_outcome
+from spos.run.recorder import PeakMemory, Stopwatch
+from spos.search import Candidate, Feasible, SearchResult, open_storage, open_study, search
 from spos.search.settings import check_objectives
 from spos.search.sharing import SharedStages
 from spos.space import Architecture
@@ -68,7 +52,7 @@ def _train_supernet(context: Context) -> float:
         method, images = prepare_theta_training(context, data, supernet)
     else:
         _check_reachable(context, context.costs(supernet))
-    return fit(context, data, images, supernet, "train", "supernet", recipe, method)
+    return fit(context, supernet, recipe, images, "train", method=method)
 
 
 def _check_reachable(context: Context, table: CostModel) -> None:
@@ -108,7 +92,7 @@ def search_stage(context: Context) -> SearchOutcome:
     storage = open_storage(place)
     study = open_study(storage, name, supernet.space)
     constraints = config.constraint.constraints
-    found: list[BudgetResult] = []
+    found: list[tuple[Constraint, SearchResult]] = []
     sharing, memory = SharedStages(), PeakMemory(context.fabric.device)
     evaluator = make_evaluator(context, data, supernet, sharing=sharing)
     best = -math.inf
@@ -155,7 +139,7 @@ def search_stage(context: Context) -> SearchOutcome:
                     on_evaluated=told,
                 )
                 result = _with_metric(context, data, supernet, result)
-                found.append(BudgetResult(constraint, result))
+                found.append((constraint, result))
         except StorageInternalError as error:
             reason = " ".join(str(error.__cause__ or error).split())[:200]
             raise UserError(f"{place} cannot be written: {reason}") from error
@@ -185,20 +169,16 @@ def retrain_stage(context: Context) -> RetrainOutcome:
     Raises:
         UserError: the run has neither a search result nor a network by name.
     """
-    directory = context.directory
-    done, found = directory.outcome(RetrainOutcome), read_found(directory)
+    named, found = context.config.network.name, read_found(context.directory)
+    if named:
+        return retrain(context, named)
+    done = context.directory.outcome(RetrainOutcome)
     if done is not None and not (found and found.budgets):
         return done
-    named = context.config.network.name
-    if named:
-        trained: RetrainOutcome = context.launch(retrain, named, "retrain")
-        return directory.finish(trained)
     if found is None:
-        raise UserError(f"{directory.path} has no search result: run spos search first")
+        raise UserError(f"{context.directory.path} has no search result: run spos search first")
     if finalists_stage(context) is not None:
-        found = read_found(directory)
+        found = read_found(context.directory)
         assert found is not None, "the finalists are the best candidates of a search"
-    retrain_budgets(context, found)
-    outcome = directory.outcome(RetrainOutcome)
-    assert outcome is not None, "the winner is among the networks of the budgets"
-    return outcome
+    trained = [retrain(context, text, stage) for text, stage in found.retrainings.items()]
+    return trained[0]
