@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from spos.training.recipe import Recipe, SupernetRecipe
 
@@ -32,42 +32,29 @@ class Plan:
             object.__setattr__(self, "supernet", SupernetRecipe(**vars(self.supernet)))
 
 
+_IMAGENET = Recipe(steps=150_000, batch_size=1024, learning_rate=0.5, augment="imagenet")
+_CIFAR = Recipe(steps=100_000, batch_size=128, learning_rate=0.1, nesterov=True, warmup_steps=1000)
+_TINY = Recipe(steps=2000, batch_size=64, learning_rate=0.1, warmup_steps=50, augment="crop")
 PLANS = {
     # Guo et al., Section 4: the setting of the paper.
     "imagenet": Plan(
-        supernet=SupernetRecipe(
-            steps=150_000, batch_size=1024, learning_rate=0.5, augment="imagenet"
-        ),
-        retrain=Recipe(steps=300_000, batch_size=1024, learning_rate=0.5, augment="imagenet"),
+        supernet=_IMAGENET,
+        retrain=replace(_IMAGENET, steps=300_000),
         calibration=20_000,
         data="folder:imagenet",
         validation=50_000,
         images=1_281_167,
     ),
     "cifar": Plan(
-        supernet=SupernetRecipe(
-            steps=100_000, batch_size=128, learning_rate=0.1, nesterov=True, warmup_steps=1000
-        ),
-        retrain=Recipe(
-            steps=100_000,
-            batch_size=128,
-            learning_rate=0.1,
-            weight_decay=5e-4,
-            nesterov=True,
-            schedule="cosine",
-            warmup_steps=1000,
-        ),
+        supernet=_CIFAR,
+        retrain=replace(_CIFAR, weight_decay=5e-4, schedule="cosine"),
         calibration=10_000,
         data="folder:cifar10",
         images=50_000,
     ),
     "tiny": Plan(
-        supernet=SupernetRecipe(
-            steps=2000, batch_size=64, learning_rate=0.1, warmup_steps=50, augment="crop"
-        ),
-        retrain=Recipe(
-            steps=500, batch_size=64, learning_rate=0.1, warmup_steps=50, augment="crop"
-        ),
+        supernet=_TINY,
+        retrain=replace(_TINY, steps=500),
         calibration=512,
         data="digits",
         validation=0.3,
