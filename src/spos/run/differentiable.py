@@ -60,10 +60,20 @@ def prepare_theta_training(
                 f"--max {cost}=N, or the charge all"
             )
         limit = config.bounds.maximum[cost]
-    for_weights, for_theta = _split_training_images(context, data)
+    for_weights = for_theta = data.train
+    if settings.form != "joint":
+        option, labels = "differentiable.theta_images", data.train.labels
+        seed, classes = torch_seed(config.run.seed, "theta split"), data.classes or ()
+        rest, part = split_targets(
+            labels, settings.theta_images, seed, option=option, classes=classes
+        )
+        try:
+            check_batch(recipe.batch_size, len(part))
+        except UserError as error:
+            raise UserError(f"{option} {settings.theta_images}: {error}") from None
+        for_weights, for_theta = data.train.subset(rest), data.train.subset(part)
 
     def batches(start: int) -> Iterable[tuple[Tensor, Tensor]]:
-        assert for_theta is not None
         return context.in_memory_format(
             training_batches(
                 data,
@@ -155,27 +165,6 @@ def check_training_method(context: Context) -> None:
             f"--storage {config.constraint.storage}: --algorithm {algorithm} stores no "
             "evaluations; leave it out"
         )
-
-
-def _split_training_images(context: Context, data: ImageData) -> tuple[Images, Images | None]:
-    """Split the training images into those of the weights and those of theta."""
-    config = context.config
-    settings = config.differentiable
-    if settings.form == "joint":
-        return data.train, None
-    option = "differentiable.theta_images"
-    rest, part = split_targets(
-        data.train.labels,
-        settings.theta_images,
-        torch_seed(config.run.seed, "theta split"),
-        option=option,
-        classes=data.classes or (),
-    )
-    try:
-        check_batch(config.supernet.batch_size, len(part))
-    except UserError as error:
-        raise UserError(f"{option} {settings.theta_images}: {error}") from None
-    return data.train.subset(rest), data.train.subset(part)
 
 
 def read_prior(

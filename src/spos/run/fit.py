@@ -185,59 +185,43 @@ def record_test(context: Context, data: ImageData, network: nn.Module, test: Ima
         The top-1 accuracy in [0, 1].
     """
     began = time.monotonic()
-    recorder = _Recorder(len(data.classes))
-    accuracy = score(network, loader(context, data, test), recorder)
-    if recorder.suits:
-        outcome = PredictionsOutcome(
-            predictions=recorder.predictions(data.classes, test), seconds=time.monotonic() - began
-        )
-        context.directory.finish(outcome)
+    rows: list[Tensor] = []
+
+    def record(outputs: Tensor, targets: Tensor) -> Tensor:
+        if outputs.shape == (len(targets), len(data.classes)):
+            shares = outputs.float().softmax(1).nan_to_num()
+            # Of the outputs, as the accuracy is, because equal shares may hide a difference.
+            predicted = outputs.argmax(1)
+            of = (shares.gather(1, place[:, None])[:, 0] for place in (predicted, targets))
+            row = [values.cpu().double() for values in (targets, predicted, *of)]
+            rows.append(torch.stack(row))
+        return correct(outputs, targets)
+
+    accuracy = score(network, loader(context, data, test), record)
+    if sum(row.shape[1] for row in rows) == len(test):
+        predictions = _summarize(torch.cat(rows, 1), data.classes, test)
+        seconds = time.monotonic() - began
+        context.directory.finish(PredictionsOutcome(predictions=predictions, seconds=seconds))
     return accuracy
 
 
-class _Recorder:
-    """The number of images that are classified correctly, as a metric that remembers the rest."""
+def _summarize(columns: Tensor, classes: tuple[str, ...], images: Images) -> Predictions:
+    """Count what was taken for what, and choose the worst mistakes.
 
-    def __init__(self, classes: int) -> None:
-        self._classes = classes
-        self._rows: list[Tensor] = []
-        #: Whether every batch of outputs had one of them for each class.
-        self.suits = True
-
-    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        self.suits = self.suits and outputs.shape == (len(targets), self._classes)
-        if not self.suits:
-            return correct(outputs, targets)
-        shares = outputs.float().softmax(1).nan_to_num()
-        # Of the outputs, as the accuracy is, because equal shares may hide a difference.
-        predicted = outputs.argmax(1)
-        of = (shares.gather(1, place[:, None])[:, 0] for place in (predicted, targets))
-        row = [values.cpu().double() for values in (targets, predicted, *of)]
-        self._rows.append(torch.stack(row))
-        return correct(outputs, targets)
-
-    def predictions(self, classes: tuple[str, ...], images: Images) -> Predictions:
-        true, predicted, probability, true_probability = torch.cat(self._rows, 1)
-        pairs = Counter(zip(true.long().tolist(), predicted.long().tolist(), strict=True))
-        wrong = (true != predicted).nonzero()[:, 0]
-        worst = wrong[true_probability[wrong].argsort(stable=True)][:MISTAKES].tolist()
-        return Predictions(
-            classes=classes,
-            counts=tuple((*pair, count) for pair, count in sorted(pairs.items())),
-            mistakes=tuple(
-                Mistake(
-                    index=index,
-                    true=int(true[index]),
-                    predicted=int(predicted[index]),
-                    probability=float(probability[index]),
-                    true_probability=float(true_probability[index]),
-                    image=_png(pixels),
-                )
-                for index, pixels in zip(worst, images.pixels(worst).cpu(), strict=True)
-            )
-            if worst
-            else (),
+    The columns hold the true class of an image, the predicted one, and the probability of each.
+    """
+    true, predicted, _, true_probability = columns
+    pairs = Counter(zip(true.long().tolist(), predicted.long().tolist(), strict=True))
+    wrong = (true != predicted).nonzero()[:, 0]
+    worst = wrong[true_probability[wrong].argsort(stable=True)][:MISTAKES].tolist()
+    mistakes = []
+    for index, pixels in zip(worst, images.pixels(worst).cpu() if worst else (), strict=True):
+        is_class, said_class, probability, missed = columns[:, index].tolist()
+        mistakes.append(
+            Mistake(index, int(is_class), int(said_class), probability, missed, _png(pixels))
         )
+    counts = tuple((*pair, count) for pair, count in sorted(pairs.items()))
+    return Predictions(classes=classes, counts=counts, mistakes=tuple(mistakes))
 
 
 def _png(pixels: Tensor) -> str:

@@ -47,14 +47,8 @@ def collect_result(context: Context) -> report.Result:
     table = read_latency_table(config, directory.path)
     stages = found.retrainings if found else {}
     retrainings = {name: directory.outcome(RetrainOutcome, name) for name in stages.values()}
-    outcomes = {
-        "train": trained,
-        "search": found,
-        "finalists": finals,
-        "retrain": retrained,
-        "compare": compared,
-    }
-    seconds = {stage: outcome.seconds for stage, outcome in outcomes.items() if outcome}
+    outcomes = (trained, found, finals, retrained, compared)
+    seconds = {outcome.stage: outcome.seconds for outcome in outcomes if outcome}
     if retrained:
         further = [one for stage, one in retrainings.items() if one and stage != "retrain"]
         seconds["retrain"] += sum(one.seconds for one in further)
