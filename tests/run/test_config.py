@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from spos._util.errors import UserError
-from spos.run.config import SECTIONS, find_difference, make_config, merge_sections
+from spos.run.config import find_difference, make_config, merge_sections
 
 
 def test_what_is_stored_makes_the_same_configuration_again() -> None:
@@ -30,7 +30,7 @@ def test_a_width_given_again_is_the_one_that_is_stored() -> None:
     stored = make_config(given).as_plain()
     assert make_config(merge_sections(stored, given)).as_plain() == stored
     other = make_config(merge_sections(stored, {"layout": {"width": 0.25}})).as_plain()
-    difference = find_difference(stored, other, SECTIONS)
+    difference = find_difference(stored, other)
     assert difference == "layout.channels is [32, 80, 160, 320] there and [16, 40, 80, 160] here"
 
 
@@ -57,7 +57,7 @@ def test_the_warm_up_of_a_preset_fits_the_steps_that_are_given() -> None:
 def test_two_runs_differ_in_what_is_stored_and_decides_the_result(
     there: dict[str, Any], here: dict[str, Any], difference: str | None
 ) -> None:
-    assert find_difference(there, here, SECTIONS) == difference
+    assert find_difference(there, here) == difference
 
 
 @pytest.mark.parametrize(

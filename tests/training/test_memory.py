@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -83,25 +84,36 @@ def test_looking_leaves_the_model_as_it_is(make_supernet: GetSupernet):
     assert all(torch.equal(before[name], t) for name, t in supernet.state_dict().items())
 
 
-def test_a_training_that_does_not_fit_is_refused_with_a_batch_that_does(supernet_of: GetSupernet):
+def leave(patch: pytest.MonkeyPatch, available: int) -> None:
+    """Make a machine with so many free bytes of memory."""
+    memory = SimpleNamespace(available=available)
+    patch.setattr("spos.training.memory.psutil.virtual_memory", lambda: memory)
+
+
+def test_a_training_that_does_not_fit_is_refused_with_a_batch_that_does(
+    supernet_of: GetSupernet, monkeypatch: pytest.MonkeyPatch
+):
     supernet = supernet_of("small")
     shape = supernet.input_shape
     weights = 4 * sum(parameter.numel() for parameter in supernet.parameters())
-    available = 3 * weights + activation_bytes(supernet, shape, 64)
-    check_memory(supernet, shape, 64, CPU, available)
+    leave(monkeypatch, 3 * weights + activation_bytes(supernet, shape, 64))
+    check_memory(supernet, shape, 64, CPU)
     with pytest.raises(UserError, match="not enough memory on cpu: a step of 512 images") as raised:
-        check_memory(supernet, shape, 512, CPU, available)
+        check_memory(supernet, shape, 512, CPU)
     assert "\n" not in str(raised.value)
     found = re.search(r"about (\d+) images fit", str(raised.value))
     assert found
     fitting = int(found[1])
     assert 48 <= fitting <= 64
-    check_memory(supernet, shape, fitting, CPU, available)
+    check_memory(supernet, shape, fitting, CPU)
 
 
-def test_where_not_even_the_weights_fit_no_batch_is_named(supernet_of: GetSupernet):
+def test_where_not_even_the_weights_fit_no_batch_is_named(
+    supernet_of: GetSupernet, monkeypatch: pytest.MonkeyPatch
+):
+    leave(monkeypatch, 1000)
     with pytest.raises(UserError, match="not even one image fits"):
-        check_memory(supernet_of("small"), (3, 8, 8), 64, CPU, available=1000)
+        check_memory(supernet_of("small"), (3, 8, 8), 64, CPU)
 
 
 def test_a_small_training_fits_this_machine(supernet_of: GetSupernet):

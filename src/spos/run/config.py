@@ -248,9 +248,7 @@ def _channels(layout: Any, values: dict[str, Any]) -> dict[str, Any]:
     return {**rest, "channels": layout.scaled(values["width"]).channels}
 
 
-def find_difference(
-    stored: Mapping[str, Any], given: Mapping[str, Any], sections: tuple[str, ...]
-) -> str | None:
+def find_difference(stored: Mapping[str, Any], given: Mapping[str, Any]) -> str | None:
     """Describe the first stored setting that affects the result and differs from the given one.
 
     A setting that is not stored did not exist yet when the run was started.
@@ -259,10 +257,10 @@ def find_difference(
         The difference in words; None if there is none.
 
     Example:
-        >>> find_difference({"run": {"seed": 0}}, {"run": {"seed": 1}}, ("run",))
+        >>> find_difference({"run": {"seed": 0}}, {"run": {"seed": 1}})
         'run.seed is 0 there and 1 here'
     """
-    for name in sections:
+    for name in SECTIONS:
         for key, there in stored.get(name, {}).items():
             here = given[name].get(key)
             if there != here and f"{name}.{key}" not in SETTINGS_WITHOUT_EFFECT:

@@ -103,12 +103,11 @@ def read_constraint(values: Mapping[str, Any]) -> dict[str, Any]:
     return read
 
 
-def parse_budgets(text: str, flag: str = "--budgets") -> dict[str, tuple[float, ...]]:
+def parse_budgets(text: str) -> dict[str, tuple[float, ...]]:
     """Parse budgets as they are written on the command line.
 
     Args:
         text (str): a cost and its budgets, such as ``flops=40M,60M,80M``.
-        flag (str): name of the option in error messages.
 
     Raises:
         UserError: the text has another form, or a budget is given twice.
@@ -121,9 +120,9 @@ def parse_budgets(text: str, flag: str = "--budgets") -> dict[str, tuple[float, 
     cost = cost.strip()
     if not equals or not cost or not values.strip() or "=" in values:
         raise UserError(
-            f"{flag} {text}: write one cost and its limits, such as {flag} flops=40M,60M,80M"
+            f"--budgets {text}: write one cost and its limits, such as --budgets flops=40M,60M,80M"
         )
-    return {cost: _budgets(cost, values.split(","), f"{flag} {cost}")}
+    return {cost: _budgets(cost, values.split(","), f"--budgets {cost}")}
 
 
 def _budgets(cost: str, given: Any, key: str) -> tuple[float, ...]:

@@ -145,7 +145,7 @@ class RunDirectory:
         config = make_config(merged)
         plain = config.as_plain()
         known = self._allow_more_iterations(stored, config) if searching else stored
-        difference = find_difference(known, plain, SECTIONS)
+        difference = find_difference(known, plain)
         if difference:
             raise UserError(
                 f"{self.path} was made with another configuration: {difference}; give the same "

@@ -11,7 +11,6 @@ from spos._util.errors import UserError
 from spos._util.files import read_own, write_atomically, write_json
 from spos._util.settings import show_value
 from spos.run.config import (
-    SECTIONS,
     STAGE_SECTIONS,
     find_difference,
     find_required_method,
@@ -51,8 +50,8 @@ def warm_start(
     if directory.config_path.exists():
         # Recognised by its supernet, because a folder of runs may be moved.
         known = read_own(mark) if mark.exists() else {}
-        here = str(other.path.resolve())
-        if known and (known.get("reused") == here or known.get("supernet") == _identify(other)):
+        place = str(other.path.resolve())
+        if known and (known.get("reused") == place or known.get("supernet") == _identify(other)):
             # A stage that was started keeps its settings, whatever became of the other run.
             stored = merge_sections(read_reused(other, timed=timed), directory.read_config())
             return take_over(stored, given, other), None
@@ -60,9 +59,8 @@ def warm_start(
     check_reusable(other, given)
     stored = read_reused(other, timed=timed)
     trained = {name: stored[name] for name in STAGE_SECTIONS["train"] if name in stored}
-    difference = find_difference(
-        trained, make_config(merge_sections(trained, given)).as_plain(), SECTIONS
-    )
+    here = make_config(merge_sections(trained, given)).as_plain()
+    difference = find_difference(trained, here)
     if difference:
         raise UserError(f"{flag}: its supernet has other settings: {difference}")
     settings = take_over(stored, given, other)
@@ -93,13 +91,11 @@ def read_reused(other: RunDirectory, *, timed: bool = False) -> dict[str, Any]:
         other (RunDirectory): directory of the run.
         timed (bool): whether the settings in :data:`FITTED` are left out.
     """
-    left_out = FITTED if timed else {}
-    return {
-        section: {
-            name: value for name, value in values.items() if name not in left_out.get(section, ())
-        }
-        for section, values in other.read_config().items()
-    }
+    stored = other.read_config()
+    for section, names in FITTED.items() if timed else ():
+        for name in names:
+            stored.get(section, {}).pop(name, None)
+    return stored
 
 
 def check_reusable(other: RunDirectory, given: Mapping[str, Any]) -> None:

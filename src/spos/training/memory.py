@@ -87,7 +87,6 @@ def check_memory(
     input_shape: Sequence[int],
     batch_size: int,
     device: torch.device,
-    available: int | None = None,
     *,
     options: int | None = 1,
     copies: int = 3,
@@ -99,7 +98,6 @@ def check_memory(
         input_shape (Sequence[int]): shape of one input, without the batch.
         batch_size (int): images per step in one process, at least 1.
         device (torch.device): device of the training.
-        available (int | None): free bytes on the device; None to query the device.
         options (int | None): number of options per layer that run at the same time; None for all.
         copies (int): number of tensors of the size of the weights: 3 with gradients and momentum.
 
@@ -108,13 +106,12 @@ def check_memory(
     """
     weights = sum(p.numel() * p.element_size() for p in model.parameters())
     activations = activation_bytes(model, input_shape, batch_size, options)
-    if available is None:
-        if device.type == "cuda":
-            available = torch.cuda.mem_get_info(device)[0]
-        elif device.type == "cpu":
-            available = psutil.virtual_memory().available
-        else:
-            return
+    if device.type == "cuda":
+        available = torch.cuda.mem_get_info(device)[0]
+    elif device.type == "cpu":
+        available = psutil.virtual_memory().available
+    else:
+        return
     needed = copies * weights + activations
     if needed > available:
         fitting = int(batch_size * max(0, available - copies * weights) / max(1, activations) * 0.9)
