@@ -34,10 +34,10 @@ from spos.data import ImageData, load_data, training_batches
 from spos.spaces._mobile import MobileLayout, Place, mobile_network
 from spos.spaces.fbnet import candidate
 from spos.training import METHODS, Method, Recipe
-from spos.training.differentiable import DifferentiableSettings
 from spos.training.loop import make_optimizer
 from spos.training.method import WholeNetwork
 from spos.training.methods.uniform import uniform_paths
+from spos.training.recipe import DifferentiableSettings
 from spos.training.theta import ThetaParts
 
 LAYOUT = MobileLayout(

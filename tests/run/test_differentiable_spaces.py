@@ -10,6 +10,7 @@ from spos import CostTable, Supernet, UserError
 from spos.cost.expected import ExpectedCost
 from spos.spaces import SPACES
 from spos.training import METHODS
+from spos.training.recipe import DifferentiableSettings
 from spos.training.theta import Moment, Theta, choice_modules
 
 DRAWS = {name: METHODS[name].draw for name in ("darts", "fbnet", "proxylessnas")}
@@ -25,7 +26,7 @@ def build(name: str) -> Supernet:
 @pytest.mark.parametrize("name", MIXED)
 def test_the_options_of_a_space_are_mixed_and_theta_has_gradients(name):
     supernet = build(name).train()
-    theta = Theta(supernet, learning_rate=0.01, weight_decay=0.0)
+    theta = Theta(supernet, DifferentiableSettings(learning_rate=0.01, weight_decay=0.0))
     images = torch.randn(4, 1, 8, 8)
     for draw in DRAWS.values():
         random = torch.Generator().manual_seed(0)

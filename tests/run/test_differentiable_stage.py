@@ -10,7 +10,7 @@ from torch import nn
 from spos import CostTable, OneOf, Supernet, UserError
 from spos.cost.part import Costs, Part, run
 from spos.run.differentiable import choose_cost_unit
-from spos.training.differentiable import DifferentiableSettings
+from spos.training.recipe import DifferentiableSettings
 
 
 class Times:

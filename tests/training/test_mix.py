@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from spos import OneOf, Supernet
 from spos.training import METHODS
+from spos.training.recipe import DifferentiableSettings
 from spos.training.theta import Moment, Theta, set_mixture
 
 DRAWS = {name: METHODS[name].draw for name in ("darts", "fbnet", "proxylessnas")}
@@ -153,7 +154,7 @@ def test_the_mean_cost_moves_two_thetas_alone_and_against_each_other(theta, seed
 def test_after_a_step_the_two_have_the_probability_together_that_they_had(values, seed, rate):
     options = {str(n): nn.Identity() for n in range(len(values))}
     supernet = Supernet(nn.Sequential(OneOf(options)), (1,))
-    theta = Theta(supernet, learning_rate=rate, weight_decay=0.1)
+    theta = Theta(supernet, DifferentiableSettings(learning_rate=rate, weight_decay=0.1))
     theta.values[0].data.copy_(values)
     before = theta.probabilities()[0]
     drawn = binary_gates(theta.values[0], OF_THETA, seeded(seed))

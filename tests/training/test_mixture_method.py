@@ -20,10 +20,9 @@ from spos.nn import ElasticConv2d, Width
 from spos.spaces.blocks.cells import Zero
 from spos.training import METHODS
 from spos.training.checkpoint import Checkpoints
-from spos.training.differentiable import DifferentiableSettings
 from spos.training.loop import train
 from spos.training.method import Method
-from spos.training.recipe import Recipe
+from spos.training.recipe import DifferentiableSettings, Recipe
 from spos.training.theta import Theta, ThetaParts
 
 RECIPE = Recipe(steps=8, batch_size=6, learning_rate=0.1, warmup_steps=2)
@@ -259,7 +258,7 @@ def test_choices_that_are_not_modules_are_refused():
         OneOf({"skip": nn.Identity(), "zero": Zero()}), ElasticConv2d(1, width, 3)
     )
     with pytest.raises(UserError) as raised:
-        Theta(Supernet(model, (1, 8, 8)), learning_rate=0.01, weight_decay=0.0)
+        Theta(Supernet(model, (1, 8, 8)), DifferentiableSettings())
     assert str(raised.value).startswith("choice 'width' is a Width: a differentiable search mixes")
 
 
@@ -268,7 +267,7 @@ def test_modules_that_share_a_choice_share_its_weights():
         OneOf({"a": nn.Linear(2, 2), "b": nn.Linear(2, 2)}, name="shared"),
         OneOf({"a": nn.Linear(2, 2), "b": nn.Linear(2, 2)}, name="shared"),
     )
-    theta = Theta(Supernet(model, (2,)), learning_rate=0.1, weight_decay=0.0)
+    theta = Theta(Supernet(model, (2,)), DifferentiableSettings())
     assert len(theta.values) == 1
     drawn = METHODS["darts"].draw(theta.values[0], None, None)  # type: ignore[arg-type]
     theta.set_mixtures([drawn])

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spos import UserError
-from spos.training.differentiable import DifferentiableSettings
+from spos.training.recipe import DifferentiableSettings
 
 
 def test_the_temperature_falls_as_in_the_paper():

@@ -16,8 +16,7 @@ from spos.run.settings import DataSettings, FinalistSettings, NetworkSettings, R
 from spos.search import ALGORITHMS, SearchSettings
 from spos.search.settings import FRONT_ALGORITHM
 from spos.spaces import family
-from spos.training.differentiable import DifferentiableSettings
-from spos.training.recipe import Recipe, SupernetRecipe
+from spos.training.recipe import DifferentiableSettings, Recipe, SupernetRecipe
 
 AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
 

@@ -23,9 +23,9 @@ from spos.run.costs import find_charged_cost
 from spos.run.recorder import ThetaRecorder
 from spos.search import Feasible, Prior
 from spos.training.checkpoint import Checkpoints
-from spos.training.differentiable import DifferentiableSettings
 from spos.training.memory import supports_channels_last
 from spos.training.method import MakeMethod, method_class
+from spos.training.recipe import DifferentiableSettings
 from spos.training.theta import Theta, ThetaParts, choice_modules, has_theta
 
 #: Least cost of the cheapest network in the unit of the mean cost; the largest such unit is used.
@@ -182,9 +182,7 @@ def read_prior(
     if find_required_method(config.search.algorithm) is None:
         return None, {}
     settings = config.differentiable
-    theta = Theta(
-        supernet, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay
-    )
+    theta = Theta(supernet, settings)
     theta.load(tensors)
     columns = theta.probabilities()
     told: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Recipes: the optimisation settings of a training."""
+"""Recipes: the settings of a training, of weights and of architecture parameters."""
 
 from __future__ import annotations
 
@@ -10,6 +10,12 @@ from pydantic import Field
 
 from spos._util.errors import UserError
 from spos._util.settings import Settings
+
+#: Largest learning rate: Adam moves a parameter by about its rate, and a softmax of thousands is
+#: one-hot.
+MAXIMUM_LEARNING_RATE = 1e3
+#: Least temperature: below it a softmax is one-hot, and its gradients are not finite.
+MINIMUM_TEMPERATURE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -110,3 +116,93 @@ class SupernetRecipe(Recipe):
                 f"widening_steps {self.widening_steps}: must be below steps {self.steps}, or some "
                 "widths are never trained"
             )
+
+
+@dataclass(frozen=True)
+class DifferentiableSettings(Settings):
+    """Settings of a differentiable search; the defaults are those of FBNet where it has any.
+
+    Args:
+        form (str): ``alternating`` to train theta on images of its own, with the cost in its loss;
+            ``joint`` to train theta and weights in one step, from the loss of the weights.
+        theta_images (int | float): training images held out for theta in the alternating form, a
+            number or a fraction.
+        warmup (float): share of the training during which theta is constant, in [0, 1).
+        every (int): weight steps per theta step, at least 1.
+        learning_rate (float): learning rate of Adam for theta, above 0 and at most 1000.
+        weight_decay (float): weight decay of Adam for theta, at least 0.
+        temperature (float): initial temperature of the Gumbel softmax, at least 1e-6.
+        temperature_decay (float): decay rate of the temperature, at least 0; it is multiplied by
+            exp(-rate) every epoch.
+        temperature_least (float): lower limit of the temperature, at least 1e-6.
+        cost (str): name of the cost in the loss of theta; empty for ``latency`` if the run has a
+            latency table, and ``flops`` otherwise.
+        charge (str): ``all`` to charge the whole cost, as in the paper; ``above-limit`` to charge
+            only what exceeds the largest value that the run allows.
+        unit (float): unit of the cost in the loss, at least 0, such as 1e6 for millions of
+            multiply-adds; 0 for the largest of 1e6, 1e3 and 1 (for latency 1e3 and 1, microseconds
+            and nanoseconds) in which the cheapest network of the space costs at least 10.
+        alpha (float): factor of the loss of theta, above 0.
+        beta (float): exponent of the logarithm of the mean cost in the loss, at least 0.
+        derive (str): ``argmax`` for the most probable network, ``sample`` for the best of several.
+        samples (int): number of networks to sample and score, at least 1.
+
+    Raises:
+        UserError: a value is out of its range.
+
+    Source: Wu et al., FBNet, CVPR 2019, Sections 3.2, 3.3 and 4.1.
+
+    Example:
+        >>> round(DifferentiableSettings().temperature_at(89), 3)
+        0.091
+        >>> DifferentiableSettings(temperature=0.0)
+        Traceback (most recent call last):
+        ...
+        spos.UserError: differentiable.temperature 0.0: must be at least 1e-06
+    """
+
+    section = "differentiable"
+
+    form: Literal["alternating", "joint"] = "alternating"
+    theta_images: int | float = 0.2
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.11
+    every: Annotated[int, Field(ge=1)] = 1
+    learning_rate: Annotated[float, Field(gt=0, le=MAXIMUM_LEARNING_RATE)] = 0.01
+    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
+    temperature: Annotated[float, Field(ge=MINIMUM_TEMPERATURE)] = 5.0
+    temperature_decay: Annotated[float, Field(ge=0)] = 0.045
+    temperature_least: Annotated[float, Field(ge=MINIMUM_TEMPERATURE)] = 0.05
+    cost: str = ""
+    charge: Literal["all", "above-limit"] = "all"
+    unit: Annotated[float, Field(ge=0)] = 0.0
+    alpha: Annotated[float, Field(gt=0)] = 0.2
+    beta: Annotated[float, Field(ge=0)] = 0.6
+    derive: Literal["argmax", "sample"] = "argmax"
+    samples: Annotated[int, Field(ge=1)] = 50
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.form == "joint" and (self.cost or self.charge != "all"):
+            given = f"cost {self.cost}" if self.cost else f"charge {self.charge}"
+            raise UserError(
+                f"differentiable.{given}: the joint form has no cost in its loss; leave it out, or "
+                "give the form alternating"
+            )
+        if self.temperature_least > self.temperature:
+            raise UserError(
+                f"differentiable.temperature_least {self.temperature_least}: must be at most the "
+                f"temperature, {self.temperature}"
+            )
+
+    def temperature_at(self, epoch: int) -> float:
+        """Compute the temperature of the Gumbel softmax."""
+        fallen = self.temperature * math.exp(-self.temperature_decay * epoch)
+        return max(self.temperature_least, fallen)
+
+    def warmup_steps(self, steps: int) -> int:
+        """Compute the number of steps during which theta is constant."""
+        return math.floor(self.warmup * steps)
+
+    def theta_steps(self, step: int, steps: int) -> int:
+        """Count the theta steps before a weight step."""
+        return max(0, step - self.warmup_steps(steps)) // self.every

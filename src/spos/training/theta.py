@@ -15,8 +15,8 @@ from spos.cost.expected import ExpectedCost
 from spos.nn.choice import ChoiceModule
 from spos.nn.one_of import OneOf
 from spos.nn.supernet import Supernet
-from spos.training.differentiable import DifferentiableSettings
 from spos.training.method import Batches
+from spos.training.recipe import DifferentiableSettings
 
 _PREFIX = "theta."
 
@@ -88,8 +88,7 @@ class Theta:
     Args:
         supernet (Supernet): supernet whose choices are all between modules
             (:class:`spos.nn.OneOf`).
-        learning_rate (float): learning rate of Adam, above 0.
-        weight_decay (float): weight decay of Adam, at least 0.
+        settings (DifferentiableSettings): learning rate and weight decay of Adam.
 
     Raises:
         UserError: a choice is of another kind, such as a width.
@@ -98,20 +97,20 @@ class Theta:
 
     Example:
         >>> model = nn.Sequential(OneOf({"linear": nn.Linear(2, 2), "skip": nn.Identity()}))
-        >>> theta = Theta(Supernet(model, (2,)), learning_rate=0.01, weight_decay=0.0)
+        >>> theta = Theta(Supernet(model, (2,)), DifferentiableSettings())
         >>> theta.probabilities()
         [tensor([0.5000, 0.5000])]
     """
 
-    def __init__(self, supernet: Supernet, *, learning_rate: float, weight_decay: float) -> None:
-        self._space = supernet.space
+    def __init__(self, supernet: Supernet, settings: DifferentiableSettings) -> None:
         self._readers = choice_modules(supernet)
         device = next((p.device for p in supernet.parameters()), torch.device("cpu"))
         self.values = [
             nn.Parameter(torch.zeros(len(choice.options), device=device))
             for choice in supernet.space.choices
         ]
-        self._optimizer = torch.optim.Adam(self.values, lr=learning_rate, weight_decay=weight_decay)
+        rate, decay = settings.learning_rate, settings.weight_decay
+        self._optimizer = torch.optim.Adam(self.values, lr=rate, weight_decay=decay)
 
     def probabilities(self) -> list[Tensor]:
         """Compute the option probabilities, one tensor of shape (options,) per choice."""

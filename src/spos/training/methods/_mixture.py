@@ -75,9 +75,7 @@ class MixtureMethod(Method):
                 "theta; allowed: alternating"
             )
         self.passes = paths
-        self.theta = Theta(
-            self.supernet, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay
-        )
+        self.theta = Theta(self.supernet, settings)
         self._epoch = self._parts.epoch or max(1, recipe.steps // EPOCHS)
         self._remaining: Iterator[tuple[Tensor, Tensor]] | None = None
         self._drawn: list[Mixture] = []
