@@ -201,8 +201,7 @@ def _check_ahead(context: Context, stages: tuple[str, ...]) -> None:
             raise UserError(f"retrain: {error}") from None
         if config.network.name or config.space in SPACES.built_in:
             return
-        # The networks of a model of the user are traced as graphs: those of the same option in every
-        # choice.
+        # Networks of a user's model may not be graphs: those of one option everywhere are traced.
         with torch.device("meta"):
             supernet = context.supernet(data)
         counts = supernet.space.option_counts
