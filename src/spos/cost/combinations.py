@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from itertools import product
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,29 +19,25 @@ def shared_places(choices: Options, others: Options = ()) -> Options:
     return tuple(place for place, position in enumerate(choices) if position in others)
 
 
-class ReachableOptions:
-    """The combinations of options that can occur at a node.
+def reachable_options(
+    counts: Sequence[int], places: Options, leading: set[Options] | None
+) -> list[list[Sequence[int]]]:
+    """Return the combinations of options that can occur at a node.
 
     Args:
         counts (Sequence[int]): number of options of each choice that the node reads.
         places (Options): indices of the choices that the stage before reads as well.
         leading (set[Options] | None): options of those choices on the paths to the node; None
             allows all options.
+
+    Returns:
+        Disjoint sets of combinations, each the product of the options of every choice.
     """
-
-    def __init__(self, counts: Sequence[int], places: Options, leading: set[Options] | None):
-        self._places = places if leading else ()
-        self._leading = leading or {()}
-        self._free = [range(n) for place, n in enumerate(counts) if place not in self._places]
-        self.count = len(self._leading) * math.prod(map(len, self._free))
-
-    def __iter__(self) -> Iterator[Options]:
-        for given in self._leading:
-            for free in product(*self._free):
-                options = list(free)
-                for place, option in zip(self._places, given, strict=True):
-                    options.insert(place, option)
-                yield tuple(options)
+    boxes: list[list[Sequence[int]]] = []
+    for given in leading or [()]:
+        fixed = dict(zip(places, given, strict=leading is not None))
+        boxes.append([[fixed[p]] if p in fixed else range(n) for p, n in enumerate(counts)])
+    return boxes
 
 
 def distinct_options(

@@ -45,9 +45,14 @@ class Constraint:
                 )
 
     def __str__(self) -> str:
-        upper = [f"{name} <= {format_cost(name, value)}" for name, value in self.maximum.items()]
-        lower = [f"{name} >= {format_cost(name, value)}" for name, value in self.minimum.items()]
-        return ", ".join(upper + lower) or "none"
+        shown = (f"{n} {'<=' if s > 0 else '>='} {format_cost(n, v)}" for n, v, s in self.bounds)
+        return ", ".join(shown) or "none"
+
+    @property
+    def bounds(self) -> list[tuple[str, float, int]]:
+        """Each bound as a cost, a value, and the sign that turns a minimum into a maximum."""
+        signs = ((self.maximum, 1), (self.minimum, -1))
+        return [(name, value, sign) for bounds, sign in signs for name, value in bounds.items()]
 
     def satisfied(self, costs: Mapping[str, float]) -> bool:
         """Return whether the costs of one architecture are within every bound.
@@ -55,9 +60,7 @@ class Constraint:
         Args:
             costs (Mapping[str, float]): costs by name.
         """
-        return all(costs[name] <= value for name, value in self.maximum.items()) and all(
-            costs[name] >= value for name, value in self.minimum.items()
-        )
+        return all(sign * costs[name] <= sign * value for name, value, sign in self.bounds)
 
     def satisfied_many(self, table: CostModel, costs: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return for each of many architectures whether its costs are within every bound.
@@ -70,10 +73,8 @@ class Constraint:
             One boolean per architecture, shape (count,).
         """
         within = np.ones(len(costs), dtype=bool)
-        for name, value in self.maximum.items():
-            within &= costs[:, table.names.index(name)] <= value
-        for name, value in self.minimum.items():
-            within &= costs[:, table.names.index(name)] >= value
+        for name, value, sign in self.bounds:
+            within &= sign * costs[:, table.names.index(name)] <= sign * value
         return within
 
     def check(self, table: CostModel) -> None:
@@ -86,14 +87,13 @@ class Constraint:
             UserError: a cost is unknown, or a bound lies outside the range of the space.
         """
         reachable = table.range()
-        for bounds, kind in ((self.maximum, "max"), (self.minimum, "min")):
-            for name, value in bounds.items():
-                if name not in reachable:
-                    raise UserError(f"unknown cost '{name}': {nearest(name, reachable)}")
-                least, largest = reachable[name]
-                if (kind == "max" and value < least) or (kind == "min" and value > largest):
-                    raise UserError(
-                        f"no network of this space satisfies {kind} {name} "
-                        f"{format_cost(name, value)}: reachable are {format_cost(name, least)} to "
-                        f"{format_cost(name, largest)} ({least} to {largest})"
-                    )
+        for name, value, sign in self.bounds:
+            if name not in reachable:
+                raise UserError(f"unknown cost '{name}': {nearest(name, reachable)}")
+            least, largest = reachable[name]
+            if value < least if sign > 0 else value > largest:
+                raise UserError(
+                    f"no network of this space satisfies {'max' if sign > 0 else 'min'} {name} "
+                    f"{format_cost(name, value)}: reachable are {format_cost(name, least)} to "
+                    f"{format_cost(name, largest)} ({least} to {largest})"
+                )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -67,47 +66,26 @@ def count(
         >>> costs, output.shape
         ((13824, 224), torch.Size([1, 8, 8, 8]))
     """
-    with (
-        FlopCounterMode(display=False) as counter,
-        _bit_operations(module, counter) as bit_operations,
-    ):
+    with FlopCounterMode(display=False) as counter:
         output = run(module, value)
+    # By the name of a module, with the type of the outermost one in front.
+    counts = {name: sum(found.values()) // 2 for name, found in counter.get_flop_counts().items()}
+    # A layer with several names counts under one of them.
+    bit_operations = sum(
+        counts.get(".".join(filter(None, (type(module).__name__, name))), 0)
+        * layer.pair.weights
+        * layer.pair.activations
+        for name, layer in module.named_modules(remove_duplicate=False)
+        if isinstance(layer, FixedBitsConv2d)
+    )
     counted = {
-        "flops": _multiply_adds(counter),
+        # torch counts a multiply-add as two operations.
+        "flops": counter.get_total_flops() // 2,
         "params": sum(parameter.numel() for parameter in module.parameters()),
-        "bitops": sum(bit_operations),
+        "bitops": bit_operations,
         "model_bits": size_in_bits(module),
     }
     return tuple(counted[name] for name in names), output
-
-
-def _multiply_adds(counter: FlopCounterMode) -> int:
-    # torch counts a multiply-add as two operations.
-    return counter.get_total_flops() // 2
-
-
-@contextmanager
-def _bit_operations(module: nn.Module, counter: FlopCounterMode) -> Iterator[list[int]]:
-    """Collect the bit operations of every call of a quantised layer."""
-    found: list[int] = []
-    before: list[int] = []
-
-    def enter(layer: nn.Module, inputs: Any) -> None:
-        before.append(_multiply_adds(counter))
-
-    def leave(layer: nn.Module, inputs: Any, output: Any) -> None:
-        assert isinstance(layer, FixedBitsConv2d)
-        multiply_adds = _multiply_adds(counter) - before.pop()
-        found.append(multiply_adds * layer.pair.weights * layer.pair.activations)
-
-    layers = [layer for layer in module.modules() if isinstance(layer, FixedBitsConv2d)]
-    hooks = [layer.register_forward_pre_hook(enter) for layer in layers]
-    hooks += [layer.register_forward_hook(leave) for layer in layers]
-    try:
-        yield found
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def size_in_bits(module: nn.Module) -> int:
@@ -118,8 +96,7 @@ def size_in_bits(module: nn.Module) -> int:
     quantised: dict[Tensor, int] = {}
     for layer in module.modules():
         if isinstance(layer, FixedBitsConv2d):
-            finest = max(layer.pair.weights, quantised.get(layer.weight, 0))
-            quantised[layer.weight] = finest
+            quantised[layer.weight] = max(layer.pair.weights, quantised.get(layer.weight, 0))
     return sum(p.numel() * quantised.get(p, FULL_BITS) for p in module.parameters())
 
 

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from itertools import product
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,7 +13,9 @@ from spos._util.errors import UserError, nearest
 from spos.cost.combined import CombinedCosts
 from spos.cost.model import CostModel
 from spos.cost.node import Node
+from spos.cost.part import Options
 from spos.cost.table import ENUMERATED, CostTable
+from spos.space import SearchSpace
 
 
 class ExpectedCost:
@@ -61,12 +62,27 @@ class ExpectedCost:
                 "not follow from those of the stages"
             )
         table._build()
-        self._space = table.space
-        self._cost = table.names.index(name)
-        self._end = table._end
-        self._root = table._root
-        self._edges: dict[Node, list[_Edge]] = {}
-        self._compile()
+        cost = table.names.index(name)
+        # For each reachable node, in the order of the stages: the options that lead to each of the
+        # next nodes, and their costs.
+        self._edges: dict[Node, list[tuple[Node, Tensor, Tensor]]] = {}
+        # For each node, the choices that decide whether it is reached.
+        deciding: dict[Node, set[int]] = {table._root: set()}
+        while (node := min(deciding)) is not table._end:
+            decided = deciding.pop(node)
+            if not deciding:
+                decided = set()
+            counts = _countable(table.space, node, decided)
+            following: dict[Node, dict[Options, int]] = {}
+            for options in product(*map(range, counts)):
+                costs, after = node.entries[options]
+                following.setdefault(after, {})[options] = costs[cost]
+            self._edges[node] = [
+                (after, torch.tensor([*entries]), torch.tensor([*entries.values()]).double())
+                for after, entries in following.items()
+            ]
+            for after in following:
+                deciding.setdefault(after, set()).update(decided, node.positions)
 
     def __call__(self, probabilities: Sequence[Tensor]) -> Tensor:
         """Return the expected cost.
@@ -78,75 +94,37 @@ class ExpectedCost:
         Returns:
             A scalar tensor with the device and dtype of the probabilities.
         """
-        reached: dict[Node, Tensor | None] = {self._root: None}
+        reached: dict[Node, Tensor] = {}
         total = probabilities[0].new_zeros(())
-        while True:
-            node = min(reached, key=lambda node: node.order)
-            share = reached.pop(node)
-            if node is self._end:
-                return total
-            if not reached:
-                # All paths meet here, so the probability is exactly 1 despite rounding.
-                share = None
-            for edge in self._edges[node]:
-                weights = edge.weights(node, probabilities)
+        for node, edges in self._edges.items():
+            # Where all paths meet, the probability is exactly 1 despite rounding.
+            share = reached.pop(node, None)
+            share = share if reached else None
+            for after, options, costs in edges:
+                weights = probabilities[0].new_ones(len(options))
+                for position, column in zip(node.positions, options.T, strict=True):
+                    weights = weights * probabilities[position][column.to(weights.device)]
                 if share is not None:
                     weights = weights * share
-                total = total + weights @ edge.costs.to(weights)
-                before = reached.get(edge.after)
+                total = total + weights @ costs.to(weights)
                 arrived = weights.sum()
-                reached[edge.after] = arrived if before is None else before + arrived
-
-    def _compile(self) -> None:
-        """Convert the options of each reachable node into arrays."""
-        # For each node, the choices that decide whether it is reached.
-        deciding: dict[Node, set[int]] = {self._root: set()}
-        while True:
-            node = min(deciding, key=lambda node: node.order)
-            decided = deciding.pop(node)
-            if node is self._end:
-                return
-            if not deciding:
-                decided = set()
-            self._check(node, decided)
-            counts = [self._space.option_counts[position] for position in node.positions]
-            following: dict[Node, list[tuple[tuple[int, ...], int]]] = {}
-            for options in product(*map(range, counts)):
-                costs, after = node.entries[options]
-                following.setdefault(after, []).append((options, costs[self._cost]))
-            self._edges[node] = [_Edge(after, entries) for after, entries in following.items()]
-            for after in following:
-                deciding.setdefault(after, set()).update(decided, node.positions)
-
-    def _check(self, node: Node, decided: set[int]) -> None:
-        again = sorted(decided.intersection(node.positions))
-        if again:
-            raise UserError(
-                f"choice '{self._space.choices[again[0]].name}' decides a shape and is read again "
-                "behind it: the mean cost of such a space is not known"
-            )
-        count = math.prod(self._space.option_counts[position] for position in node.positions)
-        if count > ENUMERATED:
-            raise UserError(
-                f"stage {node.order[0] + 1} reads {len(node.positions)} choices at once and its "
-                f"costs are not a sum over them: the mean over {count:,} combinations is unknown; "
-                "write the model as an nn.Sequential of smaller stages"
-            )
+                reached[after] = reached[after] + arrived if after in reached else arrived
+        return total
 
 
-class _Edge:
-    """The options that lead from one node to another."""
-
-    def __init__(self, after: Node, entries: list[tuple[tuple[int, ...], int]]) -> None:
-        self.after = after
-        options = np.array([options for options, _ in entries], dtype=np.int64)
-        self._options = torch.from_numpy(options.reshape(len(entries), -1))
-        self.costs = torch.tensor([cost for _, cost in entries], dtype=torch.float64)
-
-    def weights(self, node: Node, probabilities: Sequence[Tensor]) -> Tensor:
-        """Return the probability of each combination of options at the node."""
-        weights = probabilities[0].new_ones(len(self._options))
-        for place, position in enumerate(node.positions):
-            column = self._options[:, place].to(weights.device)
-            weights = weights * probabilities[position][column]
-        return weights
+def _countable(space: SearchSpace, node: Node, decided: set[int]) -> list[int]:
+    """Return the number of options of each choice of a node, if its mean cost is known."""
+    again = sorted(decided.intersection(node.positions))
+    if again:
+        raise UserError(
+            f"choice '{space.choices[again[0]].name}' decides a shape and is read again behind it: "
+            "the mean cost of such a space is not known"
+        )
+    counts = [space.option_counts[position] for position in node.positions]
+    if math.prod(counts) > ENUMERATED:
+        raise UserError(
+            f"stage {node.order[0] + 1} reads {len(node.positions)} choices at once and its costs "
+            f"are not a sum over them: the mean over {math.prod(counts):,} combinations is "
+            "unknown; write the model as an nn.Sequential of smaller stages"
+        )
+    return counts

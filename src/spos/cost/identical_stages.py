@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import pickle
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from spos.nn.choice import ChoiceModule
-from spos.nn.supernet import Stage, Supernet
+from spos.nn.supernet import Supernet
 
 
 def first_identical(supernet: Supernet) -> list[int]:
@@ -35,36 +32,22 @@ def first_identical(supernet: Supernet) -> list[int]:
     found = []
     supernet.activate([0] * len(supernet.space))
     for number, stage in enumerate(supernet.stages):
-        text = _pickle_stage(supernet, stage)
-        found.append(number if text is None else first.setdefault(text, number))
-    return found
-
-
-def _pickle_stage(supernet: Supernet, stage: Stage) -> bytes | None:
-    buffer = io.BytesIO()
-    # A norm whose affine parameters are restored in the network has more parameters than others.
-    restored = [module in supernet._stripped for module in stage.module.modules()]
-    with _choices_renamed(supernet, stage):
+        modules = list(stage.module.modules())
+        # A norm whose affine parameters are restored in the network has more parameters.
+        restored = [module in supernet._stripped for module in modules]
+        readers = {m: m.choice_name for m in modules if isinstance(m, ChoiceModule)}
+        # One string object per choice: the pickle records which modules share it.
+        places = {
+            supernet.space.choices[at].name: f"choice {n}" for n, at in enumerate(stage.choices)
+        }
         try:
-            pickle.Pickler(buffer, protocol=5).dump((restored, stage.module))
+            for module, name in readers.items():
+                module.choice_name = places[str(name)]
+            found.append(first.setdefault(pickle.dumps((restored, stage.module), 5), number))
         except Exception:
             # Users' modules may contain anything, so pickling may raise any exception.
-            return None
-    return buffer.getvalue()
-
-
-@contextmanager
-def _choices_renamed(supernet: Supernet, stage: Stage) -> Iterator[None]:
-    """Name the choices of a stage by their index in it for the duration of the context."""
-    names = [supernet.space.choices[position].name for position in stage.choices]
-    readers = [m for m in stage.module.modules() if isinstance(m, ChoiceModule)]
-    before = [module.choice_name for module in readers]
-    # One string object per choice: the pickle records which modules share it.
-    places = {name: f"choice {place}" for place, name in enumerate(names)}
-    try:
-        for module in readers:
-            module.choice_name = places[str(module.choice_name)]
-        yield
-    finally:
-        for module, name in zip(readers, before, strict=True):
-            module.choice_name = name
+            found.append(number)
+        finally:
+            for module, name in readers.items():
+                module.choice_name = name
+    return found

@@ -47,6 +47,9 @@ class Node:
         self.order = order
         self.lead(positions, entries)
 
+    def __lt__(self, other: Node) -> bool:
+        return self.order < other.order
+
     def lead(
         self, positions: tuple[int, ...], entries: Mapping[Options, tuple[Costs, Node]]
     ) -> None:

@@ -10,9 +10,11 @@ otherwise it is counted on demand.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from functools import partial
+from itertools import chain, product, starmap
 from typing import Any
 
 import numpy as np
@@ -22,7 +24,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from spos._util.errors import UserError
-from spos.cost.combinations import ReachableOptions, distinct_options, shared_places
+from spos.cost.combinations import distinct_options, reachable_options, shared_places
 from spos.cost.count import Counting
 from spos.cost.identical_stages import first_identical
 from spos.cost.node import Counted, Node, add_up
@@ -149,11 +151,8 @@ class CostTable:
         everything = np.arange(len(architectures))
         # The rows at each node. All rows are at one node as long as their shapes do not differ.
         at: dict[Node, Any] = {self._root: slice(None)} if len(total) else {}
-        while at:
-            node = min(at, key=lambda node: node.order)
+        while at and (node := min(at)) is not self._end:
             rows = at.pop(node)
-            if node is self._end:
-                break
             here = architectures[rows]
             options, which = distinct_options(here, node.positions, self.space.option_counts)
             entries = [node.entries[tuple(row)] for row in options.tolist()]
@@ -178,14 +177,12 @@ class CostTable:
 
     def _best(self, cost: int, choose: Choose) -> int:
         best = {self._root: 0}
-        while True:
-            node = min(best, key=lambda node: node.order)
+        while (node := min(best)) is not self._end:
             so_far = best.pop(node)
-            if node is self._end:
-                return so_far
             for costs, after in node.entries.values():
                 value = max(so_far, costs[cost]) if self._counter.peak else so_far + costs[cost]
                 best[after] = choose((value, best.get(after, value)))
+        return best[node]
 
     def _check(self, architectures: NDArray[np.int64]) -> None:
         counts = np.array(self.space.option_counts)
@@ -211,33 +208,24 @@ class CostTable:
         return self._nodes[number][shapes]
 
     def _entry(self, number: int, value: Any, shapes: str, options: Options) -> tuple[Costs, Node]:
-        key = (
-            self._first_identical[number] if number or not self._first_apart else -1,
-            shapes,
-            options,
-        )
+        first = self._first_identical[number]
+        key = (first if number or not self._first_apart else -1, shapes, options)
         if key not in self._known:
-            self._known[key] = self._count(number, value, options)
+            try:
+                self._known[key] = self._counter(Part(self._meta, first, number, options, value))
+            except UserError as error:
+                self._known[key] = error
         known = self._known[key]
         if isinstance(known, UserError):
             raise known.with_traceback(None)
         return known[0], self._node(number + 1, known[1])
-
-    def _count(self, number: int, value: Any, options: Options) -> tuple[Costs, Any] | UserError:
-        part = Part(self._meta, self._first_identical[number], number, options, value)
-        try:
-            return self._counter(part)
-        except UserError as error:
-            return error
 
     def _build(self) -> None:
         if self._built:
             return
         read = [position for stage in self._meta.stages for position in stage.choices]
         # If a choice is read twice, some options never occur together with some input shapes.
-        tolerant: AbstractContextManager[Any] = nullcontext()
-        if len(set(read)) < len(read):
-            tolerant = suppress(UserError)
+        tolerant = suppress(*[UserError] if len(set(read)) < len(read) else [])
         choices = [stage.choices for stage in self._meta.stages]
         # For each node, the options of repeated choices on the paths to it. Other options never
         # occur there, and most of them do not fit the shape, as with a width shared by two layers.
@@ -248,13 +236,13 @@ class CostTable:
             added_up = False
             for node in nodes.values():
                 counts = [self.space.option_counts[position] for position in node.positions]
-                met = ReachableOptions(counts, again, leading.get(node))
-                if met.count > ENUMERATED:
+                met = reachable_options(counts, again, leading.get(node))
+                if sum(math.prod(map(len, box)) for box in met) > ENUMERATED:
                     added_up = True
                     with tolerant:
                         add_up(node, counts, convert=not self._counter.peak)
                     continue
-                for options in met:
+                for options in chain.from_iterable(starmap(product, met)):
                     with tolerant:
                         _, after = node.entries[options]
                         leading.setdefault(after, set()).add(

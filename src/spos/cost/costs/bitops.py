@@ -4,10 +4,4 @@ from __future__ import annotations
 
 from spos.cost.cost import Cost, register_cost
 
-register_cost(
-    Cost(
-        "bitops",
-        label="bit operations",
-        help="bit operations, such as 6.78G",
-    )
-)
+register_cost(Cost("bitops", label="bit operations", help="bit operations, such as 6.78G"))

@@ -5,9 +5,5 @@ from __future__ import annotations
 from spos.cost.cost import Cost, register_cost
 
 register_cost(
-    Cost(
-        "model_bits",
-        label="bits of parameters",
-        help="bits of all parameters, such as 28M",
-    )
+    Cost("model_bits", label="bits of parameters", help="bits of all parameters, such as 28M")
 )

@@ -4,10 +4,4 @@ from __future__ import annotations
 
 from spos.cost.cost import Cost, register_cost
 
-register_cost(
-    Cost(
-        "params",
-        label="parameters",
-        help="parameters, such as 3.5M",
-    )
-)
+register_cost(Cost("params", label="parameters", help="parameters, such as 3.5M"))
