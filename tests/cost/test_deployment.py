@@ -12,7 +12,7 @@ from spos._util.errors import UserError
 from spos.cost import Constraint
 from spos.cost.combined import CombinedCosts
 from spos.cost.cost import COSTS, CountedCost
-from spos.cost.deployment import count_peak_memory
+from spos.cost.count import count_peak_memory
 from spos.cost.part import on_meta
 from spos.spaces import SPACES, family
 

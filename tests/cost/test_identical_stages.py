@@ -10,8 +10,7 @@ from torch import nn
 import spos.cost.count
 from spos import CostTable, OneOf, Supernet
 from spos.cost import count_network
-from spos.cost.identical_stages import first_identical
-from spos.cost.part import on_meta
+from spos.cost.part import first_identical, on_meta
 from spos.nn import ElasticConv2d, Width
 
 

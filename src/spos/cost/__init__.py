@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from spos._util.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from spos.cost.combined import OptionCount
     from spos.cost.constraint import Constraint
     from spos.cost.cost import COSTS, Cost, find_cost, register_cost
     from spos.cost.count import count_network
     from spos.cost.model import CostModel
-    from spos.cost.option_count import OptionCount
     from spos.cost.table import CostTable
 
 __all__ = [
@@ -30,14 +30,11 @@ if not TYPE_CHECKING:
     __getattr__ = lazy_names(
         __name__,
         {
-            "COSTS": "spos.cost.cost",
+            **dict.fromkeys(("COSTS", "Cost", "find_cost", "register_cost"), "spos.cost.cost"),
             "Constraint": "spos.cost.constraint",
-            "Cost": "spos.cost.cost",
             "CostModel": "spos.cost.model",
             "CostTable": "spos.cost.table",
-            "OptionCount": "spos.cost.option_count",
+            "OptionCount": "spos.cost.combined",
             "count_network": "spos.cost.count",
-            "find_cost": "spos.cost.cost",
-            "register_cost": "spos.cost.cost",
         },
     )

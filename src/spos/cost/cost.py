@@ -58,13 +58,8 @@ class Cost:
     aggregation: Literal["sum", "peak"] = "sum"
 
     def __post_init__(self) -> None:
-        for field, source in (
-            ("label", "name"),
-            ("heading", "name"),
-            ("noun", "label"),
-            ("title", "label"),
-            ("help", "noun"),
-        ):
+        for pair in ("label name", "heading name", "noun label", "title label", "help noun"):
+            field, source = pair.split()
             if not getattr(self, field):
                 object.__setattr__(self, field, getattr(self, source))
 

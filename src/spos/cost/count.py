@@ -1,12 +1,16 @@
-"""Counts of multiply-adds, parameters, bit operations and bits of a stand-alone module."""
+"""Counts of a stand-alone module: multiply-adds, parameters, bits, and memory when deployed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.flop_counter import FlopCounterMode
 
 from spos.cost.part import Costs, Part, on_meta, run
@@ -28,9 +32,8 @@ def cost_names(model: nn.Module) -> tuple[str, ...]:
         ('flops', 'params')
     """
     quantised = (FixedBitsConv2d, QuantisedConv2d)
-    if any(isinstance(module, quantised) for module in model.modules()):
-        return PLAIN + QUANTISED
-    return PLAIN
+    has_bits = any(isinstance(module, quantised) for module in model.modules())
+    return PLAIN + QUANTISED if has_bits else PLAIN
 
 
 class Counting:
@@ -119,3 +122,87 @@ def count_network(network: nn.Module, input_shape: Sequence[int]) -> dict[str, i
     names = cost_names(network)
     costs, _ = count(on_meta(network), torch.empty(1, *input_shape, device="meta"), names)
     return dict(zip(names, costs, strict=True))
+
+
+def count_peak_memory(network: nn.Module, value: Any) -> tuple[int, Any]:
+    """Count the peak memory of activations in the inference of one image, in bytes.
+
+    The count is that of the stand-alone network in eager PyTorch: inputs and outputs of the current
+    operation, and tensors kept for later, such as residuals. Weights and the workspace of kernels
+    are not counted.
+
+    Returns:
+        The peak in bytes, and the output of the network.
+
+    Raises:
+        UserError: the network does not run on the input.
+
+    Example:
+        >>> network = nn.Sequential(nn.Linear(10, 20), nn.Linear(20, 5)).to("meta")
+        >>> count_peak_memory(network, torch.empty(1, 10, device="meta"))[0]
+        120
+    """
+    network.eval()
+    own = [*network.parameters(), *network.buffers()]
+    with _Live(tensor.untyped_storage()._cdata for tensor in own) as live:
+        output = run(network, value, partial(_run_graph, network))
+    return live.peak, output
+
+
+def count_model_bytes(network: nn.Module, value: Any) -> tuple[int, Any]:
+    """Count the size of all parameters in bytes, with quantised weights at their bit-width.
+
+    Returns:
+        The size in bytes, and the output of the network.
+
+    Raises:
+        UserError: the network does not run on the input.
+    """
+    output = run(network, value)
+    return (size_in_bits(network) + 7) // 8, output
+
+
+def _run_graph(network: nn.Module, value: Any) -> Any:
+    """Run a module as its traced graph, in which every value is freed after its last use."""
+    try:
+        traced = fx.symbolic_trace(network)
+    except Exception:
+        # A user's module that cannot be traced runs as it is.
+        return network(tree_map_only(Tensor, torch.empty_like, value))
+    # The caller keeps the original input alive. A copy that only the graph references is freed
+    # after its last use.
+    [place] = [node for node in traced.graph.nodes if node.op == "placeholder"][:1]
+    given = {place: tree_map_only(Tensor, torch.empty_like, value)}
+    return fx.Interpreter(traced).run(initial_env=given, enable_io_processing=False)
+
+
+class _Live(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Tracks the storages that operations allocate, until they are freed."""
+
+    def __init__(self, own: Any) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._seen = set(own)
+        self._now = 0
+        self.peak = 0
+
+    def _free(self, key: int, size: int) -> None:
+        self._seen.discard(key)
+        self._now -= size
+
+    def __torch_dispatch__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[Any],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        output = func(*args, **(kwargs or {}))
+        storages = [x.untyped_storage() for x in tree_leaves(output) if isinstance(x, Tensor)]
+        for storage in storages:
+            key, size = storage._cdata, storage.nbytes()
+            if key not in self._seen:
+                self._seen.add(key)
+                self._now += size
+                self.peak = max(self.peak, self._now)
+                weakref.finalize(storage, self._free, key, size)
+        return output

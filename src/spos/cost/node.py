@@ -1,14 +1,74 @@
-"""Nodes of a cost table, which map the options of a stage to costs and the next node."""
+"""Nodes of a cost table, and the combinations of options that reach them."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from operator import itemgetter
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spos.cost.part import Costs, Options
 from spos.space import Architecture
+
+#: Most combinations of options that are told apart by an index instead of by sorting.
+MAX_UNSORTED = 2**16
+
+
+def shared_places(choices: Options, others: Options = ()) -> Options:
+    """Return the indices of those choices that also occur in ``others``."""
+    return tuple(place for place, position in enumerate(choices) if position in others)
+
+
+def reachable_options(
+    counts: Sequence[int], places: Options, leading: set[Options] | None
+) -> list[list[Sequence[int]]]:
+    """Return the combinations of options that can occur at a node.
+
+    Args:
+        counts (Sequence[int]): number of options of each choice that the node reads.
+        places (Options): indices of the choices that the stage before reads as well.
+        leading (set[Options] | None): options of those choices on the paths to the node; None
+            allows all options.
+
+    Returns:
+        Disjoint sets of combinations, each the product of the options of every choice.
+    """
+    boxes: list[list[Sequence[int]]] = []
+    for given in leading or [()]:
+        fixed = dict(zip(places, given, strict=bool(leading)))
+        boxes.append([[fixed[p]] if p in fixed else range(n) for p, n in enumerate(counts)])
+    return boxes
+
+
+def distinct_options(
+    architectures: NDArray[np.int64], positions: Sequence[int], counts: Sequence[int]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the distinct combinations of options at some positions.
+
+    Args:
+        architectures (NDArray[np.int64]): option indices, shape (count, number of choices).
+        positions (Sequence[int]): positions of the choices to look at.
+        counts (Sequence[int]): number of options of each choice of the space.
+
+    Returns:
+        The distinct combinations, and for each row the index of its combination.
+    """
+    if not positions:
+        return np.zeros((1, 0), dtype=np.int64), np.zeros(len(architectures), dtype=np.int64)
+    columns = [architectures[:, position] for position in positions]
+    radices = [counts[position] for position in positions]
+    if math.prod(radices) > MAX_UNSORTED:
+        options, which = np.unique(np.stack(columns, axis=1), axis=0, return_inverse=True)
+        return options, which.reshape(-1)
+    code = np.ravel_multi_index(columns, radices)
+    present = np.flatnonzero(np.bincount(code))
+    place = np.zeros(present[-1] + 1, dtype=np.int64)
+    place[present] = np.arange(len(present))
+    return np.stack(np.unravel_index(present, radices), axis=1), place[code]
+
 
 #: Random combinations on which to test whether the cost of a stage is a sum over its choices.
 TESTED = 32
@@ -26,6 +86,7 @@ class Counted(dict[Options, tuple[Costs, "Node"]]):
         return entry
 
 
+@dataclass(eq=False)
 class Node:
     """A mapping from the options of some choices to costs and the next node.
 
@@ -36,31 +97,19 @@ class Node:
         entries (Mapping[Options, tuple[Costs, Node]]): costs and next node by options.
     """
 
-    __slots__ = ("entries", "order", "positions", "read")
+    order: tuple[int, int]
+    positions: tuple[int, ...]
+    entries: Mapping[Options, tuple[Costs, Node]]
 
-    def __init__(
-        self,
-        order: tuple[int, int],
-        positions: tuple[int, ...],
-        entries: Mapping[Options, tuple[Costs, Node]],
-    ) -> None:
-        self.order = order
-        self.lead(positions, entries)
+    def __post_init__(self) -> None:
+        # Searches call ``read`` often: a slice is faster than single positions.
+        first, last = (self.positions[0], self.positions[-1] + 1) if self.positions else (0, 0)
+        neighbours = self.positions == tuple(range(first, last))
+        self.read: Callable[[Architecture], Options]
+        self.read = itemgetter(slice(first, last)) if neighbours else itemgetter(*self.positions)
 
     def __lt__(self, other: Node) -> bool:
         return self.order < other.order
-
-    def lead(
-        self, positions: tuple[int, ...], entries: Mapping[Options, tuple[Costs, Node]]
-    ) -> None:
-        """Replace the choices and entries of the node."""
-        self.positions = positions
-        self.entries = entries
-        # Searches call ``read`` often: a slice is faster than single positions.
-        first, last = (positions[0], positions[-1] + 1) if positions else (0, 0)
-        neighbours = positions == tuple(range(first, last))
-        self.read: Callable[[Architecture], Options]
-        self.read = itemgetter(slice(first, last)) if neighbours else itemgetter(*positions)
 
 
 def add_up(node: Node, counts: Sequence[int], *, convert: bool = True) -> None:
@@ -100,4 +149,5 @@ def add_up(node: Node, counts: Sequence[int], *, convert: bool = True) -> None:
         column: dict[Options, tuple[Costs, Node]]
         column = {(o,): (tuple(costs), after) for o, costs in enumerate(added[place].tolist())}
         after = Node((node.order[0], place), node.positions[place : place + 1], column)
-    node.lead(after.positions, after.entries)
+    node.positions, node.entries = after.positions, after.entries
+    node.__post_init__()

@@ -21,14 +21,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_map_only
 
 from spos._util.errors import UserError
-from spos.cost.combinations import distinct_options, reachable_options, shared_places
 from spos.cost.count import Counting
-from spos.cost.identical_stages import first_identical
-from spos.cost.node import Counted, Node, add_up
-from spos.cost.part import Costs, Counter, Options, Part, on_meta
+from spos.cost.node import Counted, Node, add_up, distinct_options, reachable_options, shared_places
+from spos.cost.part import Costs, Counter, Options, Part, first_identical, on_meta
 from spos.nn.supernet import Supernet
 
 #: Most combinations of options of one stage that are all counted when a table is built.
@@ -200,7 +198,7 @@ class CostTable:
         """Return the node of a stage for an input shape, creating it without counting."""
         if number == len(self._nodes):
             return self._end
-        shapes = str(tree_map(_shape, value))
+        shapes = str(tree_map_only(Tensor, lambda leaf: (tuple(leaf.shape), leaf.dtype), value))
         if shapes not in self._nodes[number]:
             counted = Counted(partial(self._entry, number, value, shapes))
             node = Node((number, 0), self._meta.stages[number].choices, counted)
@@ -254,7 +252,3 @@ class CostTable:
         # A tolerated error that affects every architecture is raised after all.
         self.cost([0] * len(self.space))
         self._built = True
-
-
-def _shape(leaf: Any) -> Any:
-    return (tuple(leaf.shape), leaf.dtype) if isinstance(leaf, Tensor) else leaf

@@ -30,9 +30,8 @@ from spos.cost.latency.backend import (
     time_cuda_steps,
     time_steps,
 )
-from spos.cost.latency.plan import computes_nothing, network_of, parts_of
+from spos.cost.latency.plan import MIN_ROWS, computes_nothing, network_of, parts_of, rows_of
 from spos.cost.latency.rounds import median, sample_rounds, spread
-from spos.cost.latency.rows import MIN_ROWS, rows_of
 from spos.nn import OneOf
 from spos.nn.supernet import Supernet
 from spos.spaces import family

@@ -12,7 +12,7 @@ register_cost(
         noun="of activations at once",
         help="of activations at once, such as 2MB",
         unit=BYTES,
-        counter="spos.cost.deployment:count_peak_memory",
+        counter="spos.cost.count:count_peak_memory",
         aggregation="peak",
     )
 )

@@ -12,6 +12,6 @@ register_cost(
         noun="of parameters",
         help="of all parameters, such as 5MB",
         unit=BYTES,
-        counter="spos.cost.deployment:count_model_bytes",
+        counter="spos.cost.count:count_model_bytes",
     )
 )

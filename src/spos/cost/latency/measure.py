@@ -14,17 +14,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_map_only
 
 from spos._util.errors import UserError
+from spos._util.files import write_json
 from spos._util.listener import Listener, Silent
 from spos._util.records import to_plain
 from spos._util.version import __version__
 from spos.cost.latency.backend import Backend, Sampler, Step, check_runtime, make_backend
-from spos.cost.latency.plan import computes_nothing, network_of, parts_of
-from spos.cost.latency.record import PartKey, PartLatency, Runtime, part_key
+from spos.cost.latency.plan import Row, computes_nothing, network_of, parts_of, rows_of
+from spos.cost.latency.record import PartKey, PartLatency, Runtime, as_stored, part_key
 from spos.cost.latency.rounds import Samples, median, sample_rounds, spread
-from spos.cost.latency.rows import Row, rows_of
 from spos.cost.latency.table import LatencyTable, outputs_of
 from spos.cost.part import Part
 from spos.nn.supernet import Supernet
@@ -92,9 +92,7 @@ def measure_latency(
         True
     """
     runtime = check_runtime(backend, accelerator, threads, batch, channels_last)
-    partial_path, kept = auxiliary_path(out, ".partial"), auxiliary_path(out, ".models")
-    runner = make(runtime, kept)
-    versions = {"spos": __version__, **runner.versions}
+    measurement = Measurement(runtime, out, make)
     facts: dict[str, Any] = {
         "space": space,
         "preset": preset,
@@ -104,31 +102,57 @@ def measure_latency(
     }
     parts = parts_of(supernet)
     rows = rows_of(next(iter(parts.values())).supernet, parts.values())
-    loader = _Loader(supernet, runner, batch)
-    samples = sample_rounds(
-        {row.name: partial(loader.prepare, row) for row in rows},
-        rounds,
-        listener or Silent(),
-        partial=partial_path,
-        settings=measurement_settings(runtime, versions, supernet, {**facts, "rows": len(rows)}),
-    )
+    loader = _Loader(supernet, measurement.backend, batch)
+    items = {row.name: partial(loader.prepare, row) for row in rows}
+    samples = measurement.sample(items, rounds, listener, supernet, {**facts, "rows": len(rows)})
     found = _combine_samples(loader, parts, rows, samples)
-    date = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+    versions, date = measurement.versions, measurement.date()
     table = LatencyTable(**facts, runtime=runtime, versions=versions, date=date, parts=found)
-    if out is not None:
-        table.write(out)
-    remove_auxiliary(partial_path, kept)
+    measurement.finish(as_stored(vars(table)))
     return table
 
 
-def measurement_settings(
-    runtime: Runtime, versions: Mapping[str, str], supernet: Supernet, facts: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return everything that samples depend on, in JSON types."""
-    plain = {k: list(v) if isinstance(v, tuple) else v for k, v in facts.items()}
-    shapes = [(name, list(tensor.shape)) for name, tensor in supernet.state_dict().items()]
-    model = hashlib.sha256(f"{supernet}{shapes}".encode()).hexdigest()[:12]
-    return {**plain, "model": model, **vars(runtime), **versions}
+class Measurement:
+    """A measurement on this device, with auxiliary files beside the file that is written.
+
+    Args:
+        runtime (Runtime): settings of the measurement.
+        out (Path | None): file to write, if any.
+        make (MakeBackend): function that creates the backend.
+    """
+
+    def __init__(self, runtime: Runtime, out: Path | None, make: MakeBackend) -> None:
+        self._runtime, self._out = runtime, out
+        self._partial, self._kept = auxiliary_path(out, ".partial"), auxiliary_path(out, ".models")
+        self.backend = make(runtime, self._kept)
+        self.versions = {"spos": __version__, **self.backend.versions}
+
+    def sample(
+        self,
+        items: Mapping[str, Callable[[], Sampler]],
+        rounds: int,
+        listener: Listener | None,
+        supernet: Supernet,
+        facts: Mapping[str, Any],
+        seed: int = 0,
+    ) -> dict[str, Samples]:
+        """Take samples in rounds, for as long as everything that they depend on is the same."""
+        plain = {k: list(v) if isinstance(v, tuple) else v for k, v in facts.items()}
+        shapes = [(name, list(tensor.shape)) for name, tensor in supernet.state_dict().items()]
+        model = hashlib.sha256(f"{supernet}{shapes}".encode()).hexdigest()[:12]
+        settings = {**plain, "model": model, **vars(self._runtime), **self.versions}
+        return sample_rounds(items, rounds, listener or Silent(), self._partial, settings, seed)
+
+    def date(self) -> str:
+        """Return the time, ISO 8601."""
+        return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+
+    def finish(self, content: Any) -> None:
+        """Write the file, and delete the auxiliary files."""
+        if self._out is not None and self._partial is not None and self._kept is not None:
+            write_json(self._out, content)
+            self._partial.unlink(missing_ok=True)
+            shutil.rmtree(self._kept, ignore_errors=True)
 
 
 def auxiliary_path(out: Path | None, ending: str) -> Path | None:
@@ -146,57 +170,41 @@ def auxiliary_path(out: Path | None, ending: str) -> Path | None:
     return out.with_name(out.name + ending)
 
 
-def remove_auxiliary(partial_path: Path | None, kept: Path | None) -> None:
-    """Delete the auxiliary files of a finished measurement."""
-    if partial_path is not None:
-        partial_path.unlink(missing_ok=True)
-    if kept is not None:
-        shutil.rmtree(kept, ignore_errors=True)
-
-
 class _Loader:
     """Loads the parts of rows onto the device, each combination of options of a stage once."""
 
     def __init__(self, supernet: Supernet, backend: Backend, batch: int) -> None:
         self._supernet, self._backend, self._batch = supernet, backend, batch
-        self._modules: dict[_Key, nn.Module] = {}
+        self._parts: dict[_Key, tuple[nn.Module, bool]] = {}
         self._steps: dict[_Key, Step] = {}
-        self._empty: dict[PartKey, bool] = {}
 
     def prepare(self, row: Row) -> Sampler:
         """Load a row, and return a sampler of its parts that compute something."""
         first = row.parts[0].value
         steps, value = [], random_like(first, max(CALIBRATION, self._batch))
         for part in row.parts:
-            module = self._module(part)
-            if not self.is_empty(part):
-                if _key(part) not in self._steps:
+            key, (module, computes) = _key(part), self.part(part)
+            if computes:
+                if key not in self._steps:
                     calibrate(module, value)
-                    one_batch = tree_map(self._first_batch, value)
-                    self._steps[_key(part)] = self._backend.load(network_of(module), one_batch)
-                steps.append(self._steps[_key(part)])
+                    batch = tree_map_only(Tensor, self._first_batch, value)
+                    self._steps[key] = self._backend.load(network_of(module), batch)
+                steps.append(self._steps[key])
             with torch.no_grad():
                 value = module(value)
         return self._backend.sampler(steps, random_like(first, self._batch))
 
-    def is_empty(self, part: Part) -> bool:
-        """Return whether a part computes nothing."""
-        key = part_key(part)
-        if key not in self._empty:
-            self._empty[key] = computes_nothing(network_of(self._module(part)))
-        return self._empty[key]
-
-    def _module(self, part: Part) -> nn.Module:
-        """Return a part as a module with weights."""
+    def part(self, part: Part) -> tuple[nn.Module, bool]:
+        """Return a part as a module with weights, and whether it computes something."""
         key = _key(part)
-        if key not in self._modules:
+        if key not in self._parts:
             stage = self._supernet.stages[part.number]
-            self._modules[key] = self._supernet.extract(part.architecture, stage).eval()
-        return self._modules[key]
+            module = self._supernet.extract(part.architecture, stage).eval()
+            self._parts[key] = module, not computes_nothing(network_of(module))
+        return self._parts[key]
 
-    def _first_batch(self, leaf: Any) -> Any:
-        batched = isinstance(leaf, Tensor) and leaf.dim() > 0
-        return leaf[: self._batch].clone() if batched else leaf
+    def _first_batch(self, leaf: Tensor) -> Tensor:
+        return leaf[: self._batch].clone() if leaf.dim() > 0 else leaf
 
 
 #: Number of a stage, its options, and the shapes of its input.
@@ -208,25 +216,22 @@ def _key(part: Part) -> _Key:
 
 
 def _combine_samples(
-    loader: _Loader,
-    parts: dict[PartKey, Part],
-    rows: Iterable[Row],
-    samples: dict[str, Samples],
+    loader: _Loader, parts: Iterable[PartKey], rows: Iterable[Row], samples: dict[str, Samples]
 ) -> dict[PartKey, PartLatency]:
     """Combine the samples of each part over all rows that contain it."""
     values: dict[PartKey, list[float]] = defaultdict(list)
     runs: Counter[PartKey] = Counter()
     for row in rows:
         taken = samples[row.name]
-        computing = [part_key(part) for part in row.parts if not loader.is_empty(part)]
+        computing = [part_key(part) for part in row.parts if loader.part(part)[1]]
         for key, column in zip(computing, zip(*taken.nanoseconds, strict=True), strict=True):
             values[key] += column
             runs[key] += taken.runs
     return {
-        key: PartLatency(0, 0, 0, nothing=True)
-        if loader.is_empty(part)
-        else PartLatency(median(values[key]), spread(values[key]), runs[key])
-        for key, part in parts.items()
+        key: PartLatency(median(values[key]), spread(values[key]), runs[key])
+        if key in values
+        else PartLatency(0, 0, 0, nothing=True)
+        for key in parts
     }
 
 
@@ -242,7 +247,7 @@ def calibrate(network: nn.Module, images: Any) -> None:
             module.train()
             module.momentum = 1.0
     with torch.no_grad():
-        network(tree_map(lambda x: x.clone() if isinstance(x, Tensor) else x, images))
+        network(tree_map_only(Tensor, torch.clone, images))
     network.eval()
 
 
@@ -255,12 +260,10 @@ def random_like(value: Any, batch: int) -> Any:
     """
     generator = torch.Generator().manual_seed(0)
 
-    def real(leaf: Any) -> Any:
-        if not isinstance(leaf, Tensor):
-            return leaf
+    def real(leaf: Tensor) -> Tensor:
         shape = (leaf.shape[0] * batch, *leaf.shape[1:]) if leaf.dim() else ()
         if not leaf.is_floating_point():
             return torch.zeros(shape, dtype=leaf.dtype)
         return torch.randn(shape, generator=generator).to(leaf.dtype)
 
-    return tree_map(real, value)
+    return tree_map_only(Tensor, real, value)

@@ -1,14 +1,17 @@
-"""Records of a latency table: runtime, parts, latencies and fit."""
+"""Records of a latency table, and its file: runtime, parts, latencies and fit."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import NonNegativeInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
+from spos._util.errors import UserError
+from spos._util.records import from_plain, to_plain
 from spos.cost.part import Part
 
 
@@ -111,3 +114,69 @@ def shapes_of(value: Any) -> str:
     """
     leaves = [leaf for leaf in tree_leaves(value) if isinstance(leaf, Tensor)]
     return "+".join("x".join(map(str, leaf.shape)) for leaf in leaves)
+
+
+#: Version of the file format; this release refuses later versions.
+FORMAT = 1
+#: Identifies the file as a latency table.
+KIND = "spos latency table"
+
+
+@dataclass(frozen=True)
+class _Part:
+    key: PartKey
+    latency: PartLatency
+
+
+@dataclass(frozen=True)
+class _Content:
+    space: str
+    preset: str
+    layout: dict[str, Any]
+    input_shape: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
+    outputs: PositiveInt
+    unit: Literal["ns"]
+    runtime: Runtime
+    versions: dict[str, str]
+    date: str
+    fit: Fit
+    parts: tuple[_Part, ...]
+
+
+def as_stored(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Convert the fields of a :class:`spos.cost.latency.LatencyTable` to JSON types."""
+    parts = tuple(_Part(key, latency) for key, latency in fields["parts"].items())
+    stored: dict[str, Any] = {"kind": KIND, "format": FORMAT}
+    for name, value in to_plain(_Content(**{**fields, "unit": "ns", "parts": parts})).items():
+        stored |= value if name == "runtime" else {name: value}
+    stored["parts"] = [{**part["key"], **part["latency"]} for part in stored["parts"]]
+    return stored
+
+
+def from_stored(stored: Any, path: str) -> dict[str, Any]:
+    """Convert the content of a file to the fields of a :class:`spos.cost.latency.LatencyTable`.
+
+    Raises:
+        UserError: the content is not a latency table, is damaged, or has a newer format.
+    """
+    if not isinstance(stored, Mapping) or stored.get("kind") != KIND:
+        raise UserError(f"{path} is not a latency table: spos latency writes one")
+    version = stored.get("format")
+    if type(version) is not int or version < 1:
+        raise UserError(f"{path} is damaged: format {version!r}")
+    if version > FORMAT:
+        raise UserError(
+            f"{path} has format {version} of a newer spos; this one reads up to {FORMAT}"
+        )
+    parts = stored.get("parts")
+    if isinstance(parts, list):
+        parts = [{"key": part, "latency": part} for part in parts]
+    plain = {**stored, "runtime": stored, "parts": parts}
+    advice = "restore it, or measure again with spos latency"
+    content = from_plain(_Content, plain, path, advice)
+    found = {part.key: part.latency for part in content.parts}
+    if len(found) < len(content.parts):
+        raise UserError(f"{path} is damaged (a part is listed twice): {advice}")
+    return {name: value for name, value in vars(content).items() if name != "unit"} | {
+        "parts": found
+    }

@@ -7,7 +7,7 @@ seconds, so that an interrupted measurement can be resumed.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from spos._util.files import read_own, write_json
 from spos._util.interrupt import deferred_interrupt
 from spos._util.listener import Listener
 from spos._util.records import from_plain
-from spos.cost.latency.backend import Sample, Sampler
+from spos.cost.latency.backend import Sampler
 
 #: Seconds between two saves of the samples.
 SAVE_EVERY = 2.0
@@ -64,7 +64,6 @@ def sample_rounds(
     items: Mapping[str, Callable[[], Sampler]],
     rounds: int,
     listener: Listener,
-    *,
     partial: Path | None = None,
     settings: Mapping[str, Any] | None = None,
     seed: int = 0,
@@ -88,89 +87,77 @@ def sample_rounds(
     """
     if rounds < 1:
         raise UserError(f"--rounds {rounds}: must be a whole number from 1")
-    taken = _SavedSamples(partial, {**(settings or {}), "rounds": rounds}, items)
+    conditions = {**(settings or {}), "rounds": rounds}
+    taken = _Taken(conditions, {name: [] for name in items}, dict.fromkeys(items, 0))
+    if partial is not None and partial.exists():
+        _restore(taken, partial)
+    # Save at once, so that a file that cannot be written is reported before the measurement.
+    taken.save(partial)
     random, names = np.random.default_rng(seed), list(items)
     orders = [random.permutation(len(names)) for _ in range(rounds)]
     # Preparing an item may take seconds, for an export or a compilation.
     samplers: dict[str, Sampler] = {}
-    waiting = [name for name in names if len(taken.times[name]) < rounds]
+    waiting = [name for name in names if len(taken.samples[name]) < rounds]
     with deferred_interrupt() as interrupt:
 
         def save_if_interrupted() -> None:
             if interrupt.requested:
-                taken.save()
+                taken.save(partial)
                 raise KeyboardInterrupt
 
-        rate = _Rate()
+        begin = time.monotonic()
         for number, name in enumerate(waiting, 1):
             samplers[name] = items[name]()
-            listener.progress("prepare", number, len(waiting), rate.of(number))
+            listener.progress("prepare", number, len(waiting), _rate(number, begin))
             save_if_interrupted()
-        before, total, rate = sum(map(len, taken.times.values())), rounds * len(names), _Rate()
+        before, total = sum(map(len, taken.samples.values())), rounds * len(names)
+        begin = time.monotonic()
         due = [(turn, names[place]) for turn, order in enumerate(orders) for place in order]
-        due = [(turn, name) for turn, name in due if len(taken.times[name]) <= turn]
+        due = [(turn, name) for turn, name in due if len(taken.samples[name]) <= turn]
         for number, (turn, name) in enumerate(due, 1):
-            taken.add(name, samplers[name]())
-            detail = f"round {turn + 1} {rate.of(number)}"
+            sample = samplers[name]()
+            taken.samples[name].append(sample.nanoseconds)
+            taken.runs[name] += sample.runs
+            if time.monotonic() - taken.saved >= SAVE_EVERY:
+                taken.save(partial)
+            detail = f"round {turn + 1} {_rate(number, begin)}"
             listener.progress("measure", before + number, total, detail)
             save_if_interrupted()
-    taken.save()
-    return {name: Samples(tuple(times), taken.runs[name]) for name, times in taken.times.items()}
+    taken.save(partial)
+    return {name: Samples(tuple(times), taken.runs[name]) for name, times in taken.samples.items()}
 
 
-class _Rate:
-    def __init__(self) -> None:
-        self._begin = time.monotonic()
-
-    def of(self, count: int) -> str:
-        return f"{count / max(time.monotonic() - self._begin, 1e-9):.1f}/s"
+def _rate(count: int, begin: float) -> str:
+    return f"{count / max(time.monotonic() - begin, 1e-9):.1f}/s"
 
 
-@dataclass(frozen=True)
-class _Stored:
+@dataclass
+class _Taken:
+    """The samples so far, as they are saved."""
+
     conditions: dict[str, Any]
     samples: dict[str, list[tuple[FiniteFloat, ...]]]
     runs: dict[str, int]
 
+    def save(self, path: Path | None) -> None:
+        if path is not None:
+            content = {"conditions": self.conditions, "samples": self.samples, "runs": self.runs}
+            write_json(path, content)
+        self.saved = time.monotonic()
 
-class _SavedSamples:
-    """The samples so far, and the file in which they are saved."""
 
-    def __init__(
-        self, path: Path | None, settings: Mapping[str, Any], names: Iterable[str]
-    ) -> None:
-        self._path, self._settings = path, dict(settings)
-        self.times: dict[str, list[tuple[float, ...]]] = {name: [] for name in names}
-        self.runs = dict.fromkeys(self.times, 0)
-        if path is not None and path.exists():
-            self._restore(path)
-        # Save at once, so that a file that cannot be written is reported before the measurement.
-        self.save()
-
-    def _restore(self, path: Path) -> None:
-        advice = "delete it to restart the measurement"
-        stored = from_plain(_Stored, read_own(path, advice), str(path), advice)
-        for name, here in self._settings.items():
-            there = stored.conditions.get(name)
-            if there != here:
-                raise UserError(
-                    f"{path} is of a measurement that was interrupted, with another {name}: "
-                    f"{there} there, {here} here; rerun its command to resume, or delete the file"
-                )
-        for name, times in stored.samples.items():
-            if name not in self.times or len(set(map(len, times))) > 1:
-                raise UserError(f"{path} is damaged (samples of {name}): {advice}")
-        self.times |= stored.samples
-        self.runs |= stored.runs
-
-    def add(self, name: str, sample: Sample) -> None:
-        self.times[name].append(sample.nanoseconds)
-        self.runs[name] += sample.runs
-        if time.monotonic() - self._saved >= SAVE_EVERY:
-            self.save()
-
-    def save(self) -> None:
-        self._saved = time.monotonic()
-        if self._path is not None:
-            stored = _Stored(self._settings, self.times, self.runs)
-            write_json(self._path, vars(stored))
+def _restore(taken: _Taken, path: Path) -> None:
+    advice = "delete it to restart the measurement"
+    stored = from_plain(_Taken, read_own(path, advice), str(path), advice)
+    for name, here in taken.conditions.items():
+        there = stored.conditions.get(name)
+        if there != here:
+            raise UserError(
+                f"{path} is of a measurement that was interrupted, with another {name}: {there} "
+                f"there, {here} here; rerun its command to resume, or delete the file"
+            )
+    for name, times in stored.samples.items():
+        if name not in taken.samples or len(set(map(len, times))) > 1:
+            raise UserError(f"{path} is damaged (samples of {name}): {advice}")
+    taken.samples |= stored.samples
+    taken.runs |= stored.runs

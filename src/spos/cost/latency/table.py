@@ -14,8 +14,15 @@ from spos._util.errors import UserError
 from spos._util.files import read_json, write_json
 from spos._util.records import to_plain
 from spos.cost.latency.device import device_name
-from spos.cost.latency.record import Fit, PartKey, PartLatency, Runtime, part_key
-from spos.cost.latency.stored import as_stored, from_stored
+from spos.cost.latency.record import (
+    Fit,
+    PartKey,
+    PartLatency,
+    Runtime,
+    as_stored,
+    from_stored,
+    part_key,
+)
 from spos.cost.part import Costs, Counter, Options, Part, on_meta, run
 from spos.cost.table import ENUMERATED
 from spos.nn.supernet import Supernet
@@ -119,13 +126,14 @@ class LatencyTable:
             ("preset", self.preset, preset),
             *((f"layout.{k}", self.layout.get(k), plain.get(k)) for k in {**plain, **self.layout}),
             ("input shape", self.input_shape, supernet.input_shape),
+            ("number of outputs", self.outputs, outputs_of(supernet)),
         ]
         for what, there, here in pairs:
             if there != here:
-                raise _another(what, there, here)
-        outputs = outputs_of(supernet)
-        if outputs != self.outputs:
-            raise _another("number of outputs", self.outputs, outputs)
+                raise UserError(
+                    f"the latency table is of another supernet: its {what} is {there}, here it is "
+                    f"{here}; measure this one with spos latency"
+                )
 
     def check_device(self, name: str, advice: str = "") -> None:
         """Check that the table was measured on the target device.
@@ -173,16 +181,17 @@ class LatencyTable:
             UserError: the table does not contain the part.
         """
         first = self.fit.intercept if part.number == 0 else 0
-        return first + self._measured(part)
-
-    def _measured(self, part: Part) -> int:
         counts = [part.supernet.space.option_counts[place] for place in part.stage.choices]
         if part_key(part) in self.parts or math.prod(counts) <= ENUMERATED:
-            return self._found(part)
+            return first + self._found(part)
         base = self._found(replace(part, options=(0,) * len(counts)))
-        return base + sum(
-            self._found(replace(part, options=one_changed(counts, place, option))) - base
-            for place, option in enumerate(part.options)
+        return (
+            first
+            + base
+            + sum(
+                self._found(replace(part, options=one_changed(counts, place, option))) - base
+                for place, option in enumerate(part.options)
+            )
         )
 
     def _found(self, part: Part) -> int:
@@ -213,21 +222,13 @@ def outputs_of(supernet: Supernet) -> int:
     return output.numel()
 
 
-def _another(what: str, there: Any, here: Any) -> UserError:
-    return UserError(
-        f"the latency table is of another supernet: its {what} is {there}, here it is {here}; "
-        "measure this one with spos latency"
-    )
-
-
+@dataclass
 class _Lookup:
+    table: LatencyTable
     peak = False
     names = ("latency",)
     first_apart = True
 
-    def __init__(self, table: LatencyTable) -> None:
-        self._table = table
-
     def __call__(self, part: Part) -> tuple[Costs, Any]:
         output = run(part.network(), part.value)
-        return (self._table.latency(part),), output
+        return (self.table.latency(part),), output

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,25 +13,15 @@ import numpy as np
 import torch
 
 from spos._util.errors import UserError
-from spos._util.files import write_json
-from spos._util.listener import Listener, Silent
-from spos._util.version import __version__
+from spos._util.listener import Listener
+from spos._util.records import to_plain
 from spos.cost import CostTable
 from spos.cost.latency.agreement import Agreement, Values, agreement, fit_line, left_out
 from spos.cost.latency.backend import Backend, Sampler, check_runtime, make_backend
-from spos.cost.latency.measure import (
-    CALIBRATION,
-    MakeBackend,
-    auxiliary_path,
-    calibrate,
-    measurement_settings,
-    random_like,
-    remove_auxiliary,
-)
+from spos.cost.latency.measure import CALIBRATION, MakeBackend, Measurement, calibrate, random_like
 from spos.cost.latency.plan import network_of
-from spos.cost.latency.record import Fit
-from spos.cost.latency.rounds import Samples, median, sample_rounds, spread
-from spos.cost.latency.stored import as_stored
+from spos.cost.latency.record import Fit, as_stored
+from spos.cost.latency.rounds import median, spread
 from spos.cost.latency.table import LatencyTable
 from spos.nn.supernet import Supernet
 from spos.space import Architecture
@@ -88,17 +77,8 @@ class Validation:
         """Convert the validation to JSON types."""
         table = as_stored(vars(self.table))
         del table["parts"], table["kind"]
-        return {
-            "kind": "spos latency validation",
-            "of": table,
-            "unit": "ns",
-            "fit": dataclasses.asdict(self.fit),
-            "networks": [dataclasses.asdict(network) for network in self.networks],
-            "before": dataclasses.asdict(self.before),
-            "after": dataclasses.asdict(self.after),
-            "noise": dataclasses.asdict(self.noise),
-            "date": self.date,
-        }
+        found = {name: value for name, value in vars(self).items() if name != "table"}
+        return {"kind": "spos latency validation", "of": table, "unit": "ns", **to_plain(found)}
 
 
 def validate(
@@ -138,49 +118,18 @@ def validate(
     runtime = check_runtime(
         there.backend, there.accelerator, there.threads, there.batch, there.channels_last
     )
-    partial_path, kept = auxiliary_path(out, ".partial"), auxiliary_path(out, ".models")
-    runner = make(runtime, kept)
-    versions = {"spos": __version__, **runner.versions}
+    measurement = Measurement(runtime, out, make)
     drawn = draw(supernet, networks, seed)
     unfitted = dataclasses.replace(table, fit=Fit())
     now, parts = predictions(table, supernet, drawn), predictions(unfitted, supernet, drawn)
     computing = predictions(dataclasses.replace(table, fit=Fit(0, 1)), supernet, drawn) - parts
-    facts = {
-        "space": table.space,
-        "preset": table.preset,
-        "layout": dict(table.layout),
-        "input_shape": table.input_shape,
-        "outputs": table.outputs,
-        "networks": networks,
-        "seed": seed,
-    }
-    samplers = {
-        str(network): partial(_prepare, runner, supernet, network, runtime.batch)
+    same = ("space", "preset", "layout", "input_shape", "outputs")
+    facts = {**{name: getattr(table, name) for name in same}, "networks": networks, "seed": seed}
+    items = {
+        str(network): partial(_prepare, measurement.backend, supernet, network, runtime.batch)
         for network in drawn
     }
-    samples = sample_rounds(
-        samplers,
-        rounds,
-        listener or Silent(),
-        partial=partial_path,
-        settings=measurement_settings(runtime, versions, supernet, facts),
-        seed=seed,
-    )
-    result = compare(table, samples, now, parts, computing)
-    if out is not None:
-        write_json(out, result.as_stored())
-    remove_auxiliary(partial_path, kept)
-    return result
-
-
-def compare(
-    table: LatencyTable,
-    samples: Mapping[str, Samples],
-    now: Values,
-    parts: Values,
-    computing: Values,
-) -> Validation:
-    """Compare the predictions of a table with samples of networks."""
+    samples = measurement.sample(items, rounds, listener, supernet, facts, seed)
     measured = np.array([median(taken.whole) for taken in samples.values()], dtype=float)
     fit = Fit(*fit_line(parts, computing, measured), len(measured))
     fitted = left_out(parts, computing, measured)
@@ -188,16 +137,18 @@ def compare(
         Network(name, median(taken.whole), spread(taken.whole), int(now[n]), int(fitted[n]))
         for n, (name, taken) in enumerate(samples.items())
     ]
-    rounds = np.array([taken.whole for taken in samples.values()])
-    return Validation(
+    whole = np.array([taken.whole for taken in samples.values()])
+    result = Validation(
         table,
         fit,
         tuple(rows),
         agreement(now, measured),
         agreement(fitted, measured),
-        agreement(np.median(rounds[:, ::2], axis=1), np.median(rounds[:, 1::2], axis=1)),
-        datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        agreement(np.median(whole[:, ::2], axis=1), np.median(whole[:, 1::2], axis=1)),
+        measurement.date(),
     )
+    measurement.finish(result.as_stored())
+    return result
 
 
 def draw(supernet: Supernet, count: int, seed: int) -> list[Architecture]:
