@@ -537,8 +537,7 @@ from lightning_fabric import Fabric
 
 from spos.training.checkpoint import Checkpoints
 from spos.data.batches import training_batches
-from spos.data.image_data import ImageData
-from spos.data.images import TensorImages
+from spos.data.images import ImageData, TensorImages
 from spos.training.recipe import SupernetRecipe
 from spos.spaces.shufflenetv2 import Layout, shufflenetv2
 from spos.training.loop import train

@@ -5,8 +5,7 @@ from __future__ import annotations
 from spos.data.augmentation import POLICIES
 from spos.data.batches import check_batch, evaluation_batches, training_batches
 from spos.data.dataset import dataset_data, dataset_source
-from spos.data.image_data import ImageData
-from spos.data.images import Images, TensorImages
+from spos.data.images import ImageData, Images, TensorImages
 from spos.data.load import load_data
 from spos.data.source import SOURCES, DataOptions, Source, array_source
 from spos.data.streamed import StreamedImages

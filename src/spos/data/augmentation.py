@@ -7,12 +7,14 @@ halves as one process does to the whole.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from spos._util.errors import UserError, nearest
+from spos.data.rich import apply_operations, draw_operations, require_kornia
 
 POLICIES: dict[str, tuple[str, ...]] = {
     "none": (),
@@ -49,8 +51,6 @@ crop, standard, cutout, rich, imagenet
     if policy not in POLICIES:
         raise UserError(f"augment {policy}: {nearest(policy, POLICIES)}")
     if policy == "rich":
-        from spos.data.rich import require_kornia
-
         require_kornia()
 
 
@@ -80,25 +80,19 @@ def draw(policy: str, count: int, image_size: int, generator: torch.Generator) -
         >>> sorted(draw("standard", 4, 32, torch.Generator().manual_seed(0)))
         ['flip', 'shift']
     """
-    draws: Draws = {}
-    for operation in POLICIES[policy]:
-        if operation == "crop":
-            high = 2 * padding(image_size) + 1
-            draws["shift"] = torch.randint(high, (count, 2), generator=generator)
-        elif operation == "flip":
-            draws["flip"] = torch.rand(count, generator=generator) < 0.5
-        elif operation == "cutout":
-            draws["hole"] = torch.randint(image_size, (count, 2), generator=generator)
-        elif operation == "resized_crop":
-            draws["box"] = _boxes(count, generator)
-        elif operation == "jitter":
-            spread = torch.rand(count, 3, generator=generator)
-            draws["jitter"] = 1 + JITTER * (2 * spread - 1)
-        elif operation == "rich":
-            from spos.data.rich import draw_operations
+    drawing = (_DRAWING[operation] for operation in POLICIES[policy])
+    return {name: draw_one(count, image_size, generator) for name, draw_one in drawing}
 
-            draws["rich"] = draw_operations(count, generator)
-    return draws
+
+_DRAWING: dict[str, tuple[str, Callable[[int, int, torch.Generator], Tensor]]] = {
+    "crop": ("shift", lambda n, s, g: torch.randint(2 * padding(s) + 1, (n, 2), generator=g)),
+    "flip": ("flip", lambda n, s, g: torch.rand(n, generator=g) < 0.5),
+    "cutout": ("hole", lambda n, s, g: torch.randint(s, (n, 2), generator=g)),
+    "resized_crop": ("box", lambda n, s, g: _boxes(n, g)),
+    "jitter": ("jitter", lambda n, s, g: 1 + JITTER * (2 * torch.rand(n, 3, generator=g) - 1)),
+    "rich": ("rich", lambda n, s, g: draw_operations(n, g)),
+}
+"""What is drawn for each operation, and how for images of a side, s, with a generator, g."""
 
 
 def augment(images: Tensor, draws: Draws, fill: Tensor | None = None) -> Tensor:
@@ -125,8 +119,6 @@ def augment(images: Tensor, draws: Draws, fill: Tensor | None = None) -> Tensor:
     if "jitter" in draws:
         images = _jitter(images, draws["jitter"])
     if "rich" in draws:
-        from spos.data.rich import apply_operations
-
         images = apply_operations(images, draws["rich"])
     if "hole" in draws:
         images = _cut_out(images, draws["hole"], fill)
@@ -158,8 +150,7 @@ def _cut_out(images: Tensor, centre: Tensor, fill: Tensor | None) -> Tensor:
     start = (centre - size // 4)[:, :, None]
     inside = (at >= start) & (at < start + size // 2)
     hole = inside[:, 0, :, None] & inside[:, 1, None, :]
-    if fill is None:
-        fill = torch.zeros(channels, device=images.device)
+    fill = torch.zeros(channels) if fill is None else fill
     paint = fill if images.is_floating_point() else fill.round()
     return torch.where(hole[:, None], paint.to(images.device, images.dtype)[:, None, None], images)
 

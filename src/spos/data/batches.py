@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 import numpy.typing as npt
@@ -12,31 +12,26 @@ from torch import Tensor
 
 from spos._util.errors import UserError
 from spos._util.randomness import generator, torch_generator
-from spos.data.augmentation import POLICIES, augment, check_policy, draw
-from spos.data.image_data import ImageData
-from spos.data.images import Images
+from spos.data.augmentation import POLICIES, check_policy, draw
+from spos.data.augmentation import augment as apply_draws
+from spos.data.images import ImageData, Images
 from spos.data.streamed import BatchIndices, StreamedImages, decoded_batches
 
 Batches = Iterator[tuple[Tensor, Tensor]]
 
 
-class _Shuffled:
+@lru_cache(maxsize=4)
+def _permutation(seed: int, count: int, epoch: int) -> npt.NDArray[np.int64]:
+    return generator(seed, "order", epoch).permutation(count)
+
+
+def _shuffled(
+    step: int, *, seed: int, count: int, batch_size: int, rows: slice
+) -> npt.NDArray[np.int64]:
     """Indices of a step's batch: a new permutation every epoch, no partial batch."""
-
-    def __init__(self, seed: int, count: int, batch_size: int, rows: slice) -> None:
-        self.seed = seed
-        self.count = count
-        self.batch_size = batch_size
-        self.rows = rows
-        self.epoch: tuple[int, npt.NDArray[np.int64]] = (-1, np.zeros(0, np.int64))
-
-    def __call__(self, step: int) -> npt.NDArray[np.int64]:
-        epoch, batch = divmod(step, self.count // self.batch_size)
-        if self.epoch[0] != epoch:
-            permutation = generator(self.seed, "order", epoch).permutation(self.count)
-            self.epoch = (epoch, permutation)
-        begin = batch * self.batch_size
-        return self.epoch[1][begin : begin + self.batch_size][self.rows]
+    epoch, batch = divmod(step, count // batch_size)
+    begin = batch * batch_size
+    return _permutation(seed, count, epoch)[begin : begin + batch_size][rows]
 
 
 def _consecutive(batch: int, *, count: int, batch_size: int) -> npt.NDArray[np.int64]:
@@ -108,29 +103,24 @@ def training_batches(
     check_policy(augment)
     check_batch(batch_size, len(images), rank, world_size)
     share = batch_size // world_size
-    order = _Shuffled(seed, len(images), batch_size, slice(rank * share, (rank + 1) * share))
-    return _training(data, images, order, range(start, steps), augment, torch.device(device))
-
-
-def _training(
-    data: ImageData,
-    images: Images,
-    order: _Shuffled,
-    steps: range,
-    policy: str,
-    device: torch.device,
-) -> Batches:
-    normalise = _Normalise(data, device)
+    rows = slice(rank * share, (rank + 1) * share)
+    order = partial(_shuffled, seed=seed, count=len(images), batch_size=batch_size, rows=rows)
+    normalise = _Normalise(data, torch.device(device))
     # Streamed images are cropped out of the whole photograph, by the workers that decode it.
-    cropped = policy == "imagenet" and isinstance(images, StreamedImages)
-    random = (order.seed, order.rows.start) if cropped else None
-    for step, pixels, labels in _batches(images, order, steps, device, random):
-        if POLICIES[policy] and not cropped:
-            drawing = torch_generator(order.seed, "augment", step)
-            draws = draw(policy, order.batch_size, data.image_size, drawing)
-            own = {name: drawn[order.rows] for name, drawn in draws.items()}
-            pixels = augment(pixels, own, normalise.fill)
-        yield normalise(pixels), labels
+    cropped = augment == "imagenet" and isinstance(images, StreamedImages)
+    random = (seed, rows.start) if cropped else None
+
+    def batches() -> Batches:
+        span = range(start, steps)
+        for step, pixels, labels in _batches(images, order, span, torch.device(device), random):
+            if POLICIES[augment] and not cropped:
+                drawing = torch_generator(seed, "augment", step)
+                draws = draw(augment, batch_size, data.image_size, drawing)
+                own = {name: drawn[rows] for name, drawn in draws.items()}
+                pixels = apply_draws(pixels, own, normalise.fill)
+            yield normalise(pixels), labels
+
+    return batches()
 
 
 def _batches(

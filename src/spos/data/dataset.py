@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
 
 from spos._util.errors import UserError, nearest
-from spos.data.decode import to_array
-from spos.data.image_data import ImageData
-from spos.data.images import Images, TensorImages
-from spos.data.items import to_image, to_label, to_values
+from spos.data.decode import to_array, to_rgb
+from spos.data.images import ImageData, Images, TensorImages
 from spos.data.load import assemble
 from spos.data.photograph import fit
 from spos.data.source import DataOptions, Source
@@ -88,10 +87,9 @@ def dataset_source(
         raise UserError(f"targets {targets}: {nearest(targets, TARGETS)}")
     if targets == "values" and classes is not None:
         raise UserError("classes: targets='values' have none; give one of them")
-    for dataset in (train, test):
-        if isinstance(dataset, IterableDataset) or not (
-            dataset is None or (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__"))
-        ):
+    for dataset in (train,) if test is None else (train, test):
+        indexed = hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")
+        if isinstance(dataset, IterableDataset) or not indexed:
             raise UserError(
                 f"dataset {type(dataset).__name__}: has no items by index;"
                 " allowed: a Dataset with __len__ and __getitem__"
@@ -118,17 +116,16 @@ def dataset_source(
 
 
 def _class_names(dataset: Any, classes: Sequence[str] | None, largest: int) -> list[str]:
-    if classes is None:
-        own = getattr(dataset, "classes", None)
-        if not isinstance(own, (list, tuple)) or len(own) <= largest:
-            own = range(largest + 1)
-        return [str(name) for name in own]
-    if len(classes) <= largest:
+    own = getattr(dataset, "classes", None)
+    if classes is None and isinstance(own, (list, tuple)) and len(own) > largest:
+        classes = own
+    names = list(map(str, range(largest + 1) if classes is None else classes))
+    if len(names) <= largest:
         raise UserError(
-            f"classes: {len(classes)} names for labels up to {largest};"
+            f"classes: {len(names)} names for labels up to {largest};"
             f" nearest valid: {largest + 1} names"
         )
-    return [str(name) for name in classes]
+    return names
 
 
 class _Items(Photographs):
@@ -137,9 +134,7 @@ class _Items(Photographs):
     def __init__(
         self, dataset: Any, name: str, channels: int | None = None, *, values: bool = False
     ) -> None:
-        self.dataset = dataset
-        self.name = name
-        self.values = values
+        self.dataset, self.name, self.values = dataset, name, values
         if len(dataset) == 0:
             needs = "images" if values else "images of at least 2 classes"
             raise UserError(f"{name}: the Dataset is empty; it needs {needs}")
@@ -199,3 +194,93 @@ class _Items(Photographs):
                 f"{where}: a target of shape {list(target.shape)}, the first has {list(shape)}"
             )
         return image, target
+
+
+def to_label(label: Any, where: str) -> Tensor:
+    """A class as an int64 tensor.
+
+    Raises:
+        UserError: the label is something else.
+
+    Example:
+        >>> to_label(np.array([3]), "train, item 0")
+        tensor(3)
+    """
+    if isinstance(label, (Tensor, np.ndarray)) and len(label.reshape(-1)) == 1:
+        label = label.item()
+    if isinstance(label, bool) or not isinstance(label, (int, np.integer)) or label < 0:
+        raise UserError(
+            f"{where}: label {label!r:.50}; allowed: an integer from 0; for numbers to be "
+            "predicted give targets='values'"
+        )
+    return torch.tensor(int(label))
+
+
+def to_values(target: Any, where: str) -> Tensor:
+    """Values to be predicted as a float32 tensor.
+
+    Raises:
+        UserError: the target is something else, or not finite.
+
+    Example:
+        >>> to_values([1, 0.5], "train, item 0")
+        tensor([1.0000, 0.5000])
+    """
+    try:
+        values = torch.as_tensor(target).detach().to("cpu", torch.float32)
+    except (TypeError, ValueError, RuntimeError):
+        raise UserError(
+            f"{where}: target {target!r:.50}; allowed: a number, or a tensor, an array or a list "
+            "of numbers"
+        ) from None
+    if not values.isfinite().all():
+        raise UserError(f"{where}: non-finite target")
+    return values
+
+
+def to_image(image: Any, where: str) -> Image.Image:
+    """An image as a PIL image of mode L or RGB.
+
+    Args:
+        image: a PIL image, a tensor [C, H, W], or an array [H, W] or [H, W, C]; uint8, or float
+            in 0 to 1.
+        where (str): name of the item in an error.
+
+    Raises:
+        UserError: the image is something else.
+
+    Example:
+        >>> to_image(np.zeros((4, 5, 3), np.uint8), "train, item 0").size
+        (5, 4)
+    """
+    if not isinstance(image, Image.Image):
+        image = Image.fromarray(_pixels(image, where))
+    return image if image.mode == "L" else to_rgb(image)
+
+
+def _pixels(image: Any, where: str) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    channels: tuple[int, ...]
+    if isinstance(image, Tensor):
+        channels, allowed = (1, 3), "a tensor [C, H, W] with 1 or 3 channels"
+        array = image.detach().cpu().numpy()
+        array = np.moveaxis(array, 0, -1) if array.ndim == 3 else array
+    elif isinstance(image, np.ndarray):
+        channels, allowed = (1, 3, 4), "an array [H, W] or [H, W, C] with 1, 3 or 4 channels"
+        array = image[:, :, None] if image.ndim == 2 else image
+    else:
+        raise UserError(
+            f"{where}: {type(image).__name__}; allowed: a PIL image, a tensor, or an array"
+        )
+    if array.ndim != 3 or array.shape[2] not in channels or array.size == 0:
+        raise UserError(f"{where}: an image of shape {list(image.shape)}; allowed: {allowed}")
+    if array.dtype.kind == "f":
+        low, high = float(array.min()), float(array.max())
+        if not (low >= 0 and high <= 1):
+            raise UserError(
+                f"{where}: values of {low:.3g} to {high:.3g}; allowed for float: 0 to 1, before"
+                " any normalisation"
+            )
+        array = np.rint(array.astype(np.float64) * 255).astype(np.uint8)
+    if array.dtype != np.uint8:
+        raise UserError(f"{where}: values of type {array.dtype}; allowed: uint8, or float in 0..1")
+    return np.ascontiguousarray(array[:, :, 0] if array.shape[2] == 1 else array)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import warnings
 import zipfile
-from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
+from typing import TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,27 +23,8 @@ from spos.data.photograph import fit
 FILES_PER_TASK = 64
 
 
-class Store(ABC):
-    """Files by their name relative to the root, with / between folders."""
-
-    @abstractmethod
-    def names(self) -> list[str]:
-        """Names of all files, and of all folders with / at the end; unsorted."""
-
-    @abstractmethod
-    def read(self, name: str) -> bytes:
-        """Content of a file; safe in any thread and in forked processes.
-
-        Args:
-            name (str): one of :meth:`names`.
-
-        Raises:
-            BrokenImageError: the file cannot be read.
-        """
-
-
-class FolderStore(Store):
-    """Files below a folder; symbolic links are followed.
+class FolderStore:
+    """Files below a folder, by their name relative to it; symbolic links are followed.
 
     Example:
         >>> import tempfile
@@ -56,6 +38,7 @@ class FolderStore(Store):
         self.root = root
 
     def names(self) -> list[str]:
+        """Names of all files, and of all folders with / at the end; unsorted."""
         found = []
         for folder, folders, files in os.walk(self.root, followlinks=True):
             inside = Path(folder).relative_to(self.root)
@@ -64,14 +47,19 @@ class FolderStore(Store):
         return found
 
     def read(self, name: str) -> bytes:
+        """Content of a file; safe in any thread and in forked processes.
+
+        Raises:
+            BrokenImageError: the file cannot be read.
+        """
         try:
             return (self.root / name).read_bytes()
         except OSError as error:
             raise BrokenImageError(error.strerror or type(error).__name__) from None
 
 
-class ZipStore(Store):
-    """Files of a zip archive.
+class ZipStore:
+    """Files of a zip archive, as those of a folder.
 
     Args:
         path (Path): the archive.
@@ -96,14 +84,15 @@ class ZipStore(Store):
         return ZipStore, (self.path,)
 
     def names(self) -> list[str]:
-        names = self._archive.namelist()
-        # An archive need not list its folders.
-        folders = {
-            name[: at + 1] for name in names for at, letter in enumerate(name) if letter == "/"
-        }
-        return [*folders, *(name for name in names if not name.endswith("/"))]
+        """Names of all files, and of the folders that the archive lists; unsorted."""
+        return self._archive.namelist()
 
     def read(self, name: str) -> bytes:
+        """Content of a file; safe in any thread and in forked processes.
+
+        Raises:
+            BrokenImageError: the file cannot be read.
+        """
         if self._process != os.getpid():
             # A forked process shares the file position with its parent: open the file anew, but
             # keep the index, which is large for a million files.
@@ -114,6 +103,9 @@ class ZipStore(Store):
         except Exception as error:
             # Damaged data raises errors of zlib, bz2, lzma, struct and zipfile.
             raise BrokenImageError(f"damaged in the archive: {error}") from None
+
+
+Store: TypeAlias = FolderStore | ZipStore
 
 
 @dataclass
@@ -137,24 +129,18 @@ def read_files(store: Store, names: Sequence[str], image_size: int | None) -> Re
 
     A check takes 1 to 2 ms of a core for a photograph.
     """
-    if image_size is None:
-        found = ReadFiles()
-
-        def read(at: int) -> tuple[int, int]:
-            return check(store.read(names[at]))
-    else:
-        side = image_size
-        pixels = torch.empty((len(names), 3, side, side), dtype=torch.uint8)
-        found, rows = ReadFiles(pixels), pixels.numpy()
-
-        def read(at: int) -> tuple[int, int]:
-            image, size = decode_and_measure(store.read(names[at]), side)
-            rows[at] = to_array(fit(image, side))
-            return size
+    shape = (len(names) if image_size else 0, 3, image_size or 0, image_size or 0)
+    pixels = np.empty(shape, np.uint8)
+    found = ReadFiles(torch.from_numpy(pixels) if image_size else None)
 
     def attempt(at: int) -> tuple[int, int] | str:
         try:
-            return read(at)
+            content = store.read(names[at])
+            if image_size is None:
+                return check(content)
+            image, size = decode_and_measure(content, image_size)
+            pixels[at] = to_array(fit(image, image_size))
+            return size
         except BrokenImageError as error:
             return str(error)
 

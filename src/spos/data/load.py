@@ -8,12 +8,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from spos._util.errors import UserError
 from spos._util.randomness import generator
-from spos.data.image_data import ImageData
-from spos.data.images import Images, Indices, TensorImages
+from spos.data.images import ImageData, Images, Indices, TensorImages
 from spos.data.source import SOURCES, DataOptions, Source
 from spos.data.split import split_targets
 
@@ -121,15 +119,11 @@ def statistics(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
     if not isinstance(images, TensorImages) and count > STATISTICS_SAMPLE:
         random = generator(0, "statistics")
         chosen = np.sort(random.choice(count, STATISTICS_SAMPLE, replace=False))
-    total: Tensor | int = 0
-    squares: Tensor | int = 0
-    values = 0
+    sums = torch.zeros(2, images.channels, dtype=torch.int64)
     for begin in range(0, len(chosen), 500):
-        chunk = images.pixels(chosen[begin : begin + 500])
-        total = total + chunk.sum(dim=(0, 2, 3), dtype=torch.int64)
-        squares = squares + chunk.to(torch.int32).square_().sum(dim=(0, 2, 3), dtype=torch.int64)
-        values += chunk.numel() // chunk.shape[1]
-    mean = torch.as_tensor(total).double() / values
-    deviation = (torch.as_tensor(squares).double() / values - mean.square()).clamp_min(0).sqrt()
-    deviation = torch.where(deviation < 1e-6, torch.full_like(deviation, 255), deviation)
+        chunk = images.pixels(chosen[begin : begin + 500]).to(torch.int32)
+        sums += torch.stack([chunk.sum((0, 2, 3)), chunk.square_().sum((0, 2, 3))])
+    mean, squares = sums.double() / (len(chosen) * images.image_size**2)
+    deviation = (squares - mean.square()).clamp_min(0).sqrt()
+    deviation[deviation < 1e-6] = 255
     return tuple((mean / 255).tolist()), tuple((deviation / 255).tolist())

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor
 
-from spos._util.errors import UserError, nearest
+from spos._util.errors import UserError
 from spos._util.registry import Registry
+from spos._util.settings import Settings
 from spos.data.images import Images, TensorImages
 from spos.data.split import Size, check_size
 
-STREAM = ("auto", "always", "never")
-ON_BROKEN = ("fail", "skip")
 RESIZE_BATCH = 1000
 """Images resized at a time: as float32 they need four times their memory."""
 
 
 @dataclass(frozen=True)
-class DataOptions:
+class DataOptions(Settings):
     """How images are read and split, whatever their source.
 
     Args:
@@ -45,33 +45,22 @@ class DataOptions:
         >>> DataOptions(workers=-1)
         Traceback (most recent call last):
         ...
-        spos.UserError: workers -1: must be a whole number of at least 0; nearest valid: 0
+        spos.UserError: workers -1: must be at least 0
     """
 
-    image_size: int | None = None
+    image_size: Annotated[int, Field(ge=1)] | None = None
     validation: Size = 0.1
     test: Size = 0.1
-    seed: int = 0
-    on_broken: str = "fail"
-    stream: str = "auto"
-    workers: int = 0
-    memory_limit: int = 4 << 30
+    seed: Annotated[int, Field(ge=0)] = 0
+    on_broken: Literal["fail", "skip"] = "fail"
+    stream: Literal["auto", "always", "never"] = "auto"
+    workers: Annotated[int, Field(ge=0)] = 0
+    memory_limit: Annotated[int, Field(ge=0)] = 4 << 30
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_size("validation", self.validation)
         check_size("test", self.test)
-        for name, least in {"image_size": 1, "seed": 0, "workers": 0, "memory_limit": 0}.items():
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise UserError(
-                    f"{name} {value}: must be a whole number of at least {least}; "
-                    f"nearest valid: {least}"
-                )
-        for name, allowed in {"on_broken": ON_BROKEN, "stream": STREAM}.items():
-            if getattr(self, name) not in allowed:
-                raise UserError(
-                    f"{name} {getattr(self, name)}: {nearest(getattr(self, name), allowed)}"
-                )
 
     def streams(self, count: int, channels: int, image_size: int) -> bool:
         """Whether images are decoded when they are needed instead of held in memory."""

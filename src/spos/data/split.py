@@ -14,7 +14,7 @@ from spos._util.randomness import generator
 
 IntArray = npt.NDArray[np.int64]
 
-Size: TypeAlias = "int | float"
+Size: TypeAlias = int | float
 """Of a split: a number of images of at least 1, or a fraction between 0 and 1."""
 
 
@@ -74,27 +74,8 @@ def split_targets(
     total = size if isinstance(size, int) else round(size * count)
     labels = np.zeros(count) if targets.is_floating_point() else targets.cpu().numpy()
     present, members, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    _check_parts(option, size, total, count, present, counts, classes)
-    order = generator(seed, "split").permutation(count)
-    by_class = order[np.argsort(members[order], kind="stable")]
-    rank = np.arange(count) - np.repeat(np.cumsum(counts) - counts, counts)
-    chosen = by_class[rank < np.repeat(_shares(counts, total), counts)]
-    mask = np.zeros(count, dtype=bool)
-    mask[chosen] = True
-    return np.flatnonzero(~mask), np.flatnonzero(mask)
-
-
-def _check_parts(
-    option: str,
-    size: Size,
-    total: int,
-    count: int,
-    present: npt.NDArray[np.generic],
-    counts: IntArray,
-    classes: Sequence[str],
-) -> None:
     least, most = len(present), count - len(present)
-    if len(present) > 1 and counts.min() < 2:
+    if least > 1 and counts.min() < 2:
         alone = int(present[counts.argmin()])
         name = classes[alone] if alone < len(classes) else str(alone)
         raise UserError(
@@ -108,6 +89,13 @@ def _check_parts(
             f"{whose if least > 1 else 'both parts need an image'}; allowed: {least} to {most} "
             f"images; nearest valid: {min(max(total, least), most)}"
         )
+    order = generator(seed, "split").permutation(count)
+    by_class = order[np.argsort(members[order], kind="stable")]
+    rank = np.arange(count) - np.repeat(np.cumsum(counts) - counts, counts)
+    chosen = by_class[rank < np.repeat(_shares(counts, total), counts)]
+    mask = np.zeros(count, dtype=bool)
+    mask[chosen] = True
+    return np.flatnonzero(~mask), np.flatnonzero(mask)
 
 
 def _shares(counts: IntArray, total: int) -> IntArray:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from spos._util.errors import UserError
 from spos._util.randomness import generator
@@ -65,10 +67,8 @@ class StreamedImages(Images):
         workers: int = 0,
         indices: Indices | None = None,
     ) -> None:
-        self.photographs = photographs
-        self.image_size = image_size
-        self.channels = photographs.channels
-        self.workers = workers
+        self.photographs, self.channels = photographs, photographs.channels
+        self.image_size, self.workers = image_size, workers
         self._all_labels = labels
         self._indices = as_indices(range(len(labels)) if indices is None else indices)
         self.labels = labels[self._indices]
@@ -106,35 +106,24 @@ class StreamedImages(Images):
 
     def stack(self, images: Iterable[Image.Image]) -> Tensor:
         """Square images as one tensor: uint8, shape (n, C, S, S)."""
-        arrays = [to_array(image) for image in images]
-        if not arrays:
-            return torch.empty((0, self.channels, *[self.image_size] * 2), dtype=torch.uint8)
-        return torch.from_numpy(np.stack(arrays))
+        pixels = np.array([to_array(image) for image in images], dtype=np.uint8)
+        return torch.from_numpy(pixels).view(-1, self.channels, self.image_size, self.image_size)
 
 
-class _Batches(Dataset[Tensor | str]):
-    """A whole batch is one item, so that a worker's share of the work is one batch."""
-
-    def __init__(
-        self, images: StreamedImages, indices: BatchIndices, random: tuple[int, int] | None
-    ) -> None:
-        self.images = images
-        self.indices = indices
-        self.random = random
-
-    def __getitem__(self, step: int) -> Tensor | str:
-        indices = self.indices(step)
-        try:
-            if self.random is None:
-                return self.images.pixels(indices)
-            seed, first = self.random
-            return self.images.stack(
-                self.images.decode(int(index), generator(seed, "photograph", step, first + row))
-                for row, index in enumerate(indices)
-            )
-        except UserError as error:
-            # An exception that crosses processes comes back with a traceback as its message.
-            return str(error)
+def _decode(
+    images: StreamedImages, indices: BatchIndices, random: tuple[int, int] | None, step: int
+) -> Tensor | str:
+    try:
+        if random is None:
+            return images.pixels(indices(step))
+        seed, first = random
+        return images.stack(
+            images.decode(int(index), generator(seed, "photograph", step, first + row))
+            for row, index in enumerate(indices(step))
+        )
+    except UserError as error:
+        # An exception that crosses processes comes back with a traceback as its message.
+        return str(error)
 
 
 def decoded_batches(
@@ -163,10 +152,11 @@ def decoded_batches(
     with warnings.catch_warnings():
         # More workers than cores is the user's decision, and a library prints nothing.
         warnings.filterwarnings("ignore", message="This DataLoader will create")
-        loader = DataLoader(
-            _Batches(images, indices, random),
+        loader: DataLoader[Any] = DataLoader(
+            # A whole batch is one item, so that a worker's share of the work is one batch.
+            steps,  # type: ignore[arg-type]
             batch_size=None,
-            sampler=steps,
+            collate_fn=partial(_decode, images, indices, random),
             num_workers=images.workers,
             pin_memory=device.type == "cuda",
             # Without its own generator a loader draws from torch's global one.

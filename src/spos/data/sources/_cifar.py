@@ -54,23 +54,19 @@ def cifar_source(argument: str, options: DataOptions, version: Version) -> Sourc
         reason = "no such folder or file" if argument else "the path is missing"
         raise UserError(f"{reason}; allowed: {allowed}")
     files = _read(path, version)
-    for name in (*version.train, version.test):
-        if name not in files:
-            if files.keys() & _PYTHON_VERSION:
-                raise UserError(
-                    "this is the Python version, whose pickles are never read; get the binary "
-                    f"version: {version.archive}"
-                )
-            raise UserError(f"no {name} in it; allowed: {allowed}")
+    missing = [name for name in (*version.train, version.test) if name not in files]
+    if missing and files.keys() & _PYTHON_VERSION:
+        raise UserError(
+            "this is the Python version, whose pickles are never read; get the binary version: "
+            f"{version.archive}"
+        )
+    if missing:
+        raise UserError(f"no {missing[0]} in it; allowed: {allowed}")
     names = files.get(version.names, b"").decode("utf-8", "replace").split()
+    classes = names if len(names) == version.classes else list(map(str, range(version.classes)))
     images, labels = _parse(files, version.train, version)
-    return array_source(
-        images,
-        labels,
-        options,
-        test=_parse(files, (version.test,), version),
-        classes=names if len(names) == version.classes else list(map(str, range(version.classes))),
-    )
+    test = _parse(files, (version.test,), version)
+    return array_source(images, labels, options, test=test, classes=classes)
 
 
 def _parse(
@@ -101,8 +97,7 @@ def _read(path: Path, version: Version) -> dict[str, bytes]:
     wanted: Collection[str] = {*version.train, version.test, version.names, *_PYTHON_VERSION}
     if path.is_dir():
         inner = path / version.folder
-        folder = inner if inner.is_dir() else path
-        found = [folder / name for name in wanted]
+        found = [(inner if inner.is_dir() else path) / name for name in wanted]
         return {file.name: file.read_bytes() for file in found if file.is_file()}
     content = {}
     try:

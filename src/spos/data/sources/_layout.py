@@ -68,20 +68,15 @@ def find_layout(names: Iterable[str]) -> Layout:
     top, split_folders = _top(visible)
     paths = [name[len(top) :].split("/") for name in visible if name.startswith(top)]
     notes: list[str] = []
+    folders = {"train": paths}
     if split_folders:
-        folders = {
-            split: [path[1:] for path in paths if path[0] == split and len(path) > 1]
-            for split in SPLITS
-        }
+        folders = {s: [p[1:] for p in paths if p[0] == s and len(p) > 1] for s in SPLITS}
     else:
-        folders = {"train": paths}
         notes.append("no train/ in the folder: each of its folders is a class")
     classes = sorted({path[0] for path in folders["train"] if len(path) > 1})
     others: Counter[str] = Counter()
     splits = {
-        split: _split(
-            f"{top}{split}/" if split_folders else top, f"{split}/", inside, classes, others
-        )
+        split: _split(top + f"{split}/" * split_folders, f"{split}/", inside, classes, others)
         for split, inside in folders.items()
         if inside
     }

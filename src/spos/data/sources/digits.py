@@ -10,8 +10,55 @@ from sklearn.datasets import load_digits
 from spos._util.errors import UserError, nearest
 from spos._util.randomness import generator
 from spos.data.source import SOURCES, DataOptions, Source, array_source
-from spos.data.sources._clutter import cluttered
 from spos.data.split import split_targets
+
+Pixels = NDArray[np.uint8]
+
+#: Side of the canvas in pixels.
+CANVAS = 16
+#: Pieces of other images on a canvas, and their side in pixels.
+PIECES, PIECE = 4, 3
+#: Standard deviation of the noise, of 255.
+NOISE = 12
+
+
+def cluttered(images: Pixels, copies: int, random: np.random.Generator) -> Pixels:
+    """Place each image on canvases among pieces of other images.
+
+    Args:
+        images (NDArray): uint8, shape (N, S, S), S at most the side of the canvas.
+        copies (int): canvases of each image, at least 1.
+        random (np.random.Generator): source of randomness.
+
+    Returns:
+        The canvases, uint8, shape (N * copies, 1, CANVAS, CANVAS); those of an image follow each
+        other.
+
+    Source: the idea is that of cluttered MNIST, Mnih et al., "Recurrent Models of Visual
+    Attention", NeurIPS 2014, Section 4.1.
+
+    Example:
+        >>> images = np.full((2, 8, 8), 255, np.uint8)
+        >>> cluttered(images, 3, np.random.default_rng(0)).shape
+        (6, 1, 16, 16)
+    """
+    side = images.shape[1]
+    canvases = np.zeros((len(images) * copies, CANVAS, CANVAS))
+    for number, canvas in enumerate(canvases):
+        for other in random.integers(len(images), size=PIECES):
+            top, left = random.integers(side - PIECE + 1, size=2)
+            piece = images[other, top : top + PIECE, left : left + PIECE]
+            _paste(canvas, piece, random)
+        _paste(canvas, images[number // copies], random)
+    canvases += random.normal(scale=NOISE, size=canvases.shape)
+    return np.clip(np.rint(canvases), 0, 255).astype(np.uint8)[:, None]
+
+
+def _paste(canvas: NDArray[np.float64], piece: Pixels, random: np.random.Generator) -> None:
+    top, left = random.integers(CANVAS - len(piece) + 1, size=2)
+    place = canvas[top : top + len(piece), left : left + len(piece)]
+    np.maximum(place, piece, out=place)
+
 
 TEST = 0.2
 """The set has no official test images: a fifth of each digit, the same for every run."""
@@ -43,16 +90,11 @@ def digits_source(argument: str, options: DataOptions) -> Source:
     # The scanner counted ink in cells of 4 by 4 pixels: 0 to 16.
     images = np.rint(bundle.images * (255 / 16)).astype(np.uint8)
     parts = []
-    for purpose, rows in zip(("train", "test"), _split(bundle.target), strict=True):
+    split = split_targets(torch.from_numpy(bundle.target), TEST, 0)
+    for purpose, rows in zip(("train", "test"), split, strict=True):
         pixels, labels = images[rows][:, None], bundle.target[rows]
         if argument:
             pixels = cluttered(images[rows], COPIES, generator(0, CLUTTERED, purpose))
             labels = labels.repeat(COPIES)
         parts.append((pixels, labels))
-    classes = [str(digit) for digit in range(10)]
-    return array_source(*parts[0], options, test=parts[1], classes=classes)
-
-
-def _split(target: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    rest, part = split_targets(torch.from_numpy(target), TEST, 0)
-    return np.asarray(rest), np.asarray(part)
+    return array_source(*parts[0], options, test=parts[1])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from PIL import Image
 
 from spos._util.errors import UserError, nearest
 from spos.data.decode import BrokenImageError, decode
-from spos.data.files import FolderStore, ReadFiles, Store, ZipStore, read_files
+from spos.data.files import FolderStore, Store, ZipStore, read_files
 from spos.data.images import Images, TensorImages
 from spos.data.peek import ImageFacts, is_grey
 from spos.data.photograph import resized_side
@@ -51,7 +52,7 @@ def folder_source(argument: str, options: DataOptions) -> Source:
     validation = test_images = None
     test = layout.splits.get("test") or layout.splits.get("val")
     if test is not None:
-        test, test_images = reader.read(test)
+        test, test_images, _ = reader.read(test)
         if "test" not in layout.splits:
             notes.append("no test/ folder: val/ is the test set; validation is split off train/")
         elif "val" in layout.splits:
@@ -82,11 +83,7 @@ def look(argument: str) -> ImageFacts:
     train = layout.splits["train"]
     chosen = np.unique(np.linspace(0, len(train.names) - 1, SAMPLE).astype(int))
     sides, grey = [], True
-    for at in chosen:
-        try:
-            image = decode(store.read(train.names[at]))
-        except BrokenImageError:
-            continue
+    for image in _whole_images(store, (train.names[at] for at in chosen)):
         sides.append(min(image.size))
         pixels = torch.from_numpy(np.array(image.resize((16, 16)).convert("RGB")))
         grey = grey and is_grey(pixels.permute(2, 0, 1)[None])
@@ -132,6 +129,12 @@ class FilePhotographs(Photographs):
             raise UserError(f"{name}: {error}; it was whole when the run began") from None
 
 
+def _whole_images(store: Store, names: Iterable[str]) -> Iterator[Image.Image]:
+    for name in names:
+        with suppress(BrokenImageError):
+            yield decode(store.read(name))
+
+
 def _open_store(argument: str) -> Store:
     if not argument:
         raise UserError("the path is missing; allowed: folder:PATH")
@@ -152,9 +155,7 @@ class _Reader:
     """Reads the splits of one folder, all at the same size and in the same way."""
 
     def __init__(self, store: Store, classes: Sequence[str], options: DataOptions) -> None:
-        self.store = store
-        self.classes = classes
-        self.options = options
+        self.store, self.classes, self.options = store, classes, options
         self.skipped: list[str] = []
         self.notes: list[str] = []
         self.image_size = 0
@@ -162,24 +163,25 @@ class _Reader:
     def read_training(self, split: Split) -> tuple[Split, Images]:
         """Whole files of train/, and their images; decides the image size."""
         # Mostly all images are of the size of the first: then they are decoded once.
-        self.image_size = self.options.image_size or self._first_side(split)
-        split, images, sizes = self._read(split)
+        sides = (min(image.size) for image in _whole_images(self.store, split.names))
+        self.image_size = self.options.image_size or next(sides, PHOTOGRAPH)
+        split, images, sizes = self.read(split)
         if self.options.image_size is None:
             side = default_image_size(sizes, self.notes)
             if side != self.image_size:
                 self.image_size = side
-                images = self._load(split)
+                if self._streams(split):
+                    return split, self._streamed(split)
+                pixels = read_files(self.store, split.names, side).pixels
+                assert pixels is not None
+                images = TensorImages(pixels, torch.tensor(split.labels))
         return split, images
-
-    def read(self, split: Split) -> tuple[Split, Images]:
-        """Whole files of another split, and their images."""
-        return self._read(split)[:2]
 
     def with_validation(self, train: Split, images: Images, split: Split) -> tuple[Images, Images]:
         """Training and validation images that can be joined."""
         if isinstance(images, TensorImages):
-            return images, self._read(split, streamed=False)[1]
-        split = self._read(split, streamed=True)[0]
+            return images, self.read(split, streamed=False)[1]
+        split = self.read(split, streamed=True)[0]
         both = Split([*train.names, *split.names], [*train.labels, *split.labels])
         all_images = self._streamed(both)
         count = len(train.names)
@@ -188,12 +190,20 @@ class _Reader:
     def _streams(self, split: Split) -> bool:
         return self.options.streams(len(split.names), 3, self.image_size)
 
-    def _read(
+    def read(
         self, split: Split, streamed: bool | None = None
     ) -> tuple[Split, Images, Counter[tuple[int, int]]]:
+        """Whole files of a split, their images, and how many have which size."""
         streamed = self._streams(split) if streamed is None else streamed
         found = read_files(self.store, split.names, None if streamed else self.image_size)
-        self._report(split, found)
+        broken = [f"{split.names[at]}: {reason}" for at, reason in sorted(found.broken.items())]
+        if broken and self.options.on_broken == "fail":
+            more = f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""
+            raise UserError(
+                f"broken image {broken[0]}{more}; repair or remove it, or leave such files out "
+                "with --on-broken skip"
+            )
+        self.skipped += broken
         whole = [at for at in range(len(split.names)) if at not in found.broken]
         kept = split.pick(whole)
         for label in sorted(set(split.labels) - set(kept.labels)):
@@ -206,36 +216,10 @@ class _Reader:
         images = TensorImages(found.pixels, torch.tensor(split.labels), owned=True)
         return kept, images.split_off(whole, [])[0], found.sizes
 
-    def _load(self, split: Split) -> Images:
-        """Images of a split whose files are known to be whole."""
-        if self._streams(split):
-            return self._streamed(split)
-        pixels = read_files(self.store, split.names, self.image_size).pixels
-        assert pixels is not None
-        return TensorImages(pixels, torch.tensor(split.labels), owned=True)
-
     def _streamed(self, split: Split) -> StreamedImages:
         files = FilePhotographs(self.store, split.names)
         labels = torch.tensor(split.labels)
         return StreamedImages(files, labels, self.image_size, self.options.workers)
-
-    def _first_side(self, split: Split) -> int:
-        for name in split.names:
-            try:
-                return min(decode(self.store.read(name)).size)
-            except BrokenImageError:
-                continue
-        return PHOTOGRAPH
-
-    def _report(self, split: Split, found: ReadFiles) -> None:
-        broken = [f"{split.names[at]}: {reason}" for at, reason in sorted(found.broken.items())]
-        if broken and self.options.on_broken == "fail":
-            more = f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""
-            raise UserError(
-                f"broken image {broken[0]}{more}; repair or remove it, or leave such files out "
-                "with --on-broken skip"
-            )
-        self.skipped += broken
 
 
 def default_image_size(sizes: Counter[tuple[int, int]], notes: list[str]) -> int:
