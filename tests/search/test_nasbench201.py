@@ -11,7 +11,7 @@ import pytest
 from spos.cost import Constraint
 from spos.search import ALGORITHMS, Feasible, SearchSettings
 from spos.search.course import Course
-from spos.search.front import find_front
+from spos.search.history import find_front
 from spos.space import Architecture, Choice, SearchSpace
 
 TABLE = Path(__file__).parents[3] / "shared" / "data" / "nasbench201-cifar10.csv"

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from spos._util.errors import UserError
 from spos.cost import Constraint
 from spos.search import SearchSettings, evaluations, open_storage, open_study, search
-from spos.search.front import find_front as front
+from spos.search.history import find_front as front
 from spos.space import Architecture
 
 HOW = SearchSettings(algorithm="nsga2", population=10, iterations=5, parents=4, pareto=("flops",))

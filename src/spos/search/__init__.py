@@ -45,20 +45,14 @@ if not TYPE_CHECKING:
     __getattr__ = lazy_names(
         __name__,
         {
-            "ALGORITHMS": "spos.search.algorithm",
-            "Algorithm": "spos.search.algorithm",
-            "Candidate": "spos.search.candidate",
+            **dict.fromkeys(("ALGORITHMS", "Algorithm", "Prior"), "spos.search.algorithm"),
+            **dict.fromkeys(("Candidate", "Proposal", "SearchResult"), "spos.search.candidate"),
             "Feasible": "spos.search.feasible",
             "History": "spos.search.history",
             "OneShotEvaluator": "spos.search.evaluation",
-            "Prior": "spos.search.algorithm",
-            "Proposal": "spos.search.candidate",
-            "SearchResult": "spos.search.candidate",
             "SearchSettings": "spos.search.settings",
             "WithDepth": "spos.search.depth",
-            "evaluations": "spos.search.study",
-            "open_storage": "spos.search.study",
-            "open_study": "spos.search.study",
+            **dict.fromkeys(("evaluations", "open_storage", "open_study"), "spos.search.study"),
             "search": "spos.search.driver",
         },
     )

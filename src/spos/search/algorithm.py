@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -102,6 +102,22 @@ class Algorithm(ABC):
                 f"search.pareto {','.join(settings.pareto)}: {settings.algorithm} finds one "
                 f"network, not a front; allowed with it are the algorithms {able}"
             )
+
+    def _breed(
+        self,
+        children: dict[Architecture, str],
+        count: int,
+        origin: str,
+        history: History,
+        child: Callable[[], Architecture],
+    ) -> None:
+        """Add up to ``count`` children that are new and feasible, in a limited number of tries."""
+        wanted, seen = len(children) + count, history.seen
+        for _ in range(self.settings.tries):
+            drawn = [child() for _ in range(wanted - len(children))]
+            for new, within in zip(drawn, self.feasible.satisfied(drawn), strict=True):
+                if within and new not in seen:
+                    children.setdefault(new, origin)
 
     @abstractmethod
     def propose(self, iteration: int, history: History) -> Mapping[Architecture, str]:

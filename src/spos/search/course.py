@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import compress, islice
 
 from spos._util.randomness import generator
 from spos.search.algorithm import Algorithm
@@ -66,17 +67,13 @@ class Course:
         seen = history.seen
         proposed = algorithm.propose(iteration, history)
         new = [architecture for architecture in proposed if architecture not in seen]
-        population = {
-            architecture: proposed[architecture]
-            for architecture, within in zip(new, algorithm.feasible.satisfied(new), strict=True)
-            if within
-        }
-        population = dict(list(population.items())[: algorithm.population])
+        kept = compress(new, algorithm.feasible.satisfied(new))
+        population = {one: proposed[one] for one in islice(kept, algorithm.population)}
         missing = algorithm.population - len(population)
         if missing and algorithm.fills:
             random = generator(algorithm.settings.seed, "population", iteration)
-            for architecture in algorithm.feasible.draw(missing, random, seen | population.keys()):
-                population[architecture] = "random"
+            drawn = algorithm.feasible.draw(missing, random, seen | population.keys())
+            population |= dict.fromkeys(drawn, "random")
         history.population = [
             Proposal(architecture, iteration, position, origin)
             for position, (architecture, origin) in enumerate(population.items())

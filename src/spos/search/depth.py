@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,7 +91,6 @@ class WithDepth:
                 "the setting out"
             )
         self._weight = weight
-        self._scale: tuple[float, float] | None = None
 
     def __call__(self, architectures: Sequence[Architecture]) -> Scores:
         """Evaluate architectures.
@@ -99,7 +99,7 @@ class WithDepth:
             Each distinct architecture with its score, in any order.
         """
         for architecture, score in self._evaluate(architectures):
-            factor, middle = self._measured_scale()
+            factor, middle = self._scale
             yield architecture, score + factor * (self._depth(architecture) - middle)
 
     def _depth(self, architecture: Architecture) -> float:
@@ -107,14 +107,12 @@ class WithDepth:
             float(one[option]) for one, option in zip(self._depths, architecture, strict=True)
         )
 
-    def _measured_scale(self) -> tuple[float, float]:
-        if self._scale is None:
-            random = generator(0, "depth")
-            sample = [self._space.sample(random) for _ in range(SAMPLE)]
-            found = dict(self._evaluate(sample))
-            depths = np.array([self._depth(one) for one in found])
-            # Where the sample is equally deep by chance, no scale is known.
-            spread = float(depths.std()) or np.inf
-            factor = self._weight * float(np.std(list(found.values()))) / spread
-            self._scale = factor, float(depths.mean())
-        return self._scale
+    @cached_property
+    def _scale(self) -> tuple[float, float]:
+        random = generator(0, "depth")
+        found = dict(self._evaluate([self._space.sample(random) for _ in range(SAMPLE)]))
+        depths = np.array([self._depth(one) for one in found])
+        # Where the sample is equally deep by chance, no scale is known.
+        spread = float(depths.std()) or np.inf
+        factor = self._weight * float(np.std(list(found.values()))) / spread
+        return factor, float(depths.mean())

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from spos._util.randomness import generator
 from spos.search.feasible import Feasible
-from spos.space import Architecture, SearchSpace
+from spos.space import Architecture
 
 #: Number of feasible architectures that the search for the most probable one starts from.
 STARTS = 32
@@ -42,7 +42,6 @@ class Distribution:
 
     def __init__(self, feasible: Feasible, probabilities: Sequence[NDArray[np.float64]]) -> None:
         self._feasible = feasible
-        self._space: SearchSpace = feasible.space
         self._probabilities = [column / column.sum() for column in probabilities]
         # Options of probability 0 get a finite logarithm, so that they can be compared.
         self._logs = [np.log(np.maximum(column, 1e-300)) for column in self._probabilities]
@@ -72,7 +71,7 @@ class Distribution:
             UserError: no architecture satisfies the constraint.
         """
         best = np.array([[int(column.argmax()) for column in self._logs]])
-        if self._within(best)[0]:
+        if self._feasible.within(best)[0]:
             return Architecture(best[0].tolist())
         return Architecture(self._order(self._optima(best))[0].tolist())
 
@@ -90,25 +89,14 @@ class Distribution:
         while len(found) < count and drawn < DRAWS * count:
             columns = [random.choice(len(p), CHUNK, p=p) for p in self._probabilities]
             rows = np.stack(columns, axis=1)[: DRAWS * count - drawn]
-            self._add(rows[self._within(rows)], count, found)
+            found |= _architectures(rows[self._feasible.within(rows)])
             drawn += len(rows)
         if len(found) < count:
             starts = np.array(self._feasible.draw(2 * count, random, found), dtype=np.int64)
             if len(starts):
                 climbed = np.stack([self._climb(row, pairs=False) for row in starts])
-                self._add(self._order(climbed), count, found)
-                self._add(self._order(starts), count, found)
-        return list(found)
-
-    def _add(self, rows: NDArray[np.int64], count: int, found: dict[Architecture, None]) -> None:
-        for row in rows.tolist():
-            if len(found) == count:
-                return
-            found[Architecture(row)] = None
-
-    def _within(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-        table, constraint = self._feasible.table, self._feasible.constraint
-        return constraint.satisfied_many(table, table.many(rows))
+                found |= _architectures(self._order(climbed)) | _architectures(self._order(starts))
+        return list(found)[:count]
 
     def _order(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Sort rows by decreasing probability, and equally probable ones by their indices."""
@@ -135,15 +123,15 @@ class Distribution:
         path = np.stack([best] * (len(row) + 1))
         for number, place in enumerate(np.argsort(losses, kind="stable"), 1):
             path[number:, place] = row[place]
-        first: NDArray[np.int64] = path[int(np.argmax(self._within(path)))]
+        first: NDArray[np.int64] = path[int(np.argmax(self._feasible.within(path)))]
         return first
 
     def _climb(self, row: NDArray[np.int64], *, pairs: bool) -> NDArray[np.int64]:
         """Change options to more probable feasible ones until none improves the row."""
         while True:
-            better = self._step(row, self._changes(row))
+            better = self._step(row, self._changes(row, 1))
             if better is None and pairs:
-                better = self._step(row, self._paired_changes(row))
+                better = self._step(row, self._changes(row, 2))
             if better is None:
                 return row
             row = better
@@ -155,36 +143,25 @@ class Distribution:
         changed = self._order(changed[gains > 1e-9])
         for begin in range(0, len(changed), CHUNK):
             part = changed[begin : begin + CHUNK]
-            within = np.flatnonzero(self._within(part))
+            within = np.flatnonzero(self._feasible.within(part))
             if len(within):
                 found: NDArray[np.int64] = part[within[0]]
                 return found
         return None
 
-    def _changes(self, row: NDArray[np.int64]) -> NDArray[np.int64]:
-        """List all rows that differ in one option."""
-        places, options = self._alternatives(row)
-        changed = np.repeat(row[None], len(places), axis=0)
-        changed[np.arange(len(places)), places] = options
+    def _changes(self, row: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+        """List all rows that differ in one option, or in two."""
+        counts = np.array(self._feasible.space.option_counts)[:, None]
+        every = np.arange(counts.max())
+        places, options = np.nonzero((every < counts) & (every != row[:, None]))
+        each = np.arange(len(places))
+        chosen = np.stack(np.triu_indices(len(places), 1) if count == 2 else [each])
+        apart = (np.diff(places[chosen], axis=0) != 0).all(axis=0)
+        chosen = chosen[:, apart].T
+        changed = np.repeat(row[None], len(chosen), axis=0)
+        np.put_along_axis(changed, places[chosen], options[chosen], axis=1)
         return changed
 
-    def _paired_changes(self, row: NDArray[np.int64]) -> NDArray[np.int64]:
-        """List all rows that differ in two options."""
-        places, options = self._alternatives(row)
-        first, second = np.triu_indices(len(places), 1)
-        apart = places[first] != places[second]
-        first, second = first[apart], second[apart]
-        changed = np.repeat(row[None], len(first), axis=0)
-        each = np.arange(len(first))
-        changed[each, places[first]] = options[first]
-        changed[each, places[second]] = options[second]
-        return changed
 
-    def _alternatives(self, row: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        pairs = [
-            (place, option)
-            for place, count in enumerate(self._space.option_counts)
-            for option in range(count)
-            if option != row[place]
-        ]
-        return tuple(np.array(pairs, dtype=np.int64).reshape(-1, 2).T)
+def _architectures(rows: NDArray[np.int64]) -> dict[Architecture, None]:
+    return dict.fromkeys(map(Architecture, rows.tolist()))

@@ -16,10 +16,9 @@ from spos.search.algorithm import ALGORITHMS, Prior
 from spos.search.candidate import Candidate, Proposal, SearchResult
 from spos.search.course import Course
 from spos.search.feasible import Feasible
-from spos.search.mirror import Mirror
 from spos.search.settings import SearchSettings, check_objectives
 from spos.search.start import read_scores_at_start, search_id
-from spos.search.study import make_trial, read_scores
+from spos.search.study import Mirror, make_trial, read_scores
 from spos.space import Architecture, SearchSpace
 
 #: A function of candidates that yields each with its score, in any order.
@@ -104,15 +103,8 @@ def search(
         mirror = Mirror(storage, study.study_name, space, settings, identity)
 
     def candidate(proposal: Proposal) -> Candidate:
-        architecture = proposal.architecture
-        return Candidate(
-            architecture,
-            proposal.iteration,
-            proposal.position,
-            proposal.origin,
-            history.scores[architecture],
-            table.cost(architecture),
-        )
+        one = proposal.architecture
+        return Candidate(**vars(proposal), score=history.scores[one], costs=table.cost(one))
 
     while pending := course.pending():
         missing, started = len(pending), datetime.now()

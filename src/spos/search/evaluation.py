@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from itertools import groupby
+from dataclasses import KW_ONLY, dataclass
+from itertools import chain, groupby
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from spos._util.errors import UserError
 from spos.nn.supernet import Supernet
@@ -49,10 +50,7 @@ def correct(outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def score(
-    network: nn.Module,
-    loader: Loader,
-    metric: Metric = correct,
-    evaluate: Evaluate | None = None,
+    network: nn.Module, loader: Loader, metric: Metric = correct, evaluate: Evaluate | None = None
 ) -> float:
     """Compute the mean score of a network over images, such as its top-1 accuracy in [0, 1].
 
@@ -158,6 +156,7 @@ def _recalibrating(network: nn.Module) -> Iterator[None]:
             norm.momentum = momentum
 
 
+@dataclass(frozen=True)
 class OneShotEvaluator:
     """The evaluation of architectures with the weights of a supernet, which is not changed.
 
@@ -179,26 +178,15 @@ class OneShotEvaluator:
     Source: Guo et al., Section 3.3.
     """
 
-    def __init__(
-        self,
-        supernet: Supernet,
-        calibration: Loader,
-        validation: Loader,
-        *,
-        metric: Metric = correct,
-        evaluate: Evaluate | None = None,
-        memory: int = 2 << 30,
-        sharing: SharedStages | None = None,
-        autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
-    ) -> None:
-        self._supernet = supernet
-        self._calibration = calibration
-        self._validation = validation
-        self._metric = metric
-        self._evaluate = evaluate
-        self._memory = memory
-        self._sharing = sharing or SharedStages()
-        self._autocast = autocast
+    supernet: Supernet
+    calibration: Loader
+    validation: Loader
+    _: KW_ONLY
+    metric: Metric = correct
+    evaluate: Evaluate | None = None
+    memory: int = 2 << 30
+    sharing: SharedStages | None = None
+    autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
 
     def __call__(
         self, architectures: Sequence[Architecture]
@@ -219,13 +207,11 @@ class OneShotEvaluator:
             return
         # Gradient mode and autocast are thread state, and a generator returns to its caller at
         # every result, so they are set for each step rather than around the loop.
-        data = _copied(self._calibration), _copied(self._validation)
-        if self._evaluate is None:
-            walk = self._visit(0, ordered, *data, self._memory)
-        else:
-            walk = self._apart(ordered, *data, self._evaluate)
+        data = _copied(self.calibration), _copied(self.validation)
+        groups = [ordered] if self.evaluate is None else [[one] for one in ordered]
+        walk = chain.from_iterable(self._visit(0, one, *data, self.memory) for one in groups)
         while True:
-            with torch.no_grad(), self._autocast():
+            with torch.no_grad(), self.autocast():
                 result = next(walk, None)
             if result is None:
                 return
@@ -236,23 +222,8 @@ class OneShotEvaluator:
                 )
             yield result
 
-    def _apart(
-        self,
-        architectures: list[Architecture],
-        calibration: Loader,
-        validation: Loader,
-        evaluate: Evaluate,
-    ) -> Iterator[tuple[Architecture, float]]:
-        for architecture in architectures:
-            network = self._supernet.extract(architecture)
-            self._recalibrate(network, calibration)
-            value = evaluate(network, Passes(validation))
-            stages = len(self._supernet.stages)
-            self._sharing.count(stages, computed=stages)
-            yield architecture, number(value, "evaluate function", "the score of the network")
-
     def _path(self, architecture: Architecture) -> list[tuple[int, ...]]:
-        return [stage.options(architecture) for stage in self._supernet.stages]
+        return [stage.options(architecture) for stage in self.supernet.stages]
 
     def _visit(
         self,
@@ -262,40 +233,40 @@ class OneShotEvaluator:
         validation: Loader,
         memory: int,
     ) -> Iterator[tuple[Architecture, float]]:
+        if len(group) == 1:
+            stages = len(self.supernet.stages)
+            network = self._segment(depth, stages, group[0])
+            if any(isinstance(module, _BatchNorm) for module in network.modules()):
+                recalibrate(network, calibration)
+            value = score(network, validation, self.metric, self.evaluate)
+            if self.sharing is not None:
+                self.sharing.count(stages, computed=stages - depth)
+            yield group[0], value
+            return
         # In a sorted group, all share the prefix that the first and the last share.
         end = depth
         first, last = self._path(group[0]), self._path(group[-1])
-        while len(group) > 1 and first[end] == last[end]:
+        while first[end] == last[end]:
             end += 1
-        if len(group) == 1:
-            segment = self._segment(depth, len(first), group[0])
-            self._recalibrate(segment, calibration)
-            value = score(segment, validation, self._metric)
-            self._sharing.count(len(first), computed=len(first) - depth)
-            yield group[0], value
-            return
         if end > depth:
             segment = self._segment(depth, end, group[0])
             shared = self._share(segment, calibration, validation, memory)
-            self._sharing.computed += end - depth
+            if self.sharing is not None:
+                self.sharing.computed += end - depth
             if shared is not None:
                 calibration, validation, memory = shared
                 depth = end
         for _, members in groupby(group, key=lambda a: self._path(a)[end]):
             yield from self._visit(depth, list(members), calibration, validation, memory)
 
-    def _segment(self, start: int, end: int, architecture: Architecture) -> nn.Sequential:
-        stages = self._supernet.stages[start:end]
-        return nn.Sequential(*(self._supernet.extract(architecture, stage) for stage in stages))
-
-    def _recalibrate(self, segment: nn.Module, calibration: Loader) -> None:
-        if any(isinstance(module, _BatchNorm) for module in segment.modules()):
-            recalibrate(segment, calibration)
-        else:
-            segment.eval()
+    def _segment(self, start: int, end: int, architecture: Architecture) -> nn.Module:
+        if self.evaluate is not None:
+            return self.supernet.extract(architecture)
+        stages = self.supernet.stages[start:end]
+        return nn.Sequential(*(self.supernet.extract(architecture, stage) for stage in stages))
 
     def _share(
-        self, segment: nn.Sequential, calibration: Loader, validation: Loader, memory: int
+        self, segment: nn.Module, calibration: Loader, validation: Loader, memory: int
     ) -> tuple[Loader, Loader, int] | None:
         kept: list[list[tuple[Any, Tensor]]] = []
         for loader, mode in ((calibration, _recalibrating(segment)), (validation, nullcontext())):
@@ -314,6 +285,6 @@ def _copied(loader: Loader) -> Loader:
     # A stage of the network may change its input in place, which the next candidate needs as well.
     def copies() -> Iterator[tuple[Any, Tensor]]:
         for inputs, targets in loader():
-            yield tree_map(lambda x: x.clone() if isinstance(x, Tensor) else x, inputs), targets
+            yield tree_map_only(Tensor, torch.clone, inputs), targets
 
     return copies

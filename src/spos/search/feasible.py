@@ -1,8 +1,8 @@
-"""The architectures that satisfy a constraint."""
+"""The architectures that satisfy a constraint, and the repair of those that do not."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,6 @@ from spos._util.errors import UserError
 from spos._util.randomness import generator
 from spos.cost import Constraint, CostModel
 from spos.cost.cost import format_cost
-from spos.search.repair import ROWS, repair
 from spos.space import Architecture, SearchSpace
 
 #: Largest size of a space that is enumerated, so that no feasible architecture is missed.
@@ -61,10 +60,10 @@ class Feasible:
         self.all: NDArray[Any] | None = None
         if space.size <= ENUMERATED:
             rows = np.stack(np.unravel_index(np.arange(space.size), space.option_counts), axis=1)
-            self.all = rows[self._within(rows)]
+            self.all = rows[self.within(rows)]
         else:
             rows = space.sample_many(PROBED, generator(0, "feasible"))
-            rate = float(self._within(rows).mean())
+            rate = float(self.within(rows).mean())
             self._rate = rate if rate >= 1e-4 else 0.0
 
     @property
@@ -80,7 +79,7 @@ class Feasible:
         """
         if not architectures:
             return []
-        satisfied: list[bool] = self._within(np.array(architectures, dtype=np.int64)).tolist()
+        satisfied: list[bool] = self.within(np.array(architectures, dtype=np.int64)).tolist()
         return satisfied
 
     def draw(
@@ -129,16 +128,16 @@ class Feasible:
             )
         return list(found)
 
-    def _within(self, rows: NDArray[Any]) -> NDArray[np.bool_]:
+    def within(self, rows: NDArray[Any]) -> NDArray[np.bool_]:
+        """Check which rows of option indices, shape (count, choices), satisfy the constraint."""
         return self.constraint.satisfied_many(self.table, self.table.many(rows))
 
     def _violation(self, rows: NDArray[Any]) -> NDArray[np.float64]:
         costs = self.table.many(rows)
         total = np.zeros(len(rows))
-        for bounds, sign in ((self.constraint.maximum, 1.0), (self.constraint.minimum, -1.0)):
-            for name, bound in bounds.items():
-                excess = sign * (costs[:, self.table.names.index(name)] - bound)
-                total += np.maximum(excess, 0.0) / max(abs(bound), 1.0)
+        for name, bound, sign in self.constraint.bounds:
+            excess = sign * (costs[:, self.table.names.index(name)] - bound)
+            total += np.maximum(excess, 0.0) / max(abs(bound), 1.0)
         return total
 
     def _batches(
@@ -158,10 +157,64 @@ class Feasible:
             wanted = 1.1 * (count - len(found)) / self._rate
             rows = self.space.sample_many(int(min(CHUNK, 256 + wanted)), random)
             tried["random draws"] += len(rows)
-            yield rows[self._within(rows)]
+            yield rows[self.within(rows)]
         fruitless = 0
         while fruitless < FRUITLESS_REPAIRS:
             before = len(found)
             tried["repairs"] += ROWS
             yield repair(self.space, self._violation, random)
             fruitless = fruitless + 1 if len(found) == before else 0
+
+
+#: Number of random architectures that are repaired at the same time.
+ROWS = 512
+
+
+def repair(
+    space: SearchSpace,
+    violation: Callable[[NDArray[Any]], NDArray[np.float64]],
+    random: np.random.Generator,
+) -> NDArray[np.int64]:
+    """Change random architectures, one or two options at a time, until they satisfy a constraint.
+
+    A change is kept unless it increases the violation. At most four times the number of options of
+    the space are tried on each architecture.
+
+    Args:
+        space (SearchSpace): search space.
+        violation (Callable): function of architectures, shape (count, choices), to their
+            violations, shape (count,): 0 within the constraint, positive outside.
+        random (np.random.Generator): source of randomness.
+
+    Returns:
+        Repaired architectures among :data:`ROWS` random ones, shape (at most :data:`ROWS`,
+        choices), possibly with duplicates.
+
+    Example:
+        >>> from spos.space import Choice
+        >>> space = SearchSpace([Choice(str(number), ("a", "b", "c")) for number in range(20)])
+        >>> def not_all_c(rows):
+        ...     return 40.0 - rows.sum(axis=1)
+        >>> np.unique(repair(space, not_all_c, np.random.default_rng(0)))
+        array([2])
+    """
+    rows = space.sample_many(ROWS, random)
+    outside = violation(rows)
+    for _ in range(4 * sum(space.option_counts)):
+        open_rows = np.flatnonzero(outside)
+        if len(open_rows) == 0:
+            break
+        changed = rows[open_rows]
+        # A second change escapes from dead ends of two bounds: it raises one cost, and lowers the
+        # other.
+        for probability in (1.0, 0.5):
+            position = random.integers(len(space), size=len(changed))
+            option = random.integers(np.array(space.option_counts)[position])
+            where = np.flatnonzero(random.random(len(changed)) < probability)
+            changed[where, position[where]] = option[where]
+        distance = violation(changed)
+        accepted = distance <= outside[open_rows]
+        rows[open_rows[accepted]] = changed[accepted]
+        outside[open_rows[accepted]] = distance[accepted]
+    repaired: NDArray[np.int64] = rows[outside == 0]
+    return repaired

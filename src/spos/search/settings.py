@@ -96,12 +96,9 @@ class SearchSettings(Settings):
             >>> SearchSettings(population=51).children
             (25, 26)
         """
-        mutation = self.mutation_children
-        crossover = self.crossover_children
+        crossover, mutation = self.crossover_children, self.mutation_children
         if crossover is None:
-            crossover = self.population // 2
-            if mutation is not None:
-                crossover = min(crossover, self.population - mutation)
+            crossover = min(self.population // 2, self.population - (mutation or 0))
         if mutation is None:
             mutation = self.population - crossover
         return max(crossover, 0), mutation

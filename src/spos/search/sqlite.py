@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -17,20 +17,18 @@ from spos._util.errors import UserError
 LOCK_TIMEOUT = 60.0
 
 
-def connect(path: str) -> sqlite3.Connection:
-    """Connect to a SQLite file with a write-ahead log.
+#: The write-ahead log lets readers such as optuna-dashboard read while the search writes. Committed
+#: trials survive a crash of the process; a power failure may undo the last trials, but never
+#: damages the file.
+TO_WRITE = ("journal_mode=WAL", "synchronous=NORMAL")
+TO_READ = ("query_only=ON",)
 
-    The log lets readers such as optuna-dashboard read while the search writes. Committed trials
-    survive a crash of the process; a power failure may undo the last trials, but never damages the
-    file.
-    """
+
+def connect(path: Path, pragmas: Sequence[str]) -> sqlite3.Connection:
+    """Connect to a SQLite file, with some settings."""
     connection = sqlite3.connect(path, timeout=LOCK_TIMEOUT, check_same_thread=False)
-    try:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
-    except BaseException:
-        connection.close()
-        raise
+    for pragma in pragmas:
+        connection.execute(f"PRAGMA {pragma}")
     return connection
 
 
@@ -71,7 +69,7 @@ def open_to_read(path: Path) -> optuna.storages.RDBStorage:
         raise UserError(f"study file {path}: no such file")
     with _explained(path):
         _check(path)
-        return _storage(path, _connect_to_read)
+        return _storage(path, TO_READ)
 
 
 @contextmanager
@@ -86,18 +84,10 @@ def _explained(path: Path) -> Iterator[None]:
         raise UserError(f"study file {path} cannot be opened: {reason}") from error
 
 
-def _connect_to_read(path: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=LOCK_TIMEOUT, check_same_thread=False)
-    connection.execute("PRAGMA query_only=ON")
-    return connection
-
-
-def _storage(
-    path: Path, connect: Callable[[str], sqlite3.Connection] = connect
-) -> optuna.storages.RDBStorage:
+def _storage(path: Path, pragmas: Sequence[str] = TO_WRITE) -> optuna.storages.RDBStorage:
     try:
         return optuna.storages.RDBStorage(
-            "sqlite:///study.db", engine_kwargs={"creator": partial(connect, str(path))}
+            "sqlite:///study.db", engine_kwargs={"creator": partial(connect, path, pragmas)}
         )
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
@@ -132,15 +122,12 @@ def _check(path: Path) -> None:
         raise UserError(f"study file {path} is damaged: it is empty; {mend}")
     try:
         # Opened without Optuna, which would add its tables to a file of another kind.
-        connection = sqlite3.connect(path, timeout=LOCK_TIMEOUT)
-        # The verdict and the errors on a damaged file may quote its bytes.
-        connection.text_factory = lambda text: text.decode(errors="replace")
-        try:
+        with closing(connect(path, ())) as connection:
+            # The verdict and the errors on a damaged file may quote its bytes.
+            connection.text_factory = lambda text: text.decode(errors="replace")
             (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
             tables = connection.execute("SELECT name FROM sqlite_master WHERE name = 'studies'")
             holds_studies = tables.fetchone() is not None
-        finally:
-            connection.close()
     except sqlite3.OperationalError:
         raise
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:

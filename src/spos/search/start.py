@@ -72,13 +72,7 @@ def read_scores_at_start(
         }
         study.set_user_attr(key, kept)
     unfinished = set(kept["unfinished"])
-    before = [
-        trial
-        for trial in trials
-        if trial.number < kept["trials"]
-        and trial.number not in unfinished
-        and trial.state == TrialState.COMPLETE
-    ]
+    before = [t for t in trials if t.number < kept["trials"] and t.number not in unfinished]
     return read_scores(before, space)
 
 
@@ -109,17 +103,9 @@ def _decisive(
         bounds = getattr(constraint, name)
         decisive[name] = {cost: float(bound) for cost, bound in bounds.items()}
     # Other costs follow from the space, and are left out to keep the ids of older searches.
-    if table is not None and "latency" in {
-        *constraint.maximum,
-        *constraint.minimum,
-        *settings.pareto,
-    }:
-        decisive["latencies"] = _latencies(table)
+    named = {*constraint.maximum, *constraint.minimum, *settings.pareto}
+    if table is not None and "latency" in named:
+        rows = table.space.sample_many(IDENTIFYING_ARCHITECTURES, generator(0, "latencies"))
+        column = table.many(rows)[:, table.names.index("latency")]
+        decisive["latencies"] = hashlib.sha256(column.astype("<i8").tobytes()).hexdigest()[:12]
     return decisive
-
-
-def _latencies(table: CostModel) -> str:
-    """Hash the latencies of some architectures, the same ones for every table of a space."""
-    rows = table.space.sample_many(IDENTIFYING_ARCHITECTURES, generator(0, "latencies"))
-    column = table.many(rows)[:, table.names.index("latency")]
-    return hashlib.sha256(column.astype("<i8").tobytes()).hexdigest()[:12]

@@ -1,19 +1,23 @@
-"""Optuna studies of the scores of architectures."""
+"""Optuna studies of the scores of architectures, and of fronts for dashboards."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.exceptions import ExperimentalWarning
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from spos._util.errors import UserError
 from spos.search.candidate import Candidate
+from spos.search.settings import SearchSettings
 from spos.search.sqlite import open_file
 from spos.space import Architecture, Choice, SearchSpace
 
@@ -145,8 +149,7 @@ def evaluations(study: optuna.Study) -> dict[Architecture, float]:
         raise UserError(
             f"study '{study.study_name}' has no search space: open it with spos.search.open_study"
         )
-    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    return read_scores(trials, space)
+    return read_scores(study.get_trials(deepcopy=False), space)
 
 
 def read_scores(trials: Sequence[FrozenTrial], space: SearchSpace) -> dict[Architecture, float]:
@@ -159,20 +162,11 @@ def read_scores(trials: Sequence[FrozenTrial], space: SearchSpace) -> dict[Archi
     for trial in trials:
         if trial.state != TrialState.COMPLETE or not math.isfinite(trial.values[0]):
             continue
-        architecture = read_architecture(trial, space)
-        if architecture is not None:
-            scores.setdefault(architecture, trial.values[0])
+        # Trials of others need not fit the space.
+        with suppress(UserError):
+            if len(trial.params) == len(space):
+                scores.setdefault(space.from_names(trial.params), trial.values[0])
     return scores
-
-
-def read_architecture(trial: FrozenTrial, space: SearchSpace) -> Architecture | None:
-    """Convert the parameters of a trial to an architecture; None if they do not fit the space."""
-    if len(trial.params) != len(space):
-        return None
-    try:
-        return space.from_names(trial.params)
-    except UserError:
-        return None
 
 
 def make_distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
@@ -210,3 +204,42 @@ def _difference(kept: SearchSpace, given: SearchSpace) -> str:
     first = next(pair for pair in pairs if pair[0] != pair[1])
     theirs, ours = (json.dumps({c.name: c.options}) for c in first)
     return f"it has the choice {theirs} where the given one has {ours}"
+
+
+class Mirror:
+    """A study with the score and the costs as objectives, beside the study of scores.
+
+    The search itself uses only the study of scores. Candidates that a kill kept from being copied
+    are copied when the search is resumed.
+    """
+
+    def __init__(
+        self,
+        storage: optuna.storages.BaseStorage,
+        name: str,
+        space: SearchSpace,
+        settings: SearchSettings,
+        identity: str,
+    ) -> None:
+        self._space, self._costs, self._identity = space, settings.pareto, identity
+        self._study = optuna.create_study(
+            storage=storage,
+            study_name=f"{name}-front-{identity}",
+            directions=[StudyDirection.MAXIMIZE, *[StudyDirection.MINIMIZE] * len(settings.pareto)],
+            load_if_exists=True,
+        )
+        names = ["one-shot accuracy", *settings.pareto]
+        if self._study.metric_names != names:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ExperimentalWarning)
+                self._study.set_metric_names(names)
+        trials = self._study.get_trials(deepcopy=False)
+        self._held = {trial.user_attrs.get("architecture") for trial in trials}
+
+    def add(self, candidates: Iterable[Candidate]) -> None:
+        """Add the candidates that are not in the study yet, as finished trials."""
+        new = {c.architecture: c for c in candidates if str(c.architecture) not in self._held}
+        for candidate in new.values():
+            values = [candidate.score, *(candidate.costs[name] for name in self._costs)]
+            self._study.add_trial(make_trial(self._space, candidate, self._identity, values))
+            self._held.add(str(candidate.architecture))

@@ -38,10 +38,8 @@ class DistributionSearch(Algorithm):
             )
         distribution = Distribution(self.feasible, self.prior.probabilities)
         origins = {distribution.most_probable(): "argmax"}
-        count = self.prior.samples
-        if count > 1:
+        if self.population > 1:
             random = generator(self.settings.seed, "derive")
-            for architecture in distribution.sample(count, random):
-                if len(origins) < count:
-                    origins.setdefault(architecture, "sampled")
+            for architecture in distribution.sample(self.population, random):
+                origins.setdefault(architecture, "sampled")
         return origins

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from spos._util.randomness import generator
 from spos.search.algorithm import ALGORITHMS, Algorithm
@@ -26,13 +26,14 @@ class Evolution(Algorithm):
     def propose(self, iteration: int, history: History) -> Mapping[Architecture, str]:
         """Propose new children of the best candidates within the constraint."""
         if iteration == 0:
-            return self._known(history)
+            known = history.known_feasible() if self.settings.from_known else []
+            known.sort(key=lambda one: -history.known[one])
+            return dict.fromkeys(known[: self.population], "known")
         space, settings = self.feasible.space, self.settings
         parents = history.best(settings.parents)
         population: dict[Architecture, str] = {}
         crossover, mutation = settings.children
         random_crossover = generator(settings.seed, "crossover", iteration)
-        seen = history.seen
 
         def crossed() -> Architecture:
             mother, father = random_crossover.choice(len(parents), 2, replace=False).tolist()
@@ -44,24 +45,7 @@ class Evolution(Algorithm):
             parent = parents[int(random_mutation.integers(len(parents)))]
             return space.mutate(parent, random_mutation, settings.mutation)
 
-        def breed(origin: str, count: int, child: Callable[[], Architecture]) -> None:
-            wanted = len(population) + count
-            for _ in range(settings.tries):
-                missing = wanted - len(population)
-                if missing == 0:
-                    return
-                children = [child() for _ in range(missing)]
-                for new, within in zip(children, self.feasible.satisfied(children), strict=True):
-                    if within and new not in seen:
-                        population.setdefault(new, origin)
-
         if len(parents) > 1:
-            breed("crossover", crossover, crossed)
-        breed("mutation", mutation, mutated)
+            self._breed(population, crossover, "crossover", history, crossed)
+        self._breed(population, mutation, "mutation", history, mutated)
         return population
-
-    def _known(self, history: History) -> Mapping[Architecture, str]:
-        if not self.settings.from_known:
-            return {}
-        known = sorted(history.known_feasible(), key=lambda one: -history.known[one])
-        return dict.fromkeys(known[: self.population], "known")

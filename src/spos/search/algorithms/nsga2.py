@@ -66,20 +66,14 @@ class Nsga2(Algorithm):
         ]
         study = self._study_of(generations, history)
         study.sampler = self._sampler(iteration)
-        seen = history.seen
-        distributions = make_distributions(self.feasible.space)
+        space = self.feasible.space
+        distributions = make_distributions(space)
         children: dict[Architecture, str] = {}
-        for _ in range(self.settings.tries):
-            missing = population - len(children)
-            if missing == 0:
-                break
-            bred = [
-                self.feasible.space.from_names(study.ask(distributions).params)
-                for _ in range(missing)
-            ]
-            for child, within in zip(bred, self.feasible.satisfied(bred), strict=True):
-                if within and child not in seen:
-                    children.setdefault(child, "nsga2")
+
+        def bred() -> Architecture:
+            return space.from_names(study.ask(distributions).params)
+
+        self._breed(children, population, "nsga2", history, bred)
         return children
 
     def _known(self, history: History) -> Mapping[Architecture, str]:
@@ -94,10 +88,8 @@ class Nsga2(Algorithm):
         self, generations: Sequence[Sequence[Architecture]], history: History
     ) -> optuna.Study:
         """Make a study in memory of some generations."""
-        directions = [
-            StudyDirection.MAXIMIZE,
-            *[StudyDirection.MINIMIZE] * len(self.settings.pareto),
-        ]
+        costs = len(self.settings.pareto)
+        directions = [StudyDirection.MAXIMIZE, *[StudyDirection.MINIMIZE] * costs]
         # All generations are of one size, by which Optuna numbers them: it counts trials.
         sampler = NSGAIISampler(population_size=max(2, len(generations[0])), seed=0)
         study = optuna.create_study(directions=directions, sampler=sampler)
@@ -125,9 +117,8 @@ class Nsga2(Algorithm):
         return study
 
     def _sampler(self, generation: int) -> NSGAIISampler:
-        seed = int(generator(self.settings.seed, "nsga2", generation).integers(2**32))
+        settings = self.settings
+        seed = int(generator(settings.seed, "nsga2", generation).integers(2**32))
         return NSGAIISampler(
-            population_size=self.settings.population,
-            mutation_prob=self.settings.mutation,
-            seed=seed,
+            population_size=settings.population, mutation_prob=settings.mutation, seed=seed
         )
