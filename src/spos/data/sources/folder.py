@@ -174,7 +174,7 @@ class _Reader:
                     return split, self._streamed(split)
                 pixels = read_files(self.store, split.names, side).pixels
                 assert pixels is not None
-                images = TensorImages(pixels, torch.tensor(split.labels))
+                images = TensorImages(pixels, torch.tensor(split.labels), owned=True)
         return split, images
 
     def with_validation(self, train: Split, images: Images, split: Split) -> tuple[Images, Images]:
