@@ -74,7 +74,7 @@ class Source:
     """All images of a source, before the validation set is split off.
 
     Args:
-        train (Images): training images; their memory is reused, so keep no reference to them.
+        train (Images): training images; empty once others are split off, if their memory is owned.
         classes (Sequence[str]): name of each class; empty where targets are values.
         test (Images | None): test images; None to split them off ``train``.
         validation (Images | None): validation images; None to split them off ``train``.
