@@ -7,7 +7,7 @@ import json
 import warnings
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
@@ -104,7 +104,8 @@ class Context:
             return work(self, *arguments)
         check_picklable(self.task, self.load, method=self.given_method, teacher=self.teacher)
         fabric = make_fabric(self.accelerator, self.config.run.precision, self.devices)
-        return launch(fabric, _in_process, self, work, arguments)
+        # As a partial, because Fabric looks for tensors in records among the arguments.
+        return launch(fabric, partial(_in_process, context=self, work=work, arguments=arguments))
 
     @property
     def method(self) -> MakeMethod:
