@@ -39,12 +39,10 @@ class ChoiceModule(Searchable):
             UserError: there is no such option.
         """
         choice = Choice(self.choice_name or type(self).__name__, self.option_names)
-        if isinstance(option, str):
-            self.active = choice.index(option)
-        elif 0 <= option < len(choice.options):
-            self.active = option
-        else:
+        index = choice.index(option) if isinstance(option, str) else option
+        if not 0 <= index < len(choice.options):
             raise UserError(
-                f"choice '{choice.name}' has no option {option}: allowed: "
+                f"choice '{choice.name}' has no option {index}: allowed: "
                 f"0 to {len(choice.options) - 1}"
             )
+        self.active = index

@@ -6,7 +6,9 @@ Sources: Guo et al., Section 3.4 (weight preallocation for channel search); Stam
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +22,40 @@ from spos.nn.width import FixedWidth, Width, as_width
 Size = int | Width | FixedWidth
 
 
-class ElasticConv2d(Searchable):
+class _Elastic(Searchable):
+    """A layer that uses the leading entries of the parameters and buffers of ``full``.
+
+    ``full`` is an ordinary layer of the largest size, so that it is initialised, decayed and saved
+    like any other.
+    """
+
+    full: Any
+
+    @abstractmethod
+    def _sizes(self) -> tuple[int, ...]:
+        """Number of used entries along each leading dimension of the weight."""
+
+    def _sliced(self) -> tuple[Any, Any]:
+        sizes, weight, bias = self._sizes(), self.full.weight, self.full.bias
+        return (
+            None if weight is None else use(weight, *sizes),
+            None if bias is None else use(bias, sizes[0]),
+        )
+
+    def _cut(self, copy: Callable[[nn.Module], nn.Module]) -> Any:
+        """Copy ``full`` with nothing but the used entries."""
+        # ``copy`` restores the affine parameters that the supernet may have removed.
+        layer, sizes = copy(self.full), self._sizes()
+        for name, tensor in layer.state_dict(keep_vars=True).items():
+            with torch.no_grad():
+                # A clone keeps the memory format. Another format would change the order of
+                # summation, and with it the floating-point result.
+                part = tensor[tuple(map(slice, sizes[: tensor.dim()]))].clone()
+            setattr(layer, name, nn.Parameter(part) if isinstance(tensor, nn.Parameter) else part)
+        return layer
+
+
+class ElasticConv2d(_Elastic):
     """A convolution whose input and output channels are searched.
 
     Args:
@@ -65,35 +100,28 @@ class ElasticConv2d(Searchable):
         self.inputs, self.outputs = as_width(inputs), as_width(outputs)
         self.stride, self.padding, self.dilation = stride, padding, dilation
         self.depthwise = depthwise
-        # The weights belong to an ordinary layer of the largest size, so that they are initialised,
-        # decayed and saved like those of any convolution.
-        self.full = self._layer(self.inputs.largest, self.outputs.largest, kernel_size, bias)
+        widest, groups = self.inputs.largest, self.inputs.largest if depthwise else 1
+        sizes = (kernel_size, stride, padding, dilation, groups)
+        self.full = nn.Conv2d(widest, self.outputs.largest, *sizes, bias)
 
-    def _layer(
-        self, inputs: int, outputs: int, kernel_size: int, bias: bool, device: str | None = None
-    ) -> nn.Conv2d:
-        groups = inputs if self.depthwise else 1
-        sizes = (kernel_size, self.stride, self.padding, self.dilation, groups)
-        return nn.Conv2d(inputs, outputs, *sizes, bias, device=device)
+    def _groups(self) -> int:
+        return self.inputs.current if self.depthwise else 1
 
-    def _sliced(self) -> tuple[Tensor, Tensor | None]:
-        outputs = self.outputs.current
-        inputs = 1 if self.depthwise else self.inputs.current
-        weight, bias = self.full.weight, self.full.bias
-        return use(weight, outputs, inputs), None if bias is None else use(bias, outputs)
+    def _sizes(self) -> tuple[int, ...]:
+        return self.outputs.current, 1 if self.depthwise else self.inputs.current
 
     def forward(self, x: Tensor) -> Tensor:
-        weight, bias = self._sliced()
-        groups = self.inputs.current if self.depthwise else 1
-        return F.conv2d(x, weight, bias, self.stride, self.padding, self.dilation, groups)
+        settings = (self.stride, self.padding, self.dilation, self._groups())
+        return F.conv2d(x, *self._sliced(), *settings)
 
-    def plain(self, copy: Callable[[nn.Module], nn.Module]) -> nn.Module:
-        side, bias = self.full.kernel_size[0], self.full.bias is not None
-        layer = self._layer(self.inputs.current, self.outputs.current, side, bias, "meta")
-        return _assign(layer, self, *self._sliced())
+    def plain(self, copy: Callable[[nn.Module], nn.Module]) -> nn.Conv2d:
+        layer: nn.Conv2d = self._cut(copy)
+        layer.out_channels, layer.in_channels = self.outputs.current, self.inputs.current
+        layer.groups = self._groups()
+        return layer
 
 
-class ElasticLinear(Searchable):
+class ElasticLinear(_Elastic):
     """A linear layer whose input and output features are searched.
 
     Args:
@@ -112,21 +140,19 @@ class ElasticLinear(Searchable):
         self.inputs, self.outputs = as_width(inputs), as_width(outputs)
         self.full = nn.Linear(self.inputs.largest, self.outputs.largest, bias)
 
-    def _sliced(self) -> tuple[Tensor, Tensor | None]:
-        weight = use(self.full.weight, self.outputs.current, self.inputs.current)
-        bias: Tensor | None = self.full.bias
-        return weight, None if bias is None else use(bias, self.outputs.current)
+    def _sizes(self) -> tuple[int, ...]:
+        return self.outputs.current, self.inputs.current
 
     def forward(self, x: Tensor) -> Tensor:
         return F.linear(x, *self._sliced())
 
     def plain(self, copy: Callable[[nn.Module], nn.Module]) -> nn.Module:
-        weight, bias = self._sliced()
-        layer = nn.Linear(weight.shape[1], weight.shape[0], bias is not None, device="meta")
-        return _assign(layer, self, weight, bias)
+        layer: nn.Linear = self._cut(copy)
+        layer.out_features, layer.in_features = self._sizes()
+        return layer
 
 
-class ElasticLayerNorm(Searchable):
+class ElasticLayerNorm(_Elastic):
     """A layer norm over a last dimension of searchable size.
 
     Args:
@@ -143,18 +169,19 @@ class ElasticLayerNorm(Searchable):
         self.features = as_width(features)
         self.full = nn.LayerNorm(self.features.largest, eps)
 
+    def _sizes(self) -> tuple[int, ...]:
+        return (self.features.current,)
+
     def forward(self, x: Tensor) -> Tensor:
-        size = self.features.current
-        weight, bias = use(self.full.weight, size), use(self.full.bias, size)
-        return F.layer_norm(x, (size,), weight, bias, self.full.eps)
+        return F.layer_norm(x, self._sizes(), *self._sliced(), self.full.eps)
 
     def plain(self, copy: Callable[[nn.Module], nn.Module]) -> nn.Module:
-        size = self.features.current
-        layer = nn.LayerNorm(size, self.full.eps, device="meta")
-        return _assign(layer, self, self.full.weight[:size], self.full.bias[:size])
+        layer: nn.LayerNorm = self._cut(copy)
+        layer.normalized_shape = self._sizes()
+        return layer
 
 
-class ElasticBatchNorm2d(Searchable):
+class ElasticBatchNorm2d(_Elastic):
     """A batch norm over a searchable number of channels; its statistics are sliced as well.
 
     The running statistics of a supernet are mixed over all paths and fit none of them: recalibrate
@@ -175,44 +202,23 @@ class ElasticBatchNorm2d(Searchable):
         self.features = as_width(features)
         self.full = nn.BatchNorm2d(self.features.largest, eps, momentum)
 
+    def _sizes(self) -> tuple[int, ...]:
+        return (self.features.current,)
+
     def forward(self, x: Tensor) -> Tensor:
         full, size = self.full, self.features.current
-        mean, variance = full.running_mean, full.running_var
-        weight, bias = (full.weight, full.bias) if full.affine else (None, None)
+        statistics = (full.running_mean, full.running_var)
+        mean, variance = (None if one is None else one[:size] for one in statistics)
         factor = 0.0 if full.momentum is None else full.momentum
         if full.training and full.num_batches_tracked is not None:
             full.num_batches_tracked.add_(1)
             if full.momentum is None:
                 # Without a momentum, torch averages the statistics over all batches.
                 factor = 1 / float(full.num_batches_tracked)
-        return F.batch_norm(
-            x,
-            None if mean is None else mean[:size],
-            None if variance is None else variance[:size],
-            None if weight is None else use(weight, size),
-            None if bias is None else use(bias, size),
-            full.training or mean is None,
-            factor,
-            full.eps,
-        )
+        batch = full.training or mean is None
+        return F.batch_norm(x, mean, variance, *self._sliced(), batch, factor, full.eps)
 
     def plain(self, copy: Callable[[nn.Module], nn.Module]) -> nn.Module:
-        # ``copy`` restores the affine parameters that the supernet may have removed.
-        layer = copy(self.full)
-        assert isinstance(layer, nn.BatchNorm2d)
-        size = layer.num_features = self.features.current
-        with torch.no_grad():
-            for name, parameter in list(layer.named_parameters()):
-                setattr(layer, name, nn.Parameter(parameter[:size].clone()))
-            for name in ("running_mean", "running_var"):
-                statistics = getattr(layer, name)
-                setattr(layer, name, None if statistics is None else statistics[:size].clone())
+        layer: nn.BatchNorm2d = self._cut(copy)
+        layer.num_features = self.features.current
         return layer
-
-
-def _assign(layer: nn.Module, like: nn.Module, weight: Tensor, bias: Tensor | None) -> nn.Module:
-    """Give a layer the values of slices, in the memory format of the slices."""
-    for name, value in (("weight", weight), ("bias", bias)):
-        if value is not None:
-            setattr(layer, name, nn.Parameter(value.detach().clone()))
-    return layer.train(like.training)

@@ -6,17 +6,15 @@ All bit-widths share one weight; each has its own learned step and clip.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from spos._util.errors import UserError
 from spos.nn.bits import BitPair, Bits
-from spos.nn.elastic import Size
+from spos.nn.elastic import ElasticConv2d, Size
 from spos.nn.quantisers import ACTIVATIONS, WEIGHTS, check_quantisers
-from spos.nn.region import use
-from spos.nn.searchable import Searchable
-from spos.nn.width import as_width
 
 #: Default quantisers; docs/bits.md gives the measurements behind them.
 WEIGHT_QUANTISER, ACTIVATION_QUANTISER = "lsq", "pact"
@@ -70,21 +68,14 @@ class FixedBitsConv2d(nn.Module):
         self.activation_quantiser = ACTIVATIONS[activations](pair.activations)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(
-            self.activation_quantiser(x),
-            self.weight_quantiser(self.weight),
-            None,
-            self.stride,
-            self.padding,
-            self.dilation,
-            self.groups,
-        )
+        x, weight = self.activation_quantiser(x), self.weight_quantiser(self.weight)
+        return F.conv2d(x, weight, None, self.stride, self.padding, self.dilation, self.groups)
 
     def extra_repr(self) -> str:
         return f"{self.pair}, stride={self.stride}, padding={self.padding}"
 
 
-class QuantisedConv2d(Searchable):
+class QuantisedConv2d(ElasticConv2d):
     """A convolution with searchable bit-widths and, optionally, searchable channels.
 
     Args:
@@ -123,65 +114,29 @@ class QuantisedConv2d(Searchable):
         weights: str = WEIGHT_QUANTISER,
         activations: str = ACTIVATION_QUANTISER,
     ) -> None:
-        super().__init__()
         check_quantisers(weights, activations)
-        self.inputs, self.outputs, self.bits = as_width(inputs), as_width(outputs), bits
-        self.stride, self.padding = stride, padding
-        self.weights, self.activations = weights, activations
-        # The weights belong to an ordinary layer of the largest size, so that they are initialised,
-        # decayed and saved like those of any convolution.
-        self.full = nn.Conv2d(
-            self.inputs.largest,
-            self.outputs.largest,
-            kernel_size,
-            stride,
-            padding,
-            bias=False,
-        )
+        super().__init__(inputs, outputs, kernel_size, stride, padding, bias=False)
+        self.bits, self.weights, self.activations = bits, weights, activations
+        of_weights, of_inputs = (sorted(set(counts)) for counts in zip(*bits.pairs, strict=True))
         self.weight_quantisers = nn.ModuleDict(
-            {
-                str(count): WEIGHTS[weights](count, self.full.weight)
-                for count in sorted({pair.weights for pair in bits.pairs})
-            }
+            {str(count): WEIGHTS[weights](count, self.full.weight) for count in of_weights}
         )
         self.activation_quantisers = nn.ModuleDict(
-            {
-                str(count): ACTIVATIONS[activations](count)
-                for count in sorted({pair.activations for pair in bits.pairs})
-            }
+            {str(count): ACTIVATIONS[activations](count) for count in of_inputs}
         )
 
-    def _active(self) -> tuple[Tensor, nn.Module, nn.Module]:
-        """Return the active weight slice, weight quantiser and input quantiser."""
-        pair = self.bits.current
-        return (
-            use(self.full.weight, self.outputs.current, self.inputs.current),
-            self.weight_quantisers[str(pair.weights)],
-            self.activation_quantisers[str(pair.activations)],
-        )
+    def _active(self) -> tuple[nn.Module, nn.Module]:
+        """Return the quantisers of the weights and of the inputs on the active path."""
+        weights, activations = map(str, self.bits.current)
+        return self.weight_quantisers[weights], self.activation_quantisers[activations]
 
     def forward(self, x: Tensor) -> Tensor:
-        weight, of_weights, of_inputs = self._active()
-        return F.conv2d(of_inputs(x), of_weights(weight), None, self.stride, self.padding)
+        of_weights, of_inputs = self._active()
+        weight = of_weights(self._sliced()[0])
+        return F.conv2d(of_inputs(x), weight, None, self.stride, self.padding)
 
-    def plain(self, copy: Callable[[nn.Module], nn.Module]) -> nn.Module:
-        weight, of_weights, of_inputs = self._active()
-        side = self.full.kernel_size[0]
-        layer = nn.Conv2d(
-            weight.shape[1],
-            weight.shape[0],
-            side,
-            self.stride,
-            self.padding,
-            bias=False,
-            device="meta",
-        )
-        # A clone keeps the memory format. Another format would change the order of summation, and
-        # with it the floating-point result.
-        layer.weight = nn.Parameter(weight.detach().clone())
-        fixed = FixedBitsConv2d(
-            layer, self.bits.current, weights=self.weights, activations=self.activations
-        )
-        fixed.weight_quantiser = copy(of_weights)
-        fixed.activation_quantiser = copy(of_inputs)
+    def plain(self, copy: Callable[[nn.Module], nn.Module]) -> Any:
+        kinds = {"weights": self.weights, "activations": self.activations}
+        fixed = FixedBitsConv2d(super().plain(copy), self.bits.current, **kinds)
+        fixed.weight_quantiser, fixed.activation_quantiser = map(copy, self._active())
         return fixed.train(self.training)

@@ -38,7 +38,7 @@ class Quantiser(nn.Module):
         super().__init__()
         if isinstance(bits, bool) or not isinstance(bits, int) or not 1 <= bits <= MOST_BITS:
             raise UserError(f"{bits!r} bits: a quantiser has 1 to {MOST_BITS}")
-        self.bits = bits
+        self.bits, self.levels = bits, 2**bits - 1
 
     def extra_repr(self) -> str:
         return f"bits={self.bits}"
@@ -65,7 +65,6 @@ class DoReFaWeight(Quantiser):
 
     def __init__(self, bits: int, weight: Tensor | None = None) -> None:
         super().__init__(bits)
-        self.levels = 2**bits - 1
 
     def forward(self, weight: Tensor) -> Tensor:
         if self.bits == 1:
@@ -131,7 +130,6 @@ class ClippedActivation(Quantiser):
 
     def __init__(self, bits: int) -> None:
         super().__init__(bits)
-        self.levels = 2**bits - 1
         self.clip = nn.Parameter(torch.tensor(_initial_step(self.levels) * self.levels))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -162,7 +160,6 @@ class LearnedStepActivation(Quantiser):
 
     def __init__(self, bits: int) -> None:
         super().__init__(bits)
-        self.levels = 2**bits - 1
         self.step = nn.Parameter(torch.tensor(_initial_step(self.levels)))
 
     def forward(self, x: Tensor) -> Tensor:

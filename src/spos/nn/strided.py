@@ -87,8 +87,7 @@ class StridedConv2d(ElasticConv2d):
     def forward(self, x: Tensor) -> Tensor:
         return F.conv2d(x, *self._sliced(), self.searched_stride.current, self.padding)
 
-    def plain(self, copy: Callable[[nn.Module], nn.Module]) -> nn.Module:
+    def plain(self, copy: Callable[[nn.Module], nn.Module]) -> nn.Conv2d:
         layer = super().plain(copy)
-        assert isinstance(layer, nn.Conv2d)
         layer.stride = (self.searched_stride.current,) * 2
         return layer

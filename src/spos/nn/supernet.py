@@ -82,9 +82,8 @@ class Supernet(nn.Module):
         super().__init__()
         self.model = model
         self.input_shape = tuple(input_shape)
-        positions: dict[str, int] = {}
-        choices: list[Choice] = []
-        self._readers: list[tuple[ChoiceModule, int]] = []
+        choices: dict[str, Choice] = {}
+        readers: list[ChoiceModule] = []
         for path, module in model.named_modules():
             if not isinstance(module, ChoiceModule):
                 continue
@@ -92,20 +91,20 @@ class Supernet(nn.Module):
             # same choice names.
             module.choice_name = module.choice_name or path or type(module).__name__
             choice = Choice(module.choice_name, module.option_names, module.ordered)
-            position = positions.setdefault(choice.name, len(choices))
-            if position == len(choices):
-                choices.append(choice)
-            elif choices[position] != choice:
+            shared = choices.setdefault(choice.name, choice)
+            if shared != choice:
                 raise UserError(
                     f"two modules share the choice '{choice.name}' but not its options: "
-                    f"{', '.join(choices[position].options)} and {', '.join(choice.options)}"
+                    f"{', '.join(shared.options)} and {', '.join(choice.options)}"
                 )
-            self._readers.append((module, position))
+            readers.append(module)
         if not choices:
             raise UserError(
                 f"{type(model).__name__} has no choice in it: put a spos.nn.OneOf where one is"
             )
-        self.space = SearchSpace(choices)
+        self.space = SearchSpace(choices.values())
+        positions = {name: position for position, name in enumerate(choices)}
+        self._readers = [(module, positions[str(module.choice_name)]) for module in readers]
         self.stages = tuple(
             Stage(path, module, tuple(sorted({positions[n] for n in _choice_names(module)})))
             for path, module in _stage_modules(model)
@@ -155,12 +154,6 @@ class Supernet(nn.Module):
         """
         before = self.active
         self.activate(architecture)
-        try:
-            return self._extract(self.model if stage is None else stage.module)
-        finally:
-            self.activate(before)
-
-    def _extract(self, root: nn.Module) -> nn.Module:
         memo: dict[int, Any] = {}
 
         def duplicate(module: nn.Module) -> nn.Module:
@@ -175,7 +168,10 @@ class Supernet(nn.Module):
                     memo[id(part)] = _restore_affine(part)
             return copy_module(module, memo)
 
-        return duplicate(root)
+        try:
+            return duplicate(self.model if stage is None else stage.module)
+        finally:
+            self.activate(before)
 
     def subnet(self, architecture: Iterable[int]) -> fx.GraphModule:
         """Return the stand-alone network of an architecture, with the supernet's weights.
@@ -261,8 +257,9 @@ def _strip_affine(model: nn.Module) -> Iterator[_BatchNorm]:
 
 def _restore_affine(norm: _BatchNorm) -> _BatchNorm:
     restored = copy_module(norm, {})
-    statistics = restored.running_mean
-    like = torch.empty(restored.num_features) if statistics is None else statistics
+    like = restored.running_mean
+    if like is None:
+        like = torch.empty(restored.num_features)
     restored.affine = True
     restored.weight = nn.Parameter(torch.ones_like(like))
     restored.bias = nn.Parameter(torch.zeros_like(like))
