@@ -31,7 +31,10 @@ def copy_module(module: Module, memo: dict[int, Any]) -> Module:
     """
     # What is contained before what contains it.
     for part in reversed(_parts(module, memo)):
-        if id(part) not in memo and _is_simple(part):
+        # Others of torch restore references between their parts when they are copied.
+        known = type(part).__setstate__ in (nn.Module.__setstate__, _ConvNd.__setstate__)
+        of_torch = type(part).__module__.startswith("torch.nn.modules.")
+        if id(part) not in memo and of_torch and known:
             _copy_simple(part, memo)
     return copy.deepcopy(module, memo)
 
@@ -44,14 +47,6 @@ def _parts(module: nn.Module, memo: dict[int, Any]) -> list[nn.Module]:
             found.append(part)
             waiting += [child for child in part._modules.values() if child is not None]
     return found
-
-
-def _is_simple(module: nn.Module) -> bool:
-    # Others of torch restore references between their parts when they are copied.
-    restores = type(module).__setstate__
-    return type(module).__module__.startswith("torch.nn.modules.") and (
-        restores in (nn.Module.__setstate__, _ConvNd.__setstate__)
-    )
 
 
 def _copy_simple(module: nn.Module, memo: dict[int, Any]) -> None:

@@ -54,31 +54,26 @@ class OneOf(ChoiceModule):
         for index, weight in mixture:
             versions = [value._version for value in given]
             output = self.options[index](*args, **kwargs)
-            self._check(index, output, total)
+            option = f"option '{self.option_names[index]}' of choice '{self.choice_name}'"
+            if not isinstance(output, Tensor):
+                raise UserError(
+                    f"{option} gives a {type(output).__name__}: options that are mixed have to "
+                    "give one tensor"
+                )
+            if total is not None and output.shape != total.shape:
+                raise UserError(
+                    f"{option} gives the shape {list(output.shape)}, the one before it "
+                    f"{list(total.shape)}: options that are mixed have to give one shape"
+                )
             if versions != [value._version for value in given]:
                 # The options that run next would read a modified input.
                 raise UserError(
-                    f"option '{self.option_names[index]}' of choice '{self.choice_name}' changes "
-                    "its input in place, so that it cannot be mixed with others: set "
-                    "inplace=False in its first operation"
+                    f"{option} changes its input in place, so that it cannot be mixed with "
+                    "others: set inplace=False in its first operation"
                 )
             total = weight * output if total is None else total + weight * output
         assert total is not None
         return total
-
-    def _check(self, index: int, output: Any, total: Tensor | None) -> None:
-        choice, option = self.choice_name, self.option_names[index]
-        if not isinstance(output, Tensor):
-            raise UserError(
-                f"option '{option}' of choice '{choice}' gives a {type(output).__name__}: options "
-                "that are mixed have to give one tensor"
-            )
-        if total is not None and output.shape != total.shape:
-            raise UserError(
-                f"option '{option}' of choice '{choice}' gives the shape {list(output.shape)}, "
-                f"the one before it {list(total.shape)}: options that are mixed have to give one "
-                "shape"
-            )
 
     def plain(self, copy: Callable[[nn.Module], nn.Module]) -> nn.Module:
         return copy(self.options[self.active])

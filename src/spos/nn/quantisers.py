@@ -190,10 +190,8 @@ def check_quantisers(weights: str, activations: str) -> None:
     Raises:
         UserError: a quantiser is unknown.
     """
-    for kind, name, known in (
-        ("weight", weights, WEIGHTS),
-        ("activation", activations, ACTIVATIONS),
-    ):
+    given = (("weight", weights, WEIGHTS), ("activation", activations, ACTIVATIONS))
+    for kind, name, known in given:
         if name not in known:
             raise UserError(f"unknown {kind} quantiser '{name}': {nearest(name, known)}")
 
