@@ -104,9 +104,9 @@ def test_what_is_not_a_checkpoint_is_refused(tmp_path: Path) -> None:
         load_official(tmp_path)
     file = tmp_path / "other.pth"
     contents: tuple[tuple[Any, str], ...] = (
-        ([1, 2], "holds list instead of weights"),
-        ({"state_dict": 3}, "holds int instead of weights"),
-        ({"iteration": 5, "best": 0.7}, r"more than tensors \(iteration, best\)"),
+        ([1, 2], r"something else than tensors \(list\)"),
+        ({"state_dict": 3}, r"something else than tensors \(int\)"),
+        ({"iteration": 5, "best": 0.7}, r"something else than tensors \(iteration, best\)"),
         ({}, "lacks first_conv"),
         ({"fc.weight": torch.zeros(2, 2)}, r"lacks first_conv\.0\.weight and classifier"),
     )

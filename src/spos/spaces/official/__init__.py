@@ -68,23 +68,18 @@ def load_official(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """
     file = Path(path)
     content = _read(file)
-    if isinstance(content, Mapping) and "state_dict" in content:
-        content = content["state_dict"]
-    if not isinstance(content, Mapping):
-        raise UserError(
-            f"{file} holds {type(content).__name__} instead of weights: give a dictionary of "
-            "tensors, or one with such a dictionary as its entry 'state_dict'"
-        )
-    other = [str(name) for name, value in content.items() if not isinstance(value, Tensor)]
+    if isinstance(content, Mapping):
+        content = content.get("state_dict", content)
+    other = [type(content).__name__]
+    if isinstance(content, Mapping):
+        other = [str(name) for name, value in content.items() if not isinstance(value, Tensor)]
     if other:
         raise UserError(
-            f"{file} holds more than tensors ({_first(other)}): give a dictionary of tensors, or "
-            "one with such a dictionary as its entry 'state_dict'"
+            f"{file} holds something else than tensors ({_first(other)}): give a dictionary of "
+            "tensors, or one with such a dictionary as its entry 'state_dict'"
         )
-    names = [str(name) for name in content]
-    prefix = "module." if names and all(name.startswith("module.") for name in names) else ""
-    state = {str(name)[len(prefix) :]: tensor for name, tensor in content.items()}
-    _check_supernet(state, str(file))
+    state = {str(name).removeprefix("module."): tensor for name, tensor in content.items()}
+    _check_supernet(state, file)
     return state
 
 
@@ -118,30 +113,25 @@ def to_supernet(state: Mapping[str, Tensor], supernet: Supernet, *, rgb: bool = 
     Raises:
         UserError: tensors are missing, unexpected, or have other shapes.
     """
-    _check_supernet(state, "the state")
-    ours = supernet.state_dict()
-    theirs = {name: _release_name(name) for name in ours}
-    places = set(theirs.values())
-    missing = [name for name in theirs.values() if name not in state]
-    unexpected = [name for name in state if name not in places]
-    misshapen = [
-        f"{theirs[name]} {_shape(state[theirs[name]])} instead of {_shape(own)}"
-        for name, own in ours.items()
-        if theirs[name] in state and state[theirs[name]].shape != own.shape
-    ]
-    kinds = (("missing", missing), ("unexpected", unexpected), ("wrong-shaped", misshapen))
-    wrong = [f"{len(names)} {kind} ({_first(names)})" for kind, names in kinds if names]
-    if wrong:
+    ours = {_release_name(name): tensor for name, tensor in supernet.state_dict().items()}
+    wrong = {
+        "missing": [name for name in ours if name not in state],
+        "unexpected": [name for name in state if name not in ours],
+        "wrong-shaped": [
+            f"{name} {_shape(state[name])} instead of {_shape(own)}"
+            for name, own in ours.items()
+            if name in state and state[name].shape != own.shape
+        ],
+    }
+    told = [f"{len(names)} {kind} ({_first(names)})" for kind, names in wrong.items() if names]
+    if told:
         raise UserError(
-            f"the state does not fit the supernet, tensors: {', '.join(wrong)}; build it as "
+            f"the state does not fit the supernet, tensors: {', '.join(told)}; build it as "
             f'shufflenetv2(PRESETS["imagenet"], classes={classes_of(state)}) from the '
             "release's supernet"
         )
-    values = {name: state[theirs[name]] for name in ours}
-    if rgb:
-        first = f"model.{_FIRST}"
-        values[first] = values[first].flip(1)
-    supernet.load_state_dict(values)
+    for name, own in ours.items():
+        own.copy_(state[name].flip(1) if rgb and name == _FIRST else state[name])
 
 
 def _read(file: Path) -> Any:
@@ -179,11 +169,9 @@ def _read(file: Path) -> Any:
 
 def _code_in(message: str) -> str | None:
     # torch raises the same exception for a damaged pickle and for one that is not allowed.
-    found = re.search(r"GLOBAL (\S+)", message)
-    if found:
-        return found[1]
-    refusals = ("unrecognized function", "Can only create new object", "Can only build Tensor")
-    return "code" if any(refusal in message for refusal in refusals) else None
+    refused = r"GLOBAL (\S+)|unrecognized function|Can only create new object|Can only build Tensor"
+    found = re.search(refused, message)
+    return found and (found[1] or "code")
 
 
 def _line(error: Exception) -> str:
@@ -192,22 +180,18 @@ def _line(error: Exception) -> str:
     return text.splitlines()[0] if text else type(error).__name__
 
 
-def _check_supernet(state: Mapping[str, Tensor], source: str) -> None:
-    affine = [
-        name
-        for name in state
-        if name.endswith((".weight", ".bias"))
-        and f"{name.rpartition('.')[0]}.running_mean" in state
-    ]
+def _check_supernet(state: Mapping[str, Tensor], file: Path) -> None:
+    norms = [name.removesuffix("running_mean") for name in state if name.endswith(".running_mean")]
+    affine = [f"{norm}weight" for norm in norms if f"{norm}weight" in state]
     if affine:
         raise UserError(
-            f"{source} holds a stand-alone network, as its batch norms have affine parameters "
+            f"{file} holds a stand-alone network, as its batch norms have affine parameters "
             f"({_first(affine)}): give the checkpoint of the release's supernet"
         )
     lacking = [name for name in (_FIRST, _CLASSIFIER) if name not in state]
     if lacking:
         raise UserError(
-            f"{source} lacks {' and '.join(lacking)}: give the checkpoint of the release's supernet"
+            f"{file} lacks {' and '.join(lacking)}: give the checkpoint of the release's supernet"
         )
 
 
