@@ -31,7 +31,8 @@ from torch import Tensor, nn
 from spos import CostTable, OneOf, Supernet
 from spos.cost.expected import ExpectedCost
 from spos.data import ImageData, load_data, training_batches
-from spos.spaces._mobile import MobileLayout, Place, mobile_network
+from spos.spaces._mobile import MobileLayout, mobile_network
+from spos.spaces._stages import Place
 from spos.spaces.fbnet import candidate
 from spos.training import METHODS, Method, Recipe
 from spos.training.loop import make_optimizer

@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from spos import UserError
 from spos.spaces.blocks.cells import OPERATIONS, Cell, FactorizedReduction, Wiring, operation
 
 REDUCING = [name for name in OPERATIONS if name != "none"]
@@ -85,25 +84,3 @@ def test_the_inputs_of_a_cell_may_differ_in_size():
     wiring = Wiring((("sep_conv_3x3", 0), ("max_pool_3x3", 1)), concat=(2,))
     cell = Cell(wiring, before=4, last=6, filters=5, stride=2, halve=True)
     assert cell((torch.randn(2, 4, 13, 13), torch.randn(2, 6, 7, 7)))[1].shape == (2, 5, 4, 4)
-
-
-@pytest.mark.parametrize(
-    ("edges", "concat", "says"),
-    [
-        ((("none", 0),), (2,), "1 edges: a cell has two for each node"),
-        ((), (2,), "0 edges"),
-        ((("none", 0), ("none", 2)), (2,), "node 2 reads none of 2: allowed: 0 to 1"),
-        ((("none", 0), ("none", 1)), (3,), "a cell outputs 3: allowed: 0 to 2"),
-        ((("none", 0), ("none", 1)), (), "a cell outputs nothing"),
-    ],
-)
-def test_a_wiring_that_does_not_fit_together_is_refused(edges, concat, says):
-    with pytest.raises(UserError, match=says):
-        Wiring(edges, concat)
-
-
-def test_an_unknown_operation_is_refused():
-    with pytest.raises(UserError, match="'sepconv_3x3': did you mean 'sep_conv_3x3'"):
-        operation("sepconv_3x3", 4, 4)
-    with pytest.raises(UserError, match="use it at stride 1"):
-        operation("none", 4, 4, 2)

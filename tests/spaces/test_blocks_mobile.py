@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from spos.cost import count_network
-from spos.spaces.blocks.mobile import Residual, convolution, depthwise_separable, inverted_residual
+from spos.spaces.blocks.convolution import convolution
+from spos.spaces.blocks.mobile import Residual, depthwise_separable, inverted_residual
 
 
 @settings(max_examples=40)
@@ -27,9 +28,7 @@ def test_a_block_costs_what_its_layers_cost(
     half_inputs, half_outputs, kernel, expansion, stride, groups, bias, side
 ):
     inputs, outputs = 2 * half_inputs, 2 * half_outputs
-    block = inverted_residual(
-        inputs, outputs, kernel, expansion, stride, groups=groups, bias=bias
-    ).eval()
+    block = inverted_residual(inputs, outputs, stride, kernel, expansion, groups, bias=bias).eval()
     mid, after = inputs * expansion, (side + stride - 1) // stride
     expand = inputs * mid // groups if expansion > 1 else 0
     depthwise, project = mid * kernel**2, mid * outputs // groups
@@ -46,7 +45,7 @@ def test_a_block_costs_what_its_layers_cost(
 @pytest.mark.parametrize("groups", [1, 2])
 @pytest.mark.parametrize("expansion", [1, 3])
 def test_a_residual_adds_its_input_and_ends_without_activation(expansion, groups):
-    block = inverted_residual(4, 4, 3, expansion, 1, groups=groups).eval()
+    block = inverted_residual(4, 4, 1, 3, expansion, groups).eval()
     assert isinstance(block, Residual)
     x = torch.randn(3, 4, 5, 5)
     before = x.clone()
@@ -59,7 +58,7 @@ def test_a_residual_adds_its_input_and_ends_without_activation(expansion, groups
 
 
 def test_the_groups_mix():
-    block = inverted_residual(4, 6, 3, 3, 1, groups=2).eval()
+    block = inverted_residual(4, 6, 1, 3, 3, groups=2).eval()
     # Without the shuffle, the first half of the outputs would not see the second half of the
     # inputs.
     with torch.no_grad():
@@ -73,7 +72,7 @@ def test_the_groups_mix():
 
 def test_a_shuffle_stands_before_the_depthwise_convolution():
     for expansion, place in ((1, 0), (3, 3)):
-        block = inverted_residual(4, 6, 3, expansion, 2, groups=2)
+        block = inverted_residual(4, 6, 2, 3, expansion, groups=2)
         assert isinstance(block, nn.Sequential)
         shuffle, depthwise = block[place], block[place + 1]
         assert isinstance(shuffle, nn.ChannelShuffle)
@@ -85,8 +84,8 @@ def test_a_shuffle_stands_before_the_depthwise_convolution():
 @pytest.mark.parametrize("activation", [nn.ReLU, nn.ReLU6])
 def test_the_activation_is_the_one_given(activation):
     for block, count in (
-        (inverted_residual(4, 6, 3, 3, 1, activation=activation), 2),
-        (inverted_residual(4, 6, 3, 1, 1, activation=activation), 1),
+        (inverted_residual(4, 6, 1, 3, 3, activation=activation), 2),
+        (inverted_residual(4, 6, 1, 3, 1, activation=activation), 1),
         (depthwise_separable(4, 6, 2, activation=activation), 2),
     ):
         assert sum(type(module) is activation for module in block.modules()) == count

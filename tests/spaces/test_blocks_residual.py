@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from spos.nn import ElasticConv2d, Width
-from spos.spaces.blocks.residual import Size, basic_block
+from spos.spaces.blocks.convolution import Size
+from spos.spaces.blocks.residual import basic_block
 
 
 def convolution(name: str, inputs: Size, outputs: Size, kernel: int, stride: int) -> nn.Module:
@@ -25,7 +26,7 @@ def test_a_shortcut_is_projected_where_shapes_differ(inputs, outputs, stride, pr
         names.append(name)
         return convolution(name, *sizes)
 
-    block = basic_block(inputs, outputs, outputs, stride, noted).eval()
+    block = basic_block(inputs, outputs, stride, outputs, noted).eval()
     x = torch.randn(2, inputs, 6, 6)
     with torch.no_grad():
         output = block(x)
@@ -36,7 +37,7 @@ def test_a_shortcut_is_projected_where_shapes_differ(inputs, outputs, stride, pr
 
 
 def test_the_input_stays_as_it_is():
-    block = basic_block(4, 4, 4, 1, convolution)
+    block = basic_block(4, 4, 1, 4, convolution)
     x = torch.randn(2, 4, 5, 5)
     before = x.clone()
     block(x)
@@ -45,7 +46,7 @@ def test_the_input_stays_as_it_is():
 
 def test_the_channels_between_the_convolutions_may_be_searched():
     mid = Width([2, 4])
-    block = basic_block(4, mid, 4, 1, convolution)
+    block = basic_block(4, 4, 1, mid, convolution)
     shapes = []
     block.main[0].register_forward_hook(lambda module, inputs, output: shapes.append(output.shape))
     for option in ("2", "4"):

@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from spos import UserError
-from spos.spaces._mobile import MobileLayout, Place, mobile_network
-from spos.spaces.blocks.mobile import convolution
+from spos.spaces._mobile import MobileLayout, mobile_network
+from spos.spaces._stages import Place
+from spos.spaces.blocks.convolution import convolution
 
 LAYOUT = MobileLayout(
     image_size=8,
@@ -68,8 +69,8 @@ def test_a_width_that_is_not_a_number_above_0_is_refused(width):
     ("changes", "says"),
     [
         ({"channels": (), "depths": (), "strides": ()}, "at least 1 stage"),
-        ({"depths": (2,)}, "2 stage channels, 1 depths and 2 strides"),
-        ({"strides": (1, 2, 2)}, "2 stage channels, 2 depths and 3 strides"),
+        ({"depths": (2,)}, "2 channels, 1 depths, 2 strides"),
+        ({"strides": (1, 2, 2)}, "2 channels, 2 depths, 3 strides"),
         ({"channels": (8, 0)}, "channels .8, 0.: each must be at least 1"),
         ({"depths": (2, 0)}, "depths .2, 0.: each must be at least 1"),
         ({"strides": (0, 2)}, "strides .0, 2.: each must be at least 1"),

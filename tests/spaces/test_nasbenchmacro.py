@@ -92,11 +92,6 @@ def test_a_wrong_notation_is_one_line(text):
     assert "\n" not in str(raised.value)
 
 
-def test_digits_know_the_options_alone():
-    with pytest.raises(UserError, match="unknown option 'skip'"):
-        digits({"stage1.0": "skip"})
-
-
 def test_a_layout_that_does_not_fit_together_is_refused():
-    with pytest.raises(UserError, match="3 stage channels, 1 depths"):
+    with pytest.raises(UserError, match="3 channels, 1 depths"):
         nasbenchmacro(replace(PRESETS["tiny"], depths=(1,)), classes=10)

@@ -98,7 +98,7 @@ def test_the_activations_are_limited_to_6(tiny):
 
 
 def test_a_layout_that_does_not_fit_together_is_refused():
-    with pytest.raises(UserError, match="2 stage channels, 1 depths and 2 strides"):
+    with pytest.raises(UserError, match="2 channels, 1 depths, 2 strides"):
         proxylessnas(replace(PRESETS["tiny"], depths=(3,)), classes=10)
 
 

@@ -194,7 +194,7 @@ def test_the_width_scales_the_channels():
         ({"activations": "pacct"}, "unknown activation quantiser 'pacct': did you mean 'pact'"),
         ({"scales": (1.0, 0.5)}, "layout.scales 1.0, 0.5: give numbers above 0"),
         ({"scales": (0.0,)}, "layout.scales 0.0: give numbers above 0"),
-        ({"depths": (1,)}, "2 stage channels, 1 depths and 2 strides"),
+        ({"depths": (1,)}, "2 channels, 1 depths, 2 strides"),
         ({"channels": (), "depths": (), "strides": ()}, "at least 1 stage"),
         ({"channels": (8, 0)}, "channels .8, 0.: each must be at least 1"),
         ({"strides": (1, 0)}, "strides .1, 0.: each must be at least 1"),

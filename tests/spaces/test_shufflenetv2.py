@@ -79,7 +79,7 @@ def test_a_network_gives_one_logit_per_class(imagenet):
 
 @pytest.mark.parametrize("option", OPTIONS)
 def test_a_unit_passes_the_even_channels_and_computes_on_the_odd_ones(option):
-    unit = choice_block(option, 8, 8, 4, 1, reduction=False).eval()
+    unit = choice_block(option, 8, 8, 1, 4, reduction=False).eval()
     x = torch.randn(2, 8, 5, 5)
     with torch.no_grad():
         output = unit(x)
@@ -89,7 +89,7 @@ def test_a_unit_passes_the_even_channels_and_computes_on_the_odd_ones(option):
 
 @pytest.mark.parametrize("option", OPTIONS)
 def test_a_reduction_computes_on_all_channels_twice_the_projection_first(option):
-    unit = choice_block(option, 8, 20, 10, 2, reduction=True).eval()
+    unit = choice_block(option, 8, 20, 2, 10, reduction=True).eval()
     x = torch.randn(2, 8, 6, 6)
     with torch.no_grad():
         output = unit(x)
@@ -118,7 +118,7 @@ def test_a_width_that_is_not_a_number_above_0_is_refused(width):
     [
         ({"channels": (32, 63)}, "stage 2 has 63 channels after 32: .* nearest 64"),
         ({"channels": (8, 64)}, "stage 1 has 8 channels after 8: .* nearest 10"),
-        ({"depths": (2,)}, "2 stage channels, 1 depths and 2 strides"),
+        ({"depths": (2,)}, "2 channels, 1 depths, 2 strides"),
         ({"depths": (2, 0)}, "depths .2, 0.: each must be at least 1"),
         ({"strides": (1, 0)}, "strides .1, 0.: each must be at least 1"),
         ({"channels": (), "depths": (), "strides": ()}, "at least 1 stage"),

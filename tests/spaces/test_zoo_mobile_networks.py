@@ -16,7 +16,6 @@ from spos.cost.part import run
 from spos.spaces import SPACES
 from spos.spaces.shufflenetv2_channels import BLOCK_CHANNEL
 from spos.spaces.zoo import NETWORKS, build_network
-from spos.spaces.zoo.published import published_network
 from spos.training.loop import make_optimizer
 from spos.training.recipe import Recipe
 
@@ -151,5 +150,3 @@ def test_fresh_weights_are_drawn_from_the_seed():
 def test_a_mistyped_name_is_one_line():
     with pytest.raises(UserError, match="did you mean 'mobilenet_v2'"):
         build_network("mobilenetv2", classes=10)
-    with pytest.raises(UserError, match="unknown space 'fbnets': did you mean 'fbnet'"):
-        published_network("fbnets", "fbnet_b", classes=10)

@@ -86,7 +86,7 @@ class Family:
                 another preset.
         """
         if text in self.networks:
-            published, text = self.networks[text][0], self.networks[text][1]
+            published, text = self.networks[text]
             if published != preset:
                 raise UserError(
                     f"the published network is of the preset {published}, not of {preset}"

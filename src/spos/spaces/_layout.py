@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from spos._util.errors import UserError
+from spos.nn import Width
 from spos.training.recipe import Recipe
 from spos.training.recipes import PLANS, Plan
 
@@ -35,8 +34,9 @@ class StagedLayout:
         """
         if not isinstance(width, (int, float)) or not 0 < width < math.inf:
             raise UserError(f"width {width}: must be a number above 0")
-        channels = tuple(_scale(count, width) for count in cast(Any, self).channels)
-        return cast(Own, replace(cast(Any, self), channels=channels))
+        counts: tuple[int, ...] = vars(self)["channels"]
+        scaled: Any = {"channels": tuple(_scale(count, width) for count in counts)}
+        return replace(self, **scaled)
 
     def scaled_throughout(self: Own, width: float) -> Own:
         """Scale all channels, also those before and after the stages.
@@ -49,36 +49,38 @@ class StagedLayout:
             >>> PRESETS["imagenet"].scaled_throughout(0.5).head_channels
             512
         """
+        if width == 1:
+            return self
         around = ("stem_channels", "first_channels", "head_channels")
         counts = {name: getattr(self, name, 0) for name in around}
-        scaled = {name: _scale(count, width) for name, count in counts.items() if count}
-        return cast(Own, replace(cast(Any, self.scaled(width)), **scaled))
+        scaled: Any = {name: _scale(count, width) for name, count in counts.items() if count}
+        return replace(self.scaled(width), **scaled)
 
 
 def _scale(count: int, width: float) -> int:
     return max(4, round(count * width / 4) * 4)
 
 
-def check_stages(layout: Any, *others: str) -> None:
-    """Check that the settings of a layout have one value of at least 1 per stage.
-
-    Args:
-        layout (Any): layout with ``channels`` per stage.
-        *others (str): names of further settings with one value per stage, such as ``depths``.
+def check_stages(layout: Any) -> None:
+    """Check the settings that layouts of stages have in common.
 
     Raises:
-        UserError: the lengths differ, there is no stage, or a value is below 1.
+        UserError: the settings have different numbers of stages, or one is out of range.
     """
-    stages = len(layout.channels)
-    if not stages:
+    names = [name for name in ("channels", "depths", "strides") if hasattr(layout, name)]
+    counts = [len(getattr(layout, name)) for name in names]
+    if not any(counts):
         raise UserError("layout.channels (): a layout needs at least 1 stage")
-    counts = [f"{len(getattr(layout, name))} {name}" for name in others]
-    if any(len(getattr(layout, name)) != stages for name in others):
-        given = " and ".join((", ".join((f"{stages} stage channels", *counts[:-1])), counts[-1]))
-        raise UserError(f"{given}: give one of each per stage")
-    for name in ("channels", *others):
+    if len(set(counts)) > 1:
+        given = ", ".join(f"{count} {name}" for count, name in zip(counts, names, strict=True))
+        raise UserError(f"layout has {given}: give one of each per stage")
+    for name in names:
         if min(getattr(layout, name)) < 1:
             raise UserError(f"layout.{name} {getattr(layout, name)}: each must be at least 1")
+    single = ("image_size", "stem_channels", "stem_stride", "head_channels")
+    check_positive(layout, *(name for name in single if hasattr(layout, name)))
+    if not 0 <= getattr(layout, "dropout", 0) < 1:
+        raise UserError(f"layout.dropout {layout.dropout}: must be in [0, 1)")
 
 
 def check_positive(layout: Any, *names: str) -> None:
@@ -92,28 +94,19 @@ def check_positive(layout: Any, *names: str) -> None:
             raise UserError(f"layout.{name} {getattr(layout, name)}: must be at least 1")
 
 
-def check_dropout(layout: Any) -> None:
-    """Check that the dropout of a layout is in [0, 1).
-
-    Raises:
-        UserError: the dropout is out of range.
-    """
-    if not 0 <= layout.dropout < 1:
-        raise UserError(f"layout.dropout {layout.dropout}: must be in [0, 1)")
-
-
-def check_scales(scales: Sequence[float]) -> None:
-    """Check that factors of channels are in ascending order and in range.
+def scaled_width(channels: int, scales: tuple[float, ...], name: str) -> Width:
+    """A choice of factors of channels, whose products are rounded down.
 
     Raises:
         UserError: ``scales`` is empty, not in ascending order or out of range.
     """
-    rising = all(low < high for low, high in pairwise(scales))
+    rising = list(scales) == sorted(set(scales))
     if not scales or not rising or not 0 < scales[0] <= scales[-1] <= MOST:
         raise UserError(
             f"layout.scales {', '.join(map(str, scales))}: give numbers above 0, at most {MOST}, "
             "from the smallest to the largest"
         )
+    return Width({str(scale): max(1, int(channels * scale)) for scale in scales}, name=name)
 
 
 def sandwich_plan(plan: Plan, **changes: Any) -> Plan:

@@ -15,50 +15,46 @@ FBNet-B then has 291.0 M multiply-adds and 4.82 M parameters; the paper reports 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from torch import nn
 
 from spos._util.errors import UserError
 from spos.nn.supernet import Supernet
 from spos.spaces import SPACES, Family
-from spos.spaces._mobile import TINY, MobileLayout, Place, mobile_supernet
-from spos.spaces.blocks.mobile import convolution, inverted_residual
+from spos.spaces._mobile import TINY, MobileLayout, mobile_supernet
+from spos.spaces._stages import Place
+from spos.spaces.blocks.convolution import convolution
+from spos.spaces.blocks.mobile import inverted_residual
 from spos.training.recipes import PLANS
 
 #: Kernel, expansion and groups of each option but the skip.
 _BLOCKS = {
-    "k3_e1": (3, 1, 1),
-    "k3_e1_g2": (3, 1, 2),
-    "k3_e3": (3, 3, 1),
-    "k3_e6": (3, 6, 1),
-    "k5_e1": (5, 1, 1),
-    "k5_e1_g2": (5, 1, 2),
-    "k5_e3": (5, 3, 1),
-    "k5_e6": (5, 6, 1),
+    f"k{kernel}_{name}": (kernel, *row)
+    for kernel in (3, 5)
+    for name, row in {"e1": (1, 1), "e1_g2": (1, 2), "e3": (3, 1), "e6": (6, 1)}.items()
 }
 OPTIONS = (*_BLOCKS, "skip")
 
 #: FBNet-B, for the preset ``imagenet``.
 PUBLISHED = {"fbnet_b": "0,3,4,0,0,7,6,3,7,7,7,8,6,7,0,4,6,7,4,7,7,3"}
 
-_DEPTHS = (1, 4, 4, 4, 4, 4, 1)
+_IMAGENET = MobileLayout(
+    image_size=224,
+    stem_channels=16,
+    channels=(16, 24, 32, 64, 112, 184, 352),
+    depths=(1, 4, 4, 4, 4, 4, 1),
+    strides=(1, 2, 2, 2, 1, 2, 1),
+    head_channels=1984,
+)
 PRESETS = {
-    "imagenet": MobileLayout(
-        image_size=224,
-        stem_channels=16,
-        channels=(16, 24, 32, 64, 112, 184, 352),
-        depths=_DEPTHS,
-        strides=(1, 2, 2, 2, 1, 2, 1),
-        head_channels=1984,
-    ),
+    "imagenet": _IMAGENET,
     # Half the channels, so that it can be trained on a CPU.
-    "cifar": MobileLayout(
+    "cifar": replace(
+        _IMAGENET.scaled_throughout(0.5),
         image_size=32,
-        stem_channels=8,
         stem_stride=1,
-        channels=(8, 12, 16, 32, 56, 92, 176),
-        depths=_DEPTHS,
         strides=(1, 1, 2, 2, 1, 2, 1),
-        head_channels=992,
     ),
     "tiny": TINY,
 }
@@ -100,10 +96,7 @@ def fbnet(layout: MobileLayout, *, classes: int, image_channels: int = 3) -> Sup
 def candidate(option: str, place: Place) -> nn.Module:
     """Build the block of an option."""
     if option != "skip":
-        kernel, expansion, groups = _BLOCKS[option]
-        return inverted_residual(
-            place.inputs, place.outputs, kernel, expansion, place.stride, groups=groups, bias=True
-        )
+        return inverted_residual(*place.sizes, *_BLOCKS[option], bias=True)
     if place.keeps_shape:
         return nn.Identity()
     return nn.Sequential(*convolution(place.inputs, place.outputs, stride=place.stride))

@@ -17,44 +17,15 @@ from torch import nn
 from spos.nn.supernet import Supernet
 from spos.spaces import SPACES, Family
 from spos.spaces._layout import cluttered_plan, sandwich_plan
-from spos.spaces._mobile import MobileLayout, Place, inverted_residuals, mobile_supernet
+from spos.spaces._mobile import MobileLayout, mobile_supernet
+from spos.spaces._stages import Place
+from spos.spaces.blocks.mobile import inverted_residual
 from spos.training.recipes import PLANS as COMMON_PLANS
 
 #: Kernel and expansion of each block.
 _BLOCKS = {"k3_e3": (3, 3), "k3_e6": (3, 6), "k5_e3": (5, 3), "k5_e6": (5, 6)}
 #: All options; the first is missing where the shape changes.
 OPTIONS = ("skip", *_BLOCKS)
-
-PRESETS = {
-    "cifar": MobileLayout(
-        image_size=32,
-        stem_channels=16,
-        stem_stride=1,
-        channels=(24, 40, 80),
-        depths=(4, 4, 4),
-        strides=(2, 2, 2),
-        head_channels=320,
-    ),
-    # About 3M multiply-adds, so that networks are trained in minutes on a CPU core.
-    "small": MobileLayout(
-        image_size=32,
-        stem_channels=8,
-        stem_stride=2,
-        channels=(16, 32, 64),
-        depths=(4, 4, 4),
-        strides=(2, 2, 1),
-        head_channels=192,
-    ),
-    "tiny": MobileLayout(
-        image_size=16,
-        stem_channels=8,
-        stem_stride=1,
-        channels=(12, 16, 24),
-        depths=(2, 3, 3),
-        strides=(2, 2, 1),
-        head_channels=64,
-    ),
-}
 
 _CIFAR = COMMON_PLANS["cifar"]
 PLANS = {
@@ -79,28 +50,36 @@ def layout_for(image_size: int, width: float = 1.0) -> MobileLayout:
         width (float): factor of all channels, above 0.
 
     Example:
-        >>> layout_for(32) == PRESETS["small"]
-        True
+        >>> layout_for(32).channels, layout_for(32).strides, layout_for(32).head_channels
+        ((16, 32, 64), (2, 2, 1), 192)
         >>> layout_for(224).strides, layout_for(8).strides
         ((2, 2, 2, 2), (1, 2, 1))
     """
-    if image_size < 12:
-        strides: tuple[int, ...] = (1, 2, 1)
-    elif image_size <= 40:
-        strides = (2, 2, 1)
-    else:
+    strides: tuple[int, ...] = (1, 2, 1) if image_size < 12 else (2, 2, 1)
+    if image_size > 40:
         strides = (2, 2, 2) if image_size <= 80 else (2, 2, 2, 2)
     channels = (16, 32, 64) if len(strides) == 3 else (16, 24, 48, 96)
-    layout = MobileLayout(
-        image_size=image_size,
+    return MobileLayout(
+        image_size,
         stem_channels=8,
-        stem_stride=1 if image_size < 24 else 2,
         channels=channels,
         depths=(4,) * len(strides),
         strides=strides,
         head_channels=3 * channels[-1],
-    )
-    return layout if width == 1 else layout.scaled_throughout(width)
+        stem_stride=1 if image_size < 24 else 2,
+    ).scaled_throughout(width)
+
+
+PRESETS = {
+    "cifar": MobileLayout(
+        32, 16, (24, 40, 80), (4, 4, 4), strides=(2, 2, 2), head_channels=320, stem_stride=1
+    ),
+    # About 3M multiply-adds, so that networks are trained in minutes on a CPU core.
+    "small": layout_for(32),
+    "tiny": MobileLayout(
+        16, 8, (12, 16, 24), (2, 3, 3), strides=(2, 2, 1), head_channels=64, stem_stride=1
+    ),
+}
 
 
 def mobile(layout: MobileLayout, *, classes: int, image_channels: int = 3) -> Supernet:
@@ -124,7 +103,8 @@ def mobile(layout: MobileLayout, *, classes: int, image_channels: int = 3) -> Su
 
     def options(place: Place) -> dict[str, nn.Module]:
         skip: dict[str, nn.Module] = {"skip": nn.Identity()} if place.keeps_shape else {}
-        return {**skip, **inverted_residuals(place, _BLOCKS)}
+        made = {name: inverted_residual(*place.sizes, *row) for name, row in _BLOCKS.items()}
+        return {**skip, **made}
 
     return mobile_supernet(layout, options, classes=classes, image_channels=image_channels)
 

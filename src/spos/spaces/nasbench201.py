@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 
 from torch import Tensor, nn
 
@@ -17,8 +19,10 @@ from spos._util.errors import UserError, nearest
 from spos.nn import OneOf
 from spos.nn.supernet import Supernet
 from spos.spaces import SPACES, Family
-from spos.spaces._layout import check_positive, check_stages, proxy_plans
-from spos.spaces.blocks.cells import convolution, operation
+from spos.spaces._layout import check_stages, proxy_plans
+from spos.spaces._stages import classifier
+from spos.spaces.blocks.cells import operation
+from spos.spaces.blocks.convolution import convolution
 
 OPTIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 #: Nodes of a cell. Node 0 is the input; every other node reads all nodes before it.
@@ -55,21 +59,17 @@ class DenseCell(nn.Module):
     """A cell whose nodes sum one operation on each earlier node; the last node is the output.
 
     Args:
-        edges (Mapping[str, nn.Module]): operation of each edge in :data:`EDGES`, such as ``0->2``.
+        edges (Iterable[nn.Module]): operations in the order of :data:`EDGES`.
     """
 
-    def __init__(self, edges: Mapping[str, nn.Module]) -> None:
+    def __init__(self, edges: Iterable[nn.Module]) -> None:
         super().__init__()
-        self.edges = nn.ModuleList(edges[edge] for edge in EDGES)
+        self.edges = nn.ModuleList(edges)
 
     def forward(self, x: Tensor) -> Tensor:
-        nodes = [x]
-        edges = iter(self.edges)
+        nodes, edges = [x], iter(self.edges)
         for _ in range(1, NODES):
-            total = next(edges)(nodes[0])
-            for node in nodes[1:]:
-                total = total + next(edges)(node)
-            nodes.append(total)
+            nodes.append(reduce(add, (next(edges)(node) for node in nodes)))
         return nodes[-1]
 
 
@@ -81,9 +81,8 @@ class ResidualReduction(nn.Module):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.main = nn.Sequential(
-            convolution(inputs, outputs, 3, 2), convolution(outputs, outputs, 3)
-        )
+        first = operation("nor_conv_3x3", inputs, outputs, 2)
+        self.main = nn.Sequential(first, operation("nor_conv_3x3", outputs, outputs))
         # Without ceil_mode, pooling rounds odd sides down where the convolution rounds them up.
         pool = nn.AvgPool2d(2, 2, ceil_mode=True)
         self.shortcut = nn.Sequential(pool, nn.Conv2d(inputs, outputs, 1, bias=False))
@@ -96,17 +95,11 @@ class ResidualReduction(nn.Module):
 def architecture_string(names: Mapping[str, str]) -> str:
     """Return an architecture in the notation of the benchmark.
 
-    Raises:
-        UserError: an edge is missing.
-
     Example:
         >>> architecture_string(dict.fromkeys(EDGES, "skip_connect"))
         '|skip_connect~0|+|skip_connect~0|skip_connect~1|+|skip_connect~0|skip_connect~1|\
 skip_connect~2|'
     """
-    missing = [edge for edge in EDGES if edge not in names]
-    if missing:
-        raise UserError(f"the architecture lacks the edge '{missing[0]}'")
     nodes = (
         "|".join(f"{names[f'{source}->{node}']}~{source}" for source in range(node))
         for node in range(1, NODES)
@@ -133,34 +126,26 @@ def parse_architecture_string(text: str) -> dict[str, str]:
         >>> names["1->2"], names["2->3"]
         ('skip_connect', 'avg_pool_3x3')
     """
-    names: dict[str, str] = {}
-    nodes = text.strip().split("+")
-    form = "|OP~0|+|OP~0|OP~1|+|OP~0|OP~1|OP~2|"
-    if len(nodes) != NODES - 1:
+    form = architecture_string(dict.fromkeys(EDGES, "OP"))
+    forms, nodes = form.split("+"), text.strip().split("+")
+    if len(nodes) != len(forms):
         raise UserError(
-            f"architecture '{text}' has {len(nodes)} nodes, not {NODES - 1}: write {form}"
+            f"architecture '{text}' has {len(nodes)} nodes, not {len(forms)}: write {form}"
         )
-    for node, part in enumerate(nodes, 1):
-        found = re.fullmatch(r"\|(.*)\|", part)
-        edges = found[1].split("|") if found else []
-        if len(edges) != node:
+    operations: list[str] = []
+    for number, (part, expected) in enumerate(zip(nodes, forms, strict=True), 1):
+        found = re.fullmatch(re.escape(expected).replace("OP", "([^|~]*)"), part)
+        if not found:
             raise UserError(
-                f"node {node} of architecture '{text}' is '{part}', not {node} operations between "
-                f"bars: write {form}"
+                f"node {number} of architecture '{text}' is '{part}', not {expected}: write {form}"
             )
-        for source, edge in enumerate(edges):
-            name, tilde, number = edge.rpartition("~")
-            if not tilde or number != str(source):
-                raise UserError(
-                    f"'{edge}' in node {node} of architecture '{text}': nearest valid is "
-                    f"'{name if tilde else edge}~{source}'; write {form}"
-                )
-            if name not in OPTIONS:
-                raise UserError(
-                    f"unknown operation '{name}' in architecture '{text}': {nearest(name, OPTIONS)}"
-                )
-            names[f"{source}->{node}"] = name
-    return names
+        operations += found.groups()
+    for name in operations:
+        if name not in OPTIONS:
+            raise UserError(
+                f"unknown operation '{name}' in architecture '{text}': {nearest(name, OPTIONS)}"
+            )
+    return dict(zip(EDGES, operations, strict=True))
 
 
 def translate(text: str) -> str:
@@ -199,31 +184,25 @@ def nasbench201(layout: CellLayout, *, classes: int, image_channels: int = 3) ->
         >>> supernet.space.size
         15625
     """
-    check_stages(layout, "depths")
-    check_positive(layout, "image_size")
+    check_stages(layout)
 
     def cell(channels: int) -> nn.Module:
-        def edge(name: str) -> nn.Module:
-            return OneOf({o: operation(o, channels, channels) for o in OPTIONS}, name=name)
-
-        return DenseCell({name: edge(name) for name in EDGES})
+        return DenseCell(
+            OneOf({name: operation(name, channels, channels) for name in OPTIONS}, name=edge)
+            for edge in EDGES
+        )
 
     inputs = layout.channels[0]
-    stem = nn.Conv2d(image_channels, inputs, 3, 1, 1, bias=False)
     model = nn.Sequential()
-    model.add_module("stem", nn.Sequential(stem, nn.BatchNorm2d(inputs)))
+    stem = convolution(image_channels, inputs, 3, activation=None)
+    model.add_module("stem", nn.Sequential(*stem))
     for number, (channels, depth) in enumerate(zip(layout.channels, layout.depths, strict=True), 1):
         if number > 1:
             model.add_module(f"reduction{number}", ResidualReduction(inputs, channels))
         model.add_module(f"stage{number}", nn.Sequential(*(cell(channels) for _ in range(depth))))
         inputs = channels
-    head = nn.Sequential(
-        nn.BatchNorm2d(inputs),
-        nn.ReLU(inplace=True),
-        nn.AdaptiveAvgPool2d(1),
-        nn.Flatten(),
-        nn.Linear(inputs, classes),
-    )
+    pooled = classifier(nn.Linear(inputs, classes))
+    head = nn.Sequential(nn.BatchNorm2d(inputs), nn.ReLU(inplace=True), *pooled)
     model.add_module("classifier", head)
     return Supernet(model, (image_channels, layout.image_size, layout.image_size))
 

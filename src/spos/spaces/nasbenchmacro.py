@@ -14,12 +14,13 @@ from dataclasses import replace
 
 from torch import nn
 
-from spos._util.errors import UserError
 from spos.nn.supernet import Supernet
 from spos.spaces import SPACES, Family
 from spos.spaces._layout import cluttered_plan, proxy_plans, sandwich_plan
-from spos.spaces._mobile import MobileLayout, Place, inverted_residuals, mobile_supernet
-from spos.spaces.blocks.mobile import convolution
+from spos.spaces._mobile import MobileLayout, mobile_supernet
+from spos.spaces._stages import Place
+from spos.spaces.blocks.convolution import convolution
+from spos.spaces.blocks.mobile import inverted_residual
 
 #: Kernel and expansion of each block.
 _BLOCKS = {"mb3_k3": (3, 3), "mb6_k5": (5, 6)}
@@ -27,31 +28,17 @@ _BLOCKS = {"mb3_k3": (3, 3), "mb6_k5": (5, 6)}
 OPTIONS = ("identity", *_BLOCKS)
 
 _CIFAR = MobileLayout(
-    image_size=32,
-    stem_channels=32,
-    stem_stride=1,
-    channels=(64, 128, 256),
-    depths=(2, 3, 3),
-    strides=(2, 2, 2),
-    head_channels=1280,
+    32, 32, (64, 128, 256), (2, 3, 3), strides=(2, 2, 2), head_channels=1280, stem_stride=1
 )
 PRESETS = {
     "cifar": _CIFAR,
     # A quarter of the channels and half the resolution, so that it can be trained on a CPU.
-    "proxy": replace(
-        _CIFAR, image_size=16, stem_channels=8, channels=(16, 32, 64), head_channels=320
-    ),
+    "proxy": replace(_CIFAR.scaled_throughout(0.25), image_size=16),
     # For the cluttered digits.
-    "tiny": replace(
-        _CIFAR,
-        image_size=16,
-        stem_channels=8,
-        channels=(12, 16, 24),
-        strides=(2, 2, 1),
-        head_channels=64,
+    "tiny": MobileLayout(
+        16, 8, (12, 16, 24), (2, 3, 3), strides=(2, 2, 1), head_channels=64, stem_stride=1
     ),
 }
-
 
 _PROXIES = proxy_plans()
 PLANS = {
@@ -65,16 +52,10 @@ PLANS = {
 def digits(names: Mapping[str, str]) -> str:
     """Return an architecture in the notation of the benchmark, one digit per layer.
 
-    Raises:
-        UserError: an option is unknown.
-
     Example:
         >>> digits({"stage1.0": "mb6_k5", "stage1.1": "identity"})
         '20'
     """
-    unknown = [name for name in names.values() if name not in OPTIONS]
-    if unknown:
-        raise UserError(f"unknown option '{unknown[0]}': allowed: {', '.join(OPTIONS)}")
     return "".join(str(OPTIONS.index(name)) for name in names.values())
 
 
@@ -113,10 +94,10 @@ def nasbenchmacro(layout: MobileLayout, *, classes: int, image_channels: int = 3
     def options(place: Place) -> dict[str, nn.Module]:
         identity: nn.Module = nn.Identity()
         if not place.keeps_shape:
-            identity = nn.Sequential(
-                *convolution(place.inputs, place.outputs, 1, place.stride, activation=None)
-            )
-        return {"identity": identity, **inverted_residuals(place, _BLOCKS)}
+            inputs, outputs, stride = place.sizes
+            identity = nn.Sequential(*convolution(inputs, outputs, stride=stride, activation=None))
+        made = {name: inverted_residual(*place.sizes, *row) for name, row in _BLOCKS.items()}
+        return {"identity": identity, **made}
 
     return mobile_supernet(layout, options, classes=classes, image_channels=image_channels)
 

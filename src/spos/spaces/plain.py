@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from itertools import pairwise
 
 from torch import nn
 
@@ -19,6 +18,7 @@ from spos.nn import ElasticBatchNorm2d, ElasticLinear, OneOf, Stride, StridedCon
 from spos.nn.supernet import Supernet
 from spos.spaces import SPACES, Family
 from spos.spaces._layout import check_positive
+from spos.spaces._stages import classifier
 from spos.training.recipes import PLANS
 
 
@@ -49,35 +49,7 @@ PRESETS = {
 
 
 class ConvolutionLayer(nn.Sequential):
-    """A convolution with batch norm and activation, as one stage.
-
-    Args:
-        inputs (int | Width): input channels.
-        filters (Width): choice of the output channels.
-        kernels (tuple[int, ...]): options for the side of the kernel, in pixels. Each has its own
-            weight, shared by all filters and strides.
-        strides (tuple[int, ...]): options for the stride, in pixels.
-        name (str): prefix of the names of its choices.
-    """
-
-    def __init__(
-        self,
-        inputs: int | Width,
-        filters: Width,
-        kernels: tuple[int, ...],
-        strides: tuple[int, ...],
-        name: str,
-    ) -> None:
-        stride = Stride(strides, name=f"{name}.stride")
-        convolutions = {
-            f"{kernel}x{kernel}": StridedConv2d(inputs, filters, kernel, stride, bias=False)
-            for kernel in kernels
-        }
-        super().__init__(
-            OneOf(convolutions, name=f"{name}.kernel"),
-            ElasticBatchNorm2d(filters),
-            nn.ReLU(inplace=True),
-        )
+    """A convolution, batch norm and activation, as one stage."""
 
 
 def plain(layout: PlainLayout, *, classes: int, image_channels: int = 3) -> Supernet:
@@ -108,17 +80,30 @@ def plain(layout: PlainLayout, *, classes: int, image_channels: int = 3) -> Supe
         >>> supernet.space.choices[0].name, supernet.space.choices[0].options
         ('layer1.kernel', ('3x3', '5x5', '7x7'))
     """
-    _check(layout)
+    check_positive(layout, "image_size", "layers")
+    for name in ("filters", "kernels", "strides"):
+        values = getattr(layout, name)
+        if not values or values[0] < 1 or list(values) != sorted(set(values)):
+            raise UserError(
+                f"layout.{name} {', '.join(map(str, values))}: give rising numbers of at least 1"
+            )
     inputs: int | Width = image_channels
     layers = nn.Sequential()
     for number in range(1, layout.layers + 1):
         name = f"layer{number}"
         filters = Width(layout.filters, name=f"{name}.filters")
-        layers.append(ConvolutionLayer(inputs, filters, layout.kernels, layout.strides, name))
+        stride = Stride(layout.strides, name=f"{name}.stride")
+        # Each kernel has its own weight, shared by all filters and strides.
+        convolutions = {
+            f"{kernel}x{kernel}": StridedConv2d(inputs, filters, kernel, stride, bias=False)
+            for kernel in layout.kernels
+        }
+        kernels = OneOf(convolutions, name=f"{name}.kernel")
+        norm, activation = ElasticBatchNorm2d(filters), nn.ReLU(inplace=True)
+        layers.append(ConvolutionLayer(kernels, norm, activation))
         inputs = filters
-    pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    classifier = ElasticLinear(inputs, classes)
-    model = nn.Sequential(OrderedDict(layers=layers, pool=pool, classifier=classifier))
+    last = ElasticLinear(inputs, classes)
+    model = nn.Sequential(OrderedDict(layers=layers, pool=classifier(), classifier=last))
     return Supernet(model, (image_channels, layout.image_size, layout.image_size))
 
 
@@ -142,17 +127,6 @@ def plain_costs(supernet: Supernet, *, eager: bool = True) -> CostModel:
         if choice.name.endswith(".stride")
     }
     return OptionCount(CostTable(supernet, eager=eager), STRIDES.name, halving)
-
-
-def _check(layout: PlainLayout) -> None:
-    check_positive(layout, "image_size", "layers")
-    for name in ("filters", "kernels", "strides"):
-        values = getattr(layout, name)
-        rising = all(low < high for low, high in pairwise(values))
-        if not values or values[0] < 1 or not rising:
-            raise UserError(
-                f"layout.{name} {', '.join(map(str, values))}: give rising numbers of at least 1"
-            )
 
 
 SPACES["plain"] = Family(

@@ -20,18 +20,13 @@ from torch import nn
 
 from spos.nn.supernet import Supernet
 from spos.spaces import SPACES, Family
-from spos.spaces._mobile import TINY, MobileLayout, Place, inverted_residuals, mobile_supernet
+from spos.spaces._mobile import TINY, MobileLayout, mobile_supernet
+from spos.spaces._stages import Place
+from spos.spaces.blocks.mobile import inverted_residual
 from spos.training.recipes import PLANS
 
 #: Kernel and expansion of each block.
-_BLOCKS = {
-    "k3_e3": (3, 3),
-    "k3_e6": (3, 6),
-    "k5_e3": (5, 3),
-    "k5_e6": (5, 6),
-    "k7_e3": (7, 3),
-    "k7_e6": (7, 6),
-}
+_BLOCKS = {f"k{k}_e{e}": (k, e) for k in (3, 5, 7) for e in (3, 6)}
 OPTIONS = (*_BLOCKS, "skip")
 
 #: Proxyless-R for mobile phones, for the preset ``imagenet``.
@@ -50,14 +45,7 @@ PRESETS = {
     "imagenet": _IMAGENET,
     # Half the channels, so that it can be trained on a CPU.
     "cifar": replace(
-        _IMAGENET,
-        image_size=32,
-        stem_channels=16,
-        stem_stride=1,
-        first_channels=8,
-        channels=(16, 20, 40, 48, 96, 160),
-        strides=(1, 2, 2, 1, 2, 1),
-        head_channels=640,
+        _IMAGENET.scaled_throughout(0.5), image_size=32, stem_stride=1, strides=(1, 2, 2, 1, 2, 1)
     ),
     "tiny": replace(TINY, first_channels=8),
 }
@@ -83,8 +71,11 @@ def proxylessnas(layout: MobileLayout, *, classes: int, image_channels: int = 3)
     """
 
     def options(place: Place) -> dict[str, nn.Module]:
-        skip: dict[str, nn.Module] = {"skip": nn.Identity()} if place.number > 0 else {}
-        return {**inverted_residuals(place, _BLOCKS, activation=nn.ReLU6), **skip}
+        made = {
+            name: inverted_residual(*place.sizes, *sizes, activation=nn.ReLU6)
+            for name, sizes in _BLOCKS.items()
+        }
+        return {**made, "skip": nn.Identity()} if place.number else made
 
     return mobile_supernet(
         layout, options, classes=classes, image_channels=image_channels, activation=nn.ReLU6

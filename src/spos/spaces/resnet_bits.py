@@ -6,19 +6,20 @@ Residual Learning for Image Recognition", CVPR 2016, Table 1 and Section 4.2, fo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import OrderedDict
 from dataclasses import dataclass, replace
 
 from torch import nn
 
 from spos._util.errors import UserError
-from spos.nn import Bits, FixedBitsConv2d, QuantisedConv2d, Width, bit_pair
+from spos.nn import Bits, QuantisedConv2d
 from spos.nn.quantised import ACTIVATION_QUANTISER, WEIGHT_QUANTISER
-from spos.nn.quantisers import check_quantisers
 from spos.nn.supernet import Supernet
 from spos.spaces import SPACES, Family
-from spos.spaces._layout import StagedLayout, check_positive, check_scales, check_stages
-from spos.spaces.blocks.residual import Size, basic_block
+from spos.spaces._layout import StagedLayout, check_stages, scaled_width
+from spos.spaces._stages import Place, classifier, stages
+from spos.spaces.blocks.convolution import Size, convolution
+from spos.spaces.blocks.residual import basic_block
 from spos.training.recipes import PLANS
 
 #: Pairs of weight and activation bits in the paper.
@@ -64,13 +65,7 @@ class BitsLayout(StagedLayout):
 
 
 _SMALL = BitsLayout(
-    image_size=32,
-    stem_kernel=3,
-    stem_stride=1,
-    pool=False,
-    channels=(16, 32, 64),
-    depths=(3, 3, 3),
-    strides=(1, 2, 2),
+    32, 3, stem_stride=1, pool=False, channels=(16, 32, 64), depths=(3, 3, 3), strides=(1, 2, 2)
 )
 PRESETS = {
     "imagenet": BitsLayout(image_size=224),
@@ -99,38 +94,36 @@ def resnet_bits(layout: BitsLayout, *, classes: int, image_channels: int = 3) ->
         >>> supernet.space.choices[0].name
         'stage1.0.bits'
     """
+    check_stages(layout)
+    if layout.stem_kernel < 1 or layout.stem_kernel % 2 == 0:
+        raise UserError(f"layout.stem_kernel {layout.stem_kernel}: must be odd, such as 3 or 7")
+    kinds = {"weights": layout.weights, "activations": layout.activations}
 
-    def block(name: str, inputs: int, outputs: int, stride: int) -> nn.Module:
-        shared = Bits(layout.bits, f"{name}.bits")
+    def block(place: Place) -> nn.Module:
+        shared = Bits(layout.bits, f"{place.name}.bits")
 
-        def convolution(
+        def quantised(
             part: str, inputs: Size, outputs: Size, kernel: int, stride: int
         ) -> nn.Module:
-            own = Bits(layout.bits, f"{name}.{part}.bits") if layout.per_layer else shared
-            return QuantisedConv2d(
-                inputs,
-                outputs,
-                kernel,
-                own,
-                stride,
-                kernel // 2,
-                weights=layout.weights,
-                activations=layout.activations,
-            )
+            own = Bits(layout.bits, f"{place.name}.{part}.bits") if layout.per_layer else shared
+            return QuantisedConv2d(inputs, outputs, kernel, own, stride, kernel // 2, **kinds)
 
-        mid: Size = outputs
+        mid: Size = place.outputs
         if layout.scales:
-            sizes = {str(scale): max(1, int(outputs * scale)) for scale in layout.scales}
-            mid = Width(sizes, name=f"{name}.channels")
-        return basic_block(inputs, mid, outputs, stride, convolution)
+            mid = scaled_width(place.outputs, layout.scales, f"{place.name}.channels")
+        return basic_block(*place.sizes, mid, quantised)
 
-    model = _build_network(layout, block, classes=classes, image_channels=image_channels)
+    inputs = layout.channels[0]
+    stem = convolution(image_channels, inputs, layout.stem_kernel, layout.stem_stride)
+    if layout.pool:
+        stem.append(nn.MaxPool2d(3, 2, 1))
+    features = stages(layout, inputs, block)
+    last = classifier(nn.Linear(layout.channels[-1], classes))
+    model = nn.Sequential(OrderedDict(stem=nn.Sequential(*stem), **features, classifier=last))
     return Supernet(model, (image_channels, layout.image_size, layout.image_size))
 
 
-def uniform(
-    layout: BitsLayout, pair: str, *, classes: int, image_channels: int = 3
-) -> nn.Sequential:
+def uniform(layout: BitsLayout, pair: str, *, classes: int, image_channels: int = 3) -> nn.Module:
     """Build a stand-alone baseline with the same bit-widths in every quantised layer.
 
     Args:
@@ -152,73 +145,9 @@ def uniform(
         >>> round(count_network(network, (3, 224, 224))["bitops"] / 2**30, 2)
         14.21
     """
-    chosen = bit_pair(pair)
-
-    def convolution(part: str, inputs: Size, outputs: Size, kernel: int, stride: int) -> nn.Module:
-        assert isinstance(inputs, int) and isinstance(outputs, int)
-        return FixedBitsConv2d(
-            nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
-            chosen,
-            weights=layout.weights,
-            activations=layout.activations,
-        )
-
-    def block(name: str, inputs: int, outputs: int, stride: int) -> nn.Module:
-        return basic_block(inputs, outputs, outputs, stride, convolution)
-
-    return _build_network(layout, block, classes=classes, image_channels=image_channels)
-
-
-def _build_network(
-    layout: BitsLayout,
-    make_block: Callable[[str, int, int, int], nn.Module],
-    *,
-    classes: int,
-    image_channels: int,
-) -> nn.Sequential:
-    """Build the network from a function of a block's name, channels and stride."""
-    _check(layout)
-    inputs = layout.channels[0]
-    stem: list[nn.Module] = [
-        nn.Conv2d(
-            image_channels,
-            inputs,
-            layout.stem_kernel,
-            layout.stem_stride,
-            layout.stem_kernel // 2,
-            bias=False,
-        ),
-        nn.BatchNorm2d(inputs),
-        nn.ReLU(inplace=True),
-    ]
-    if layout.pool:
-        stem.append(nn.MaxPool2d(3, 2, 1))
-    model = nn.Sequential()
-    model.add_module("stem", nn.Sequential(*stem))
-    stages = zip(layout.channels, layout.depths, layout.strides, strict=True)
-    for number, (outputs, depth, stride) in enumerate(stages, 1):
-        blocks = nn.Sequential()
-        for position in range(depth):
-            name = f"stage{number}.{position}"
-            block = make_block(name, inputs, outputs, stride if position == 0 else 1)
-            blocks.append(block)
-            inputs = outputs
-        model.add_module(f"stage{number}", blocks)
-    head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, classes))
-    model.add_module("classifier", head)
-    return model
-
-
-def _check(layout: BitsLayout) -> None:
-    check_stages(layout, "depths", "strides")
-    check_positive(layout, "image_size", "stem_stride")
-    if layout.stem_kernel < 1 or layout.stem_kernel % 2 == 0:
-        raise UserError(f"layout.stem_kernel {layout.stem_kernel}: must be odd, such as 3 or 7")
-    if layout.scales:
-        check_scales(layout.scales)
-    check_quantisers(layout.weights, layout.activations)
-    for text in layout.bits:
-        bit_pair(text)
+    layout = replace(layout, bits=(pair,), per_layer=False, scales=())
+    supernet = resnet_bits(layout, classes=classes, image_channels=image_channels)
+    return supernet.extract([0] * len(supernet.space))
 
 
 SPACES["resnet-bits"] = Family(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from torch import nn
 
@@ -15,8 +16,10 @@ from spos._util.errors import UserError
 from spos.nn import OneOf
 from spos.nn.supernet import Supernet
 from spos.spaces import SPACES, Family
-from spos.spaces._layout import StagedLayout, check_dropout, check_positive, check_stages
-from spos.spaces.blocks.shuffle import OPTIONS, choice_block, pointwise
+from spos.spaces._layout import StagedLayout, check_stages
+from spos.spaces._stages import Place, classifier, places
+from spos.spaces.blocks.convolution import convolution
+from spos.spaces.blocks.shuffle import OPTIONS, choice_block
 from spos.training.recipes import PLANS
 
 
@@ -58,75 +61,40 @@ PRESETS = {
     "imagenet": Layout(image_size=224),
     "cifar": Layout(image_size=32, stem_stride=1, strides=(1, 2, 2, 2)),
     "tiny": Layout(
-        image_size=8,
-        stem_channels=8,
-        stem_stride=1,
-        channels=(24, 48),
-        depths=(3, 5),
-        strides=(1, 2),
-        head_channels=128,
-        dropout=0.0,
+        8, 8, 1, (24, 48), depths=(3, 5), strides=(1, 2), head_channels=128, dropout=0.0
     ),
 }
 
 
-def check_layout(layout: Layout) -> None:
-    """Check a layout.
-
-    Raises:
-        UserError: a setting is out of range, or the settings have different numbers of stages.
-    """
-    check_stages(layout, "depths", "strides")
-    check_positive(layout, "image_size", "stem_channels", "stem_stride", "head_channels")
-    check_dropout(layout)
-    inputs = layout.stem_channels
-    for number, outputs in enumerate(layout.channels, 1):
-        if outputs % 2 or outputs <= inputs:
-            nearest = max(outputs + outputs % 2, inputs + 2 - inputs % 2)
-            raise UserError(
-                f"stage {number} has {outputs} channels after {inputs}: a stage needs an even "
-                f"number above its input's, nearest {nearest}"
-            )
-        inputs = outputs
-
-
-#: Builds a choice block from its name, input channels, output channels, stride, and whether it is
-#: the first of its stage.
-MakeBlock = Callable[[str, int, int, int, bool], nn.Module]
-
-
 def around(
-    layout: Layout, make_block: MakeBlock, *, classes: int, image_channels: int
+    layout: Layout, make_block: Callable[[Place], nn.Module], *, classes: int, image_channels: int
 ) -> nn.Sequential:
     """Build the network of the paper from a layout and a function that builds its blocks.
 
     Raises:
         UserError: the layout is invalid.
     """
-    check_layout(layout)
-    blocks: list[nn.Module] = []
-    inputs = layout.stem_channels
-    stages = zip(layout.channels, layout.depths, layout.strides, strict=True)
-    for stage, (outputs, depth, stage_stride) in enumerate(stages, 1):
-        for number in range(depth):
-            first = number == 0
-            stride = stage_stride if first else 1
-            blocks.append(make_block(f"stage{stage}.{number}", inputs, outputs, stride, first))
-            inputs = outputs
-    stem = nn.Conv2d(image_channels, layout.stem_channels, 3, layout.stem_stride, 1, bias=False)
-    norm = nn.BatchNorm2d(layout.stem_channels)
-    parts: OrderedDict[str, nn.Module] = OrderedDict(
-        first_conv=nn.Sequential(stem, norm, nn.ReLU(inplace=True)),
-        features=nn.Sequential(*blocks),
-        conv_last=nn.Sequential(*pointwise(inputs, layout.head_channels)),
-        classifier=nn.Sequential(
-            nn.AdaptiveAvgPool2d(1),
-            nn.Flatten(),
-            nn.Dropout(layout.dropout),
-            nn.Linear(layout.head_channels, classes, bias=layout.classifier_bias),
-        ),
+    check_stages(layout)
+    channels = (layout.stem_channels, *layout.channels)
+    for number, (inputs, outputs) in enumerate(pairwise(channels), 1):
+        if outputs % 2 or outputs <= inputs:
+            nearest = max(outputs + outputs % 2, inputs + 2 - inputs % 2)
+            raise UserError(
+                f"stage {number} has {outputs} channels after {inputs}: a stage needs an even "
+                f"number above its input's, nearest {nearest}"
+            )
+    features = nn.Sequential(*map(make_block, places(layout, layout.stem_channels)))
+    stem = convolution(image_channels, layout.stem_channels, 3, layout.stem_stride)
+    last = convolution(layout.channels[-1], layout.head_channels)
+    linear = nn.Linear(layout.head_channels, classes, bias=layout.classifier_bias)
+    return nn.Sequential(
+        OrderedDict(
+            first_conv=nn.Sequential(*stem),
+            features=features,
+            conv_last=nn.Sequential(*last),
+            classifier=classifier(nn.Dropout(layout.dropout), linear),
+        )
     )
-    return nn.Sequential(parts)
 
 
 def shufflenetv2(layout: Layout, *, classes: int, image_channels: int = 3) -> Supernet:
@@ -146,12 +114,12 @@ def shufflenetv2(layout: Layout, *, classes: int, image_channels: int = 3) -> Su
         True
     """
 
-    def block(name: str, inputs: int, outputs: int, stride: int, first: bool) -> nn.Module:
+    def block(place: Place) -> nn.Module:
+        mid, first = place.outputs // 2, place.number == 0
         candidates = {
-            option: choice_block(option, inputs, outputs, outputs // 2, stride, reduction=first)
-            for option in OPTIONS
+            option: choice_block(option, *place.sizes, mid, reduction=first) for option in OPTIONS
         }
-        return OneOf(candidates, name=name)
+        return OneOf(candidates, name=place.name)
 
     model = around(layout, block, classes=classes, image_channels=image_channels)
     return Supernet(model, (image_channels, layout.image_size, layout.image_size))

@@ -10,10 +10,11 @@ from dataclasses import asdict, dataclass
 from torch import nn
 
 from spos._util.errors import UserError, nearest
-from spos.nn import OneOf, Width
+from spos.nn import OneOf
 from spos.nn.supernet import Supernet
 from spos.spaces import SPACES, Family
-from spos.spaces._layout import check_scales
+from spos.spaces._layout import scaled_width
+from spos.spaces._stages import Place
 from spos.spaces.blocks.shuffle import OPTIONS, choice_block
 from spos.spaces.shufflenetv2 import PRESETS as BLOCK_PRESETS
 from spos.spaces.shufflenetv2 import Layout, around
@@ -99,22 +100,17 @@ def shufflenetv2_channels(
         >>> supernet.space.size == 40**20
         True
     """
-    check_scales(layout.scales)
     fixed = iter(fixed_blocks(layout))
 
-    def block(name: str, inputs: int, outputs: int, stride: int, first: bool) -> nn.Module:
-        base = outputs // 2
-        mid = Width(
-            {str(scale): max(1, int(base * scale)) for scale in layout.scales},
-            name=f"{name}.channels",
-        )
+    def block(place: Place) -> nn.Module:
+        mid = scaled_width(place.outputs // 2, layout.scales, f"{place.name}.channels")
 
         def candidate(option: str) -> nn.Module:
-            return choice_block(option, inputs, outputs, mid, stride, reduction=first)
+            return choice_block(option, *place.sizes, mid, reduction=place.number == 0)
 
         if layout.blocks != FREE:
             return candidate(next(fixed))
-        return OneOf({option: candidate(option) for option in OPTIONS}, name=f"{name}.block")
+        return OneOf({option: candidate(option) for option in OPTIONS}, name=f"{place.name}.block")
 
     model = around(layout, block, classes=classes, image_channels=image_channels)
     return Supernet(model, (image_channels, layout.image_size, layout.image_size))

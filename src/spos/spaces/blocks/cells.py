@@ -15,8 +15,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spos._util.errors import UserError, nearest
-
 
 class Zero(nn.Module):
     """The operation ``none``: zeros of the input's shape; no gradient flows through it."""
@@ -51,8 +49,7 @@ class FactorizedReduction(nn.Module):
         return result
 
 
-def convolution(inputs: int, outputs: int, kernel: int = 1, stride: int = 1) -> nn.Sequential:
-    """Activation, convolution and batch norm, in the order of cells."""
+def _convolution(inputs: int, outputs: int, stride: int, kernel: int = 1) -> nn.Sequential:
     return nn.Sequential(
         # Not in place: other edges of the cell read the same input.
         nn.ReLU(),
@@ -62,7 +59,7 @@ def convolution(inputs: int, outputs: int, kernel: int = 1, stride: int = 1) -> 
 
 
 def _separable(
-    inputs: int, outputs: int, kernel: int, stride: int, dilation: int = 1
+    inputs: int, outputs: int, stride: int, kernel: int, dilation: int = 1
 ) -> nn.Sequential:
     padding = dilation * (kernel // 2)
     return nn.Sequential(
@@ -73,41 +70,30 @@ def _separable(
     )
 
 
-def _twice_separable(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Sequential:
-    first = _separable(inputs, outputs, kernel, stride)
-    return nn.Sequential(*first, *_separable(outputs, outputs, kernel, 1))
+def _twice_separable(inputs: int, outputs: int, stride: int, kernel: int) -> nn.Sequential:
+    first = _separable(inputs, outputs, stride, kernel)
+    return nn.Sequential(*first, *_separable(outputs, outputs, 1, kernel))
 
 
-def _pool(inputs: int, outputs: int, kind: str, stride: int) -> nn.Module:
-    pool: nn.Module
-    if kind == "max":
-        pool = nn.MaxPool2d(3, stride, 1)
-    else:
-        pool = nn.AvgPool2d(3, stride, 1, count_include_pad=False)
+def _pool(inputs: int, outputs: int, stride: int, kind: Callable[..., nn.Module]) -> nn.Module:
+    pool = kind(3, stride, 1)
     if inputs == outputs:
         return pool
     return nn.Sequential(pool, nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
 
 
 def _skip(inputs: int, outputs: int, stride: int) -> nn.Module:
-    if stride == 1 and inputs == outputs:
-        return nn.Identity()
-    return convolution(inputs, outputs, 1, stride)
-
-
-def _none(inputs: int, outputs: int, stride: int) -> nn.Module:
-    if stride != 1 or inputs != outputs:
-        raise UserError("the operation none keeps the shape of its input: use it at stride 1")
-    return Zero()
+    same = stride == 1 and inputs == outputs
+    return nn.Identity() if same else _convolution(inputs, outputs, stride)
 
 
 OPERATIONS: dict[str, Callable[..., nn.Module]] = {
-    "none": _none,
+    "none": lambda inputs, outputs, stride: Zero(),
     "skip_connect": _skip,
-    "nor_conv_1x1": partial(convolution, kernel=1),
-    "nor_conv_3x3": partial(convolution, kernel=3),
-    "avg_pool_3x3": partial(_pool, kind="avg"),
-    "max_pool_3x3": partial(_pool, kind="max"),
+    "nor_conv_1x1": partial(_convolution, kernel=1),
+    "nor_conv_3x3": partial(_convolution, kernel=3),
+    "avg_pool_3x3": partial(_pool, kind=partial(nn.AvgPool2d, count_include_pad=False)),
+    "max_pool_3x3": partial(_pool, kind=nn.MaxPool2d),
     "sep_conv_3x3": partial(_twice_separable, kernel=3),
     "sep_conv_5x5": partial(_twice_separable, kernel=5),
     "sep_conv_7x7": partial(_twice_separable, kernel=7),
@@ -121,18 +107,13 @@ def operation(name: str, inputs: int, outputs: int, stride: int = 1) -> nn.Modul
     """An operation of a cell's edge, by its name in genotypes.
 
     A pooling or a skip that changes the shape gets a 1x1 convolution, as in the released definition
-    of NASNet.
-
-    Raises:
-        UserError: the operation is unknown, or is ``none`` where the shape changes.
+    of NASNet; ``none`` keeps the shape of its input.
 
     Example:
         >>> operation("sep_conv_5x5", 4, 8, 2)(torch.zeros(1, 4, 6, 6)).shape
         torch.Size([1, 8, 3, 3])
     """
-    if name not in OPERATIONS:
-        raise UserError(f"unknown operation '{name}': {nearest(name, OPERATIONS)}")
-    return OPERATIONS[name](inputs, outputs, stride=stride)
+    return OPERATIONS[name](inputs, outputs, stride)
 
 
 @dataclass(frozen=True)
@@ -143,26 +124,10 @@ class Wiring:
         edges (tuple): operation and number of its input, two of them for each node. Inputs 0 and 1
             are the last cell but one and the last cell; nodes are numbered from 2.
         concat (tuple[int, ...]): numbers of the inputs and nodes that are concatenated.
-
-    Raises:
-        UserError: an edge reads a later node, the number of edges is odd, or ``concat`` is invalid.
     """
 
     edges: tuple[tuple[str, int], ...]
     concat: tuple[int, ...]
-
-    def __post_init__(self) -> None:
-        if not self.edges or len(self.edges) % 2:
-            raise UserError(f"{len(self.edges)} edges: a cell has two for each node")
-        for place, (name, source) in enumerate(self.edges):
-            node = 2 + place // 2
-            if not 0 <= source < node:
-                raise UserError(f"node {node} reads {name} of {source}: allowed: 0 to {node - 1}")
-        if not self.concat or not set(self.concat) <= set(range(2 + len(self.edges) // 2)):
-            raise UserError(
-                f"a cell outputs {', '.join(map(str, self.concat)) or 'nothing'}: allowed: 0 to "
-                f"{1 + len(self.edges) // 2}"
-            )
 
 
 class Cell(nn.Module):
@@ -202,21 +167,17 @@ class Cell(nn.Module):
         if halve:
             self.before: nn.Module = FactorizedReduction(before, filters)
         else:
-            self.before = convolution(before, filters) if project else nn.Identity()
-        self.last = convolution(last, filters)
-        channels = [filters if halve or project else before, filters]
+            self.before = _convolution(before, filters, 1) if project else nn.Identity()
+        self.last = _convolution(last, filters, 1)
+        nodes = len(wiring.edges) // 2
+        channels = [filters if halve or project else before, *[filters] * (1 + nodes)]
         self.sources = tuple(source for _, source in wiring.edges)
         self.concat = wiring.concat
         self.operations = nn.ModuleList(
-            operation(
-                name,
-                channels[source] if source < 2 else filters,
-                filters,
-                stride if source < 2 else 1,
-            )
+            operation(name, channels[source], filters, stride if source < 2 else 1)
             for name, source in wiring.edges
         )
-        self.channels = sum(channels[n] if n < 2 else filters for n in self.concat)
+        self.channels = sum(channels[number] for number in self.concat)
 
     def forward(self, pair: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         before, last = pair

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-Activation = type[nn.ReLU] | type[nn.ReLU6]
-"""Class of an activation with the argument ``inplace``."""
+from spos.spaces.blocks.convolution import Activation, convolution
 
 
 class Residual(nn.Module):
@@ -22,26 +21,6 @@ class Residual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         result: Tensor = x + self.main(x)
         return result
-
-
-def convolution(
-    inputs: int,
-    outputs: int,
-    kernel: int = 1,
-    stride: int = 1,
-    *,
-    groups: int = 1,
-    bias: bool = False,
-    activation: Activation | None = nn.ReLU,
-) -> list[nn.Module]:
-    """A padded convolution, batch norm and activation."""
-    layers: list[nn.Module] = [
-        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=bias),
-        nn.BatchNorm2d(outputs),
-    ]
-    if activation is not None:
-        layers.append(activation(inplace=True))
-    return layers
 
 
 def depthwise_separable(
@@ -57,7 +36,7 @@ def depthwise_separable(
         torch.Size([1, 16, 3, 3])
     """
     return nn.Sequential(
-        *convolution(inputs, inputs, 3, stride, groups=inputs, activation=activation),
+        *convolution(inputs, inputs, 3, stride, depthwise=True, activation=activation),
         *convolution(inputs, outputs, activation=activation),
     )
 
@@ -65,11 +44,11 @@ def depthwise_separable(
 def inverted_residual(
     inputs: int,
     outputs: int,
+    stride: int,
     kernel: int,
     expansion: int,
-    stride: int,
-    *,
     groups: int = 1,
+    *,
     bias: bool = False,
     activation: Activation = nn.ReLU,
 ) -> nn.Module:
@@ -80,9 +59,9 @@ def inverted_residual(
     Args:
         inputs (int): input channels.
         outputs (int): output channels.
+        stride (int): stride of the depthwise convolution.
         kernel (int): side of the depthwise kernel, odd.
         expansion (int): ratio of inner to input channels, at least 1.
-        stride (int): stride of the depthwise convolution.
         groups (int): groups of the 1x1 convolutions; with more than 1, channels are shuffled before
             the depthwise convolution.
         bias (bool): whether convolutions have a bias.
@@ -93,7 +72,7 @@ def inverted_residual(
 
     Example:
         >>> import torch
-        >>> inverted_residual(8, 16, 5, 6, 2)(torch.zeros(1, 8, 6, 6)).shape
+        >>> inverted_residual(8, 16, 2, 5, 6)(torch.zeros(1, 8, 6, 6)).shape
         torch.Size([1, 16, 3, 3])
     """
     mid = inputs * expansion
@@ -102,7 +81,9 @@ def inverted_residual(
         layers += convolution(inputs, mid, groups=groups, bias=bias, activation=activation)
     if groups > 1:
         layers.append(nn.ChannelShuffle(groups))
-    layers += convolution(mid, mid, kernel, stride, groups=mid, bias=bias, activation=activation)
+    layers += convolution(
+        mid, mid, kernel, stride, depthwise=True, bias=bias, activation=activation
+    )
     layers += convolution(mid, outputs, groups=groups, bias=bias, activation=None)
     main = nn.Sequential(*layers)
     return Residual(main) if stride == 1 and inputs == outputs else main

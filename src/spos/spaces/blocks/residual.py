@@ -9,9 +9,8 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from spos.nn import ElasticBatchNorm2d, Width
+from spos.spaces.blocks.convolution import Size, norm
 
-Size = int | Width
 MakeConvolution = Callable[[str, Size, Size, int, int], nn.Module]
 """Builds a convolution without bias: called with its name in the block (``conv1``, ``conv2`` or
 ``shortcut``), input and output channels, side of its kernel, and stride."""
@@ -32,7 +31,7 @@ class ResidualBlock(nn.Module):
 
 
 def basic_block(
-    inputs: int, mid: Size, outputs: int, stride: int, convolution: MakeConvolution
+    inputs: int, outputs: int, stride: int, mid: Size, convolution: MakeConvolution
 ) -> ResidualBlock:
     """Two 3x3 convolutions with a shortcut, which is a 1x1 convolution where shapes differ.
 
@@ -42,12 +41,12 @@ def basic_block(
         >>> import torch
         >>> def convolution(name, inputs, outputs, kernel, stride):
         ...     return nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
-        >>> basic_block(8, 16, 16, 2, convolution)(torch.zeros(1, 8, 6, 6)).shape
+        >>> basic_block(8, 16, 2, 16, convolution)(torch.zeros(1, 8, 6, 6)).shape
         torch.Size([1, 16, 3, 3])
     """
     main = nn.Sequential(
         convolution("conv1", inputs, mid, 3, stride),
-        nn.BatchNorm2d(mid) if isinstance(mid, int) else ElasticBatchNorm2d(mid),
+        norm(mid),
         nn.ReLU(inplace=True),
         convolution("conv2", mid, outputs, 3, 1),
         nn.BatchNorm2d(outputs),

@@ -8,61 +8,35 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from spos.nn import ElasticBatchNorm2d, ElasticConv2d, Width
+from spos.spaces.blocks.convolution import Size, convolution
 
 OPTIONS = ("shuffle3x3", "shuffle5x5", "shuffle7x7", "xception3x3")
 
-Size = int | Width
-
 
 class ShuffleUnit(nn.Module):
-    """A unit whose even channels pass unchanged and whose odd channels enter the main branch."""
+    """A unit with a main branch.
 
-    def __init__(self, main: nn.Sequential) -> None:
-        super().__init__()
-        self.branch_main = main
+    The even channels pass unchanged and the odd ones enter the main branch. In the first unit of a
+    stage, all channels enter both a projection and the main branch.
+    """
 
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.cat((x[:, 0::2], self.branch_main(x[:, 1::2])), dim=1)
-
-
-class ReductionUnit(nn.Module):
-    """The first unit of a stage: all channels enter both a projection and the main branch."""
-
-    def __init__(self, projection: nn.Sequential, main: nn.Sequential) -> None:
+    def __init__(self, main: nn.Sequential, projection: nn.Sequential | None = None) -> None:
         super().__init__()
         self.branch_proj = projection
         self.branch_main = main
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.branch_proj is None:
+            return torch.cat((x[:, 0::2], self.branch_main(x[:, 1::2])), dim=1)
         return torch.cat((self.branch_proj(x), self.branch_main(x)), dim=1)
 
 
-def _convolution(
-    inputs: Size, outputs: Size, kernel: int = 1, stride: int = 1, *, depthwise: bool = False
-) -> nn.Module:
-    padding = kernel // 2
-    if isinstance(inputs, int) and isinstance(outputs, int):
-        groups = inputs if depthwise else 1
-        return nn.Conv2d(inputs, outputs, kernel, stride, padding, groups=groups, bias=False)
-    return ElasticConv2d(inputs, outputs, kernel, stride, padding, depthwise=depthwise, bias=False)
-
-
-def _norm(channels: Size) -> nn.Module:
-    return nn.BatchNorm2d(channels) if isinstance(channels, int) else ElasticBatchNorm2d(channels)
-
-
-def pointwise(inputs: Size, outputs: Size) -> list[nn.Module]:
-    """A 1x1 convolution with batch norm and activation."""
-    return [_convolution(inputs, outputs), _norm(outputs), nn.ReLU(inplace=True)]
-
-
 def _depthwise(channels: Size, kernel: int, stride: int = 1) -> list[nn.Module]:
-    return [_convolution(channels, channels, kernel, stride, depthwise=True), _norm(channels)]
+    return convolution(channels, channels, kernel, stride, depthwise=True, activation=None)
 
 
 def choice_block(
-    option: str, inputs: int, outputs: int, mid: Size, stride: int, *, reduction: bool
+    option: str, inputs: int, outputs: int, stride: int, mid: Size, *, reduction: bool
 ) -> nn.Module:
     """One candidate of a choice block.
 
@@ -70,36 +44,30 @@ def choice_block(
         option (str): one of :data:`OPTIONS`.
         inputs (int): input channels of the block.
         outputs (int): output channels of the block.
-        mid (int | Width): channels inside the main branch, searched as a :class:`spos.nn.Width`.
         stride (int): stride of the block, 1 or 2.
+        mid (int | Width): channels inside the main branch, searched as a :class:`spos.nn.Width`.
         reduction (bool): whether it is the first block of a stage, with a projection branch.
 
     Example:
-        >>> block = choice_block("shuffle5x5", 16, 64, 32, 2, reduction=True)
+        >>> block = choice_block("shuffle5x5", 16, 64, 2, 32, reduction=True)
         >>> block(torch.zeros(1, 16, 8, 8)).shape
         torch.Size([1, 64, 4, 4])
     """
     entering = inputs if reduction else inputs // 2
-    passing = inputs if reduction else inputs - entering
-    leaving = outputs - passing
+    leaving = outputs - entering
+    kernel = int(option[-1])
     if option == "xception3x3":
-        kernel = 3
         main = [
-            *_depthwise(entering, 3, stride),
-            *pointwise(entering, mid),
-            *_depthwise(mid, 3),
-            *pointwise(mid, mid),
-            *_depthwise(mid, 3),
-            *pointwise(mid, leaving),
+            *_depthwise(entering, kernel, stride),
+            *convolution(entering, mid),
+            *_depthwise(mid, kernel),
+            *convolution(mid, mid),
+            *_depthwise(mid, kernel),
         ]
     else:
-        kernel = int(option[-1])
-        main = [
-            *pointwise(entering, mid),
-            *_depthwise(mid, kernel, stride),
-            *pointwise(mid, leaving),
-        ]
+        main = [*convolution(entering, mid), *_depthwise(mid, kernel, stride)]
+    main += convolution(mid, leaving)
     if not reduction:
         return ShuffleUnit(nn.Sequential(*main))
-    projection = [*_depthwise(inputs, kernel, stride), *pointwise(inputs, inputs)]
-    return ReductionUnit(nn.Sequential(*projection), nn.Sequential(*main))
+    projection = [*_depthwise(inputs, kernel, stride), *convolution(inputs, inputs)]
+    return ShuffleUnit(nn.Sequential(*main), nn.Sequential(*projection))

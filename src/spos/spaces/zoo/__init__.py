@@ -56,13 +56,11 @@ def build_network(
         161770
     """
     network = NETWORKS.find(name)
-    sizes = {"classes": classes, "image_channels": image_channels}
-    small = image_size <= SMALL_IMAGES
-    if width == 1:
-        return network.build(**sizes, small=small)
-    if not network.scales:
+    if width != 1 and not network.scales:
         able = ", ".join(one for one in NETWORKS if NETWORKS[one].scales)
         raise UserError(
             f"network.width {width}: '{name}' has one width; those with more are {able}"
         )
-    return network.build(**sizes, small=small, width=width)
+    scaled = {"width": width} if network.scales else {}
+    small = image_size <= SMALL_IMAGES
+    return network.build(classes=classes, image_channels=image_channels, small=small, **scaled)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from itertools import chain
 
 from torch import Tensor, nn
 
-from spos.spaces.blocks.cells import Cell, Wiring
+from spos.spaces._stages import classifier
+from spos.spaces.blocks.cells import Cell, Wiring, operation
+from spos.spaces.blocks.convolution import convolution
 from spos.spaces.zoo import NETWORKS, Network
 
 # Zoph et al., Figure 4. The released network also concatenates the last cell but one in normal
@@ -81,9 +82,12 @@ Planned = tuple[Wiring, int, int]
 class _Stem(nn.Module):
     """The two outputs that the first cell reads."""
 
-    def __init__(self, first: nn.Module, second: nn.Module) -> None:
+    def __init__(
+        self, channels: int, first: Sequence[nn.Module], second: nn.Module | None = None
+    ) -> None:
         super().__init__()
-        self.first, self.second = first, second
+        self.channels, self.halves = channels, second is not None
+        self.first, self.second = nn.Sequential(*first), second or nn.Identity()
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         first = self.first(x)
@@ -105,13 +109,8 @@ def nasnet_a_mobile(*, classes: int, image_channels: int = 3, small: bool = Fals
         >>> sum(parameter.numel() for parameter in network.parameters())
         5289978
     """
-    normal, reduce = NASNET_A["normal"], NASNET_A["reduce"]
-    cells: list[Planned] = [] if small else [(reduce, 11, 2), (reduce, 22, 2)]
-    cells += [(normal, 44, 1)] * 4
-    cells += [(reduce, 88, 2), *[(normal, 88, 1)] * 4]
-    cells += [(reduce, 176, 2), *[(normal, 176, 1)] * 4]
-    stem = _cifar_stem(image_channels, 44) if small else _released_stem(image_channels)
-    return _network(stem, cells, classes, head=(nn.ReLU(), nn.Dropout(0.5)), raw=not small)
+    cells = _stages(NASNET_A["normal"], NASNET_A["reduce"], 44, (4, 4))
+    return _released(NASNET_A["reduce"], cells, classes, image_channels, small)
 
 
 def pnasnet_5_mobile(
@@ -127,12 +126,8 @@ def pnasnet_5_mobile(
         >>> network[-1][-1].in_features
         1080
     """
-    cells: list[Planned] = [] if small else [(PNASNET_5, 13, 2), (PNASNET_5, 27, 2)]
-    cells += [(PNASNET_5, 54, 1)] * 3
-    cells += [(PNASNET_5, 108, 2), *[(PNASNET_5, 108, 1)] * 2]
-    cells += [(PNASNET_5, 216, 2), *[(PNASNET_5, 216, 1)] * 2]
-    stem = _cifar_stem(image_channels, 54) if small else _released_stem(image_channels)
-    return _network(stem, cells, classes, head=(nn.ReLU(), nn.Dropout(0.5)), raw=not small)
+    cells = _stages(PNASNET_5, PNASNET_5, 54, (3, 2))
+    return _released(PNASNET_5, cells, classes, image_channels, small)
 
 
 def darts_v2_imagenet(
@@ -147,74 +142,74 @@ def darts_v2_imagenet(
         >>> sum(parameter.numel() for parameter in network.parameters())
         4718752
     """
-    normal, reduce = DARTS_V2["normal"], DARTS_V2["reduce"]
-    cells: list[Planned] = [(normal, 48, 1)] * 4
-    cells += [(reduce, 96, 2), *[(normal, 96, 1)] * 4]
-    cells += [(reduce, 192, 2), *[(normal, 192, 1)] * 4]
+    cells = _stages(DARTS_V2["normal"], DARTS_V2["reduce"], 48, (4, 4))
     if small:
         return _network(_cifar_stem(image_channels, 48), cells, classes)
-    first = nn.Sequential(
-        nn.Conv2d(image_channels, 24, 3, 2, 1, bias=False),
-        nn.BatchNorm2d(24),
-        nn.ReLU(inplace=True),
-        nn.Conv2d(24, 48, 3, 2, 1, bias=False),
-        nn.BatchNorm2d(48),
-    )
-    second = nn.Sequential(nn.ReLU(), nn.Conv2d(48, 48, 3, 2, 1, bias=False), nn.BatchNorm2d(48))
-    return _network((_Stem(first, second), 48, True), cells, classes)
+    first = [
+        *convolution(image_channels, 24, 3, 2),
+        *convolution(24, 48, 3, 2, activation=None),
+    ]
+    return _network(_Stem(48, first, operation("nor_conv_3x3", 48, 48, 2)), cells, classes)
 
 
-Stem = tuple[_Stem, int, bool]
-"""Stem, channels of both of its outputs, and whether the second has half the resolution."""
+def _stages(normal: Wiring, reduce: Wiring, filters: int, counts: tuple[int, int]) -> list[Planned]:
+    """Plan three stages, given the normal cells in the first one and in the others."""
+    first, others = counts
+    cells: list[Planned] = [(normal, filters, 1)] * first
+    for wider in (2 * filters, 4 * filters):
+        cells += [(reduce, wider, 2), *[(normal, wider, 1)] * others]
+    return cells
 
 
-def _released_stem(image_channels: int) -> Stem:
+def _cifar_stem(image_channels: int, filters: int) -> _Stem:
+    channels = 3 * filters
+    return _Stem(channels, convolution(image_channels, channels, 3, activation=None))
+
+
+def _released(
+    reduce: Wiring, cells: list[Planned], classes: int, image_channels: int, small: bool
+) -> nn.Sequential:
+    """Build a network after the released definition of NASNet, unless it is for small images."""
+    filters = cells[0][1]
+    head = (nn.ReLU(), nn.Dropout(0.5))
+    if small:
+        return _network(_cifar_stem(image_channels, filters), cells, classes, head=head)
     # Without padding: the released definition gives 111 pixels from 224.
-    convolution = nn.Conv2d(image_channels, 32, 3, 2, bias=False)
-    return _Stem(nn.Sequential(convolution, nn.BatchNorm2d(32)), nn.Identity()), 32, False
-
-
-def _cifar_stem(image_channels: int, filters: int) -> Stem:
-    outputs = 3 * filters
-    convolution = nn.Conv2d(image_channels, outputs, 3, 1, 1, bias=False)
-    return _Stem(nn.Sequential(convolution, nn.BatchNorm2d(outputs)), nn.Identity()), outputs, False
+    stem = _Stem(32, (nn.Conv2d(image_channels, 32, 3, 2, bias=False), nn.BatchNorm2d(32)))
+    cells = [(reduce, filters // 4, 2), (reduce, filters // 2, 2), *cells]
+    return _network(stem, cells, classes, head=head, raw=True)
 
 
 def _network(
-    stem: Stem,
-    cells: Sequence[Planned],
+    stem: _Stem,
+    cells: list[Planned],
     classes: int,
     *,
-    head: Sequence[nn.Module] = (),
+    head: tuple[nn.Module, ...] = (),
     raw: bool = False,
 ) -> nn.Sequential:
     """Stack cells.
 
     Args:
-        stem (Stem): layers before the cells.
-        cells (Sequence[Planned]): cells in order.
+        stem (_Stem): layers before the cells.
+        cells (list[Planned]): cells in order.
         classes (int): number of classes.
-        head (Sequence[nn.Module]): activation before pooling, and dropout after it.
+        head (tuple[nn.Module, ...]): activation before pooling, and dropout after it.
         raw (bool): whether the first cell reads the stem's first output without projection.
     """
-    module, last, halve = stem
-    before = last
+    before = last = stem.channels
+    halve = stem.halves
     body = nn.Sequential()
     for number, (wiring, filters, stride) in enumerate(cells):
-        cell = Cell(
-            wiring,
-            before,
-            last,
-            filters,
-            stride=stride,
-            halve=halve,
-            project=not (raw and number == 0),
-        )
+        project = not (raw and number == 0)
+        cell = Cell(wiring, before, last, filters, stride=stride, halve=halve, project=project)
         body.append(cell)
         before, last, halve = last, cell.channels, stride == 2
-    pooled = chain(head[:1], (nn.AdaptiveAvgPool2d(1), nn.Flatten()), head[1:])
-    classifier = nn.Sequential(_LastCell(), *pooled, nn.Linear(last, classes))
-    return nn.Sequential(OrderedDict(stem=module, cells=body, classifier=classifier))
+    pooled = classifier(*head[1:], nn.Linear(last, classes))
+    parts = OrderedDict(stem=stem, cells=body)
+    return nn.Sequential(
+        OrderedDict(**parts, classifier=nn.Sequential(_LastCell(), *head[:1], *pooled))
+    )
 
 
 NETWORKS["nasnet_a_mobile"] = Network(

@@ -7,13 +7,13 @@ from functools import partial
 
 from torch import nn
 
-from spos.spaces._mobile import MobileLayout, Place, mobile_network
-from spos.spaces.blocks.mobile import convolution, depthwise_separable, inverted_residual
+from spos.spaces._mobile import MobileLayout, mobile_network
+from spos.spaces._stages import Place, classifier
+from spos.spaces.blocks.convolution import convolution
+from spos.spaces.blocks.mobile import depthwise_separable, inverted_residual
 from spos.spaces.zoo import NETWORKS, Network
 
 _V1_CHANNELS = (64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)
-# Kernel and expansion of the blocks of each stage of MnasNet-B1.
-_MNASNET_STAGES = ((3, 3), (5, 3), (5, 6), (3, 6), (5, 6), (3, 6))
 
 
 def mobilenet_v1(
@@ -37,14 +37,14 @@ def mobilenet_v1(
         outputs = round(channels * width)
         blocks.append(depthwise_separable(inputs, outputs, stride))
         inputs = outputs
-    classifier = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, classes))
-    return nn.Sequential(OrderedDict(stem=stem, blocks=blocks, classifier=classifier))
+    last = classifier(nn.Linear(inputs, classes))
+    return nn.Sequential(OrderedDict(stem=stem, blocks=blocks, classifier=last))
 
 
 def _layout(
     channels: tuple[int, ...], depths: tuple[int, ...], small: bool, width: float
 ) -> MobileLayout:
-    layout = MobileLayout(
+    return MobileLayout(
         image_size=32 if small else 224,
         stem_channels=32,
         stem_stride=1 if small else 2,
@@ -54,8 +54,7 @@ def _layout(
         strides=(1 if small else 2, 2, 2, 1, 2, 1),
         head_channels=1280,
         dropout=0.2,
-    )
-    return layout if width == 1 else layout.scaled_throughout(width)
+    ).scaled_throughout(width)
 
 
 def mobilenet_v2(
@@ -74,13 +73,10 @@ def mobilenet_v2(
     layout = _layout((24, 32, 64, 96, 160, 320), (2, 3, 4, 3, 3, 1), small, width)
 
     def block(place: Place) -> nn.Module:
-        return inverted_residual(
-            place.inputs, place.outputs, 3, 6, place.stride, activation=nn.ReLU6
-        )
+        return inverted_residual(*place.sizes, kernel=3, expansion=6, activation=nn.ReLU6)
 
-    return mobile_network(
-        layout, block, classes=classes, image_channels=image_channels, activation=nn.ReLU6
-    )
+    sizes = {"classes": classes, "image_channels": image_channels}
+    return mobile_network(layout, block, **sizes, activation=nn.ReLU6)
 
 
 def mnasnet_b1(
@@ -99,10 +95,10 @@ def mnasnet_b1(
         4383312
     """
     layout = _layout((24, 40, 80, 96, 192, 320), (3, 3, 3, 2, 4, 1), small, width)
+    kernels_and_expansions = ((3, 3), (5, 3), (5, 6), (3, 6), (5, 6), (3, 6))
 
     def block(place: Place) -> nn.Module:
-        kernel, expansion = _MNASNET_STAGES[place.stage - 1]
-        return inverted_residual(place.inputs, place.outputs, kernel, expansion, place.stride)
+        return inverted_residual(*place.sizes, *kernels_and_expansions[place.stage - 1])
 
     return mobile_network(layout, block, classes=classes, image_channels=image_channels)
 

@@ -12,7 +12,7 @@ from spos.spaces.zoo import NETWORKS, Network
 
 def quantised_resnet18(
     pair: str, *, classes: int, image_channels: int = 3, small: bool = False
-) -> nn.Sequential:
+) -> nn.Module:
     """ResNet-18 of uniform bit-width, with first convolution and classifier in full precision.
 
     Layers keep their classes, which know their bits, so that bit operations can be counted;

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 from torch import nn
 
+from spos.spaces._stages import Place
 from spos.spaces.blocks.shuffle import choice_block
 from spos.spaces.shufflenetv2 import Layout, around
 from spos.spaces.zoo import NETWORKS, Network
@@ -32,18 +35,15 @@ def shufflenet_v2(
         head_channels=1024,
         dropout=0.0,
         classifier_bias=True,
-    )
-    if width != 1:
-        layout = layout.scaled_throughout(width)
+    ).scaled_throughout(width)
 
-    def block(name: str, inputs: int, outputs: int, stride: int, first: bool) -> nn.Module:
-        return choice_block("shuffle3x3", inputs, outputs, outputs // 2, stride, reduction=first)
+    def block(place: Place) -> nn.Module:
+        mid, first = place.outputs // 2, place.number == 0
+        return choice_block("shuffle3x3", *place.sizes, mid, reduction=first)
 
     model = around(layout, block, classes=classes, image_channels=image_channels)
     if not small:
-        stem = model.get_submodule("first_conv")
-        assert isinstance(stem, nn.Sequential)
-        stem.append(nn.MaxPool2d(3, 2, 1))
+        cast(Any, model).first_conv.append(nn.MaxPool2d(3, 2, 1))
     return model
 
 
