@@ -28,6 +28,7 @@ from spos.run.recorder import PeakMemory, Stopwatch
 from spos.search import Candidate, Feasible, SearchResult, open_storage, open_study, search
 from spos.search.settings import check_objectives
 from spos.search.sharing import SharedStages
+from spos.search.study import close_storage
 from spos.space import Architecture
 from spos.training.method import method_class
 
@@ -146,6 +147,7 @@ def search_stage(context: Context) -> SearchOutcome:
     outcome = make_search_outcome(
         found, table, study, config.search, seconds=watch.seconds, **prior_facts
     )
+    close_storage(storage)
     return directory.finish(outcome)
 
 

@@ -96,6 +96,17 @@ def open_storage(storage: str | Path) -> optuna.storages.BaseStorage:
         ) from error
 
 
+def close_storage(storage: optuna.storages.BaseStorage) -> None:
+    """Close the connections to a SQLite file, which takes its log into it.
+
+    Args:
+        storage (BaseStorage): storage by :func:`open_storage`; others than files are left alone.
+    """
+    if isinstance(storage, optuna.storages.RDBStorage):
+        storage.remove_session()
+        storage.engine.dispose()
+
+
 def keep_space(study: optuna.Study, space: SearchSpace) -> None:
     """Record the space in a new study, or check that an existing study has the same space.
 
