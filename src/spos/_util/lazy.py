@@ -23,8 +23,8 @@ def lazy_names(
         A function from an attribute to its value. It raises AttributeError for any other name.
 
     Example:
-        >>> lazy_names("spos", {"Choice": "spos.space"})("Choice")
-        <class 'spos.space.Choice'>
+        >>> lazy_names("spos", {"Choice": "spos.space"})("Choice").__name__
+        'Choice'
     """
     known = frozenset(packages)
 
