@@ -3,14 +3,16 @@
 The score of a candidate is looked up in a table of trained networks, so that only the search itself
 is measured: the regret (accuracy of the best feasible network less that of the best one found) over
 the number of evaluated candidates, over many seeds. Candidates outside the budget and repeated ones
-cost nothing and are not counted.
+cost nothing and are not counted. Rerun the same command to resume.
 
-    python benchmarks/table_search.py --tables data --out benchmarks/results/table_search
+    python benchmarks/table_search.py --tables data --runs runs/table_search \\
+        --out benchmarks/results/table_search
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -23,6 +25,7 @@ from numpy.typing import NDArray
 from record import write_record
 
 from spos import Constraint
+from spos._util.files import write_atomically
 from spos.search import ALGORITHMS, SearchSettings
 from spos.search.course import Course
 from spos.search.feasible import Feasible
@@ -113,14 +116,28 @@ SEARCHES: dict[str, Search] = {
 
 
 def regrets(
-    truth: GroundTruth, search: Search, budget: float, evaluations: int, seeds: int
+    truth: GroundTruth, search: Search, budget: float, evaluations: int, seeds: int, kept: Path
 ) -> NDArray[np.float64]:
-    """Regret after each evaluation, shape (seeds, evaluations)."""
+    """Regret after each evaluation, shape (seeds, evaluations).
+
+    Args:
+        truth (GroundTruth): table of the space.
+        search (Search): search to measure.
+        budget (float): most multiply-adds.
+        evaluations (int): candidates of each search.
+        seeds (int): number of searches.
+        kept (Path): file of the true accuracies of each seed, one line each, as far as they are
+            known.
+    """
     best = truth.accuracy[truth.costs["flops"] <= budget].max()
-    rows = []
-    for seed in range(seeds):
+    lines = kept.read_text("utf-8").splitlines(keepends=True)[:seeds] if kept.exists() else []
+    for seed in range(len(lines), seeds):
         found = search(truth, Constraint({"flops": budget}), seed, evaluations)
-        true = truth.look_up(islice(found, evaluations))
+        lines.append(json.dumps(truth.look_up(islice(found, evaluations))) + "\n")
+        write_atomically(kept, "".join(lines))
+    rows = []
+    for line in lines:
+        true = json.loads(line)
         true += [min(true)] * (evaluations - len(true))
         rows.append(best - np.maximum.accumulate(true))
     return np.stack(rows)
@@ -152,19 +169,28 @@ def draw(path: Path, curves: dict[str, dict[str, NDArray[np.float64]]]) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--tables", type=Path, required=True, help="folder of the CSV files")
+    parser.add_argument("--runs", type=Path, required=True, help="folder of what is known so far")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=200)
     parser.add_argument("--evaluations", type=int, default=300)
     parser.add_argument("--share", type=float, default=0.5, help="of the networks in the budget")
     options = parser.parse_args(arguments)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    options.runs.mkdir(parents=True, exist_ok=True)
     rows, curves = [], {}
     for name in ("nasbenchmacro", "nasbench201"):
         truth = read_ground_truth(name, options.tables / f"{name}-cifar10.csv")
         budget = float(np.quantile(truth.costs["flops"], options.share))
         title = f"{name}, at most {budget / 1e6:.1f}M multiply-adds"
         curves[title] = {
-            search: regrets(truth, by, budget, options.evaluations, options.seeds)
+            search: regrets(
+                truth,
+                by,
+                budget,
+                options.evaluations,
+                options.seeds,
+                options.runs / f"{name}-{options.share:g}-{options.evaluations}-{search}.jsonl",
+            )
             for search, by in SEARCHES.items()
         }
         for search, regret in curves[title].items():

@@ -44,13 +44,18 @@ def test_a_table_is_read_with_its_costs(table: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["evolution", "Optuna's TPE", "NSGA-II for a front"])
-def test_regret_falls_within_the_budget(table: Path, name: str) -> None:
+def test_regret_falls_within_the_budget(table: Path, name: str, tmp_path: Path) -> None:
     from ground_truth import read_ground_truth
     from table_search import SEARCHES, regrets
 
     truth = read_ground_truth("nasbenchmacro", table)
     budget = float(np.median(truth.costs["flops"]))
-    regret = regrets(truth, SEARCHES[name], budget, 100, 2)
+    kept = tmp_path / "kept.jsonl"
+    first = regrets(truth, SEARCHES[name], budget, 100, 1, kept)
+    regret = regrets(truth, SEARCHES[name], budget, 100, 2, kept)
+    assert (regret[0] == first[0]).all() and len(kept.read_text().splitlines()) == 2
+    whole = regrets(truth, SEARCHES[name], budget, 100, 2, tmp_path / "another.jsonl")
+    assert (regret == whole).all()
     assert regret.shape == (2, 100) and (regret >= 0).all()
     assert (np.diff(regret, axis=1) <= 0).all()
     assert regret[:, -1].mean() < regret[:, 0].mean()
