@@ -15,7 +15,7 @@ def test_all_networks_of_the_table_have_about_the_same_cost(
     import paper_small
 
     monkeypatch.setattr(paper_small, "PUBLISHED", ("mobilenet_v2",))
-    # Each width is counted once per block and command: hundreds of them take minutes.
+    # Fewer widths are counted to find the one of a cost.
     monkeypatch.setattr(paper_small, "WIDTHS", (0.15, 0.5, 1.0, 2.0))
     settings = [
         *("layout.image_size=8", "layout.channels=8,16", "layout.depths=1,2"),
