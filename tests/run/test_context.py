@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
 from spos._util.listener import Silent
 from spos.data import ImageData, load_data
 from spos.run.config import make_config
 from spos.run.context import Context
 from spos.run.directory import RunDirectory
+from spos.run.fitness import make_fitness
+from spos.run.task import Task
 
 
 def test_further_settings_read_the_images_and_count_the_costs_no_second_time(
@@ -27,3 +33,21 @@ def test_further_settings_read_the_images_and_count_the_costs_no_second_time(
     context.config = make_config({**config.as_plain(), "search": {"iterations": 2}})
     assert context.data() is data and len(read) == 1
     assert context.costs(context.supernet(data)) is costs
+
+
+def test_the_identity_of_the_fitness_does_not_follow_the_state_of_a_loss(tmp_path: Path) -> None:
+    class Counting:
+        calls = 0
+
+        def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+            self.calls += 1
+            return F.cross_entropy(outputs, targets)
+
+    loss = Counting()
+    task = Task(loss=loss)
+    settings = make_config({"search": {"fitness": "loss"}})
+    context = Context(settings, {}, RunDirectory(tmp_path), Silent(), task=task)
+    before = context.fitness.identity
+    loss(torch.zeros(2, 3), torch.tensor([0, 1]))
+    assert make_fitness(task, "loss").identity != before, "the state is part of it"
+    assert context.fitness.identity == before

@@ -76,12 +76,12 @@ class Context:
 
     def __getstate__(self) -> dict[str, Any]:
         # Each process has its own Fabric and reads the images itself.
-        omitted = ("fabric", "_data", "_cost_models")
+        omitted = ("fabric", "fitness", "_data", "_cost_models")
         return {k: v for k, v in self.__dict__.items() if k not in omitted}
 
-    @property
+    @cached_property
     def fitness(self) -> Fitness:
-        """Fitness of the search."""
+        """Fitness of the search; a plan never changes it between stages."""
         search = self.config.search
         return make_fitness(self.task, search.fitness, search.depth_weight)
 
