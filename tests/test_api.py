@@ -86,6 +86,21 @@ def test_a_dataset_is_read_once_unless_its_images_are_shrunk(side: int, times: i
     assert torch.equal(again.train.pixels([0, 1]), data.train.pixels([0, 1]))
 
 
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"data": "digits", "test": arrays()}, "test: digits is a source with test images of its"),
+        ({"data": (arrays()[0], arrays()[1][:30])}, "1797 images and 30 classes: give one class"),
+    ],
+)
+def test_images_that_do_not_go_together_are_refused(
+    given: dict[str, Any], says: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=says):
+        spos.search("mobile", **given, time="1m", out=tmp_path / "run")
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_network_found_predicts_and_is_exported(found: FoundNetwork, tmp_path: Path) -> None:
     images, labels = arrays()
     said = torch.tensor([int(name) for name in found.predict(images)])

@@ -232,6 +232,11 @@ def search(
         given.setdefault("constraint", {})["maximum"] = maximum
     images = None
     if isinstance(data, str):
+        if test is not None:
+            raise UserError(
+                f"test: {data} is a source with test images of its own; leave test out, or give "
+                "both as a Dataset or arrays"
+            )
         given.setdefault("data", {})["source"] = data
         facts = peek(data)
     else:
@@ -286,12 +291,17 @@ def _dataset(data: Any) -> Any:
     if isinstance(data, DataLoader):
         return data.dataset
     if isinstance(data, (tuple, list)) and len(data) == 2 and hasattr(data[0], "shape"):
-        return TensorDataset(torch.as_tensor(data[0]), torch.as_tensor(data[1]))
+        images, labels = map(torch.as_tensor, data)
+        if len(images) != len(labels):
+            raise UserError(
+                f"{len(images)} images and {len(labels)} classes: give one class for each image"
+            )
+        return TensorDataset(images, labels)
     return data
 
 
 class _Images:
-    """The images of a Dataset: looked at once, and kept for the run that begins with them."""
+    """The images of a Dataset, read once for the plan and kept for the run."""
 
     def __init__(self, dataset: Any, test: Any, classes: Sequence[str] | None) -> None:
         self.dataset, self.test, self.classes = dataset, test, classes
