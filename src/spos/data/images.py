@@ -135,7 +135,7 @@ class TensorImages(Images):
             self.images[begin : begin + len(chunk)] = self.images[chunk.to(self.images.device)]
         labels = self.labels[kept.to(self.labels.device)]
         rearranged = TensorImages(self.images[: len(kept)], labels, owned=True)
-        # Whoever still holds these images must not meet others under their labels.
+        # Whoever still holds these images must not see them under wrong labels.
         self.images, self.labels = self.images[:0], self.labels[:0]
         return rearranged, taken
 

@@ -74,7 +74,7 @@ class Source:
     """All images of a source, before the validation set is split off.
 
     Args:
-        train (Images): training images; empty once others are split off, if their memory is owned.
+        train (Images): training images; emptied when a set is split off, if they own their memory.
         classes (Sequence[str]): name of each class; empty where targets are values.
         test (Images | None): test images; None to split them off ``train``.
         validation (Images | None): validation images; None to split them off ``train``.

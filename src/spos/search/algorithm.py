@@ -114,6 +114,8 @@ class Algorithm(ABC):
         """Add up to ``count`` children that are new and feasible, in a limited number of tries."""
         wanted, seen = len(children) + count, history.seen
         for _ in range(self.settings.tries):
+            if len(children) == wanted:
+                break
             drawn = [child() for _ in range(wanted - len(children))]
             for new, within in zip(drawn, self.feasible.satisfied(drawn), strict=True):
                 if within and new not in seen:

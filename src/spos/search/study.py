@@ -97,10 +97,10 @@ def open_storage(storage: str | Path) -> optuna.storages.BaseStorage:
 
 
 def close_storage(storage: optuna.storages.BaseStorage) -> None:
-    """Close the connections to a SQLite file, which takes its log into it.
+    """Close the connections to a SQLite file, which merges its write-ahead log into it.
 
     Args:
-        storage (BaseStorage): storage by :func:`open_storage`; others than files are left alone.
+        storage (BaseStorage): storage by :func:`open_storage`; one given by a URL is left open.
     """
     if isinstance(storage, optuna.storages.RDBStorage):
         storage.remove_session()

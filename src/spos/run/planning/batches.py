@@ -14,8 +14,8 @@ from spos.run.planning.speed import Speed
 IMAGES = 25_000
 #: Largest batches of a network and of a supernet, before they grow.
 NETWORK, SUPERNET = 64, 32
-#: Share of a step that an accelerator may wait for the launches of its kernels before batches are
-#: doubled, and by how much they grow at most.
+#: Share of a step that kernel launches may take on an accelerator before batches are doubled, and
+#: by how much they grow at most.
 WAITING, MOST_GROWTH = 0.25, 4
 
 
@@ -49,7 +49,7 @@ class BatchSizes:
         return min(SUPERNET * self.growth, self.network)
 
     def grow(self, device: torch.device, speed: Speed, seconds: Callable[[int], float]) -> None:
-        """Double the batches while an accelerator waits for launches in much of a step.
+        """Double the batches while kernel launches take much of a step on an accelerator.
 
         Args:
             device (torch.device): device of the training; on a CPU nothing grows.

@@ -261,7 +261,7 @@ class Planner:
         """Choose batches, augmentation and calibration."""
         few = f"{sizes.images} images"
         if sizes.growth > 1:
-            few += "; larger batches hide the launches of kernels"
+            few += "; larger batches hide kernel launches"
         self.draft.choose("supernet.batch_size", sizes.supernet, few)
         self.draft.choose("retrain.batch_size", sizes.network, few)
         calibration = min(512, sizes.images // 2)

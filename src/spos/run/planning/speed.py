@@ -171,8 +171,8 @@ class _Work:
     def _by_batch(self, work: Callable[[], None]) -> Line:
         """The line through a small and a large batch of the costliest network.
 
-        An accelerator waits for the launches of its kernels, of which a cheap network may have as
-        many as a costly one: only larger batches show its arithmetic.
+        An accelerator may be bound by kernel launches, of which a cheap network has as many as a
+        costly one: only larger batches show its arithmetic.
         """
         path = max(self.costs, key=self.costs.__getitem__)
         self.supernet.activate(path)
