@@ -3,7 +3,8 @@
 Searches over supernets of several seeds, by evolution and at random, and trains the networks found,
 random ones, those with the same block everywhere, and published ones scaled to the same cost, all
 by one recipe. Rerun the same command to resume. The random networks are the first ones of
-`truth_table.py`, and shared with it if its runs are in RUNS/truth.
+`truth_table.py`, and shared with it if its runs are in RUNS/truth. With `--seeds 0` the others are
+trained alone, so that a second machine can do it.
 
     python benchmarks/paper_small.py --data folder:data/cifar10-train.zip \\
         --set data.test=10000 --processes 2 \\
@@ -15,8 +16,8 @@ from __future__ import annotations
 import argparse
 import statistics
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -32,7 +33,7 @@ from truth_table import draw
 from spos import Architecture, CostTable
 from spos.cost import count_network
 from spos.cost.units import COUNT
-from spos.report.result import read_result
+from spos.report.result import Result, read_result
 from spos.run.config import read_layout
 from spos.spaces import family
 from spos.spaces.zoo import build_network
@@ -54,6 +55,16 @@ class Row(NamedTuple):
     flops: list[int]
 
 
+class Training(NamedTuple):
+    """A network to train: its row, the seed, the name of its run, and a setting it needs."""
+
+    row: str
+    network: str
+    seed: int
+    name: str
+    setting: str = ""
+
+
 class Table:
     """Trains the networks of the tables by the command line, as a user would."""
 
@@ -72,34 +83,43 @@ class Table:
         self.common += ["--data", options.data, "--threads", "1"]
         self.common += [part for one in options.set for part in ("--set", one)]
 
-    def command(self, name: str, *given: str) -> Path:
-        """Run a command of spos, unless its result is there."""
+    def command(self, name: str, done: Callable[[Result], object], verb: str, *rest: str) -> Result:
+        """Run a command of spos, unless it has been."""
         out = self.runs / name
         result = out / "result.json"
-        if not result.exists() or read_result(result).test_score is None:
-            verb, *rest = given
-            run_command(
-                [*SPOS, verb, *self.common, *rest, "--out", str(out)], self.runs / f"{name}.log"
-            )
-        return result
+        if not result.exists() or not done(read_result(result)):
+            command = [*SPOS, verb, *self.common, *rest, "--out", str(out)]
+            run_command(command, self.runs / f"{name}.log")
+        return read_result(result)
 
-    def retrain(self, name: str, network: str, seed: int, *settings: str) -> Path:
+    def retrain(self, network: str, seed: int, name: str, setting: str) -> Result:
         """Train one network."""
-        given = [part for one in settings for part in ("--set", one)]
-        return self.command(name, "retrain", "--network", network, "--seed", str(seed), *given)
+        given = ["--network", network, "--seed", str(seed)]
+        given += ["--set", setting] if setting else []
+        return self.command(name, lambda result: result.test_score is not None, "retrain", *given)
 
-    def search(self, seed: int) -> dict[str, list[Path]]:
-        """Train a supernet, search it in each way, and train the networks found."""
-        given = ("--max-flops", self.options.max_flops, "--seed", str(seed))
-        found = self.command(f"evolution-{seed}", "run", *given)
-        reused = ("--reuse", str(found.parent))
-        random = self.command(f"random-{seed}", "run", *given, "--algorithm", "random", *reused)
-        cheap = f"{2 / 3 * self.most:.0f}"
-        cheaper = self.command(f"cheaper-{seed}", "run", *given[2:], "--max-flops", cheap, *reused)
-        return {FOUND: [found], RANDOM_SEARCH: [random], f"{FOUND}, two thirds": [cheaper]}
+    def search(self, seed: int) -> dict[str, str]:
+        """Train a supernet and search it in each way; the networks found, by row."""
 
-    def uniform(self, option: str) -> tuple[str, tuple[str, ...]]:
-        """The network with one option everywhere, and the layout that gives it the cost."""
+        def run(name: str, verb: str, done: Callable[[Result], object], *given: str) -> Result:
+            return self.command(f"{name}-{seed}", done, verb, *given, "--seed", str(seed))
+
+        def found(name: str, most: float, *given: str) -> str:
+            given = ("--max-flops", f"{most:.0f}", *given)
+            winner = run(name, "search", lambda result: result.winner, *given).winner
+            assert winner is not None
+            return str(winner.architecture)
+
+        run("evolution", "train", lambda result: result.train)
+        reused = ("--reuse", str(self.runs / f"evolution-{seed}"))
+        return {
+            FOUND: found("evolution", self.most),
+            RANDOM_SEARCH: found("random", self.most, "--algorithm", "random", *reused),
+            f"{FOUND}, two thirds": found("cheaper", 2 / 3 * self.most, *reused),
+        }
+
+    def uniform(self, option: str) -> tuple[str, str]:
+        """The network with one option everywhere, and the setting that gives it the cost."""
 
         def layout_and_network(width: float) -> tuple[Any, Architecture, int]:
             layout = replace(self.layout, channels=self.layout.scaled(width).channels)
@@ -113,7 +133,7 @@ class Table:
         width = self.widest(lambda width: layout_and_network(width)[2])
         layout, network, _ = layout_and_network(width)
         channels = ",".join(map(str, layout.channels))
-        return str(network), (f"layout.channels={channels}",)
+        return str(network), f"layout.channels={channels}"
 
     def published(self, name: str) -> str:
         """The setting of the width at which a published network has the cost."""
@@ -133,20 +153,13 @@ class Table:
         assert number, "a narrow network is within every cost"
         return WIDTHS[number - 1]
 
-    def jobs(self) -> list[Callable[[], dict[str, list[Path]]]]:
-        """Everything to train; each job returns results by the row they belong to."""
+    def baselines(self) -> Iterator[Training]:
+        """The networks that are not searched for."""
         options = self.options
-        jobs: list[Callable[[], dict[str, list[Path]]]] = [
-            partial(self.search, seed) for seed in range(options.seeds)
-        ]
-
-        def one(row: str, name: str, network: str, seed: int, *given: str) -> None:
-            jobs.append(lambda: {row: [self.retrain(name, network, seed, *given)]})
-
         space = (options.space, options.preset, options.set, options.image_channels)
         (self.runs / "truth").mkdir(exist_ok=True)
         for number, network in enumerate(draw(*space, self.most, options.random)):
-            one(RANDOM, f"truth/{number:02}-0", str(network), 0)
+            yield Training(RANDOM, str(network), 0, f"truth/{number:02}-0")
         with torch.device("meta"):
             choices = family(options.space).build(self.layout, **self.images).space.choices
         common = [
@@ -155,27 +168,40 @@ class Table:
             if all(option in choice.options for choice in choices)
         ]
         for option in common:
-            network, given = self.uniform(option)
+            uniform, setting = self.uniform(option)
             for seed in range(options.baseline_seeds):
-                one(f"{option} everywhere", f"{option}-{seed}", network, seed, *given)
+                yield Training(f"{option} everywhere", uniform, seed, f"{option}-{seed}", setting)
         for name in PUBLISHED:
             width = self.published(name)
             for seed in range(options.baseline_seeds):
-                one(f"{name}, {width}", f"{name}-{seed}", name, seed, width)
-        return jobs
+                yield Training(f"{name}, {width}", name, seed, f"{name}-{seed}", width)
+
+    def train(self) -> dict[str, Row]:
+        """Search, and train all networks, several at a time; the scores by row."""
+        with ThreadPoolExecutor(self.options.processes) as pool:
+            # The searches come first: what they find is trained at the end.
+            searches = [pool.submit(self.search, seed) for seed in range(self.options.seeds)]
+
+            def submit(training: Training) -> tuple[str, Future[Result]]:
+                return training.row, pool.submit(self.retrain, *training[1:])
+
+            others = [submit(one) for one in self.baselines()]
+            found = [
+                submit(Training(row, network, seed, f"{row.replace(' ', '-')}-{seed}"))
+                for seed, search in enumerate(searches)
+                for row, network in search.result().items()
+            ]
+            return collect((row, one.result()) for row, one in (*found, *others))
 
 
-def collect(results: Sequence[dict[str, list[Path]]]) -> dict[str, Row]:
-    """Read the scores and the costs of all trainings, by row."""
+def collect(results: Iterable[tuple[str, Result]]) -> dict[str, Row]:
+    """Gather the scores and the costs of all trainings, by row."""
     rows: dict[str, Row] = {}
-    for one in results:
-        for name, paths in one.items():
-            for result in map(read_result, paths):
-                trained = result.winner or result.network
-                assert trained is not None and result.test_score is not None
-                row = rows.setdefault(name, Row([], []))
-                row.scores.append(100 * result.test_score)
-                row.flops.append(trained.costs["flops"])
+    for name, result in results:
+        assert result.network is not None and result.test_score is not None
+        row = rows.setdefault(name, Row([], []))
+        row.scores.append(100 * result.test_score)
+        row.flops.append(result.network.costs["flops"])
     return rows
 
 
@@ -212,7 +238,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--max-flops", default="3M", help="cost of all networks")
     parser.add_argument("--data", required=True, help="data source, as of spos run")
     parser.add_argument("--image-channels", type=int, default=3)
-    parser.add_argument("--seeds", type=int, default=3, help="supernets")
+    parser.add_argument("--seeds", type=int, default=3, help="supernets; 0 for the others alone")
     parser.add_argument("--random", type=int, default=10, help="random networks")
     parser.add_argument("--baseline-seeds", type=int, default=3, help="trainings of each baseline")
     parser.add_argument("--processes", type=int, default=1, help="trainings at the same time")
@@ -220,10 +246,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)  # As each run has, for the record.
-    with ThreadPoolExecutor(options.processes) as pool:
-        rows = collect(list(pool.map(lambda job: job(), Table(options).jobs())))
-    found = rows[FOUND]
-    tables = {"Test accuracy": [describe(name, row, found) for name, row in rows.items()]}
+    rows = Table(options).train()
+    if FOUND not in rows:
+        return
+    tables = {"Test accuracy": [describe(name, row, rows[FOUND]) for name, row in rows.items()]}
     write_tables(
         options.out / "summary",
         f"Networks of {options.space} and others of at most {options.max_flops} multiply-adds",

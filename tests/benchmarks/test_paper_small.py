@@ -46,5 +46,5 @@ def test_all_networks_of_the_table_have_about_the_same_cost(
     before = (tmp_path / "out" / "summary.json").read_bytes()
     count = len(forks.commands)
     paper_small.main(arguments)
-    assert len(forks.commands) == count == 10
+    assert len(forks.commands) == count == 14
     assert (tmp_path / "out" / "summary.json").read_bytes() == before
