@@ -120,15 +120,18 @@ def test_a_search_from_before_there_was_a_choice_stays_one_by_the_metric(
     assert math.isfinite(after.retrain.test_score)
 
 
-def test_the_depth_of_candidates_is_added_to_their_loss(
-    by_loss: tuple[Path, Result], tmp_path: Path
+@pytest.mark.parametrize(
+    ("setting", "name"), [("depth_weight", "depth"), ("naswot_weight", "NASWOT")]
+)
+def test_scores_that_need_no_training_are_added_to_the_loss(
+    by_loss: tuple[Path, Result], tmp_path: Path, setting: str, name: str
 ) -> None:
-    given = {**GIVEN, "search": {**GIVEN["search"], "depth_weight": 2.0}}
+    given = {**GIVEN, "search": {**GIVEN["search"], setting: 2.0}}
     out, alone = by_loss
     given["finalists"] = {"count": 2}
     result = run(tmp_path / "run", given, reuse=out, compare=1)
     assert result.search.evaluated == 8
-    assert result.one_shot.name == "loss with depth"
+    assert result.one_shot.name == f"loss with {name}"
     losses = {one.architecture: one.score for one in alone.top}
     both = [one for one in result.top if one.architecture in losses]
     # The first population is the best of the known candidates.

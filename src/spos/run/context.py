@@ -83,7 +83,8 @@ class Context:
     def fitness(self) -> Fitness:
         """Fitness of the search; a plan never changes it between stages."""
         search = self.config.search
-        return make_fitness(self.task, search.fitness, search.depth_weight)
+        added = {"depth": search.depth_weight, "naswot": search.naswot_weight}
+        return make_fitness(self.task, search.fitness, added)
 
     @cached_property
     def _cost_models(self) -> dict[Hashable, CostModel]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 from torch.nn import functional as F
@@ -11,6 +12,9 @@ from spos._util.errors import UserError
 from spos.report.measure import Measure
 from spos.run.task import Task
 from spos.search.evaluation import Evaluate, Metric, correct, number
+
+#: Scores that need no training, by name, and what they are called.
+ADDED = {"depth": "depth", "naswot": "NASWOT"}
 
 
 @dataclass(frozen=True)
@@ -23,15 +27,15 @@ class Fitness:
         metric (Metric): function of outputs and targets to the sum of the score over the batch.
         evaluate (Evaluate | None): function of a network and its batches to its score, in place of
             the metric.
-        depth_weight (float): weight of the depth of a candidate beside the score of its outputs, at
-            least 0 (:class:`spos.search.depth.WithDepth`).
+        added (Mapping[str, float]): weights of scores that need no training beside that of the
+            outputs, by the names in :data:`ADDED`.
     """
 
     measure: Measure
     identity: str
     metric: Metric = correct
     evaluate: Evaluate | None = None
-    depth_weight: float = 0.0
+    added: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def is_loss(self) -> bool:
@@ -39,14 +43,15 @@ class Fitness:
         return self.measure.negated
 
 
-def make_fitness(task: Task, setting: str, depth_weight: float = 0.0) -> Fitness:
+def make_fitness(task: Task, setting: str, added: Mapping[str, float] | None = None) -> Fitness:
     """Make the fitness of a search.
 
     Args:
         task (Task): loss and metric of the run.
         setting (str): ``loss``, ``metric``, or ``auto`` for the loss in classification and the
             metric of a task of its own.
-        depth_weight (float): weight of the depth of a candidate, at least 0.
+        added (Mapping[str, float] | None): weights of scores that need no training, at least 0, by
+            the names in :data:`ADDED`.
 
     Raises:
         UserError: the fitness is the loss, but the task is judged by an evaluate function.
@@ -56,14 +61,19 @@ def make_fitness(task: Task, setting: str, depth_weight: float = 0.0) -> Fitness
         '0.512'
         >>> make_fitness(Task(), "metric").measure.show(0.51234)
         '51.2%'
+        >>> make_fitness(Task(), "loss", {"naswot": 0.5}).measure.name
+        'loss with NASWOT'
     """
-    if depth_weight:
+    added = {name: weight for name, weight in (added or {}).items() if weight}
+    if added:
         alone = make_fitness(task, setting)
+        names = " and ".join(ADDED[name] for name in added)
+        weights = (f"{ADDED[name]} of weight {weight}" for name, weight in added.items())
         return replace(
             alone,
-            measure=replace(alone.measure, name=f"{alone.measure.name} with depth"),
-            identity=f"{alone.identity} with depth of weight {depth_weight}",
-            depth_weight=depth_weight,
+            measure=replace(alone.measure, name=f"{alone.measure.name} with {names}"),
+            identity=f"{alone.identity} with {' and '.join(weights)}",
+            added=added,
         )
     if setting == "metric" or (setting == "auto" and not task.measures_top1):
         measure = Measure(task.name, task.share)

@@ -14,12 +14,17 @@ from spos.run.config import find_required_method
 from spos.run.context import Context
 from spos.run.fitness import Fitness
 from spos.run.outcome import TrainOutcome
-from spos.search.depth import WithDepth
+from spos.search.depth import Depth
 from spos.search.evaluation import Loader, OneShotEvaluator, recalibrate
+from spos.search.naswot import Naswot
 from spos.search.sharing import SharedStages
+from spos.search.training_free import Score, WithTrainingFree
 from spos.spaces import family, is_name
 from spos.spaces.zoo import NETWORKS, build_network
 from spos.training.checkpoint import Checkpoints, load_model
+
+#: Training images that the NASWOT score is about, as in its paper within a factor of two.
+NASWOT_IMAGES = 64
 
 
 def read_train_outcome(context: Context) -> TrainOutcome | None:
@@ -75,7 +80,7 @@ def make_evaluator(
     supernet: Supernet,
     fitness: Fitness | None = None,
     sharing: SharedStages | None = None,
-) -> OneShotEvaluator | WithDepth:
+) -> OneShotEvaluator | WithTrainingFree:
     """Make the evaluator of candidates on the validation images, by the fitness of the run."""
     fitness = fitness or context.fitness
     evaluator = OneShotEvaluator(
@@ -87,8 +92,21 @@ def make_evaluator(
         sharing=sharing,
         autocast=context.fabric.autocast,
     )
-    weight = fitness.depth_weight
-    return WithDepth(evaluator, supernet, weight) if weight else evaluator
+    if not fitness.added:
+        return evaluator
+    scores: list[tuple[Score, float]] = [
+        (Depth(supernet) if name == "depth" else make_naswot(context, data), weight)
+        for name, weight in fitness.added.items()
+    ]
+    return WithTrainingFree(evaluator, supernet.space, scores)
+
+
+def make_naswot(context: Context, data: ImageData) -> Naswot:
+    """Make the score of untrained networks, on training images."""
+    order = generator(context.config.run.seed, "naswot").permutation(len(data.train))
+    images = data.train.subset(sorted(order[:NASWOT_IMAGES].tolist()))
+    inputs, _ = next(iter(loader(context, data, images)()))
+    return Naswot(context.supernet(data, "naswot").to(context.fabric.device), inputs)
 
 
 def loader(context: Context, data: ImageData, images: Images) -> Loader:

@@ -15,26 +15,30 @@ from spos._util.lazy import lazy_names
 if TYPE_CHECKING:
     from spos.search.algorithm import ALGORITHMS, Algorithm, Prior
     from spos.search.candidate import Candidate, Proposal, SearchResult
-    from spos.search.depth import WithDepth
+    from spos.search.depth import Depth
     from spos.search.driver import search
     from spos.search.evaluation import OneShotEvaluator
     from spos.search.feasible import Feasible
     from spos.search.history import History
+    from spos.search.naswot import Naswot
     from spos.search.settings import SearchSettings
     from spos.search.study import evaluations, open_storage, open_study
+    from spos.search.training_free import WithTrainingFree
 
 __all__ = [
     "ALGORITHMS",
     "Algorithm",
     "Candidate",
+    "Depth",
     "Feasible",
     "History",
+    "Naswot",
     "OneShotEvaluator",
     "Prior",
     "Proposal",
     "SearchResult",
     "SearchSettings",
-    "WithDepth",
+    "WithTrainingFree",
     "evaluations",
     "open_storage",
     "open_study",
@@ -47,11 +51,13 @@ if not TYPE_CHECKING:
         {
             **dict.fromkeys(("ALGORITHMS", "Algorithm", "Prior"), "spos.search.algorithm"),
             **dict.fromkeys(("Candidate", "Proposal", "SearchResult"), "spos.search.candidate"),
+            "Depth": "spos.search.depth",
             "Feasible": "spos.search.feasible",
             "History": "spos.search.history",
+            "Naswot": "spos.search.naswot",
             "OneShotEvaluator": "spos.search.evaluation",
             "SearchSettings": "spos.search.settings",
-            "WithDepth": "spos.search.depth",
+            "WithTrainingFree": "spos.search.training_free",
             **dict.fromkeys(("evaluations", "open_storage", "open_study"), "spos.search.study"),
             "search": "spos.search.driver",
         },

@@ -39,6 +39,8 @@ class SearchSettings(Settings):
         depth_weight (float): weight of the depth of a network beside its one-shot score, at least
             0, both in standard deviations over random networks. For spaces in which layers
             may be skipped, where one-shot scores undervalue deep networks; 0.5 is a good start.
+        naswot_weight (float): weight of the NASWOT score of the untrained network
+            (:class:`spos.search.naswot.Naswot`), likewise.
         from_known (bool): whether the first population consists of the best candidates that the
             study already contains.
         seed (int): seed of all randomness, at least 0.
@@ -71,6 +73,7 @@ class SearchSettings(Settings):
     tries: Annotated[int, Field(ge=1)] = 100
     fitness: Literal["auto", "loss", "metric"] = "auto"
     depth_weight: Annotated[float, Field(ge=0)] = 0.0
+    naswot_weight: Annotated[float, Field(ge=0)] = 0.0
     from_known: bool = True
     seed: Annotated[int, Field(ge=0)] = 0
     pareto: tuple[str, ...] = ()

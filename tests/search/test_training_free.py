@@ -1,4 +1,4 @@
-"""The depth of a network is added to its score, in units of the scores."""
+"""Scores that need no training are added to those of networks, in units of these."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 from torch import nn
 
 from spos import Architecture, OneOf, Supernet, UserError
-from spos.search.depth import WithDepth, option_depths
+from spos.search.depth import Depth, option_depths
+from spos.search.training_free import WithTrainingFree
 
 
 def block(layers: int) -> nn.Module:
@@ -29,6 +30,10 @@ def worth(architectures: Sequence[Architecture]) -> Iterator[tuple[Architecture,
         yield one, float(one[0])
 
 
+def with_depth(supernet: Supernet) -> WithTrainingFree:
+    return WithTrainingFree(worth, supernet.space, [(Depth(supernet), 0.5)])
+
+
 def test_the_depth_of_an_option_is_that_beside_the_others_of_its_choice() -> None:
     for depths in option_depths(make_supernet(2)):
         assert depths.tolist() == [0.0, pytest.approx(1 / 3), 1.0]
@@ -38,15 +43,15 @@ def test_options_of_equal_depth_have_none() -> None:
     same = OneOf({"a": nn.Conv2d(4, 4, 1), "b": nn.Conv2d(4, 4, 3, padding=1)})
     supernet = Supernet(same, input_shape=(4, 8, 8))
     assert [depths.tolist() for depths in option_depths(supernet)] == [[0.0, 0.0]]
-    with pytest.raises(UserError, match=r"^search\.depth_weight 0\.5: all networks of this space"):
-        WithDepth(worth, supernet, 0.5)
+    with pytest.raises(UserError, match=r"^search\.depth_weight: all networks of this space"):
+        Depth(supernet)
 
 
 def test_deep_networks_gain_and_shallow_ones_lose() -> None:
     supernet = make_supernet()
     shallow, middle = Architecture([1, 0, 0, 0, 0, 0]), Architecture([1, 1, 1, 1, 1, 1])
     deep = Architecture([1, 2, 2, 2, 2, 2])
-    scores = dict(WithDepth(worth, supernet, 0.5)([shallow, middle, deep]))
+    scores = dict(with_depth(supernet)([shallow, middle, deep]))
     assert scores[shallow] < scores[middle] < scores[deep]
     assert scores[shallow] < 1.0 < scores[deep]
 
@@ -54,7 +59,7 @@ def test_deep_networks_gain_and_shallow_ones_lose() -> None:
 def test_the_correction_has_the_weight_in_standard_deviations() -> None:
     supernet, random = make_supernet(), np.random.default_rng(1)
     sample = [supernet.space.sample(random) for _ in range(2000)]
-    before, after = dict(worth(sample)), dict(WithDepth(worth, supernet, 0.5)(sample))
+    before, after = dict(worth(sample)), dict(with_depth(supernet)(sample))
     added = np.array([after[one] - before[one] for one in before])
     assert abs(added.mean()) < 0.1
     # The spread is measured over few networks, so that it costs little.
@@ -63,6 +68,15 @@ def test_the_correction_has_the_weight_in_standard_deviations() -> None:
 
 def test_it_does_not_depend_on_what_else_is_evaluated() -> None:
     supernet, one = make_supernet(), Architecture([2, 1, 0, 2, 1, 0])
-    alone = dict(WithDepth(worth, supernet, 0.5)([one]))[one]
-    among = dict(WithDepth(worth, supernet, 0.5)([Architecture([0] * 6), one]))[one]
+    alone = dict(with_depth(supernet)([one]))[one]
+    among = dict(with_depth(supernet)([Architecture([0] * 6), one]))[one]
     assert alone == among
+
+
+def test_several_scores_add_up() -> None:
+    supernet = make_supernet()
+    one, depth = Architecture([2, 1, 0, 2, 1, 0]), Depth(supernet)
+    scores = [(depth, 0.5), (lambda architecture: -depth(architecture), 0.5)]
+    both = WithTrainingFree(worth, supernet.space, scores)
+    assert dict(both([one]))[one] == pytest.approx(float(one[0]))
+    assert dict(with_depth(supernet)([one]))[one] != pytest.approx(float(one[0]))
