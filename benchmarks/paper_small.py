@@ -3,8 +3,10 @@
 Searches over supernets of several seeds, by evolution and at random, and trains the networks found,
 random ones, those with the same block everywhere, and published ones scaled to the same cost, all
 by one recipe. Rerun the same command to resume. The random networks are the first ones of
-`truth_table.py`, and shared with it if its runs are in RUNS/truth. With `--seeds 0` the others are
-trained alone, so that a second machine can do it.
+`truth_table.py`, and shared with it if its runs are in RUNS/truth.
+
+Several machines may share the work: OUT/trainings.json has what was found and trained so far, and
+what is in the file of `--known` is not done again. With `--seeds 0` nothing is searched for.
 
     python benchmarks/paper_small.py --data folder:data/cifar10-train.zip \\
         --set data.test=10000 --processes 2 \\
@@ -14,13 +16,15 @@ trained alone, so that a second machine can do it.
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,6 +35,7 @@ from scipy import stats
 from truth_table import draw
 
 from spos import Architecture, CostTable
+from spos._util.files import write_atomically
 from spos.cost import count_network
 from spos.cost.units import COUNT
 from spos.report.result import Result, read_result
@@ -48,13 +53,6 @@ RANDOM_SEARCH = "supernet + random search"
 RANDOM = "random network"
 
 
-class Row(NamedTuple):
-    """Trainings of one kind, in the order of their seeds."""
-
-    scores: list[float]
-    flops: list[int]
-
-
 class Training(NamedTuple):
     """A network to train: its row, the seed, the name of its run, and a setting it needs."""
 
@@ -63,6 +61,53 @@ class Training(NamedTuple):
     seed: int
     name: str
     setting: str = ""
+
+
+class Trained(NamedTuple):
+    """What came of a training: top-1 of the test images in percent, and multiply-adds."""
+
+    training: Training
+    score: float
+    flops: int
+    device: str
+
+
+class Known:
+    """What is found and trained already, in a file.
+
+    Args:
+        path: the file; written after each step.
+        earlier: another such file to begin with, such as that of another machine.
+    """
+
+    def __init__(self, path: Path, earlier: Path | None) -> None:
+        self._path, self._lock = path, Lock()
+        self._content: dict[str, dict[str, Any]] = {"found": {}, "trained": {}}
+        for one in (earlier, path):
+            if one is not None and one.exists():
+                for name, content in json.loads(one.read_text()).items():
+                    self._content[name] |= content
+
+    def found(self, seed: int, search: Callable[[int], dict[str, str]]) -> dict[str, str]:
+        """The networks that the searches of a seed find, by row."""
+        known: dict[str, str] | None = self._content["found"].get(str(seed))
+        return known or self._keep("found", str(seed), search(seed))
+
+    def trained(self, training: Training, train: Callable[[Training], Trained]) -> Trained:
+        """What comes of a training."""
+        known = self._content["trained"].get(training.name)
+        if known:
+            trained = Trained(Training(*known[0]), *known[1:])
+            if trained.training == training:
+                return trained
+        return self._keep("trained", training.name, train(training))
+
+    def _keep(self, kind: str, name: str, value: Any) -> Any:
+        with self._lock:
+            self._content[kind][name] = value
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(self._path, json.dumps(self._content, indent=1) + "\n")
+        return value
 
 
 class Table:
@@ -82,6 +127,7 @@ class Table:
         self.common = ["--space", options.space, "--preset", options.preset]
         self.common += ["--data", options.data, "--threads", "1"]
         self.common += [part for one in options.set for part in ("--set", one)]
+        self.known = Known(options.out / "trainings.json", options.known)
 
     def command(self, name: str, done: Callable[[Result], object], verb: str, *rest: str) -> Result:
         """Run a command of spos, unless it has been."""
@@ -92,11 +138,16 @@ class Table:
             run_command(command, self.runs / f"{name}.log")
         return read_result(result)
 
-    def retrain(self, network: str, seed: int, name: str, setting: str) -> Result:
+    def retrain(self, training: Training) -> Trained:
         """Train one network."""
-        given = ["--network", network, "--seed", str(seed)]
-        given += ["--set", setting] if setting else []
-        return self.command(name, lambda result: result.test_score is not None, "retrain", *given)
+        given = ["--network", training.network, "--seed", str(training.seed)]
+        given += ["--set", training.setting] if training.setting else []
+        result = self.command(
+            training.name, lambda result: result.test_score is not None, "retrain", *given
+        )
+        assert result.network is not None and result.test_score is not None
+        score = round(100 * result.test_score, 3)
+        return Trained(training, score, result.network.costs["flops"], result.device)
 
     def search(self, seed: int) -> dict[str, str]:
         """Train a supernet and search it in each way; the networks found, by row."""
@@ -176,14 +227,17 @@ class Table:
             for seed in range(options.baseline_seeds):
                 yield Training(f"{name}, {width}", name, seed, f"{name}-{seed}", width)
 
-    def train(self) -> dict[str, Row]:
-        """Search, and train all networks, several at a time; the scores by row."""
+    def train(self) -> dict[str, list[Trained]]:
+        """Search, and train all networks, several at a time; by row."""
         with ThreadPoolExecutor(self.options.processes) as pool:
             # The searches come first: what they find is trained at the end.
-            searches = [pool.submit(self.search, seed) for seed in range(self.options.seeds)]
+            searches = [
+                pool.submit(self.known.found, seed, self.search)
+                for seed in range(self.options.seeds)
+            ]
 
-            def submit(training: Training) -> tuple[str, Future[Result]]:
-                return training.row, pool.submit(self.retrain, *training[1:])
+            def submit(training: Training) -> Future[Trained]:
+                return pool.submit(self.known.trained, training, self.retrain)
 
             others = [submit(one) for one in self.baselines()]
             found = [
@@ -191,39 +245,33 @@ class Table:
                 for seed, search in enumerate(searches)
                 for row, network in search.result().items()
             ]
-            return collect((row, one.result()) for row, one in (*found, *others))
+            rows: dict[str, list[Trained]] = {}
+            for one in (*found, *others):
+                rows.setdefault(one.result().training.row, []).append(one.result())
+            return rows
 
 
-def collect(results: Iterable[tuple[str, Result]]) -> dict[str, Row]:
-    """Gather the scores and the costs of all trainings, by row."""
-    rows: dict[str, Row] = {}
-    for name, result in results:
-        assert result.network is not None and result.test_score is not None
-        row = rows.setdefault(name, Row([], []))
-        row.scores.append(100 * result.test_score)
-        row.flops.append(result.network.costs["flops"])
-    return rows
-
-
-def describe(name: str, row: Row, found: Row) -> dict[str, Any]:
+def describe(name: str, row: list[Trained], found: list[Trained]) -> dict[str, Any]:
     """A row of the table, with the difference of the networks found from it."""
-    flops = statistics.fmean(row.flops)
+    scores, best = [one.score for one in row], [one.score for one in found]
+    flops = statistics.fmean(one.flops for one in row)
     cells: dict[str, Any] = {
         "networks": name,
         "multiply-adds": f"{flops / 1e6:.2f}M",
-        "trainings": len(row.scores),
-        "test top-1": f"{statistics.fmean(row.scores):.2f}",
-        "deviation": f"{statistics.stdev(row.scores):.2f}" if len(row.scores) > 1 else "",
-        "best": f"{max(row.scores):.2f}",
+        "trainings": len(scores),
+        "test top-1": f"{statistics.fmean(scores):.2f}",
+        "deviation": f"{statistics.stdev(scores):.2f}" if len(scores) > 1 else "",
+        "best": f"{max(scores):.2f}",
+        "trained on": ", ".join(sorted({one.device for one in row})),
     }
     if row is found:
         return cells
-    cells["found less it"] = f"{statistics.fmean(found.scores) - statistics.fmean(row.scores):+.2f}"
-    if len(row.scores) > 1 and len(found.scores) > 1:
+    cells["found less it"] = f"{statistics.fmean(best) - statistics.fmean(scores):+.2f}"
+    if len(scores) > 1 and len(best) > 1:
         # The searches share a supernet of each seed; the other rows have nothing in common.
         paired = name == RANDOM_SEARCH
         test = stats.ttest_rel if paired else partial(stats.ttest_ind, equal_var=False)
-        compared = test(found.scores, row.scores)
+        compared = test(best, scores)
         interval = compared.confidence_interval(0.95)
         cells["95% interval"] = f"{interval.low:+.2f} to {interval.high:+.2f}"
         cells["p"] = f"{compared.pvalue:.3f}"
@@ -244,6 +292,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--processes", type=int, default=1, help="trainings at the same time")
     parser.add_argument("--runs", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--known", type=Path, help="a trainings.json to begin with")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)  # As each run has, for the record.
     rows = Table(options).train()

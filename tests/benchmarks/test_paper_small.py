@@ -48,3 +48,10 @@ def test_all_networks_of_the_table_have_about_the_same_cost(
     paper_small.main(arguments)
     assert len(forks.commands) == count == 14
     assert (tmp_path / "out" / "summary.json").read_bytes() == before
+    # Another machine goes on from what is found and trained.
+    known = ["--known", str(tmp_path / "out" / "trainings.json")]
+    places = ["--runs", str(tmp_path / "elsewhere"), "--out", str(tmp_path / "there")]
+    paper_small.main([*arguments, *known, *places])
+    assert len(forks.commands) == count
+    there = json.loads((tmp_path / "there" / "summary.json").read_text())
+    assert there["tables"] == record["tables"]
