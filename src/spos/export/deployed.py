@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from spos._util.errors import UserError
 from spos.export.metadata import Metadata
+from spos.nn.supernet import one_graph
 
 
 class Deployed(nn.Module):
@@ -50,14 +50,8 @@ def deploy(network: nn.Module, metadata: Metadata, *, fold: bool = True) -> fx.G
     Raises:
         UserError: the network cannot be traced.
     """
-    deployed = Deployed(network, metadata).eval()
-    try:
-        graph = fx.symbolic_trace(deployed)
-    except (fx.proxy.TraceError, TypeError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(
-            f"the network cannot be written as one graph ({reason}): it cannot be exported"
-        ) from error
+    with one_graph("the network", ": it cannot be exported"):
+        graph = fx.symbolic_trace(Deployed(network, metadata).eval())
     for node in graph.graph.nodes:
         # Type annotations are names that the written source would have to import.
         node.type = None

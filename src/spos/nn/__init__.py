@@ -1,11 +1,10 @@
 """Searchable modules; everything else in a supernet is ordinary PyTorch."""
 
 from spos.nn.bits import BitPair, Bits, bit_pair
-from spos.nn.choice import ChoiceModule
+from spos.nn.choice import ChoiceModule, Searchable
 from spos.nn.elastic import ElasticBatchNorm2d, ElasticConv2d, ElasticLayerNorm, ElasticLinear
 from spos.nn.one_of import OneOf
 from spos.nn.quantised import FixedBitsConv2d, QuantisedConv2d
-from spos.nn.searchable import Searchable
 from spos.nn.strided import Stride, StridedConv2d
 from spos.nn.width import FixedWidth, Width
 

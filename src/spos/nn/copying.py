@@ -7,6 +7,7 @@ and few use.
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from torch import nn
@@ -30,7 +31,7 @@ def copy_module(module: Module, memo: dict[int, Any]) -> Module:
         )
     """
     # What is contained before what contains it.
-    for part in reversed(_parts(module, memo)):
+    for part in reversed([*_parts(module, memo)]):
         # Others of torch restore references between their parts when they are copied.
         known = type(part).__setstate__ in (nn.Module.__setstate__, _ConvNd.__setstate__)
         of_torch = type(part).__module__.startswith("torch.nn.modules.")
@@ -39,14 +40,11 @@ def copy_module(module: Module, memo: dict[int, Any]) -> Module:
     return copy.deepcopy(module, memo)
 
 
-def _parts(module: nn.Module, memo: dict[int, Any]) -> list[nn.Module]:
-    found, waiting = [], [module]
-    while waiting:
-        part = waiting.pop()
-        if id(part) not in memo:
-            found.append(part)
-            waiting += [child for child in part._modules.values() if child is not None]
-    return found
+def _parts(module: nn.Module, memo: dict[int, Any]) -> Iterator[nn.Module]:
+    if id(module) not in memo:
+        yield module
+        for child in module.children():
+            yield from _parts(child, memo)
 
 
 def _copy_simple(module: nn.Module, memo: dict[int, Any]) -> None:

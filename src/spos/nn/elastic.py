@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from spos._util.errors import UserError
+from spos.nn.choice import Searchable
 from spos.nn.region import use
-from spos.nn.searchable import Searchable
 from spos.nn.width import FixedWidth, Width, as_width
 
 Size = int | Width | FixedWidth
@@ -37,12 +37,14 @@ class _Elastic(Searchable):
 
     def _sliced(self) -> tuple[Any, Any]:
         sizes, weight, bias = self._sizes(), self.full.weight, self.full.bias
-        return (
-            None if weight is None else use(weight, *sizes),
-            None if bias is None else use(bias, sizes[0]),
-        )
+        used = None if weight is None else use(weight, *sizes)
+        return used, None if bias is None else use(bias, sizes[0])
 
-    def _cut(self, copy: Callable[[nn.Module], nn.Module]) -> Any:
+    @abstractmethod
+    def _facts(self) -> dict[str, Any]:
+        """Attributes of ``full`` that differ where it has nothing but the used entries."""
+
+    def plain(self, copy: Callable[[nn.Module], nn.Module]) -> Any:
         """Copy ``full`` with nothing but the used entries."""
         # ``copy`` restores the affine parameters that the supernet may have removed.
         layer, sizes = copy(self.full), self._sizes()
@@ -52,6 +54,7 @@ class _Elastic(Searchable):
                 # summation, and with it the floating-point result.
                 part = tensor[tuple(map(slice, sizes[: tensor.dim()]))].clone()
             setattr(layer, name, nn.Parameter(part) if isinstance(tensor, nn.Parameter) else part)
+        vars(layer).update(self._facts())
         return layer
 
 
@@ -114,11 +117,9 @@ class ElasticConv2d(_Elastic):
         settings = (self.stride, self.padding, self.dilation, self._groups())
         return F.conv2d(x, *self._sliced(), *settings)
 
-    def plain(self, copy: Callable[[nn.Module], nn.Module]) -> nn.Conv2d:
-        layer: nn.Conv2d = self._cut(copy)
-        layer.out_channels, layer.in_channels = self.outputs.current, self.inputs.current
-        layer.groups = self._groups()
-        return layer
+    def _facts(self) -> dict[str, Any]:
+        channels = {"in_channels": self.inputs.current, "out_channels": self.outputs.current}
+        return {**channels, "groups": self._groups()}
 
 
 class ElasticLinear(_Elastic):
@@ -146,10 +147,8 @@ class ElasticLinear(_Elastic):
     def forward(self, x: Tensor) -> Tensor:
         return F.linear(x, *self._sliced())
 
-    def plain(self, copy: Callable[[nn.Module], nn.Module]) -> nn.Module:
-        layer: nn.Linear = self._cut(copy)
-        layer.out_features, layer.in_features = self._sizes()
-        return layer
+    def _facts(self) -> dict[str, Any]:
+        return {"in_features": self.inputs.current, "out_features": self.outputs.current}
 
 
 class ElasticLayerNorm(_Elastic):
@@ -175,10 +174,8 @@ class ElasticLayerNorm(_Elastic):
     def forward(self, x: Tensor) -> Tensor:
         return F.layer_norm(x, self._sizes(), *self._sliced(), self.full.eps)
 
-    def plain(self, copy: Callable[[nn.Module], nn.Module]) -> nn.Module:
-        layer: nn.LayerNorm = self._cut(copy)
-        layer.normalized_shape = self._sizes()
-        return layer
+    def _facts(self) -> dict[str, Any]:
+        return {"normalized_shape": self._sizes()}
 
 
 class ElasticBatchNorm2d(_Elastic):
@@ -218,7 +215,5 @@ class ElasticBatchNorm2d(_Elastic):
         batch = full.training or mean is None
         return F.batch_norm(x, mean, variance, *self._sliced(), batch, factor, full.eps)
 
-    def plain(self, copy: Callable[[nn.Module], nn.Module]) -> nn.Module:
-        layer: nn.BatchNorm2d = self._cut(copy)
-        layer.num_features = self.features.current
-        return layer
+    def _facts(self) -> dict[str, Any]:
+        return {"num_features": self.features.current}

@@ -64,8 +64,8 @@ class FixedBitsConv2d(nn.Module):
         self.weight = convolution.weight
         self.stride, self.padding = convolution.stride, convolution.padding
         self.dilation, self.groups = convolution.dilation, convolution.groups
-        self.weight_quantiser = WEIGHTS[weights](pair.weights, self.weight)
-        self.activation_quantiser = ACTIVATIONS[activations](pair.activations)
+        self.weight_quantiser: nn.Module = WEIGHTS[weights](pair.weights, self.weight)
+        self.activation_quantiser: nn.Module = ACTIVATIONS[activations](pair.activations)
 
     def forward(self, x: Tensor) -> Tensor:
         x, weight = self.activation_quantiser(x), self.weight_quantiser(self.weight)

@@ -9,7 +9,6 @@ to steps (see :func:`spos.training.loop.make_optimizer`).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -29,12 +28,13 @@ class Quantiser(nn.Module):
 
     Args:
         bits (int): bits per value, 1 to 8.
+        weight (Tensor | None): weight to quantise, if it is one; unused here.
 
     Raises:
         UserError: ``bits`` is not an integer from 1 to 8.
     """
 
-    def __init__(self, bits: int) -> None:
+    def __init__(self, bits: int, weight: Tensor | None = None) -> None:
         super().__init__()
         if isinstance(bits, bool) or not isinstance(bits, int) or not 1 <= bits <= MOST_BITS:
             raise UserError(f"{bits!r} bits: a quantiser has 1 to {MOST_BITS}")
@@ -62,9 +62,6 @@ class DoReFaWeight(Quantiser):
         >>> DoReFaWeight(1)(torch.tensor([-3.0, 1.0]))
         tensor([-2.,  2.])
     """
-
-    def __init__(self, bits: int, weight: Tensor | None = None) -> None:
-        super().__init__(bits)
 
     def forward(self, weight: Tensor) -> Tensor:
         if self.bits == 1:
@@ -169,15 +166,9 @@ class LearnedStepActivation(Quantiser):
 
 
 #: Weight quantisers by name, called with the bit-width and the weight.
-WEIGHTS: dict[str, Callable[[int, Tensor], nn.Module]] = {
-    "dorefa": DoReFaWeight,
-    "lsq": LearnedStepWeight,
-}
+WEIGHTS: dict[str, type[Quantiser]] = {"dorefa": DoReFaWeight, "lsq": LearnedStepWeight}
 #: Activation quantisers by name, called with the bit-width.
-ACTIVATIONS: dict[str, Callable[[int], nn.Module]] = {
-    "pact": ClippedActivation,
-    "lsq": LearnedStepActivation,
-}
+ACTIVATIONS: dict[str, type[Quantiser]] = {"pact": ClippedActivation, "lsq": LearnedStepActivation}
 
 
 def check_quantisers(weights: str, activations: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -87,7 +88,5 @@ class StridedConv2d(ElasticConv2d):
     def forward(self, x: Tensor) -> Tensor:
         return F.conv2d(x, *self._sliced(), self.searched_stride.current, self.padding)
 
-    def plain(self, copy: Callable[[nn.Module], nn.Module]) -> nn.Conv2d:
-        layer = super().plain(copy)
-        layer.stride = (self.searched_stride.current,) * 2
-        return layer
+    def _facts(self) -> dict[str, Any]:
+        return {**super()._facts(), "stride": (self.searched_stride.current,) * 2}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -12,9 +13,8 @@ from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from spos._util.errors import UserError
-from spos.nn.choice import ChoiceModule
+from spos.nn.choice import ChoiceModule, Searchable
 from spos.nn.copying import copy_module
-from spos.nn.searchable import Searchable
 from spos.space import Architecture, Choice, SearchSpace
 
 
@@ -39,6 +39,21 @@ class Stage:
             architecture (Architecture): architecture of the supernet's space.
         """
         return tuple(architecture[position] for position in self.choices)
+
+
+@contextmanager
+def one_graph(what: str, otherwise: str) -> Iterator[None]:
+    """Raise the errors of torch.fx inside as one of the user's, who has a model it cannot trace.
+
+    Args:
+        what (str): name of the model in the error.
+        otherwise (str): end of the error, with its punctuation.
+    """
+    try:
+        yield
+    except (fx.proxy.TraceError, TypeError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{what} cannot be written as one graph ({reason}){otherwise}") from error
 
 
 class Supernet(nn.Module):
@@ -83,7 +98,7 @@ class Supernet(nn.Module):
         self.model = model
         self.input_shape = tuple(input_shape)
         choices: dict[str, Choice] = {}
-        readers: list[ChoiceModule] = []
+        self._readers: list[tuple[ChoiceModule, int]] = []
         for path, module in model.named_modules():
             if not isinstance(module, ChoiceModule):
                 continue
@@ -97,16 +112,15 @@ class Supernet(nn.Module):
                     f"two modules share the choice '{choice.name}' but not its options: "
                     f"{', '.join(shared.options)} and {', '.join(choice.options)}"
                 )
-            readers.append(module)
+            self._readers.append((module, list(choices).index(choice.name)))
         if not choices:
             raise UserError(
                 f"{type(model).__name__} has no choice in it: put a spos.nn.OneOf where one is"
             )
         self.space = SearchSpace(choices.values())
-        positions = {name: position for position, name in enumerate(choices)}
-        self._readers = [(module, positions[str(module.choice_name)]) for module in readers]
+        read: dict[nn.Module, int] = dict(self._readers)
         self.stages = tuple(
-            Stage(path, module, tuple(sorted({positions[n] for n in _choice_names(module)})))
+            Stage(path, module, tuple(sorted({read[m] for m in module.modules() if m in read})))
             for path, module in _stage_modules(model)
         )
         self._stripped = set() if affine else set(_strip_affine(model))
@@ -190,7 +204,8 @@ class Supernet(nn.Module):
         """
         plain = self.extract(architecture)
         modes = [(module, module.training) for module in plain.modules()]
-        try:
+        otherwise = ": use Supernet.extract, which keeps the classes of your model"
+        with one_graph(type(self.model).__name__, otherwise):
             network = fx.symbolic_trace(plain)
             # Of the other mode the graph alone, which needs no second copy of the weights.
             other = fx.Tracer().trace(plain.train(not plain.training))
@@ -199,24 +214,11 @@ class Supernet(nn.Module):
                     "it computes something else in training than in evaluation outside of torch's "
                     "own modules, such as nn.Dropout"
                 )
-        except (fx.proxy.TraceError, TypeError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
-            raise UserError(
-                f"{type(self.model).__name__} cannot be written as one graph ({reason}): use "
-                "Supernet.extract, which keeps the classes of your model"
-            ) from error
         for module, training in modes:
             module.training = training
         for name, module in network.named_modules():
             module.training = plain.get_submodule(name).training
         return network
-
-
-def _choice_names(module: nn.Module) -> Iterator[str]:
-    for child in module.modules():
-        if isinstance(child, ChoiceModule):
-            assert child.choice_name is not None
-            yield child.choice_name
 
 
 def _modules_outside_searchable(module: nn.Module) -> Iterator[nn.Module]:
@@ -237,7 +239,8 @@ def _stage_modules(model: nn.Module) -> list[tuple[str, nn.Module]]:
 
 def _flatten_sequential(path: str, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     # A subclass of Sequential may have a forward of its own.
-    if type(module) is not nn.Sequential or not any(_choice_names(module)):
+    choices = (isinstance(child, ChoiceModule) for child in module.modules())
+    if type(module) is not nn.Sequential or not any(choices):
         yield path, module
         return
     # named_children would skip a module that occurs a second time in the sequence.
@@ -257,9 +260,8 @@ def _strip_affine(model: nn.Module) -> Iterator[_BatchNorm]:
 
 def _restore_affine(norm: _BatchNorm) -> _BatchNorm:
     restored = copy_module(norm, {})
-    like = restored.running_mean
-    if like is None:
-        like = torch.empty(restored.num_features)
+    mean = restored.running_mean
+    like = torch.empty(restored.num_features) if mean is None else mean
     restored.affine = True
     restored.weight = nn.Parameter(torch.ones_like(like))
     restored.bias = nn.Parameter(torch.zeros_like(like))
