@@ -11,13 +11,13 @@ from spos import CostTable, OneOf, Supernet
 from spos._util.errors import UserError
 from spos.cost import Constraint
 from spos.cost.combined import CombinedCosts
-from spos.cost.cost import COSTS, CountedCost
-from spos.cost.count import count_peak_memory
+from spos.cost.cost import COSTS
+from spos.cost.count import cost_counter, count_peak_memory
 from spos.cost.part import on_meta
 from spos.spaces import SPACES, family
 
 FLOAT = 4
-MEMORY, SIZE = CountedCost(COSTS["memory"]), CountedCost(COSTS["model_bytes"])
+MEMORY, SIZE = cost_counter(COSTS["memory"]), cost_counter(COSTS["model_bytes"])
 
 
 def peak_memory(network: nn.Module, input_shape: tuple[int, ...]) -> int:

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from spos import CostTable, OneOf, Supernet, UserError
 from spos.cost.combined import CombinedCosts
-from spos.cost.cost import COSTS, CountedCost
+from spos.cost.cost import COSTS
+from spos.cost.count import cost_counter
 from spos.cost.expected import ExpectedCost
 from spos.spaces.nasbench201 import PRESETS, nasbench201
 from spos.spaces.plain import PRESETS as PLAIN
@@ -88,7 +89,7 @@ def test_many_choices_in_cells_are_added_up():
 
 def test_of_combined_costs_the_table_of_the_cost_is_taken(table_of, supernet_of):
     table = table_of("small")
-    memory = CostTable(supernet_of("small"), counter=CountedCost(COSTS["memory"]))
+    memory = CostTable(supernet_of("small"), counter=cost_counter(COSTS["memory"]))
     combined = CombinedCosts([memory, table])
     probabilities = drawn(table, 0)
     assert torch.equal(

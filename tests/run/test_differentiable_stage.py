@@ -8,24 +8,20 @@ import pytest
 from torch import nn
 
 from spos import CostTable, OneOf, Supernet, UserError
-from spos.cost.part import Costs, Part, run
+from spos.cost.part import Costs, Counter, Part, run
 from spos.run.differentiable import choose_cost_unit
 from spos.training.recipe import DifferentiableSettings
 
 
-class Times:
+def times(nanoseconds: int) -> Counter:
     """Counts a latency: some nanoseconds a parameter."""
 
-    names = ("latency",)
-    peak = False
-
-    def __init__(self, nanoseconds: int) -> None:
-        self.nanoseconds = nanoseconds
-
-    def __call__(self, part: Part) -> tuple[Costs, Any]:
+    def count(part: Part) -> tuple[Costs, Any]:
         network = part.network()
-        count = sum(parameter.numel() for parameter in network.parameters())
-        return (count * self.nanoseconds,), run(network, part.value)
+        parameters = sum(parameter.numel() for parameter in network.parameters())
+        return (parameters * nanoseconds,), run(network, part.value)
+
+    return Counter(("latency",), count)
 
 
 def supernet() -> Supernet:
@@ -38,7 +34,7 @@ def supernet() -> Supernet:
     ("nanoseconds", "unit"), [(1000, 1e3), (10_000_000, 1e3), (999, 1.0), (1, 1.0)]
 )
 def test_a_latency_is_counted_in_microseconds_where_there_are_ten(nanoseconds, unit):
-    table = CostTable(supernet(), counter=Times(nanoseconds))
+    table = CostTable(supernet(), counter=times(nanoseconds))
     assert choose_cost_unit(table, DifferentiableSettings(), "latency") == unit
 
 

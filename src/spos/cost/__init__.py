@@ -1,7 +1,5 @@
 """Costs of architectures, and constraints on them; "FLOPs" are multiply-adds throughout."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING
 
 from spos._util.lazy import lazy_names

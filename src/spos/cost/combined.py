@@ -25,12 +25,13 @@ class CombinedCosts:
     Example:
         >>> from torch import nn
         >>> from spos.cost import CostTable
-        >>> from spos.cost.cost import CountedCost, find_cost
+        >>> from spos.cost.cost import find_cost
+        >>> from spos.cost.count import cost_counter
         >>> from spos.nn import OneOf
         >>> from spos.nn.supernet import Supernet
         >>> model = nn.Sequential(OneOf({"3x3": nn.Conv2d(3, 8, 3), "1x1": nn.Conv2d(3, 8, 1)}))
         >>> supernet = Supernet(model, (3, 10, 10))
-        >>> memory = CostTable(supernet, counter=CountedCost(find_cost("memory")))
+        >>> memory = CostTable(supernet, counter=cost_counter(find_cost("memory")))
         >>> CombinedCosts([CostTable(supernet), memory]).cost([0])
         {'flops': 13824, 'params': 224, 'memory': 3248}
     """

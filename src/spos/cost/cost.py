@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Literal
 
 from spos._util.registry import Registry
@@ -12,8 +11,6 @@ from spos.cost.units import COUNT, Unit
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from spos.cost.part import Costs, Part
 
 #: Counts one stage: called with a network without choices on the meta device and its input for one
 #: image, returns the cost as an integer and the output of the network.
@@ -150,18 +147,3 @@ def primary_cost(
         ('latency', 'flops')
     """
     return next(iter((*maximum, *minimum, *pareto, *filter(None, [charged]), "flops")))
-
-
-class CountedCost:
-    """Counter of one registered cost, for a :class:`spos.cost.CostTable`."""
-
-    def __init__(self, cost: Cost) -> None:
-        counter = cost.counter
-        assert counter is not None
-        self.names = (cost.name,)
-        self.peak = cost.aggregation == "peak"
-        self._count: Count = resolve_name(counter) if isinstance(counter, str) else counter
-
-    def __call__(self, part: Part) -> tuple[Costs, Any]:
-        value, output = self._count(part.network(), part.value)
-        return (value,), output

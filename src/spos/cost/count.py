@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
+from pkgutil import resolve_name
 from typing import Any
 
 import torch
@@ -13,7 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.flop_counter import FlopCounterMode
 
-from spos.cost.part import Costs, Part, on_meta, run
+from spos.cost.cost import Cost
+from spos.cost.part import Costs, Counter, Part, on_meta, run
 from spos.nn.quantised import FixedBitsConv2d, QuantisedConv2d
 
 #: Costs of every network, in the order of cost vectors.
@@ -36,21 +38,25 @@ def cost_names(model: nn.Module) -> tuple[str, ...]:
     return PLAIN + QUANTISED if has_bits else PLAIN
 
 
-class Counting:
-    """Counter of multiply-adds, parameters and, for quantised layers, bits."""
-
-    peak = False
-
-    def __init__(self, model: nn.Module) -> None:
-        self.names = cost_names(model)
-
-    def __call__(self, part: Part) -> tuple[Costs, Any]:
-        return count(part.network(), part.value, self.names)
+def default_counter(model: nn.Module) -> Counter:
+    """Return the counter of multiply-adds, parameters and, for quantised layers, bits."""
+    names = cost_names(model)
+    return Counter(names, lambda part: count(part.network(), part.value, names))
 
 
-def count(
-    module: nn.Module, value: Any, names: tuple[str, ...] = PLAIN
-) -> tuple[tuple[int, ...], Any]:
+def cost_counter(cost: Cost) -> Counter:
+    """Return the counter of one cost that has one, for a :class:`spos.cost.CostTable`."""
+    given = cost.counter
+    counter: Any = resolve_name(given) if isinstance(given, str) else given
+
+    def count_part(part: Part) -> tuple[Costs, Any]:
+        value, output = counter(part.network(), part.value)
+        return (value,), output
+
+    return Counter((cost.name,), count_part, cost.aggregation == "peak")
+
+
+def count(module: nn.Module, value: Any, names: tuple[str, ...] = PLAIN) -> tuple[Costs, Any]:
     """Count the costs of one forward pass in evaluation mode on the meta device.
 
     Args:
@@ -189,13 +195,7 @@ class _Live(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._seen.discard(key)
         self._now -= size
 
-    def __torch_dispatch__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[Any],
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         output = func(*args, **(kwargs or {}))
         storages = [x.untyped_storage() for x in tree_leaves(output) if isinstance(x, Tensor)]
         for storage in storages:

@@ -64,10 +64,9 @@ def distinct_options(
         options, which = np.unique(np.stack(columns, axis=1), axis=0, return_inverse=True)
         return options, which.reshape(-1)
     code = np.ravel_multi_index(columns, radices)
-    present = np.flatnonzero(np.bincount(code))
-    place = np.zeros(present[-1] + 1, dtype=np.int64)
-    place[present] = np.arange(len(present))
-    return np.stack(np.unravel_index(present, radices), axis=1), place[code]
+    occurs = np.bincount(code) > 0
+    options = np.stack(np.unravel_index(np.flatnonzero(occurs), radices), axis=1)
+    return options, (np.cumsum(occurs) - 1)[code]
 
 
 #: Random combinations on which to test whether the cost of a stage is a sum over its choices.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -59,20 +59,24 @@ class Part:
         return self.supernet.extract(self.architecture, self.stage)
 
 
-class Counter(Protocol):
+@dataclass(frozen=True)
+class Counter:
     """Counter of the costs of a part of a supernet.
 
-    ``names`` are the names of the costs. ``peak`` is true if the cost of an architecture is the
-    largest value of a part instead of the sum. Calling the counter with a part returns the costs as
-    integers and the output of the part; it raises UserError if the part does not run.
+    Args:
+        names (tuple[str, ...]): names of the costs.
+        count (Callable[[Part], tuple[Costs, Any]]): returns the costs of a part as integers, and
+            its output; raises UserError if the part does not run.
+        peak (bool): whether the cost of an architecture is the largest value of a part instead of
+            the sum.
+        first_apart (bool): whether a constant cost of the whole network is added to its first
+            stage, which is then like no other.
     """
 
-    peak: bool
-
-    @property
-    def names(self) -> tuple[str, ...]: ...
-
-    def __call__(self, part: Part) -> tuple[Costs, Any]: ...
+    names: tuple[str, ...]
+    count: Callable[[Part], tuple[Costs, Any]]
+    peak: bool = False
+    first_apart: bool = False
 
 
 def on_meta(module: Module) -> Module:
@@ -122,13 +126,7 @@ def run(module: nn.Module, value: Any, forward: Callable[[Any], Any] | None = No
 class _NormsSkipped(TorchFunctionMode):
     # By convention batch norms count no multiply-adds, but on the meta device each of them runs
     # about thirty operations, which would take longer than all convolutions.
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Iterable[type],
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is F.batch_norm:
             inputs, mean = args[:2]
             if mean is not None and len(mean) != inputs.shape[1]:

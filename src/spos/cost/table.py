@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
 from spos._util.errors import UserError
-from spos.cost.count import Counting
+from spos.cost.count import default_counter
 from spos.cost.node import Counted, Node, add_up, distinct_options, reachable_options, shared_places
 from spos.cost.part import Costs, Counter, Options, Part, first_identical, on_meta
 from spos.nn.supernet import Supernet
@@ -64,10 +64,8 @@ class CostTable:
         self, supernet: Supernet, *, eager: bool = True, counter: Counter | None = None
     ) -> None:
         self.space = supernet.space
-        self._counter = counter or Counting(supernet)
+        self._counter = counter or default_counter(supernet)
         self.names = self._counter.names
-        # Some counters add a constant cost of the whole network to its first stage.
-        self._first_apart = getattr(self._counter, "first_apart", False)
         self._meta = on_meta(supernet)
         self._first_identical = first_identical(self._meta)
         # The result of a stage, or its error, is reused for all identical stages.
@@ -189,9 +187,7 @@ class CostTable:
                 f"an array of shape {architectures.shape}: give option indices of shape (count, "
                 f"{len(counts)})"
             )
-        if len(architectures) and (
-            architectures.min() < 0 or (architectures.max(axis=0) >= counts).any()
-        ):
+        if ((architectures < 0) | (architectures >= counts)).any():
             raise UserError("an array with option indices that are out of range for their choices")
 
     def _node(self, number: int, value: Any) -> Node:
@@ -207,10 +203,11 @@ class CostTable:
 
     def _entry(self, number: int, value: Any, shapes: str, options: Options) -> tuple[Costs, Node]:
         first = self._first_identical[number]
-        key = (first if number or not self._first_apart else -1, shapes, options)
+        key = (first if number or not self._counter.first_apart else -1, shapes, options)
         if key not in self._known:
+            part = Part(self._meta, first, number, options, value)
             try:
-                self._known[key] = self._counter(Part(self._meta, first, number, options, value))
+                self._known[key] = self._counter.count(part)
             except UserError as error:
                 self._known[key] = error
         known = self._known[key]
@@ -243,9 +240,8 @@ class CostTable:
                 for options in chain.from_iterable(starmap(product, met)):
                     with tolerant:
                         _, after = node.entries[options]
-                        leading.setdefault(after, set()).add(
-                            tuple(options[place] for place in onward)
-                        )
+                        shared = tuple(options[place] for place in onward)
+                        leading.setdefault(after, set()).add(shared)
             if added_up:
                 # The options that lead to the next nodes are only partly known.
                 leading.clear()

@@ -8,7 +8,8 @@ from pathlib import Path
 from spos._util.errors import UserError, nearest
 from spos.cost import Constraint, CostModel, CostTable
 from spos.cost.combined import CombinedCosts
-from spos.cost.cost import COSTS, CountedCost, primary_cost
+from spos.cost.cost import COSTS, primary_cost
+from spos.cost.count import cost_counter
 from spos.cost.latency import LatencyTable
 from spos.nn.supernet import Supernet
 from spos.run.config import Config, find_required_method
@@ -134,5 +135,5 @@ def add_bounded_costs(
             counted = (cost for cost in COSTS if (found := COSTS.get(cost)) and found.counter)
             known = dict.fromkeys((*own.names, "latency", *counted))
             raise UserError(f"unknown cost '{name}': {nearest(name, known)}")
-        tables.append(CostTable(supernet, eager=eager, counter=CountedCost(COSTS.find(name))))
+        tables.append(CostTable(supernet, eager=eager, counter=cost_counter(COSTS.find(name))))
     return CombinedCosts(tables) if len(tables) > 1 else own

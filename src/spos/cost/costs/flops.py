@@ -1,7 +1,5 @@
 """Multiply-adds, which the field prints as "FLOPs"."""
 
-from __future__ import annotations
-
 from spos.cost.cost import Cost, register_cost
 
 register_cost(

@@ -1,7 +1,5 @@
 """Latency: the time of one inference, from a table measured on the device."""
 
-from __future__ import annotations
-
 from spos.cost.cost import Cost, register_cost
 from spos.cost.units import TIME
 

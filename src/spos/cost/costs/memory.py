@@ -1,7 +1,5 @@
 """Peak memory of activations in the inference of one image, in bytes."""
 
-from __future__ import annotations
-
 from spos.cost.cost import Cost, register_cost
 from spos.cost.units import BYTES
 

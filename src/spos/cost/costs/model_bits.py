@@ -1,7 +1,5 @@
 """Size of all parameters in bits: quantised weights at their bit-width, all others at 32."""
 
-from __future__ import annotations
-
 from spos.cost.cost import Cost, register_cost
 
 register_cost(

@@ -1,7 +1,5 @@
 """Size of all parameters in bytes, with quantised weights at their bit-width."""
 
-from __future__ import annotations
-
 from spos.cost.cost import Cost, register_cost
 from spos.cost.units import BYTES
 

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch import fx
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_map_only
 
 from spos._util.errors import UserError, nearest
 from spos.cost.latency.device import device_name
@@ -104,10 +104,8 @@ class Torch:
 
     @property
     def versions(self) -> dict[str, str]:
-        found = {"torch": torch.__version__, "system": platform.platform()}
-        if self._runtime.accelerator == "cuda":
-            found["cuda"] = str(torch.version.cuda)
-        return found
+        cuda = {"cuda": str(torch.version.cuda)} if self._device.type == "cuda" else {}
+        return {"torch": torch.__version__, "system": platform.platform(), **cuda}
 
     def load(self, network: fx.GraphModule, value: Any) -> Step:
         # A copy: the caller goes on computing with the network on the CPU.
@@ -122,7 +120,7 @@ class Torch:
         # The compiler generates code for the current number of threads.
         with _threads(self._runtime.threads), torch.inference_mode():
             try:
-                function(tree_map(self._placed, value))
+                function(tree_map_only(torch.Tensor, self._placed, value))
             except Exception as error:
                 lines = str(error).strip().splitlines() or [type(error).__name__]
                 raise UserError(
@@ -132,7 +130,7 @@ class Torch:
         return function
 
     def sampler(self, steps: Sequence[Step], value: Any) -> Sampler:
-        value = tree_map(self._placed, value)
+        value = tree_map_only(torch.Tensor, self._placed, value)
         clock = time_cuda_steps if self._runtime.accelerator == "cuda" else time_steps
 
         def sample() -> Sample:
@@ -141,9 +139,7 @@ class Torch:
 
         return sample
 
-    def _placed(self, leaf: Any) -> Any:
-        if not isinstance(leaf, torch.Tensor):
-            return leaf
+    def _placed(self, leaf: torch.Tensor) -> torch.Tensor:
         last = self._runtime.channels_last and leaf.dim() == 4
         layout = torch.channels_last if last else torch.contiguous_format
         return leaf.to(self._device, memory_format=layout)
@@ -158,11 +154,8 @@ class Onnx:
 
     @property
     def versions(self) -> dict[str, str]:
-        return {
-            "torch": torch.__version__,
-            **onnx_versions(self._runtime.accelerator),
-            "system": platform.platform(),
-        }
+        onnx = onnx_versions(self._runtime.accelerator)
+        return {"torch": torch.__version__, **onnx, "system": platform.platform()}
 
     def load(self, network: fx.GraphModule, value: Any) -> Step:
         return session(network, value, self._runtime, self._kept)

@@ -43,12 +43,7 @@ def _processor() -> str:
             if field.strip() in ("model name", "Hardware", "cpu model") and value.strip():
                 return " ".join(value.split())
     if platform.system() == "Darwin":
-        asked = subprocess.run(
-            ["sysctl", "-n", "machdep.cpu.brand_string"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if asked.stdout.strip():
-            return asked.stdout.strip()
+        failed, name = subprocess.getstatusoutput("sysctl -n machdep.cpu.brand_string")
+        if name and not failed:
+            return name
     return platform.processor() or platform.machine()

@@ -103,7 +103,7 @@ def measure_latency(
     parts = parts_of(supernet)
     rows = rows_of(next(iter(parts.values())).supernet, parts.values())
     loader = _Loader(supernet, measurement.backend, batch)
-    items = {row.name: partial(loader.prepare, row) for row in rows}
+    items = {name: partial(loader.prepare, row) for name, row in rows.items()}
     samples = measurement.sample(items, rounds, listener, supernet, {**facts, "rows": len(rows)})
     found = _combine_samples(loader, parts, rows, samples)
     versions, date = measurement.versions, measurement.date()
@@ -175,15 +175,16 @@ class _Loader:
 
     def __init__(self, supernet: Supernet, backend: Backend, batch: int) -> None:
         self._supernet, self._backend, self._batch = supernet, backend, batch
-        self._parts: dict[_Key, tuple[nn.Module, bool]] = {}
-        self._steps: dict[_Key, Step] = {}
+        # By the number of a stage, and the key of its part.
+        self._parts: dict[tuple[int, PartKey], tuple[nn.Module, bool]] = {}
+        self._steps: dict[tuple[int, PartKey], Step] = {}
 
     def prepare(self, row: Row) -> Sampler:
         """Load a row, and return a sampler of its parts that compute something."""
-        first = row.parts[0].value
+        first = row[0].value
         steps, value = [], random_like(first, max(CALIBRATION, self._batch))
-        for part in row.parts:
-            key, (module, computes) = _key(part), self.part(part)
+        for part in row:
+            key, (module, computes) = (part.number, part_key(part)), self.part(part)
             if computes:
                 if key not in self._steps:
                     calibrate(module, value)
@@ -196,7 +197,7 @@ class _Loader:
 
     def part(self, part: Part) -> tuple[nn.Module, bool]:
         """Return a part as a module with weights, and whether it computes something."""
-        key = _key(part)
+        key = part.number, part_key(part)
         if key not in self._parts:
             stage = self._supernet.stages[part.number]
             module = self._supernet.extract(part.architecture, stage).eval()
@@ -207,32 +208,19 @@ class _Loader:
         return leaf[: self._batch].clone() if leaf.dim() > 0 else leaf
 
 
-#: Number of a stage, its options, and the shapes of its input.
-_Key = tuple[int, tuple[int, ...], str]
-
-
-def _key(part: Part) -> _Key:
-    return part.number, part.options, part_key(part).input
-
-
 def _combine_samples(
-    loader: _Loader, parts: Iterable[PartKey], rows: Iterable[Row], samples: dict[str, Samples]
+    loader: _Loader, parts: Iterable[PartKey], rows: dict[str, Row], samples: dict[str, Samples]
 ) -> dict[PartKey, PartLatency]:
     """Combine the samples of each part over all rows that contain it."""
     values: dict[PartKey, list[float]] = defaultdict(list)
     runs: Counter[PartKey] = Counter()
-    for row in rows:
-        taken = samples[row.name]
-        computing = [part_key(part) for part in row.parts if loader.part(part)[1]]
+    for name, taken in samples.items():
+        computing = [part_key(part) for part in rows[name] if loader.part(part)[1]]
         for key, column in zip(computing, zip(*taken.nanoseconds, strict=True), strict=True):
             values[key] += column
             runs[key] += taken.runs
-    return {
-        key: PartLatency(median(values[key]), spread(values[key]), runs[key])
-        if key in values
-        else PartLatency(0, 0, 0, nothing=True)
-        for key in parts
-    }
+    found = {key: PartLatency(median(v), spread(v), runs[key]) for key, v in values.items()}
+    return {key: found.get(key, PartLatency(0, 0, 0, nothing=True)) for key in parts}
 
 
 def calibrate(network: nn.Module, images: Any) -> None:

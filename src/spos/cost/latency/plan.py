@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import fx, nn
 
-from spos._util.errors import UserError
 from spos._util.randomness import generator
 from spos.cost.latency.record import PartKey, part_key
 from spos.cost.latency.table import one_changed
-from spos.cost.part import Costs, Options, Part, first_identical, run
+from spos.cost.part import Costs, Counter, Options, Part, first_identical, run
 from spos.cost.table import ENUMERATED, CostTable
-from spos.nn.supernet import Supernet
+from spos.nn.supernet import Supernet, one_graph
 from spos.space import Architecture
 
 #: Modules that compute nothing in evaluation mode.
@@ -43,10 +41,17 @@ def parts_of(supernet: Supernet) -> dict[PartKey, Part]:
         >>> [key.options for key in parts_of(supernet)]
         [('conv',), ('skip',)]
     """
-    collected = _Collector()
-    CostTable(supernet, counter=collected)
-    groups = map(_parts_to_measure, collected.groups.values())
-    return {part_key(part): part for group in groups for part in group}
+    # For each stage and input shape, the parts by options.
+    groups: dict[tuple[str, str], dict[Options, Part]] = {}
+
+    def collect(part: Part) -> tuple[Costs, Any]:
+        output, key = run(part.network(), part.value), part_key(part)
+        groups.setdefault((key.stage, key.input), {})[part.options] = part
+        return (0,), output
+
+    CostTable(supernet, counter=Counter(("latency",), collect))
+    measured = map(_parts_to_measure, groups.values())
+    return {part_key(part): part for group in measured for part in group}
 
 
 def network_of(module: nn.Module) -> fx.GraphModule:
@@ -56,15 +61,9 @@ def network_of(module: nn.Module) -> fx.GraphModule:
         UserError: the module cannot be traced.
     """
     module.eval()
-    try:
+    with one_graph(type(module).__name__, ", which is what is measured"):
         # Inside a sequence a torch module stays one operation; as the root it would be traced into.
         return fx.symbolic_trace(nn.Sequential(module)).eval()
-    except (fx.proxy.TraceError, TypeError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(
-            f"{type(module).__name__} cannot be written as one graph ({reason}), which is what is "
-            "measured"
-        ) from error
 
 
 def computes_nothing(network: fx.GraphModule) -> bool:
@@ -79,23 +78,6 @@ def computes_nothing(network: fx.GraphModule) -> bool:
         step.op == "call_module" and isinstance(network.get_submodule(str(step.target)), NOTHING)
         for step in steps
     )
-
-
-class _Collector:
-    """A counter that records every part of a cost table and counts nothing."""
-
-    peak = False
-    names = ("latency",)
-
-    def __init__(self) -> None:
-        # For each stage and input shape, the parts by options.
-        self.groups: dict[tuple[str, str], dict[Options, Part]] = {}
-
-    def __call__(self, part: Part) -> tuple[Costs, Any]:
-        output = run(part.network(), part.value)
-        key = part_key(part)
-        self.groups.setdefault((key.stage, key.input), {})[part.options] = part
-        return (0,), output
 
 
 def _parts_to_measure(group: Mapping[Options, Part]) -> list[Part]:
@@ -116,23 +98,17 @@ MIN_ROWS = 3
 MAX_UNPRODUCTIVE = 200
 
 
-@dataclass(frozen=True)
-class Row:
-    """Parts of one architecture that run in sequence."""
-
-    name: str
-    parts: tuple[Part, ...]
-
-    @property
-    def keys(self) -> tuple[PartKey, ...]:
-        """Keys of the parts."""
-        return tuple(map(part_key, self.parts))
+#: Parts of one architecture that run in sequence.
+Row = tuple[Part, ...]
 
 
-def rows_of(supernet: Supernet, wanted: Collection[Part]) -> list[Row]:
+def rows_of(supernet: Supernet, wanted: Collection[Part]) -> dict[str, Row]:
     """Return whole architectures that contain every part to measure, most parts several times.
 
     A part that no architecture was found for becomes a row of its own.
+
+    Returns:
+        The parts of each row, by its name.
 
     Example:
         >>> from torch import nn
@@ -147,7 +123,19 @@ def rows_of(supernet: Supernet, wanted: Collection[Part]) -> list[Row]:
     # For each part, the number of rows that are still missing.
     missing = dict.fromkeys(map(part_key, wanted), MIN_ROWS)
     identical = first_identical(supernet)
+    # Each distinct part runs only once.
     outputs: dict[PartKey, Any] = {}
+
+    def walk(architecture: Architecture) -> Iterator[Part]:
+        value: Any = torch.empty(1, *supernet.input_shape, device="meta")
+        for number, stage in enumerate(supernet.stages):
+            part = Part(supernet, identical[number], number, stage.options(architecture), value)
+            key = part_key(part)
+            if key not in outputs:
+                outputs[key] = run(part.network(), value)
+            value = outputs[key]
+            yield part
+
     rows: dict[str, Row] = {}
     unproductive = 0
     for architecture, drawn in _candidates(supernet):
@@ -156,32 +144,14 @@ def rows_of(supernet: Supernet, wanted: Collection[Part]) -> list[Row]:
         if unproductive == MAX_UNPRODUCTIVE or max(missing.values()) <= enough:
             break
         unproductive += 1
-        row = Row(str(architecture), tuple(_walk(supernet, architecture, identical, outputs)))
-        if row.name not in rows and any(missing.get(key, 0) > enough for key in row.keys):
-            rows[row.name], unproductive = row, 0
-            for key in row.keys:
-                if key in missing:
-                    missing[key] -= 1
-    met = {key for row in rows.values() for key in row.keys}
-    alone = [Row(str(part_key(part)), (part,)) for part in wanted if part_key(part) not in met]
-    return [*rows.values(), *alone]
-
-
-def _walk(
-    supernet: Supernet,
-    architecture: Architecture,
-    identical: Sequence[int],
-    outputs: dict[PartKey, Any],
-) -> Iterator[Part]:
-    """Iterate over the parts of an architecture, running each distinct part only once."""
-    value: Any = torch.empty(1, *supernet.input_shape, device="meta")
-    for number, stage in enumerate(supernet.stages):
-        part = Part(supernet, identical[number], number, stage.options(architecture), value)
-        key = part_key(part)
-        if key not in outputs:
-            outputs[key] = run(part.network(), value)
-        value = outputs[key]
-        yield part
+        row, name = tuple(walk(architecture)), str(architecture)
+        keys = [*map(part_key, row)]
+        if name not in rows and any(missing.get(key, 0) > enough for key in keys):
+            rows[name], unproductive = row, 0
+            for key in missing.keys() & keys:
+                missing[key] -= keys.count(key)
+    met = {part_key(part) for row in rows.values() for part in row}
+    return rows | {str(part_key(part)): (part,) for part in wanted if part_key(part) not in met}
 
 
 def _candidates(supernet: Supernet) -> Iterator[tuple[Architecture, bool]]:

@@ -97,10 +97,8 @@ class Fit:
 def part_key(part: Part) -> PartKey:
     """Return the key of a part."""
     space = part.supernet.space
-    names = tuple(
-        space.choices[place].options[option]
-        for place, option in zip(part.stage.choices, part.options, strict=True)
-    )
+    chosen = zip(part.stage.choices, part.options, strict=True)
+    names = tuple(space.choices[place].options[option] for place, option in chosen)
     return PartKey(part.supernet.stages[part.first_identical].name, names, shapes_of(part.value))
 
 
@@ -129,26 +127,32 @@ class _Part:
 
 
 @dataclass(frozen=True)
-class _Content:
+class Measured:
+    """What was measured, and how: what a table and its file have in common."""
+
     space: str
     preset: str
-    layout: dict[str, Any]
+    layout: Mapping[str, Any]
     input_shape: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
     outputs: PositiveInt
-    unit: Literal["ns"]
     runtime: Runtime
-    versions: dict[str, str]
+    versions: Mapping[str, str]
     date: str
+
+
+@dataclass(frozen=True)
+class _Stored(Measured):
     fit: Fit
     parts: tuple[_Part, ...]
+    unit: Literal["ns"]
 
 
 def as_stored(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Convert the fields of a :class:`spos.cost.latency.LatencyTable` to JSON types."""
     parts = tuple(_Part(key, latency) for key, latency in fields["parts"].items())
     stored: dict[str, Any] = {"kind": KIND, "format": FORMAT}
-    for name, value in to_plain(_Content(**{**fields, "unit": "ns", "parts": parts})).items():
-        stored |= value if name == "runtime" else {name: value}
+    for name, value in to_plain(_Stored(**{**fields, "unit": "ns", "parts": parts})).items():
+        stored |= {"unit": "ns", **value} if name == "runtime" else {name: value}
     stored["parts"] = [{**part["key"], **part["latency"]} for part in stored["parts"]]
     return stored
 
@@ -173,7 +177,7 @@ def from_stored(stored: Any, path: str) -> dict[str, Any]:
         parts = [{"key": part, "latency": part} for part in parts]
     plain = {**stored, "runtime": stored, "parts": parts}
     advice = "restore it, or measure again with spos latency"
-    content = from_plain(_Content, plain, path, advice)
+    content = from_plain(_Stored, plain, path, advice)
     found = {part.key: part.latency for part in content.parts}
     if len(found) < len(content.parts):
         raise UserError(f"{path} is damaged (a part is listed twice): {advice}")

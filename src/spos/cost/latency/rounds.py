@@ -19,7 +19,7 @@ from spos._util.errors import UserError
 from spos._util.files import read_own, write_json
 from spos._util.interrupt import deferred_interrupt
 from spos._util.listener import Listener
-from spos._util.records import from_plain
+from spos._util.records import from_plain, to_plain
 from spos.cost.latency.backend import Sampler
 
 #: Seconds between two saves of the samples.
@@ -141,8 +141,7 @@ class _Taken:
 
     def save(self, path: Path | None) -> None:
         if path is not None:
-            content = {"conditions": self.conditions, "samples": self.samples, "runs": self.runs}
-            write_json(path, content)
+            write_json(path, to_plain(self))
         self.saved = time.monotonic()
 
 

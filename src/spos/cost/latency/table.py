@@ -16,9 +16,9 @@ from spos._util.records import to_plain
 from spos.cost.latency.device import device_name
 from spos.cost.latency.record import (
     Fit,
+    Measured,
     PartKey,
     PartLatency,
-    Runtime,
     as_stored,
     from_stored,
     part_key,
@@ -29,7 +29,7 @@ from spos.nn.supernet import Supernet
 
 
 @dataclass(frozen=True)
-class LatencyTable:
+class LatencyTable(Measured):
     """Latencies of the parts of a supernet, as measured by ``spos latency``.
 
     The latency of an architecture is the sum of its parts, plus the intercept, plus the boundary
@@ -52,6 +52,7 @@ class LatencyTable:
     Example:
         >>> from torch import nn
         >>> from spos.cost import CostTable
+        >>> from spos.cost.latency.record import Runtime
         >>> from spos.nn import OneOf
         >>> model = nn.Sequential(OneOf({"3x3": nn.Conv2d(3, 8, 3), "1x1": nn.Conv2d(3, 8, 1)}))
         >>> supernet = Supernet(model, (3, 10, 10))
@@ -66,14 +67,6 @@ class LatencyTable:
         {'latency': 9000}
     """
 
-    space: str
-    preset: str
-    layout: Mapping[str, Any]
-    input_shape: tuple[int, ...]
-    outputs: int
-    runtime: Runtime
-    versions: Mapping[str, str]
-    date: str
     parts: Mapping[PartKey, PartLatency]
     fit: Fit = field(default_factory=Fit)
 
@@ -172,7 +165,12 @@ class LatencyTable:
         Args:
             supernet (Supernet): supernet of the table.
         """
-        return _Lookup(self)
+
+        def count(part: Part) -> tuple[Costs, Any]:
+            output = run(part.network(), part.value)
+            return (self.latency(part),), output
+
+        return Counter(("latency",), count, first_apart=True)
 
     def latency(self, part: Part) -> int:
         """Return the latency of a part including its share of the fit, in nanoseconds.
@@ -185,14 +183,9 @@ class LatencyTable:
         if part_key(part) in self.parts or math.prod(counts) <= ENUMERATED:
             return first + self._found(part)
         base = self._found(replace(part, options=(0,) * len(counts)))
-        return (
-            first
-            + base
-            + sum(
-                self._found(replace(part, options=one_changed(counts, place, option))) - base
-                for place, option in enumerate(part.options)
-            )
-        )
+        changed = (one_changed(counts, place, option) for place, option in enumerate(part.options))
+        added = (self._found(replace(part, options=options)) - base for options in changed)
+        return first + base + sum(added)
 
     def _found(self, part: Part) -> int:
         found = self.parts.get(part_key(part))
@@ -220,15 +213,3 @@ def outputs_of(supernet: Supernet) -> int:
     if not isinstance(output, torch.Tensor):
         raise UserError(f"the supernet gives a {type(output).__name__}, not a tensor of outputs")
     return output.numel()
-
-
-@dataclass
-class _Lookup:
-    table: LatencyTable
-    peak = False
-    names = ("latency",)
-    first_apart = True
-
-    def __call__(self, part: Part) -> tuple[Costs, Any]:
-        output = run(part.network(), part.value)
-        return (self.table.latency(part),), output

@@ -17,7 +17,7 @@ from spos._util.listener import Listener
 from spos._util.records import to_plain
 from spos.cost import CostTable
 from spos.cost.latency.agreement import Agreement, Values, agreement, fit_line, left_out
-from spos.cost.latency.backend import Backend, Sampler, check_runtime, make_backend
+from spos.cost.latency.backend import Sampler, check_runtime, make_backend
 from spos.cost.latency.measure import CALIBRATION, MakeBackend, Measurement, calibrate, random_like
 from spos.cost.latency.plan import network_of
 from spos.cost.latency.record import Fit, as_stored
@@ -125,10 +125,16 @@ def validate(
     computing = predictions(dataclasses.replace(table, fit=Fit(0, 1)), supernet, drawn) - parts
     same = ("space", "preset", "layout", "input_shape", "outputs")
     facts = {**{name: getattr(table, name) for name in same}, "networks": networks, "seed": seed}
-    items = {
-        str(network): partial(_prepare, measurement.backend, supernet, network, runtime.batch)
-        for network in drawn
-    }
+
+    def prepare(architecture: Architecture) -> Sampler:
+        network = supernet.extract(architecture)
+        image = torch.empty(1, *supernet.input_shape, device="meta")
+        calibrate(network, random_like(image, CALIBRATION))
+        value = random_like(image, runtime.batch)
+        loaded = measurement.backend.load(network_of(network), value)
+        return measurement.backend.sampler([loaded], value)
+
+    items = {str(network): partial(prepare, network) for network in drawn}
     samples = measurement.sample(items, rounds, listener, supernet, facts, seed)
     measured = np.array([median(taken.whole) for taken in samples.values()], dtype=float)
     fit = Fit(*fit_line(parts, computing, measured), len(measured))
@@ -172,13 +178,3 @@ def predictions(
     """Return the predicted latencies of networks, in nanoseconds."""
     costs = CostTable(supernet, eager=False, counter=table.counter(supernet))
     return np.array([costs.cost(network)["latency"] for network in networks], dtype=float)
-
-
-def _prepare(
-    backend: Backend, supernet: Supernet, architecture: Architecture, batch: int
-) -> Sampler:
-    network = supernet.extract(architecture)
-    image = torch.empty(1, *supernet.input_shape, device="meta")
-    calibrate(network, random_like(image, CALIBRATION))
-    value = random_like(image, batch)
-    return backend.sampler([backend.load(network_of(network), value)], value)
