@@ -1,7 +1,5 @@
 """The images of a run: read, split, and put on the device in batches."""
 
-from __future__ import annotations
-
 from spos.data.augmentation import POLICIES
 from spos.data.batches import check_batch, evaluation_batches, training_batches
 from spos.data.dataset import dataset_data, dataset_source

@@ -95,14 +95,14 @@ def dataset_source(
                 " allowed: a Dataset with __len__ and __getitem__"
             )
     values = targets == "values"
-    items = _Items(train, "train", values=values)
+    items = _Items(train, "train", values)
     side = options.image_size or min(items.open(0, None).size)
     streamed = options.streams(len(items), items.channels, side)
     images = items.read(options.image_size, streamed, options.workers)
     names = [] if values else _class_names(train, classes, int(images.labels.max()))
     if test is None:
         return Source(images, names)
-    others = _Items(test, "test", items.channels, values=values)
+    others = _Items(test, "test", values, items.channels)
     test_images = others.read(side, streamed, options.workers)
     labels = test_images.labels
     if labels.shape[1:] != images.labels.shape[1:]:
@@ -131,15 +131,13 @@ def _class_names(dataset: Any, classes: Sequence[str] | None, largest: int) -> l
 class _Items(Photographs):
     """The images of a Dataset, all of the channels of the first."""
 
-    def __init__(
-        self, dataset: Any, name: str, channels: int | None = None, *, values: bool = False
-    ) -> None:
+    def __init__(self, dataset: Any, name: str, values: bool, channels: int = 0) -> None:
         self.dataset, self.name, self.values = dataset, name, values
         if len(dataset) == 0:
             needs = "images" if values else "images of at least 2 classes"
             raise UserError(f"{name}: the Dataset is empty; it needs {needs}")
-        # Not known before the first image is read.
-        self.channels = channels or 0
+        # Not known before the first image is read, unless they are those of other images.
+        self.channels = channels
         self.channels = len(self._item(0)[0].getbands())
 
     def __len__(self) -> int:

@@ -48,7 +48,8 @@ def decode_and_measure(
     """Like :func:`decode`, with the width and height in pixels as stored in the file."""
     with _opened(content) as image:
         size: tuple[int, int] = image.size
-        if shorter is not None:
+        # One that would not be halved is not asked for: that takes a while for a small image.
+        if shorter is not None and min(size) >= 4 * shorter:
             scale = 2 * shorter / min(size)
             image.draft(image.mode, (math.ceil(size[0] * scale), math.ceil(size[1] * scale)))
         image.load()
@@ -74,8 +75,8 @@ def check(content: bytes) -> tuple[int, int]:
 @contextmanager
 def _opened(content: bytes) -> Iterator[Image.Image]:
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            yield image
+        # Nothing to close: the file is in memory.
+        yield Image.open(io.BytesIO(content), formats=FORMATS)
     except UnidentifiedImageError:
         reason = "not a JPEG, PNG, BMP, or WebP image" if content else "empty file"
         raise BrokenImageError(reason) from None

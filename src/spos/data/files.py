@@ -7,7 +7,6 @@ import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import TypeAlias
@@ -108,30 +107,23 @@ class ZipStore:
 Store: TypeAlias = FolderStore | ZipStore
 
 
-@dataclass
-class ReadFiles:
-    """Result of reading files.
-
-    Args:
-        pixels (Tensor | None): uint8, shape (N, 3, S, S), if decoded; rows of broken files are
-            arbitrary.
-        sizes (Counter): number of whole files by width and height in pixels, as stored.
-        broken (dict[int, str]): reason for each broken file, by its index.
-    """
-
-    pixels: Tensor | None = None
-    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
-    broken: dict[int, str] = field(default_factory=dict)
+Sizes: TypeAlias = Counter[tuple[int, int]]
+"""Number of images by their width and height in pixels."""
 
 
-def read_files(store: Store, names: Sequence[str], image_size: int | None) -> ReadFiles:
+def read_files(
+    store: Store, names: Sequence[str], image_size: int | None
+) -> tuple[Tensor, Sizes, dict[int, str]]:
     """Decode files to this side in pixels; with None only check that they are whole.
 
     A check takes 1 to 2 ms of a core for a photograph.
+
+    Returns:
+        tuple: pixels, uint8, shape (N, 3, S, S), those of broken files arbitrary, and none after a
+        check; the sizes of whole files, as stored; the reason for each broken file, by its index.
     """
     shape = (len(names) if image_size else 0, 3, image_size or 0, image_size or 0)
-    pixels = np.empty(shape, np.uint8)
-    found = ReadFiles(torch.from_numpy(pixels) if image_size else None)
+    pixels, sizes, broken = np.empty(shape, np.uint8), Sizes(), dict[int, str]()
 
     def attempt(at: int) -> tuple[int, int] | str:
         try:
@@ -149,7 +141,7 @@ def read_files(store: Store, names: Sequence[str], image_size: int | None) -> Re
         warnings.simplefilter("ignore")
         for at, result in enumerate(pool.imap(attempt, range(len(names)), FILES_PER_TASK)):
             if isinstance(result, str):
-                found.broken[at] = result
+                broken[at] = result
             else:
-                found.sizes[result] += 1
-    return found
+                sizes[result] += 1
+    return torch.from_numpy(pixels), sizes, broken

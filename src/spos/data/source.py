@@ -135,17 +135,12 @@ def array_source(
             raise UserError(
                 f"images of {pixels.dtype}, shape {list(pixels.shape)}; allowed: uint8 [N, C, H, W]"
             )
-        return TensorImages(
-            resize(pixels, options.image_size or min(pixels.shape[2:])),
-            torch.as_tensor(labels).to(torch.int64),
-        )
+        side = options.image_size or min(pixels.shape[2:])
+        return TensorImages(resize(pixels, side), torch.as_tensor(labels).to(torch.int64))
 
     train = read(images, labels)
-    return Source(
-        train=train,
-        classes=classes or [str(label) for label in range(int(train.labels.max()) + 1)],
-        test=None if test is None else read(*test),
-    )
+    names = classes or [str(label) for label in range(int(train.labels.max()) + 1)]
+    return Source(train, names, None if test is None else read(*test))
 
 
 def resize(images: Tensor, image_size: int) -> Tensor:

@@ -74,9 +74,8 @@ class StreamedImages(Images):
         self.labels = labels[self._indices]
 
     def _at(self, indices: Tensor) -> StreamedImages:
-        return StreamedImages(
-            self.photographs, self._all_labels, self.image_size, self.workers, indices
-        )
+        same = (self.photographs, self._all_labels, self.image_size, self.workers)
+        return StreamedImages(*same, indices)
 
     def pixels(self, indices: Indices) -> Tensor:
         return self.stack(self.decode(int(at)) for at in as_indices(indices))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tarfile
 import zlib
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,28 +72,24 @@ def _parse(
     files: dict[str, bytes], names: tuple[str, ...], version: Version
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
     record = version.labels + _PIXELS
+    again = f"download {version.archive} again"
     for name in names:
         size = len(files[name])
         if size == 0 or size % record:
-            raise UserError(
-                f"{name} has {size} bytes, not a multiple of {record}: download {version.archive} "
-                "again"
-            )
+            raise UserError(f"{name} has {size} bytes, not a multiple of {record}: {again}")
     content = b"".join(files.pop(name) for name in names)
     records = np.frombuffer(content, np.uint8).reshape(-1, record)
     # CIFAR-100 has the coarse label first; the fine one is always next to the pixels.
     labels = records[:, version.labels - 1].copy()
     if labels.max() >= version.classes:
-        raise UserError(
-            f"{', '.join(names)}: label {labels.max()}; allowed: 0 to {version.classes - 1}; "
-            f"download {version.archive} again"
-        )
+        allowed = f"allowed: 0 to {version.classes - 1}"
+        raise UserError(f"{', '.join(names)}: label {labels.max()}; {allowed}; {again}")
     return records[:, version.labels :].reshape(-1, 3, 32, 32).copy(), labels
 
 
 def _read(path: Path, version: Version) -> dict[str, bytes]:
     """Content of the wanted files by the last part of their name."""
-    wanted: Collection[str] = {*version.train, version.test, version.names, *_PYTHON_VERSION}
+    wanted = {*version.train, version.test, version.names, *_PYTHON_VERSION}
     if path.is_dir():
         inner = path / version.folder
         found = [(inner if inner.is_dir() else path) / name for name in wanted]

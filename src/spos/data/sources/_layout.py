@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from spos._util.errors import UserError, nearest
@@ -20,11 +20,6 @@ class Split:
 
     names: list[str]
     labels: list[int]
-
-    def pick(self, indices: Iterable[int]) -> Split:
-        """The files at these indices."""
-        chosen = list(indices)
-        return Split([self.names[at] for at in chosen], [self.labels[at] for at in chosen])
 
 
 @dataclass
@@ -126,11 +121,7 @@ def _is_image(name: str) -> bool:
 
 
 def _split(
-    prefix: str,
-    shown: str,
-    paths: Sequence[list[str]],
-    classes: Sequence[str],
-    others: Counter[str],
+    prefix: str, shown: str, paths: list[list[str]], classes: list[str], others: Counter[str]
 ) -> Split:
     seen = {path[0] for path in paths if len(path) > 1}
     found = []

@@ -1,7 +1,5 @@
 """CIFAR-10 in its binary version."""
 
-from __future__ import annotations
-
 from functools import partial
 
 from spos.data.source import SOURCES

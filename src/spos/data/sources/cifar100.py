@@ -1,7 +1,5 @@
 """CIFAR-100 with its 100 fine classes, in its binary version."""
 
-from __future__ import annotations
-
 from functools import partial
 
 from spos.data.source import SOURCES

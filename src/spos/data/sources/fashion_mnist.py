@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import math
-import struct
 import zlib
 from pathlib import Path
 
@@ -101,7 +100,7 @@ def read_idx(path: Path, dimensions: int) -> npt.NDArray[np.uint8]:
             f"{path}: begins with {content[:4].hex() or 'nothing'}; an IDX file of bytes with "
             f"{dimensions} dimensions begins with {magic.hex()} and a header of {header} bytes"
         )
-    shape = struct.unpack(f">{dimensions}I", content[4:header])
+    shape: list[int] = np.frombuffer(content[4:header], ">u4").tolist()
     expected = header + math.prod(shape)
     if len(content) != expected:
         raise UserError(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +14,7 @@ from PIL import Image
 
 from spos._util.errors import UserError, nearest
 from spos.data.decode import BrokenImageError, decode
-from spos.data.files import FolderStore, Store, ZipStore, read_files
+from spos.data.files import FolderStore, Sizes, Store, ZipStore, read_files
 from spos.data.images import Images, TensorImages
 from spos.data.peek import ImageFacts, is_grey
 from spos.data.photograph import resized_side
@@ -170,11 +169,8 @@ class _Reader:
             side = default_image_size(sizes, self.notes)
             if side != self.image_size:
                 self.image_size = side
-                if self._streams(split):
-                    return split, self._streamed(split)
-                pixels = read_files(self.store, split.names, side).pixels
-                assert pixels is not None
-                images = TensorImages(pixels, torch.tensor(split.labels), owned=True)
+                # Streamed images were checked already.
+                images = self._streamed(split) if self._streams(split) else self.read(split)[1]
         return split, images
 
     def with_validation(self, train: Split, images: Images, split: Split) -> tuple[Images, Images]:
@@ -190,13 +186,12 @@ class _Reader:
     def _streams(self, split: Split) -> bool:
         return self.options.streams(len(split.names), 3, self.image_size)
 
-    def read(
-        self, split: Split, streamed: bool | None = None
-    ) -> tuple[Split, Images, Counter[tuple[int, int]]]:
+    def read(self, split: Split, streamed: bool | None = None) -> tuple[Split, Images, Sizes]:
         """Whole files of a split, their images, and how many have which size."""
         streamed = self._streams(split) if streamed is None else streamed
-        found = read_files(self.store, split.names, None if streamed else self.image_size)
-        broken = [f"{split.names[at]}: {reason}" for at, reason in sorted(found.broken.items())]
+        side = None if streamed else self.image_size
+        pixels, sizes, reasons = read_files(self.store, split.names, side)
+        broken = [f"{split.names[at]}: {reason}" for at, reason in reasons.items()]
         if broken and self.options.on_broken == "fail":
             more = f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""
             raise UserError(
@@ -204,17 +199,17 @@ class _Reader:
                 "with --on-broken skip"
             )
         self.skipped += broken
-        whole = [at for at in range(len(split.names)) if at not in found.broken]
-        kept = split.pick(whole)
+        whole = [at for at in range(len(split.names)) if at not in reasons]
+        kept = Split([split.names[at] for at in whole], [split.labels[at] for at in whole])
         for label in sorted(set(split.labels) - set(kept.labels)):
             raise UserError(
                 f"class '{self.classes[label]}' has no whole image left; {len(self.skipped)} "
                 "broken files were left out"
             )
-        if found.pixels is None:
-            return kept, self._streamed(kept), found.sizes
-        images = TensorImages(found.pixels, torch.tensor(split.labels), owned=True)
-        return kept, images.split_off(whole, [])[0], found.sizes
+        if streamed:
+            return kept, self._streamed(kept), sizes
+        images = TensorImages(pixels, torch.tensor(split.labels), owned=True)
+        return kept, images.split_off(whole, [])[0], sizes
 
     def _streamed(self, split: Split) -> StreamedImages:
         files = FilePhotographs(self.store, split.names)
@@ -222,7 +217,7 @@ class _Reader:
         return StreamedImages(files, labels, self.image_size, self.options.workers)
 
 
-def default_image_size(sizes: Counter[tuple[int, int]], notes: list[str]) -> int:
+def default_image_size(sizes: Sizes, notes: list[str]) -> int:
     """Side to resize to, where the user set none.
 
     Images of one size keep it (the shorter side, if they are not square). Photographs of different
@@ -237,7 +232,7 @@ def default_image_size(sizes: Counter[tuple[int, int]], notes: list[str]) -> int
         UserError: sizes differ, and half of the images have a side below 224 pixels.
 
     Example:
-        >>> default_image_size(Counter({(32, 32): 10}), [])
+        >>> default_image_size(Sizes({(32, 32): 10}), [])
         32
     """
     sides = sorted(min(size) for size in sizes.elements())
