@@ -1,7 +1,5 @@
 """Networks of runs as files that run elsewhere."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING
 
 from spos._util.lazy import lazy_names

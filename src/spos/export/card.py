@@ -58,10 +58,8 @@ def file_lines(facts: Facts) -> Sequence[str]:
             f"on {check['beyond_tolerance']} images a value on the boundary of two quantisation "
             "levels was rounded to the other level"
         )
-    median, first, third = (
-        format_cost("latency", time * 1000)
-        for time in (latency["median_us"], *latency["quartiles_us"])
-    )
+    times = (latency["median_us"], *latency["quartiles_us"])
+    median, first, third = (format_cost("latency", time * 1000) for time in times)
     lines.append(
         f"latency {median} for one image on one thread (median of {latency['calls']} calls, "
         f"quartiles {first} and {third}; {latency['engine']}, {latency['machine']})"

@@ -90,6 +90,7 @@ def _export(
     opened = kind.open(temporary)
     content = temporary.read_bytes()
     written = sorted(path.name for path in folder.iterdir() if path != temporary)
+    versions = {name: version(name) for name in kind.packages}
     facts: dict[str, Any] = {
         "file": target.name,
         "files": [target.name, *written, f"{target.name}.md", f"{target.name}.json"],
@@ -114,10 +115,7 @@ def _export(
             "images": trained.outcome.test_images or len(trained.test),
         },
         "stage": trained.stage,
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in kind.packages},
-        },
+        "versions": {"python": platform.python_version(), **versions},
     }
     card = model_card(facts, trained.result, target.name)
     (folder / f"{target.name}.md").write_text(card, encoding="utf-8")

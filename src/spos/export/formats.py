@@ -9,9 +9,9 @@ from pathlib import Path
 from torch import fx
 
 from spos._util.errors import UserError, nearest
-from spos.cost.latency.onnx_session import require_onnx
+from spos.cost.latency.onnx_session import NEEDED
 from spos.export.metadata import Metadata, OpenedNetwork
-from spos.export.onnx_file import open_onnx, write_onnx
+from spos.export.onnx_file import check_onnx, open_onnx, write_onnx
 from spos.export.program_file import open_program, write_program
 from spos.export.weights_file import check_module_name, open_weights, write_weights
 
@@ -41,14 +41,7 @@ class Format:
 FORMATS = {
     form.name: form
     for form in (
-        Format(
-            "onnx",
-            ".onnx",
-            ("torch", "onnx", "onnxscript", "onnxruntime"),
-            write_onnx,
-            open_onnx,
-            lambda path: require_onnx("--format onnx"),
-        ),
+        Format("onnx", ".onnx", ("torch", *NEEDED), write_onnx, open_onnx, check_onnx),
         Format("torch-export", ".pt2", ("torch",), write_program, open_program),
         Format(
             "state-dict",

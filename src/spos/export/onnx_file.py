@@ -16,6 +16,15 @@ OPSET = 20
 """Version of the ONNX operators, read by onnxruntime from 1.17 on."""
 
 
+def check_onnx(path: Path) -> None:
+    """Check that the packages that write, check and run ONNX files are installed.
+
+    Raises:
+        UserError: a package is not installed.
+    """
+    require_onnx("--format onnx")
+
+
 def write_onnx(path: Path, graph: fx.GraphModule, metadata: Metadata, fold: bool) -> None:
     """Write a network and its metadata as one ONNX file that takes any number of images.
 

@@ -49,16 +49,14 @@ def read_program_metadata(path: Path) -> Metadata:
         with zipfile.ZipFile(path) as archive:
             # torch does not compare the checksums: altered weights would pass for good ones.
             damaged = archive.testzip()
-            if damaged is not None:
-                raise UserError(f"{path} is damaged: the checksum of {damaged} in it differs")
             names = [name for name in archive.namelist() if name.endswith(f"/extra/{_EXTRA}")]
-            strings = json.loads(archive.read(names[0])) if names else {}
-    except UserError:
-        raise
+            strings = json.loads(archive.read(names[0])) if names and not damaged else {}
     except (zipfile.BadZipFile, ValueError, EOFError) as error:
         raise UserError(
             f"{path} is not a file of torch.export, or damaged ({reason(error)})"
         ) from None
+    if damaged:
+        raise UserError(f"{path} is damaged: the checksum of {damaged} in it differs")
     return Metadata.from_strings(strings, path)
 
 

@@ -16,13 +16,13 @@ from torch import Tensor, fx, nn
 from spos._util.errors import UserError
 from spos.export.metadata import Metadata
 
-_HEAD = '''"""The network {title}, written by spos {version}.
+_HEAD = '''"""The network {network.architecture}, written by spos {network.spos}.
 
     network = Network()
     network.load_state_dict(safetensors.torch.load_file("{weights}"))
     network.eval()
 
-It reads pixels, uint8 [N, {channels}, {side}, {side}], and normalises them itself.
+It reads pixels, uint8 [N, {network.channels}, {side}, {side}], and normalises them itself.
 """
 
 import torch
@@ -66,13 +66,7 @@ def python_source(graph: fx.GraphModule, metadata: Metadata, weights: str) -> st
                 lines.append(f'{_path(name)}.register_parameter("{part}", {empty})')
             for part, buffer in module.named_buffers(recurse=False):
                 lines.append(f'{_path(name)}.register_buffer("{part}", {_empty(buffer)})')
-    head = _HEAD.format(
-        title=metadata.architecture,
-        version=metadata.spos,
-        weights=weights,
-        channels=metadata.channels,
-        side=metadata.image_size,
-    )
+    head = _HEAD.format(network=metadata, side=metadata.image_size, weights=weights)
     body = "".join(f"        {line}\n" for line in lines)
     forward = [f"    {line}" if line.strip() else "" for line in code.src.strip().splitlines()]
     return f"{head}{body}\n" + "\n".join(forward) + "\n"
