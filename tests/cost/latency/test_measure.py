@@ -90,7 +90,7 @@ def test_the_median_and_the_quartiles():
     values = [10.0, 50.0, 20.0, 40.0, 30.0]
     assert (median(values), spread(values)) == (30, 20)
     found = sample_rounds({"a": lambda: lambda: Sample((values.pop(), 1.0), 2)}, 5, Silent())
-    assert found["a"].whole == (31.0, 41.0, 21.0, 51.0, 11.0) and found["a"].runs == 10
+    assert found.whole("a") == [31.0, 41.0, 21.0, 51.0, 11.0] and found.runs == {"a": 10}
 
 
 def test_each_round_goes_through_all_in_an_order_of_its_own():

@@ -135,7 +135,7 @@ class Measurement:
         supernet: Supernet,
         facts: Mapping[str, Any],
         seed: int = 0,
-    ) -> dict[str, Samples]:
+    ) -> Samples:
         """Take samples in rounds, for as long as everything that they depend on is the same."""
         plain = {k: list(v) if isinstance(v, tuple) else v for k, v in facts.items()}
         shapes = [(name, list(tensor.shape)) for name, tensor in supernet.state_dict().items()]
@@ -209,16 +209,16 @@ class _Loader:
 
 
 def _combine_samples(
-    loader: _Loader, parts: Iterable[PartKey], rows: dict[str, Row], samples: dict[str, Samples]
+    loader: _Loader, parts: Iterable[PartKey], rows: dict[str, Row], samples: Samples
 ) -> dict[PartKey, PartLatency]:
     """Combine the samples of each part over all rows that contain it."""
     values: dict[PartKey, list[float]] = defaultdict(list)
     runs: Counter[PartKey] = Counter()
-    for name, taken in samples.items():
+    for name, times in samples.samples.items():
         computing = [part_key(part) for part in rows[name] if loader.part(part)[1]]
-        for key, column in zip(computing, zip(*taken.nanoseconds, strict=True), strict=True):
+        for key, column in zip(computing, zip(*times, strict=True), strict=True):
             values[key] += column
-            runs[key] += taken.runs
+            runs[key] += samples.runs[name]
     found = {key: PartLatency(median(v), spread(v), runs[key]) for key, v in values.items()}
     return {key: found.get(key, PartLatency(0, 0, 0, nothing=True)) for key in parts}
 

@@ -26,17 +26,30 @@ from spos.cost.latency.backend import Sampler
 SAVE_EVERY = 2.0
 
 
-@dataclass(frozen=True)
+@dataclass
 class Samples:
-    """The samples of one item: the times of its steps in each round, and runs over all rounds."""
+    """The samples of items by their names, as they are saved.
 
-    nanoseconds: tuple[tuple[float, ...], ...] = ()
-    runs: int = 0
+    Args:
+        conditions (dict[str, Any]): settings that they were taken with.
+        samples (dict[str, list[tuple[float, ...]]]): the times of the steps of an item in each
+            round, in nanoseconds.
+        runs (dict[str, int]): runs of an item over all rounds.
+    """
 
-    @property
-    def whole(self) -> tuple[float, ...]:
-        """Sum over the steps for each round, in nanoseconds."""
-        return tuple(map(sum, self.nanoseconds))
+    conditions: dict[str, Any]
+    samples: dict[str, list[tuple[FiniteFloat, ...]]]
+    runs: dict[str, int]
+
+    def whole(self, name: str) -> list[float]:
+        """Sum over the steps of an item for each round, in nanoseconds."""
+        return [sum(times) for times in self.samples[name]]
+
+    def save(self, path: Path | None) -> None:
+        """Save them to a file, if there is one, and note when."""
+        if path is not None:
+            write_json(path, to_plain(self))
+        self.saved = time.monotonic()
 
 
 def median(values: Sequence[float]) -> int:
@@ -67,7 +80,7 @@ def sample_rounds(
     partial: Path | None = None,
     settings: Mapping[str, Any] | None = None,
     seed: int = 0,
-) -> dict[str, Samples]:
+) -> Samples:
     """Take samples of several items in rounds.
 
     Args:
@@ -88,7 +101,7 @@ def sample_rounds(
     if rounds < 1:
         raise UserError(f"--rounds {rounds}: must be a whole number from 1")
     conditions = {**(settings or {}), "rounds": rounds}
-    taken = _Taken(conditions, {name: [] for name in items}, dict.fromkeys(items, 0))
+    taken = Samples(conditions, {name: [] for name in items}, dict.fromkeys(items, 0))
     if partial is not None and partial.exists():
         _restore(taken, partial)
     # Save at once, so that a file that cannot be written is reported before the measurement.
@@ -124,30 +137,16 @@ def sample_rounds(
             listener.progress("measure", before + number, total, detail)
             save_if_interrupted()
     taken.save(partial)
-    return {name: Samples(tuple(times), taken.runs[name]) for name, times in taken.samples.items()}
+    return taken
 
 
 def _rate(count: int, begin: float) -> str:
     return f"{count / max(time.monotonic() - begin, 1e-9):.1f}/s"
 
 
-@dataclass
-class _Taken:
-    """The samples so far, as they are saved."""
-
-    conditions: dict[str, Any]
-    samples: dict[str, list[tuple[FiniteFloat, ...]]]
-    runs: dict[str, int]
-
-    def save(self, path: Path | None) -> None:
-        if path is not None:
-            write_json(path, to_plain(self))
-        self.saved = time.monotonic()
-
-
-def _restore(taken: _Taken, path: Path) -> None:
+def _restore(taken: Samples, path: Path) -> None:
     advice = "delete it to restart the measurement"
-    stored = from_plain(_Taken, read_own(path, advice), str(path), advice)
+    stored = from_plain(Samples, read_own(path, advice), str(path), advice)
     for name, here in taken.conditions.items():
         there = stored.conditions.get(name)
         if there != here:

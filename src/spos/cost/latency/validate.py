@@ -136,14 +136,14 @@ def validate(
 
     items = {str(network): partial(prepare, network) for network in drawn}
     samples = measurement.sample(items, rounds, listener, supernet, facts, seed)
-    measured = np.array([median(taken.whole) for taken in samples.values()], dtype=float)
+    whole = np.array([samples.whole(name) for name in items])
+    measured = np.array([median(times) for times in whole], dtype=float)
     fit = Fit(*fit_line(parts, computing, measured), len(measured))
     fitted = left_out(parts, computing, measured)
     rows = [
-        Network(name, median(taken.whole), spread(taken.whole), int(now[n]), int(fitted[n]))
-        for n, (name, taken) in enumerate(samples.items())
+        Network(name, median(times), spread(times), int(now[n]), int(fitted[n]))
+        for n, (name, times) in enumerate(zip(items, whole, strict=True))
     ]
-    whole = np.array([taken.whole for taken in samples.values()])
     result = Validation(
         table,
         fit,
