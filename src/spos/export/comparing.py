@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from spos._util.errors import UserError
-from spos.data import TensorImages, evaluation_batches
+from spos.data import Images, TensorImages, evaluation_batches
 from spos.export.metadata import reason
 from spos.export.trained import Trained
 
@@ -65,7 +65,8 @@ def reference(trained: Trained) -> Reference:
     chosen = np.linspace(0, count - 1, min(count, COMPARED_IMAGES)).round().astype(np.int64)
     pixels = trained.test.pixels(chosen).cpu()
     labels = trained.test.labels[torch.from_numpy(chosen)]
-    outputs = _outputs(trained, trained.network, pixels, labels, torch.float32)
+    images = TensorImages(pixels, labels)
+    outputs = _outputs(trained, trained.network, images, torch.float32)
     if outputs.shape[:1] != pixels.shape[:1] or not outputs.isfinite().all():
         raise UserError(
             f"the trained network returns outputs of shape {list(outputs.shape)} for {len(pixels)} "
@@ -73,7 +74,7 @@ def reference(trained: Trained) -> Reference:
         )
     exact = copy.deepcopy(trained.network).double()
     try:
-        precise = _outputs(trained, exact, pixels, labels, torch.float64)
+        precise = _outputs(trained, exact, images, torch.float64)
     except RuntimeError as error:
         raise UserError(
             f"the network does not run in float64 ({reason(error)}), which an export is compared "
@@ -83,14 +84,10 @@ def reference(trained: Trained) -> Reference:
     return Reference(pixels, labels, outputs, difference, count)
 
 
-def _outputs(
-    trained: Trained, network: nn.Module, pixels: Tensor, labels: Tensor, dtype: torch.dtype
-) -> Tensor:
+def _outputs(trained: Trained, network: nn.Module, images: Images, dtype: torch.dtype) -> Tensor:
     parts: list[Tensor] = []
     # The same batches as in the test of the run, in its memory layout.
-    batches = evaluation_batches(
-        trained.data, TensorImages(pixels, labels), batch_size=BATCH, device="cpu"
-    )
+    batches = evaluation_batches(trained.data, images, batch_size=BATCH, device="cpu")
     with torch.no_grad():
         for inputs, _ in trained.context.in_memory_format(batches):
             part = network(inputs.to(dtype))
