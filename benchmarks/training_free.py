@@ -155,7 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         both = added["NASWOT"] + added["layers"]
         rankings[f"{path.stem}: loss, 0.5 NASWOT, 0.5 layers"] = loss + 0.5 * both
     write_tables(
-        options.out,
+        options.out / "summary",
         f"Ranking of {options.space} without training: {len(drawn)} networks, and {len(band)} of "
         "a band of cost",
         {
