@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from spos._util.errors import UserError
-from spos._util.failure import explain
+from spos._util.errors import UserError, explain
 
 
 def test_errors_of_files_name_the_file(tmp_path: Path) -> None:

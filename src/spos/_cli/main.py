@@ -261,7 +261,7 @@ def entry() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:
-        from spos._util.failure import explain
+        from spos._util.errors import explain
 
         line = explain(error)
         if line is None:

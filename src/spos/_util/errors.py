@@ -1,8 +1,9 @@
-"""The exception for mistakes that the user can correct."""
+"""Errors that are not bugs, in one line each: mistakes of the user, files, memory."""
 
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterable
 from contextlib import suppress
 
@@ -45,3 +46,28 @@ def nearest(given: object, allowed: Iterable[str]) -> str:
     close = difflib.get_close_matches(str(given).lower(), list(folded), n=1, cutoff=0.5)
     hint = f"did you mean '{folded[close[0]]}'? " if close else ""
     return f"{hint}allowed: {', '.join(allowed)}"
+
+
+def explain(error: BaseException) -> str | None:
+    """The line to print for an error that needs no traceback; None for one that does.
+
+    Example:
+        >>> explain(FileNotFoundError(2, "No such file or directory", "runs/a"))
+        'runs/a: No such file or directory'
+        >>> explain(KeyError("weight")) is None
+        True
+    """
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, OSError):
+        reason = error.strerror or " ".join(str(error).split()) or type(error).__name__
+        # When a file is renamed, the name that it should get.
+        name = error.filename2 or error.filename
+        return f"{name}: {reason}" if name else f"a file cannot be read or written: {reason}"
+    torch = sys.modules.get("torch")
+    # The CPU allocator has no error class of its own.
+    allocator = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    if allocator or isinstance(error, (MemoryError, torch.OutOfMemoryError if torch else ())):
+        first = (str(error).strip() or "MemoryError").splitlines()[0].strip()
+        return f"out of memory ({first}): set a smaller batch_size or run.evaluation_batch"
+    return None

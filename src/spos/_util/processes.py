@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch.multiprocessing.spawn import ProcessException
 
-from spos._util.errors import UserError
-from spos._util.failure import explain
+from spos._util.errors import UserError, explain
 from spos._util.interrupt import SIGNALS, handled_by
 
 if TYPE_CHECKING:

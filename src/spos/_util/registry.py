@@ -7,14 +7,14 @@ from functools import cached_property
 from importlib import import_module, metadata
 from pathlib import Path
 from pkgutil import iter_modules
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from spos._util.errors import UserError, nearest
 
 Member = TypeVar("Member")
 
 
-class Registry(MutableMapping[str, Member], Generic[Member]):
+class Registry(MutableMapping[str, Member]):
     """What can be chosen by name: the modules of a folder, plug-ins, and what a script adds.
 
     A built-in member is one module of the folder, named as the member is, that registers it. A
@@ -63,8 +63,7 @@ class Registry(MutableMapping[str, Member], Generic[Member]):
     @cached_property
     def _modules(self) -> dict[str, str]:
         # Found as files: importing the package could import what is being imported.
-        parts = self._package.split(".")
-        folder = Path(__file__).parents[1].joinpath(*parts[1:])
+        folder = Path(__file__).parents[1].joinpath(*self._package.split(".")[1:])
         found = {
             module.name.replace("_", self._separator): f"{self._package}.{module.name}"
             for module in iter_modules([str(folder)])
@@ -97,21 +96,18 @@ class Registry(MutableMapping[str, Member], Generic[Member]):
             if name in modules:
                 import_module(modules[name])
             elif name in self._plugins:
-                self._registered[name] = self._loaded(self._plugins[name])
+                point = self._plugins[name]
+                try:
+                    self[name] = point.load()
+                except Exception as error:
+                    # Whatever somebody else's package raises while it is imported.
+                    raise UserError(
+                        f"{self.kind} '{name}' of the plug-in {point.value} cannot be imported: "
+                        f"{type(error).__name__}: {error}"
+                    ) from error
             else:
                 raise UserError(f"unknown {self.kind} '{name}': {nearest(name, self)}")
         return self._registered[name]
-
-    def _loaded(self, point: metadata.EntryPoint) -> Member:
-        try:
-            member: Member = point.load()
-        except Exception as error:
-            # Whatever somebody else's package raises while it is imported.
-            raise UserError(
-                f"{self.kind} '{point.name}' of the plug-in {point.value} cannot be imported: "
-                f"{type(error).__name__}: {error}"
-            ) from error
-        return member
 
     def __getitem__(self, name: str) -> Member:
         try:
