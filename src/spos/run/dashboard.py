@@ -66,9 +66,7 @@ def make_dashboard(run: Path, port: int) -> DashboardServer:
 
         application = only_reading(optuna_dashboard.wsgi(storage))
     try:
-        return make_server(
-            HOST, port, application, server_class=DashboardServer, handler_class=_Quiet
-        )
+        return make_server(HOST, port, application, DashboardServer, _Quiet)
     except OSError as error:
         used = "is in use" if error.errno == errno.EADDRINUSE else str(error.strerror)
         raise UserError(

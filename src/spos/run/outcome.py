@@ -268,11 +268,9 @@ def _stages(one: Candidate, table: CostModel) -> tuple[StageCosts, ...]:
 
 def _collect_stages(candidates: Sequence[Candidate], table: CostModel) -> CandidateStages:
     """The stages of candidates, which share most of them."""
-    known: dict[str, tuple[int, StageCosts]] = {}
+    seen: dict[str, tuple[int, StageCosts]] = {}
     places = {}
     for one in candidates:
-        numbered = [
-            known.setdefault(repr(stage), (len(known), stage)) for stage in _stages(one, table)
-        ]
-        places[str(one.architecture)] = ",".join(str(number) for number, _ in numbered)
-    return CandidateStages(tuple(stage for _, stage in known.values()), places)
+        pairs = [seen.setdefault(repr(stage), (len(seen), stage)) for stage in _stages(one, table)]
+        places[str(one.architecture)] = ",".join(str(number) for number, _ in pairs)
+    return CandidateStages(tuple(stage for _, stage in seen.values()), places)

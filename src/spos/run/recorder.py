@@ -20,7 +20,7 @@ from spos.training.checkpoint import Loaded
 from spos.training.progress import Progress
 
 if TYPE_CHECKING:
-    from lightning_fabric.loggers.tensorboard import TensorBoardLogger
+    from torch.utils.tensorboard import SummaryWriter
 
 
 #: Seconds between records of the time in the file.
@@ -72,10 +72,9 @@ class Stopwatch:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
+        self.before = 0.0
+        with suppress(OSError, ValueError):
             self.before = float(path.read_text())
-        except (OSError, ValueError):
-            self.before = 0.0
         self._began = time.monotonic()
         self._recorded = float("-inf")
 
@@ -101,7 +100,7 @@ class Recorder:
     listener: Listener
     memory: PeakMemory
     label: str | None = None
-    _logger: TensorBoardLogger | None = field(init=False, default=None)
+    _writer: SummaryWriter | None = field(init=False, default=None)
     _step: int = field(init=False, default=0)
 
     def resumed(self, loaded: Loaded) -> None:
@@ -114,30 +113,23 @@ class Recorder:
 
     def progressed(self, progress: Progress) -> None:
         """Record a progress report, and pass it on to the listener."""
-        if self._logger is None:
-            from lightning_fabric.loggers.tensorboard import TensorBoardLogger
+        if self._writer is None:
+            from torch.utils.tensorboard import SummaryWriter
 
             # Set up on the first report, because a finished training has nothing to record.
             self.directory.rewind_metrics(self.stage, self._step)
-            self._logger = TensorBoardLogger(
-                root_dir=self.directory.path,
-                name="tensorboard",
-                version=self.stage,
-                # TensorBoard discards this step and later ones, which are about to be repeated.
-                purge_step=self._step + 1,
-            )
+            folder = self.directory.path / "tensorboard" / self.stage
+            # TensorBoard discards this step and later ones, which are about to be repeated.
+            self._writer = SummaryWriter(str(folder), purge_step=self._step + 1)
         values = {k: v for k, v in asdict(progress).items() if v is not None}
         self.directory.record({"stage": self.stage, **values, "peak_memory": self.memory.read()})
-        curves = ("loss", "top1", "learning_rate", "images_per_second")
-        self._logger.log_metrics({k: values[k] for k in curves if k in values}, progress.step)
-        self._logger.save()
+        for curve in ("loss", "top1", "learning_rate", "images_per_second"):
+            if curve in values:
+                self._writer.add_scalar(curve, values[curve], progress.step)
+        self._writer.flush()
         top1 = "" if progress.top1 is None else f"  top-1 {progress.top1:.1%}"
-        self.listener.progress(
-            self.label or self.stage,
-            progress.step,
-            progress.steps,
-            f"loss {progress.loss:.3f}{top1}  {progress.images_per_second:,.0f} images/s",
-        )
+        text = f"loss {progress.loss:.3f}{top1}  {progress.images_per_second:,.0f} images/s"
+        self.listener.progress(self.label or self.stage, progress.step, progress.steps, text)
 
 
 @dataclass

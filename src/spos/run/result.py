@@ -17,14 +17,8 @@ from spos.run.context import Context
 from spos.run.costs import find_primary_cost, read_latency_table
 from spos.run.directory import RunDirectory
 from spos.run.finalists import read_found
-from spos.run.outcome import (
-    CompareOutcome,
-    FinalistsOutcome,
-    RetrainOutcome,
-    SearchOutcome,
-    TrainOutcome,
-)
-from spos.search import ALGORITHMS, SearchSettings
+from spos.run.outcome import CompareOutcome, FinalistsOutcome, RetrainOutcome, TrainOutcome
+from spos.search import ALGORITHMS
 from spos.spaces import family
 
 
@@ -34,16 +28,27 @@ def collect_result(context: Context) -> report.Result:
     found, retrained = read_found(directory), directory.outcome(RetrainOutcome)
     compared, trained = directory.outcome(CompareOutcome), directory.outcome(TrainOutcome)
     finals = directory.outcome(FinalistsOutcome)
-    member, named = family(config.space), config.network.name
+    own, named = family(config.space), config.network.name
     data = _data_facts(directory, retrained)
     with torch.device("meta"):
-        space = member.build(
-            config.layout, classes=data.outputs, image_channels=data.channels
-        ).space
-    winner = None
+        space = own.build(config.layout, classes=data.outputs, image_channels=data.channels).space
+    choices = tuple(report.ChoiceFacts(one.name, tuple(one.options)) for one in space.choices)
+    bounds, winner, search = config.bounds, None, None
     if found:
-        notation = member.notation(found.winner.names) if member.notation else None
+        notation = own.notation(found.winner.names) if own.notation else None
         winner = replace(found.winner, notation=notation)
+        algorithm = ALGORITHMS.find(config.search.algorithm)
+        sizes = ("population", "iterations", "parents") if algorithm.method is None else ()
+        search = report.SearchFacts(
+            algorithm=config.search.algorithm,
+            label=algorithm.label,
+            method=algorithm.method or "",
+            evaluated=found.evaluated,
+            exhausted=found.exhausted,
+            candidates=None if found.budgets else len(found.candidates),
+            pareto=config.search.pareto,
+            **{name: getattr(config.search, name) for name in sizes},
+        )
     table = read_latency_table(config, directory.path)
     stages = found.retrainings if found else {}
     retrainings = {name: directory.outcome(RetrainOutcome, name) for name in stages.values()}
@@ -54,25 +59,14 @@ def collect_result(context: Context) -> report.Result:
         seconds["retrain"] += sum(one.seconds for one in further)
     return report.Result(
         spos=__version__,
-        space=report.SpaceFacts(
-            name=config.space,
-            preset=config.preset,
-            size=str(space.size),
-            choices=tuple(
-                report.ChoiceFacts(one.name, tuple(one.options)) for one in space.choices
-            ),
-        ),
+        space=report.SpaceFacts(config.space, config.preset, str(space.size), choices),
         metric=Measure(context.task.name, context.task.share),
         data=data,
-        constraint=report.ConstraintFacts(
-            text=str(config.bounds),
-            maximum=dict(config.bounds.maximum),
-            minimum=dict(config.constraint.minimum),
-        ),
+        constraint=report.ConstraintFacts(str(bounds), dict(bounds.maximum), dict(bounds.minimum)),
         primary_cost=find_primary_cost(config),
         latency=report.LatencyFacts(unit="ns", **asdict(table.runtime)) if table else None,
         train=report.TrainFacts(trained.steps, trained.method, trained.label) if trained else None,
-        search=_search_facts(config.search, found) if found else None,
+        search=search,
         winner=winner,
         network=report.NamedNetwork(named, retrained.costs, config.network.width)
         if named and retrained
@@ -85,15 +79,10 @@ def collect_result(context: Context) -> report.Result:
         top=found.top if found else (),
         front=found.front if found else (),
         budgets=tuple(
-            report.BudgetWinner(
-                maximum=one.maximum,
-                winner=one.winner,
-                evaluated=one.evaluated,
-                candidates=one.candidates,
-                test_score=done.test_score if done else None,
-            )
+            report.BudgetWinner(one.maximum, one.winner, one.evaluated, one.candidates, score)
             for one in (found.budgets if found else ())
             for done in [retrainings[stages[str(one.winner.architecture)]]]
+            for score in [done.test_score if done else None]
         ),
         comparison=compared.comparison if compared else None,
         seconds=seconds,
@@ -116,18 +105,3 @@ def _data_facts(directory: RunDirectory, retrained: RetrainOutcome | None) -> re
     facts = from_plain(report.DataFacts, plain, name, advice)
     # The number of test images is known only once they were read, in the last stage.
     return replace(facts, test=retrained.test_images) if retrained else facts
-
-
-def _search_facts(settings: SearchSettings, found: SearchOutcome) -> report.SearchFacts:
-    algorithm = ALGORITHMS.find(settings.algorithm)
-    own = ("population", "iterations", "parents") if algorithm.method is None else ()
-    return report.SearchFacts(
-        algorithm=settings.algorithm,
-        label=algorithm.label,
-        method=algorithm.method or "",
-        evaluated=found.evaluated,
-        exhausted=found.exhausted,
-        candidates=None if found.budgets else len(found.candidates),
-        pareto=settings.pareto,
-        **{name: getattr(settings, name) for name in own},
-    )
