@@ -99,13 +99,13 @@ class Scores:
 
     def _evaluator(self) -> Callable[..., Iterator[tuple[Architecture, float]]]:
         if self._evaluate is None:
-            context, data = self._context, self._context.data()
+            context, data = self._context, self._context.data
             # In the order of a folder, the first images are all of one class.
             order = generator(0, "validation").permutation(len(data.validation))
             few = data.validation.subset(sorted(order[: self._validation].tolist()))
             object.__setattr__(data, "validation", few)
             supernet, _ = load_checkpoint(context)
-            self._evaluate = make_evaluator(context, data, supernet)
+            self._evaluate = make_evaluator(context, supernet)
         return self._evaluate
 
     @property

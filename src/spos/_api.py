@@ -23,11 +23,11 @@ from spos.data.peek import ImageFacts, is_grey, peek
 from spos.export.exporting import export_run
 from spos.export.trained import Trained, load_trained
 from spos.report.result import Comparison, Result, Winner
-from spos.run.constraint_settings import read_bound
 from spos.run.directory import RunDirectory
 from spos.run.outcome import SearchOutcome
 from spos.run.planning.duration import parse_duration
 from spos.run.planning.execute import run_planned
+from spos.run.settings import read_bound
 from spos.search import Candidate
 from spos.spaces import family
 from spos.spaces._own import PRESET, register_model
@@ -269,7 +269,7 @@ def search(
         began=began,
         facts=facts,
         make_load=make_load,
-        reuse=reuse.folder if isinstance(reuse, FoundNetwork) else reuse and Path(reuse),
+        reuse=Path(reuse.folder if isinstance(reuse, FoundNetwork) else reuse) if reuse else None,
     )
     return FoundNetwork(result, folder, loaded.get("load"))
 

@@ -26,8 +26,9 @@ import spos._api
 import spos.run
 from spos._cli import listing
 from spos._cli.main import entry, main
+from spos.run import latency
 from spos.run.config import merge_sections
-from spos.run.planning import latency, speed
+from spos.run.planning import speed
 from spos.spaces import SPACES
 
 SHORT = Path(__file__).with_name("short.yaml")
@@ -197,7 +198,7 @@ def shorten() -> None:
 
     spos.run.run, spos._api.search = short_run, short_search
     # Few measurements and two spaces of the catalogue show that a page works.
-    speed.LEAST, latency.ROUNDS, latency.NETWORKS = 0.0, 2, 4
+    speed.LEAST, latency.QUICK_ROUNDS, latency.QUICK_NETWORKS = 0.0, 2, 4
     listing.SPACES = {name: SPACES[name] for name in ("mobile", "nasbenchmacro")}
 
 

@@ -13,8 +13,7 @@ from spos.data import ImageData, load_data
 from spos.run.config import make_config
 from spos.run.context import Context
 from spos.run.directory import RunDirectory
-from spos.run.fitness import make_fitness
-from spos.run.task import Task
+from spos.run.task import Task, make_fitness
 
 
 def test_further_settings_read_the_images_and_count_the_costs_no_second_time(
@@ -28,11 +27,11 @@ def test_further_settings_read_the_images_and_count_the_costs_no_second_time(
 
     config = make_config({"space": {"name": "nasbenchmacro", "preset": "tiny"}})
     context = Context(config, {}, RunDirectory(tmp_path), Silent(), load=load)
-    data = context.data()
-    costs = context.costs(context.supernet(data))
+    data = context.data
+    costs = context.costs(context.supernet())
     context.config = make_config({**config.as_plain(), "search": {"iterations": 2}})
-    assert context.data() is data and len(read) == 1
-    assert context.costs(context.supernet(data)) is costs
+    assert context.data is data and len(read) == 1
+    assert context.costs(context.supernet()) is costs
 
 
 def test_the_identity_of_the_fitness_does_not_follow_the_state_of_a_loss(tmp_path: Path) -> None:

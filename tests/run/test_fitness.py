@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from spos import Task, UserError
 from spos.report.result import Result, read_result
 from spos.run import run
-from spos.run.fitness import make_fitness
+from spos.run.task import make_fitness
 from spos.search.evaluation import score
 
 RECIPE = {"steps": 6, "batch_size": 16, "warmup_steps": 2}

@@ -41,7 +41,7 @@ def inherited(tmp_path_factory: pytest.TempPathFactory, begun: list[Any]) -> Pat
     def watched(*arguments: Any, **more: Any) -> tuple[nn.Module, dict[str, int]]:
         network, costs = build(*arguments, **more)
         kept = {name: value.clone() for name, value in network.state_dict().items()}
-        begun.append((arguments[2], kept))
+        begun.append((arguments[1], kept))
         return network, costs
 
     with pytest.MonkeyPatch.context() as patch:

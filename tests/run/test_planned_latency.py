@@ -10,7 +10,7 @@ import pytest
 
 from spos._util.errors import UserError
 from spos._util.listener import Silent
-from spos.run.planning import latency as measuring
+from spos.run import latency as measuring
 from spos.run.planning import planner as planning
 from spos.run.planning.execute import run_planned
 from spos.run.planning.planner import Planner
@@ -47,7 +47,7 @@ def nothing_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_run_keeps_a_table_that_is_corrected_by_whole_networks(measured: Path) -> None:
     table = json.loads((measured / "latency.json").read_text())
-    assert table["fit"]["networks"] == measuring.NETWORKS
+    assert table["fit"]["networks"] == measuring.QUICK_NETWORKS
     result = json.loads((measured / "result.json").read_text())
     assert 0 < result["winner"]["costs"]["latency"] < 10e9
 

@@ -9,10 +9,10 @@ import pytest
 from spos.data.peek import ImageFacts
 from spos.run.config import make_config
 from spos.run.planning import planner as planning
-from spos.run.planning.plan import Plan, as_sections
+from spos.run.planning.plan import Draft, Plan, as_sections
 from spos.run.planning.planner import Planner
-from spos.run.planning.preset import needs_plan, scale_recipe
 from spos.run.planning.speed import Line, Speed
+from spos.run.planning.trainings import needs_plan, scale_recipe
 
 SPEED = Speed(1, Line(0.01, 1 / 3e9), Line(0.003, 1 / 9e9))
 CIFAR: dict[str, Any] = {"space": {"preset": "cifar"}, "data": {"source": "folder:photos"}}
@@ -63,7 +63,9 @@ def test_what_the_user_gave_is_left_as_it_is() -> None:
 
 def test_batches_shrink_with_the_data_and_the_learning_rate_with_them() -> None:
     given = {"space": {"name": "shufflenetv2", "preset": "imagenet"}}
-    choices = as_sections(tuple(scale_recipe(given, make_config(given), 2000)))
+    draft = Draft(given)
+    scale_recipe(draft, make_config(given), 2000)
+    choices = as_sections(tuple(draft.choices))
     assert choices["supernet"]["batch_size"] == 128
     assert choices["supernet"]["learning_rate"] == pytest.approx(0.5 / 8)
     seen = choices["supernet"]["steps"] * 128

@@ -164,7 +164,7 @@ def test_the_speed_of_an_accelerator_is_measured_by_larger_batches(monkeypatch):
     seen: list[int] = []
     supernet.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
 
-    def seconds(work, _):
+    def seconds(work):
         work()
         # Ten milliseconds of launches, and a microsecond of arithmetic for an image.
         return 0.01 + 1e-6 * seen[-1]
@@ -179,8 +179,8 @@ def test_the_speed_of_an_accelerator_is_measured_by_larger_batches(monkeypatch):
 
 
 def test_the_threads_of_the_user_are_not_chosen_anew():
-    assert Planner(DIGITS, 60, threads=64).threads == [64]
-    assert Planner(DIGITS, 60).threads[0] == 1
+    assert Planner(DIGITS, 60, threads=64).tried == [64]
+    assert Planner(DIGITS, 60).tried[0] == 1
 
 
 @pytest.mark.usefixtures("measured")
@@ -197,8 +197,9 @@ def test_a_differentiable_search_is_not_planned():
 )
 def test_a_layout_has_networks_to_choose_from_within_the_limits(side, affordable, own):
     bounds = Constraint({} if own is None else {"flops": own})
+    facts = ImageFacts(100, 3, side, 3, grey=False, has_validation=False, has_test=False)
     try:
-        found = choose_layout(side, affordable, bounds, classes=3, channels=3)
+        found = choose_layout(facts, affordable, bounds)
     except UserError:
         assert own is not None and own < 2e6
         return

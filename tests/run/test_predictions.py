@@ -15,7 +15,6 @@ from torch import nn
 
 from spos import UserError
 from spos._util.listener import Silent
-from spos.data import load_data
 from spos.run.context import Context
 from spos.run.directory import RunDirectory
 from spos.run.fit import record_test
@@ -31,18 +30,18 @@ def context(tmp_path: Path) -> Context:
 
 
 def test_outputs_that_are_not_one_for_each_class_are_scored_alone(context: Context) -> None:
-    data = load_data("digits")
+    data = context.data
     network = nn.Sequential(nn.Flatten(), nn.Linear(64, 12))
-    assert 0 <= record_test(context, data, network, data.test()) < 1
+    assert 0 <= record_test(context, network, data.test()) < 1
     assert context.directory.outcome(PredictionsOutcome) is None
 
 
 def test_a_test_records_what_each_class_was_taken_for(context: Context) -> None:
-    directory, data = context.directory, load_data("digits")
+    directory, data = context.directory, context.data
     test = data.test()
     torch.manual_seed(0)
     network = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
-    accuracy = record_test(context, data, network, test)
+    accuracy = record_test(context, network, test)
     pixels = test.pixels(range(len(test)))
     with torch.no_grad():
         outputs = network((pixels / 255 - data.mean[0]) / data.std[0])

@@ -216,7 +216,7 @@ def _spaces(name: str | None, as_json: bool) -> None:
 @click.option("--out", required=True, metavar="DIR", help="Run directory, such as runs/official.")
 def _import_official(checkpoint: str, out: str) -> None:
     """Start a run from the supernet of the official release."""
-    from spos.run.importing import import_official_run
+    from spos.run.reuse import import_official_run
 
     facts = import_official_run(Path(checkpoint), Path(out))
     click.echo(f"{facts['tensors']} tensors, {facts['classes']} classes: {out} is ready to search")

@@ -174,8 +174,8 @@ def read_settings(options: dict[str, Any]) -> dict[str, Any]:
         UserError: the file or a value cannot be read.
     """
     from spos._util.settings import parse_assignments
-    from spos.run.constraint_settings import parse_budgets, read_bound
     from spos.run.recipes import find_recipe
+    from spos.run.settings import parse_budgets, read_bound
 
     recipe = options.pop("recipe")
     published = {} if recipe is None else find_recipe(recipe)

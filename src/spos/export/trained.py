@@ -116,8 +116,8 @@ def load_trained(
     # Files are made for any machine: the network is read, compared and measured on the CPU.
     task = task or Task()
     context = Context(config, frozen, directory, Silent(), accelerator="cpu", load=load, task=task)
-    data = context.data()
-    network, _ = build_run_network(context, data, outcome.architecture)
+    data = context.data
+    network, _ = build_run_network(context, outcome.architecture)
     checkpoints = directory.path / stage
     loaded = Checkpoints(checkpoints).load()
     steps = outcome.steps

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from functools import cache
+from itertools import compress
 
 from spos._util.errors import UserError
 from spos._util.randomness import generator
@@ -47,14 +48,13 @@ def compare_stage(context: Context, count: int) -> CompareOutcome:
     if found is None or winner is None or winner.test_score is None:
         raise UserError(f"{directory.path} has no retrained winner to compare with")
     supernet, _ = load_checkpoint(context)
-    data = context.data()
     table = context.costs(supernet)
     chosen = _random_like(context, table, found.winner, count)
     uniform = find_uniform(Feasible(table.space, table, context.config.bounds), context.config)
     stages = {architecture: f"compare-{number}" for number, architecture in enumerate(chosen, 1)}
     stages[found.winner.architecture] = "retrain"
     scored = [*chosen, *([uniform[1]] if uniform else [])]
-    one_shot = dict(make_evaluator(context, data, supernet)(scored))
+    one_shot = dict(make_evaluator(context, supernet)(scored))
     trainings = {}
 
     def compared(name: str, architecture: Architecture, near: float | None) -> ComparedNetwork:
@@ -106,14 +106,10 @@ def find_uniform(feasible: Feasible, config: Config) -> tuple[str, Architecture]
     Source: the uniform baselines are those of Guo et al., Table 3.
     """
     choices = feasible.space.choices
-    common = [
-        name for name in choices[0].options if all(name in choice.options for choice in choices)
-    ]
+    common = [name for name in choices[0].options if all(name in one.options for one in choices)]
     networks = [Architecture([choice.options.index(name) for choice in choices]) for name in common]
-    cost, satisfied = find_primary_cost(config), feasible.satisfied(networks)
-    within = [
-        one for one, fits in zip(zip(common, networks, strict=True), satisfied, strict=True) if fits
-    ]
+    cost = find_primary_cost(config)
+    within = compress(zip(common, networks, strict=True), feasible.satisfied(networks))
     # The first of equals.
     return max(within, key=lambda one: feasible.table.cost(one[1])[cost], default=None)
 

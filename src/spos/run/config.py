@@ -11,8 +11,14 @@ from spos._util.records import to_plain
 from spos._util.settings import parse_assignments, replace_settings
 from spos.cost import Constraint
 from spos.data import POLICIES
-from spos.run.constraint_settings import ConstraintSettings, read_constraint
-from spos.run.settings import DataSettings, FinalistSettings, NetworkSettings, RunSettings
+from spos.run.settings import (
+    ConstraintSettings,
+    DataSettings,
+    FinalistSettings,
+    NetworkSettings,
+    RunSettings,
+    read_constraint,
+)
 from spos.search import ALGORITHMS, SearchSettings
 from spos.search.settings import FRONT_ALGORITHM
 from spos.spaces import family
@@ -49,9 +55,19 @@ class Config:
     @property
     def costs(self) -> tuple[str, ...]:
         """Names of the costs that the search bounds, minimises or charges."""
-        charged = self.differentiable.cost if find_required_method(self.search.algorithm) else ""
+        charged = self.differentiable.cost if self.required_method else ""
         names = (*self.bounds.maximum, *self.bounds.minimum, *self.search.pareto, charged)
         return tuple(dict.fromkeys(filter(None, names)))
+
+    @property
+    def required_method(self) -> str | None:
+        """The training method that the search algorithm requires; None for any of single paths."""
+        return ALGORITHMS.find(self.search.algorithm).method
+
+    def frozen(self, sections: Iterable[str]) -> tuple[str, ...]:
+        """Sections that a stage depends on: with theta, its own as well."""
+        whole = tuple(sections)
+        return whole + THETA_SECTIONS if "supernet" in whole and self.required_method else whole
 
     def as_plain(self) -> dict[str, Any]:
         """The configuration as nested dictionaries of plain values."""
@@ -69,27 +85,6 @@ THETA_SECTIONS = ("differentiable", "constraint")
 BEGINNINGS, LONGEST_BEGINNING = ("warmup_steps", "widening_steps"), 5
 #: Settings that do not affect the result; a run may be resumed with other values.
 SETTINGS_WITHOUT_EFFECT = ("data.workers", "run.save_every", "constraint.latency_device")
-
-
-def find_required_method(algorithm: str) -> str | None:
-    """Look up the training method that a search algorithm requires.
-
-    Returns:
-        Name of the method; None if the algorithm searches a supernet of any single-path method.
-
-    Example:
-        >>> find_required_method("fbnet"), find_required_method("evolution")
-        ('fbnet', None)
-    """
-    return ALGORITHMS.find(algorithm).method
-
-
-def frozen_sections(sections: Iterable[str], config: Config) -> tuple[str, ...]:
-    """List the sections that a stage depends on."""
-    given = tuple(sections)
-    if "supernet" in given and find_required_method(config.search.algorithm):
-        return (*given, *THETA_SECTIONS)
-    return given
 
 
 def make_config(values: Mapping[str, Any]) -> Config:
@@ -131,13 +126,17 @@ def make_config(values: Mapping[str, Any]) -> Config:
         name: replace_settings(default, values.get(name, {}), name)
         for name, default in defaults.items()
     }
-    method_given = "method" in values.get("supernet", {})
-    sections["supernet"] = _with_method(
-        sections["supernet"], sections["search"].algorithm, method_given
-    )
+    recipe, algorithm = sections["supernet"], ALGORITHMS.find(sections["search"].algorithm)
+    if algorithm.method not in (None, recipe.method):
+        if "method" in values.get("supernet", {}):
+            raise UserError(
+                f"supernet.method {recipe.method}: --algorithm {sections['search'].algorithm} "
+                f"needs a supernet trained by the method {algorithm.method}; leave out the "
+                "setting, or the recipe that has it, and give another run directory"
+            )
+        sections["supernet"] = replace(recipe, method=algorithm.method)
     config = Config(space=space, preset=preset, **sections)
     _ = config.constraint.constraints  # Raises if a minimum is above its maximum.
-    algorithm = ALGORITHMS.find(config.search.algorithm)
     if config.constraint.budgets and not algorithm.serves_budgets:
         able = " and ".join(name for name in ALGORITHMS if ALGORITHMS[name].serves_budgets)
         raise UserError(
@@ -169,20 +168,6 @@ def _shortened(recipe: AnyRecipe, values: Mapping[str, Any], section: str) -> An
         if name not in given
     }
     return replace(recipe, **{**none, **fitting, "steps": steps})
-
-
-def _with_method(recipe: SupernetRecipe, algorithm: str, given: bool) -> SupernetRecipe:
-    """Set the training method to the one that the search algorithm requires."""
-    needed = find_required_method(algorithm)
-    if needed is None or needed == recipe.method:
-        return recipe
-    if given:
-        raise UserError(
-            f"supernet.method {recipe.method}: --algorithm {algorithm} needs a supernet trained "
-            f"by the method {needed}; leave out the setting, or the recipe that has it, and give "
-            "another run directory"
-        )
-    return replace(recipe, method=needed)
 
 
 def merge_sections(stored: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

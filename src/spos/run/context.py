@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import warnings
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property, partial
 from itertools import chain, islice
@@ -25,8 +25,7 @@ from spos.nn.supernet import Supernet
 from spos.run.config import SETTINGS_WITHOUT_EFFECT, Config
 from spos.run.costs import LATENCY_TABLE, add_bounded_costs, read_latency_table
 from spos.run.directory import RunDirectory
-from spos.run.fitness import Fitness, make_fitness
-from spos.run.task import DEFAULT_TASK_FACTS, TOP1, Task, check_picklable, check_same_task
+from spos.run.task import DEFAULT_TASK_FACTS, Fitness, Task, check_picklable, make_fitness
 from spos.spaces import family
 from spos.training.checkpoint import digest
 from spos.training.method import METHODS, MakeMethod
@@ -76,7 +75,7 @@ class Context:
 
     def __getstate__(self) -> dict[str, Any]:
         # Each process has its own Fabric and reads the images itself.
-        omitted = ("fabric", "fitness", "_data", "_cost_models")
+        omitted = ("fabric", "fitness", "data", "_cost_models")
         return {k: v for k, v in self.__dict__.items() if k not in omitted}
 
     @cached_property
@@ -87,7 +86,7 @@ class Context:
         return make_fitness(self.task, search.fitness, added)
 
     @cached_property
-    def _cost_models(self) -> dict[Hashable, CostModel]:
+    def _cost_models(self) -> dict[bool, CostModel]:
         return {}
 
     @cached_property
@@ -127,7 +126,7 @@ class Context:
         measured = read_latency_table(self.config, self.directory.path)
         if measured is not None:
             measured.write(self.directory.path / LATENCY_TABLE)
-        data, stored = self.data(), self.directory.data_facts()
+        data, stored = self.data, self.directory.data_facts()
         # The former metric scored no network, or `check_task` would have refused this one.
         facts = {**(stored or data.facts()), "task": self.task_facts}
         if facts != {"task": DEFAULT_TASK_FACTS, **stored}:
@@ -136,18 +135,20 @@ class Context:
             for text in (*data.notes, *(f"skipped {name}" for name in data.skipped)):
                 self.listener.message(text)
 
+    @cached_property
     def data(self) -> ImageData:
-        """Load the images, and check that they are those that the run was started with.
+        """The images, loaded once and checked to be those that the run was started with.
 
         Raises:
             UserError: the images cannot be read, or have changed.
         """
-        return self._data
-
-    @cached_property
-    def _data(self) -> ImageData:
-        data = self.load() if self.load else _load(self.config)
-        mean, std = self.config.data.mean, self.config.data.std
+        given = dict(vars(self.config.data))
+        source, mean, std = (given.pop(name) for name in ("source", "mean", "std"))
+        if self.load:
+            data = self.load()
+        else:
+            side, seed = self.config.layout.image_size, self.config.run.seed
+            data = load_data(source, **given, image_size=side, seed=seed)
         if mean:
             if len(mean) != data.channels:
                 raise UserError(
@@ -164,29 +165,34 @@ class Context:
         return data
 
     def check_task(self) -> None:
-        """Check that the task is the one of the finished stages of the run.
+        """Check that the task is the one that the run was started with.
+
+        The loss is fixed from the first step on, the metric once a network was chosen or tested by
+        it.
 
         Raises:
             UserError: the loss or the metric is another one.
         """
         stored = self.directory.data_facts()
-        if stored:
-            judged = any(map(self.directory.is_finished, ("search", "retrain")))
-            former = stored.get("task", DEFAULT_TASK_FACTS)
-            check_same_task(former, self.task_facts, judged, str(self.directory.path))
+        judged = any(map(self.directory.is_finished, ("search", "retrain")))
+        names = {"loss": ("trained with", "loss"), "fitness": ("evaluated by", "metric")}
+        for part, (used, name) in names.items():
+            there, here = stored.get("task", DEFAULT_TASK_FACTS)[part], self.task_facts[part]
+            if stored and there != here and (judged or part == "loss"):
+                raise UserError(
+                    f"{self.directory.path} was {used} {there}, not {here}: give the same {name}, "
+                    "or another --out"
+                )
 
-    def supernet(
-        self, data: ImageData, purpose: str = "supernet", seed: int | None = None
-    ) -> Supernet:
+    def supernet(self, purpose: str = "supernet", seed: int | None = None) -> Supernet:
         """Build a supernet with fresh weights.
 
         Args:
-            data (ImageData): images of the run; they determine the outputs and the image channels.
             purpose (str): label of the random stream; the initial weights depend only on it and on
                 the seed.
             seed (int | None): seed of the weights; None for the seed of the run.
         """
-        seed = self.config.run.seed if seed is None else seed
+        data, seed = self.data, self.config.run.seed if seed is None else seed
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(torch_seed(seed, "weights", purpose))
             return family(self.config.space).build(
@@ -199,19 +205,15 @@ class Context:
         Raises:
             UserError: a bounded cost does not exist.
         """
-        config = self.config
-        constraint = config.constraint
-        # Counting a large space takes seconds, and every stage asks for it.
-        of_space = (config.space, config.preset, repr(config.layout))
-        key = (*of_space, config.costs, constraint.latency_table, constraint.latency_device)
-        # One that has counted everything serves where counting on first use would do.
-        for wanted in (True, eager):
-            if (key, wanted) in self._cost_models:
-                return self._cost_models[key, wanted]
-        own = family(config.space).costs(supernet, eager=eager)
-        model = add_bounded_costs(own, supernet, config, self.directory.path, eager=eager)
-        self._cost_models[key, eager] = model
-        return model
+        # Counting a large space takes seconds, and every stage asks for it. One that has counted
+        # everything serves where counting on first use would do.
+        known = self._cost_models.get(True) or self._cost_models.get(eager)
+        if known is None:
+            config, path = self.config, self.directory.path
+            own = family(config.space).costs(supernet, eager=eager)
+            known = add_bounded_costs(own, supernet, config, path, eager=eager)
+            self._cost_models[eager] = known
+        return known
 
     def in_memory_format(
         self, batches: Iterable[tuple[Tensor, Tensor]], channels_last: bool | None = None
@@ -229,23 +231,19 @@ class Context:
                 inputs = inputs.contiguous(memory_format=torch.channels_last)
             yield inputs, targets
 
-    def evaluation_fingerprint(self, data: ImageData, supernet: Supernet) -> str:
+    def evaluation_fingerprint(self, supernet: Supernet) -> str:
         """Hash everything that the score of an architecture depends on.
 
         Returns:
             16 hexadecimal digits; evaluations with the same fingerprint agree.
         """
         plain = self.config.as_plain()
-        run = {
-            name: value
-            for name, value in plain["run"].items()
-            if f"run.{name}" not in SETTINGS_WITHOUT_EFFECT
-        }
-        parts = {"layout": plain["layout"], "data": data.fingerprint, "run": run}
-        if self.fitness.identity != TOP1:
+        for section, name in (setting.split(".") for setting in SETTINGS_WITHOUT_EFFECT):
+            del plain[section][name]
+        parts = {name: plain[name] for name in ("layout", "run")} | {"data": self.data.fingerprint}
+        if self.fitness.identity != DEFAULT_TASK_FACTS["fitness"]:
             parts["fitness"] = self.fitness.identity
-        text = json.dumps(parts, sort_keys=True)
-        return digest(supernet.state_dict(), text)[:16]
+        return digest(supernet.state_dict(), json.dumps(parts, sort_keys=True))[:16]
 
 
 def make_fabric(accelerator: str, precision: Any, devices: int = 1) -> Fabric:
@@ -266,11 +264,9 @@ def make_fabric(accelerator: str, precision: Any, devices: int = 1) -> Fabric:
         with warnings.catch_warnings():
             # Fabric warns and falls back to another precision; here that is an error, below.
             warnings.filterwarnings("ignore", message=".*AMP with fp16")
+            strategy = "ddp_spawn" if devices > 1 else "auto"
             fabric = Fabric(
-                accelerator=accelerator,
-                devices=devices,
-                strategy="ddp_spawn" if devices > 1 else "auto",
-                precision=precision,
+                accelerator=accelerator, devices=devices, strategy=strategy, precision=precision
             )
     except (RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())
@@ -287,9 +283,3 @@ def _in_process(
 ) -> Any:
     context.fabric = fabric
     return work(context, *arguments)
-
-
-def _load(config: Config) -> ImageData:
-    given = {k: v for k, v in vars(config.data).items() if k not in ("source", "mean", "std")}
-    side, seed = config.layout.image_size, config.run.seed
-    return load_data(config.data.source, **given, image_size=side, seed=seed)

@@ -12,7 +12,7 @@ from spos.cost.cost import COSTS, primary_cost
 from spos.cost.count import cost_counter
 from spos.cost.latency import LatencyTable
 from spos.nn.supernet import Supernet
-from spos.run.config import Config, find_required_method
+from spos.run.config import Config
 
 #: The copy of its latency table that a run keeps.
 LATENCY_TABLE = "latency.json"
@@ -28,8 +28,7 @@ def find_charged_cost(config: Config) -> str | None:
     """
     if config.differentiable.form == "joint":
         return None
-    by_default = "latency" if config.constraint.latency_table else "flops"
-    return config.differentiable.cost or by_default
+    return config.differentiable.cost or ("latency" if config.constraint.latency_table else "flops")
 
 
 def find_primary_cost(config: Config) -> str:
@@ -40,12 +39,9 @@ def find_primary_cost(config: Config) -> str:
         >>> find_primary_cost(make_config({"search": {"pareto": ["latency"]}}))
         'latency'
     """
-    return primary_cost(
-        config.bounds.maximum,
-        config.bounds.minimum,
-        config.search.pareto,
-        find_charged_cost(config) if find_required_method(config.search.algorithm) else None,
-    )
+    bounds = config.bounds
+    charged = find_charged_cost(config) if config.required_method else None
+    return primary_cost(bounds.maximum, bounds.minimum, config.search.pareto, charged)
 
 
 def narrow(bounds: Constraint, cost: str, least: float, most: float) -> Constraint:

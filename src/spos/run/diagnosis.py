@@ -19,14 +19,14 @@ from spos.cost import CostModel
 from spos.data import ImageData
 from spos.report.diagnosis import Diagnosis, SampledNetwork, StageEstimate
 from spos.report.doctor import doctor_page
+from spos.run.config import merge_sections
 from spos.run.context import Context
 from spos.run.costs import find_primary_cost, narrow
 from spos.run.directory import RunDirectory
 from spos.run.finalists import plan_rungs, plan_training, train_briefly
-from spos.run.fitness import make_fitness
 from spos.run.outcome import DoctorOutcome
-from spos.run.pipeline import with_own_data
-from spos.run.task import Task
+from spos.run.pipeline import OWN_DATA
+from spos.run.task import Task, make_fitness
 from spos.search import Feasible
 from spos.space import Architecture
 from spos.training.method import make_method
@@ -82,7 +82,7 @@ def doctor(
         if value < 2:
             raise UserError(f"--{name} {value}: must be at least 2, or no spread can be measured")
     if load is not None:
-        given = with_own_data(given)
+        given = merge_sections(given, OWN_DATA)
     directory = RunDirectory(out)
     with directory.open():
         config, fixed = directory.resolve_config(given, SECTIONS)
@@ -106,34 +106,25 @@ def _diagnose(context: Context, networks: int, seeds: int) -> Diagnosis:
         raise UserError(
             f"--network {config.network.name}: spos doctor checks a search space; leave it out"
         )
-    data = context.data()
-    table = context.costs(context.supernet(data), eager=False)
+    data = context.data
+    table = context.costs(context.supernet(), eager=False)
     chosen, band = _draw(context, table, networks)
     recipe, rungs = plan_training(config, max(2, config.finalists.count or FINALISTS))
     sampled: list[SampledNetwork] = []
     spent = 0.0
     for number, architecture in enumerate(chosen):
+        text = str(architecture)
         trained = []
         for one in range(seeds):
+            label = f"training {number * seeds + one + 1} of {len(chosen) * seeds}"
+            seed = config.run.seed + one
             # Judged on the way as well, because a finalist is, and its training is used again.
             for _, steps in rungs:
-                outcome = train_briefly(
-                    context,
-                    str(architecture),
-                    recipe,
-                    steps,
-                    label=f"training {number * seeds + one + 1} of {len(chosen) * seeds}",
-                    seed=config.run.seed + one,
-                )
+                outcome = train_briefly(context, text, recipe, steps, label=label, seed=seed)
             trained.append(outcome)
         spent += sum(one.seconds for one in trained)
-        sampled.append(
-            SampledNetwork(
-                architecture=str(architecture),
-                costs=table.cost(architecture),
-                scores=tuple(one.rungs[-1].metric_score for one in trained),
-            )
-        )
+        scores = tuple(one.rungs[-1].metric_score for one in trained)
+        sampled.append(SampledNetwork(text, table.cost(architecture), scores))
     diagnosis = Diagnosis(
         cost=find_primary_cost(config),
         band=band,
@@ -189,14 +180,14 @@ def _estimate(
 
     A step is taken to cost as much as the multiply-adds of its images.
     """
-    config, data = context.config, context.data()
+    config, data = context.config, context.data
     values = table.many(table.space.sample_many(1000, generator(0, "estimate")))
     random = float(values[:, table.names.index("flops")].mean())
     mean = fmean(row.costs["flops"] for row in rows)
     per_image = seconds / short.steps / short.batch_size
     supernet, search = config.supernet, config.search
     with torch.device("meta"):
-        model = context.supernet(data)
+        model = context.supernet()
     method = make_method(context.method, model, nn.CrossEntropyLoss(), supernet, 0)
     images = supernet.steps * supernet.batch_size * method.passes
     calibration = min(config.run.calibration, len(data.train))

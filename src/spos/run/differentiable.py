@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -14,12 +14,13 @@ from spos.cost import CostModel
 from spos.cost.cost import find_cost
 from spos.cost.expected import ExpectedCost
 from spos.cost.units import COUNT, TIME
-from spos.data import ImageData, Images, check_batch, training_batches
+from spos.data import Images, check_batch
 from spos.data.split import split_targets
 from spos.nn.supernet import Supernet
-from spos.run.config import Config, find_required_method
+from spos.run.config import Config
 from spos.run.context import Context
 from spos.run.costs import find_charged_cost
+from spos.run.network import training_loader
 from spos.run.recorder import ThetaRecorder
 from spos.search import Feasible, Prior
 from spos.training.checkpoint import Checkpoints
@@ -32,9 +33,7 @@ from spos.training.theta import Theta, ThetaParts, choice_modules, has_theta
 MINIMUM_UNITS = 10
 
 
-def prepare_theta_training(
-    context: Context, data: ImageData, supernet: Supernet
-) -> tuple[MakeMethod, Images]:
+def prepare_theta_training(context: Context, supernet: Supernet) -> tuple[MakeMethod, Images]:
     """Prepare the training method of a differentiable search.
 
     Returns:
@@ -44,12 +43,12 @@ def prepare_theta_training(
         UserError: the space, the settings or the images do not suit the algorithm, or no network
             satisfies the constraint.
     """
-    config = context.config
+    config, data = context.config, context.data
     settings, recipe = config.differentiable, config.supernet
     choice_modules(supernet)  # Raises if a choice is not between modules.
     table = context.costs(supernet)
-    feasible = Feasible(supernet.space, table, config.bounds)
-    feasible.draw(1, generator(config.run.seed, "reachable"))
+    random = generator(config.run.seed, "reachable")
+    Feasible(supernet.space, table, config.bounds).draw(1, random)
     cost = find_charged_cost(config)
     unit = 1.0 if cost is None else choose_cost_unit(table, settings, cost)
     limit = 0.0
@@ -62,32 +61,19 @@ def prepare_theta_training(
         limit = config.bounds.maximum[cost]
     for_weights = for_theta = data.train
     if settings.form != "joint":
-        option, labels = "differentiable.theta_images", data.train.labels
+        option, share = "differentiable.theta_images", settings.theta_images
         seed, classes = torch_seed(config.run.seed, "theta split"), data.classes or ()
-        rest, part = split_targets(
-            labels, settings.theta_images, seed, option=option, classes=classes
-        )
+        labels = data.train.labels
+        rest, part = split_targets(labels, share, seed, option=option, classes=classes)
         try:
             check_batch(recipe.batch_size, len(part))
         except UserError as error:
-            raise UserError(f"{option} {settings.theta_images}: {error}") from None
+            raise UserError(f"{option} {share}: {error}") from None
         for_weights, for_theta = data.train.subset(rest), data.train.subset(part)
-
-    def batches(start: int) -> Iterable[tuple[Tensor, Tensor]]:
-        return context.in_memory_format(
-            training_batches(
-                data,
-                for_theta.to(context.fabric.device),
-                batch_size=recipe.batch_size,
-                seed=torch_seed(config.run.seed, "theta images"),
-                start=start,
-                steps=settings.theta_steps(recipe.steps, recipe.steps),
-                augment=recipe.augment,
-                device=context.fabric.device,
-            ),
-            config.run.channels_last and supports_channels_last(supernet, context.fabric.device),
-        )
-
+    seed, steps = torch_seed(config.run.seed, "theta images"), recipe.steps
+    last = config.run.channels_last and supports_channels_last(supernet, context.fabric.device)
+    theta_steps = settings.theta_steps(steps, steps)
+    batches = training_loader(context, for_theta, recipe, seed, last, theta_steps)
     parts = ThetaParts(
         settings,
         max(1, len(for_weights) // recipe.batch_size),
@@ -110,8 +96,7 @@ def choose_cost_unit(table: CostModel, settings: DifferentiableSettings, cost: s
     if cost not in table.names:
         ExpectedCost(table, cost)  # Raises with the names of the costs.
     least = table.range()[cost][0]
-    largest = 1e3 if find_cost(cost).unit is TIME else 1e6
-    units = [unit for unit in (1e6, 1e3, 1.0) if unit <= largest]
+    units = (1e3, 1.0) if find_cost(cost).unit is TIME else (1e6, 1e3, 1.0)
     unit = settings.unit or next((u for u in units if least >= MINIMUM_UNITS * u), 1.0)
     if least <= unit:
         raise UserError(
@@ -131,7 +116,7 @@ def check_training_method(context: Context) -> None:
     """
     config = context.config
     algorithm = config.search.algorithm
-    if find_required_method(algorithm) is None:
+    if config.required_method is None:
         if getattr(method_class(context.method), "trains_theta", False):
             name = config.supernet.method
             raise UserError(
@@ -179,7 +164,7 @@ def read_prior(
     Raises:
         UserError: the algorithm needs probabilities and the checkpoint contains none.
     """
-    if find_required_method(config.search.algorithm) is None:
+    if config.required_method is None:
         return None, {}
     settings = config.differentiable
     theta = Theta(supernet, settings)
@@ -195,5 +180,4 @@ def read_prior(
     if cost is not None:
         told |= {"cost": cost, "unit": choose_cost_unit(table, settings, cost)}
     samples = settings.samples if settings.derive == "sample" else 1
-    shares = tuple(column.double().cpu().numpy() for column in columns)
-    return Prior(shares, samples), told
+    return Prior(tuple(column.double().cpu().numpy() for column in columns), samples), told

@@ -15,15 +15,7 @@ import yaml
 from spos._util.errors import UserError
 from spos._util.files import read_own, write_atomically
 from spos._util.records import read_record, write_record
-from spos.run.config import (
-    SECTIONS,
-    Config,
-    check_sections,
-    find_difference,
-    frozen_sections,
-    make_config,
-    merge_sections,
-)
+from spos.run.config import Config, check_sections, find_difference, make_config, merge_sections
 from spos.run.outcome import Outcome
 from spos.search import ALGORITHMS
 
@@ -151,10 +143,10 @@ class RunDirectory:
                 f"{self.path} was made with another configuration: {difference}; give the same "
                 "settings, or another --out"
             )
-        whole = frozen_sections(sections, config)
+        whole = config.frozen(sections)
         return config, {
             name: plain[name] if name in whole else {key: plain[name][key] for key in merged[name]}
-            for name in SECTIONS
+            for name in plain
             if name in whole or name in merged
         }
 
@@ -249,8 +241,7 @@ class RunDirectory:
             stage (str): name of the stage of the run.
             step (int): last step whose metrics are kept, at least 0.
         """
-        metrics = self.metrics()
-        kept = [m for m in metrics if m.get("stage") != stage or m.get("step", 0) <= step]
+        kept = (m for m in self.metrics() if m.get("stage") != stage or m.get("step", 0) <= step)
         text = "".join(json.dumps(metric) + "\n" for metric in kept)
         if self.metrics_path.exists() and text != self.metrics_path.read_text(errors="replace"):
             write_atomically(self.metrics_path, text)

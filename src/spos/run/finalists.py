@@ -12,9 +12,9 @@ from spos.run.config import Config
 from spos.run.context import Context
 from spos.run.directory import RunDirectory
 from spos.run.fit import fit
-from spos.run.fitness import make_fitness
 from spos.run.network import build_run_network, loader
 from spos.run.outcome import FinalistsOutcome, SearchOutcome, ShortOutcome, make_winner
+from spos.run.task import make_fitness
 from spos.search import Candidate
 from spos.search.evaluation import score
 from spos.training.recipe import Recipe
@@ -61,12 +61,9 @@ def plan_training(config: Config, count: int) -> tuple[Recipe, list[tuple[int, i
     rungs = plan_rungs(count)
     steps = max(2, round(config.retrain.steps * config.finalists.share))
     first = max(1, int(steps * rungs[0][1]))
-    recipe = replace(
-        config.retrain,
-        steps=steps,
-        warmup_steps=min(config.retrain.warmup_steps, int(first * WARMUP)),
-        ema=1 - 1 / max(2.0, AVERAGED * first),
-    )
+    warmup = min(config.retrain.warmup_steps, int(first * WARMUP))
+    ema = 1 - 1 / max(2.0, AVERAGED * first)
+    recipe = replace(config.retrain, steps=steps, warmup_steps=warmup, ema=ema)
     return recipe, [(left, max(1, int(steps * share))) for left, share in rungs]
 
 
@@ -98,20 +95,17 @@ def finalists_stage(context: Context) -> FinalistsOutcome | None:
     recipe, rungs = plan_training(context.config, len(chosen))
     trained: dict[int, ShortOutcome] = {}
     remaining = list(range(len(chosen)))
+    weights = context.config.network.weights
     for count, steps in rungs:
         # The order of the search decides between equals.
         remaining = sorted(remaining[:count])
         for place in remaining:
+            text, label = str(chosen[place].architecture), f"finalist {place + 1} of {len(chosen)}"
             trained[place] = train_briefly(
-                context,
-                str(chosen[place].architecture),
-                recipe,
-                steps,
-                label=f"finalist {place + 1} of {len(chosen)}",
-                weights=context.config.network.weights,
+                context, text, recipe, steps, label=label, weights=weights
             )
         remaining.sort(key=lambda place: -trained[place].rungs[-1].score)
-    table = context.costs(context.supernet(context.data()), eager=False)
+    table = context.costs(context.supernet(), eager=False)
     outcome = FinalistsOutcome(
         seconds=sum(one.seconds for one in trained.values()),
         winner=make_winner(chosen[remaining[0]], table),
@@ -171,7 +165,7 @@ def train_briefly(
     Args:
         context (Context): the run.
         text (str): architecture of the space.
-        recipe (Recipe): optimisation settings, such as those of :func:`short_recipe`.
+        recipe (Recipe): optimisation settings, such as those of :func:`plan_training`.
         until (int): step to pause after, later than those of earlier calls.
         label (str): name of the training in progress reports.
         seed (int | None): seed of the training; None for the seed of the run.
@@ -204,11 +198,11 @@ def _train(
     seed: int,
     weights: str,
 ) -> tuple[Rung, float]:
-    data = context.data()
-    network, _ = build_run_network(context, data, text, seed, weights)
+    data = context.data
+    network, _ = build_run_network(context, text, seed, weights)
     seconds = fit(context, network, recipe, data.train, stage, until=until, seed=seed, label=label)
     fitness, metric = context.fitness, make_fitness(context.task, "metric")
-    batches = loader(context, data, data.validation)
+    batches = loader(context, data.validation)
     with context.fabric.autocast():
         value = by_metric = score(network, batches, fitness.metric, fitness.evaluate)
         if fitness.is_loss:

@@ -6,17 +6,16 @@ import base64
 import io
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from spos.data import ImageData, Images, training_batches
+from spos.data import Images
 from spos.report.predictions import Mistake, Predictions
 from spos.run.context import Context
-from spos.run.network import build_run_network, loader
+from spos.run.network import build_run_network, loader, training_loader
 from spos.run.outcome import PredictionsOutcome, RetrainOutcome
 from spos.run.recorder import PeakMemory, Recorder
 from spos.search.evaluation import correct, score
@@ -68,49 +67,32 @@ def fit(
         UserError: the device has too little memory, or the settings do not suit the model.
         KeyboardInterrupt: the training was interrupted; its state is saved.
     """
-    fabric, data = context.fabric, context.data()
-    shape = (data.channels, data.image_size, data.image_size)
+    fabric, data = context.fabric, context.data
     check_memory(
         model,
-        shape,
+        (data.channels, data.image_size, data.image_size),
         recipe.batch_size // fabric.world_size,
         fabric.device,
         options=getattr(method_class(method), "memory_options", 1) if method else 1,
         copies=4 if recipe.ema else 3,
     )
-    images = images.to(fabric.device)
     seed = context.config.run.seed if seed is None else seed
-    channels_last = context.config.run.channels_last
-    if channels_last and not supports_channels_last(model, fabric.device):
-        channels_last = False
+    wanted = context.config.run.channels_last
+    channels_last = wanted and supports_channels_last(model, fabric.device)
+    if channels_last:
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    elif wanted:
         context.listener.message(
             f"{label or stage}: run.channels_last is off for this training, because on the CPU "
             "torch's strided 1x1 convolutions of few channels corrupt memory in that format"
         )
-    if channels_last:
-        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-    def batches(start: int) -> Iterator[tuple[Tensor, Tensor]]:
-        return context.in_memory_format(
-            training_batches(
-                data,
-                images,
-                batch_size=recipe.batch_size,
-                seed=seed,
-                start=start,
-                steps=recipe.steps,
-                augment=recipe.augment,
-                device=fabric.device,
-                rank=fabric.global_rank,
-                world_size=fabric.world_size,
-            ),
-            channels_last,
-        )
-
+    batches = training_loader(context, images, recipe, seed, channels_last)
     batches(recipe.steps)  # Raises if the batch size does not suit the images or the processes.
     loss = context.task.loss or nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
     make_method(method, model, loss, recipe, seed)  # Raises if it does not suit the model.
     context.freeze()
+    memory = PeakMemory(fabric.device)
+    observer = Recorder(context.directory, stage, context.listener, memory, label)
     outcome = train(
         fabric,
         model,
@@ -122,9 +104,7 @@ def fit(
         top1=context.task.measures_top1,
         method=method,
         teacher=teacher,
-        observer=Recorder(
-            context.directory, stage, context.listener, PeakMemory(fabric.device), label
-        ),
+        observer=observer,
         until=until,
         save_every=context.config.run.save_every,
     )
@@ -146,9 +126,9 @@ def retrain(context: Context, text: str, stage: str = RetrainOutcome.stage) -> R
 
 
 def _retrain(context: Context, text: str, stage: str) -> RetrainOutcome:
-    data, recipe, teacher = context.data(), context.config.retrain, context.teacher
+    data, recipe, teacher = context.data, context.config.retrain, context.teacher
     weights = context.config.network.weights
-    network, costs = build_run_network(context, data, text, weights=weights)
+    network, costs = build_run_network(context, text, weights=weights)
     images = data.train.join(data.validation)
     seconds = fit(context, network, recipe, images, stage, teacher=teacher)
     outcome = RetrainOutcome(
@@ -164,31 +144,30 @@ def _retrain(context: Context, text: str, stage: str) -> RetrainOutcome:
     test = data.test()
     with context.fabric.autocast():
         if stage == RetrainOutcome.stage and context.task.measures_top1:
-            result = record_test(context, data, network, test)
+            result = record_test(context, network, test)
         else:
-            result = context.task.score(network, loader(context, data, test))
+            result = context.task.score(network, loader(context, test))
     return replace(outcome, test_score=result, test_images=len(test))
 
 
-def record_test(context: Context, data: ImageData, network: nn.Module, test: Images) -> float:
+def record_test(context: Context, network: nn.Module, test: Images) -> float:
     """Test a network of a classification once, and write down what it says of each class.
 
     Nothing is written of a model of the user's own that does not have one output for each class.
 
     Args:
         context (Context): the run.
-        data (ImageData): its images.
         network (nn.Module): trained network on the device of the run.
         test (Images): test images.
 
     Returns:
         The top-1 accuracy in [0, 1].
     """
-    began = time.monotonic()
+    began, classes = time.monotonic(), context.data.classes
     rows: list[Tensor] = []
 
     def record(outputs: Tensor, targets: Tensor) -> Tensor:
-        if outputs.shape == (len(targets), len(data.classes)):
+        if outputs.shape == (len(targets), len(classes)):
             shares = outputs.float().softmax(1).nan_to_num()
             # Of the outputs, as the accuracy is, because equal shares may hide a difference.
             predicted = outputs.argmax(1)
@@ -197,9 +176,9 @@ def record_test(context: Context, data: ImageData, network: nn.Module, test: Ima
             rows.append(torch.stack(row))
         return correct(outputs, targets)
 
-    accuracy = score(network, loader(context, data, test), record)
+    accuracy = score(network, loader(context, test), record)
     if sum(row.shape[1] for row in rows) == len(test):
-        predictions = _summarize(torch.cat(rows, 1), data.classes, test)
+        predictions = _summarize(torch.cat(rows, 1), classes, test)
         seconds = time.monotonic() - began
         context.directory.finish(PredictionsOutcome(predictions=predictions, seconds=seconds))
     return accuracy

@@ -1,4 +1,4 @@
-"""Latency tables of catalogue spaces and of runs, as files."""
+"""Latency tables of catalogue spaces and of runs, as files; measured for a run that lacks one."""
 
 from __future__ import annotations
 
@@ -17,10 +17,14 @@ from spos.cost.latency.backend import check_runtime
 from spos.cost.latency.measure import ROUNDS, auxiliary_path, measure_latency
 from spos.cost.latency.table import LatencyTable
 from spos.cost.latency.validate import Validation, validate
+from spos.data.peek import ImageFacts, peek
 from spos.nn.supernet import Supernet
 from spos.report.latency import validation_page
-from spos.run.config import read_layout
+from spos.run.config import Config, make_config, merge_sections, read_layout
+from spos.run.context import make_fabric
+from spos.run.costs import LATENCY_TABLE
 from spos.run.directory import RunDirectory
+from spos.run.reuse import take_over
 from spos.spaces import family
 
 #: Conditions of a measurement where nothing else is given.
@@ -31,6 +35,9 @@ DEFAULT_CONDITIONS: Mapping[str, Any] = {
     "batch": 1,
     "channels_last": False,
 }
+#: Samples of each row of parts, and networks by which the sum of the parts is corrected, while a
+#: run waits for its table: fewer than spos latency takes.
+QUICK_ROUNDS, QUICK_NETWORKS = 4, 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,13 +96,9 @@ def resolve_source(
     if not space:
         raise UserError("--space NAME is missing (or --run DIR): spos spaces lists them")
     preset = preset or "imagenet"
-    return Source(
-        space,
-        preset,
-        read_layout(space, preset, assignments),
-        classes or (1000 if preset.startswith("imagenet") else 10),
-        image_channels or 3,
-    )
+    layout = read_layout(space, preset, assignments)
+    classes = classes or (1000 if preset.startswith("imagenet") else 10)
+    return Source(space, preset, layout, classes, image_channels or 3)
 
 
 def measure_file(
@@ -161,3 +164,83 @@ def validate_file(
     if fit:
         dataclasses.replace(table, fit=result.fit).write(path)
     return result, [out, page, *([path] if fit else [])]
+
+
+def needs_table(config: Config) -> bool:
+    """Whether latency is bounded or minimised without a table of it.
+
+    Example:
+        >>> needs_table(make_config({"constraint": {"maximum": {"latency": "5ms"}}}))
+        True
+    """
+    return "latency" in config.costs and not config.constraint.latency_table
+
+
+def measure_for_run(
+    out: Path,
+    given: Mapping[str, Any],
+    /,
+    *,
+    reuse: Path | None,
+    facts: ImageFacts | None,
+    accelerator: str,
+    listener: Listener,
+) -> Mapping[str, Any]:
+    """Measure the latency table of a run that bounds or minimises the latency without one.
+
+    Args:
+        out (Path): run directory; the table is kept in it.
+        given (Mapping): settings of the run by section.
+        reuse (Path | None): directory of the run whose supernet is reused, with its table.
+        facts (ImageFacts | None): what the images are like; None to look at the source.
+        accelerator (str): accelerator of Lightning Fabric.
+        listener (Listener): receiver of progress and messages.
+
+    Returns:
+        The settings with the table; as they were given if the run needs none.
+
+    Raises:
+        UserError: the latency cannot be measured on this device.
+    """
+    directory, path = RunDirectory(out), out / LATENCY_TABLE
+    stored = directory.read_config()
+    if reuse:
+        other = RunDirectory(reuse)
+        # With the table of the other run, if it has one.
+        settings = take_over(merge_sections(other.read_config(), stored), given, other)
+    else:
+        settings = merge_sections(stored, given)
+    config = make_config(settings)
+    if not needs_table(config):
+        return given
+    if not (stored and path.exists()):
+        facts = facts or peek(config.data.source)
+        classes, channels = max(facts.classes, 1), facts.channels
+        source = Source(config.space, config.preset, config.layout, classes, channels)
+        with directory.open():
+            # What a run that was never started left may be of another layout.
+            if not stored:
+                _remove_table(out)
+            listener.message(
+                "no --latency-table: measuring the latency of every option on this device, for one "
+                "image and one thread"
+            )
+            kind = make_fabric(accelerator, config.run.precision).device.type
+            measure_file(path, source, accelerator=kind, rounds=QUICK_ROUNDS, listener=listener)
+            validate_file(
+                path, networks=QUICK_NETWORKS, rounds=QUICK_ROUNDS, fit=True, listener=listener
+            )
+    return merge_sections(given, {"constraint": {"latency_table": str(path)}})
+
+
+def discard_table(out: Path) -> None:
+    """Remove the table that was measured for a run that was then refused."""
+    if out.is_dir() and not RunDirectory(out).config_path.exists():
+        _remove_table(out)
+        if not any(out.iterdir()):
+            out.rmdir()
+
+
+def _remove_table(out: Path) -> None:
+    for ending in (".json", ".json.partial", "-validation.json", "-validation.html"):
+        (out / f"latency{ending}").unlink(missing_ok=True)

@@ -8,12 +8,11 @@ from torch import Tensor, nn
 from spos._util.errors import UserError, nearest
 from spos._util.randomness import generator, torch_seed
 from spos.cost import count_network
-from spos.data import ImageData, Images, evaluation_batches
+from spos.data import Images, evaluation_batches, training_batches
 from spos.nn.supernet import Supernet
-from spos.run.config import find_required_method
 from spos.run.context import Context
-from spos.run.fitness import Fitness
 from spos.run.outcome import TrainOutcome
+from spos.run.task import Fitness
 from spos.search.depth import Depth
 from spos.search.evaluation import Loader, OneShotEvaluator, recalibrate
 from spos.search.naswot import Naswot
@@ -22,6 +21,8 @@ from spos.search.training_free import Score, WithTrainingFree
 from spos.spaces import family, is_name
 from spos.spaces.zoo import NETWORKS, build_network
 from spos.training.checkpoint import Checkpoints, load_model
+from spos.training.method import Batches
+from spos.training.recipe import Recipe
 
 #: Training images that the NASWOT score is about, as in its paper within a factor of two.
 NASWOT_IMAGES = 64
@@ -30,11 +31,10 @@ NASWOT_IMAGES = 64
 def read_train_outcome(context: Context) -> TrainOutcome | None:
     """Read the outcome of the supernet's training; None while it is not finished."""
     outcome = context.directory.outcome(TrainOutcome)
-    method = find_required_method(context.config.search.algorithm)
+    method = context.config.required_method
     if outcome is None and method and context.directory.is_finished("search"):
         # In runs of early versions the search trained theta itself and left no outcome of its own.
-        steps = context.config.supernet.steps
-        outcome = TrainOutcome(seconds=0.0, steps=steps, method=method)
+        outcome = TrainOutcome(seconds=0.0, steps=context.config.supernet.steps, method=method)
     return outcome
 
 
@@ -52,7 +52,7 @@ def load_checkpoint(context: Context) -> tuple[Supernet, dict[str, Tensor]]:
     outcome = read_train_outcome(context)
     if outcome is None:
         raise UserError(f"{path} has no trained supernet: run spos train first")
-    data = context.data()
+    data = context.data
     if outcome.classes not in (None, data.outputs):
         raise UserError(
             f"the supernet of {path} was trained on {outcome.classes} classes, {data.source} has "
@@ -67,7 +67,7 @@ def load_checkpoint(context: Context) -> tuple[Supernet, dict[str, Tensor]]:
             f"{damaged and f' ({damaged})'}; restore the checkpoint, or delete train.json and run "
             "spos train to train the rest again"
         )
-    supernet = context.supernet(data)
+    supernet = context.supernet()
     load_model(supernet, loaded.tensors)
     if context.config.run.channels_last:
         supernet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -76,7 +76,6 @@ def load_checkpoint(context: Context) -> tuple[Supernet, dict[str, Tensor]]:
 
 def make_evaluator(
     context: Context,
-    data: ImageData,
     supernet: Supernet,
     fitness: Fitness | None = None,
     sharing: SharedStages | None = None,
@@ -85,8 +84,8 @@ def make_evaluator(
     fitness = fitness or context.fitness
     evaluator = OneShotEvaluator(
         supernet,
-        calibration_loader(context, data),
-        loader(context, data, data.validation),
+        calibration_loader(context),
+        loader(context, context.data.validation),
         metric=fitness.metric,
         evaluate=fitness.evaluate,
         sharing=sharing,
@@ -95,47 +94,79 @@ def make_evaluator(
     if not fitness.added:
         return evaluator
     scores: list[tuple[Score, float]] = [
-        (Depth(supernet) if name == "depth" else make_naswot(context, data), weight)
+        (Depth(supernet) if name == "depth" else make_naswot(context), weight)
         for name, weight in fitness.added.items()
     ]
     return WithTrainingFree(evaluator, supernet.space, scores)
 
 
-def make_naswot(context: Context, data: ImageData) -> Naswot:
+def make_naswot(context: Context) -> Naswot:
     """Make the score of untrained networks, on training images."""
-    order = generator(context.config.run.seed, "naswot").permutation(len(data.train))
-    images = data.train.subset(sorted(order[:NASWOT_IMAGES].tolist()))
-    inputs, _ = next(iter(loader(context, data, images)()))
-    return Naswot(context.supernet(data, "naswot").to(context.fabric.device), inputs)
+    train = context.data.train
+    order = generator(context.config.run.seed, "naswot").permutation(len(train))
+    images = train.subset(sorted(order[:NASWOT_IMAGES].tolist()))
+    inputs, _ = next(iter(loader(context, images)()))
+    return Naswot(context.supernet("naswot").to(context.fabric.device), inputs)
 
 
-def loader(context: Context, data: ImageData, images: Images) -> Loader:
+def loader(context: Context, images: Images) -> Loader:
     """Make a loader of evaluation batches on the device of a run."""
     device, size = context.fabric.device, context.config.run.evaluation_batch
     images = images.to(device)
     return lambda: context.in_memory_format(
-        evaluation_batches(data, images, batch_size=size, device=device)
+        evaluation_batches(context.data, images, batch_size=size, device=device)
     )
 
 
-def calibration_loader(context: Context, data: ImageData) -> Loader:
+def training_loader(
+    context: Context, images: Images, recipe: Recipe, seed: int, channels_last: bool, steps: int = 0
+) -> Batches:
+    """Make a function from a step of a training to the batches from this step on.
+
+    Args:
+        context (Context): the run.
+        images (Images): images to train on.
+        recipe (Recipe): batch size, augmentation and steps.
+        seed (int): seed of the batches.
+        channels_last (bool): memory format.
+        steps (int): step to stop before; 0 for the steps of the recipe.
+    """
+    fabric = context.fabric
+    images = images.to(fabric.device)
+    return lambda start: context.in_memory_format(
+        training_batches(
+            context.data,
+            images,
+            batch_size=recipe.batch_size,
+            seed=seed,
+            start=start,
+            steps=steps or recipe.steps,
+            augment=recipe.augment,
+            device=fabric.device,
+            rank=fabric.global_rank,
+            world_size=fabric.world_size,
+        ),
+        channels_last,
+    )
+
+
+def calibration_loader(context: Context) -> Loader:
     """Make a loader of the training images for the recalibration of batch norm."""
-    settings = context.config.run
-    count = min(settings.calibration, len(data.train))
+    settings, train = context.config.run, context.data.train
+    count = min(settings.calibration, len(train))
     # The mean over batches is the mean over images only where all batches are full.
     whole = max(count - count % settings.evaluation_batch, min(count, settings.evaluation_batch))
-    chosen = generator(settings.seed, "calibration").permutation(len(data.train))[:whole]
-    return loader(context, data, data.train.subset(sorted(chosen.tolist())))
+    chosen = generator(settings.seed, "calibration").permutation(len(train))[:whole]
+    return loader(context, train.subset(sorted(chosen.tolist())))
 
 
 def build_run_network(
-    context: Context, data: ImageData, text: str, seed: int | None = None, weights: str = "scratch"
+    context: Context, text: str, seed: int | None = None, weights: str = "scratch"
 ) -> tuple[nn.Module, dict[str, int]]:
     """Build a stand-alone network, and count its costs.
 
     Args:
         context (Context): the run.
-        data (ImageData): images of the run.
         text (str): architecture of the space, or the name of a published network.
         seed (int | None): seed of fresh weights; None for the seed of the run.
         weights (str): ``scratch`` for fresh weights, or ``supernet`` for those of the supernet,
@@ -148,17 +179,14 @@ def build_run_network(
         UserError: the network does not exist, has one width, or is not part of the supernet that
             its weights are to come from.
     """
-    seed = context.config.run.seed if seed is None else seed
+    seed, data = context.config.run.seed if seed is None else seed, context.data
     width = context.config.network.width
     member, preset = family(context.config.space), context.config.preset
     own = text in member.networks and member.networks[text][0] == preset
     # An architecture of the run's own space is built with the layout of the run.
     if own or text not in NETWORKS:
         inherits = weights == "supernet"
-        if inherits:
-            supernet, _ = load_checkpoint(context)
-        else:
-            supernet = context.supernet(data, "retrain", seed)
+        supernet = load_checkpoint(context)[0] if inherits else context.supernet("retrain", seed)
         if is_name(text) and text not in member.networks:
             known = nearest(text, dict.fromkeys((*NETWORKS, *member.networks)))
             raise UserError(f"unknown network '{text}': {known}")
@@ -173,7 +201,7 @@ def build_run_network(
         network: nn.Module = supernet.subnet(architecture)
         if inherits:
             with context.fabric.autocast():
-                recalibrate(network, calibration_loader(context, data))
+                recalibrate(network, calibration_loader(context))
         return network, costs
     if weights != "scratch":
         raise UserError(
@@ -181,11 +209,8 @@ def build_run_network(
         )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch_seed(seed, "weights", "retrain"))
+        channels, size, classes = data.channels, data.image_size, data.outputs
         network = build_network(
-            text,
-            classes=data.outputs,
-            image_channels=data.channels,
-            image_size=data.image_size,
-            width=width,
+            text, classes=classes, image_channels=channels, image_size=size, width=width
         )
-    return network, count_network(network, (data.channels, data.image_size, data.image_size))
+    return network, count_network(network, (channels, size, size))

@@ -17,7 +17,7 @@ from spos.report import write_report
 from spos.report.attachments import Attachments
 from spos.report.result import Result
 from spos.run.comparison import compare_stage
-from spos.run.config import STAGE_SECTIONS, find_required_method, merge_sections
+from spos.run.config import STAGE_SECTIONS, merge_sections
 from spos.run.context import Context
 from spos.run.costs import check_latency_table
 from spos.run.differentiable import check_training_method
@@ -44,6 +44,8 @@ class Schedule(Protocol):
         """Number of random networks to compare with."""
 
 
+#: Settings of a run on a data set of the user's own.
+OWN_DATA = {"data": {"source": "dataset"}}
 STAGES: dict[str, Callable[[Context], Any]] = {
     "train": train_stage,
     "search": search_stage,
@@ -100,23 +102,19 @@ def run(
         KeyboardInterrupt: the run was interrupted; its state is saved.
     """
     if load is not None:
-        given = with_own_data(given)
+        given = merge_sections(given, OWN_DATA)
     if method is not None:
-        named = {**given.get("supernet", {}), "method": method_name(method)}
-        given = {**given, "supernet": named}
+        given = merge_sections(given, {"supernet": {"method": method_name(method)}})
     directory = RunDirectory(out)
     with directory.open():
         check_latency_table(str(given.get("constraint", {}).get("latency_table") or ""), out)
         reused = None
         if reuse is not None:
-            given, reused = warm_start(
-                directory, RunDirectory(reuse), given, timed=schedule is not None
-            )
-        config, frozen = directory.resolve_config(
-            given,
-            STAGE_SECTIONS[stages[-1] if schedule is None else stages[0]],
-            searching="search" in stages,
-        )
+            timed = schedule is not None
+            given, reused = warm_start(directory, RunDirectory(reuse), given, timed=timed)
+        sections = STAGE_SECTIONS[stages[-1 if schedule is None else 0]]
+        searching = "search" in stages
+        config, frozen = directory.resolve_config(given, sections, searching=searching)
         context = Context(
             config,
             frozen,
@@ -130,7 +128,7 @@ def run(
             teacher=Teacher(teacher) if isinstance(teacher, nn.Module) else teacher,
             notes=[*notes, *([reused] if reused else [])],
         )
-        if "search" in stages and find_required_method(config.search.algorithm):
+        if searching and config.required_method:
             # A differentiable search depends on the training of theta, so it includes the training.
             stages = tuple(dict.fromkeys(("train", *stages)))
         context.check_task()
@@ -153,11 +151,6 @@ def run(
             compare_stage(context, compare)
             result = _write(context)
         return result
-
-
-def with_own_data(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Set the source of the images to a data set of the user's own."""
-    return {**given, "data": {**given.get("data", {}), "source": "dataset"}}
 
 
 def _write(context: Context) -> Result:
@@ -193,7 +186,7 @@ def _check_ahead(context: Context, stages: tuple[str, ...]) -> None:
     if "search" in stages and config.constraint.storage:
         open_storage(config.constraint.storage)
     if "retrain" in stages:
-        data = context.data()
+        data = context.data
         images = len(data.train) + len(data.validation)
         try:
             check_batch(config.retrain.batch_size, images, world_size=context.devices)
@@ -203,7 +196,7 @@ def _check_ahead(context: Context, stages: tuple[str, ...]) -> None:
             return
         # Networks of a user's model may not be graphs: those of one option everywhere are traced.
         with torch.device("meta"):
-            supernet = context.supernet(data)
+            supernet = context.supernet()
         counts = supernet.space.option_counts
         for option in range(max(counts)):
             supernet.subnet(min(option, count - 1) for count in counts)
@@ -230,6 +223,6 @@ def _check_network(context: Context, stages: tuple[str, ...], compare: int) -> N
             f"{path} contains the training of {done.architecture}, not of {name}: give "
             "another --out"
         )
-    data = context.data()
+    _ = context.data  # Its pixels are not to be on the meta device.
     with torch.device("meta"):
-        build_run_network(context, data, name)
+        build_run_network(context, name)

@@ -1,28 +1,30 @@
-"""The start of a run with the trained supernet and the evaluations of another one."""
+"""The start of a run with a trained supernet: that of another run, or a published one."""
 
 from __future__ import annotations
 
 import hashlib
 import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from spos._util.errors import UserError
 from spos._util.files import read_own, write_atomically, write_json
 from spos._util.settings import show_value
-from spos.run.config import (
-    STAGE_SECTIONS,
-    find_difference,
-    find_required_method,
-    make_config,
-    merge_sections,
-)
+from spos.run.config import STAGE_SECTIONS, find_difference, make_config, merge_sections
 from spos.run.costs import LATENCY_TABLE
 from spos.run.directory import RunDirectory
+from spos.run.outcome import TrainOutcome
+from spos.search import ALGORITHMS
 from spos.search.sqlite import copy_database
+from spos.spaces import family
+from spos.spaces.official import INPUT_MEAN, INPUT_STD, classes_of, load_official, to_supernet
+from spos.training.checkpoint import Checkpoints
 
 #: File that says which run another one started with.
 REUSED = "reused.json"
+#: Preset of a published supernet.
+PRESET = "imagenet"
 #: Settings that fit the time of a run, and are not taken over by a run that has a time of its own.
 FITTED = {"search": ("population", "iterations", "parents"), "retrain": ("steps", "warmup_steps")}
 
@@ -59,8 +61,7 @@ def warm_start(
     check_reusable(other, given)
     stored = read_reused(other, timed=timed)
     trained = {name: stored[name] for name in STAGE_SECTIONS["train"] if name in stored}
-    here = make_config(merge_sections(trained, given)).as_plain()
-    difference = find_difference(trained, here)
+    difference = find_difference(trained, make_config(merge_sections(trained, given)).as_plain())
     if difference:
         raise UserError(f"{flag}: its supernet has other settings: {difference}")
     settings = take_over(stored, given, other)
@@ -115,11 +116,11 @@ def check_reusable(other: RunDirectory, given: Mapping[str, Any]) -> None:
     wanted, learned = (
         str(sections.get("search", {}).get("algorithm", "")) for sections in (given, stored)
     )
-    if wanted and find_required_method(wanted):
+    if wanted and ALGORITHMS.find(wanted).method:
         raise UserError(
             f"{flag}: --algorithm {wanted} trains its own weights; leave one of the two out"
         )
-    if learned and find_required_method(learned):
+    if learned and ALGORITHMS.find(learned).method:
         raise UserError(
             f"{flag}: its supernet was trained jointly with the architecture by --algorithm "
             f"{learned}; give a run whose supernet was trained by single paths"
@@ -146,15 +147,14 @@ def take_over(
     settings = merge_sections(stored, given)
     constraint = dict(stored.get("constraint", {}))
     anew = given.get("constraint", {})
+    budgets = anew.get("budgets", {})
     # An address of a database may hold a password, and its evaluations are copied.
     constraint.pop("storage", None)
     if constraint.get("latency_table") and (other.path / LATENCY_TABLE).exists():
         constraint["latency_table"] = str(other.path / LATENCY_TABLE)
     for side in ("maximum", "minimum"):
         bounds = {**constraint.get(side, {}), **anew.get(side, {})}
-        constraint[side] = {
-            cost: value for cost, value in bounds.items() if cost not in anew.get("budgets", {})
-        }
+        constraint[side] = {cost: value for cost, value in bounds.items() if cost not in budgets}
     if anew.get("maximum"):
         constraint.pop("budgets", None)
     rest = {name: value for name, value in anew.items() if name not in ("maximum", "minimum")}
@@ -168,3 +168,36 @@ def _identify(other: RunDirectory) -> str:
     for path in sorted((other.path / "supernet").glob("*")):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()
+
+
+def import_official_run(checkpoint: Path, out: Path) -> dict[str, Any]:
+    """Create a run directory with the trained supernet of the official release.
+
+    The run can be continued with ``spos search``. Images are normalised as in the release, in RGB
+    order.
+
+    Returns:
+        Numbers of ``classes``, ``tensors`` and training ``steps``.
+
+    Raises:
+        UserError: the file is not a supernet of the release, or the directory contains a run.
+    """
+    state = load_official(checkpoint)
+    classes = classes_of(state)
+    spaces = family("shufflenetv2")
+    supernet = spaces.build(spaces.preset(PRESET), classes=classes)
+    to_supernet(state, supernet, rgb=True)
+    directory = RunDirectory(out)
+    with directory.open():
+        if directory.read_config():
+            raise UserError(f"--out {out} already contains a run: give another")
+        data = {"mean": list(INPUT_MEAN), "std": list(INPUT_STD)}
+        given = {"space": {"preset": PRESET}, "data": data}
+        config, frozen = directory.resolve_config(given, ("space", "layout", "supernet"))
+        directory.freeze_config(frozen)
+        tensors = {f"model.{name}": value for name, value in supernet.state_dict().items()}
+        steps = config.supernet.steps
+        Checkpoints(out / "supernet").save(steps, tensors, {"seconds": 0.0})
+        name = checkpoint.name
+        directory.finish(TrainOutcome(steps=steps, seconds=0.0, imported=name, classes=classes))
+    return {"classes": classes, "tensors": len(state), "steps": steps}

@@ -13,18 +13,16 @@ from spos._util.errors import UserError
 from spos._util.interrupt import deferred_interrupt
 from spos._util.randomness import generator
 from spos.cost import Constraint, CostModel
-from spos.data import ImageData
 from spos.nn.supernet import Supernet
 from spos.report.resources import EVALUATION
-from spos.run.config import find_required_method
 from spos.run.context import Context
 from spos.run.differentiable import prepare_theta_training, read_prior
 from spos.run.finalists import finalists_stage, read_found
 from spos.run.fit import fit, retrain
-from spos.run.fitness import make_fitness
 from spos.run.network import load_checkpoint, make_evaluator, read_train_outcome
 from spos.run.outcome import RetrainOutcome, SearchOutcome, TrainOutcome, make_search_outcome
 from spos.run.recorder import PeakMemory, Stopwatch
+from spos.run.task import make_fitness
 from spos.search import Candidate, Feasible, SearchResult, open_storage, open_study, search
 from spos.search.settings import check_objectives
 from spos.search.sharing import SharedStages
@@ -46,11 +44,10 @@ def train_stage(context: Context) -> TrainOutcome:
 
 
 def _train_supernet(context: Context) -> float:
-    data = context.data()
-    supernet = context.supernet(data)
-    recipe, method, images = context.config.supernet, context.method, data.train
-    if find_required_method(context.config.search.algorithm):
-        method, images = prepare_theta_training(context, data, supernet)
+    supernet = context.supernet()
+    recipe, method, images = context.config.supernet, context.method, context.data.train
+    if context.config.required_method:
+        method, images = prepare_theta_training(context, supernet)
     else:
         _check_reachable(context, context.costs(supernet))
     return fit(context, supernet, recipe, images, "train", method=method)
@@ -61,8 +58,7 @@ def _check_reachable(context: Context, table: CostModel) -> None:
     config = context.config
     check_objectives(config.search, table.names)
     for constraint in config.constraint.constraints:
-        feasible = Feasible(table.space, table, constraint)
-        feasible.draw(1, generator(config.run.seed, "reachable"))
+        Feasible(table.space, table, constraint).draw(1, generator(config.run.seed, "reachable"))
 
 
 def search_stage(context: Context) -> SearchOutcome:
@@ -77,10 +73,9 @@ def search_stage(context: Context) -> SearchOutcome:
         return done
     config, directory = context.config, context.directory
     supernet, tensors = load_checkpoint(context)
-    data = context.data()
     table = context.costs(supernet)
     _check_reachable(context, table)
-    prior, prior_facts = read_prior(config, supernet, tensors, table)
+    prior, more = read_prior(config, supernet, tensors, table)
     watch = Stopwatch(directory.path / ".search-seconds")
     if watch.before and not config.constraint.storage and not directory.study_path.exists():
         raise UserError(
@@ -88,14 +83,14 @@ def search_stage(context: Context) -> SearchOutcome:
             f"or delete {watch.path} to search from scratch"
         )
     context.freeze()
-    name = f"spos-{context.evaluation_fingerprint(data, supernet)}"
+    name = f"spos-{context.evaluation_fingerprint(supernet)}"
     place = config.constraint.storage or str(directory.study_path)
     storage = open_storage(place)
     study = open_study(storage, name, supernet.space)
     constraints = config.constraint.constraints
     found: list[tuple[Constraint, SearchResult]] = []
     sharing, memory = SharedStages(), PeakMemory(context.fabric.device)
-    evaluator = make_evaluator(context, data, supernet, sharing=sharing)
+    evaluator = make_evaluator(context, supernet, sharing=sharing)
     best = -math.inf
     with deferred_interrupt() as interrupt:
 
@@ -110,9 +105,8 @@ def search_stage(context: Context) -> SearchOutcome:
             finally:
                 # What only describes the run must not hide the error that ends it.
                 with suppress(OSError):
-                    directory.record(
-                        {"stage": EVALUATION, **sharing.take(), "peak_memory": memory.read()}
-                    )
+                    used = {**sharing.take(), "peak_memory": memory.read()}
+                    directory.record({"stage": EVALUATION, **used})
 
         def told(candidate: Candidate, count: int, total: int) -> None:
             watch.record()
@@ -122,9 +116,8 @@ def search_stage(context: Context) -> SearchOutcome:
             done = sum(len(result.candidates) for _, result in found)
             # The searches for further budgets are assumed to be as long as this one.
             left = total * (len(constraints) - len(found))
-            context.listener.progress(
-                "search", done + count, done + left, f"{measure.name} {scores}{within}"
-            )
+            text = f"{measure.name} {scores}{within}"
+            context.listener.progress("search", done + count, done + left, text)
 
         try:
             for constraint in constraints:
@@ -139,25 +132,21 @@ def search_stage(context: Context) -> SearchOutcome:
                     storage=storage,
                     on_evaluated=told,
                 )
-                result = _with_metric(context, data, supernet, result)
+                result = _with_metric(context, supernet, result)
                 found.append((constraint, result))
         except StorageInternalError as error:
             reason = " ".join(str(error.__cause__ or error).split())[:200]
             raise UserError(f"{place} cannot be written: {reason}") from error
-    outcome = make_search_outcome(
-        found, table, study, config.search, seconds=watch.seconds, **prior_facts
-    )
+    outcome = make_search_outcome(found, table, study, config.search, seconds=watch.seconds, **more)
     close_storage(storage)
     return directory.finish(outcome)
 
 
-def _with_metric(
-    context: Context, data: ImageData, supernet: Supernet, result: SearchResult
-) -> SearchResult:
+def _with_metric(context: Context, supernet: Supernet, result: SearchResult) -> SearchResult:
     """Evaluate the best candidates by the metric of the run, where the fitness is another one."""
     if not context.fitness.is_loss:
         return result
-    evaluator = make_evaluator(context, data, supernet, make_fitness(context.task, "metric"))
+    evaluator = make_evaluator(context, supernet, make_fitness(context.task, "metric"))
     scores = dict(evaluator([candidate.architecture for candidate in result.top]))
     top = (replace(one, metric_score=scores[one.architecture]) for one in result.top)
     return replace(result, top=tuple(top))

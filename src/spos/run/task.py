@@ -1,4 +1,4 @@
-"""The loss that networks are trained with, and the metric that they are compared by."""
+"""The loss that networks are trained with, the metric and the fitness that compare them."""
 
 from __future__ import annotations
 
@@ -7,18 +7,22 @@ import inspect
 import math
 import pickle
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from spos._util.errors import UserError
-from spos.search.evaluation import Evaluate, Loader, Metric, correct, score
+from spos.report.measure import Measure
+from spos.search.evaluation import Evaluate, Loader, Metric, correct, number, score
 from spos.training.method import Loss
 
 #: The metric of classification.
 TOP1 = "top-1"
+#: Scores that need no training, by name, and what they are called.
+ADDED = {"depth": "depth", "naswot": "NASWOT"}
 _PLAIN = (bool, int, float, str, bytes, type(None))
 
 
@@ -155,31 +159,81 @@ class Task:
 DEFAULT_TASK_FACTS = Task().facts()
 
 
-def check_same_task(
-    stored: Mapping[str, Any], facts: Mapping[str, Any], judged: bool, path: str
-) -> None:
-    """Check that the task is the one that a run was started with.
-
-    The loss is fixed from the first step on, the metric once a network was chosen or tested by it.
+@dataclass(frozen=True)
+class Fitness:
+    """The score by which a search compares candidates; higher is better.
 
     Args:
-        stored (Mapping): facts of the task that the run was started with.
-        facts (Mapping): facts of the task now.
-        judged (bool): whether the search, or the training of a network, is finished.
-        path (str): run directory.
+        measure (Measure): name of the score, and how it is written.
+        identity (str): what determines the score, as text: equal texts mean equal scores.
+        metric (Metric): function of outputs and targets to the sum of the score over the batch.
+        evaluate (Evaluate | None): function of a network and its batches to its score, in place of
+            the metric.
+        added (Mapping[str, float]): weights of scores that need no training beside that of the
+            outputs, by the names in :data:`ADDED`.
+    """
+
+    measure: Measure
+    identity: str
+    metric: Metric = correct
+    evaluate: Evaluate | None = None
+    added: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def is_loss(self) -> bool:
+        """Whether the score is the negative loss rather than the metric of the task."""
+        return self.measure.negated
+
+
+def make_fitness(task: Task, setting: str, added: Mapping[str, float] | None = None) -> Fitness:
+    """Make the fitness of a search.
+
+    Args:
+        task (Task): loss and metric of the run.
+        setting (str): ``loss``, ``metric``, or ``auto`` for the loss in classification and the
+            metric of a task of its own.
+        added (Mapping[str, float] | None): weights of scores that need no training, at least 0, by
+            the names in :data:`ADDED`.
 
     Raises:
-        UserError: the loss or the metric is another one.
+        UserError: the fitness is the loss, but the task is judged by an evaluate function.
+
+    Example:
+        >>> make_fitness(Task(), "auto").measure.show(-0.51234)
+        '0.512'
+        >>> make_fitness(Task(), "metric").measure.show(0.51234)
+        '51.2%'
+        >>> make_fitness(Task(), "loss", {"naswot": 0.5}).measure.name
+        'loss with NASWOT'
     """
-    for part, used, name in (
-        ("loss", "trained with", "loss"),
-        ("fitness", "evaluated by", "metric"),
-    ):
-        there, here = stored[part], facts[part]
-        if there != here and (judged or part == "loss"):
-            raise UserError(
-                f"{path} was {used} {there}, not {here}: give the same {name}, or another --out"
-            )
+    added = {name: weight for name, weight in (added or {}).items() if weight}
+    if added:
+        alone = make_fitness(task, setting)
+        names = " and ".join(ADDED[name] for name in added)
+        weights = (f"{ADDED[name]} of weight {weight}" for name, weight in added.items())
+        return replace(
+            alone,
+            measure=replace(alone.measure, name=f"{alone.measure.name} with {names}"),
+            identity=f"{alone.identity} with {' and '.join(weights)}",
+            added=added,
+        )
+    if setting == "metric" or (setting == "auto" and not task.measures_top1):
+        measure = Measure(task.name, task.share)
+        return Fitness(measure, task.fitness, task.metric or correct, task.evaluate)
+    if task.evaluate is not None:
+        raise UserError(
+            "search.fitness loss: a task with an evaluate function has batches of its own; allowed "
+            "with it is metric"
+        )
+
+    def negative_loss(outputs: Tensor, targets: Tensor) -> float | Tensor:
+        if task.loss is None:
+            return -F.cross_entropy(outputs.float(), targets, reduction="sum")
+        value = task.loss(outputs, targets)
+        return -number(value, "loss", "the mean over the batch") * len(targets)
+
+    measure = Measure("loss", share=False, negated=True)
+    return Fitness(measure, f"negative {task.facts()['loss']}", negative_loss)
 
 
 def check_picklable(task: Task, load: Any, **others: Any) -> None:

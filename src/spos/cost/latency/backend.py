@@ -118,7 +118,7 @@ class Torch:
         # recompiles only a limited number of times.
         function: Step = torch.compile(network.forward, fullgraph=True, dynamic=False)
         # The compiler generates code for the current number of threads.
-        with _threads(self._runtime.threads), torch.inference_mode():
+        with threads_set(self._runtime.threads), torch.inference_mode():
             try:
                 function(tree_map_only(torch.Tensor, self._placed, value))
             except Exception as error:
@@ -134,7 +134,7 @@ class Torch:
         clock = time_cuda_steps if self._runtime.accelerator == "cuda" else time_steps
 
         def sample() -> Sample:
-            with _threads(self._runtime.threads), torch.inference_mode():
+            with threads_set(self._runtime.threads), torch.inference_mode():
                 return take_sample(lambda: clock(steps, value))
 
         return sample
@@ -226,7 +226,8 @@ def time_cuda_steps(steps: Sequence[Step], value: Any) -> list[float]:
 
 
 @contextmanager
-def _threads(number: int) -> Iterator[None]:
+def threads_set(number: int) -> Iterator[None]:
+    """Have torch use a number of CPU threads inside."""
     before = torch.get_num_threads()
     torch.set_num_threads(number)
     try:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +14,19 @@ import torch
 from spos._util.errors import UserError
 from spos._util.listener import Listener, Silent
 from spos._util.settings import show_value
+from spos.cost.latency.backend import threads_set
 from spos.data import ImageData
 from spos.data.peek import ImageFacts
 from spos.report.result import Result
 from spos.report.words import duration
 from spos.run.config import merge_sections
 from spos.run.directory import RunDirectory
+from spos.run.latency import discard_table, measure_for_run
 from spos.run.pipeline import run
-from spos.run.planning.latency import discard_table, measure_for_run
 from spos.run.planning.plan import Plan
 from spos.run.planning.planner import Planner
-from spos.run.planning.preset import needs_plan
 from spos.run.planning.schedule import Schedule, read_plan
+from spos.run.planning.trainings import needs_plan
 from spos.run.reuse import is_fresh
 
 
@@ -42,6 +43,7 @@ def run_planned(
     began: float | None = None,
     facts: ImageFacts | None = None,
     make_load: Callable[[Mapping[str, Any]], Callable[[], ImageData] | None] | None = None,
+    reuse: Path | None = None,
     **execution: Any,
 ) -> Result:
     """Run all stages with the settings of a plan; a run that was started is resumed by its plan.
@@ -59,6 +61,7 @@ def run_planned(
         facts (ImageFacts | None): what the images are like; None to look at the source.
         make_load (Callable | None): function from the settings of the plan to one that returns
             images of your own.
+        reuse (Path | None): directory of a run whose trained supernet and evaluations are reused.
         **execution: further arguments of :func:`spos.run.run`.
 
     Returns:
@@ -70,60 +73,43 @@ def run_planned(
     """
     began = time.monotonic() if began is None else began
     listener = listener or Silent()
-    execution = {**execution, "listener": listener, "accelerator": accelerator}
-    notes: list[str] = []
+    directory, other = RunDirectory(out), RunDirectory(reuse) if reuse else None
+    here: dict[str, Any] = {"facts": facts, "accelerator": accelerator}
+    measured = partial(measure_for_run, out, reuse=reuse, listener=listener, **here)
+    execution |= {"accelerator": accelerator, "reuse": reuse}
 
-    def measured(settings: Mapping[str, Any]) -> Mapping[str, Any]:
-        return measure_for_run(
-            out,
-            settings,
-            reuse=execution.get("reuse"),
-            facts=facts,
-            accelerator=accelerator,
-            listener=execution["listener"],
-        )
-
-    def execute(settings: Mapping[str, Any], **more: Any) -> Result:
-        taken = {} if reuse is None else reuse.read_config()
+    def execute(settings: Mapping[str, Any], listener: Listener, **more: Any) -> Result:
+        taken = {} if other is None else other.read_config()
         load = None if make_load is None else make_load(merge_sections(taken, settings))
         try:
-            return run(out, settings, load=load, **more, **execution)
+            return run(out, settings, load=load, listener=listener, **more, **execution)
         except UserError:
             if not given.get("constraint", {}).get("latency_table"):
                 discard_table(out)
             raise
 
     def unplanned() -> Result:
-        return execute(measured(given), compare=compare or 0)
+        return execute(measured(given), listener, compare=compare or 0)
 
-    reuse = None if execution.get("reuse") is None else RunDirectory(execution["reuse"])
     plan = read_plan(out)
-    directory = RunDirectory(out)
-    # Killed before its plan was kept.
-    fresh = seconds is not None and reuse is not None and is_fresh(directory)
-    if plan is None and directory.config_path.exists() and not fresh:
-        if seconds is not None:
-            raise UserError(f"--time: {out} was started without it; leave it out to resume")
-        return unplanned()
     new = plan is None
     if plan is None:
-        if seconds is None and reuse is not None:
-            reused = read_plan(reuse.path)
+        # One that was killed before its plan was kept is planned again.
+        fresh = seconds is not None and other is not None and is_fresh(directory)
+        if directory.config_path.exists() and not fresh:
+            if seconds is not None:
+                raise UserError(f"--time: {out} was started without it; leave it out to resume")
+            return unplanned()
+        if seconds is None and other is not None:
+            reused = read_plan(other.path)
             # As many as were measured to be the fastest.
             fastest = reused.speed.threads if reused is not None else torch.get_num_threads()
-            with _threads(threads or fastest):
+            with threads_set(threads or fastest):
                 return unplanned()
         if seconds is None and not needs_plan(given, facts.channels if facts else 3):
             return unplanned()
         planner = Planner(
-            given,
-            seconds,
-            reuse=reuse,
-            facts=facts,
-            began=began,
-            accelerator=accelerator,
-            threads=threads,
-            compare=compare,
+            given, seconds, began=began, threads=threads, compare=compare, reuse=other, **here
         )
         # Refuses a directory that cannot be used before anything is measured.
         with directory.open():
@@ -136,17 +122,16 @@ def run_planned(
             f"--time {duration(seconds)}: {out} was planned for {planned}; give the same, or "
             "another --out"
         )
-    with _threads(plan.speed.threads):
+    with threads_set(plan.speed.threads):
         ready = time.monotonic()
         constraint = measured(plan.complete(given)).get("constraint", {})
         if new:
             plan = plan.after(time.monotonic() - ready)
-            notes = describe(plan)
         schedule = Schedule(plan, began, compare, new)
         until = began + max(plan.seconds or 0.0, plan.total) - schedule.before(out)
-        execution["listener"] = Countdown(listener, until)
         settings = {**plan.complete(given), "constraint": constraint}
-        return execute(settings, schedule=schedule, notes=notes)
+        notes = describe(plan) if new else ()
+        return execute(settings, Countdown(listener, until), schedule=schedule, notes=notes)
 
 
 @dataclass
@@ -169,16 +154,6 @@ class Countdown(Listener):
         """Pass progress on, with the time left."""
         left = max(self.until - time.monotonic(), 0.0)
         self.listener.progress(stage, done, total, f"{duration(left)} left in all  {detail}")
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def describe(plan: Plan) -> list[str]:

@@ -10,6 +10,8 @@ import torch
 from spos._util.errors import UserError
 from spos._util.randomness import generator
 from spos.cost import Constraint, CostModel, CostTable
+from spos.data.peek import ImageFacts
+from spos.nn.supernet import Supernet
 from spos.search import Feasible
 from spos.spaces import family
 from spos.spaces.mobile import layout_for
@@ -45,32 +47,35 @@ class Chosen:
     width: float
 
 
-def choose_layout(
-    side: int, affordable: float, bounds: Constraint, *, classes: int, channels: int
-) -> Chosen:
+def build(space: str, layout: Any, facts: ImageFacts) -> Supernet:
+    """Build a supernet for images."""
+    classes, channels = max(facts.classes, 1), facts.channels
+    return family(space).build(layout, classes=classes, image_channels=channels)
+
+
+def choose_layout(facts: ImageFacts, affordable: float, bounds: Constraint) -> Chosen:
     """Choose the largest images, then the widest networks, that time and limits allow.
 
     Args:
-        side (int): side of the images as they are, in pixels.
+        facts (ImageFacts): what the images are like.
         affordable (float): multiply-adds of a network that there is time to train.
         bounds (Constraint): limits that the user gave.
-        classes (int): number of classes.
-        channels (int): channels of the images.
 
     Raises:
         UserError: no network of any width is within the limits.
     """
     own = bounds.maximum.get("flops", float("inf"))
     most = min(affordable, own)
+    side = facts.side
     sides = [min(side, SIDES[0]), *(one for one in SIDES if one < side)]
     for image_size in dict.fromkeys(sides):
-        chosen = _build(image_size, 1.0, classes, channels)
+        chosen = _chosen(image_size, 1.0, facts)
         if chosen.limit * NARROW**GROWTH <= most:
             break
     fitting = [width for width in WIDTHS if chosen.limit * width**GROWTH <= 1.1 * most]
     for width in reversed(fitting or WIDTHS[:1]):
         if width != 1:
-            chosen = _build(image_size, width, classes, channels)
+            chosen = _chosen(image_size, width, facts)
         if _some_satisfy(chosen.table, bounds):
             # The user's own limit applies where it leaves networks to choose from.
             near = own <= affordable * 1.1 and 0.35 < own / chosen.limit * LIMIT < 0.85
@@ -78,22 +83,20 @@ def choose_layout(
     raise UserError(f"no network for images of {side} pixels satisfies {bounds}")
 
 
-def _build(image_size: int, width: float, classes: int, channels: int) -> Chosen:
+def _chosen(image_size: int, width: float, facts: ImageFacts) -> Chosen:
     layout = layout_for(image_size, width)
     with torch.device("meta"):
-        supernet = family(SPACE).build(layout, classes=classes, image_channels=channels)
-    table = CostTable(supernet)
+        table = CostTable(build(SPACE, layout, facts))
     return Chosen(layout, table, LIMIT * table.range()["flops"][1], width)
 
 
 def _some_satisfy(table: CostModel, bounds: Constraint) -> bool:
-    known = set(table.names)
-    counted = Constraint(
-        {name: value for name, value in bounds.maximum.items() if name in known},
-        {name: value for name, value in bounds.minimum.items() if name in known},
+    maximum, minimum = (
+        {name: value for name, value in side.items() if name in table.names}
+        for side in (bounds.maximum, bounds.minimum)
     )
     try:
-        Feasible(table.space, table, counted).draw(1, generator(0, "plan"))
+        Feasible(table.space, table, Constraint(maximum, minimum)).draw(1, generator(0, "plan"))
     except UserError:
         return False
     return True

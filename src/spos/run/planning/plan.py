@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from spos.report.diagnosis import StageEstimate
-from spos.run.config import merge_sections
+from spos.run.config import Config, make_config, merge_sections
 from spos.run.planning.speed import Speed
 
 #: Steps of the supernet and of its warm-up at least.
@@ -122,3 +122,42 @@ def is_open(given: Mapping[str, Any]) -> bool:
         (True, False)
     """
     return not given.get("space") and not given.get("layout") and not given.get("network")
+
+
+@dataclass
+class Draft:
+    """What the user gave, and what was chosen so far.
+
+    Args:
+        given (Mapping): settings by section that the user gave; they are never replaced.
+
+    Example:
+        >>> draft = Draft({"supernet": {"steps": 7}})
+        >>> draft.choose("supernet.steps", 100, "long"), draft.choose("run.seed", 3, "odd")
+        (7, 3)
+        >>> draft.config().supernet.steps, [choice.setting for choice in draft.choices]
+        (7, ['run.seed'])
+    """
+
+    given: Mapping[str, Any]
+    choices: list[Choice] = field(init=False, default_factory=list)
+
+    def choose(self, setting: str, value: Any, reason: str) -> Any:
+        """Choose a setting, unless the user gave it; return the value that applies.
+
+        A limit is chosen in any case: it contains the user's.
+        """
+        section, _, name = setting.partition(".")
+        given = self.given.get(section, {})
+        if name in given and setting != "constraint.maximum":
+            return given[name]
+        self.choices.append(Choice(setting, value, reason))
+        return value
+
+    def choose_warm_up(self, section: str, steps: int) -> None:
+        """Choose the steps of warm-up of a training."""
+        self.choose(f"{section}.warmup_steps", min(steps // 20, 200), "")
+
+    def config(self) -> Config:
+        """The configuration by what is given and chosen."""
+        return make_config(merge_sections(as_sections(tuple(self.choices)), self.given))

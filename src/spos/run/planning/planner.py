@@ -4,30 +4,26 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from spos._util.errors import UserError
 from spos._util.randomness import generator
-from spos.cost import CostModel
 from spos.cost.units import COUNT
 from spos.data import DataOptions, check_batch
 from spos.data.peek import ImageFacts, peek
 from spos.report.diagnosis import StageEstimate
-from spos.run.config import Config, find_required_method
+from spos.run.config import Config
 from spos.run.context import make_fabric
 from spos.run.costs import add_bounded_costs
 from spos.run.directory import RunDirectory
-from spos.run.planning.batches import BatchSizes, trained_images
-from spos.run.planning.draft import Draft
-from spos.run.planning.latency import latency_line, needs_table
-from spos.run.planning.layouts import SPACE, Chosen, choose_layout
-from spos.run.planning.plan import LEAST_STEPS, Plan, is_open
-from spos.run.planning.preset import scale_recipe, suits
-from spos.run.planning.speed import Speed, measure_speed
+from spos.run.latency import needs_table
+from spos.run.planning.layouts import SPACE, Chosen, build, choose_layout
+from spos.run.planning.plan import LEAST_STEPS, Draft, Plan, is_open
+from spos.run.planning.speed import Speed, latency_line, measure_speed
+from spos.run.planning.trainings import BatchSizes, scale_recipe, suits, trained_images
 from spos.run.reuse import check_reusable, read_reused, take_over
 from spos.spaces import family
 from spos.spaces.mobile import layout_for
@@ -57,14 +53,15 @@ MEASURED = 1e9
 REFERENCE = 32
 
 
-class Planner:
+@dataclass
+class Planner(Draft):
     """Chooses the settings that a user left open.
 
     Args:
         given (Mapping): settings by section that the user gave; they are never replaced.
-        seconds (float | None): time for the whole run; None for as long as it takes.
+        limit (float | None): seconds for the whole run; None for as long as it takes.
         facts (ImageFacts | None): what the images are like; None to look at the source.
-        began (float | None): time from which the seconds count, of ``time.monotonic``.
+        began (float): time from which the seconds count, of ``time.monotonic``.
         accelerator (str): accelerator of Lightning Fabric.
         threads (int | None): CPU threads that the user gave; None to choose them.
         compare (int | None): number of random networks to compare with; None to choose it.
@@ -75,35 +72,24 @@ class Planner:
         UserError: the supernet of the other run cannot be reused.
     """
 
-    def __init__(
-        self,
-        given: Mapping[str, Any],
-        seconds: float | None,
-        *,
-        facts: ImageFacts | None = None,
-        began: float | None = None,
-        accelerator: str = "auto",
-        threads: int | None = None,
-        compare: int | None = None,
-        reuse: RunDirectory | None = None,
-    ) -> None:
-        self.reused = reuse is not None
-        if reuse is not None:
-            check_reusable(reuse, given)
-            given = take_over(read_reused(reuse, timed=True), given, reuse)
-        self.given = given
-        self.began = time.monotonic() if began is None else began
-        self.limit = seconds
-        self.facts = facts
-        self.accelerator = accelerator
-        self.device = torch.device("cpu")
+    limit: float | None
+    _: KW_ONLY
+    facts: ImageFacts | None = None
+    began: float = field(default_factory=time.monotonic)
+    accelerator: str = "auto"
+    threads: int | None = None
+    compare: int | None = None
+    reuse: RunDirectory | None = None
+
+    def __post_init__(self) -> None:
+        if self.reuse:
+            check_reusable(self.reuse, self.given)
+            self.given = take_over(read_reused(self.reuse, timed=True), self.given, self.reuse)
         affinity = getattr(os, "sched_getaffinity", None)  # Not on macOS.
         cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-        self.threads = [threads] if threads else sorted({1, cores})
-        self.compare = compare
+        self.tried = [self.threads] if self.threads else sorted({1, cores})
         # Whether the recipes are chosen, and not those of a preset.
-        self.free = seconds is not None or is_open(given)
-        self.draft = Draft(given)
+        self.free = self.limit is not None or is_open(self.given)
 
     @property
     def seconds(self) -> float | None:
@@ -122,9 +108,9 @@ class Planner:
         for section in ("supernet", "retrain"):
             given = str(self.given.get(section, {}).get("steps", ""))
             if given.isdecimal():
-                self.draft.choose_warm_up(section, int(given))
-        base = self.draft.config()
-        if find_required_method(base.search.algorithm):
+                self.choose_warm_up(section, int(given))
+        base = self.config()
+        if base.required_method:
             raise UserError(
                 f"--algorithm {base.search.algorithm}: a differentiable search is not planned; "
                 "give a --preset, and no --time"
@@ -132,15 +118,14 @@ class Planner:
         self.device = make_fabric(self.accelerator, base.run.precision).device
         if self.device.type != "cpu":
             # Its launches come from one thread.
-            self.threads = self.threads[-1:]
-        facts = self.facts or peek(base.data.source)
+            self.tried = self.tried[-1:]
+        source = base.data.source
+        facts = self.facts or peek(source)
         # Refuses sizes that are none before anything is measured.
         DataOptions(validation=base.data.validation, test=base.data.test)
         if facts.classes == 1:
-            raise UserError(
-                f"--data {base.data.source}: only one class; a classifier needs at least 2"
-            )
-        self.draft.choose("data.source", base.data.source, "")
+            raise UserError(f"--data {source}: only one class; a classifier needs at least 2")
+        self.choose("data.source", source, "")
         other = self.free or not suits(base, facts.count)
         images = self._split(facts) if other else facts.count
         sizes = BatchSizes(images)
@@ -148,16 +133,17 @@ class Planner:
             chosen = self._lay_out(facts, sizes, base)
             table, limit = chosen.table, chosen.limit
         else:
-            table, limit = self._fixed(base, facts)
+            with torch.device("meta"):
+                supernet = build(base.space, base.layout, facts)
+            table = family(base.space).costs(supernet, eager=False)
+            limit = base.bounds.maximum.get("flops", table.range()["flops"][1])
         if self.free:
             self._recipes(facts, sizes)
         elif other:
-            self.draft.choices += scale_recipe(self.given, base, images)
-        config = self.draft.config()
+            scale_recipe(self, base, images)
+        config = self.config()
         batch = config.supernet.batch_size
-        supernet = family(config.space).build(
-            config.layout, classes=max(facts.classes, 1), image_channels=facts.channels
-        )
+        supernet = build(config.space, config.layout, facts)
         add_bounded_costs(table, supernet, config, Path(), eager=False, measured=False)
         check_batch(batch, images)
         sample = table.many(table.space.sample_many(500, generator(0, "plan")))
@@ -165,12 +151,12 @@ class Planner:
         largest = float(table.range()["flops"][1])
         # A few images of a costly network tell as much as a whole batch.
         measured = min(batch, max(2, round(MEASURED / flops)))
-        speed = measure_speed(supernet, table, measured, self.threads, self.device)
+        speed = measure_speed(supernet, table, measured, self.tried, self.device)
         sandwich = config.supernet.method == "sandwich"
         step = speed.training.seconds(flops, batch) * config.supernet.paths
         step += speed.training.seconds(largest, batch) if sandwich else 0.0
         steps = self._supernet_steps(config, step, images) if self.free else config.supernet.steps
-        training = 0.0 if self.reused else steps * step
+        training = 0.0 if self.reuse else steps * step
         return Plan(
             seconds=self.limit,
             spent=time.monotonic() - self.began,
@@ -178,7 +164,7 @@ class Planner:
             flops=flops,
             step_seconds=step,
             speed=speed,
-            choices=tuple(self.draft.choices),
+            choices=tuple(self.choices),
             estimates=self._estimates(config, speed, training, min(limit, largest), images),
             fitted=self.free,
         )
@@ -188,28 +174,24 @@ class Planner:
         count = facts.count
         if not facts.has_test:
             share = 0.2 if count < 1000 else 0.1
-            test = self.draft.choose(
-                "data.test", round(share * count), f"{share:.0%} of {count} images"
-            )
+            test = self.choose("data.test", round(share * count), f"{share:.0%} of {count} images")
             count -= int(test if test >= 1 else test * count)
         if not facts.has_validation:
             wanted = max(min(1000, round(0.15 * count)), 2 * facts.classes)
             few = f"; fewer than {WELL_RANKED} rank networks badly" if wanted < WELL_RANKED else ""
-            self.draft.choose("data.validation", wanted, f"to compare candidates{few}")
+            self.choose("data.validation", wanted, f"to compare candidates{few}")
         return count
 
     def _lay_out(self, facts: ImageFacts, sizes: BatchSizes, base: Config) -> Chosen:
         """Choose space, layout and limit."""
         space, bounds = family(SPACE), base.bounds
-        reference = layout_for(min(facts.side, REFERENCE))
-        channels = facts.channels
-        supernet = space.build(reference, classes=max(facts.classes, 1), image_channels=channels)
+        supernet = build(SPACE, layout_for(min(facts.side, REFERENCE)), facts)
         affordable, why = COMFORTABLE, "moderate, as no time is given"
         table = space.costs(supernet)
         if self.seconds is not None:
             why = "what the time allows"
-            speed = measure_speed(supernet, table, 32, self.threads, self.device)
-            self.threads = [speed.threads]
+            speed = measure_speed(supernet, table, 32, self.tried, self.device)
+            self.tried = [speed.threads]
             rest = self.seconds * (1 - sum(SHARES["scratch"])) / TRAININGS
             trained = trained_images(sizes.images)
             sizes.grow(self.device, speed, lambda batch: rest * batch / trained)
@@ -219,14 +201,12 @@ class Planner:
             fitting = fast.flops(bounds.maximum["latency"] / 1e9, 1)
             if fitting < affordable:
                 affordable, why = fitting, "what is fast enough for your limit"
-        chosen = choose_layout(
-            facts.side, affordable, bounds, classes=max(facts.classes, 1), channels=channels
-        )
+        chosen = choose_layout(facts, affordable, bounds)
         if self.seconds is not None:
             line = speed.training
             sizes.grow(self.device, speed, lambda batch: line.seconds(chosen.limit, batch))
-        self.draft.choose("space.name", SPACE, "depth, kernels and expansions are searched")
-        self.draft.choose("space.preset", "small", "")
+        self.choose("space.name", SPACE, "depth, kernels and expansions are searched")
+        self.choose("space.preset", "small", "")
         side = chosen.layout.image_size
         shrunk = "" if side == facts.side else f" of {facts.side} (median)"
         size = "the images' own" if not shrunk else f"{side} pixels{shrunk}: {why}"
@@ -235,53 +215,39 @@ class Planner:
             reason = {"image_size": size, "channels": f"width {chosen.width:g}"}.get(name, "")
             if reason or value != vars(space.preset("small"))[name]:
                 plain = list(value) if isinstance(value, tuple) else value
-                self.draft.choose(f"layout.{name}", plain, reason)
+                self.choose(f"layout.{name}", plain, reason)
         own = bounds.maximum.get("flops")
         several = self.given.get("constraint", {}).get("budgets")
-        front = self.given.get("search", {}).get("pareto")
-        if own != chosen.limit and not several and not front:
+        if own != chosen.limit and not several and not self.given.get("search", {}).get("pareto"):
             within = f" (below your {COUNT.format(own)})" if own else ""
-            self.draft.choose(
-                "constraint.maximum",
-                {**bounds.maximum, "flops": round(chosen.limit)},
-                f"at most {COUNT.format(chosen.limit)} multiply-adds{within}: {why}",
-            )
+            reason = f"at most {COUNT.format(chosen.limit)} multiply-adds{within}: {why}"
+            limits = {**bounds.maximum, "flops": round(chosen.limit)}
+            self.choose("constraint.maximum", limits, reason)
         return chosen
-
-    def _fixed(self, base: Config, facts: ImageFacts) -> tuple[CostModel, float]:
-        """Costs and limit of the space and the layout that the user gave."""
-        with torch.device("meta"):
-            supernet = family(base.space).build(
-                base.layout, classes=max(facts.classes, 1), image_channels=facts.channels
-            )
-        table = family(base.space).costs(supernet, eager=False)
-        return table, base.bounds.maximum.get("flops", table.range()["flops"][1])
 
     def _recipes(self, facts: ImageFacts, sizes: BatchSizes) -> None:
         """Choose batches, augmentation and calibration."""
         few = f"{sizes.images} images"
         if sizes.growth > 1:
             few += "; larger batches hide kernel launches"
-        self.draft.choose("supernet.batch_size", sizes.supernet, few)
-        self.draft.choose("retrain.batch_size", sizes.network, few)
-        calibration = min(512, sizes.images // 2)
-        self.draft.choose("run.calibration", calibration, f"{sizes.images} images")
-        if self.seconds is not None or is_open(self.given):
-            augment = "crop" if facts.grey else "standard"
-            reason = "grey images: no flips" if facts.grey else "crops and flips"
-            self.draft.choose("supernet.augment", augment, reason)
-            self.draft.choose("retrain.augment", augment, "")
+        self.choose("supernet.batch_size", sizes.supernet, few)
+        self.choose("retrain.batch_size", sizes.network, few)
+        self.choose("run.calibration", min(512, sizes.images // 2), f"{sizes.images} images")
+        augment = "crop" if facts.grey else "standard"
+        reason = "grey images: no flips" if facts.grey else "crops and flips"
+        self.choose("supernet.augment", augment, reason)
+        self.choose("retrain.augment", augment, "")
         # Supernets of larger batches diverge at rates that single networks bear.
         rates = {"supernet": sizes.growth**0.5, "retrain": float(sizes.growth)}
         if self.seconds is not None:
             reason = "inherited weights need fewer steps than fresh ones"
-            if self.draft.choose("network.weights", "supernet", reason) == "supernet":
+            if self.choose("network.weights", "supernet", reason) == "supernet":
                 rates["retrain"] *= GENTLER
         for section, factor in rates.items():
             if factor != 1:
-                rate = getattr(self.draft.config(), section).learning_rate
+                rate = getattr(self.config(), section).learning_rate
                 reason = "larger batches" if sizes.growth > 1 else ""
-                self.draft.choose(f"{section}.learning_rate", factor * rate, reason)
+                self.choose(f"{section}.learning_rate", factor * rate, reason)
 
     def _supernet_steps(self, config: Config, step: float, images: int) -> int:
         batch = config.supernet.batch_size
@@ -293,11 +259,10 @@ class Planner:
             share, _ = SHARES[config.network.weights]
             steps = min(most, int(share * self.seconds / step))
             reason = f"{share:.0%} of the time, {steps * batch / images:.0f} epochs"
-        steps = int(
-            self.draft.choose("supernet.steps", max(steps, LEAST_STEPS["supernet.steps"]), reason)
-        )
+        least = LEAST_STEPS["supernet.steps"]
+        steps = int(self.choose("supernet.steps", max(steps, least), reason))
         if "steps" not in self.given.get("supernet", {}):
-            self.draft.choose_warm_up("supernet", steps)
+            self.choose_warm_up("supernet", steps)
         return steps
 
     def _estimates(
@@ -306,7 +271,7 @@ class Planner:
         """Expected times; those of the later stages are adjusted to the time that is left."""
         if self.seconds is not None:
             train, share = SHARES[config.network.weights]
-            search = self.seconds * (share / (1 - train) if self.reused else share)
+            search = self.seconds * (share / (1 - train) if self.reuse else share)
             rest = max(self.seconds - training - search, 0.0)
             own = rest / TRAININGS
         else:
@@ -322,13 +287,7 @@ class Planner:
             # Beside the winner, the random networks and a uniform one.
             compared = self.compare if self.compare is not None or self.free else 0
             rest = own * (TRAININGS if compared is None else 1 + compared + bool(compared))
-        return tuple(
-            StageEstimate(stage, seconds)
-            for stage, seconds in (
-                ("train", training),
-                ("search", search),
-                ("retrain", own),
-                ("compare", rest - own),
-            )
-            if stage != "train" or not self.reused
-        )
+        times = {"train": training, "search": search, "retrain": own, "compare": rest - own}
+        if self.reuse:
+            del times["train"]
+        return tuple(map(StageEstimate, times, times.values()))

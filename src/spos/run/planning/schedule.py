@@ -13,15 +13,9 @@ from spos.run.context import Context
 from spos.run.directory import RunDirectory
 from spos.run.finalists import read_found
 from spos.run.outcome import Outcome, RetrainOutcome, SearchOutcome, TrainOutcome
-from spos.run.planning.batches import trained_images
 from spos.run.planning.plan import Plan
-from spos.run.planning.planner import (
-    MOST_EPOCHS,
-    SHARED,
-    SHARES,
-    TRAININGS,
-    UNHURRIED,
-)
+from spos.run.planning.planner import MOST_EPOCHS, SHARED, SHARES, TRAININGS, UNHURRIED
+from spos.run.planning.trainings import trained_images
 from spos.run.reuse import FITTED, REUSED
 
 PLAN_FILE = "plan.json"
@@ -69,12 +63,10 @@ class Schedule:
             self.new = False
         if context.directory.is_finished(stage) or not self.plan.fitted:
             return {}
-        known = context.frozen
-        if stage == "search" and not all(
-            name in known.get("search", {}) for name in FITTED["search"]
-        ):
+        known = context.frozen.get(stage, {})
+        if stage == "search" and not all(name in known for name in FITTED["search"]):
             return self._search(context)
-        if stage == "retrain" and "steps" not in known.get("retrain", {}):
+        if stage == "retrain" and "steps" not in known:
             return self._retrain(context)
         return {}
 
@@ -84,19 +76,15 @@ class Schedule:
         if decided is None and not self.plan.fitted:
             decided = 0
         if decided is None:
+            decided = TRAININGS - 2
             trained = context.directory.outcome(RetrainOutcome)
-            seconds = self.plan.seconds
-            if seconds is None or trained is None:
-                decided = TRAININGS - 2
-            else:
+            if self.plan.seconds is not None and trained is not None:
                 # Loading and testing take time as well. One of them is the uniform network.
                 used = self.used(context)
-                each = max(
-                    trained.seconds, used - self.before(context.directory.path, BEFORE_RETRAINING)
-                )
-                left = (1 + TOLERANCE) * seconds - used
-                fitting = round(left / max(each, 1e-3)) - 1
-                decided = max(0, min(MOST_COMPARED, fitting))
+                before = self.before(context.directory.path, BEFORE_RETRAINING)
+                left = (1 + TOLERANCE) * self.plan.seconds - used
+                fitting = round(left / max(trained.seconds, used - before, 1e-3)) - 1
+                decided = _within(fitting, (0, MOST_COMPARED))
                 if not decided:
                     context.listener.message("no time is left for a comparison")
         self.plan = replace(self.plan, compare=decided)
@@ -115,9 +103,8 @@ class Schedule:
         if read_plan(folder) is None:
             return 0.0
         # The training of another run took none of the time of this one.
-        reused = (folder / REUSED).exists()
-        own = [kind for kind in kinds if not (reused and kind is TrainOutcome)]
-        outcomes = [directory.outcome(kind) for kind in own]
+        skipped = TrainOutcome if (folder / REUSED).exists() else None
+        outcomes = [directory.outcome(kind) for kind in kinds if kind is not skipped]
         return self.plan.spent + sum(one.seconds for one in outcomes if one is not None)
 
     def _keep(self, context: Context) -> None:
@@ -126,9 +113,8 @@ class Schedule:
     def _slowness(self, context: Context) -> float:
         """How many times longer the supernet was trained than expected; 1 if unknown."""
         trained = context.directory.outcome(TrainOutcome)
-        if (context.directory.path / REUSED).exists():
-            return 1.0
-        if trained is None or trained.imported or trained.seconds <= 0:
+        reused = (context.directory.path / REUSED).exists()
+        if reused or trained is None or trained.imported or trained.seconds <= 0:
             return 1.0
         return trained.seconds / (trained.steps * self.plan.step_seconds)
 
@@ -138,7 +124,7 @@ class Schedule:
         left = self.plan.seconds - self.used(context)
         train, search = SHARES[context.config.network.weights]
         seconds = max(left, 0.0) * search / (1 - train)
-        data, settings = context.data(), context.config.run
+        data, settings = context.data, context.config.run
         images = len(data.validation) + min(settings.calibration, len(data.train))
         batch = min(settings.evaluation_batch, images)
         each = self.plan.speed.evaluation.seconds(self.plan.flops, batch) * images / batch
@@ -146,13 +132,8 @@ class Schedule:
         given = context.frozen.get("search", {})
         population = int(given.get("population", _within(round((2.5 * count) ** 0.5), POPULATIONS)))
         iterations = _within(int(count / population), ITERATIONS)
-        return {
-            "search": {
-                "population": population,
-                "iterations": iterations,
-                "parents": max(2, population // 5),
-            }
-        }
+        sizes = (population, iterations, max(2, population // 5))
+        return {"search": dict(zip(FITTED["search"], sizes, strict=True))}
 
     def _retrain(self, context: Context) -> dict[str, Any]:
         batch, images = context.config.retrain.batch_size, self.plan.images

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import timeit
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -12,6 +12,7 @@ from torch import nn
 
 from spos._util.randomness import generator
 from spos.cost import CostModel
+from spos.cost.latency.backend import threads_set
 from spos.nn.supernet import Supernet
 from spos.space import Architecture
 
@@ -94,7 +95,6 @@ def measure_speed(
     work = _Work(supernet, table, batch_size, device)
     supernet = work.supernet
     optimizer = torch.optim.SGD(supernet.parameters(), lr=0.0)
-    high = max(work.costs.values())
 
     def train() -> None:
         optimizer.zero_grad(set_to_none=True)
@@ -104,35 +104,31 @@ def measure_speed(
         torch.autograd.backward(loss)
         optimizer.step()
 
-    before = torch.get_num_threads()
     found: list[Speed] = []
-    try:
-        supernet.train()
-        for count in threads:
-            torch.set_num_threads(count)
+    supernet.train()
+    for count in threads:
+        with threads_set(count):
             # On cores that are busy with other work, several threads may be a hundred times slower.
-            if found and _hopeless(train, SLOWER * found[0].training.seconds(high, batch_size)):
-                continue
+            if found:
+                limit = SLOWER * found[0].training.seconds(max(work.costs.values()), batch_size)
+                if min(timeit.repeat(train, number=1, repeat=2)) > limit:
+                    continue
             found.append(Speed(count, work.line(train), work.line(work.evaluate)))
-    finally:
-        torch.set_num_threads(before)
     middle = median(work.costs.values())
     return min(found, key=lambda speed: speed.training.seconds(middle, batch_size))
 
 
-def evaluation_line(
-    supernet: Supernet, table: CostModel, batch_size: int, device: torch.device
-) -> Line:
-    """Measure the time of forward passes in evaluation mode, with the threads of this process.
+def latency_line(supernet: Supernet, table: CostModel, device: torch.device) -> Line:
+    """Measure the latency of one image in seconds, as a line over the multiply-adds.
 
     Args:
         supernet (Supernet): supernet with weights.
         table (CostModel): costs of its architectures.
-        batch_size (int): images of a pass, at least 1.
-        device (torch.device): device to measure.
+        device (torch.device): device to measure; of a CPU one thread.
     """
-    work = _Work(supernet.eval(), table, batch_size, device)
-    return work.line(work.evaluate)
+    with threads_set(1):
+        work = _Work(supernet.eval(), table, 1, device)
+        return work.line(work.evaluate)
 
 
 class _Work:
@@ -160,7 +156,7 @@ class _Work:
         times = []
         for path in ends:
             self.supernet.activate(path)
-            times.append(_seconds(work, self.device))
+            times.append(_seconds(work))
         (cheap, costly), (low, most) = times, (self.costs[path] * self.batch_size for path in ends)
         # Noise may make the cheaper one look slower; then all of the time is taken to be work.
         each = (costly - cheap) / (most - low) if most > low else 0.0
@@ -176,12 +172,12 @@ class _Work:
         """
         path = max(self.costs, key=self.costs.__getitem__)
         self.supernet.activate(path)
-        first = last = _seconds(work, self.device)
+        first = last = _seconds(work)
         size = self.batch_size
         try:
             while last < GROWN * first and 2 * size <= LARGEST:
                 self.inputs = self._images(2 * size)
-                last, size = _seconds(work, self.device), 2 * size
+                last, size = _seconds(work), 2 * size
         except torch.OutOfMemoryError:
             pass
         finally:
@@ -196,29 +192,10 @@ class _Work:
         return images.contiguous(memory_format=torch.channels_last)
 
 
-def _hopeless(work: Callable[[], None], limit: float) -> bool:
-    """Whether each of two calls takes longer than a limit."""
-    for _ in range(2):
-        begin = time.perf_counter()
-        work()
-        if time.perf_counter() - begin <= limit:
-            return False
-    return True
-
-
-def _seconds(work: Callable[[], None], device: torch.device) -> float:
+def _seconds(work: Callable[[], None]) -> float:
     """Median time of a call."""
-    work()
-    times: list[float] = []
-    while len(times) < 2 or sum(times) < LEAST:
-        _wait(device)
-        begin = time.perf_counter()
-        work()
-        _wait(device)
-        times.append(time.perf_counter() - begin)
-    return median(times)
+    # Imported where it is used, because it takes a while.
+    from torch.utils.benchmark import Timer
 
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    timer = Timer("work()", globals={"work": work}, num_threads=torch.get_num_threads())
+    return timer.blocked_autorange(min_run_time=LEAST).median

@@ -8,7 +8,7 @@ import pytest
 
 from spos._util.errors import UserError
 from spos.run.config import find_difference, make_config, merge_sections
-from spos.run.constraint_settings import parse_budgets
+from spos.run.settings import parse_budgets
 
 
 def constraint(**values: Any) -> list[str]:
