@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from spos.report import render
-from spos.report.stages import CandidateStages
+from spos.report.attachments import CandidateStages
 
 from .conftest import make_run
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spos.report import render
 from spos.report.chart import Axis, Names, layer, make_chart, padded_range
-from spos.report.network import draw_network, network_blocks
+from spos.report.network import network_blocks
 from spos.report.result import ChoiceFacts, ConstraintFacts, Result, Retrained, StageCosts
 from spos.report.words import headline, sampling_error, verdict
 
-from .conftest import compare
+from .conftest import Run, compare
 
 
 @given(st.lists(st.floats(0, 1), min_size=1))
@@ -45,16 +48,25 @@ def test_a_choice_that_stages_share_is_shown_once() -> None:
     assert [(b.name, b.option) for b in drawn] == [("width", "8"), ("kernel", "3x3")]
 
 
-def test_options_beyond_the_colours_are_drawn() -> None:
+def drawing_of(run: Run, stages: Sequence[StageCosts], choices: Sequence[ChoiceFacts]) -> str:
+    """The drawing of a network on the page of a run that found it."""
+    assert run.result.winner
+    winner = replace(run.result.winner, stages=tuple(stages))
+    changed = run.change(winner=winner, space=replace(run.result.space, choices=tuple(choices)))
+    return render(changed.result, [], []).split("The network found</h2>")[1].split("</section>")[0]
+
+
+def test_options_beyond_the_colours_are_drawn(run: Run) -> None:
     choices = [ChoiceFacts(f"c{n}", (f"width {n} of many",)) for n in range(20)]
     named = {choice.name: choice.options[0] for choice in choices}
-    drawing = draw_network([StageCosts("", named, {})], choices)
-    assert [name for name, _ in drawing.rows] == ["fixed", "choices"]
-    assert len(drawing.legend) == 20
+    drawing = drawing_of(run, [StageCosts("", named, {})], choices)
+    assert re.findall("<h3>(.*?)</h3>", drawing) == ["fixed", "choices"]
+    assert drawing.count("× 1</li>") == 20
 
 
-def test_costs_of_nothing_are_not_an_error() -> None:
-    assert draw_network([stage("a", 0, a="x")], [ChoiceFacts("a", ("x",))]).rows
+def test_costs_of_nothing_are_not_an_error(run: Run) -> None:
+    drawing = drawing_of(run, [stage("a", 0, a="x")], [ChoiceFacts("a", ("x",))])
+    assert re.findall("<h3>(.*?)</h3>", drawing) == ["choices"]
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,8 @@ import pytest
 
 from spos.report import render
 from spos.report.at_work import AtWork, collect_at_work
-from spos.report.attachments import Attachments
-from spos.report.effects import FEWEST, effects_table, measure_effects
-from spos.report.learned import collect_shares
-from spos.report.predictions import Mistake, Predictions
+from spos.report.attachments import Attachments, Mistake, Predictions
+from spos.report.learned import FEWEST, collect_shares, effects_table
 from spos.report.resources import EVALUATION, collect_resources
 from spos.report.result import ChoiceFacts, Finalist, LatencyFacts, Result
 from spos.search import Candidate
@@ -122,8 +120,9 @@ def test_effects_are_differences_of_means_with_their_interval(run: Run) -> None:
         options = (draw.randrange(3), draw.randrange(2))
         score = 0.5 + 0.1 * (options[0] == 1) + 0.02 * (options[1] == 0) + draw.gauss(0, 0.01)
         candidates.append(candidate(options, number // 100, score, 100 + 10 * draw.randrange(9)))
-    effects, left_out = measure_effects(result, candidates)
-    assert left_out == 0
+    table = effects_table(result, candidates)
+    assert table and table.left_out == 0
+    effects = table.effects
     assert (effects[0].choice, effects[0].option) == ("layer0", "b")
     # Of two options the better one is listed.
     assert [one.option for one in effects if one.choice == "layer1"] == ["on"]
@@ -144,7 +143,9 @@ def test_an_effect_of_the_cost_is_told_apart(run: Run) -> None:
         option = draw.randrange(2)
         flops = 1000 + 200 * option + draw.randrange(400)
         candidates.append(candidate((option,), 0, flops / 1e4 + draw.gauss(0, 0.002), flops))
-    (effect,), _ = measure_effects(result, candidates)
+    table = effects_table(result, candidates)
+    assert table
+    (effect,) = table.effects
     assert effect.option == "large" and effect.gain > 0.015 and effect.cost > 150
     assert effect.adjusted is not None and abs(effect.adjusted) < 0.002
 
@@ -155,9 +156,9 @@ def test_what_few_candidates_have_is_no_effect(run: Run) -> None:
     common = [candidate((n % 2,), 0, 0.1 + n / 100, 1) for n in range(2 * FEWEST)]
     table = effects_table(result, common + rare)
     assert table and table.left_out == 1
-    assert {row.option for row in table.rows} == {"a", "b"}
+    assert {row.option for row in table.effects} == {"a", "b"}
     # All have the same cost.
-    assert {(row.cost, row.adjusted) for row in table.rows} == {(0, None)}
+    assert {(row.cost, row.adjusted) for row in table.effects} == {(0, None)}
     assert effects_table(result, common[:FEWEST]) is None
 
 

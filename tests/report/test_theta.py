@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from spos.report import render
+from spos.report.curves import Decision, choice_figures, decisions, entropy_figure
 from spos.report.network import option_colours
 from spos.report.result import ChoiceFacts
-from spos.report.theta import Decision, choice_figures, decisions, entropy_figure
 
 from .conftest import Run
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from spos.report.predictions import Mistake, Predictions
+from spos.report.attachments import Predictions
 
 #: Classes up to which the confusion matrix is whole; of more, those that are confused most.
 WHOLE = 20
@@ -60,22 +60,18 @@ class AtWork:
     """What the trained network does on the test images.
 
     Args:
-        names (tuple[str, ...]): names of the classes.
         images (int): number of test images.
         wrong (int): number of those that are misclassified.
         matrix (Matrix | None): confusion matrix; None where there is nothing to show.
         confusions (tuple[Confusion, ...]): the most frequent confusions.
         classes (tuple[ClassRow, ...]): classes by accuracy, the lowest first.
-        mistakes (tuple[Mistake, ...]): the worst-classified images.
     """
 
-    names: tuple[str, ...]
     images: int
     wrong: int
     matrix: Matrix | None
     confusions: tuple[Confusion, ...]
     classes: tuple[ClassRow, ...]
-    mistakes: tuple[Mistake, ...]
 
 
 def collect_at_work(predictions: Predictions | None) -> AtWork | None:
@@ -92,17 +88,21 @@ def collect_at_work(predictions: Predictions | None) -> AtWork | None:
     for true, total in sorted(images.items()):
         correct = counts.get((true, true), 0)
         classes.append(ClassRow(names[true], correct / total, *interval(correct, total), total))
+    whole = len(names) <= WHOLE
+    shown = range(len(names)) if whole else _most_confused(wrong)
+    rows = []
+    for true in shown:
+        cells = tuple(counts.get((true, predicted), 0) for predicted in shown)
+        rows.append(MatrixRow(names[true], cells, images[true] - sum(cells), images[true]))
     return AtWork(
-        names=names,
         images=images.total(),
         wrong=wrong.total(),
-        matrix=_matrix(names, counts, images, [pair for pair, _ in wrong.most_common()]),
+        matrix=Matrix(tuple(names[one] for one in shown), tuple(rows), whole) if rows else None,
         confusions=tuple(
             Confusion(names[true], names[predicted], n, n / images[true])
             for (true, predicted), n in wrong.most_common(LISTED)
         ),
         classes=tuple(sorted(classes, key=lambda one: one.accuracy)),
-        mistakes=predictions.mistakes,
     )
 
 
@@ -127,24 +127,11 @@ def interval(correct: int, images: int) -> tuple[float, float]:
     return float(ends.low), float(ends.high)
 
 
-def _matrix(
-    names: tuple[str, ...],
-    counts: Mapping[tuple[int, int], int],
-    images: Counter[int],
-    confused: list[tuple[int, int]],
-) -> Matrix | None:
-    shown = list(range(len(names)))
-    if len(names) > WHOLE:
-        # Whole pairs, so that every frequent confusion has its cell.
-        chosen: set[int] = set()
-        for pair in confused:
-            if len(chosen | set(pair)) > MOST_CONFUSED:
-                break
-            chosen.update(pair)
-        shown = sorted(chosen)
-    rows = []
-    for true in shown:
-        cells = tuple(counts.get((true, predicted), 0) for predicted in shown)
-        rows.append(MatrixRow(names[true], cells, images[true] - sum(cells), images[true]))
-    whole = len(names) <= WHOLE
-    return Matrix(tuple(names[one] for one in shown), tuple(rows), whole) if rows else None
+def _most_confused(wrong: Counter[tuple[int, int]]) -> Sequence[int]:
+    """Classes in whole pairs, so that every frequent confusion has its cell."""
+    chosen: set[int] = set()
+    for pair, _ in wrong.most_common():
+        if len(chosen | set(pair)) > MOST_CONFUSED:
+            break
+        chosen.update(pair)
+    return sorted(chosen)

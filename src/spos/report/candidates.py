@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from spos.cost.cost import find_cost
+from spos.report.attachments import CandidateStages
 from spos.report.measure import Measure
 from spos.report.network import Block, network_blocks
 from spos.report.result import ChoiceFacts, Result, StageCosts
-from spos.report.stages import CandidateStages
 from spos.report.words import shown_costs
 from spos.search.candidate import Candidate
 

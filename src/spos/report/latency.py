@@ -24,25 +24,21 @@ from spos.report.template import fill_template
 HEADINGS = ("", "networks", "error", "bias", "Spearman", "Kendall")
 
 
+#: What a validation compares: its predictions before and after the correction, and the noise.
+COMPARED = (
+    "the table as it stands",
+    "corrected, by a fit to the others",
+    "half the rounds against the others",
+)
+
+
 def agreement_rows(result: Validation) -> list[list[str]]:
     """The predictions that a validation compares, in the order of the headings."""
-    return [
-        [
-            name,
-            str(compared.networks),
-            f"{compared.error:.1%}",
-            f"{compared.bias:+.1%}",
-            *(
-                "-" if rank is None else f"{rank:.3f}"
-                for rank in (compared.spearman, compared.kendall)
-            ),
-        ]
-        for name, compared in (
-            ("the table as it stands", result.before),
-            ("corrected, by a fit to the others", result.after),
-            ("half the rounds against the others", result.noise),
-        )
-    ]
+    rows = []
+    for name, one in zip(COMPARED, (result.before, result.after, result.noise), strict=True):
+        ranks = ("-" if rank is None else f"{rank:.3f}" for rank in (one.spearman, one.kendall))
+        rows.append([name, str(one.networks), f"{one.error:.1%}", f"{one.bias:+.1%}", *ranks])
+    return rows
 
 
 def validation_page(result: Validation) -> str:
@@ -59,7 +55,7 @@ def validation_page(result: Validation) -> str:
 
 
 def _chart(result: Validation) -> Chart:
-    colours = {"the table as it stands": WARM, "corrected, by a fit to the others": ACCENT}
+    colours = dict(zip(COMPARED, (WARM, ACCENT), strict=False))
     rows: list[dict[str, Any]] = [
         {
             "x": predicted,

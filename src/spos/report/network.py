@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 from spos.report.result import ChoiceFacts, StageCosts
 
@@ -58,15 +56,6 @@ class Block:
         return (f"{match[2]}×{match[3]}", kind) if match else (kind, "")
 
 
-@dataclass(frozen=True)
-class Drawing:
-    """A network to show: blocks by row; option, colour and count; all blocks."""
-
-    rows: list[tuple[str, list[Block]]]
-    legend: list[tuple[str, str, int]]
-    blocks: list[Block]
-
-
 def option_colours(choices: Sequence[ChoiceFacts]) -> dict[str, str]:
     """The colour class of each option of a space.
 
@@ -102,16 +91,3 @@ def network_blocks(stages: Sequence[StageCosts]) -> list[Block]:
             blocks.append(Block(stage.name or "network", (), *costs))
             blocks += [Block(name, (option,), None, None) for name, option in choices.items()]
     return blocks
-
-
-def draw_network(stages: Sequence[StageCosts], choices: Sequence[ChoiceFacts]) -> Drawing:
-    """Arrange the blocks of a network in rows."""
-    blocks = network_blocks(stages)
-    chosen = Counter(option for block in blocks for option in block.options)
-    return Drawing(
-        rows=[(row, [*inside]) for row, inside in groupby(blocks, lambda block: block.row)],
-        legend=[
-            (o, colour, chosen[o]) for o, colour in option_colours(choices).items() if chosen[o]
-        ],
-        blocks=blocks,
-    )

@@ -2,39 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from spos._util.files import write_atomically
 from spos.report import words
-from spos.report.architectures import (
+from spos.report.at_work import collect_at_work
+from spos.report.attachments import Attachments, CandidateStages
+from spos.report.candidates import candidate_table
+from spos.report.curves import (
+    Metrics,
+    choice_figures,
+    entropy_figure,
+    iterations_figure,
+    training_figures,
+)
+from spos.report.diagnosis import Diagnosis, seeds_figure
+from spos.report.learned import collect_shares, effects_table
+from spos.report.network import network_blocks, option_colours
+from spos.report.resources import collect_resources
+from spos.report.result import Result
+from spos.report.scatter import budgets_figure, search_figure
+from spos.report.table import (
     budgets_table,
     comparison_table,
     finalists_table,
     front_table,
 )
-from spos.report.at_work import collect_at_work
-from spos.report.attachments import Attachments
-from spos.report.budgets import budgets_figure
-from spos.report.candidates import candidate_table
-from spos.report.comparison import comparison_figure
-from spos.report.curves import iterations_figure, training_figures
-from spos.report.diagnosis import Diagnosis
-from spos.report.doctor import seeds_figure
-from spos.report.effects import effects_table
-from spos.report.learned import collect_shares
-from spos.report.network import draw_network, option_colours
-from spos.report.resources import collect_resources
-from spos.report.result import Result
-from spos.report.scatter import search_figure
-from spos.report.stages import CandidateStages
 from spos.report.template import fill_template
-from spos.report.theta import choice_figures, entropy_figure
-from spos.report.trust import finalists_figure, trust_figure
+from spos.report.trust import comparison_figure, finalists_figure, trust_figure
 from spos.search.candidate import Candidate
 
-Metrics = Sequence[Mapping[str, Any]]
 NOTHING = Attachments()
 
 
@@ -71,7 +69,7 @@ def render(
         colours=option_colours(choices),
         shares=collect_shares(result, candidates) if sampled else None,
         effects=effects_table(result, candidates) if sampled else None,
-        drawing=draw_network(winner.stages, choices) if winner else None,
+        blocks=network_blocks(winner.stages) if winner else [],
         budgets=budgets_table(result),
         budgets_figure=budgets_figure(result),
         front=front_table(result),

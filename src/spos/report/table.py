@@ -1,8 +1,9 @@
-"""The result of a run as tables for the terminal."""
+"""Tables of architectures for the page and the terminal, and a result as such tables."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rich import box
@@ -10,19 +11,165 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from spos.cost.cost import find_cost
+from spos.cost.cost import find_cost, format_cost
 from spos.report import words
-from spos.report.architectures import (
-    LONG,
-    ArchitectureTable,
-    budgets_table,
-    column,
-    comparison_table,
-    finalists_table,
-    front_table,
-    top_table,
-)
-from spos.report.result import Result
+from spos.report.result import ComparedNetwork, Result
+from spos.search.candidate import Candidate
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    Args:
+        heading (str): heading on the page.
+        cells (tuple[str, ...]): a cell for each row.
+        brief (str | None): heading on the terminal; None leaves the column out there.
+        text (bool): whether the cells are words rather than numbers.
+    """
+
+    heading: str
+    cells: tuple[str, ...]
+    brief: str | None
+    text: bool = False
+
+
+@dataclass(frozen=True)
+class ArchitectureTable:
+    """A table with an architecture in each row.
+
+    Args:
+        leading (tuple[Column, ...]): what tells the rows apart.
+        values (tuple[Column, ...]): scores, costs, and what else there is.
+        architectures (tuple[str, ...]): an architecture for each row.
+        best (int): row to emphasise, from 0; -1 for none.
+    """
+
+    leading: tuple[Column, ...]
+    values: tuple[Column, ...]
+    architectures: tuple[str, ...]
+    best: int
+
+
+#: Characters of an architecture from which a table on a terminal is kept narrow.
+LONG = 30
+#: Stands for the same heading on the terminal as on the page.
+SAME = "="
+#: What a row is about.
+Scored = Candidate | ComparedNetwork
+
+
+def top_table(result: Result) -> ArchitectureTable | None:
+    """The best candidates, best first."""
+    top = result.top
+    return _table(
+        result,
+        top,
+        leading=[column("rank", range(1, len(top) + 1), "")],
+        after=[
+            column("iteration", (one.iteration for one in top), "iter"),
+            column("origin", (one.origin for one in top), text=True),
+        ],
+    )
+
+
+def finalists_table(result: Result) -> ArchitectureTable | None:
+    """The finalists, best first: those that reached the last rung before the others."""
+    ranked = sorted(
+        result.finalists, key=lambda one: (len(one.rungs), one.rungs[-1].score), reverse=True
+    )
+    rungs = []
+    for place, rung in enumerate(ranked[0].rungs if ranked else ()):
+        known = (one.rungs[place].score if place < len(one.rungs) else None for one in ranked)
+        steps = f"{rung.steps:,} steps"
+        rungs.append(column(f"after {steps}", map(result.one_shot.show, known), steps))
+    return _table(result, ranked, before=rungs, best=0, brief=False)
+
+
+def front_table(result: Result) -> ArchitectureTable | None:
+    """The front, cheapest first."""
+    return _table(result, result.front)
+
+
+def budgets_table(result: Result) -> ArchitectureTable | None:
+    """The network found for each budget, from the smallest."""
+    cost, rows = result.primary_cost, result.budgets
+    return _table(
+        result,
+        [row.winner for row in rows],
+        leading=[column("at most", (format_cost(cost, row.maximum[cost]) for row in rows))],
+        before=_tested(result, [(row.winner, row.test_score) for row in rows]),
+        after=[column("new", (row.evaluated for row in rows), None)],
+        best=len(rows) - 1,
+    )
+
+
+def comparison_table(result: Result) -> ArchitectureTable | None:
+    """The winner and the random networks, by their test scores; None without a comparison."""
+    winner, compared = result.winner, result.comparison
+    if winner is None or compared is None:
+        return None
+    rows: list[tuple[str, Scored, float]] = [
+        *((one.name, one, one.test_score) for _, one in compared.others),
+        ("found", winner, compared.found_test_score),
+    ]
+    names, networks, scores = zip(*sorted(rows, key=lambda row: -row[2]), strict=True)
+    return _table(
+        result,
+        networks,
+        leading=[column("network", names, text=True)],
+        before=_tested(result, [*zip(networks, scores, strict=True)]),
+        best=names.index("found"),
+    )
+
+
+def _tested(result: Result, rows: Sequence[tuple[Scored, float | None]]) -> list[Column]:
+    """Scores on the test images and, where they are known, their standard errors."""
+    columns = [column("test", (result.metric.show(score) for _, score in rows))]
+    errors = [result.metric.standard_error(score, result.data.test) for _, score in rows]
+    if all(error is not None for error in errors):
+        cells = (f"± {100 * (error or 0.0):.1f}" for error in errors)
+        # The 20 blocks of the paper's space leave no room for it on a terminal.
+        short = all(len(str(network.architecture)) < LONG for network, _ in rows)
+        columns.append(column("standard error", cells, "s.e." if short else None))
+    return columns
+
+
+def _table(
+    result: Result,
+    scored: Sequence[Scored],
+    *,
+    leading: Sequence[Column] = (),
+    before: Sequence[Column] = (),
+    after: Sequence[Column] = (),
+    best: int | None = None,
+    brief: bool = True,
+) -> ArchitectureTable | None:
+    """A table of scores and costs, None without rows; with ``brief`` false the terminal shows no
+    costs. The winner is emphasised, or the row ``best``.
+    """
+    if not scored:
+        return None
+    architectures = [str(one.architecture) for one in scored]
+    if best is None:
+        found = str(result.winner.architecture) if result.winner else ""
+        best = architectures.index(found) if found in architectures else -1
+    name = f"one-shot {result.one_shot.name}" if result.one_shot != result.metric else "one-shot"
+    values = [*before, column(name, (result.one_shot.show(one.score) for one in scored))]
+    known = [getattr(one, "metric_score", None) for one in scored]
+    if all(score is not None for score in known):
+        values.append(column(f"one-shot {result.metric.name}", map(result.metric.show, known)))
+    for cost in map(find_cost, words.shown_costs(result)):
+        cells = (cost.format(one.costs[cost.name]) for one in scored)
+        values.append(column(cost.label, cells, cost.heading if brief else None))
+    return ArchitectureTable(tuple(leading), (*values, *after), tuple(architectures), best)
+
+
+def column(
+    heading: str, cells: Iterable[object], brief: str | None = SAME, *, text: bool = False
+) -> Column:
+    """A column; its heading on the terminal is the same unless another one is given."""
+    return Column(heading, tuple(map(str, cells)), heading if brief == SAME else brief, text)
 
 
 def result_tables(result: Result) -> list[RenderableType]:

@@ -17,7 +17,6 @@ from markupsafe import Markup
 from spos.cost.cost import find_cost, format_cost
 from spos.report import words
 from spos.report.chart import LEVELS
-from spos.report.network import COLOURS
 
 #: The scripts of every page, in their order: the chart library, and what is ours.
 SCRIPTS = (
@@ -56,16 +55,8 @@ def environment(room: str) -> Environment:
 
 def fill_template(name: str, **values: Any) -> str:
     """A page as text that can be written as UTF-8."""
-    page = (
-        environment("report")
-        .get_template(name)
-        .render(
-            **values,
-            levels=[_ramp(number / (LEVELS - 1)) for number in range(LEVELS)],
-            hues=[250, 150, 75, 330, 200, 20, 110, 290][:COLOURS],
-            scripts=_scripts(),
-        )
-    )
+    template = environment("report").get_template(name)
+    page = template.render(**values, levels=LEVELS, scripts=_scripts())
     # Class names come from file names, which may be undecodable; the page must be writable all the
     # same.
     return page.encode("utf-8", "replace").decode("utf-8")
@@ -82,11 +73,3 @@ def _scripts() -> list[tuple[Markup, str]]:
         digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
         scripts.append((Markup(text), f"'sha256-{digest}'"))
     return scripts
-
-
-def _ramp(share: float) -> tuple[str, str]:
-    """A colour of the scale, on light and on dark paper: lightness falls, or rises, evenly."""
-    light = (0.84 - 0.50 * share, 95 + 190 * share)
-    dark = (0.44 + 0.48 * share, 285 - 185 * share)
-    first, second = (f"oklch({lightness:.3f} 0.105 {hue:.0f})" for lightness, hue in (light, dark))
-    return first, second

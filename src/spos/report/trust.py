@@ -1,18 +1,68 @@
-"""How far to trust the one-shot score: beside the test scores of retrained networks."""
+"""Retrained networks: the one found among others, and how far to trust the one-shot score."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spos.report.chart import ACCENT, Chart, coloured, dots, layer, make_chart
-from spos.report.comparison import COLOURS
+from spos.report.chart import (
+    ACCENT,
+    SOFT,
+    WARM,
+    Chart,
+    Names,
+    Spec,
+    coloured,
+    dots,
+    layer,
+    make_chart,
+)
 from spos.report.result import Result
+from spos.report.words import verdict
+
+#: Colours of the networks that were retrained.
+COLOURS = {"found": ACCENT, "random": SOFT, "uniform": WARM}
+
+
+def comparison_figure(result: Result) -> Chart | None:
+    """The network found, random ones and the uniform one as dots over the test score."""
+    compared, judged, measure = result.comparison, verdict(result), result.metric
+    if compared is None or judged is None:
+        return None
+    noun = f"test {measure.noun}"
+    shown = [("found", "found", compared.found_test_score)]
+    shown += [(kind, one.name, one.test_score) for kind, one in compared.others]
+    rows = [{"x": x, "y": kind, "network": name, noun: measure.show(x)} for kind, name, x in shown]
+    values = [score for *_, score in shown]
+    mean, deviation = compared.random_mean, compared.random_std
+    words = f"mean {measure.show(mean)}"
+    spread: list[Spec] = []
+    if deviation is not None:
+        low, high = mean - deviation, mean + deviation
+        band = {"x": low, "x2": high, "y": "random"}
+        words += f", standard deviation {measure.difference(deviation)}"
+        values += [low, high]
+        wide = {"x2": {"field": "x2"}}
+        spread = [layer("bar", [band], encoding=wide, color=SOFT, opacity=0.25, height=26)]
+    average = [{"x": mean, "y": "random", "random networks": words}]
+    return make_chart(
+        "comparison",
+        f"Test {measure.noun} of the network found and of random ones",
+        judged.words,
+        measure.axis(noun, values),
+        Names(list(dict.fromkeys(kind for kind, *_ in shown))),
+        [
+            dots(rows, 130, opacity=0.85, encoding=coloured("y", COLOURS, legend=False)),
+            *spread,
+            layer("tick", average, tooltip=True, color=SOFT, thickness=3),
+        ],
+        height=150,
+    )
+
 
 #: Fewest networks of which a rank correlation is reported.
 FEWEST = 5
@@ -149,17 +199,10 @@ def finalists_figure(result: Result) -> Chart | None:
     """Scores of the finalists after the first rung over their one-shot scores, likewise."""
     if not result.finalists:
         return None
-    finalists = [
-        TrainedNetwork(
-            "finalist",
-            f"finalist {place}",
-            str(one.architecture),
-            one.score,
-            one.rungs[0].metric_score,
-        )
-        for place, one in enumerate(result.finalists, 1)
-    ]
-    steps = result.finalists[0].rungs[0].steps
+    finalists, steps = [], result.finalists[0].rungs[0].steps
+    for place, one in enumerate(result.finalists, 1):
+        named, score = (f"finalist {place}", str(one.architecture)), one.rungs[0].metric_score
+        finalists.append(TrainedNetwork("finalist", *named, one.score, score))
     trained = f"validation {result.metric.noun} after {steps:,} steps"
     return _figure(result, "finalists", finalists, trained, result.data.validation)
 
@@ -170,27 +213,20 @@ def _figure(
     if len(networks) < 2:
         return None
     metric, one_shot = result.metric, result.one_shot
-    rows: list[dict[str, Any]] = []
-    bars: list[dict[str, Any]] = []
+    rows, bars, heights = [], [], []
     for one in networks:
         error = metric.standard_error(one.trained, images) or 0.0
-        ends = {"y": one.trained - error, "y2": one.trained + error}
-        bars.append({"x": one.one_shot, "kind": one.kind, **ends})
-        rows.append(
-            {
-                "x": one.one_shot,
-                "y": one.trained,
-                "kind": one.kind,
-                "network": one.name,
-                "architecture": one.architecture,
-                f"one-shot {one_shot.noun}": one_shot.show(one.one_shot),
-                trained: metric.show(one.trained)
-                + (f" ± {metric.difference(error)}" if error else ""),
-            }
-        )
-    kinds = {one.kind: COLOURS.get(one.kind, ACCENT) for one in networks}
-    colours = coloured("kind", kinds)
-    heights = [height for bar in bars for height in (bar["y"], bar["y2"])]
+        low, high = one.trained - error, one.trained + error
+        heights += [low, high]
+        place = {"x": one.one_shot, "kind": one.kind}
+        bars.append({**place, "y": low, "y2": high})
+        named = {"network": one.name, "architecture": one.architecture}
+        scores = {
+            f"one-shot {one_shot.noun}": one_shot.show(one.one_shot),
+            trained: metric.show(one.trained) + (f" ± {metric.difference(error)}" if error else ""),
+        }
+        rows.append({**place, "y": one.trained, **named, **scores})
+    colours = coloured("kind", {one.kind: COLOURS.get(one.kind, ACCENT) for one in networks})
     return make_chart(
         key,
         f"{trained} over one-shot {one_shot.noun}",

@@ -17,8 +17,7 @@ from spos._util.listener import Listener, Silent
 from spos._util.randomness import generator
 from spos.cost import CostModel
 from spos.data import ImageData
-from spos.report.diagnosis import Diagnosis, SampledNetwork, StageEstimate
-from spos.report.doctor import doctor_page
+from spos.report.diagnosis import Diagnosis, SampledNetwork, StageEstimate, doctor_page
 from spos.run.config import merge_sections
 from spos.run.context import Context
 from spos.run.costs import find_primary_cost, narrow

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from spos.data import Images
-from spos.report.predictions import Mistake, Predictions
+from spos.report.attachments import Mistake, Predictions
 from spos.run.context import Context
 from spos.run.network import build_run_network, loader, training_loader
 from spos.run.outcome import PredictionsOutcome, RetrainOutcome

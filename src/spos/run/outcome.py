@@ -9,11 +9,10 @@ from typing import Any, ClassVar
 import optuna
 
 from spos.cost import Constraint, CostModel
+from spos.report.attachments import CandidateStages, Predictions
 from spos.report.diagnosis import Diagnosis
 from spos.report.former import upgrade_comparison, upgrade_retrain, upgrade_search
-from spos.report.predictions import Predictions
 from spos.report.result import Comparison, Finalist, Rung, StageCosts, Winner
-from spos.report.stages import CandidateStages
 from spos.search import Candidate, SearchResult, SearchSettings
 from spos.search.start import count_evaluations
 
