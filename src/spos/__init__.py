@@ -33,23 +33,10 @@ __all__ = [
     "__version__",
 ]
 
-_MODULES = {
-    "Architecture": "spos.space",
-    "Choice": "spos.space",
-    "Constraint": "spos.cost",
-    "CostTable": "spos.cost",
-    "OneOf": "spos.nn",
-    "OneShotEvaluator": "spos.search.evaluation",
-    "SearchSpace": "spos.space",
-    "Stage": "spos.nn.supernet",
-    "Supernet": "spos.nn.supernet",
-    "Task": "spos.run.task",
-    "UserError": "spos._util.errors",
-}
 _PACKAGES = ("cost", "data", "export", "nn", "report", "run", "search", "spaces", "training")
 
 if not TYPE_CHECKING:
-    __getattr__ = lazy_names(__name__, _MODULES, _PACKAGES)
+    __getattr__ = lazy_names(__name__, _PACKAGES)
 
 
 def __dir__() -> list[str]:

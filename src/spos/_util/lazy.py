@@ -2,36 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import ast
+import inspect
+import sys
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import Any
 
 
-def lazy_names(
-    package: str, modules: Mapping[str, str], packages: Iterable[str] = ()
-) -> Callable[[str], Any]:
+def lazy_names(package: str, packages: Iterable[str] = ()) -> Callable[[str], Any]:
     """The ``__getattr__`` of a package whose names come from elsewhere.
 
+    The names are those that the package imports under ``if TYPE_CHECKING``: one list serves type
+    checkers, which read it, and the program, which imports a module when a name of it is asked for.
     Importing torch takes seconds, and much of the package needs none of it.
 
     Args:
         package (str): name of the package, its ``__name__``.
-        modules (Mapping[str, str]): module of each name.
         packages (Iterable[str]): names of sub-packages.
 
     Returns:
         A function from an attribute to its value. It raises AttributeError for any other name.
 
     Example:
-        >>> lazy_names("spos", {"Choice": "spos.space"})("Choice").__name__
+        >>> lazy_names("spos")("Choice").__name__
         'Choice'
     """
-    known = frozenset(packages)
+    tree = ast.parse(inspect.getsource(sys.modules[package]))
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    modules = {one.name: node.module for node in imports for one in node.names if node.module}
 
     def get(name: str) -> Any:
         if name in modules:
             return getattr(import_module(modules[name]), name)
-        if name in known:
+        if name in packages:
             return import_module(f"{package}.{name}")
         raise AttributeError(f"module '{package}' has no attribute '{name}'")
 

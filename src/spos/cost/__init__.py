@@ -25,14 +25,4 @@ __all__ = [
 ]
 
 if not TYPE_CHECKING:
-    __getattr__ = lazy_names(
-        __name__,
-        {
-            **dict.fromkeys(("COSTS", "Cost", "find_cost", "register_cost"), "spos.cost.cost"),
-            "Constraint": "spos.cost.constraint",
-            "CostModel": "spos.cost.model",
-            "CostTable": "spos.cost.table",
-            "OptionCount": "spos.cost.combined",
-            "count_network": "spos.cost.count",
-        },
-    )
+    __getattr__ = lazy_names(__name__)

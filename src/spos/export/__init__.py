@@ -11,11 +11,4 @@ if TYPE_CHECKING:
 __all__ = ["Classifier", "export_run", "open_classifier"]
 
 if not TYPE_CHECKING:
-    __getattr__ = lazy_names(
-        __name__,
-        {
-            "Classifier": "spos.export.predicting",
-            "export_run": "spos.export.exporting",
-            "open_classifier": "spos.export.predicting",
-        },
-    )
+    __getattr__ = lazy_names(__name__)

@@ -15,12 +15,4 @@ if TYPE_CHECKING:
 __all__ = ["RunDirectory", "Task", "doctor", "run"]
 
 if not TYPE_CHECKING:
-    __getattr__ = lazy_names(
-        __name__,
-        {
-            "RunDirectory": "spos.run.directory",
-            "Task": "spos.run.task",
-            "doctor": "spos.run.diagnosis",
-            "run": "spos.run.pipeline",
-        },
-    )
+    __getattr__ = lazy_names(__name__)

@@ -46,22 +46,7 @@ __all__ = [
 ]
 
 if not TYPE_CHECKING:
-    __getattr__ = lazy_names(
-        __name__,
-        {
-            **dict.fromkeys(("ALGORITHMS", "Algorithm", "Prior"), "spos.search.algorithm"),
-            **dict.fromkeys(("Candidate", "Proposal", "SearchResult"), "spos.search.candidate"),
-            "Depth": "spos.search.depth",
-            "Feasible": "spos.search.feasible",
-            "History": "spos.search.history",
-            "Naswot": "spos.search.naswot",
-            "OneShotEvaluator": "spos.search.evaluation",
-            "SearchSettings": "spos.search.settings",
-            "WithTrainingFree": "spos.search.training_free",
-            **dict.fromkeys(("evaluations", "open_storage", "open_study"), "spos.search.study"),
-            "search": "spos.search.driver",
-        },
-    )
+    __getattr__ = lazy_names(__name__)
 
 
 class _Callable(ModuleType):

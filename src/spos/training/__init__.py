@@ -25,16 +25,4 @@ __all__ = [
 ]
 
 if not TYPE_CHECKING:
-    __getattr__ = lazy_names(
-        __name__,
-        {
-            "METHODS": "spos.training.method",
-            "Checkpoints": "spos.training.checkpoint",
-            "Method": "spos.training.method",
-            "Pass": "spos.training.method",
-            "Recipe": "spos.training.recipe",
-            "SupernetRecipe": "spos.training.recipe",
-            "Teacher": "spos.training.teacher",
-            "train": "spos.training.loop",
-        },
-    )
+    __getattr__ = lazy_names(__name__)
