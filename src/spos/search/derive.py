@@ -101,8 +101,7 @@ class Distribution:
     def _order(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Sort rows by decreasing probability, and equally probable ones by their indices."""
         keys: list[NDArray[Any]] = [*rows.T[::-1], -self.log_probability(rows)]
-        ordered: NDArray[np.int64] = rows[np.lexsort(keys)]
-        return ordered
+        return np.asarray(rows[np.lexsort(keys)])
 
     def _optima(self, best: NDArray[np.int64]) -> NDArray[np.int64]:
         if self._feasible.all is not None and len(self._feasible.all):
@@ -123,8 +122,7 @@ class Distribution:
         path = np.stack([best] * (len(row) + 1))
         for number, place in enumerate(np.argsort(losses, kind="stable"), 1):
             path[number:, place] = row[place]
-        first: NDArray[np.int64] = path[int(np.argmax(self._feasible.within(path)))]
-        return first
+        return np.asarray(path[int(np.argmax(self._feasible.within(path)))])
 
     def _climb(self, row: NDArray[np.int64], *, pairs: bool) -> NDArray[np.int64]:
         """Change options to more probable feasible ones until none improves the row."""
@@ -145,8 +143,7 @@ class Distribution:
             part = changed[begin : begin + CHUNK]
             within = np.flatnonzero(self._feasible.within(part))
             if len(within):
-                found: NDArray[np.int64] = part[within[0]]
-                return found
+                return np.asarray(part[within[0]])
         return None
 
     def _changes(self, row: NDArray[np.int64], count: int) -> NDArray[np.int64]:

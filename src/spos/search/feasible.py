@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,8 @@ PROBED = 100_000
 FRUITLESS_REPAIRS = 4
 #: Largest number of random architectures that are drawn at a time.
 CHUNK = 2**18
+#: Number of random architectures that are repaired at the same time.
+ROWS = 512
 
 
 class Feasible:
@@ -79,8 +81,7 @@ class Feasible:
         """
         if not architectures:
             return []
-        satisfied: list[bool] = self.within(np.array(architectures, dtype=np.int64)).tolist()
-        return satisfied
+        return list(map(bool, self.within(np.array(architectures, dtype=np.int64))))
 
     def draw(
         self,
@@ -132,14 +133,6 @@ class Feasible:
         """Check which rows of option indices, shape (count, choices), satisfy the constraint."""
         return self.constraint.satisfied_many(self.table, self.table.many(rows))
 
-    def _violation(self, rows: NDArray[Any]) -> NDArray[np.float64]:
-        costs = self.table.many(rows)
-        total = np.zeros(len(rows))
-        for name, bound, sign in self.constraint.bounds:
-            excess = sign * (costs[:, self.table.names.index(name)] - bound)
-            total += np.maximum(excess, 0.0) / max(abs(bound), 1.0)
-        return total
-
     def _batches(
         self,
         count: int,
@@ -162,59 +155,43 @@ class Feasible:
         while fruitless < FRUITLESS_REPAIRS:
             before = len(found)
             tried["repairs"] += ROWS
-            yield repair(self.space, self._violation, random)
+            yield self._repaired(random)
             fruitless = fruitless + 1 if len(found) == before else 0
 
+    def _repaired(self, random: np.random.Generator) -> NDArray[Any]:
+        """Change random architectures, one or two options at a time, until they are feasible.
 
-#: Number of random architectures that are repaired at the same time.
-ROWS = 512
+        A change is kept unless it increases the violation. At most four times the number of options
+        of the space are tried on each architecture.
 
+        Returns:
+            Feasible ones among :data:`ROWS` architectures, possibly with duplicates.
+        """
+        space = self.space
+        rows = space.sample_many(ROWS, random)
+        outside = self._violation(rows)
+        for _ in range(4 * sum(space.option_counts)):
+            open_rows = np.flatnonzero(outside)
+            if len(open_rows) == 0:
+                break
+            changed = rows[open_rows]
+            # A second change escapes from dead ends of two bounds: it raises one cost, and lowers
+            # the other.
+            for probability in (1.0, 0.5):
+                position = random.integers(len(space), size=len(changed))
+                option = random.integers(np.array(space.option_counts)[position])
+                where = np.flatnonzero(random.random(len(changed)) < probability)
+                changed[where, position[where]] = option[where]
+            distance = self._violation(changed)
+            accepted = distance <= outside[open_rows]
+            rows[open_rows[accepted]] = changed[accepted]
+            outside[open_rows[accepted]] = distance[accepted]
+        return np.asarray(rows[outside == 0])
 
-def repair(
-    space: SearchSpace,
-    violation: Callable[[NDArray[Any]], NDArray[np.float64]],
-    random: np.random.Generator,
-) -> NDArray[np.int64]:
-    """Change random architectures, one or two options at a time, until they satisfy a constraint.
-
-    A change is kept unless it increases the violation. At most four times the number of options of
-    the space are tried on each architecture.
-
-    Args:
-        space (SearchSpace): search space.
-        violation (Callable): function of architectures, shape (count, choices), to their
-            violations, shape (count,): 0 within the constraint, positive outside.
-        random (np.random.Generator): source of randomness.
-
-    Returns:
-        Repaired architectures among :data:`ROWS` random ones, shape (at most :data:`ROWS`,
-        choices), possibly with duplicates.
-
-    Example:
-        >>> from spos.space import Choice
-        >>> space = SearchSpace([Choice(str(number), ("a", "b", "c")) for number in range(20)])
-        >>> def not_all_c(rows):
-        ...     return 40.0 - rows.sum(axis=1)
-        >>> np.unique(repair(space, not_all_c, np.random.default_rng(0)))
-        array([2])
-    """
-    rows = space.sample_many(ROWS, random)
-    outside = violation(rows)
-    for _ in range(4 * sum(space.option_counts)):
-        open_rows = np.flatnonzero(outside)
-        if len(open_rows) == 0:
-            break
-        changed = rows[open_rows]
-        # A second change escapes from dead ends of two bounds: it raises one cost, and lowers the
-        # other.
-        for probability in (1.0, 0.5):
-            position = random.integers(len(space), size=len(changed))
-            option = random.integers(np.array(space.option_counts)[position])
-            where = np.flatnonzero(random.random(len(changed)) < probability)
-            changed[where, position[where]] = option[where]
-        distance = violation(changed)
-        accepted = distance <= outside[open_rows]
-        rows[open_rows[accepted]] = changed[accepted]
-        outside[open_rows[accepted]] = distance[accepted]
-    repaired: NDArray[np.int64] = rows[outside == 0]
-    return repaired
+    def _violation(self, rows: NDArray[Any]) -> NDArray[np.float64]:
+        costs = self.table.many(rows)
+        total = np.zeros(len(rows))
+        for name, bound, sign in self.constraint.bounds:
+            excess = sign * (costs[:, self.table.names.index(name)] - bound)
+            total += np.maximum(excess, 0.0) / max(abs(bound), 1.0)
+        return total

@@ -14,8 +14,7 @@ from torch import nn
 from spos._util.errors import UserError
 from spos.nn import OneOf
 from spos.nn.supernet import Supernet
-from spos.spaces._layout import StagedLayout, check_stages
-from spos.spaces._stages import Place, classifier, stages
+from spos.spaces._stages import Place, StagedLayout, check_stages, classifier, stages
 from spos.spaces.blocks.convolution import Activation, convolution
 from spos.spaces.blocks.mobile import inverted_residual
 

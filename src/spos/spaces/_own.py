@@ -11,7 +11,7 @@ from torch import nn
 
 from spos.nn.supernet import Supernet
 from spos.spaces import SPACES, Family
-from spos.spaces._layout import sandwich_plan
+from spos.spaces._stages import sandwich_plan
 from spos.training.recipes import PLANS
 
 #: Name of the preset of a model.

@@ -1,11 +1,18 @@
-"""Networks of stages of blocks, with a classifier after a global average pooling."""
+"""Networks of stages of blocks: their layouts, places and classifiers, and plans to train them."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, TypeVar
 
 from torch import nn
+
+from spos._util.errors import UserError
+from spos.nn import Width
+from spos.training.recipe import Recipe
+from spos.training.recipes import PLANS, Plan
 
 
 class Place(NamedTuple):
@@ -68,3 +75,131 @@ def stages(
 def classifier(*layers: nn.Module) -> nn.Sequential:
     """Layers after a global average pooling."""
     return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), *layers)
+
+
+Own = TypeVar("Own", bound="StagedLayout")
+
+#: Largest factor of channels.
+MOST = 16
+
+
+@dataclass(frozen=True)
+class StagedLayout:
+    """A layout of a sequence of stages; subclasses define their ``channels``."""
+
+    def scaled(self: Own, width: float) -> Own:
+        """Scale the channels of all stages, rounded to the nearest multiple of 4.
+
+        Raises:
+            UserError: ``width`` is not a number above 0.
+
+        Example:
+            >>> from spos.spaces.shufflenetv2 import PRESETS
+            >>> PRESETS["imagenet"].scaled(0.5).channels
+            (32, 80, 160, 320)
+        """
+        if not isinstance(width, (int, float)) or not 0 < width < math.inf:
+            raise UserError(f"width {width}: must be a number above 0")
+        counts: tuple[int, ...] = vars(self)["channels"]
+        scaled: Any = {"channels": tuple(_scale(count, width) for count in counts)}
+        return replace(self, **scaled)
+
+    def scaled_throughout(self: Own, width: float) -> Own:
+        """Scale all channels, also those before and after the stages.
+
+        Raises:
+            UserError: ``width`` is not a number above 0.
+
+        Example:
+            >>> from spos.spaces.shufflenetv2 import PRESETS
+            >>> PRESETS["imagenet"].scaled_throughout(0.5).head_channels
+            512
+        """
+        if width == 1:
+            return self
+        around = ("stem_channels", "first_channels", "head_channels")
+        counts = {name: getattr(self, name, 0) for name in around}
+        scaled: Any = {name: _scale(count, width) for name, count in counts.items() if count}
+        return replace(self.scaled(width), **scaled)
+
+
+def _scale(count: int, width: float) -> int:
+    return max(4, round(count * width / 4) * 4)
+
+
+def check_stages(layout: Any) -> None:
+    """Check the settings that layouts of stages have in common.
+
+    Raises:
+        UserError: the settings have different numbers of stages, or one is out of range.
+    """
+    names = [name for name in ("channels", "depths", "strides") if hasattr(layout, name)]
+    counts = [len(getattr(layout, name)) for name in names]
+    if not any(counts):
+        raise UserError("layout.channels (): a layout needs at least 1 stage")
+    if len(set(counts)) > 1:
+        given = ", ".join(f"{count} {name}" for count, name in zip(counts, names, strict=True))
+        raise UserError(f"layout has {given}: give one of each per stage")
+    for name in names:
+        if min(getattr(layout, name)) < 1:
+            raise UserError(f"layout.{name} {getattr(layout, name)}: each must be at least 1")
+    single = ("image_size", "stem_channels", "stem_stride", "head_channels")
+    check_positive(layout, *(name for name in single if hasattr(layout, name)))
+    if not 0 <= getattr(layout, "dropout", 0) < 1:
+        raise UserError(f"layout.dropout {layout.dropout}: must be in [0, 1)")
+
+
+def check_positive(layout: Any, *names: str) -> None:
+    """Check that settings of a layout are at least 1.
+
+    Raises:
+        UserError: a setting is below 1.
+    """
+    for name in names:
+        if getattr(layout, name) < 1:
+            raise UserError(f"layout.{name} {getattr(layout, name)}: must be at least 1")
+
+
+def scaled_width(channels: int, scales: tuple[float, ...], name: str) -> Width:
+    """A choice of factors of channels, whose products are rounded down.
+
+    Raises:
+        UserError: ``scales`` is empty, not in ascending order or out of range.
+    """
+    rising = list(scales) == sorted(set(scales))
+    if not scales or not rising or not 0 < scales[0] <= scales[-1] <= MOST:
+        raise UserError(
+            f"layout.scales {', '.join(map(str, scales))}: give numbers above 0, at most {MOST}, "
+            "from the smallest to the largest"
+        )
+    return Width({str(scale): max(1, int(channels * scale)) for scale in scales}, name=name)
+
+
+def sandwich_plan(plan: Plan, **changes: Any) -> Plan:
+    """Change the method of a plan to the sandwich rule, with half the steps: each trains two paths.
+
+    Args:
+        plan (Plan): default settings of a preset.
+        **changes: further settings of the supernet's recipe.
+    """
+    recipe: dict[str, Any] = {"method": "sandwich", "steps": plan.supernet.steps // 2, **changes}
+    return replace(plan, supernet=replace(plan.supernet, **recipe))
+
+
+def cluttered_plan() -> Plan:
+    """Plan of a preset for the cluttered digits, which is trained in minutes on a CPU core."""
+    plan = sandwich_plan(PLANS["tiny"], augment="none")
+    retrain = replace(plan.retrain, augment="none", nesterov=True)
+    return replace(plan, data="digits:cluttered", retrain=retrain)
+
+
+def proxy_plans() -> dict[str, Plan]:
+    """Plans of a space of a benchmark, whose preset ``proxy`` trains in minutes on a CPU core."""
+
+    def shorten(recipe: Recipe) -> Recipe:
+        return replace(recipe, steps=2500, batch_size=64, warmup_steps=50)
+
+    cifar = PLANS["cifar"]
+    supernet, retrain = shorten(cifar.supernet), shorten(cifar.retrain)
+    proxy = replace(cifar, supernet=supernet, retrain=retrain, calibration=2000)
+    return {"cifar": cifar, "tiny": PLANS["tiny"], "proxy": proxy}

@@ -16,9 +16,8 @@ from torch import nn
 
 from spos.nn.supernet import Supernet
 from spos.spaces import SPACES, Family
-from spos.spaces._layout import cluttered_plan, sandwich_plan
 from spos.spaces._mobile import MobileLayout, mobile_supernet
-from spos.spaces._stages import Place
+from spos.spaces._stages import Place, cluttered_plan, sandwich_plan
 from spos.spaces.blocks.mobile import inverted_residual
 from spos.training.recipes import PLANS as COMMON_PLANS
 

@@ -19,8 +19,7 @@ from spos._util.errors import UserError, nearest
 from spos.nn import OneOf
 from spos.nn.supernet import Supernet
 from spos.spaces import SPACES, Family
-from spos.spaces._layout import check_stages, proxy_plans
-from spos.spaces._stages import classifier
+from spos.spaces._stages import check_stages, classifier, proxy_plans
 from spos.spaces.blocks.cells import operation
 from spos.spaces.blocks.convolution import convolution
 

@@ -17,8 +17,7 @@ from spos.cost import Cost, CostModel, CostTable, OptionCount, register_cost
 from spos.nn import ElasticBatchNorm2d, ElasticLinear, OneOf, Stride, StridedConv2d, Width
 from spos.nn.supernet import Supernet
 from spos.spaces import SPACES, Family
-from spos.spaces._layout import check_positive
-from spos.spaces._stages import classifier
+from spos.spaces._stages import check_positive, classifier
 from spos.training.recipes import PLANS
 
 

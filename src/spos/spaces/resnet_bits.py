@@ -16,8 +16,7 @@ from spos.nn import Bits, QuantisedConv2d
 from spos.nn.quantised import ACTIVATION_QUANTISER, WEIGHT_QUANTISER
 from spos.nn.supernet import Supernet
 from spos.spaces import SPACES, Family
-from spos.spaces._layout import StagedLayout, check_stages, scaled_width
-from spos.spaces._stages import Place, classifier, stages
+from spos.spaces._stages import Place, StagedLayout, check_stages, classifier, scaled_width, stages
 from spos.spaces.blocks.convolution import Size, convolution
 from spos.spaces.blocks.residual import basic_block
 from spos.training.recipes import PLANS

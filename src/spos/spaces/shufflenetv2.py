@@ -16,8 +16,7 @@ from spos._util.errors import UserError
 from spos.nn import OneOf
 from spos.nn.supernet import Supernet
 from spos.spaces import SPACES, Family
-from spos.spaces._layout import StagedLayout, check_stages
-from spos.spaces._stages import Place, classifier, places
+from spos.spaces._stages import Place, StagedLayout, check_stages, classifier, places
 from spos.spaces.blocks.convolution import convolution
 from spos.spaces.blocks.shuffle import OPTIONS, choice_block
 from spos.training.recipes import PLANS

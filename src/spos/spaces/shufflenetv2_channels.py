@@ -13,8 +13,7 @@ from spos._util.errors import UserError, nearest
 from spos.nn import OneOf
 from spos.nn.supernet import Supernet
 from spos.spaces import SPACES, Family
-from spos.spaces._layout import scaled_width
-from spos.spaces._stages import Place
+from spos.spaces._stages import Place, scaled_width
 from spos.spaces.blocks.shuffle import OPTIONS, choice_block
 from spos.spaces.shufflenetv2 import PRESETS as BLOCK_PRESETS
 from spos.spaces.shufflenetv2 import Layout, around

@@ -46,22 +46,14 @@ class PathSGD(torch.optim.SGD):
                 used = tuple(slice(size) for size in region(parameter))
                 weights.append(parameter.detach()[used])
                 gradients.append(parameter.grad[used])
-                if group["momentum"] and "momentum_buffer" not in self.state[parameter]:
-                    self.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
-                buffer = self.state[parameter].get("momentum_buffer")
+                state = self.state[parameter]
+                if group["momentum"] and "momentum_buffer" not in state:
+                    state["momentum_buffer"] = torch.zeros_like(parameter)
+                buffer = state.get("momentum_buffer")
                 momenta.append(None if buffer is None else buffer[used])
                 forget(parameter)
-            sgd(
-                weights,
-                gradients,
-                momenta,
-                weight_decay=group["weight_decay"],
-                momentum=group["momentum"],
-                lr=group["lr"],
-                dampening=group["dampening"],
-                nesterov=group["nesterov"],
-                maximize=group["maximize"],
-            )
+            names = ("weight_decay", "momentum", "lr", "dampening", "nesterov", "maximize")
+            sgd(weights, gradients, momenta, **{name: group[name] for name in names})
         return value
 
 

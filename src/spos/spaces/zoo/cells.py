@@ -145,10 +145,7 @@ def darts_v2_imagenet(
     cells = _stages(DARTS_V2["normal"], DARTS_V2["reduce"], 48, (4, 4))
     if small:
         return _network(_cifar_stem(image_channels, 48), cells, classes)
-    first = [
-        *convolution(image_channels, 24, 3, 2),
-        *convolution(24, 48, 3, 2, activation=None),
-    ]
+    first = convolution(image_channels, 24, 3, 2) + convolution(24, 48, 3, 2, activation=None)
     return _network(_Stem(48, first, operation("nor_conv_3x3", 48, 48, 2)), cells, classes)
 
 
@@ -198,29 +195,20 @@ def _network(
         raw (bool): whether the first cell reads the stem's first output without projection.
     """
     before = last = stem.channels
-    halve = stem.halves
-    body = nn.Sequential()
+    halve, body = stem.halves, nn.Sequential()
     for number, (wiring, filters, stride) in enumerate(cells):
         project = not (raw and number == 0)
         cell = Cell(wiring, before, last, filters, stride=stride, halve=halve, project=project)
         body.append(cell)
         before, last, halve = last, cell.channels, stride == 2
     pooled = classifier(*head[1:], nn.Linear(last, classes))
-    parts = OrderedDict(stem=stem, cells=body)
-    return nn.Sequential(
-        OrderedDict(**parts, classifier=nn.Sequential(_LastCell(), *head[:1], *pooled))
-    )
+    end = nn.Sequential(_LastCell(), *head[:1], *pooled)
+    return nn.Sequential(OrderedDict(stem=stem, cells=body, classifier=end))
 
 
-NETWORKS["nasnet_a_mobile"] = Network(
-    paper="Zoph et al., Learning Transferable Architectures, CVPR 2018",
-    build=nasnet_a_mobile,
-)
-NETWORKS["pnasnet_5_mobile"] = Network(
-    paper="Liu et al., Progressive Neural Architecture Search, ECCV 2018",
-    build=pnasnet_5_mobile,
-)
-NETWORKS["darts_v2_imagenet"] = Network(
-    paper="Liu et al., DARTS: Differentiable Architecture Search, ICLR 2019",
-    build=darts_v2_imagenet,
-)
+for _build, _paper in (
+    (nasnet_a_mobile, "Zoph et al., Learning Transferable Architectures, CVPR 2018"),
+    (pnasnet_5_mobile, "Liu et al., Progressive Neural Architecture Search, ECCV 2018"),
+    (darts_v2_imagenet, "Liu et al., DARTS: Differentiable Architecture Search, ICLR 2019"),
+):
+    NETWORKS[_build.__name__] = Network(_paper, _build)
