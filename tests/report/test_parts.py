@@ -110,7 +110,7 @@ def test_no_limit_is_not_spoken_of(result: Result) -> None:
 def test_all_layers_of_a_chart_share_its_axes() -> None:
     rows = [{"x": 1, "y": "a"}]
     limit = layer("rule", rows, y=None)
-    chart = make_chart("c", "", "", Axis("step", 0, 9), Names(["a"]), [layer("point", rows), limit])
+    chart = make_chart("c", "", "", Axis("step", 0, 9), Names(["a"]), layer("point", rows), limit)
     point, rule = (one["encoding"] for one in chart.spec["layer"])
     assert point["x"] == rule["x"]
     assert point["x"]["scale"]["domain"] == [0, 9]

@@ -68,7 +68,7 @@ def test_without_two_records_there_is_nothing_to_draw(
     run: Run, metrics: list[dict[str, Any]]
 ) -> None:
     assert entropy_figure(CHOICES, metrics) is None
-    assert choice_figures(CHOICES, metrics) == []
+    assert not [*choice_figures(CHOICES, metrics)]
     result, candidates, _ = learned(run).arguments
     assert "How the choice was learned" not in render(result, candidates, metrics)
 

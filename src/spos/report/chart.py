@@ -88,7 +88,7 @@ def make_chart(
     description: str,
     x: Axis,
     y: Axis | Names,
-    layers: Sequence[Spec],
+    *layers: Spec,
     height: int = 250,
 ) -> Chart:
     """A chart with axes, which readers can move and magnify.
@@ -99,12 +99,12 @@ def make_chart(
         description (str): what can be seen in it.
         x (Axis): horizontal axis; rows have its value as ``x`` unless a layer says otherwise.
         y (Axis | Names): vertical axis, likewise.
-        layers (Sequence[Spec]): marks in the order in which they are drawn (:func:`layer`).
+        *layers (Spec): marks in the order in which they are drawn (:func:`layer`).
         height (int): height of the area between the axes in pixels.
 
     Example:
         >>> chart = make_chart("c", "Loss", "It falls.", Axis("step", 0, 9), Axis("loss", 0, 1),
-        ...     [layer("line", [{"x": 0, "y": 1}, {"x": 9, "y": 0}])])
+        ...     layer("line", [{"x": 0, "y": 1}, {"x": 9, "y": 0}]))
         >>> chart.spec["layer"][0]["encoding"]["x"]["axis"]["title"]
         'step'
     """

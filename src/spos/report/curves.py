@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
@@ -64,17 +64,14 @@ def iterations_figure(measure: Measure, candidates: Sequence[Candidate]) -> Char
         f"the population goes from {show(mean[0][1])} to {show(mean[-1][1])}.",
         Axis("iteration", *padded_range([at for at, _ in mean], 1, 0.02), whole=True),
         measure.axis(f"one-shot {measure.noun}", scores),
-        [
-            layer("line", rows, encoding=colours),
-            dots(rows, 45, encoding=colours),
-        ],
+        layer("line", rows, encoding=colours),
+        dots(rows, 45, encoding=colours),
     )
 
 
-def training_figures(metrics: Metrics, stage: str) -> list[Chart]:
+def training_figures(metrics: Metrics, stage: str) -> Iterator[Chart]:
     """Training loss and accuracy over the steps of a training."""
     recorded = [line for line in metrics if line["stage"] == stage]
-    figures = []
     for key, name, label, show, smallest in (
         ("loss", "training loss", PLAIN, "{:.3f}".format, 0.1),
         ("top1", "training accuracy", PERCENT, "{:.1%}".format, 0.02),
@@ -88,21 +85,16 @@ def training_figures(metrics: Metrics, stage: str) -> list[Chart]:
         near = {"condition": {"param": "near", "empty": False, "value": 1}, "value": 0}
         dot: dict[str, Any] = {"filled": True, "size": 60, "color": ACCENT}
         point = layer("point", rows, tooltip=True, encoding={"opacity": near}, **dot)
-        figures.append(
-            make_chart(
-                f"{stage}-{key}",
-                f"{name} over steps",
-                f"From {show(points[0][1])} to {show(value)} in {step:,.0f} steps.",
-                Axis("step", *padded_range([0, step], 1, 0.02)),
-                Axis(name, *padded_range([value for _, value in points], smallest), label),
-                [
-                    layer("line", rows, color=ACCENT),
-                    {**point, "params": [{"name": "near", "select": select}]},
-                ],
-                height=180,
-            )
+        yield make_chart(
+            f"{stage}-{key}",
+            f"{name} over steps",
+            f"From {show(points[0][1])} to {show(value)} in {step:,.0f} steps.",
+            Axis("step", *padded_range([0, step], 1, 0.02)),
+            Axis(name, *padded_range([value for _, value in points], smallest), label),
+            layer("line", rows, color=ACCENT),
+            {**point, "params": [{"name": "near", "select": select}]},
+            height=180,
         )
-    return figures
 
 
 def _finite(value: object) -> bool:
@@ -190,21 +182,17 @@ def entropy_figure(choices: Sequence[ChoiceFacts], metrics: Metrics) -> Chart | 
         f"The mean goes from {mean[0]:.1%} to {mean[-1]:.1%} of the entropy of a uniform choice.",
         Axis("step", steps[0], steps[-1]),
         Axis("entropy, of the largest possible", 0, 1, PERCENT),
-        [
-            layer("line", lines, encoding=colours, strokeWidth=1.4),
-            layer("line", rows("mean", mean), color=INK, strokeWidth=3),
-            dots([*lines, *rows("mean", mean)], 60, opacity=0.01),
-        ],
+        layer("line", lines, encoding=colours, strokeWidth=1.4),
+        layer("line", rows("mean", mean), color=INK, strokeWidth=3),
+        dots([*lines, *rows("mean", mean)], 60, opacity=0.01),
     )
 
 
-def choice_figures(choices: Sequence[ChoiceFacts], metrics: Metrics) -> list[Chart]:
+def choice_figures(choices: Sequence[ChoiceFacts], metrics: Metrics) -> Iterator[Chart]:
     """The probability of each option over the steps, a small chart for each choice."""
     steps, known = decisions(choices, metrics)
-    if len(steps) < 2:
-        return []
-    classes, figures = option_colours(choices), []
-    for place, choice in enumerate(known):
+    classes = option_colours(choices)
+    for place, choice in enumerate(known if len(steps) > 1 else ()):
         best = int(choice.shares[-1].argmax())
         words = f"{choice.name}: {choice.options[best]} {choice.shares[-1, best]:.1%}"
         rows = [
@@ -221,15 +209,12 @@ def choice_figures(choices: Sequence[ChoiceFacts], metrics: Metrics) -> list[Cha
         stacked = {"field": "y", "stack": "zero", "axis": None}
         places = {"x": {"field": "x", "axis": None}, "y": stacked}
         colours = coloured("option", paints, legend=False)
-        figures.append(
-            make_chart(
-                f"choice-{place}",
-                words,
-                f"{words} after {steps[-1]:,.0f} steps.",
-                Axis("", steps[0], steps[-1]),
-                Axis("", 0, 1, PERCENT),
-                [layer("area", rows, tooltip=True, encoding=places | colours)],
-                height=70,
-            )
+        yield make_chart(
+            f"choice-{place}",
+            words,
+            f"{words} after {steps[-1]:,.0f} steps.",
+            Axis("", steps[0], steps[-1]),
+            Axis("", 0, 1, PERCENT),
+            layer("area", rows, tooltip=True, encoding=places | colours),
+            height=70,
         )
-    return figures

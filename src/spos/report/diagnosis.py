@@ -190,10 +190,8 @@ def seeds_figure(diagnosis: Diagnosis) -> Chart:
         f"trainings of one network by {metric.difference(spread.trainings)}.",
         metric.axis(f"validation {metric.noun}", [score for one in ranked for score in one.scores]),
         Names([row["y"] for row in means]),
-        [
-            dots(rows, 80, opacity=0.8, color=ACCENT),
-            layer("tick", means, color=INK, thickness=2, height=14),
-        ],
+        dots(rows, 80, opacity=0.8, color=ACCENT),
+        layer("tick", means, color=INK, thickness=2, height=14),
         height=22 * len(ranked) + 20,
     )
 

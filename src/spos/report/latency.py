@@ -78,9 +78,7 @@ def _chart(result: Validation) -> Chart:
         "by a fit to the other networks.",
         cost_axis("latency", lower, upper, "predicted"),
         cost_axis("latency", lower, upper, "measured"),
-        [
-            layer("line", ends, color=SOFT, strokeDash=[5, 4]),
-            dots(rows, 60, opacity=0.8, encoding=coloured("kind", colours)),
-        ],
+        layer("line", ends, color=SOFT, strokeDash=[5, 4]),
+        dots(rows, 60, opacity=0.8, encoding=coloured("kind", colours)),
         height=480,
     )

@@ -65,7 +65,7 @@ def render(
         plots=plots,
         iterations=iterations_figure(result.one_shot, candidates),
         entropy=entropy_figure(choices, metrics),
-        choices=choice_figures(choices, metrics),
+        choices=[*choice_figures(choices, metrics)],
         colours=option_colours(choices),
         shares=collect_shares(result, candidates) if sampled else None,
         effects=effects_table(result, candidates) if sampled else None,
@@ -83,7 +83,7 @@ def render(
         at_work=collect_at_work(attachments.predictions),
         attachments=attachments,
         # Before formats had versions, a training of weights and choice was recorded as a search.
-        trainings={one: training_figures(metrics, one) for one in ("train", "search", "retrain")},
+        trainings={at: [*training_figures(metrics, at)] for at in ("train", "search", "retrain")},
         resources=collect_resources(result, metrics, reused=attachments.reused),
     )
 

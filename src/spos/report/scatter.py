@@ -67,14 +67,6 @@ def search_figure(
         "y": winner.score,
         "text": f"found {show(winner.score)}, {cost.format(winner.costs[name])}",
     }
-    layers = [
-        layer("point", CANDIDATES, x=at, y="score", tooltip=headings, **dot),
-        *limit_layers(x, limits),
-        *front_layers(result.front, name, result.one_shot),
-        layer("point", [found], size=220, stroke=ACCENT, strokeWidth=2.5, filled=False),
-        written(x, found, 16, fontWeight="bold", color=INK, baseline="middle"),
-        layer("point", CHOSEN, x=at, y="score", size=260, stroke=WARM, strokeWidth=3, filled=False),
-    ]
     return make_chart(
         f"search-{at}",
         f"One-shot {noun} over {cost.label} of the candidates",
@@ -82,7 +74,12 @@ def search_figure(
         f"found has {show(winner.score)} and {cost.format(winner.costs[name])} {cost.noun}.",
         x,
         result.one_shot.axis(f"one-shot {noun}", scores),
-        layers,
+        layer("point", CANDIDATES, x=at, y="score", tooltip=headings, **dot),
+        *limit_layers(x, limits),
+        *front_layers(result.front, name, result.one_shot),
+        layer("point", [found], size=220, stroke=ACCENT, strokeWidth=2.5, filled=False),
+        written(x, found, 16, fontWeight="bold", color=INK, baseline="middle"),
+        layer("point", CHOSEN, x=at, y="score", size=260, stroke=WARM, strokeWidth=3, filled=False),
         height=400,
     )
 
@@ -189,10 +186,8 @@ def budgets_figure(result: Result) -> Chart | None:
         "; ".join(f"{row['budget']}: {row['score']}" for row in rows),
         x,
         metric.axis(metric.noun, [row["y"] for row in rows], 0.08),
-        [
-            layer("line", rows, encoding=colours),
-            dots(rows, 80, encoding=colours),
-            *limit_layers(x, [(limit, "") for limit in limits]),
-        ],
+        layer("line", rows, encoding=colours),
+        dots(rows, 80, encoding=colours),
+        *limit_layers(x, [(limit, "") for limit in limits]),
         height=280,
     )

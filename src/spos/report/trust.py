@@ -55,11 +55,9 @@ def comparison_figure(result: Result) -> Chart | None:
         judged.words,
         measure.axis(noun, values),
         Names(list(dict.fromkeys(kind for kind, *_ in shown))),
-        [
-            dots(rows, 130, opacity=0.85, encoding=coloured("y", COLOURS, legend=False)),
-            *spread,
-            layer("tick", average, tooltip=True, color=SOFT, thickness=3),
-        ],
+        dots(rows, 130, opacity=0.85, encoding=coloured("y", COLOURS, legend=False)),
+        *spread,
+        layer("tick", average, tooltip=True, color=SOFT, thickness=3),
         height=150,
     )
 
@@ -233,9 +231,7 @@ def _figure(
         trust_words(networks, trained),
         one_shot.axis(f"one-shot {one_shot.noun}", [one.one_shot for one in networks], 0.08),
         metric.axis(trained, heights, 0.08),
-        [
-            layer("rule", bars, encoding=colours | {"y2": {"field": "y2"}}, opacity=0.5),
-            dots(rows, 110, encoding=colours),
-        ],
+        layer("rule", bars, encoding=colours | {"y2": {"field": "y2"}}, opacity=0.5),
+        dots(rows, 110, encoding=colours),
         height=260,
     )
