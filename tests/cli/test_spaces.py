@@ -22,7 +22,7 @@ def test_the_presets_of_a_space_are_listed(cli: Cli, monkeypatch: pytest.MonkeyP
     assert least < 295_842_496 < 322_918_720 < largest
     assert "spos_block" in rows[0]["networks"]
     # Counted once: the table shows the same rows.
-    monkeypatch.setattr("spos._cli.listing.list_spaces", lambda name: rows)
+    monkeypatch.setattr("spos._cli.costs.list_spaces", lambda name: rows)
     shown = cli("spaces", "shufflenetv2").out
     assert "270M–400M" in shown and "bitops" not in shown
 

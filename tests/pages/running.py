@@ -24,7 +24,7 @@ from documents import ROOT, Block
 
 import spos._api
 import spos.run
-from spos._cli import listing
+from spos._cli import costs
 from spos._cli.main import entry, main
 from spos.run import latency
 from spos.run.config import merge_sections
@@ -199,7 +199,7 @@ def shorten() -> None:
     spos.run.run, spos._api.search = short_run, short_search
     # Few measurements and two spaces of the catalogue show that a page works.
     speed.LEAST, latency.QUICK_ROUNDS, latency.QUICK_NETWORKS = 0.0, 2, 4
-    listing.SPACES = {name: SPACES[name] for name in ("mobile", "nasbenchmacro")}
+    costs.SPACES = {name: SPACES[name] for name in ("mobile", "nasbenchmacro")}
 
 
 def recipe(arguments: list[str]) -> list[list[str]]:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from spos import CostTable, Supernet, UserError
-from spos._cli.profile import profile_architecture
+from spos._cli.costs import profile_architecture
 from spos.cost import count_network
 from spos.spaces import family
 from spos.spaces.nasbench201 import (

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from spos import CostTable, Supernet, UserError
-from spos._cli.profile import profile_architecture
+from spos._cli.costs import profile_architecture
 from spos.cost import count_network
 from spos.spaces import family
 from spos.spaces.nasbenchmacro import OPTIONS, PRESETS, digits, nasbenchmacro, translate

@@ -34,16 +34,11 @@ def summary_table(table: LatencyTable, supernet: Supernet) -> Table:
     for key, found in table.parts.items():
         groups.setdefault((key.stage, key.input), []).append((key, found))
     for (stage, shapes), group in groups.items():
-        fastest, slowest = (choose(group, key=lambda g: g[1].median) for choose in (min, max))
-        shown.add_row(
-            stage,
-            shapes,
-            " ".join(fastest[0].options),
-            _time(fastest[1].median),
-            " ".join(slowest[0].options) if len(group) > 1 else "",
-            _time(slowest[1].median) if len(group) > 1 else "",
-            _time(max(found.spread for _, found in group)),
-        )
+        ends = [choose(group, key=lambda g: g[1].median) for choose in (min, max)]
+        fastest, slowest = ((" ".join(key.options), _time(found.median)) for key, found in ends)
+        slowest = slowest if len(group) > 1 else ("", "")
+        spread = _time(max(found.spread for _, found in group))
+        shown.add_row(stage, shapes, *fastest, *slowest, spread)
     return shown
 
 

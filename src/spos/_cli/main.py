@@ -12,13 +12,11 @@ from typing import Any
 
 import click
 
+from spos._cli.commands import dashboard_command, export_command, predict_command
 from spos._cli.common import execution, print_tables
-from spos._cli.dashboard import dashboard_command
-from spos._cli.export import export_command
 from spos._cli.help import TopicCommand
 from spos._cli.latency import latency_command
 from spos._cli.options import COUNT, combine_options, read_settings, setting_options
-from spos._cli.predict import predict_command
 from spos._util.errors import UserError, nearest
 from spos._util.interrupt import raise_interrupt
 from spos._util.version import __version__
@@ -182,7 +180,7 @@ def _show(run: str, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def _profile(as_json: bool, **options: Any) -> None:
     """Print what an architecture costs."""
-    from spos._cli.profile import profile_architecture, profile_table
+    from spos._cli.costs import profile_architecture, profile_table
 
     facts = profile_architecture(**options)
     if as_json:
@@ -198,7 +196,7 @@ def _spaces(name: str | None, as_json: bool) -> None:
     """List the search spaces, or the presets of one."""
     from rich.console import Console
 
-    from spos._cli.listing import list_spaces, spaces_table
+    from spos._cli.costs import list_spaces, spaces_table
 
     # Counting takes seconds.
     with Console(stderr=True).status("counting the costs of every space"):

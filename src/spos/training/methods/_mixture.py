@@ -7,13 +7,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from spos._util.errors import UserError
 from spos._util.randomness import torch_generator, torch_seed
-from spos.training.method import Loss, Method, Pass
+from spos.training.method import Method, Pass
 from spos.training.progress import divergence_error
-from spos.training.recipe import Recipe
 from spos.training.theta import Mixture, Moment, Theta, ThetaParts
 
 #: Number of records of theta per training.
@@ -39,7 +38,8 @@ class MixtureMethod(Method):
 
     Example:
         >>> from spos import OneOf, Supernet
-        >>> from spos.training import METHODS
+        >>> from spos.training import METHODS, Recipe
+        >>> from torch import nn
         >>> supernet = Supernet(
         ...     nn.Sequential(OneOf({"a": nn.Identity(), "b": nn.Identity()})), (2,)
         ... )
@@ -56,16 +56,9 @@ class MixtureMethod(Method):
     cools: ClassVar[bool] = False
 
     def __init__(
-        self,
-        model: nn.Module,
-        loss: Loss,
-        recipe: Recipe,
-        seed: int,
-        *,
-        paths: int = 1,
-        parts: ThetaParts | None = None,
+        self, *training: Any, paths: int = 1, parts: ThetaParts | None = None, **named: Any
     ) -> None:
-        super().__init__(model, loss, recipe, seed)
+        super().__init__(*training, **named)
         self._parts = parts or ThetaParts()
         settings = self._parts.settings
         self._jointly = settings.form == "joint"
@@ -76,7 +69,7 @@ class MixtureMethod(Method):
             )
         self.passes = paths
         self.theta = Theta(self.supernet, settings)
-        self._epoch = self._parts.epoch or max(1, recipe.steps // EPOCHS)
+        self._epoch = self._parts.epoch or max(1, self.recipe.steps // EPOCHS)
         self._remaining: Iterator[tuple[Tensor, Tensor]] | None = None
         self._drawn: list[Mixture] = []
 

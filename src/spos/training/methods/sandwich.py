@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from spos.nn.one_of import OneOf
 from spos.nn.supernet import Supernet
-from spos.training.method import METHODS, Loss, Method, Pass
-from spos.training.recipe import Recipe
+from spos.training.method import METHODS, Method, Pass
 
 
 @METHODS.register("sandwich")
@@ -36,16 +36,9 @@ class Sandwich(Method):
     settings = ("paths", "distillation")
 
     def __init__(
-        self,
-        model: nn.Module,
-        loss: Loss,
-        recipe: Recipe,
-        seed: int,
-        *,
-        paths: int = 1,
-        distillation: bool = True,
+        self, *training: Any, paths: int = 1, distillation: bool = True, **named: Any
     ) -> None:
-        super().__init__(model, loss, recipe, seed)
+        super().__init__(*training, **named)
         self._distillation = distillation
         self._largest = find_largest_path(self.supernet)
         self._sized = any(choice.ordered for choice in self.supernet.space.choices)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from spos._util.randomness import generator
 from spos.space import Architecture, SearchSpace
-from spos.training.method import METHODS, Loss, Method, Pass
-from spos.training.recipe import Recipe
+from spos.training.method import METHODS, Method, Pass
 
 
 @METHODS.register("uniform")
@@ -28,16 +28,9 @@ class Uniform(Method):
     settings = ("paths", "widening_steps")
 
     def __init__(
-        self,
-        model: nn.Module,
-        loss: Loss,
-        recipe: Recipe,
-        seed: int,
-        *,
-        paths: int = 1,
-        widening_steps: int = 0,
+        self, *training: Any, paths: int = 1, widening_steps: int = 0, **named: Any
     ) -> None:
-        super().__init__(model, loss, recipe, seed)
+        super().__init__(*training, **named)
         self.passes = paths
         self._widening = widening_steps
 

@@ -1,18 +1,23 @@
-"""The catalogue of search spaces, as records and as a table."""
+"""What architectures cost without training: of the spaces of the catalogue, and of one network."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
 from rich import box
 from rich.table import Column, Table
 
+from spos.cost import CostTable
+from spos.cost.combined import CombinedCosts
 from spos.cost.cost import find_cost
+from spos.cost.latency import LatencyTable
 from spos.cost.units import COUNT
 from spos.report.words import FLOPS_NOTE
+from spos.run.config import read_layout
 from spos.spaces import SPACES, family
 
 
@@ -67,15 +72,9 @@ def spaces_table(rows: list[dict[str, Any]]) -> Table:
         caption=f"{FLOPS_NOTE}; spos spaces NAME: all presets",
     )
     for row in rows:
-        table.add_row(
-            row["space"],
-            row["preset"],
-            str(row["image_size"]),
-            str(row["choices"]),
-            size_text(row["size"]),
-            range_text(row["costs"]["flops"]),
-            range_text(row["costs"]["params"]),
-        )
+        named = (str(row[key]) for key in ("space", "preset", "image_size", "choices"))
+        ranges = (range_text(row["costs"][cost]) for cost in ("flops", "params"))
+        table.add_row(*named, size_text(row["size"]), *ranges)
         if len(set(row["costs"]["flops"])) == 1 and "bitops" in row["costs"]:
             # The choices do not change the multiply-adds.
             heading = find_cost("bitops").heading
@@ -104,3 +103,72 @@ def size_text(size: int) -> str:
         ('15,625', '1.1e12')
     """
     return f"{size:,}" if size < 10**6 else f"{size:.1e}".replace("e+", "e")
+
+
+def profile_architecture(
+    space: str,
+    preset: str,
+    architecture: str,
+    *,
+    classes: int = 1000,
+    image_channels: int = 3,
+    assignments: Iterable[str] = (),
+    latency_table: str | None = None,
+) -> dict[str, Any]:
+    """Count the costs of the stand-alone network of an architecture.
+
+    Returns:
+        Each cost by name, the architecture in both encodings, and the costs of every stage.
+
+    Raises:
+        UserError: the space, preset, setting or architecture is invalid.
+
+    Example:
+        >>> facts = profile_architecture("shufflenetv2", "tiny", "0,1,2,3,0,1,2,3", classes=10)
+        >>> facts["architecture"], facts["names"]["stage2.1"]
+        ('0,1,2,3,0,1,2,3', 'shuffle3x3')
+    """
+    spaces, layout = family(space), read_layout(space, preset, assignments)
+    with torch.device("meta"):
+        supernet = spaces.build(layout, classes=classes, image_channels=image_channels)
+    parsed = spaces.parse(supernet.space, preset, architecture)
+    # Not eager: only the options of this architecture are counted.
+    table = spaces.costs(supernet, eager=False)
+    if latency_table is not None:
+        measured = LatencyTable.read(Path(latency_table))
+        measured.check_supernet(space, preset, layout, supernet)
+        latency = CostTable(supernet, eager=False, counter=measured.counter(supernet))
+        table = CombinedCosts([table, latency])
+    names = supernet.space.names(parsed)
+    return {
+        **table.cost(parsed),
+        "space": space,
+        "preset": preset,
+        "architecture": str(parsed),
+        **spaces.notated(names),
+        "names": names,
+        "stages": table.stages(parsed),
+    }
+
+
+def profile_table(facts: dict[str, Any]) -> Table:
+    """The costs of an architecture as a table for the terminal."""
+    title = f"{facts['space']} {facts['preset']}  {facts['architecture']}"
+    if "notation" in facts:
+        title = f"{title}\n{facts['notation']}"
+    costs = [find_cost(name) for name in facts["stages"][0] if name not in ("name", "choices")]
+    numbers = (Column(cost.label, justify="right") for cost in costs)
+    table = Table("stage", "option", *numbers, title=title, caption=FLOPS_NOTE)
+    for stage in facts["stages"]:
+        table.add_row(
+            stage["name"],
+            " ".join(stage["choices"].values()),
+            *(cost.format(stage[cost.name]) for cost in costs),
+        )
+    table.add_section()
+    totals = (
+        cost.format(facts[cost.name]) if cost.unit.symbol else f"{facts[cost.name]:,}"
+        for cost in costs
+    )
+    table.add_row("all", "", *totals)
+    return table

@@ -1,0 +1,99 @@
+"""What becomes of a run: ``spos dashboard``, ``spos export`` and ``spos predict``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from spos._cli.options import COUNT
+
+
+@click.command("dashboard")
+@click.argument("run", metavar="DIR")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8080,
+    metavar="N",
+    help="Port of the page, by default 8080; 0 for any free one.",
+)
+def dashboard_command(run: str, port: int) -> None:
+    """Open optuna-dashboard on the search of a run, also while it searches."""
+    from spos.run.dashboard import make_dashboard
+
+    with make_dashboard(Path(run), port) as server:
+        click.echo(f"{server.address} shows the search of {run}; Ctrl-C ends it")
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            # This is how it ends; there is no state to save.
+            return
+
+
+@click.command("export")
+@click.argument("run", metavar="RUN")
+@click.option(
+    "--format",
+    "form",
+    default="onnx",
+    metavar="NAME",
+    help="Format: onnx, torch-export or state-dict.",
+)
+@click.option(
+    "--out", metavar="FILE", help="File to write; by default RUN/network.onnx or similar."
+)
+@click.option("--fold/--no-fold", default=True, help="Fold batch norms into convolutions.")
+@click.option(
+    "--stage", default="retrain", metavar="NAME", help="Training to export: retrain, or compare-N."
+)
+def export_command(run: str, form: str, out: str | None, fold: bool, stage: str) -> None:
+    """Export the trained network of a run to a checked file with a model card."""
+    from spos.export import export_run
+    from spos.export.card import file_lines
+
+    target = Path(out) if out else None
+    facts = export_run(Path(run), form, target, fold=fold, stage=stage)
+    for line in file_lines(facts):
+        click.echo(line)
+    for name in facts["files"]:
+        click.echo(f"{(target.parent if target else Path(run)) / name}")
+
+
+@click.command("predict")
+@click.argument("model", metavar="MODEL")
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@click.option(
+    "--top", type=COUNT, metavar="N", help="Classes to print of each image, by default 5."
+)
+@click.option("--trust", is_flag=True, help="Open a .pt2 file although it may run code.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def predict_command(
+    model: str, images: tuple[str, ...], top: int | None, trust: bool, as_json: bool
+) -> None:
+    """Classify image files, or those of folders, with an exported network or that of a run."""
+    from spos.export.predicting import find_images, open_classifier
+
+    path = Path(model)
+    classifier = open_classifier(_exported(path) if path.is_dir() else path, trust=trust)
+    found = classifier.classify(find_images(map(Path, images)), top)
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    for row in found:
+        click.echo(row["file"])
+        for best in row["classes"]:
+            click.echo(f"  {best['probability']:7.2%}  {best['class']}")
+
+
+def _exported(run: Path) -> Path:
+    """The exported network of a run; exported first if it is not there."""
+    from spos.export import export_run
+    from spos.export.exporting import NETWORK_FILE
+
+    path = run / NETWORK_FILE
+    if not path.exists():
+        export_run(run)
+        click.echo(f"spos: exported {path}", err=True)
+    return path
