@@ -27,7 +27,7 @@ from record import write_record
 from spos import Constraint
 from spos._util.files import write_atomically
 from spos.search import ALGORITHMS, SearchSettings
-from spos.search.course import Course
+from spos.search.driver import Course
 from spos.search.feasible import Feasible
 from spos.search.study import make_distributions
 from spos.space import Architecture

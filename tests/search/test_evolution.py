@@ -11,7 +11,7 @@ from spos._util.errors import UserError
 from spos.cost import Constraint
 from spos.search import ALGORITHMS, Feasible, Proposal, SearchSettings
 from spos.search.algorithms.evolution import Evolution
-from spos.search.course import Course
+from spos.search.driver import Course
 from spos.search.history import History
 from spos.space import Architecture
 

@@ -10,7 +10,7 @@ import pytest
 
 from spos.cost import Constraint
 from spos.search import ALGORITHMS, Feasible, SearchSettings
-from spos.search.course import Course
+from spos.search.driver import Course
 from spos.search.history import find_front
 from spos.space import Architecture, Choice, SearchSpace
 

@@ -141,11 +141,8 @@ def _networks(
     for one in rows:
         pairs = zip(choices, one.architecture, strict=False)
         # Where the stages are not known, each choice is one without costs.
-        named = (
-            StageCosts(choice.name, {choice.name: choice.options[o]}, {}) for choice, o in pairs
-        )
-        known = stages.of(one.architecture) if stages else [*named]
-        blocks = network_blocks(known)
+        named = (StageCosts(ours.name, {ours.name: ours.options[o]}, {}) for ours, o in pairs)
+        blocks = network_blocks(stages.of(one.architecture) if stages else [*named])
         networks.append([places.setdefault(block, len(places)) for block in blocks])
         if len(places) > BLOCKS:
             return [], []

@@ -111,18 +111,16 @@ def make_chart(
     channels = {"x": x.encoding(), "y": y.encoding()}
     drawn = []
     for one in layers:
-        encoding = dict(one["encoding"])
-        for channel, shared in channels.items():
-            if "field" in encoding.get(channel, {}):
-                encoding[channel] = {**shared, **encoding[channel]}
-        drawn.append({**one, "encoding": encoding})
+        own = one["encoding"]
+        on_axes = [channel for channel in channels if "field" in own.get(channel, {})]
+        placed = {channel: {**channels[channel], **own[channel]} for channel in on_axes}
+        drawn.append({**one, "encoding": {**own, **placed}})
     moved = ["x", "y"] if isinstance(y, Axis) else ["x"]
     # The wheel scrolls the page; with the control key, as a pinch on a touchpad sends it, it zooms.
     select = {"type": "interval", "encodings": moved, "zoom": "wheel![event.ctrlKey]"}
     zoom = {"name": "zoom", "select": select, "bind": "scales"}
     drawn[0] = {**drawn[0], "params": [*drawn[0].get("params", ()), zoom]}
-    spec = {"height": height, "layer": drawn}
-    return Chart(key, title, description, spec)
+    return Chart(key, title, description, {"height": height, "layer": drawn})
 
 
 def layer(

@@ -23,12 +23,7 @@ from spos.report.network import network_blocks, option_colours
 from spos.report.resources import collect_resources
 from spos.report.result import Result
 from spos.report.scatter import budgets_figure, search_figure
-from spos.report.table import (
-    budgets_table,
-    comparison_table,
-    finalists_table,
-    front_table,
-)
+from spos.report.table import budgets_table, comparison_table, finalists_table, front_table
 from spos.report.template import fill_template
 from spos.report.trust import comparison_figure, finalists_figure, trust_figure
 from spos.search.candidate import Candidate
@@ -48,13 +43,12 @@ def render(
     winner, choices = result.winner, result.space.choices
     front, method = (result.search.pareto, result.search.method) if result.search else ((), "")
     table = candidate_table(result, candidates, stages) if winner and candidates else None
-    plots = {}
     # One candidate is not a picture of a search that trained weights and choice together.
-    if winner and table and len(candidates) > bool(method):
-        plots = {
-            cost: search_figure(result, winner, candidates, cost, table.headings())
-            for cost in (result.primary_cost, *front)
-        }
+    plots = {
+        cost: search_figure(result, winner, candidates, cost, table.headings())
+        for cost in (result.primary_cost, *front)
+        if winner and table and len(candidates) > bool(method)
+    }
     # A search that trains the choice shows the probabilities of theta instead.
     sampled = result.search and not method
     return fill_template(

@@ -26,6 +26,8 @@ from spos.space import Architecture
 #: A function that returns the batches of images and targets, called for every pass over them.
 Loader = Callable[[], Iterable[tuple[Tensor, Tensor]]]
 Batches = Iterable[tuple[Any, Tensor]]
+#: Loaders of calibration and validation, and the bytes of activations that may be kept.
+Data = tuple[Loader, Loader, int]
 #: A function of outputs and targets to the sum of a score over the images; higher is better.
 Metric = Callable[[Any, Tensor], Any]
 #: A function of a network and its batches to its score; higher is better.
@@ -207,9 +209,9 @@ class OneShotEvaluator:
             return
         # Gradient mode and autocast are thread state, and a generator returns to its caller at
         # every result, so they are set for each step rather than around the loop.
-        data = _copied(self.calibration), _copied(self.validation)
+        data = _copied(self.calibration), _copied(self.validation), self.memory
         groups = [ordered] if self.evaluate is None else [[one] for one in ordered]
-        walk = chain.from_iterable(self._visit(0, one, *data, self.memory) for one in groups)
+        walk = chain.from_iterable(self._visit(0, one, data) for one in groups)
         while True:
             with torch.no_grad(), self.autocast():
                 result = next(walk, None)
@@ -226,14 +228,10 @@ class OneShotEvaluator:
         return [stage.options(architecture) for stage in self.supernet.stages]
 
     def _visit(
-        self,
-        depth: int,
-        group: list[Architecture],
-        calibration: Loader,
-        validation: Loader,
-        memory: int,
+        self, depth: int, group: list[Architecture], data: Data
     ) -> Iterator[tuple[Architecture, float]]:
         if len(group) == 1:
+            calibration, validation, _ = data
             stages = len(self.supernet.stages)
             network = self._segment(depth, stages, group[0])
             if any(isinstance(module, _BatchNorm) for module in network.modules()):
@@ -250,14 +248,13 @@ class OneShotEvaluator:
             end += 1
         if end > depth:
             segment = self._segment(depth, end, group[0])
-            shared = self._share(segment, calibration, validation, memory)
+            shared = self._share(segment, data)
             if self.sharing is not None:
                 self.sharing.computed += end - depth
             if shared is not None:
-                calibration, validation, memory = shared
-                depth = end
+                data, depth = shared, end
         for _, members in groupby(group, key=lambda a: self._path(a)[end]):
-            yield from self._visit(depth, list(members), calibration, validation, memory)
+            yield from self._visit(depth, list(members), data)
 
     def _segment(self, start: int, end: int, architecture: Architecture) -> nn.Module:
         if self.evaluate is not None:
@@ -265,9 +262,8 @@ class OneShotEvaluator:
         stages = self.supernet.stages[start:end]
         return nn.Sequential(*(self.supernet.extract(architecture, stage) for stage in stages))
 
-    def _share(
-        self, segment: nn.Module, calibration: Loader, validation: Loader, memory: int
-    ) -> tuple[Loader, Loader, int] | None:
+    def _share(self, segment: nn.Module, data: Data) -> Data | None:
+        calibration, validation, memory = data
         kept: list[list[tuple[Any, Tensor]]] = []
         for loader, mode in ((calibration, _recalibrating(segment)), (validation, nullcontext())):
             kept.append([])

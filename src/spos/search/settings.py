@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -107,13 +107,12 @@ class SearchSettings(Settings):
         return max(crossover, 0), mutation
 
 
-def check_objectives(settings: SearchSettings, names: Iterable[str]) -> None:
+def check_objectives(settings: SearchSettings, names: Sequence[str]) -> None:
     """Check that the costs to minimise exist in the space.
 
     Raises:
         UserError: a cost is unknown.
     """
-    known = tuple(names)
     for name in settings.pareto:
-        if name not in known:
-            raise UserError(f"search.pareto: unknown cost '{name}': {nearest(name, known)}")
+        if name not in names:
+            raise UserError(f"search.pareto: unknown cost '{name}': {nearest(name, names)}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
@@ -55,18 +56,16 @@ def mobile_supernet(
     layout: MobileLayout,
     make_options: Callable[[Place], Mapping[str, nn.Module]],
     *,
-    classes: int,
     image_channels: int,
-    activation: Activation = nn.ReLU,
+    **network: Any,
 ) -> Supernet:
     """Build the supernet of a space whose layers are choices between blocks.
 
     Args:
         layout (MobileLayout): layout of the network.
         make_options (Callable): function that builds the options of a layer, called in order.
-        classes (int): number of classes.
         image_channels (int): channels of the input.
-        activation (Activation): class of the activations outside the blocks.
+        **network (Any): further arguments of :func:`mobile_network`.
 
     Raises:
         UserError: the layout is invalid.
@@ -75,9 +74,7 @@ def mobile_supernet(
     def layer(place: Place) -> OneOf:
         return OneOf(make_options(place), name=place.name)
 
-    model = mobile_network(
-        layout, layer, classes=classes, image_channels=image_channels, activation=activation
-    )
+    model = mobile_network(layout, layer, image_channels=image_channels, **network)
     return Supernet(model, (image_channels, layout.image_size, layout.image_size))
 
 

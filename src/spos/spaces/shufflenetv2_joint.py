@@ -3,8 +3,6 @@
 Source: Guo et al., Section 4.2 (search of blocks and channels).
 """
 
-from __future__ import annotations
-
 from spos.spaces import SPACES, Family
 from spos.spaces.shufflenetv2_channels import BLOCK_CHANNEL, JOINT_PRESETS, shufflenetv2_channels
 from spos.training.recipes import PLANS

@@ -1,7 +1,5 @@
 """Training: one loop, the methods that decide what a step trains, checkpoints."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING
 
 from spos._util.lazy import lazy_names

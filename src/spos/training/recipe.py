@@ -76,11 +76,8 @@ class Recipe(Settings):
         if step < self.warmup_steps:
             return self.learning_rate * (step + 1) / self.warmup_steps
         done = (step - self.warmup_steps) / (self.steps - self.warmup_steps)
-        if self.schedule == "constant":
-            return self.learning_rate
-        if self.schedule == "cosine":
-            return self.learning_rate * (1 + math.cos(math.pi * done)) / 2
-        return self.learning_rate * (1 - done)
+        left = {"linear": 1 - done, "cosine": (1 + math.cos(math.pi * done)) / 2, "constant": 1.0}
+        return self.learning_rate * left[self.schedule]
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,5 @@
 """DARTS: the most probable architecture after its training."""
 
-from __future__ import annotations
-
 from spos.search.algorithm import ALGORITHMS
 from spos.search.algorithms._distribution import DistributionSearch
 

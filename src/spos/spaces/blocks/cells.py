@@ -87,6 +87,7 @@ def _skip(inputs: int, outputs: int, stride: int) -> nn.Module:
     return nn.Identity() if same else _convolution(inputs, outputs, stride)
 
 
+#: Operations by name, built from input channels, output channels and stride.
 OPERATIONS: dict[str, Callable[..., nn.Module]] = {
     "none": lambda inputs, outputs, stride: Zero(),
     "skip_connect": _skip,
@@ -100,7 +101,6 @@ OPERATIONS: dict[str, Callable[..., nn.Module]] = {
     "dil_conv_3x3": partial(_separable, kernel=3, dilation=2),
     "dil_conv_5x5": partial(_separable, kernel=5, dilation=2),
 }
-"""Operations by name, built from input channels, output channels and stride."""
 
 
 def operation(name: str, inputs: int, outputs: int, stride: int = 1) -> nn.Module:

@@ -7,8 +7,8 @@ from torch import nn
 from spos.nn import ElasticBatchNorm2d, ElasticConv2d, Width
 
 Size = int | Width
+#: Class of an activation with the argument ``inplace``.
 Activation = type[nn.ReLU] | type[nn.ReLU6]
-"""Class of an activation with the argument ``inplace``."""
 
 
 def convolution(

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from spos.spaces.blocks.convolution import Size, norm
 
+#: Builds a convolution without bias: called with its name in the block (``conv1``, ``conv2`` or
+#: ``shortcut``), input and output channels, side of its kernel, and stride.
 MakeConvolution = Callable[[str, Size, Size, int, int], nn.Module]
-"""Builds a convolution without bias: called with its name in the block (``conv1``, ``conv2`` or
-``shortcut``), input and output channels, side of its kernel, and stride."""
 
 
 class ResidualBlock(nn.Module):

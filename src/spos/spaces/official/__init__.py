@@ -38,11 +38,11 @@ from torch import Tensor
 from spos._util.errors import UserError
 from spos.nn.supernet import Supernet
 
+#: Mean to subtract from images on a scale of 0 to 1 to get the release's input.
 INPUT_MEAN = (0.0, 0.0, 0.0)
-"""Mean to subtract from images on a scale of 0 to 1 to get the release's input."""
 
+#: Standard deviation to divide such images by.
 INPUT_STD = (1 / 255, 1 / 255, 1 / 255)
-"""Standard deviation to divide such images by."""
 
 _FIRST = "first_conv.0.weight"
 _CLASSIFIER = "classifier.0.weight"

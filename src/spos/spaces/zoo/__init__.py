@@ -10,8 +10,8 @@ from torch import nn
 from spos._util.errors import UserError
 from spos._util.registry import Registry
 
+#: Largest side of the input in pixels for which the small-image variant is built.
 SMALL_IMAGES = 64
-"""Largest side of the input in pixels for which the small-image variant is built."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Network:
     scales: bool = False
 
 
+#: Published networks by name: files of this folder, or plug-ins.
 NETWORKS: Registry[Network] = Registry("network", "spos.spaces.zoo", "spos.networks", several=True)
-"""Published networks by name: files of this folder, or plug-ins."""
 
 
 def build_network(

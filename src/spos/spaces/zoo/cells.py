@@ -75,8 +75,8 @@ DARTS_V2 = {
     ),
 }
 
+#: Wiring, filters and stride of a cell.
 Planned = tuple[Wiring, int, int]
-"""Wiring, filters and stride of a cell."""
 
 
 class _Stem(nn.Module):
