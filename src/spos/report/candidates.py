@@ -122,15 +122,9 @@ def candidate_table(
 
 
 def _scores(name: str, measure: Measure, scores: Sequence[float | None]) -> CandidateColumn:
-    return CandidateColumn(
-        name,
-        f"one-shot {measure.name}",
-        scores,
-        [measure.show(score) for score in scores],
-        {"%": 0.01} if measure.share else {},
-        -1 if measure.negated else 1,
-        best="high",
-    )
+    heading, cells = f"one-shot {measure.name}", [measure.show(score) for score in scores]
+    factors, sign = {"%": 0.01} if measure.share else {}, -1 if measure.negated else 1
+    return CandidateColumn(name, heading, scores, cells, factors, sign, best="high")
 
 
 def _networks(

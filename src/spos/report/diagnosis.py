@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean
-from typing import Any
 
 from rich.console import RenderableType
 from rich.text import Text
@@ -151,11 +150,10 @@ def doctor_tables(diagnosis: Diagnosis) -> list[RenderableType]:
     Args:
         diagnosis (Diagnosis): outcome of the check.
     """
+    title, table = f"Validation {diagnosis.metric.noun}", sampled_networks_table(diagnosis)
     parts: list[RenderableType] = [
         Text(sample_words(diagnosis)),
-        architectures_table(
-            f"Validation {diagnosis.metric.noun}", sampled_networks_table(diagnosis)
-        ),
+        architectures_table(title, table),
         *map(Text, diagnosis.conclusions()),
     ]
     if diagnosis.seconds:
@@ -167,21 +165,21 @@ def seeds_figure(diagnosis: Diagnosis) -> Chart:
     """The scores of each network of a check of a space, a dot for each seed, best network first."""
     metric, cost = diagnosis.metric, find_cost(diagnosis.cost)
     ranked = sorted(diagnosis.networks, key=lambda one: -fmean(one.scores))
-    rows: list[dict[str, Any]] = [
+    places = [str(place) for place in range(1, len(ranked) + 1)]
+    rows = [
         {
             "x": score,
-            "y": str(place),
+            "y": place,
             "architecture": one.architecture,
             "seed": str(seed),
             f"validation {metric.noun}": metric.show(score),
             cost.label: cost.format(one.costs[cost.name]),
         }
-        for place, one in enumerate(ranked, 1)
+        for place, one in zip(places, ranked, strict=True)
         for seed, score in enumerate(one.scores)
     ]
-    means: list[dict[str, Any]] = [
-        {"x": fmean(one.scores), "y": str(place)} for place, one in enumerate(ranked, 1)
-    ]
+    averages = (fmean(one.scores) for one in ranked)
+    means = [{"x": mean, "y": place} for place, mean in zip(places, averages, strict=True)]
     spread = diagnosis.spread
     return make_chart(
         "seeds",
@@ -189,7 +187,7 @@ def seeds_figure(diagnosis: Diagnosis) -> Chart:
         f"Networks differ by {metric.difference(spread.networks)} (standard deviation), repeated "
         f"trainings of one network by {metric.difference(spread.trainings)}.",
         metric.axis(f"validation {metric.noun}", [score for one in ranked for score in one.scores]),
-        Names([row["y"] for row in means]),
+        Names(places),
         dots(rows, 80, opacity=0.8, color=ACCENT),
         layer("tick", means, color=INK, thickness=2, height=14),
         height=22 * len(ranked) + 20,

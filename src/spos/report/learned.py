@@ -221,15 +221,9 @@ def _measure(
     if min(count, len(taken) - count) < FEWEST:
         return None
     gain, error = _difference(scores[taken], scores[~taken])
-    return Effect(
-        choice=choice,
-        option=option,
-        candidates=count,
-        gain=gain,
-        error=error,
-        cost=float(costs[taken].mean() - costs[~taken].mean()),
-        adjusted=_at_equal_cost(taken, scores, costs),
-    )
+    cost = float(costs[taken].mean() - costs[~taken].mean())
+    adjusted = _at_equal_cost(taken, scores, costs)
+    return Effect(choice, option, count, gain, error, cost, adjusted)
 
 
 def _difference(one: Values, other: Values) -> tuple[float, float]:

@@ -63,15 +63,10 @@ def collect_resources(
     def recorded(beginning: str, key: str) -> list[int]:
         return [line.get(key, 0) for line in metrics if line["stage"].startswith(beginning)]
 
-    rows = [
-        StageRow(
-            words.RUN_STAGES[stage],
-            _work(result, stage, reused),
-            seconds,
-            max(recorded(_RECORDED[stage], "peak_memory"), default=0),
-        )
-        for stage, seconds in result.seconds.items()
-    ]
+    rows = []
+    for stage, seconds in result.seconds.items():
+        peak = max(recorded(_RECORDED[stage], "peak_memory"), default=0)
+        rows.append(StageRow(words.RUN_STAGES[stage], _work(result, stage, reused), seconds, peak))
     stages, computed = (sum(recorded(EVALUATION, key)) for key in ("stages", "computed"))
     return Resources(rows, stages, computed) if rows else None
 

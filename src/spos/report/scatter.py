@@ -54,11 +54,8 @@ def search_figure(
     scores = [one.score for one in (*drawn, winner)]
     noun, last = result.one_shot.noun, max(one.iteration for one in drawn)
     at = cost_field(result, name)
-    scale = {
-        "type": "quantize",
-        "domain": [0, last or 1],
-        "range": [f"var(--r{number})" for number in range(LEVELS)],
-    }
+    shades = [f"var(--r{number})" for number in range(LEVELS)]
+    scale = {"type": "quantize", "domain": [0, last or 1], "range": shades}
     colour = {"field": "iteration", "type": "quantitative", "scale": scale, "legend": None}
     dot: Spec = {"filled": True, "opacity": 1, "size": 60, "cursor": "pointer"}
     dot |= {"stroke": PAPER, "strokeWidth": 0.6, "encoding": {"color": colour}}

@@ -62,15 +62,10 @@ Scored = Candidate | ComparedNetwork
 def top_table(result: Result) -> ArchitectureTable | None:
     """The best candidates, best first."""
     top = result.top
-    return _table(
-        result,
-        top,
-        leading=[column("rank", range(1, len(top) + 1), "")],
-        after=[
-            column("iteration", (one.iteration for one in top), "iter"),
-            column("origin", (one.origin for one in top), text=True),
-        ],
-    )
+    rank = column("rank", range(1, len(top) + 1), "")
+    iteration = column("iteration", (one.iteration for one in top), "iter")
+    origin = column("origin", (one.origin for one in top), text=True)
+    return _table(result, top, leading=[rank], after=[iteration, origin])
 
 
 def finalists_table(result: Result) -> ArchitectureTable | None:
@@ -94,14 +89,11 @@ def front_table(result: Result) -> ArchitectureTable | None:
 def budgets_table(result: Result) -> ArchitectureTable | None:
     """The network found for each budget, from the smallest."""
     cost, rows = result.primary_cost, result.budgets
-    return _table(
-        result,
-        [row.winner for row in rows],
-        leading=[column("at most", (format_cost(cost, row.maximum[cost]) for row in rows))],
-        before=_tested(result, [(row.winner, row.test_score) for row in rows]),
-        after=[column("new", (row.evaluated for row in rows), None)],
-        best=len(rows) - 1,
-    )
+    limit = column("at most", (format_cost(cost, row.maximum[cost]) for row in rows))
+    tested = _tested(result, [(row.winner, row.test_score) for row in rows])
+    new = column("new", (row.evaluated for row in rows), None)
+    found, last = [row.winner for row in rows], len(rows) - 1
+    return _table(result, found, leading=[limit], before=tested, after=[new], best=last)
 
 
 def comparison_table(result: Result) -> ArchitectureTable | None:
@@ -114,13 +106,10 @@ def comparison_table(result: Result) -> ArchitectureTable | None:
         ("found", winner, compared.found_test_score),
     ]
     names, networks, scores = zip(*sorted(rows, key=lambda row: -row[2]), strict=True)
-    return _table(
-        result,
-        networks,
-        leading=[column("network", names, text=True)],
-        before=_tested(result, [*zip(networks, scores, strict=True)]),
-        best=names.index("found"),
-    )
+    named = column("network", names, text=True)
+    tested = _tested(result, [*zip(networks, scores, strict=True)])
+    best = names.index("found")
+    return _table(result, networks, leading=[named], before=tested, best=best)
 
 
 def _tested(result: Result, rows: Sequence[tuple[Scored, float | None]]) -> list[Column]:

@@ -103,15 +103,11 @@ def retrained_networks(result: Result) -> list[TrainedNetwork]:
     winner, compared = result.winner, result.comparison
     if winner is None or compared is None:
         return []
-    networks = [
-        TrainedNetwork(
-            "found", "found", str(winner.architecture), winner.score, compared.found_test_score
-        ),
-        *(
-            TrainedNetwork(kind, one.name, one.architecture, one.score, one.test_score)
-            for kind, one in compared.others
-        ),
-    ]
+    scores = winner.score, compared.found_test_score
+    networks = [TrainedNetwork("found", "found", str(winner.architecture), *scores)]
+    for kind, one in compared.others:
+        scores = one.score, one.test_score
+        networks.append(TrainedNetwork(kind, one.name, one.architecture, *scores))
     # The uniform network may be the one found, or one of the random ones.
     return list({one.architecture: one for one in reversed(networks)}.values())[::-1]
 

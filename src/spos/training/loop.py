@@ -218,9 +218,8 @@ def _average_gradients(fabric: Fabric, model: nn.Module) -> None:
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
     flat = torch.cat([gradient.flatten() for gradient in gradients])
     flat = cast(Tensor, fabric.all_reduce(flat, reduce_op="mean"))
-    for gradient, mean in zip(
-        gradients, flat.split_with_sizes([g.numel() for g in gradients]), strict=True
-    ):
+    means = flat.split_with_sizes([gradient.numel() for gradient in gradients])
+    for gradient, mean in zip(gradients, means, strict=True):
         gradient.copy_(mean.view_as(gradient))
 
 
