@@ -222,7 +222,7 @@ class Table:
             uniform, setting = self.uniform(option)
             for seed in range(options.baseline_seeds):
                 yield Training(f"{option} everywhere", uniform, seed, f"{option}-{seed}", setting)
-        for name in PUBLISHED:
+        for name in options.published:
             width = self.published(name)
             for seed in range(options.baseline_seeds):
                 yield Training(f"{name}, {width}", name, seed, f"{name}-{seed}", width)
@@ -289,6 +289,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, default=3, help="supernets; 0 for the others alone")
     parser.add_argument("--random", type=int, default=10, help="random networks")
     parser.add_argument("--baseline-seeds", type=int, default=3, help="trainings of each baseline")
+    parser.add_argument("--published", nargs="*", default=PUBLISHED, metavar="NAME")
     parser.add_argument("--processes", type=int, default=1, help="trainings at the same time")
     parser.add_argument("--runs", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
