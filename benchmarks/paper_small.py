@@ -50,6 +50,7 @@ PUBLISHED = ("mobilenet_v2", "shufflenet_v2_1.5", "mnasnet_b1", "fbnet_b", "prox
 WIDTHS: list[float] = np.arange(0.05, 3, 0.005).round(3).tolist()
 FOUND = "supernet + evolution"
 RANDOM_SEARCH = "supernet + random search"
+CHEAPER = f"{FOUND}, two thirds"
 RANDOM = "random network"
 
 
@@ -88,10 +89,11 @@ class Known:
                 for name, content in json.loads(one.read_text()).items():
                     self._content[name] |= content
 
-    def found(self, seed: int, search: Callable[[int], dict[str, str]]) -> dict[str, str]:
-        """The networks that the searches of a seed find, by row."""
-        known: dict[str, str] | None = self._content["found"].get(str(seed))
-        return known or self._keep("found", str(seed), search(seed))
+    def found(self, row: str, seed: int, search: Callable[[], str]) -> str:
+        """The network that a search of a seed finds."""
+        name = f"{row}, seed {seed}"
+        known: str | None = self._content["found"].get(name)
+        return known or self._keep("found", name, search())
 
     def trained(self, training: Training, train: Callable[[Training], Trained]) -> Trained:
         """What comes of a training."""
@@ -155,19 +157,23 @@ class Table:
         def run(name: str, verb: str, done: Callable[[Result], object], *given: str) -> Result:
             return self.command(f"{name}-{seed}", done, verb, *given, "--seed", str(seed))
 
-        def found(name: str, most: float, *given: str) -> str:
+        def find(name: str, most: float, *given: str) -> str:
+            run("evolution", "train", lambda result: result.train)
+            if name != "evolution":
+                given += ("--reuse", str(self.runs / f"evolution-{seed}"))
             given = ("--max-flops", f"{most:.0f}", *given)
             winner = run(name, "search", lambda result: result.winner, *given).winner
             assert winner is not None
             return str(winner.architecture)
 
-        run("evolution", "train", lambda result: result.train)
-        reused = ("--reuse", str(self.runs / f"evolution-{seed}"))
-        return {
-            FOUND: found("evolution", self.most),
-            RANDOM_SEARCH: found("random", self.most, "--algorithm", "random", *reused),
-            f"{FOUND}, two thirds": found("cheaper", 2 / 3 * self.most, *reused),
+        searches = {
+            FOUND: partial(find, "evolution", self.most),
+            RANDOM_SEARCH: partial(find, "random", self.most, "--algorithm", "random"),
+            CHEAPER: partial(find, "cheaper", 2 / 3 * self.most),
         }
+        if seed >= self.options.cheaper_seeds:
+            del searches[CHEAPER]
+        return {row: self.known.found(row, seed, one) for row, one in searches.items()}
 
     def uniform(self, option: str) -> tuple[str, str]:
         """The network with one option everywhere, and the setting that gives it the cost."""
@@ -231,10 +237,7 @@ class Table:
         """Search, and train all networks, several at a time; by row."""
         with ThreadPoolExecutor(self.options.processes) as pool:
             # The searches come first: what they find is trained at the end.
-            searches = [
-                pool.submit(self.known.found, seed, self.search)
-                for seed in range(self.options.seeds)
-            ]
+            searches = [pool.submit(self.search, seed) for seed in range(self.options.seeds)]
 
             def submit(training: Training) -> Future[Trained]:
                 return pool.submit(self.known.trained, training, self.retrain)
@@ -287,6 +290,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", required=True, help="data source, as of spos run")
     parser.add_argument("--image-channels", type=int, default=3)
     parser.add_argument("--seeds", type=int, default=3, help="supernets; 0 for the others alone")
+    parser.add_argument(
+        "--cheaper-seeds", type=int, default=3, help="supernets searched at two thirds of the cost"
+    )
     parser.add_argument("--random", type=int, default=10, help="random networks")
     parser.add_argument("--baseline-seeds", type=int, default=3, help="trainings of each baseline")
     parser.add_argument("--published", nargs="*", default=PUBLISHED, metavar="NAME")
