@@ -79,3 +79,10 @@ def test_a_setting_that_is_not_valid_is_named(given: dict[str, Any], told: str) 
         make_config(given)
     assert told in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_the_seed_of_a_run_is_that_of_its_search_unless_it_has_one() -> None:
+    assert make_config({"run": {"seed": 3}}).search.seed == 3
+    assert make_config({"run": {"seed": 3}, "search": {"seed": 0}}).search.seed == 0
+    before = make_config({"run": {"seed": 3}, "search": {"seed": 0}}).as_plain()
+    assert make_config(merge_sections(before, {"run": {"seed": 3}})).search.seed == 0

@@ -110,12 +110,13 @@ def make_config(values: Mapping[str, Any]) -> Config:
     layout, plan = family(space).preset(preset), family(space).plan(preset)
     values["layout"] = _channels(layout, values.get("layout", {}))
     values["constraint"] = read_constraint(values.get("constraint", {}))
+    run = replace_settings(RunSettings(calibration=plan.calibration), values.get("run", {}), "run")
     defaults = {
         "layout": layout,
         "data": DataSettings(source=plan.data, validation=plan.validation),
-        "run": RunSettings(calibration=plan.calibration),
+        "run": run,
         "supernet": _shortened(plan.supernet, values, "supernet"),
-        "search": SearchSettings(),
+        "search": SearchSettings(seed=run.seed),
         "differentiable": DifferentiableSettings(),
         "constraint": ConstraintSettings(),
         "network": NetworkSettings(),

@@ -62,7 +62,8 @@ class RunSettings(Settings):
     """Settings common to all stages of a run.
 
     Args:
-        seed (int): seed of all randomness, at least 0.
+        seed (int): seed of all randomness, at least 0; that of the search as well, unless
+            ``search.seed`` is given.
         precision (str): precision of Lightning Fabric: ``32-true``, ``bf16-mixed`` or ``16-mixed``.
         channels_last (bool): whether tensors are stored in the memory format channels last, which
             is faster on most devices.

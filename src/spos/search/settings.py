@@ -43,7 +43,7 @@ class SearchSettings(Settings):
             (:class:`spos.search.naswot.Naswot`), likewise.
         from_known (bool): whether the first population consists of the best candidates that the
             study already contains.
-        seed (int): seed of all randomness, at least 0.
+        seed (int): seed of all randomness, at least 0; in a run that of the run, if not given.
         pareto (tuple[str, ...]): names of the costs to minimise in addition to maximising the
             score; not empty to search for a front.
 
