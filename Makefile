@@ -54,7 +54,8 @@ docs: $(DOCS_INSTALLED)
 
 paper-small: $(INSTALLED)
 	$(BIN)/python benchmarks/paper_small.py --data folder:$(DATA) --set data.test=10000 \
-		--processes 2 --runs runs/paper-small --out benchmarks/results/paper_small
+		--set search.iterations=6 --set search.naswot_weight=0.5 --random 40 \
+		--processes 2 --runs runs/paper-small --out runs/paper-small/table
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
