@@ -301,6 +301,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--known", type=Path, help="a trainings.json to begin with")
     options = parser.parse_args(arguments)
+    if options.known is not None and not options.known.exists():
+        parser.error(f"--known {options.known}: no such file")
     torch.set_num_threads(1)  # As each run has, for the record.
     rows = Table(options).train()
     if FOUND not in rows:

@@ -80,3 +80,18 @@ def test_several_scores_add_up() -> None:
     both = WithTrainingFree(worth, supernet.space, scores)
     assert dict(both([one]))[one] == pytest.approx(float(one[0]))
     assert dict(with_depth(supernet)([one]))[one] != pytest.approx(float(one[0]))
+
+
+def test_no_evaluation_begins_within_another() -> None:
+    supernet, running = make_supernet(), []
+
+    def evaluate(architectures: Sequence[Architecture]) -> Iterator[tuple[Architecture, float]]:
+        assert not running
+        running.append(True)
+        yield from worth(architectures)
+        running.clear()
+
+    random = np.random.default_rng(0)
+    sample = [supernet.space.sample(random) for _ in range(5)]
+    scored = WithTrainingFree(evaluate, supernet.space, [(Depth(supernet), 0.5)])
+    assert dict(scored(sample)).keys() == set(sample)

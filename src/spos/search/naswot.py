@@ -15,7 +15,7 @@ from spos._util.errors import UserError
 from spos.nn.supernet import Supernet
 from spos.space import Architecture
 
-#: Activations that are about linear on both sides of 0, as functions.
+#: Activations that treat inputs above 0 and below 0 differently, as functions.
 ACTIVATIONS: frozenset[Callable[..., Tensor]] = frozenset(
     {
         *(F.relu, F.relu_, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_),

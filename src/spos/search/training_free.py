@@ -58,8 +58,10 @@ class WithTrainingFree:
         Returns:
             Each distinct architecture with its score, in any order.
         """
+        # Known before the loop: an evaluation must not begin within another of the same supernet.
+        scales = self._scales
         for architecture, total in self._evaluate(architectures):
-            for (score, _), (factor, middle) in zip(self._scores, self._scales, strict=True):
+            for (score, _), (factor, middle) in zip(self._scores, scales, strict=True):
                 total += factor * (score(architecture) - middle)
             yield architecture, total
 
