@@ -1,8 +1,9 @@
 """The tables of the paper on CIFAR-10 at the size of a CPU, at equal multiply-adds.
 
-Searches over supernets of several seeds, by evolution and at random, and trains the networks found,
-random ones, those with the same block everywhere, and published ones scaled to the same cost, all
-by one recipe. Rerun the same command to resume. The random networks are the first ones of
+Searches over supernets of several seeds, by evolution and at random, and by differentiable methods
+in about the same time, and trains the networks found, random ones, those with the same block
+everywhere, and published ones scaled to the same cost, all by one recipe. Rerun the same command to
+resume. The random networks are the first ones of
 `truth_table.py`, and shared with it if its runs are in RUNS/truth.
 
 Several machines may share the work: OUT/trainings.json has what was found and trained so far, and
@@ -20,11 +21,11 @@ import json
 import statistics
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Semaphore
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -50,8 +51,11 @@ PUBLISHED = ("mobilenet_v2", "shufflenet_v2_1.5", "mnasnet_b1", "fbnet_b", "prox
 WIDTHS: list[float] = np.arange(0.05, 3, 0.005).round(3).tolist()
 FOUND = "supernet + evolution"
 RANDOM_SEARCH = "supernet + random search"
+LOSS_ALONE = f"{FOUND}, loss alone"
 CHEAPER = f"{FOUND}, two thirds"
 RANDOM = "random network"
+#: Rows whose searches share a supernet of each seed with the first.
+PAIRED = (RANDOM_SEARCH, LOSS_ALONE, CHEAPER)
 
 
 class Training(NamedTuple):
@@ -62,6 +66,28 @@ class Training(NamedTuple):
     seed: int
     name: str
     setting: str = ""
+
+
+class Search(NamedTuple):
+    """A search: its row, the name and seed of its run, the limit of the cost, and its options.
+
+    A search over single paths shares the supernet of its seed with others; a differentiable one
+    trains its own.
+    """
+
+    row: str
+    name: str
+    seed: int
+    most: float
+    options: tuple[str, ...] = ()
+    own_supernet: bool = False
+
+
+class Found(NamedTuple):
+    """What a search finds: the network, and the minutes that supernet and search took."""
+
+    network: str
+    minutes: float
 
 
 class Trained(NamedTuple):
@@ -89,11 +115,11 @@ class Known:
                 for name, content in json.loads(one.read_text()).items():
                     self._content[name] |= content
 
-    def found(self, row: str, seed: int, search: Callable[[], str]) -> str:
-        """The network that a search of a seed finds."""
-        name = f"{row}, seed {seed}"
-        known: str | None = self._content["found"].get(name)
-        return known or self._keep("found", name, search())
+    def found(self, search: Search, find: Callable[[Search], Found]) -> Found:
+        """What a search finds."""
+        name = f"{search.row}, seed {search.seed}"
+        known = self._content["found"].get(name)
+        return Found(*known) if known else self._keep("found", name, find(search))
 
     def trained(self, training: Training, train: Callable[[Training], Trained]) -> Trained:
         """What comes of a training."""
@@ -119,7 +145,8 @@ class Table:
         self.options = options
         self.most = COUNT.parse(options.max_flops)
         self.runs = options.runs.resolve()
-        self.runs.mkdir(parents=True, exist_ok=True)
+        for folder in ("found", "truth"):
+            (self.runs / folder).mkdir(parents=True, exist_ok=True)
         self.layout = read_layout(
             options.space,
             options.preset,
@@ -130,6 +157,9 @@ class Table:
         self.common += ["--data", options.data, "--threads", "1"]
         self.common += [part for one in options.set for part in ("--set", one)]
         self.known = Known(options.out / "trainings.json", options.known)
+        self.places = Semaphore(options.processes)
+        self.supernets = [Lock() for _ in range(options.seeds)]
+        self.minutes: dict[str, list[float]] = {}
 
     def command(self, name: str, done: Callable[[Result], object], verb: str, *rest: str) -> Result:
         """Run a command of spos, unless it has been."""
@@ -137,7 +167,8 @@ class Table:
         result = out / "result.json"
         if not result.exists() or not done(read_result(result)):
             command = [*SPOS, verb, *self.common, *rest, "--out", str(out)]
-            run_command(command, self.runs / f"{name}.log")
+            with self.places:
+                run_command(command, self.runs / f"{name}.log")
         return read_result(result)
 
     def retrain(self, training: Training) -> Trained:
@@ -151,29 +182,39 @@ class Table:
         score = round(100 * result.test_score, 3)
         return Trained(training, score, result.network.costs["flops"], result.device)
 
-    def search(self, seed: int) -> dict[str, str]:
-        """Train a supernet and search it in each way; the networks found, by row."""
+    def searches(self) -> Iterator[Search]:
+        """The searches of all seeds."""
+        options, within = self.options, ("--set", "differentiable.charge=above-limit")
+        for seed in range(options.seeds):
+            yield Search(FOUND, "evolution", seed, self.most)
+            yield Search(RANDOM_SEARCH, "random", seed, self.most, ("--algorithm", "random"))
+            if any(one.startswith("search.naswot_weight=") for one in options.set):
+                alone = ("--set", "search.naswot_weight=0")
+                yield Search(LOSS_ALONE, "loss-alone", seed, self.most, alone)
+            if seed < options.cheaper_seeds:
+                yield Search(CHEAPER, "cheaper", seed, 2 / 3 * self.most)
+            for given in options.differentiable:
+                name, _, steps = given.partition("=")
+                own = ("--algorithm", name, "--set", f"supernet.steps={steps}", *within)
+                yield Search(name, name, seed, self.most, own, own_supernet=True)
 
-        def run(name: str, verb: str, done: Callable[[Result], object], *given: str) -> Result:
-            return self.command(f"{name}-{seed}", done, verb, *given, "--seed", str(seed))
-
-        def find(name: str, most: float, *given: str) -> str:
-            run("evolution", "train", lambda result: result.train)
-            if name != "evolution":
-                given += ("--reuse", str(self.runs / f"evolution-{seed}"))
-            given = ("--max-flops", f"{most:.0f}", *given)
-            winner = run(name, "search", lambda result: result.winner, *given).winner
-            assert winner is not None
-            return str(winner.architecture)
-
-        searches = {
-            FOUND: partial(find, "evolution", self.most),
-            RANDOM_SEARCH: partial(find, "random", self.most, "--algorithm", "random"),
-            CHEAPER: partial(find, "cheaper", 2 / 3 * self.most),
-        }
-        if seed >= self.options.cheaper_seeds:
-            del searches[CHEAPER]
-        return {row: self.known.found(row, seed, one) for row, one in searches.items()}
+    def find(self, search: Search) -> Found:
+        """Train a supernet, unless another search of the seed has, and search it."""
+        seed = ("--seed", str(search.seed))
+        given = ("--max-flops", f"{search.most:.0f}", *search.options, *seed)
+        name = f"{search.name}-{search.seed}"
+        supernet = f"supernet-{search.seed}"
+        if search.own_supernet:
+            supernet = name
+            trained = self.command(name, lambda result: result.train, "train", *given)
+        else:
+            with self.supernets[search.seed]:
+                trained = self.command(supernet, lambda result: result.train, "train", *seed)
+            given += ("--reuse", str(self.runs / supernet))
+        result = self.command(name, lambda result: result.winner, "search", *given)
+        assert result.winner is not None
+        seconds = trained.seconds["train"] + result.seconds["search"]
+        return Found(str(result.winner.architecture), round(seconds / 60, 1))
 
     def uniform(self, option: str) -> tuple[str, str]:
         """The network with one option everywhere, and the setting that gives it the cost."""
@@ -214,7 +255,6 @@ class Table:
         """The networks that are not searched for."""
         options = self.options
         space = (options.space, options.preset, options.set, options.image_channels)
-        (self.runs / "truth").mkdir(exist_ok=True)
         for number, network in enumerate(draw(*space, self.most, options.random)):
             yield Training(RANDOM, str(network), 0, f"truth/{number:02}-0")
         with torch.device("meta"):
@@ -235,26 +275,28 @@ class Table:
 
     def train(self) -> dict[str, list[Trained]]:
         """Search, and train all networks, several at a time; by row."""
-        with ThreadPoolExecutor(self.options.processes) as pool:
-            # The searches come first: what they find is trained at the end.
-            searches = [pool.submit(self.search, seed) for seed in range(self.options.seeds)]
 
-            def submit(training: Training) -> Future[Trained]:
-                return pool.submit(self.known.trained, training, self.retrain)
+        def train(one: Search | Training) -> Trained:
+            if isinstance(one, Search):
+                found = self.known.found(one, self.find)
+                self.minutes.setdefault(one.row, []).append(found.minutes)
+                name = f"found/{one.name}-{one.seed}"
+                one = Training(one.row, found.network, one.seed, name)
+            return self.known.trained(one, self.retrain)
 
-            others = [submit(one) for one in self.baselines()]
-            found = [
-                submit(Training(row, network, seed, f"{row.replace(' ', '-')}-{seed}"))
-                for seed, search in enumerate(searches)
-                for row, network in search.result().items()
-            ]
+        work = [*self.searches(), *self.baselines()]
+        # Each waits for a place of its own: a search must not keep one while others train its
+        # supernet.
+        with ThreadPoolExecutor(len(work)) as pool:
             rows: dict[str, list[Trained]] = {}
-            for one in (*found, *others):
-                rows.setdefault(one.result().training.row, []).append(one.result())
+            for one in pool.map(train, work):
+                rows.setdefault(one.training.row, []).append(one)
             return rows
 
 
-def describe(name: str, row: list[Trained], found: list[Trained]) -> dict[str, Any]:
+def describe(
+    name: str, row: list[Trained], found: list[Trained], minutes: Sequence[float]
+) -> dict[str, Any]:
     """A row of the table, with the difference of the networks found from it."""
     scores, best = [one.score for one in row], [one.score for one in found]
     flops = statistics.fmean(one.flops for one in row)
@@ -266,13 +308,13 @@ def describe(name: str, row: list[Trained], found: list[Trained]) -> dict[str, A
         "deviation": f"{statistics.stdev(scores):.2f}" if len(scores) > 1 else "",
         "best": f"{max(scores):.2f}",
         "trained on": ", ".join(sorted({one.device for one in row})),
+        "minutes of search": f"{statistics.fmean(minutes):.0f}" if minutes else "",
     }
     if row is found:
         return cells
     cells["found less it"] = f"{statistics.fmean(best) - statistics.fmean(scores):+.2f}"
     if len(scores) > 1 and len(best) > 1:
-        # The searches share a supernet of each seed; the other rows have nothing in common.
-        paired = name == RANDOM_SEARCH
+        paired = name in PAIRED and len(scores) == len(best)
         test = stats.ttest_rel if paired else partial(stats.ttest_ind, equal_var=False)
         compared = test(best, scores)
         interval = compared.confidence_interval(0.95)
@@ -293,6 +335,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--cheaper-seeds", type=int, default=3, help="supernets searched at two thirds of the cost"
     )
+    parser.add_argument(
+        "--differentiable",
+        nargs="*",
+        default=[],
+        metavar="NAME=STEPS",
+        help="differentiable searches, with as many steps as take the time of the others",
+    )
     parser.add_argument("--random", type=int, default=10, help="random networks")
     parser.add_argument("--baseline-seeds", type=int, default=3, help="trainings of each baseline")
     parser.add_argument("--published", nargs="*", default=PUBLISHED, metavar="NAME")
@@ -304,10 +353,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.known is not None and not options.known.exists():
         parser.error(f"--known {options.known}: no such file")
     torch.set_num_threads(1)  # As each run has, for the record.
-    rows = Table(options).train()
+    table = Table(options)
+    rows = table.train()
     if FOUND not in rows:
         return
-    tables = {"Test accuracy": [describe(name, row, rows[FOUND]) for name, row in rows.items()]}
+    tables = {
+        "Test accuracy": [
+            describe(name, row, rows[FOUND], table.minutes.get(name, ()))
+            for name, row in rows.items()
+        ]
+    }
     write_tables(
         options.out / "summary",
         f"Networks of {options.space} and others of at most {options.max_flops} multiply-adds",

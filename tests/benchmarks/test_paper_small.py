@@ -21,18 +21,20 @@ def test_all_networks_of_the_table_have_about_the_same_cost(
         *("layout.strides=1,2", "supernet.steps=2", "supernet.warmup_steps=0"),
         *("search.population=4", "search.iterations=1", "search.parents=2"),
         *("run.calibration=64", "retrain.steps=2", "retrain.warmup_steps=0"),
-        "data.validation=64",
+        *("data.validation=64", "search.naswot_weight=0.5"),
     ]
     arguments = ["--preset", "tiny", "--max-flops", "200K", "--data", "digits"]
     arguments += ["--image-channels", "1", "--seeds", "1", "--random", "2"]
     arguments += ["--baseline-seeds", "1", "--processes", "2", "--published", "mobilenet_v2"]
+    arguments += ["--differentiable", "fbnet=3"]
     arguments += [part for one in settings for part in ("--set", one)]
     arguments += ["--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "out")]
     paper_small.main(arguments)
     record = json.loads((tmp_path / "out" / "summary.json").read_text())
     rows = {row["networks"]: row for row in record["tables"]["Test accuracy"]}
-    found, random, cheaper, *others = rows
+    found, random, alone, cheaper, fbnet, *others = rows
     assert (found, random) == ("supernet + evolution", "supernet + random search")
+    assert (alone, fbnet) == ("supernet + evolution, loss alone", "fbnet")
     assert rows["random network"]["trainings"] == 2
     assert [name.split(",")[0] for name in others] == [
         "random network",
@@ -45,7 +47,7 @@ def test_all_networks_of_the_table_have_about_the_same_cost(
     before = (tmp_path / "out" / "summary.json").read_bytes()
     count = len(forks.commands)
     paper_small.main(arguments)
-    assert len(forks.commands) == count == 14
+    assert len(forks.commands) == count == 19
     assert (tmp_path / "out" / "summary.json").read_bytes() == before
     # Another machine goes on from what is found and trained.
     known = ["--known", str(tmp_path / "out" / "trainings.json")]
