@@ -36,7 +36,8 @@ from spos._util.listener import Silent
 from spos._util.randomness import generator
 from spos.run.context import Context
 from spos.run.directory import RunDirectory
-from spos.run.network import load_checkpoint, make_evaluator
+from spos.run.network import load_checkpoint
+from spos.run.scoring import Scorer
 from spos.run.task import Task
 from spos.search import SearchSettings
 
@@ -105,7 +106,7 @@ class Scores:
             few = data.validation.subset(sorted(order[: self._validation].tolist()))
             object.__setattr__(data, "validation", few)
             supernet, _ = load_checkpoint(context)
-            self._evaluate = make_evaluator(context, supernet)
+            self._evaluate = Scorer(context, supernet)
         return self._evaluate
 
     @property

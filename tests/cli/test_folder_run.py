@@ -80,7 +80,7 @@ def test_processes_that_read_images_outlast_an_interruption(
     out = tmp_path / "run"
     command = (
         *("train", *SETTINGS, "--data", f"folder:{images}", "--stream", "always"),
-        *("--workers", "2", "--set", "supernet.steps=10000", "--set", "run.save_every=0"),
+        *("--data-workers", "2", "--set", "supernet.steps=10000", "--set", "run.save_every=0"),
         *("--out", out),
     )
     run = start(*command)

@@ -183,5 +183,5 @@ def test_another_seed_finds_something_else_by_random_search_too(
 
 
 def test_another_interval_between_checkpoints_is_the_same_run(cli: Cli, finished: Path) -> None:
-    again = cli("run", "--set", "run.save_every=30", "--workers", "2", "--out", finished)
+    again = cli("run", "--set", "run.save_every=30", "--data-workers", "2", "--out", finished)
     assert (again.status, again.err) == (0, "")

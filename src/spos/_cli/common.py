@@ -21,8 +21,22 @@ def execution(options: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
     if threads is not None:
         torch.set_num_threads(threads)
-    with closing(ConsoleListener()) as listener:
-        yield {"listener": listener, **{name: options[name] for name in ("devices", "accelerator")}}
+    from spos.run.workers import make_workers
+
+    given = {name: options[name] for name in ("devices", "accelerator")}
+    with (
+        closing(ConsoleListener()) as listener,
+        closing(
+            make_workers(
+                options["workers"],
+                threads,
+                options["accelerator"],
+                cpus=options["worker_cpus"],
+                gpus=options["worker_gpus"],
+            )
+        ) as workers,
+    ):
+        yield {"listener": listener, "workers": workers, **given}
 
 
 def print_tables(tables: Iterable[Any]) -> None:

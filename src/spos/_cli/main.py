@@ -16,7 +16,7 @@ from spos._cli.commands import dashboard_command, export_command, predict_comman
 from spos._cli.common import execution, print_tables
 from spos._cli.help import TopicCommand
 from spos._cli.latency import latency_command
-from spos._cli.options import COUNT, combine_options, read_settings, setting_options
+from spos._cli.options import COUNT, SHARE, WORKERS, combine_options, read_settings, setting_options
 from spos._util.errors import UserError, nearest
 from spos._util.interrupt import raise_interrupt
 from spos._util.version import __version__
@@ -33,6 +33,19 @@ _device_options = combine_options(
         default="auto",
         metavar="NAME",
         help="Kind of device: auto, cpu, cuda or mps.",
+    ),
+    click.option(
+        "--workers",
+        type=WORKERS,
+        metavar="N",
+        help="Processes that evaluate and train networks side by side; ray or ray://HOST:PORT for "
+        "those of a Ray cluster.",
+    ),
+    click.option(
+        "--worker-cpus", type=SHARE, metavar="X", help="CPU cores of each Ray worker, such as 2."
+    ),
+    click.option(
+        "--worker-gpus", type=SHARE, metavar="X", help="GPUs of each Ray worker, such as 0.5."
     ),
     click.option("--threads", type=COUNT, metavar="N", help="CPU threads of each process."),
     click.option(

@@ -29,7 +29,26 @@ class Count(click.IntRange):
         return int(text)
 
 
-COUNT = Count(min=1)
+class Workers(click.ParamType[Any]):
+    """Type of an option that is a number of processes, or a Ray cluster."""
+
+    name = "workers"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, context: click.Context | None
+    ) -> int | str:
+        text = str(value)
+        if text == "ray" or text.startswith("ray://"):
+            return text
+        if not (text.isascii() and text.isdigit()) or int(text) < 1:
+            raise UserError(
+                f"--workers {text}: must be a whole number, at least 1, or ray, or ray://HOST:PORT"
+            )
+        return int(text)
+
+
+COUNT, WORKERS = Count(min=1), Workers()
+SHARE = click.FloatRange(min=0)
 
 
 def number_or_fraction(text: str) -> int | float:
@@ -74,7 +93,7 @@ _ALIASES: tuple[tuple[str, str, Callable[[str], Any], str], ...] = (
     ),
     ("--stream", "data.stream", str, "Decode images during training: auto, always or never."),
     ("--on-broken", "data.on_broken", str, "What to do with a broken image: fail or skip."),
-    ("--workers", "data.workers", int, "Processes that decode streamed images."),
+    ("--data-workers", "data.workers", int, "Processes that decode streamed images."),
     ("--seed", "run.seed", int, "Seed of everything random."),
     ("--precision", "run.precision", str, "Precision: 32-true, bf16-mixed or 16-mixed."),
     ("--supernet-steps", "supernet.steps", int, "Steps of the supernet's training."),

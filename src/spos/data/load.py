@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -86,12 +87,11 @@ def assemble(spec: str, name: str, source: Source, options: DataOptions) -> Imag
         validation = source.validation
         digest.update(validation.labels.numpy().tobytes())
     mean, deviation = statistics(train)
-    held_out = test
     return ImageData(
         source=spec,
         train=train,
         validation=validation,
-        test=lambda: held_out,
+        test=partial(_as_given, test),
         classes=tuple(classes),
         channels=train.channels,
         image_size=train.image_size,
@@ -127,3 +127,8 @@ def statistics(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
     deviation = (squares - mean.square()).clamp_min(0).sqrt()
     deviation[deviation < 1e-6] = 255
     return tuple((mean / 255).tolist()), tuple((deviation / 255).tolist())
+
+
+def _as_given(images: Images) -> Images:
+    # A function of the module, so that the images can be sent to other processes.
+    return images

@@ -14,9 +14,10 @@ from spos.run.config import Config
 from spos.run.context import Context
 from spos.run.costs import find_primary_cost, narrow
 from spos.run.finalists import read_found
-from spos.run.fit import retrain
-from spos.run.network import load_checkpoint, make_evaluator
+from spos.run.fit import retrain_all
+from spos.run.network import load_checkpoint
 from spos.run.outcome import CompareOutcome, RetrainOutcome
+from spos.run.scoring import Scorer
 from spos.search import Feasible
 from spos.space import Architecture
 
@@ -51,22 +52,25 @@ def compare_stage(context: Context, count: int) -> CompareOutcome:
     table = context.costs(supernet)
     chosen = _random_like(context, table, found.winner, count)
     uniform = find_uniform(Feasible(table.space, table, context.config.bounds), context.config)
-    stages = {architecture: f"compare-{number}" for number, architecture in enumerate(chosen, 1)}
-    stages[found.winner.architecture] = "retrain"
     scored = [*chosen, *([uniform[1]] if uniform else [])]
-    one_shot = dict(make_evaluator(context, supernet)(scored))
-    trainings = {}
-
-    def compared(name: str, architecture: Architecture, near: float | None) -> ComparedNetwork:
-        stage = stages.get(architecture, "compare-uniform")
-        outcome = retrain(context, str(architecture), stage)
-        if outcome.architecture != str(architecture):
+    one_shot = dict(Scorer(context, supernet)(scored))
+    stages = {found.winner.architecture: "retrain"}
+    for number, architecture in enumerate(chosen, 1):
+        stages[architecture] = f"compare-{number}"
+    if uniform:
+        stages.setdefault(uniform[1], "compare-uniform")
+    networks = {stage: str(architecture) for architecture, stage in stages.items()}
+    outcomes = retrain_all(context, networks, "compare")
+    for stage, outcome in outcomes.items():
+        if outcome.architecture != networks[stage]:
             raise UserError(
                 f"{directory.path}: {stage} is a network that is no longer drawn for this "
                 f"comparison; give another --out and --reuse {directory.path}"
             )
+
+    def compared(name: str, architecture: Architecture, near: float | None) -> ComparedNetwork:
+        outcome = outcomes[stages[architecture]]
         assert outcome.test_score is not None, "the first process tests the network"
-        trainings[stage] = outcome.seconds
         return ComparedNetwork(
             name=name,
             architecture=str(architecture),
@@ -76,20 +80,20 @@ def compare_stage(context: Context, count: int) -> CompareOutcome:
             test_score=outcome.test_score,
         )
 
-    networks = [
+    random = [
         compared(f"random {number}", architecture, near)
         for number, (architecture, near) in enumerate(chosen.items(), 1)
     ]
-    scores = [network.test_score for network in networks]
+    scores = [network.test_score for network in random]
     comparison = Comparison(
         asked=count,
-        networks=tuple(networks),
+        networks=tuple(random),
         random_mean=statistics.fmean(scores),
         random_std=statistics.stdev(scores) if len(scores) > 1 else None,
         found_test_score=winner.test_score,
         uniform=compared(f"all {uniform[0]}", uniform[1], None) if uniform else None,
     )
-    seconds = sum(spent for stage, spent in trainings.items() if stage != "retrain")
+    seconds = sum(one.seconds for stage, one in outcomes.items() if stage != "retrain")
     return directory.finish(CompareOutcome(seconds=seconds, comparison=comparison))
 
 

@@ -25,6 +25,7 @@ from spos.nn.supernet import Supernet
 from spos.run.config import SETTINGS_WITHOUT_EFFECT, Config
 from spos.run.costs import LATENCY_TABLE, add_bounded_costs, read_latency_table
 from spos.run.directory import RunDirectory
+from spos.run.side_by_side import ThisProcess, Workers
 from spos.run.task import DEFAULT_TASK_FACTS, Fitness, Task, check_picklable, make_fitness
 from spos.spaces import family
 from spos.training.checkpoint import digest
@@ -45,12 +46,14 @@ class Context:
         directory (RunDirectory): directory of the run.
         listener (Listener): receiver of progress and messages; must be picklable.
         devices (int): number of processes, each with one device, at least 1.
+        device (int): number of the device among those of the machine, where it has several.
         accelerator (str): accelerator of Lightning Fabric: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         load (Callable | None): function that returns the images; None for the configured source.
         task (Task): loss of the trainings and fitness of the search.
         given_method (MakeMethod | None): method of the supernet's training; None for the configured
             one.
         teacher (Teacher | None): trained network for distillation when networks are retrained.
+        workers (Workers): processes that carry out independent work.
         notes (list[str]): what to tell once all checks have passed.
     """
 
@@ -60,11 +63,13 @@ class Context:
     listener: Listener
     _: KW_ONLY
     devices: int = 1
+    device: int = 0
     accelerator: str = "auto"
     load: Callable[[], ImageData] | None = None
     task: Task = field(default_factory=Task)
     given_method: MakeMethod | None = None
     teacher: Teacher | None = None
+    workers: Workers = field(default_factory=ThisProcess)
     notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -75,8 +80,11 @@ class Context:
 
     def __getstate__(self) -> dict[str, Any]:
         # Each process has its own Fabric and reads the images itself.
-        omitted = ("fabric", "fitness", "data", "_cost_models")
+        omitted = ("fabric", "fitness", "data", "kept", "_cost_models", "workers")
         return {k: v for k, v in self.__dict__.items() if k not in omitted}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, workers=ThisProcess())
 
     @cached_property
     def fitness(self) -> Fitness:
@@ -86,13 +94,20 @@ class Context:
         return make_fitness(self.task, search.fitness, added)
 
     @cached_property
+    def kept(self) -> dict[str, Any]:
+        """What the evaluation of candidates goes on to use, such as the trained supernet."""
+        return {}
+
+    @cached_property
     def _cost_models(self) -> dict[bool, CostModel]:
         return {}
 
     @cached_property
     def fabric(self) -> Fabric:
         """Fabric with one device and the precision of the run; launched processes replace it."""
-        return make_fabric(self.accelerator, self.config.run.precision)
+        several = self.accelerator != "cpu" and torch.cuda.device_count() > 1
+        devices = [self.device % torch.cuda.device_count()] if several else 1
+        return make_fabric(self.accelerator, self.config.run.precision, devices)
 
     def launch(self, work: Callable[..., Any], *arguments: Any) -> Any:
         """Call a function in one process per device.
@@ -246,13 +261,13 @@ class Context:
         return digest(supernet.state_dict(), json.dumps(parts, sort_keys=True))[:16]
 
 
-def make_fabric(accelerator: str, precision: Any, devices: int = 1) -> Fabric:
+def make_fabric(accelerator: str, precision: Any, devices: int | list[int] = 1) -> Fabric:
     """Make a Fabric with devices of a kind.
 
     Args:
         accelerator (str): accelerator of Lightning Fabric.
         precision (Any): its precision.
-        devices (int): number of processes, at least 1.
+        devices (int | list[int]): number of processes, at least 1, or the number of one device.
 
     Raises:
         UserError: the devices do not exist, or do not support the precision.
@@ -264,7 +279,7 @@ def make_fabric(accelerator: str, precision: Any, devices: int = 1) -> Fabric:
         with warnings.catch_warnings():
             # Fabric warns and falls back to another precision; here that is an error, below.
             warnings.filterwarnings("ignore", message=".*AMP with fp16")
-            strategy = "ddp_spawn" if devices > 1 else "auto"
+            strategy = "ddp_spawn" if isinstance(devices, int) and devices > 1 else "auto"
             fabric = Fabric(
                 accelerator=accelerator, devices=devices, strategy=strategy, precision=precision
             )

@@ -22,9 +22,10 @@ from spos.run.config import merge_sections
 from spos.run.context import Context
 from spos.run.costs import find_primary_cost, narrow
 from spos.run.directory import RunDirectory
-from spos.run.finalists import plan_rungs, plan_training, train_briefly
+from spos.run.finalists import Brief, plan_rungs, plan_training, train_briefly
 from spos.run.outcome import DoctorOutcome
 from spos.run.pipeline import OWN_DATA
+from spos.run.side_by_side import ThisProcess, Workers
 from spos.run.task import Task, make_fitness
 from spos.search import Feasible
 from spos.space import Architecture
@@ -49,6 +50,7 @@ def doctor(
     seeds: int = 2,
     listener: Listener | None = None,
     devices: int = 1,
+    workers: Workers | None = None,
     accelerator: str = "auto",
     load: Callable[[], ImageData] | None = None,
     task: Task | None = None,
@@ -66,6 +68,8 @@ def doctor(
         seeds (int): number of trainings of each network, at least 2.
         listener (Listener | None): receiver of progress and messages.
         devices (int): number of processes, each with one device, at least 1.
+        workers (Workers | None): processes that train networks at the same time; None for this
+            one.
         accelerator (str): accelerator of Lightning Fabric: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         load (Callable | None): function that returns a data set of your own.
         task (Task | None): loss and metric of your own; None for classification.
@@ -91,6 +95,7 @@ def doctor(
             directory,
             listener or Silent(),
             devices=devices,
+            workers=workers or ThisProcess(),
             accelerator=accelerator,
             load=load,
             task=task or Task(),
@@ -111,19 +116,19 @@ def _diagnose(context: Context, networks: int, seeds: int) -> Diagnosis:
     recipe, rungs = plan_training(config, max(2, config.finalists.count or FINALISTS))
     sampled: list[SampledNetwork] = []
     spent = 0.0
+    trainings = [(str(one), config.run.seed + seed) for one in chosen for seed in range(seeds)]
+    # Judged on the way as well, because a finalist is, and its training is used again.
+    for _, steps in rungs:
+        briefs = [
+            Brief(text, recipe, steps, f"training {number} of {len(trainings)}", seed)
+            for number, (text, seed) in enumerate(trainings, 1)
+        ]
+        trained = train_briefly(context, briefs, "trainings")
     for number, architecture in enumerate(chosen):
-        text = str(architecture)
-        trained = []
-        for one in range(seeds):
-            label = f"training {number * seeds + one + 1} of {len(chosen) * seeds}"
-            seed = config.run.seed + one
-            # Judged on the way as well, because a finalist is, and its training is used again.
-            for _, steps in rungs:
-                outcome = train_briefly(context, text, recipe, steps, label=label, seed=seed)
-            trained.append(outcome)
-        spent += sum(one.seconds for one in trained)
-        scores = tuple(one.rungs[-1].metric_score for one in trained)
-        sampled.append(SampledNetwork(text, table.cost(architecture), scores))
+        repeated = trained[number * seeds : (number + 1) * seeds]
+        spent += sum(one.seconds for one in repeated)
+        scores = tuple(one.rungs[-1].metric_score for one in repeated)
+        sampled.append(SampledNetwork(str(architecture), table.cost(architecture), scores))
     diagnosis = Diagnosis(
         cost=find_primary_cost(config),
         band=band,

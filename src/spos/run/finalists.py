@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from spos._util.errors import UserError
 from spos.report.result import Finalist, Rung
 from spos.run.config import Config
 from spos.run.context import Context
 from spos.run.directory import RunDirectory
-from spos.run.fit import fit
+from spos.run.fit import fit, train_side_by_side
 from spos.run.network import build_run_network, loader
 from spos.run.outcome import FinalistsOutcome, SearchOutcome, ShortOutcome, make_winner
 from spos.run.task import make_fitness
@@ -95,15 +97,21 @@ def finalists_stage(context: Context) -> FinalistsOutcome | None:
     recipe, rungs = plan_training(context.config, len(chosen))
     trained: dict[int, ShortOutcome] = {}
     remaining = list(range(len(chosen)))
-    weights = context.config.network.weights
     for count, steps in rungs:
         # The order of the search decides between equals.
         remaining = sorted(remaining[:count])
-        for place in remaining:
-            text, label = str(chosen[place].architecture), f"finalist {place + 1} of {len(chosen)}"
-            trained[place] = train_briefly(
-                context, text, recipe, steps, label=label, weights=weights
+        briefs = [
+            Brief(
+                str(chosen[place].architecture),
+                recipe,
+                steps,
+                f"finalist {place + 1} of {len(chosen)}",
+                context.config.run.seed,
+                context.config.network.weights,
             )
+            for place in remaining
+        ]
+        trained |= dict(zip(remaining, train_briefly(context, briefs, "finalists"), strict=True))
         remaining.sort(key=lambda place: -trained[place].rungs[-1].score)
     table = context.costs(context.supernet(), eager=False)
     outcome = FinalistsOutcome(
@@ -147,60 +155,83 @@ def read_found(directory: RunDirectory) -> SearchOutcome | None:
     return replace(found, winner=finals.winner) if found and finals else found
 
 
-def train_briefly(
-    context: Context,
-    text: str,
-    recipe: Recipe,
-    until: int,
-    *,
-    label: str,
-    seed: int | None = None,
-    weights: str = "scratch",
-) -> ShortOutcome:
-    """Train a network on the training images, and judge it on the validation images.
+class Brief(NamedTuple):
+    """A short training.
 
-    Its state is kept under the architecture, the recipe and the seed, so that a network is trained
-    once for all purposes, and a longer training resumes from a shorter one.
+    Args:
+        architecture (str): architecture of the space.
+        recipe (Recipe): optimisation settings, such as those of :func:`plan_training`.
+        until (int): step to pause after.
+        label (str): name of the training in progress reports.
+        seed (int): seed of the training.
+        weights (str): weights that it begins from, ``scratch`` or ``supernet``.
+    """
+
+    architecture: str
+    recipe: Recipe
+    until: int
+    label: str
+    seed: int
+    weights: str = "scratch"
+
+    @property
+    def stage(self) -> str:
+        """Name of the stage of the run: one for all purposes, and for all numbers of steps."""
+        begins = "" if self.weights == "scratch" else f" {self.weights}"
+        facts = f"{self.architecture} {self.recipe} {self.seed}{begins}"
+        return f"short-{hashlib.sha256(facts.encode()).hexdigest()[:12]}"
+
+
+def train_briefly(context: Context, briefs: Sequence[Brief], label: str) -> list[ShortOutcome]:
+    """Train networks on the training images, and judge them on the validation images.
+
+    The state of a training is kept under the architecture, the recipe and the seed, so that a
+    network is trained once for all purposes, and a longer training resumes from a shorter one.
 
     Args:
         context (Context): the run.
-        text (str): architecture of the space.
-        recipe (Recipe): optimisation settings, such as those of :func:`plan_training`.
-        until (int): step to pause after, later than those of earlier calls.
-        label (str): name of the training in progress reports.
-        seed (int | None): seed of the training; None for the seed of the run.
-        weights (str): weights that it begins from, ``scratch`` or ``supernet``.
+        briefs (Sequence): the trainings, which pause later than those of earlier calls.
+        label (str): name of the trainings in progress reports, if several run at the same time.
 
     Returns:
-        The outcome, whose last rung is after so many steps.
+        The outcomes, whose last rung is after so many steps.
     """
-    seed = context.config.run.seed if seed is None else seed
-    begins = "" if weights == "scratch" else f" {weights}"
-    key = hashlib.sha256(f"{text} {recipe} {seed}{begins}".encode()).hexdigest()[:12]
-    stage = f"short-{key}"
-    done = context.directory.outcome(ShortOutcome, stage)
-    rungs = done.rungs if done else ()
-    reached = tuple(rung for rung in rungs if rung.steps <= until)
-    if done and reached and reached[-1].steps == until:
-        return replace(done, rungs=reached)
-    rung, seconds = context.launch(_train, text, stage, label, recipe, until, seed, weights)
-    outcome = ShortOutcome(architecture=text, rungs=(*rungs, rung), seconds=seconds)
-    return context.directory.finish(outcome, stage)
+    directory = context.directory
+    done = [directory.outcome(ShortOutcome, brief.stage) for brief in briefs]
+    rungs = [one.rungs if one else () for one in done]
+    missing = {
+        brief.stage: number
+        for number, brief in enumerate(briefs)
+        if brief.until not in (rung.steps for rung in rungs[number])
+    }
+    items = {stage: (briefs[number],) for stage, number in missing.items()}
+    for stage, (rung, seconds) in train_side_by_side(context, _train, items, label):
+        number = missing[stage]
+        brief = briefs[number]
+        outcome = ShortOutcome(
+            architecture=brief.architecture, rungs=(*rungs[number], rung), seconds=seconds
+        )
+        done[number] = directory.finish(outcome, stage)
+    return [
+        replace(one, rungs=tuple(rung for rung in one.rungs if rung.steps <= brief.until))
+        for one, brief in zip(done, briefs, strict=True)
+        if one is not None
+    ]
 
 
-def _train(
-    context: Context,
-    text: str,
-    stage: str,
-    label: str,
-    recipe: Recipe,
-    until: int,
-    seed: int,
-    weights: str,
-) -> tuple[Rung, float]:
-    data = context.data
-    network, _ = build_run_network(context, text, seed, weights)
-    seconds = fit(context, network, recipe, data.train, stage, until=until, seed=seed, label=label)
+def _train(context: Context, brief: Brief) -> tuple[Rung, float]:
+    data, recipe, until = context.data, brief.recipe, brief.until
+    network, _ = build_run_network(context, brief.architecture, brief.seed, brief.weights)
+    seconds = fit(
+        context,
+        network,
+        recipe,
+        data.train,
+        brief.stage,
+        until=until,
+        seed=brief.seed,
+        label=brief.label,
+    )
     fitness, metric = context.fitness, make_fitness(context.task, "metric")
     batches = loader(context, data.validation)
     with context.fabric.autocast():

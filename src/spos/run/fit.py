@@ -6,7 +6,9 @@ import base64
 import io
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any, NamedTuple
 
 import torch
 from PIL import Image
@@ -18,6 +20,7 @@ from spos.run.context import Context
 from spos.run.network import build_run_network, loader, training_loader
 from spos.run.outcome import PredictionsOutcome, RetrainOutcome
 from spos.run.recorder import PeakMemory, Recorder
+from spos.run.side_by_side import ThisProcess
 from spos.search.evaluation import correct, score
 from spos.training.checkpoint import Checkpoints
 from spos.training.loop import train
@@ -121,8 +124,67 @@ def retrain(context: Context, text: str, stage: str = RetrainOutcome.stage) -> R
         text (str): architecture of the space, or the name of a published network.
         stage (str): name of the stage of the run.
     """
-    done = context.directory.outcome(RetrainOutcome, stage)
-    return done or context.directory.finish(context.launch(_retrain, text, stage), stage)
+    return retrain_all(context, {stage: text}, stage)[stage]
+
+
+def retrain_all(
+    context: Context, networks: Mapping[str, str], label: str
+) -> dict[str, RetrainOutcome]:
+    """Train networks on all training images and test each once, unless that is done.
+
+    Args:
+        context (Context): the run.
+        networks (Mapping): architecture of the space, or name of a published network, by the name
+            of the stage of the run.
+        label (str): name of the trainings in progress reports, if several run at the same time.
+    """
+    known = {stage: context.directory.outcome(RetrainOutcome, stage) for stage in networks}
+    outcomes = {stage: outcome for stage, outcome in known.items() if outcome is not None}
+    items = {stage: (text, stage) for stage, text in networks.items() if stage not in outcomes}
+    for stage, outcome in train_side_by_side(context, _retrain, items, label):
+        outcomes[stage] = context.directory.finish(outcome, stage)
+    return {stage: outcomes[stage] for stage in networks}
+
+
+class _Training(NamedTuple):
+    """A function of a context and of arguments, and the folder of the run for what it saves."""
+
+    train: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    folder: str
+
+
+def train_side_by_side(
+    context: Context,
+    training: Callable[..., Any],
+    items: Mapping[str, tuple[Any, ...]],
+    label: str,
+) -> Iterator[tuple[str, Any]]:
+    """Carry out trainings: at the same time, unless each takes several devices.
+
+    Args:
+        context (Context): the run.
+        training (Callable): function of the context and of further arguments, defined at the top
+            level of a module.
+        items (Mapping): these arguments, by the name of the stage of the run.
+        label (str): name of the trainings in progress reports, if several run at the same time.
+
+    Returns:
+        The name of a stage and the result of its training, as they end.
+    """
+    several = len(items) > 1 and context.devices == 1 and context.workers.count > 1
+    workers = context.workers if several else ThisProcess()
+    if several:
+        # Before they begin, so that only this process writes it.
+        context.freeze()
+    stages = list(items)
+    work = [_Training(training, items[stage], stage) for stage in stages]
+    for number, result in workers.map(context, _launch, work, label):
+        yield stages[number], result
+
+
+def _launch(context: Context, item: _Training) -> Iterator[Any]:
+    yield context.launch(item.train, *item.arguments)
 
 
 def _retrain(context: Context, text: str, stage: str) -> RetrainOutcome:

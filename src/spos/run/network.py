@@ -12,12 +12,8 @@ from spos.data import Images, evaluation_batches, training_batches
 from spos.nn.supernet import Supernet
 from spos.run.context import Context
 from spos.run.outcome import TrainOutcome
-from spos.run.task import Fitness
-from spos.search.depth import Depth
-from spos.search.evaluation import Loader, OneShotEvaluator, recalibrate
+from spos.search.evaluation import Loader, recalibrate
 from spos.search.naswot import Naswot
-from spos.search.sharing import SharedStages
-from spos.search.training_free import Score, WithTrainingFree
 from spos.spaces import family, is_name
 from spos.spaces.zoo import NETWORKS, build_network
 from spos.training.checkpoint import Checkpoints, load_model
@@ -72,32 +68,6 @@ def load_checkpoint(context: Context) -> tuple[Supernet, dict[str, Tensor]]:
     if context.config.run.channels_last:
         supernet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return supernet.to(context.fabric.device), loaded.tensors
-
-
-def make_evaluator(
-    context: Context,
-    supernet: Supernet,
-    fitness: Fitness | None = None,
-    sharing: SharedStages | None = None,
-) -> OneShotEvaluator | WithTrainingFree:
-    """Make the evaluator of candidates on the validation images, by the fitness of the run."""
-    fitness = fitness or context.fitness
-    evaluator = OneShotEvaluator(
-        supernet,
-        calibration_loader(context),
-        loader(context, context.data.validation),
-        metric=fitness.metric,
-        evaluate=fitness.evaluate,
-        sharing=sharing,
-        autocast=context.fabric.autocast,
-    )
-    if not fitness.added:
-        return evaluator
-    scores: list[tuple[Score, float]] = [
-        (Depth(supernet) if name == "depth" else make_naswot(context), weight)
-        for name, weight in fitness.added.items()
-    ]
-    return WithTrainingFree(evaluator, supernet.space, scores)
 
 
 def make_naswot(context: Context) -> Naswot:

@@ -26,6 +26,7 @@ from spos.run.network import build_run_network, read_train_outcome
 from spos.run.outcome import DoctorOutcome, PredictionsOutcome, RetrainOutcome, SearchOutcome
 from spos.run.result import collect_result
 from spos.run.reuse import REUSED, warm_start
+from spos.run.side_by_side import ThisProcess, Workers
 from spos.run.stages import retrain_stage, search_stage, train_stage
 from spos.run.task import Task
 from spos.search import open_storage
@@ -69,6 +70,7 @@ def run(
     teacher: nn.Module | Teacher | None = None,
     schedule: Schedule | None = None,
     notes: Sequence[str] = (),
+    workers: Workers | None = None,
 ) -> Result:
     """Run stages of a run; finished stages are skipped, interrupted ones are resumed.
 
@@ -93,6 +95,9 @@ def run(
             besides the labels (:class:`spos.training.Teacher`).
         schedule (Schedule | None): what decides settings of each stage when it begins.
         notes (Sequence[str]): messages for the listener once all checks have passed.
+        workers (Workers | None): processes that evaluate candidates and train networks at the same
+            time (:func:`spos.run.local_workers.make_workers`), which are left running; None for
+            this one.
 
     Returns:
         The result of the run, as stored in ``result.json``.
@@ -126,6 +131,7 @@ def run(
             task=task or Task(),
             given_method=None if isinstance(method, str) else method,
             teacher=Teacher(teacher) if isinstance(teacher, nn.Module) else teacher,
+            workers=workers or ThisProcess(),
             notes=[*notes, *([reused] if reused else [])],
         )
         if searching and config.required_method:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import replace
 
 from optuna.exceptions import StorageInternalError
@@ -14,18 +13,16 @@ from spos._util.interrupt import deferred_interrupt
 from spos._util.randomness import generator
 from spos.cost import Constraint, CostModel
 from spos.nn.supernet import Supernet
-from spos.report.resources import EVALUATION
 from spos.run.context import Context
 from spos.run.differentiable import prepare_theta_training, read_prior
 from spos.run.finalists import finalists_stage, read_found
-from spos.run.fit import fit, retrain
-from spos.run.network import load_checkpoint, make_evaluator, read_train_outcome
+from spos.run.fit import fit, retrain, retrain_all
+from spos.run.network import load_checkpoint, read_train_outcome
 from spos.run.outcome import RetrainOutcome, SearchOutcome, TrainOutcome, make_search_outcome
-from spos.run.recorder import PeakMemory, Stopwatch
-from spos.run.task import make_fitness
+from spos.run.recorder import Stopwatch
+from spos.run.scoring import Scorer
 from spos.search import Candidate, Feasible, SearchResult, open_storage, open_study, search
 from spos.search.settings import check_objectives
-from spos.search.sharing import SharedStages
 from spos.search.study import close_storage
 from spos.space import Architecture
 from spos.training.method import method_class
@@ -89,24 +86,17 @@ def search_stage(context: Context) -> SearchOutcome:
     study = open_study(storage, name, supernet.space)
     constraints = config.constraint.constraints
     found: list[tuple[Constraint, SearchResult]] = []
-    sharing, memory = SharedStages(), PeakMemory(context.fabric.device)
-    evaluator = make_evaluator(context, supernet, sharing=sharing)
+    scorer = Scorer(context, supernet, recorded=True)
     best = -math.inf
     with deferred_interrupt() as interrupt:
 
         def evaluate(architectures: Sequence[Architecture]) -> Iterator[tuple[Architecture, float]]:
             nonlocal best
-            try:
-                for architecture, score in evaluator(architectures):
-                    best = max(best, score)
-                    yield architecture, score
-                    if interrupt.requested:
-                        raise KeyboardInterrupt
-            finally:
-                # What only describes the run must not hide the error that ends it.
-                with suppress(OSError):
-                    used = {**sharing.take(), "peak_memory": memory.read()}
-                    directory.record({"stage": EVALUATION, **used})
+            for architecture, score in scorer(architectures):
+                best = max(best, score)
+                yield architecture, score
+                if interrupt.requested:
+                    raise KeyboardInterrupt
 
         def told(candidate: Candidate, count: int, total: int) -> None:
             watch.record()
@@ -146,8 +136,8 @@ def _with_metric(context: Context, supernet: Supernet, result: SearchResult) -> 
     """Evaluate the best candidates by the metric of the run, where the fitness is another one."""
     if not context.fitness.is_loss:
         return result
-    evaluator = make_evaluator(context, supernet, make_fitness(context.task, "metric"))
-    scores = dict(evaluator([candidate.architecture for candidate in result.top]))
+    scorer = Scorer(context, supernet, "metric")
+    scores = dict(scorer([candidate.architecture for candidate in result.top]))
     top = (replace(one, metric_score=scores[one.architecture]) for one in result.top)
     return replace(result, top=tuple(top))
 
@@ -171,5 +161,5 @@ def retrain_stage(context: Context) -> RetrainOutcome:
     if finalists_stage(context) is not None:
         found = read_found(context.directory)
         assert found is not None, "the finalists are the best candidates of a search"
-    trained = [retrain(context, text, stage) for text, stage in found.retrainings.items()]
-    return trained[0]
+    networks = {stage: text for text, stage in found.retrainings.items()}
+    return next(iter(retrain_all(context, networks, "retrain").values()))

@@ -1,0 +1,200 @@
+"""Processes of this machine that carry out independent pieces of a run."""
+
+from __future__ import annotations
+
+import atexit
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+import torch
+
+from spos._util.errors import UserError
+from spos._util.interrupt import SIGNALS
+from spos._util.processes import signals_held
+from spos.run.context import Context
+from spos.run.outcome import TrainOutcome
+from spos.run.serving import RECORDED, Serving, for_workers, hear
+from spos.run.side_by_side import ThisProcess, Together, Work
+from spos.run.task import check_picklable
+
+#: Seconds that a training may take to save its state when the run is interrupted.
+PATIENCE = 60.0
+#: Seconds of work above which it is worth the time that processes take to start.
+LONG = 30.0
+
+
+class LocalWorkers:
+    """Processes of this machine, which live until they are closed.
+
+    Each reads the images and the supernet itself when it first needs them.
+
+    Args:
+        count (int): number of processes, at least 1.
+        threads (int): CPU threads of each.
+        always (bool): whether they are started also for work that takes seconds.
+    """
+
+    def __init__(self, count: int, threads: int, *, always: bool = True) -> None:
+        self.count = count
+        self._threads, self._always = threads, always
+        self._processes: dict[Connection, multiprocessing.process.BaseProcess] = {}
+
+    def map(
+        self, context: Context, work: Work, items: Sequence[Any], label: str = ""
+    ) -> Iterator[tuple[int, Any]]:
+        """Work on items; see :class:`spos.run.side_by_side.Workers`.
+
+        Raises:
+            UserError: raised by the work, or a process was killed.
+        """
+        waiting, began = deque(enumerate(items)), time.monotonic()
+        while waiting and not (self._processes or self._always):
+            spent, done = time.monotonic() - began, len(items) - len(waiting)
+            if spent / max(done, 1) * len(waiting) > LONG or (label and _trained_long(context)):
+                break
+            number, item = waiting.popleft()
+            for _, value in ThisProcess(self._threads).map(context, work, [item]):
+                yield number, value
+        if not waiting:
+            return
+        self._start(context, min(self.count, len(waiting)))
+        idle, busy = list(self._processes), dict[Connection, int]()
+        settings = (context.config, context.frozen)
+        told = Together(context.listener.progress, label, len(items))
+        try:
+            while waiting or busy:
+                while idle and waiting:
+                    number, item = waiting.popleft()
+                    connection = idle.pop()
+                    connection.send((settings, work, item))
+                    busy[connection] = number
+                ready = wait(list(busy))
+                for connection in [one for one in busy if one in ready]:
+                    number = busy[connection]
+                    kind, *values = self._receive(connection)
+                    if kind == "value":
+                        yield number, *values
+                    elif kind == "done":
+                        del busy[connection]
+                        idle.append(connection)
+                    else:
+                        hear(context, kind, values, partial(told, number) if label else None)
+        finally:
+            if busy:
+                self._stop(context, busy)
+
+    def close(self) -> None:
+        """End the processes."""
+        for connection, process in self._processes.items():
+            with suppress(OSError):
+                connection.send(None)
+            process.join(PATIENCE)
+            process.kill()
+        self._processes.clear()
+        atexit.unregister(self.close)
+
+    def _start(self, context: Context, count: int) -> None:
+        missing = count - len(self._processes)
+        if missing <= 0:
+            return
+        check_picklable(context.task, context.load, teacher=context.teacher)
+        if not self._processes:
+            # An error of the caller's own must not leave this process waiting for them at its end.
+            atexit.register(self.close)
+            context.listener.message(f"{count} processes of {self._threads} thread(s) each")
+        started = multiprocessing.get_context("spawn")
+        content = pickle.dumps(for_workers(context))
+        for number in range(len(self._processes), count):
+            here, there = started.Pipe()
+            arguments = (there, content, self._threads, number)
+            process = started.Process(target=_serve, args=arguments)
+            # A terminal sends Ctrl-C to all processes of its group: they are told by this one.
+            with signals_held(), _environment(OMP_NUM_THREADS=str(self._threads)):
+                process.start()
+            there.close()
+            self._processes[here] = process
+
+    def _receive(self, connection: Connection) -> tuple[Any, ...]:
+        try:
+            received: tuple[Any, ...] = connection.recv()
+        except (EOFError, ConnectionResetError):
+            self._processes.pop(connection).join()
+            raise UserError(
+                "a worker process was killed: possibly out of memory; rerun the same command to "
+                "resume, with fewer --workers"
+            ) from None
+        return received
+
+    def _stop(self, context: Context, busy: Mapping[Connection, int]) -> None:
+        """Interrupt processes that work; trainings save their state."""
+        stopped = {one: self._processes.pop(one) for one in busy if one in self._processes}
+        for process in stopped.values():
+            process.terminate()
+        for connection, process in stopped.items():
+            # What they say last is still written down.
+            with suppress(EOFError, OSError):
+                while connection.poll(PATIENCE):
+                    kind, *values = connection.recv()
+                    if kind in RECORDED:
+                        hear(context, kind, values)
+                    elif kind == "done":
+                        break  # It had ended when it was told to stop.
+            connection.close()
+            process.join(PATIENCE)
+            process.kill()
+
+
+def _trained_long(context: Context) -> bool:
+    """Whether the supernet was trained for long, as networks then are."""
+    trained = context.directory.outcome(TrainOutcome)
+    return trained is not None and trained.seconds > LONG
+
+
+@contextmanager
+def _environment(**values: str) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _follow(parent: multiprocessing.process.BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
+
+
+def _serve(connection: Connection, content: bytes, threads: int, number: int) -> None:
+    """The life of a worker process."""
+    os.setpgid(0, 0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    # A run that was killed may be resumed at once: nothing of it must go on.
+    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+    torch.set_num_threads(threads)
+    try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        context: Context = pickle.loads(content)
+        serving = Serving(context, number, connection.send)
+        while (received := connection.recv()) is not None:
+            if not serving.work(*received):
+                return
+    except (KeyboardInterrupt, EOFError):
+        return

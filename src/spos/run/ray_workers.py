@@ -1,0 +1,349 @@
+"""Ray actors, on one machine or many, that carry out independent pieces of a run."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import queue
+import shutil
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from spos._util.errors import UserError
+from spos._util.files import write_atomically
+from spos._util.processes import signals_held
+from spos._util.version import __version__
+from spos.data import ImageData
+from spos.run.context import Context
+from spos.run.costs import LATENCY_TABLE
+from spos.run.serving import Serving, for_workers, hear
+from spos.run.side_by_side import Together, Work
+from spos.run.task import check_picklable
+
+#: How often an item is begun at most, where workers die.
+TRIES = 3
+#: Seconds between looks at what a worker has written.
+INTERVAL = 1.0
+#: Files of a run that a worker needs.
+NEEDED = ("config.yaml", "data.json", "train.json", LATENCY_TABLE)
+VERSIONS = {"spos": __version__, "torch": torch.__version__}
+
+Message = tuple[Any, ...]
+
+
+class Actor:
+    """A worker process of Ray, which has a directory of its own.
+
+    Args:
+        context (Context): the run.
+        data (ImageData): its images.
+        files (Mapping): content of the files of the run that it needs, by path.
+        number (int): number of the worker.
+        threads (int): its CPU threads.
+        driver (Mapping): versions of the first process.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        data: ImageData,
+        files: Mapping[str, bytes],
+        number: int,
+        threads: int,
+        driver: Mapping[str, str],
+    ) -> None:
+        ray: Any = importlib.import_module("ray")
+
+        self._refused = ""
+        if driver != VERSIONS:
+            here, there = (
+                ", ".join(f"{name} {value}" for name, value in versions.items())
+                for versions in (VERSIONS, driver)
+            )
+            node = ray.util.get_node_ip_address()
+            self._refused = f"the worker on {node} has {here}; this machine has {there}"
+            return
+        torch.set_num_threads(threads)
+        self._path = Path(tempfile.mkdtemp(prefix="spos-"))
+        self._sent: dict[str, float] = {}
+        for name, content in files.items():
+            self._write(name, content)
+        self._said: queue.Queue[Message] = queue.Queue()
+        context.__dict__["data"] = data
+        self._serving = Serving(context, 0, self._said.put, self._path)
+        self._working: threading.Thread | None = None
+        self._folder = ""
+
+    def refused(self) -> str:
+        """Why it cannot work; empty if it can."""
+        return self._refused
+
+    def begin(
+        self, settings: Any, work: Work, item: Any, folder: str, files: Mapping[str, bytes]
+    ) -> None:
+        """Begin to work on an item, with the files of its folder of the run."""
+        for name, content in files.items():
+            self._write(name, content)
+        self._folder = folder
+        arguments = (settings, work, item)
+        self._working = threading.Thread(target=self._serving.work, args=arguments, daemon=True)
+        self._working.start()
+
+    def say(self) -> list[Message]:
+        """What there is to say; waits for a while if that is nothing."""
+        said: list[Message] = []
+        try:
+            said.append(self._said.get(timeout=INTERVAL))
+            while True:
+                said.append(self._said.get_nowait())
+        except queue.Empty:
+            pass
+        # Files first, so that an outcome is never there before what it is about.
+        return [*self._changes(), *said]
+
+    def clean(self) -> None:
+        """Delete the directory."""
+        shutil.rmtree(self._path, ignore_errors=True)
+
+    def _write(self, name: str, content: bytes) -> None:
+        path = self._path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        self._sent[name] = path.stat().st_mtime
+
+    def _changes(self) -> Iterator[Message]:
+        """The files of the folder that are new or gone."""
+        if not self._folder:
+            return
+        there = set()
+        for folder in (self._folder, f"tensorboard/{self._folder}"):
+            for path in sorted((self._path / folder).glob("[!.]*")):
+                name = path.relative_to(self._path).as_posix()
+                there.add(name)
+                try:
+                    changed = path.stat().st_mtime
+                    if self._sent.get(name) != changed:
+                        content = path.read_bytes()
+                        self._sent[name] = changed
+                        yield "file", name, content
+                except FileNotFoundError:
+                    continue  # Removed meanwhile, because a later one is there.
+        for name in [one for one in self._sent if one.startswith(f"{self._folder}/")]:
+            if name not in there:
+                del self._sent[name]
+                yield "removed", name
+
+
+@dataclass
+class _Item:
+    number: int
+    item: Any
+    folder: str
+    received: int = 0
+    tries: int = 0
+
+
+@dataclass(eq=False)
+class _Worker:
+    actor: Any
+    ready: bool = False
+    item: _Item | None = None
+    #: Values to leave out, which an earlier try has sent.
+    repeated: int = 0
+
+
+@dataclass
+class RayWorkers:
+    """Actors of a Ray cluster, which live until they are closed.
+
+    Args:
+        address (str | None): address of a cluster, such as ``ray://HOST:PORT``; None for that of
+            the environment variable ``RAY_ADDRESS``, or else one on this machine alone.
+        cpus (float): CPU cores of each worker, above 0, as Ray counts them.
+        gpus (float | None): GPUs of each, at least 0; None for one where the cluster has any.
+        threads (int): CPU threads of each.
+
+    Raises:
+        UserError: Ray is not installed, or the cluster cannot be reached or has no room.
+    """
+
+    address: str | None = None
+    cpus: float = 1.0
+    gpus: float | None = None
+    threads: int = 1
+    _workers: list[_Worker] = field(init=False, default_factory=list)
+    _shared: Any = field(init=False, default=None)
+    _ours: bool = field(init=False, default=False)
+    #: Workers that died before they could begin.
+    _lost: int = field(init=False, default=0)
+
+    def __post_init__(self) -> None:
+        try:
+            ray: Any = importlib.import_module("ray")
+        except ImportError:
+            raise UserError("--workers ray needs Ray: pip install 'spos[ray]'") from None
+        if not ray.is_initialized():
+            self._ours = True
+            try:
+                # Ctrl-C is for this process alone, which ends the others.
+                with signals_held():
+                    ray.init(self.address, log_to_driver=False, logging_level=logging.ERROR)
+            except (ConnectionError, RuntimeError, ValueError) as error:
+                reason = " ".join(str(error).split())[:200]
+                where = self.address or "RAY_ADDRESS"
+                raise UserError(f"--workers {where}: no Ray cluster there ({reason})") from None
+        resources = ray.cluster_resources()
+        if self.gpus is None:
+            self.gpus = 1.0 if resources.get("GPU") else 0.0
+        counts = [int(resources.get("CPU", 0) // self.cpus)]
+        counts += [int(resources.get("GPU", 0) // self.gpus)] if self.gpus else []
+        self.count = min(counts)
+        if not self.count:
+            self.close()
+            raise UserError(
+                f"--worker-cpus {self.cpus:g} --worker-gpus {self.gpus:g}: the cluster has "
+                f"{resources.get('CPU', 0):g} CPU cores and {resources.get('GPU', 0):g} GPUs"
+            )
+
+    def map(
+        self, context: Context, work: Work, items: Sequence[Any], label: str = ""
+    ) -> Iterator[tuple[int, Any]]:
+        """Work on items; see :class:`spos.run.side_by_side.Workers`.
+
+        An item whose worker dies is begun again elsewhere, from the last state that was saved.
+
+        Raises:
+            UserError: raised by the work, or the workers of an item died.
+        """
+        ray: Any = importlib.import_module("ray")
+
+        waiting = deque(
+            _Item(number, item, getattr(item, "folder", "")) for number, item in enumerate(items)
+        )
+        told = Together(context.listener.progress, label, len(items))
+        # One may wait for a place in the cluster for ever, if a node was lost: others go on.
+        asked = {one.actor.refused.remote(): one for one in self._workers if not one.ready}
+        left = len(items)
+        try:
+            while left:
+                idle = [one for one in self._workers if one.ready and one.item is None]
+                for worker, _ in zip(idle, range(len(waiting)), strict=False):
+                    self._begin(context, worker, work, waiting.popleft())
+                    asked[worker.actor.say.remote()] = worker
+                for _ in range(min(self.count - len(self._workers), len(waiting))):
+                    worker = self._start(context)
+                    asked[worker.actor.refused.remote()] = worker
+                for answer in ray.wait(list(asked), num_returns=1)[0]:
+                    worker = asked.pop(answer)
+                    item = worker.item
+                    try:
+                        said = ray.get(answer)
+                    except ray.exceptions.RayActorError as error:
+                        self._workers.remove(worker)
+                        self._lose(item, error)
+                        context.listener.message(
+                            f"a worker died, its work goes to another ({_reason(error)})"
+                        )
+                        waiting.extendleft([item] if item else [])
+                        continue
+                    if item is None:
+                        if said:
+                            raise UserError(said)
+                        worker.ready = True
+                        continue
+                    for kind, *values in said:
+                        if kind == "value":
+                            if worker.repeated:
+                                worker.repeated -= 1
+                            else:
+                                item.received += 1
+                                yield item.number, *values
+                        elif kind == "done":
+                            worker.item = None
+                            left -= 1
+                        elif kind == "file":
+                            path = context.directory.path / values[0]
+                            path.parent.mkdir(parents=True, exist_ok=True)
+                            write_atomically(path, values[1])
+                        elif kind == "removed":
+                            (context.directory.path / values[0]).unlink(missing_ok=True)
+                        else:
+                            progress = partial(told, item.number) if label else None
+                            hear(context, kind, values, progress)
+                    if worker.item is not None:
+                        asked[worker.actor.say.remote()] = worker
+        finally:
+            for worker in [one for one in self._workers if one.item is not None]:
+                # Its last state has been sent.
+                ray.kill(worker.actor)
+                self._workers.remove(worker)
+
+    def close(self) -> None:
+        """End the actors, and leave the cluster."""
+        ray: Any = importlib.import_module("ray")
+
+        # Those that died or were killed leave theirs to whoever empties temporary folders.
+        ray.wait([worker.actor.clean.remote() for worker in self._workers] or [ray.put(0)])
+        for worker in self._workers:
+            ray.kill(worker.actor)
+        self._workers.clear()
+        self._shared = None
+        if self._ours and ray.is_initialized():
+            ray.shutdown()
+
+    def _start(self, context: Context) -> _Worker:
+        """Ask Ray for another worker."""
+        ray: Any = importlib.import_module("ray")
+
+        if self._shared is None:
+            check_picklable(context.task, context.load, teacher=context.teacher)
+            root = context.directory.path
+            names = [
+                *NEEDED,
+                *(f"supernet/{one.name}" for one in (root / "supernet").glob("step-*")),
+            ]
+            files = {name: (root / name).read_bytes() for name in names if (root / name).exists()}
+            context.listener.message(
+                f"{self.count} Ray worker(s) of {self.cpus:g} CPU core(s) and {self.gpus:g} GPU(s)"
+            )
+            self._shared = ray.put(for_workers(context)), ray.put(context.data), ray.put(files)
+        remote = ray.remote(Actor).options(
+            num_cpus=self.cpus, num_gpus=self.gpus, max_concurrency=2
+        )
+        number = len(self._workers)
+        worker = _Worker(remote.remote(*self._shared, number, self.threads, VERSIONS))
+        self._workers.append(worker)
+        return worker
+
+    def _begin(self, context: Context, worker: _Worker, work: Work, item: _Item) -> None:
+        item.tries += 1
+        worker.item, worker.repeated = item, item.received
+        root = context.directory.path
+        kept = (root / item.folder).glob("step-*") if item.folder else ()
+        files = {path.relative_to(root).as_posix(): path.read_bytes() for path in kept}
+        settings = (context.config, context.frozen)
+        worker.actor.begin.remote(settings, work, item.item, item.folder, files)
+
+    def _lose(self, item: _Item | None, error: Exception) -> None:
+        lines = str(error).splitlines()
+        if "creation task" in lines[0]:
+            # Another would fail alike.
+            raise UserError(f"a Ray worker cannot begin: {lines[-1].strip()}")
+        self._lost += item is None
+        if (self._lost if item is None else item.tries) == TRIES:
+            raise UserError(
+                f"{TRIES} workers died, one after the other ({_reason(error)}): possibly out of "
+                "memory; give each more with --worker-cpus, or a smaller run.evaluation_batch"
+            )
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:160]

@@ -1,0 +1,166 @@
+"""A Ray cluster of two nodes on this machine gives what one process gives."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_side_by_side import SETTINGS, outcome
+
+from spos import UserError
+from spos.run import run
+from spos.run.ray_workers import RayWorkers
+from spos.run.side_by_side import ThisProcess
+
+ray = pytest.importorskip("ray")
+
+FILES = ("search", "finalists", "retrain", "compare", "result")
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    from ray.cluster_utils import Cluster
+
+    with pytest.MonkeyPatch.context() as patch:
+        # The processes of the nodes read it.
+        patch.setenv("OMP_NUM_THREADS", "1")
+        # As Ray would have it, they wait for all other tests.
+        patch.setenv("RAY_worker_niceness", "0")
+        made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+        made.add_node(num_cpus=1)
+        ray.init(address=made.address, log_to_driver=False, logging_level="error")
+        yield made
+        ray.shutdown()
+        made.shutdown()
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("alone") / "run"
+    run(out, SETTINGS, compare=2, workers=ThisProcess(1))
+    return out
+
+
+class Told:
+    """A listener that keeps the messages, and does something when a training has begun."""
+
+    def __init__(self, when_training: Any = None) -> None:
+        self.messages: list[str] = []
+        self._act = when_training
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"messages": [], "_act": None}
+
+    def message(self, text: str) -> None:
+        self.messages.append(text)
+
+    def progress(self, stage: str, done: int, total: int, detail: str) -> None:
+        if stage in ("finalists", "compare") and self._act is not None:
+            act, self._act = self._act, None
+            act()
+
+
+def check_same(out: Path, alone: Path) -> None:
+    for name in FILES:
+        one, two = outcome(out, f"{name}.json"), outcome(alone, f"{name}.json")
+        if name == "search":
+            one, two = {**one, "stages": None}, {**two, "stages": None}
+        assert one == two, name
+
+
+def test_a_run_is_as_in_one_process(cluster: Any, alone: Path, tmp_path: Path) -> None:
+    listener = Told()
+    workers = RayWorkers()
+    assert workers.count == 2
+    run(tmp_path / "run", SETTINGS, compare=2, workers=workers, listener=listener)
+    workers.close()
+    check_same(tmp_path / "run", alone)
+    assert any(text.startswith("2 Ray worker(s)") for text in listener.messages)
+    # What the trainings leave behind was brought here.
+    kept = list((alone / "retrain").glob("*.safetensors"))
+    assert [one.name for one in kept] == [
+        one.name for one in (tmp_path / "run" / "retrain").glob("*.safetensors")
+    ]
+
+
+def test_work_of_a_worker_that_is_killed_goes_to_another(
+    cluster: Any, alone: Path, tmp_path: Path
+) -> None:
+    workers = RayWorkers()
+    killed = []
+
+    def kill() -> None:
+        killed.append(workers._workers[0].actor)
+        ray.kill(killed[0])
+
+    listener = Told(kill)
+    run(tmp_path / "run", SETTINGS, compare=2, workers=workers, listener=listener)
+    workers.close()
+    check_same(tmp_path / "run", alone)
+    assert killed
+    assert sum("a worker died" in text for text in listener.messages) == 1
+
+
+def test_work_of_a_lost_node_goes_to_another(cluster: Any, alone: Path, tmp_path: Path) -> None:
+    node = cluster.add_node(num_cpus=1)
+    workers = RayWorkers()
+    listener = Told(lambda: cluster.remove_node(node, allow_graceful=False))
+    run(tmp_path / "run", SETTINGS, compare=2, workers=workers, listener=listener)
+    workers.close()
+    check_same(tmp_path / "run", alone)
+
+
+def test_another_version_is_refused_by_name(
+    cluster: Any, alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spos.run.ray_workers.VERSIONS", {"spos": "9.9", "torch": "0"})
+    workers = RayWorkers()
+    with pytest.raises(UserError, match=r"^the worker on .* has spos .*; this machine has spos 9"):
+        run(tmp_path / "run", SETTINGS, workers=workers)
+    workers.close()
+
+
+def test_more_than_the_cluster_has_is_one_line(cluster: Any) -> None:
+    with pytest.raises(UserError, match="--worker-cpus 64 --worker-gpus 0: the cluster has"):
+        RayWorkers(cpus=64)
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from spos.run import run
+from spos.run.ray_workers import RayWorkers
+from test_side_by_side import SETTINGS
+
+if __name__ == "__main__":
+    workers = RayWorkers(sys.argv[1])
+    run(Path(sys.argv[2]), SETTINGS, compare=2, workers=workers)
+    workers.close()
+"""
+
+
+def test_a_run_whose_driver_was_killed_goes_on(cluster: Any, alone: Path, tmp_path: Path) -> None:
+    script, out = tmp_path / "script.py", tmp_path / "run"
+    script.write_text(SCRIPT)
+    paths = f"{Path(__file__).parent}:{os.environ.get('PYTHONPATH', '')}"
+    process = subprocess.Popen(
+        [sys.executable, str(script), cluster.address, str(out)],
+        env={**os.environ, "PYTHONPATH": paths},
+    )
+    while not list(out.glob("short-*.json")):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait(60)
+    assert not (out / "compare.json").exists()
+    workers = RayWorkers()
+    run(out, SETTINGS, compare=2, workers=workers)
+    workers.close()
+    check_same(out, alone)

@@ -1,0 +1,150 @@
+"""Work in several processes gives what it gives in one."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import torch
+
+from spos import UserError
+from spos.run import run
+from spos.run.local_workers import LocalWorkers
+from spos.run.side_by_side import ThisProcess, Workers
+from spos.run.workers import make_workers
+
+SETTINGS: dict[str, Any] = {
+    "space": {"name": "mobile", "preset": "tiny"},
+    "layout": {"image_size": 8, "channels": [8, 16], "depths": [1, 2], "strides": [1, 2]},
+    "data": {"source": "digits", "validation": 100},
+    "supernet": {"steps": 10, "warmup_steps": 0},
+    "search": {"population": 6, "iterations": 3, "parents": 3, "naswot_weight": 0.5},
+    "finalists": {"count": 3},
+    "retrain": {"steps": 8, "warmup_steps": 0},
+    "constraint": {"maximum": {"flops": 400_000}},
+    "run": {"calibration": 64},
+}
+#: What differs between two runs: times, and how candidates were cut into pieces.
+TIMES = {"seconds", "date", "images_per_second", "peak_memory", "machine"}
+
+
+def without_times(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: without_times(one) for name, one in value.items() if name not in TIMES}
+    return [without_times(one) for one in value] if isinstance(value, list) else value
+
+
+def outcome(out: Path, name: str) -> Any:
+    return without_times(json.loads((out / name).read_text()))
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
+    folder = tmp_path_factory.mktemp("runs")
+    for count in (1, 2):
+        workers: Workers = ThisProcess(1) if count == 1 else LocalWorkers(count, 1)
+        run(folder / str(count), SETTINGS, compare=2, workers=workers)
+        workers.close()
+    return {count: folder / str(count) for count in (1, 2)}
+
+
+@pytest.mark.parametrize("name", ["search", "finalists", "retrain", "compare", "result"])
+def test_the_result_does_not_depend_on_the_number_of_processes(
+    runs: dict[int, Path], name: str
+) -> None:
+    one, two = (outcome(runs[count], f"{name}.json") for count in (1, 2))
+    if name == "search":
+        one, two = ({**part, "stages": None} for part in (one, two))
+    assert one == two
+
+
+def test_every_training_is_recorded_once(runs: dict[int, Path]) -> None:
+    def steps(out: Path) -> list[tuple[str, int]]:
+        lines = map(json.loads, (out / "metrics.jsonl").read_text().splitlines())
+        return sorted((line["stage"], line["step"]) for line in lines if "step" in line)
+
+    assert steps(runs[1]) == steps(runs[2])
+
+
+def test_a_mistake_in_a_process_is_one_line(tmp_path: Path) -> None:
+    run(tmp_path / "a", SETTINGS, ("train", "search"))
+    (checkpoint,) = (tmp_path / "a" / "supernet").glob("*.safetensors")
+    settings = {**SETTINGS, "search": {**SETTINGS["search"], "iterations": 4}}
+    workers = LocalWorkers(2, 1)
+    # The first process has read it already; the others have not.
+    moved = checkpoint.with_name("moved")
+    read = run.__globals__["search_stage"].__globals__["load_checkpoint"]
+
+    def read_and_move(context: Any) -> Any:
+        found = read(context)
+        checkpoint.rename(moved)
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("spos.run.stages.load_checkpoint", read_and_move)
+        with pytest.raises(UserError, match="no longer has a trained supernet"):
+            run(tmp_path / "a", settings, ("search",), workers=workers)
+    workers.close()
+
+
+SCRIPT = """
+import signal
+import sys
+from pathlib import Path
+import torch
+from spos.run import run
+from spos.run.local_workers import LocalWorkers
+from test_side_by_side import SETTINGS
+
+if __name__ == "__main__":
+    # Processes of pytest-xdist ignore it, and so do theirs.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    torch.set_num_threads(int(sys.argv[2]))
+    workers = LocalWorkers(2, 1)
+    run(Path(sys.argv[1]), SETTINGS, compare=2, workers=workers)
+    workers.close()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_run_ends_with_its_processes_and_resumes(
+    runs: dict[int, Path], tmp_path: Path, number: int
+) -> None:
+    script, out = tmp_path / "script.py", tmp_path / "run"
+    script.write_text(SCRIPT)
+    paths = f"{Path(__file__).parent}:{os.environ.get('PYTHONPATH', '')}"
+    process = subprocess.Popen(
+        [sys.executable, str(script), str(out), str(torch.get_num_threads())],
+        env={**os.environ, "PYTHONPATH": paths},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not list(out.glob("short-*")):
+        assert process.poll() is None, process.stderr and process.stderr.read()
+        time.sleep(0.02)
+    children = [child.pid for child in psutil.Process(process.pid).children(recursive=True)]
+    assert len(children) >= 2
+    process.send_signal(number)
+    process.wait(60)
+    until = time.monotonic() + 30
+    while any(map(psutil.pid_exists, children)):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    assert not (out / "compare.json").exists()
+    run(out, SETTINGS, compare=2, workers=ThisProcess(1))
+    for name in ("finalists", "retrain", "compare", "result"):
+        assert outcome(out, f"{name}.json") == outcome(runs[1], f"{name}.json")
+
+
+def test_one_core_needs_no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0}, raising=False)
+    assert make_workers(None, None, "cpu").count == 1
+    assert make_workers(3, None, "cpu").count == 3
