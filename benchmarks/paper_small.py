@@ -193,7 +193,7 @@ class Table:
                 yield Search(LOSS_ALONE, "loss-alone", seed, self.most, alone)
             if seed < options.cheaper_seeds:
                 yield Search(CHEAPER, "cheaper", seed, 2 / 3 * self.most)
-            for given in options.differentiable:
+            for given in options.differentiable if seed < options.differentiable_seeds else ():
                 name, _, steps = given.partition("=")
                 own = ("--algorithm", name, "--set", f"supernet.steps={steps}", *within)
                 yield Search(name, name, seed, self.most, own, own_supernet=True)
@@ -341,6 +341,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         default=[],
         metavar="NAME=STEPS",
         help="differentiable searches, with as many steps as take the time of the others",
+    )
+    parser.add_argument(
+        "--differentiable-seeds", type=int, default=3, help="seeds of each of these searches"
     )
     parser.add_argument("--random", type=int, default=10, help="random networks")
     parser.add_argument("--baseline-seeds", type=int, default=3, help="trainings of each baseline")

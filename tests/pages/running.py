@@ -224,6 +224,11 @@ def parse_command(words: list[str]) -> None:
         module = arguments[:1] == ["-m"]
         script = arguments[1] if module else arguments[0]
         assert importlib.util.find_spec(script) if module else (ROOT / script).exists(), script
+    elif program == "ray":
+        from ray.scripts.scripts import cli
+
+        command = cli.commands[arguments[0]]
+        command.make_parser(click.Context(command)).parse_args(arguments[1:])
     else:
         raise AssertionError(f"{program}: a command that the tests do not know")
 
