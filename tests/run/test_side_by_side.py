@@ -26,7 +26,7 @@ SETTINGS: dict[str, Any] = {
     "layout": {"image_size": 8, "channels": [8, 16], "depths": [1, 2], "strides": [1, 2]},
     "data": {"source": "digits", "validation": 100},
     "supernet": {"steps": 10, "warmup_steps": 0},
-    "search": {"population": 6, "iterations": 3, "parents": 3, "naswot_weight": 0.5},
+    "search": {"population": 20, "iterations": 2, "parents": 3, "naswot_weight": 0.5},
     "finalists": {"count": 3},
     "retrain": {"steps": 8, "warmup_steps": 0},
     "constraint": {"maximum": {"flops": 400_000}},
@@ -77,7 +77,7 @@ def test_every_training_is_recorded_once(runs: dict[int, Path]) -> None:
 def test_a_mistake_in_a_process_is_one_line(tmp_path: Path) -> None:
     run(tmp_path / "a", SETTINGS, ("train", "search"))
     (checkpoint,) = (tmp_path / "a" / "supernet").glob("*.safetensors")
-    settings = {**SETTINGS, "search": {**SETTINGS["search"], "iterations": 4}}
+    settings = {**SETTINGS, "search": {**SETTINGS["search"], "iterations": 3}}
     workers = LocalWorkers(2, 1)
     # The first process has read it already; the others have not.
     moved = checkpoint.with_name("moved")

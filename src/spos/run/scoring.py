@@ -23,8 +23,9 @@ from spos.space import Architecture
 
 #: Bytes of shared activations, of all processes together.
 MEMORY = 2 << 30
-#: Pieces of a population for each process, so that all end at about the same time.
-PIECES = 3
+#: Pieces of a population for each process, so that all end at about the same time, and the least
+#: number of candidates in one, because those of different pieces share nothing.
+PIECES, LEAST = 3, 8
 
 
 class Candidates(NamedTuple):
@@ -122,7 +123,8 @@ class Scorer:
         workers = context.workers if len(architectures) > 1 else ThisProcess()
         # Neighbours begin alike, and share what they begin with.
         ordered = sorted(set(architectures), key=self._path)
-        number = 1 if workers.count == 1 else min(len(ordered), PIECES * workers.count)
+        most = 1 if workers.count == 1 else PIECES * workers.count
+        number = max(min(len(ordered) // LEAST, most), 1)
         pieces = [
             Candidates(
                 [ordered[place] for place in piece],
