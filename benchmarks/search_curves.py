@@ -5,7 +5,8 @@ the mean of the ten best over the candidates evaluated so far, as the paper does
 Figure 5), with bands over the seeds. Scores are compared within a supernet: each seed counts from
 the mean of its own first candidates.
 
-    python benchmarks/search_curves.py --runs runs/paper-small --out benchmarks/results/paper_small
+    python benchmarks/search_curves.py --runs runs/paper-small \\
+        --out benchmarks/results/paper_small/curves
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     figure.tight_layout()
     options.out.mkdir(parents=True, exist_ok=True)
     figure.savefig(options.out / "curves.png", dpi=130)
-    write_record(options.out / "curves", "One-shot scores over the candidates", rows)
+    write_record(options.out / "summary", "One-shot scores over the candidates", rows)
 
 
 def _shown(values: NDArray[np.float64]) -> list[int]:

@@ -22,7 +22,7 @@ def test_scores_count_from_the_first_candidates(tmp_path: Path) -> None:
         write_search(tmp_path / f"evolution-{seed}", [*first, *[middle + 1] * 10])
         write_search(tmp_path / f"random-{seed}", [*first, *[middle] * 10])
     search_curves.main(["--runs", str(tmp_path), "--out", str(tmp_path / "out")])
-    rows = json.loads((tmp_path / "out" / "curves.json").read_text())["rows"]
+    rows = json.loads((tmp_path / "out" / "summary.json").read_text())["rows"]
     found = {(row["score"], row["search"]): row["after 20"] for row in rows}
     assert found["best", "evolution"] == "1.0000"
     assert found["best", "random search"] == "0.1000"
