@@ -55,7 +55,7 @@ docs: $(DOCS_INSTALLED)
 paper-small: $(INSTALLED)
 	$(BIN)/python benchmarks/paper_small.py --data folder:$(DATA) --set data.test=10000 \
 		--set search.iterations=6 --set search.naswot_weight=0.5 --random 40 --seeds 5 \
-		--cheaper-seeds 5 --set differentiable.temperature_decay=1 --differentiable-seeds 2 \
+		--cheaper-seeds 5 --loss-alone-seeds 5 --set differentiable.temperature_decay=1 --differentiable-seeds 2 \
 		--differentiable fbnet=3800 darts=3800 proxylessnas=7500 --processes 2 --runs runs/paper-small --out runs/paper-small/table
 
 clean:

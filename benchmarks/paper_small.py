@@ -91,11 +91,11 @@ class Found(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """What came of a training: top-1 of the test images in percent, and multiply-adds."""
+    """What came of a training: top-1 of the test images in percent, and the cost."""
 
     training: Training
     score: float
-    flops: int
+    cost: int
     device: str
 
 
@@ -143,7 +143,8 @@ class Table:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
-        self.most = COUNT.parse(options.max_flops)
+        self.cost = "flops" if options.max_bitops is None else "bitops"
+        self.most = COUNT.parse(options.max_bitops or options.max_flops)
         self.runs = options.runs.resolve()
         for folder in ("found", "truth"):
             (self.runs / folder).mkdir(parents=True, exist_ok=True)
@@ -180,7 +181,7 @@ class Table:
         )
         assert result.network is not None and result.test_score is not None
         score = round(100 * result.test_score, 3)
-        return Trained(training, score, result.network.costs["flops"], result.device)
+        return Trained(training, score, result.network.costs[self.cost], result.device)
 
     def searches(self) -> Iterator[Search]:
         """The searches of all seeds."""
@@ -188,7 +189,7 @@ class Table:
         for seed in range(options.seeds):
             yield Search(FOUND, "evolution", seed, self.most)
             yield Search(RANDOM_SEARCH, "random", seed, self.most, ("--algorithm", "random"))
-            if any(one.startswith("search.naswot_weight=") for one in options.set):
+            if seed < options.loss_alone_seeds:
                 alone = ("--set", "search.naswot_weight=0")
                 yield Search(LOSS_ALONE, "loss-alone", seed, self.most, alone)
             if seed < options.cheaper_seeds:
@@ -201,7 +202,7 @@ class Table:
     def find(self, search: Search) -> Found:
         """Train a supernet, unless another search of the seed has, and search it."""
         seed = ("--seed", str(search.seed))
-        given = ("--max-flops", f"{search.most:.0f}", *search.options, *seed)
+        given = (f"--max-{self.cost}", f"{search.most:.0f}", *search.options, *seed)
         name = f"{search.name}-{search.seed}"
         supernet = f"supernet-{search.seed}"
         if search.own_supernet:
@@ -219,14 +220,14 @@ class Table:
     def uniform(self, option: str) -> tuple[str, str]:
         """The network with one option everywhere, and the setting that gives it the cost."""
 
-        def layout_and_network(width: float) -> tuple[Any, Architecture, int]:
+        def layout_and_network(width: float) -> tuple[Any, Architecture, float]:
             layout = replace(self.layout, channels=self.layout.scaled(width).channels)
             with torch.device("meta"):
                 supernet = family(self.options.space).build(layout, **self.images)
             # Of all its networks one alone is counted.
             table = CostTable(supernet, eager=False)
             network = table.space.from_names({one.name: option for one in table.space.choices})
-            return layout, network, table.cost(network)["flops"]
+            return layout, network, table.cost(network)[self.cost]
 
         width = self.widest(lambda width: layout_and_network(width)[2])
         layout, network, _ = layout_and_network(width)
@@ -238,16 +239,16 @@ class Table:
         side = self.layout.image_size
         shape = (self.options.image_channels, side, side)
 
-        def flops(width: float) -> int:
+        def cost(width: float) -> float:
             with torch.device("meta"):
                 network = build_network(name, image_size=side, width=width, **self.images)
-            return count_network(network, shape)["flops"]
+            return count_network(network, shape)[self.cost]
 
-        return f"network.width={self.widest(flops):g}"
+        return f"network.width={self.widest(cost):g}"
 
-    def widest(self, flops: Callable[[float], int]) -> float:
-        """The largest factor of the channels within the cost, which grows with it."""
-        number = bisect_right(WIDTHS, self.most, key=flops)
+    def widest(self, cost: Callable[[float], float]) -> float:
+        """The largest factor of the channels within the limit of the cost, which grows with it."""
+        number = bisect_right(WIDTHS, self.most, key=cost)
         assert number, "a narrow network is within every cost"
         return WIDTHS[number - 1]
 
@@ -255,7 +256,7 @@ class Table:
         """The networks that are not searched for."""
         options = self.options
         space = (options.space, options.preset, options.set, options.image_channels)
-        for number, network in enumerate(draw(*space, self.most, options.random)):
+        for number, network in enumerate(draw(*space, self.most, options.random, self.cost)):
             yield Training(RANDOM, str(network), 0, f"truth/{number:02}-0")
         with torch.device("meta"):
             choices = family(options.space).build(self.layout, **self.images).space.choices
@@ -263,6 +264,7 @@ class Table:
             option
             for option in choices[0].options
             if all(option in choice.options for choice in choices)
+            and (options.uniform is None or option in options.uniform)
         ]
         for option in common:
             uniform, setting = self.uniform(option)
@@ -272,6 +274,9 @@ class Table:
             width = self.published(name)
             for seed in range(options.baseline_seeds):
                 yield Training(f"{name}, {width}", name, seed, f"{name}-{seed}", width)
+        for row, network, setting in options.also:
+            for seed in range(options.baseline_seeds):
+                yield Training(row, network, seed, f"{row.replace(' ', '-')}-{seed}", setting)
 
     def train(self) -> dict[str, list[Trained]]:
         """Search, and train all networks, several at a time; by row."""
@@ -295,14 +300,14 @@ class Table:
 
 
 def describe(
-    name: str, row: list[Trained], found: list[Trained], minutes: Sequence[float]
+    name: str, row: list[Trained], found: list[Trained], minutes: Sequence[float], cost: str
 ) -> dict[str, Any]:
     """A row of the table, with the difference of the networks found from it."""
     scores, best = [one.score for one in row], [one.score for one in found]
-    flops = statistics.fmean(one.flops for one in row)
+    mean = statistics.fmean(one.cost for one in row)
     cells: dict[str, Any] = {
         "networks": name,
-        "multiply-adds": f"{flops / 1e6:.2f}M",
+        cost: f"{mean / 1e6:.2f}M",
         "trainings": len(scores),
         "test top-1": f"{statistics.fmean(scores):.2f}",
         "deviation": f"{statistics.stdev(scores):.2f}" if len(scores) > 1 else "",
@@ -328,12 +333,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--space", default="mobile")
     parser.add_argument("--preset", default="small")
     parser.add_argument("--set", action="append", default=[], help="setting of the layout or run")
-    parser.add_argument("--max-flops", default="3M", help="cost of all networks")
+    parser.add_argument("--max-flops", default="3M", help="multiply-adds of all networks")
+    parser.add_argument("--max-bitops", help="bit operations of all networks, instead")
     parser.add_argument("--data", required=True, help="data source, as of spos run")
     parser.add_argument("--image-channels", type=int, default=3)
     parser.add_argument("--seeds", type=int, default=3, help="supernets; 0 for the others alone")
     parser.add_argument(
         "--cheaper-seeds", type=int, default=3, help="supernets searched at two thirds of the cost"
+    )
+    parser.add_argument(
+        "--loss-alone-seeds",
+        type=int,
+        default=0,
+        help="supernets searched by the loss alone, if search.naswot_weight is set",
     )
     parser.add_argument(
         "--differentiable",
@@ -348,6 +360,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--random", type=int, default=10, help="random networks")
     parser.add_argument("--baseline-seeds", type=int, default=3, help="trainings of each baseline")
     parser.add_argument("--published", nargs="*", default=PUBLISHED, metavar="NAME")
+    parser.add_argument(
+        "--uniform", nargs="*", metavar="OPTION", help="options to have everywhere; by default all"
+    )
+    parser.add_argument(
+        "--also",
+        nargs=3,
+        action="append",
+        default=[],
+        metavar=("ROW", "NETWORK", "SETTING"),
+        help="a further network, and a setting it needs",
+    )
     parser.add_argument("--processes", type=int, default=1, help="trainings at the same time")
     parser.add_argument("--runs", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
@@ -360,15 +383,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows = table.train()
     if FOUND not in rows:
         return
+    cost = {"flops": "multiply-adds", "bitops": "bit operations"}[table.cost]
     tables = {
         "Test accuracy": [
-            describe(name, row, rows[FOUND], table.minutes.get(name, ()))
+            describe(name, row, rows[FOUND], table.minutes.get(name, ()), cost)
             for name, row in rows.items()
         ]
     }
     write_tables(
         options.out / "summary",
-        f"Networks of {options.space} and others of at most {options.max_flops} multiply-adds",
+        f"Networks of {options.space} and others of at most "
+        f"{options.max_bitops or options.max_flops} {cost}",
         tables,
     )
 

@@ -37,13 +37,19 @@ BAND = 0.9
 
 
 def draw(
-    space: str, preset: str, assignments: Sequence[str], channels: int, most: float, count: int
+    space: str,
+    preset: str,
+    assignments: Sequence[str],
+    channels: int,
+    most: float,
+    count: int,
+    cost: str = "flops",
 ) -> list[Architecture]:
     """Draw distinct random networks of the band."""
     layout = read_layout(space, preset, [one for one in assignments if one.startswith("layout.")])
     with torch.device("meta"):
         table = CostTable(family(space).build(layout, classes=10, image_channels=channels))
-    band = Constraint({"flops": most}, {"flops": BAND * most})
+    band = Constraint({cost: most}, {cost: BAND * most})
     return Feasible(table.space, table, band).draw(count, generator(0, "truth"))
 
 

@@ -186,6 +186,19 @@ def sandwich_plan(plan: Plan, **changes: Any) -> Plan:
     return replace(plan, supernet=replace(plan.supernet, **recipe))
 
 
+def small_plan(**changes: Any) -> Plan:
+    """Plan of a preset whose networks train in minutes on a CPU core: CIFAR-10 six times.
+
+    Args:
+        **changes: further settings of both recipes.
+    """
+    cifar = PLANS["cifar"]
+    supernet = replace(cifar.supernet, batch_size=32, warmup_steps=50, **changes)
+    retrain = replace(cifar.retrain, steps=4200, batch_size=64, warmup_steps=100, **changes)
+    plan = replace(cifar, supernet=supernet, retrain=retrain, calibration=2000)
+    return sandwich_plan(plan, steps=7500)
+
+
 def cluttered_plan() -> Plan:
     """Plan of a preset for the cluttered digits, which is trained in minutes on a CPU core."""
     plan = sandwich_plan(PLANS["tiny"], augment="none")

@@ -10,14 +10,12 @@ Sources: the blocks are those of Cai et al., "ProxylessNAS", ICLR 2019, Section 
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from torch import nn
 
 from spos.nn.supernet import Supernet
 from spos.spaces import SPACES, Family
 from spos.spaces._mobile import MobileLayout, mobile_supernet
-from spos.spaces._stages import Place, cluttered_plan, sandwich_plan
+from spos.spaces._stages import Place, cluttered_plan, sandwich_plan, small_plan
 from spos.spaces.blocks.mobile import inverted_residual
 from spos.training.recipes import PLANS as COMMON_PLANS
 
@@ -26,15 +24,9 @@ _BLOCKS = {"k3_e3": (3, 3), "k3_e6": (3, 6), "k5_e3": (5, 3), "k5_e6": (5, 6)}
 #: All options; the first is missing where the shape changes.
 OPTIONS = ("skip", *_BLOCKS)
 
-_CIFAR = COMMON_PLANS["cifar"]
 PLANS = {
-    "cifar": sandwich_plan(_CIFAR),
-    # Six epochs of CIFAR-10 for a network.
-    "small": replace(
-        sandwich_plan(_CIFAR, steps=7500, batch_size=32, warmup_steps=50),
-        retrain=replace(_CIFAR.retrain, steps=4200, batch_size=64, warmup_steps=100),
-        calibration=2000,
-    ),
+    "cifar": sandwich_plan(COMMON_PLANS["cifar"]),
+    "small": small_plan(),
     "tiny": cluttered_plan(),
 }
 

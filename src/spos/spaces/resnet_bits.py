@@ -16,7 +16,15 @@ from spos.nn import Bits, QuantisedConv2d
 from spos.nn.quantised import ACTIVATION_QUANTISER, WEIGHT_QUANTISER
 from spos.nn.supernet import Supernet
 from spos.spaces import SPACES, Family
-from spos.spaces._stages import Place, StagedLayout, check_stages, classifier, scaled_width, stages
+from spos.spaces._stages import (
+    Place,
+    StagedLayout,
+    check_stages,
+    classifier,
+    scaled_width,
+    small_plan,
+    stages,
+)
 from spos.spaces.blocks.convolution import Size, convolution
 from spos.spaces.blocks.residual import basic_block
 from spos.training.recipes import PLANS
@@ -71,6 +79,8 @@ PRESETS = {
     "imagenet34": BitsLayout(image_size=224, depths=(3, 4, 6, 3)),
     # The ResNet-20 of He et al., Section 4.2, with projections in the shortcuts.
     "cifar": _SMALL,
+    # 6.7M multiply-adds, so that networks are trained in minutes on a CPU core.
+    "small": replace(_SMALL, stem_stride=2, depths=(2, 2, 2)),
     "tiny": replace(_SMALL, image_size=8, channels=(8, 16), depths=(2, 2), strides=(1, 2)),
 }
 
@@ -153,5 +163,9 @@ SPACES["resnet-bits"] = Family(
     paper="Guo et al., Single Path One-Shot Neural Architecture Search, ECCV 2020 (bits)",
     presets=PRESETS,
     build=resnet_bits,
-    plans={**PLANS, "imagenet34": PLANS["imagenet"]},
+    plans={
+        **PLANS,
+        "imagenet34": PLANS["imagenet"],
+        "small": small_plan(learning_rate=0.05, weight_decay=1e-4),
+    },
 )

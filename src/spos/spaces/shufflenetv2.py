@@ -16,10 +16,10 @@ from spos._util.errors import UserError
 from spos.nn import OneOf
 from spos.nn.supernet import Supernet
 from spos.spaces import SPACES, Family
-from spos.spaces._stages import Place, StagedLayout, check_stages, classifier, places
+from spos.spaces._stages import Place, StagedLayout, check_stages, classifier, places, small_plan
 from spos.spaces.blocks.convolution import convolution
 from spos.spaces.blocks.shuffle import OPTIONS, choice_block
-from spos.training.recipes import PLANS
+from spos.training.recipes import PLANS as COMMON_PLANS
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,16 @@ PUBLISHED = {
 PRESETS = {
     "imagenet": Layout(image_size=224),
     "cifar": Layout(image_size=32, stem_stride=1, strides=(1, 2, 2, 2)),
+    # About 3M multiply-adds, so that networks are trained in minutes on a CPU core.
+    "small": Layout(
+        32, 8, 1, (24, 48, 96), depths=(4, 8, 4), strides=(2, 2, 2), head_channels=192, dropout=0.0
+    ),
     "tiny": Layout(
         8, 8, 1, (24, 48), depths=(3, 5), strides=(1, 2), head_channels=128, dropout=0.0
     ),
 }
+
+PLANS = {**COMMON_PLANS, "small": small_plan()}
 
 
 def around(

@@ -5,7 +5,7 @@ Source: Guo et al., Section 3.4 and Table 4.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from torch import nn
 
@@ -15,9 +15,8 @@ from spos.nn.supernet import Supernet
 from spos.spaces import SPACES, Family
 from spos.spaces._stages import Place, scaled_width
 from spos.spaces.blocks.shuffle import OPTIONS, choice_block
+from spos.spaces.shufflenetv2 import PLANS, Layout, around
 from spos.spaces.shufflenetv2 import PRESETS as BLOCK_PRESETS
-from spos.spaces.shufflenetv2 import Layout, around
-from spos.training.recipes import PLANS
 
 #: Value of ``layout.blocks`` with which blocks are searched as well.
 FREE = "free"
@@ -49,6 +48,8 @@ def _presets(blocks: str) -> dict[str, ChannelLayout]:
 BLOCK_CHANNEL = "0,6,0,5,3,3,1,5,1,2,1,6,0,3,0,4,2,2,0,5,2,7,1,5,1,4,0,6,2,7,0,4,2,4,1,5,3,4,2,3"
 
 CHANNEL_PRESETS = _presets("shuffle3x3")
+# Scale 1 has about the multiply-adds of the others' average network.
+CHANNEL_PRESETS["small"] = replace(CHANNEL_PRESETS["small"], channels=(28, 56, 112))
 JOINT_PRESETS = _presets(FREE)
 
 

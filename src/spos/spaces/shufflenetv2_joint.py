@@ -4,8 +4,8 @@ Source: Guo et al., Section 4.2 (search of blocks and channels).
 """
 
 from spos.spaces import SPACES, Family
+from spos.spaces.shufflenetv2 import PLANS
 from spos.spaces.shufflenetv2_channels import BLOCK_CHANNEL, JOINT_PRESETS, shufflenetv2_channels
-from spos.training.recipes import PLANS
 
 SPACES["shufflenetv2-joint"] = Family(
     paper="Guo et al., Single Path One-Shot Neural Architecture Search, ECCV 2020 (joint)",
