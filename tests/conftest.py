@@ -215,7 +215,7 @@ def build(name: str) -> Supernet:
     """A supernet with random weights and random batch-norm statistics, the same ones every time."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        layouts = {"small": SMALL, **PRESETS}
+        layouts = {**PRESETS, "small": SMALL}
         if name in layouts:
             supernet = shufflenetv2(layouts[name], classes=10)
         else:

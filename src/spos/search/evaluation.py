@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from itertools import chain, groupby
 from typing import Any
 
@@ -20,6 +20,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 from spos._util.errors import UserError
 from spos.nn.supernet import Supernet
+from spos.search.folding import Pair, fold, foldable
 from spos.search.sharing import SharedStages
 from spos.space import Architecture
 
@@ -162,6 +163,10 @@ def _recalibrating(network: nn.Module) -> Iterator[None]:
 class OneShotEvaluator:
     """The evaluation of architectures with the weights of a supernet, which is not changed.
 
+    After its recalibration, a candidate is validated with its batch norms folded into the layers
+    before them. This changes scores in their last digits, the same ones however candidates are
+    grouped.
+
     Args:
         supernet (Supernet): trained supernet on its device.
         calibration (Loader): function that returns full batches of training images, for the
@@ -170,7 +175,8 @@ class OneShotEvaluator:
         metric (Metric): function of outputs and targets to the sum of the score over the batch; by
             default the number of correct images.
         evaluate (Evaluate | None): function of a network and its batches to its score, in place of
-            a metric, for scores that are not sums over images. Candidates then share no prefixes.
+            a metric, for scores that are not sums over images. Candidates then share no prefixes,
+            and keep their batch norms.
         memory (int): limit of the shared activations in bytes; beyond it, prefixes are computed
             again.
         sharing (SharedStages | None): counter of the stages that are computed and shared.
@@ -189,6 +195,9 @@ class OneShotEvaluator:
     memory: int = 2 << 30
     sharing: SharedStages | None = None
     autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
+    _pairs: dict[tuple[str, tuple[int, ...]], tuple[Pair, ...]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def __call__(
         self, architectures: Sequence[Architecture]
@@ -236,6 +245,7 @@ class OneShotEvaluator:
             network = self._segment(depth, stages, group[0])
             if any(isinstance(module, _BatchNorm) for module in network.modules()):
                 recalibrate(network, calibration)
+            self._fold(network, depth, stages, group[0])
             value = score(network, validation, self.metric, self.evaluate)
             if self.sharing is not None:
                 self.sharing.count(stages, computed=stages - depth)
@@ -248,7 +258,7 @@ class OneShotEvaluator:
             end += 1
         if end > depth:
             segment = self._segment(depth, end, group[0])
-            shared = self._share(segment, data)
+            shared = self._share(segment, data, lambda: self._fold(segment, depth, end, group[0]))
             if self.sharing is not None:
                 self.sharing.computed += end - depth
             if shared is not None:
@@ -262,10 +272,23 @@ class OneShotEvaluator:
         stages = self.supernet.stages[start:end]
         return nn.Sequential(*(self.supernet.extract(architecture, stage) for stage in stages))
 
-    def _share(self, segment: nn.Module, data: Data) -> Data | None:
+    def _fold(self, network: nn.Module, start: int, end: int, architecture: Architecture) -> None:
+        if self.evaluate is not None:
+            return
+        assert isinstance(network, nn.Sequential)
+        # Within stages alone, so that a candidate is the same network in every group.
+        for stage, part in zip(self.supernet.stages[start:end], network, strict=True):
+            key = stage.name, stage.options(architecture)
+            if key not in self._pairs:
+                self._pairs[key] = foldable(part)
+            fold(part, self._pairs[key])
+
+    def _share(self, segment: nn.Module, data: Data, fold: Callable[[], None]) -> Data | None:
         calibration, validation, memory = data
         kept: list[list[tuple[Any, Tensor]]] = []
         for loader, mode in ((calibration, _recalibrating(segment)), (validation, nullcontext())):
+            if kept:
+                fold()
             kept.append([])
             with mode:
                 for inputs, targets in loader():
