@@ -52,10 +52,11 @@ class Forks:
 @pytest.fixture
 def forks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Forks:
     """Runs the commands of benchmarks as forks."""
+    import evaluation_speed
     import paper_small
     import truth_table
 
     forks = Forks(tmp_path)
-    for module in (paper_small, truth_table):
+    for module in (evaluation_speed, paper_small, truth_table):
         monkeypatch.setattr(module, "run_command", forks)
     return forks
