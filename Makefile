@@ -7,11 +7,13 @@ SEED ?= 0
 OUT ?= runs/demo
 # The training images of CIFAR-10, a folder or a .zip with one folder per class.
 DATA ?= data/cifar10-train.zip
+# The folder of nasbenchmacro-cifar10.csv and nasbench201-cifar10.csv.
+TABLES ?= data
 INSTALLED := $(VENV)/.installed
 DOCS_INSTALLED := $(VENV)/.docs-installed
 SITE ?= build/site
 
-.PHONY: demo test lint format docs paper-small clean help
+.PHONY: demo test lint format docs paper-small gpu-bundle clean help
 
 help:
 	@echo "make demo    find a network for cluttered digits, and compare it with others of its cost"
@@ -20,6 +22,7 @@ help:
 	@echo "make format  format the code"
 	@echo "make docs    build the site of the documentation; needs Python 3.11 or newer"
 	@echo "make paper-small  the tables of the paper on CIFAR-10, in hours; resumes"
+	@echo "make gpu-bundle   a folder that measures the GPU of a machine without internet"
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -57,6 +60,9 @@ paper-small: $(INSTALLED)
 		--set search.iterations=6 --set search.naswot_weight=0.5 --random 40 --seeds 5 \
 		--cheaper-seeds 5 --loss-alone-seeds 5 --set differentiable.temperature_decay=1 --differentiable-seeds 2 \
 		--differentiable fbnet=3800 darts=3800 proxylessnas=7500 --processes 2 --runs runs/paper-small --out runs/paper-small/table
+
+gpu-bundle: $(INSTALLED)
+	$(BIN)/python benchmarks/gpu_bundle.py --data $(DATA) --tables $(TABLES) --out build/gpu-bundle
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
