@@ -7,8 +7,7 @@ import yaml
 
 from spos import UserError
 from spos.run.config import SECTIONS, STAGE_SECTIONS, make_config
-from spos.spaces.shufflenetv2 import PRESETS
-from spos.training.recipes import PLANS
+from spos.spaces.shufflenetv2 import PLANS, PRESETS
 
 
 @pytest.mark.parametrize("preset", PRESETS)
