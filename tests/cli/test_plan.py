@@ -72,7 +72,14 @@ def test_the_first_command_needs_nothing_but_images(
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        (("--algorithm", "fbnet"), "a differentiable search is not planned; give a --preset"),
+        (
+            ("--algorithm", "fbnet", "--set", "run.precision=16-mixed", "--time", "9s"),
+            "run.precision 16-mixed: not for --algorithm fbnet",
+        ),
+        (
+            ("--algorithm", "darts", "--space", "resnet-bits", "--time", "9s"),
+            "a differentiable search mixes the outputs of modules",
+        ),
         (("--time", "soon"), "--time soon: write a duration above 0"),
         (("--data", "folder:missing"), "--data folder:missing: no such folder or file"),
         (("--max-flops", "1"), "no network for images of 8 pixels satisfies flops <= 1"),

@@ -6,6 +6,7 @@ import json
 import shutil
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
@@ -14,8 +15,13 @@ import pytest
 from spos import Architecture, UserError
 from spos.report.result import Winner, read_result
 from spos.run import run
-from spos.run.finalists import choose_finalists, plan_rungs
+from spos.run.config import make_config
+from spos.run.directory import RunDirectory
+from spos.run.finalists import choose_finalists, plan_rungs, share_of_retraining
 from spos.run.outcome import SearchOutcome
+from spos.run.planning.plan import Plan
+from spos.run.planning.schedule import Schedule
+from spos.run.planning.speed import Line, Speed
 from spos.search import Candidate
 
 RECIPE = {"steps": 6, "batch_size": 16, "warmup_steps": 2}
@@ -61,6 +67,29 @@ def test_the_best_of_the_last_rung_is_retrained(whole: Path) -> None:
     assert trained["architecture"] == str(best.architecture)
     assert result.seconds["finalists"] > 0
     assert "The finalists" in (whole / "report.html").read_text()
+
+
+def test_a_plan_leaves_time_for_their_steps(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = read_result(whole / "result.json")
+    steps = sum(one.rungs[-1].steps for one in result.finalists)
+    assert steps / GIVEN["retrain"]["steps"] == share_of_retraining(4, 0.5) == 1.5
+    line = Line(0.0, 1e-9)
+    plan = Plan(100.0, 1.0, 1000, 1e6, 1.0, Speed(1, line, line), (), ())
+    monkeypatch.setattr(Schedule, "used", lambda *_: 50.0)
+
+    def planned(count: int, uniform: float = 0.1) -> int:
+        monkeypatch.setattr(Schedule, "_steps", lambda *_: (0.1, uniform))
+        config = make_config({**GIVEN, "finalists": {"count": count, "share": 0.5}})
+        directory = RunDirectory(whole)
+        context = SimpleNamespace(
+            config=config, directory=directory, fitness=SimpleNamespace(is_loss=True)
+        )
+        return int(Schedule(plan, 0.0)._retrain(context)["retrain"]["steps"])
+
+    # In the time of four retrainings; with finalists of five and a half.
+    assert planned(0) == planned(1) == pytest.approx(planned(4) * 5.5 / 4, abs=2)
+    # And of six where the uniform network takes three times as long as the winner.
+    assert planned(0) == pytest.approx(planned(0, 0.3) * 6 / 4, abs=2)
 
 
 def test_without_them_the_first_candidate_is_retrained(tmp_path: Path) -> None:

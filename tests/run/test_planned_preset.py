@@ -87,7 +87,7 @@ def test_the_comparison_is_part_of_the_estimate() -> None:
         ({"space": {"preset": "tiny"}, "data": {"source": "folder:photos"}}, True),
         ({"data": {"source": "digits"}}, True),
         ({"network": {"name": "mobilenet_v2"}, "space": {"preset": "cifar"}}, False),
-        ({"space": {"preset": "cifar"}, "search": {"algorithm": "fbnet"}}, False),
+        ({"space": {"preset": "cifar"}, "search": {"algorithm": "fbnet"}}, True),
         (
             {
                 "space": {"preset": "tiny"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -49,16 +50,7 @@ def prepare_theta_training(context: Context, supernet: Supernet) -> tuple[MakeMe
     table = context.costs(supernet)
     random = generator(config.run.seed, "reachable")
     Feasible(supernet.space, table, config.bounds).draw(1, random)
-    cost = find_charged_cost(config)
-    unit = 1.0 if cost is None else choose_cost_unit(table, settings, cost)
-    limit = 0.0
-    if cost is not None and settings.charge != "all":
-        if cost not in config.bounds.maximum:
-            raise UserError(
-                f"differentiable.charge {settings.charge}: the run has no limit on {cost}; give "
-                f"--max {cost}=N, or the charge all"
-            )
-        limit = config.bounds.maximum[cost]
+    parts = charge_theta(config, table)
     for_weights = for_theta = data.train
     if settings.form != "joint":
         option, share = "differentiable.theta_images", settings.theta_images
@@ -74,17 +66,34 @@ def prepare_theta_training(context: Context, supernet: Supernet) -> tuple[MakeMe
     last = config.run.channels_last and supports_channels_last(supernet, context.fabric.device)
     theta_steps = settings.theta_steps(steps, steps)
     batches = training_loader(context, for_theta, recipe, seed, last, theta_steps)
-    parts = ThetaParts(
-        settings,
-        max(1, len(for_weights) // recipe.batch_size),
-        batches,
-        None if cost is None else ExpectedCost(table, cost),
-        unit,
-        limit,
-        context.fabric.autocast,
-        ThetaRecorder(context.directory),
+    parts = replace(
+        parts,
+        epoch=max(1, len(for_weights) // recipe.batch_size),
+        batches=batches,
+        autocast=context.fabric.autocast,
+        record=ThetaRecorder(context.directory),
     )
     return partial(context.method, parts=parts), for_weights
+
+
+def charge_theta(config: Config, table: CostModel) -> ThetaParts:
+    """Make the settings and the cost of the training of theta, still without images.
+
+    Raises:
+        UserError: the settings of the cost contradict each other, or the costs of the space.
+    """
+    settings, cost = config.differentiable, find_charged_cost(config)
+    if cost is None:
+        return ThetaParts(settings)
+    unit, limit = choose_cost_unit(table, settings, cost), 0.0
+    if settings.charge != "all":
+        if cost not in config.bounds.maximum:
+            raise UserError(
+                f"differentiable.charge {settings.charge}: the run has no limit on {cost}; give "
+                f"--max {cost}=N, or the charge all"
+            )
+        limit = config.bounds.maximum[cost]
+    return ThetaParts(settings, expected=ExpectedCost(table, cost), unit=unit, limit=limit)
 
 
 def choose_cost_unit(table: CostModel, settings: DifferentiableSettings, cost: str) -> float:
@@ -135,6 +144,16 @@ def check_training_method(context: Context) -> None:
             f"--devices {context.devices}: --algorithm {algorithm} trains in one process, give "
             "--devices 1 (spos retrain takes more)"
         )
+    check_theta_settings(config)
+
+
+def check_theta_settings(config: Config) -> None:
+    """Check that the settings of a run suit its differentiable search.
+
+    Raises:
+        UserError: one of them does not.
+    """
+    algorithm = config.search.algorithm
     if config.run.precision == "16-mixed":
         raise UserError(
             f"run.precision 16-mixed: not for --algorithm {algorithm}, the gradients of theta are "

@@ -48,6 +48,24 @@ def plan_rungs(count: int) -> list[tuple[int, float]]:
     return [(math.ceil(count / 2**rung), 0.5 ** (number - 1 - rung)) for rung in range(number)]
 
 
+def share_of_retraining(count: int, share: float) -> float:
+    """Steps of all short trainings together, as a share of those of a retraining.
+
+    Args:
+        count (int): number of finalists.
+        share (float): share of the steps of a retraining that the last rung has.
+
+    Example:
+        >>> share_of_retraining(5, 0.5), share_of_retraining(1, 0.5)
+        (1.5, 0.0)
+    """
+    before, total = 0.0, 0.0
+    for left, steps in plan_rungs(count) if count > 1 else ():
+        total += left * (steps - before)
+        before = steps
+    return share * total
+
+
 def plan_training(config: Config, count: int) -> tuple[Recipe, list[tuple[int, int]]]:
     """Plan the short trainings of a run.
 

@@ -12,6 +12,8 @@ from spos.run.planning.speed import Speed
 
 #: Steps of the supernet and of its warm-up at least.
 LEAST_STEPS = {"supernet.steps": 20, "supernet.warmup_steps": 0}
+#: Setting that is chosen by the number of epochs.
+COOLING = "differentiable.temperature_decay"
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Plan:
             how long a training takes.
         fitted (bool): whether the later stages are fitted to the time when they begin; otherwise
             their settings are among the choices, or those of the preset.
+        epoch (int | None): steps of an epoch, where a temperature falls with each; None elsewhere.
     """
 
     seconds: float | None
@@ -58,6 +61,7 @@ class Plan:
     estimates: tuple[StageEstimate, ...]
     compare: int | None = None
     fitted: bool = True
+    epoch: int | None = None
 
     def complete(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Add the chosen settings to those that the user gave."""
@@ -82,16 +86,30 @@ class Plan:
             return replace(self, spent=self.spent + seconds)
         before = self.seconds - self.spent
         rest = min(1.0, max(before - seconds, before / 10) / before) if before > 0 else 1.0
+        choices = tuple(
+            replace(one, value=max(int(one.value * rest), least))
+            if (least := LEAST_STEPS.get(one.setting)) is not None
+            else one
+            for one in self.choices
+        )
         return replace(
             self,
             spent=self.spent + seconds,
-            choices=tuple(
-                replace(one, value=max(int(one.value * rest), least))
-                if (least := LEAST_STEPS.get(one.setting)) is not None
-                else one
-                for one in self.choices
-            ),
+            choices=self._cooled(choices),
             estimates=tuple(replace(one, seconds=one.seconds * rest) for one in self.estimates),
+        )
+
+    def _cooled(self, choices: tuple[Choice, ...]) -> tuple[Choice, ...]:
+        """Let a temperature fall as far in fewer epochs."""
+        before, after = (
+            as_sections(ones).get("supernet", {}).get("steps") for ones in (self.choices, choices)
+        )
+        if self.epoch is None or before is None:
+            return choices
+        factor = count_falls(before, self.epoch) / max(count_falls(after, self.epoch), 1)
+        return tuple(
+            replace(one, value=one.value * factor) if one.setting == COOLING else one
+            for one in choices
         )
 
     @property
@@ -112,6 +130,20 @@ def as_sections(choices: tuple[Choice, ...]) -> dict[str, Any]:
         section, _, name = choice.setting.partition(".")
         sections.setdefault(section, {})[name] = choice.value
     return sections
+
+
+def count_falls(steps: int, epoch: int) -> int:
+    """Number of epochs that a training begins after its first one.
+
+    Args:
+        steps (int): steps of the training, at least 1.
+        epoch (int): steps of an epoch, at least 1.
+
+    Example:
+        >>> count_falls(10, 10), count_falls(11, 10)
+        (0, 1)
+    """
+    return (steps - 1) // epoch
 
 
 def is_open(given: Mapping[str, Any]) -> bool:

@@ -11,6 +11,7 @@ import torch
 
 from spos._util.errors import UserError
 from spos._util.randomness import generator
+from spos.cost.latency.backend import threads_set
 from spos.cost.units import COUNT
 from spos.data import DataOptions, check_batch
 from spos.data.peek import ImageFacts, peek
@@ -18,11 +19,13 @@ from spos.report.diagnosis import StageEstimate
 from spos.run.config import Config
 from spos.run.context import make_fabric
 from spos.run.costs import add_bounded_costs
+from spos.run.differentiable import check_theta_settings
 from spos.run.directory import RunDirectory
 from spos.run.latency import needs_table
 from spos.run.planning.layouts import SPACE, Chosen, build, choose_layout
+from spos.run.planning.mixtures import choose_cooling, make_parts, measure_mixture, split_sizes
 from spos.run.planning.plan import LEAST_STEPS, Draft, Plan, is_open
-from spos.run.planning.speed import Speed, latency_line, measure_speed
+from spos.run.planning.speed import Speed, images_of_step, latency_line, measure_speed
 from spos.run.planning.trainings import BatchSizes, scale_recipe, suits, trained_images
 from spos.run.reuse import check_reusable, read_reused, take_over
 from spos.spaces import family
@@ -47,8 +50,6 @@ COMFORTABLE = 60e6
 MOST_EPOCHS = 400
 #: Fewest validation images that rank networks well.
 WELL_RANKED = 200
-#: Multiply-adds of a forward pass whose time is measured.
-MEASURED = 1e9
 #: Side of the images on whose networks the speed is measured at first.
 REFERENCE = 32
 
@@ -111,10 +112,7 @@ class Planner(Draft):
                 self.choose_warm_up(section, int(given))
         base = self.config()
         if base.required_method:
-            raise UserError(
-                f"--algorithm {base.search.algorithm}: a differentiable search is not planned; "
-                "give a --preset, and no --time"
-            )
+            check_theta_settings(base)
         self.device = make_fabric(self.accelerator, base.run.precision).device
         if self.device.type != "cpu":
             # Its launches come from one thread.
@@ -127,7 +125,7 @@ class Planner(Draft):
             raise UserError(f"--data {source}: only one class; a classifier needs at least 2")
         self.choose("data.source", source, "")
         other = self.free or not suits(base, facts.count)
-        images = self._split(facts) if other else facts.count
+        images, searched = self._split(facts) if other else (facts.count, facts.count)
         sizes = BatchSizes(images)
         if is_open(self.given):
             chosen = self._lay_out(facts, sizes, base)
@@ -138,25 +136,34 @@ class Planner(Draft):
             table = family(base.space).costs(supernet, eager=False)
             limit = base.bounds.maximum.get("flops", table.range()["flops"][1])
         if self.free:
-            self._recipes(facts, sizes)
+            self._recipes(facts, sizes, searched)
         elif other:
             scale_recipe(self, base, images)
         config = self.config()
         batch = config.supernet.batch_size
         supernet = build(config.space, config.layout, facts)
-        add_bounded_costs(table, supernet, config, Path(), eager=False, measured=False)
+        costs = add_bounded_costs(table, supernet, config, Path(), eager=False, measured=False)
         check_batch(batch, images)
+        parts = make_parts(config, supernet, costs) if config.required_method else None
         sample = table.many(table.space.sample_many(500, generator(0, "plan")))
         flops = float(sample[:, table.names.index("flops")].mean())
         largest = float(table.range()["flops"][1])
-        # A few images of a costly network tell as much as a whole batch.
-        measured = min(batch, max(2, round(MEASURED / flops)))
+        measured = images_of_step(batch, flops)
         speed = measure_speed(supernet, table, measured, self.tried, self.device)
         sandwich = config.supernet.method == "sandwich"
-        step = speed.training.seconds(flops, batch) * config.supernet.paths
-        step += speed.training.seconds(largest, batch) if sandwich else 0.0
+        if parts is None:
+            step = speed.training.seconds(flops, batch) * config.supernet.paths
+            step += speed.training.seconds(largest, batch) if sandwich else 0.0
+        else:
+            # All options of a layer may run at once.
+            few = images_of_step(batch, flops * max(table.space.option_counts))
+            with threads_set(speed.threads):
+                step = measure_mixture(config, supernet, parts, few) * batch / few
         steps = self._supernet_steps(config, step, images) if self.free else config.supernet.steps
         training = 0.0 if self.reuse else steps * step
+        epoch = None
+        if parts is not None and other:
+            epoch = choose_cooling(self, self.config(), searched)
         return Plan(
             seconds=self.limit,
             spent=time.monotonic() - self.began,
@@ -167,20 +174,27 @@ class Planner(Draft):
             choices=tuple(self.choices),
             estimates=self._estimates(config, speed, training, min(limit, largest), images),
             fitted=self.free,
+            epoch=epoch,
         )
 
-    def _split(self, facts: ImageFacts) -> int:
-        """Choose the sizes of the splits; return the number of images that are left to train on."""
+    def _split(self, facts: ImageFacts) -> tuple[int, int]:
+        """Choose the sizes of the splits.
+
+        Returns:
+            Numbers of images that a network and a supernet are trained on.
+        """
         count = facts.count
         if not facts.has_test:
             share = 0.2 if count < 1000 else 0.1
             test = self.choose("data.test", round(share * count), f"{share:.0%} of {count} images")
-            count -= int(test if test >= 1 else test * count)
+            count -= _size(test, count)
+        searched = count
         if not facts.has_validation:
             wanted = max(min(1000, round(0.15 * count)), 2 * facts.classes)
             few = f"; fewer than {WELL_RANKED} rank networks badly" if wanted < WELL_RANKED else ""
-            self.choose("data.validation", wanted, f"to compare candidates{few}")
-        return count
+            wanted = self.choose("data.validation", wanted, f"to compare candidates{few}")
+            searched -= _size(wanted, count)
+        return count, searched
 
     def _lay_out(self, facts: ImageFacts, sizes: BatchSizes, base: Config) -> Chosen:
         """Choose space, layout and limit."""
@@ -225,12 +239,15 @@ class Planner(Draft):
             self.choose("constraint.maximum", limits, reason)
         return chosen
 
-    def _recipes(self, facts: ImageFacts, sizes: BatchSizes) -> None:
+    def _recipes(self, facts: ImageFacts, sizes: BatchSizes, searched: int) -> None:
         """Choose batches, augmentation and calibration."""
         few = f"{sizes.images} images"
         if sizes.growth > 1:
             few += "; larger batches hide kernel launches"
-        self.choose("supernet.batch_size", sizes.supernet, few)
+        batch, config = sizes.supernet, self.config()
+        if config.required_method:
+            batch = max(2, min(batch, *split_sizes(config, searched)))
+        self.choose("supernet.batch_size", batch, few)
         self.choose("retrain.batch_size", sizes.network, few)
         self.choose("run.calibration", min(512, sizes.images // 2), f"{sizes.images} images")
         augment = "crop" if facts.grey else "standard"
@@ -269,18 +286,20 @@ class Planner(Draft):
         self, config: Config, speed: Speed, training: float, flops: float, images: int
     ) -> tuple[StageEstimate, ...]:
         """Expected times; those of the later stages are adjusted to the time that is left."""
+        settings, batch = config.differentiable, config.run.evaluation_batch
+        count = config.search.population * config.search.iterations
+        if config.required_method:
+            count = settings.samples if settings.derive == "sample" else 1
+        evaluated = min(config.run.calibration, images) + _size(config.data.validation, images)
+        search = count / SHARED * evaluated / batch * speed.evaluation.seconds(flops, batch)
         if self.seconds is not None:
-            train, share = SHARES[config.network.weights]
-            search = self.seconds * (share / (1 - train) if self.reuse else share)
+            if not config.required_method:
+                train, share = SHARES[config.network.weights]
+                search = self.seconds * (share / (1 - train) if self.reuse else share)
             rest = max(self.seconds - training - search, 0.0)
             own = rest / TRAININGS
         else:
-            batch, batch_size = config.run.evaluation_batch, config.retrain.batch_size
-            size = config.data.validation
-            validation = size if size >= 1 else size * images
-            batches = (min(config.run.calibration, images) + validation) / batch
-            count = config.search.population * config.search.iterations / SHARED
-            search = count * batches * speed.evaluation.seconds(flops, batch)
+            batch_size = config.retrain.batch_size
             unhurried = round(UNHURRIED * trained_images(images) / batch_size)
             steps = unhurried if self.free else config.retrain.steps
             own = steps * speed.training.seconds(flops, batch_size)
@@ -291,3 +310,8 @@ class Planner(Draft):
         if self.reuse:
             del times["train"]
         return tuple(map(StageEstimate, times, times.values()))
+
+
+def _size(size: int | float, images: int) -> int:
+    """Number of images of a split, given as a number or a fraction."""
+    return int(size if size >= 1 else size * images)

@@ -9,14 +9,23 @@ from typing import Any
 
 from spos._util.files import read_own
 from spos._util.records import from_plain, write_record
+from spos.run.comparison import find_uniform
 from spos.run.context import Context
 from spos.run.directory import RunDirectory
-from spos.run.finalists import read_found
-from spos.run.outcome import Outcome, RetrainOutcome, SearchOutcome, TrainOutcome
+from spos.run.finalists import choose_finalists, read_found, share_of_retraining
+from spos.run.outcome import (
+    FinalistsOutcome,
+    Outcome,
+    RetrainOutcome,
+    SearchOutcome,
+    TrainOutcome,
+)
 from spos.run.planning.plan import Plan
 from spos.run.planning.planner import MOST_EPOCHS, SHARED, SHARES, TRAININGS, UNHURRIED
+from spos.run.planning.speed import images_of_step, measure_networks
 from spos.run.planning.trainings import trained_images
 from spos.run.reuse import FITTED, REUSED
+from spos.search import Feasible
 
 PLAN_FILE = "plan.json"
 #: Share of the time left that is kept for reading images, tests and the report.
@@ -27,7 +36,7 @@ TOLERANCE = 0.03
 POPULATIONS, ITERATIONS = (10, 50), (2, 20)
 MOST_COMPARED = 5
 #: Outcomes of the stages before the retraining.
-BEFORE_RETRAINING: tuple[type[Outcome], ...] = (TrainOutcome, SearchOutcome)
+BEFORE_RETRAINING: tuple[type[Outcome], ...] = (TrainOutcome, SearchOutcome, FinalistsOutcome)
 
 
 def read_plan(folder: Path) -> Plan | None:
@@ -79,12 +88,15 @@ class Schedule:
             decided = TRAININGS - 2
             trained = context.directory.outcome(RetrainOutcome)
             if self.plan.seconds is not None and trained is not None:
-                # Loading and testing take time as well. One of them is the uniform network.
+                # Loading and testing take time as well.
                 used = self.used(context)
                 before = self.before(context.directory.path, BEFORE_RETRAINING)
                 left = (1 + TOLERANCE) * self.plan.seconds - used
-                fitting = round(left / max(trained.seconds, used - before, 1e-3)) - 1
-                decided = _within(fitting, (0, MOST_COMPARED))
+                each = max(trained.seconds, used - before, 1e-3)
+                own, uniform = self._steps(context)
+                # The uniform network is compared wherever a random one is.
+                times = [0.0, *((n + uniform / own) * each for n in range(1, MOST_COMPARED + 1))]
+                decided = min(range(len(times)), key=lambda number: abs(times[number] - left))
                 if not decided:
                     context.listener.message("no time is left for a comparison")
         self.plan = replace(self.plan, compare=decided)
@@ -118,8 +130,28 @@ class Schedule:
             return 1.0
         return trained.seconds / (trained.steps * self.plan.step_seconds)
 
+    def _steps(self, context: Context) -> tuple[float, float]:
+        """Measure training steps of the winner and of the uniform network, 0 if there is none.
+
+        A winner may be far cheaper than the uniform network, which is the costliest one within the
+        limits, and steps of small networks depend on more than their multiply-adds.
+        """
+        found, batch = read_found(context.directory), context.config.retrain.batch_size
+        if found is None:
+            return self.plan.speed.training.seconds(self.plan.flops, batch), 0.0
+        supernet = context.supernet()
+        table = context.costs(supernet, eager=False)
+        feasible = Feasible(table.space, table, context.config.bounds)
+        uniform = find_uniform(feasible, context.config)
+        paths = [found.winner.architecture, *([uniform[1]] if uniform else [])]
+        few = images_of_step(batch, max(table.cost(path)["flops"] for path in paths))
+        times = measure_networks(supernet, paths, few, context.fabric.device)
+        own, most = (*(seconds * batch / few for seconds in times), 0.0)[:2]
+        return own, most
+
     def _search(self, context: Context) -> dict[str, Any]:
-        if self.plan.seconds is None:
+        # A differentiable search derives its networks by settings of the training.
+        if self.plan.seconds is None or context.config.required_method:
             return {}
         left = self.plan.seconds - self.used(context)
         train, search = SHARES[context.config.network.weights]
@@ -137,14 +169,18 @@ class Schedule:
 
     def _retrain(self, context: Context) -> dict[str, Any]:
         batch, images = context.config.retrain.batch_size, self.plan.images
-        found = read_found(context.directory)
-        flops = self.plan.flops if found is None else found.winner.costs["flops"]
         steps = round(UNHURRIED * trained_images(images) / batch)
         if self.plan.seconds is not None:
-            trainings = TRAININGS if self.compare is None else self.compare + 2
+            own, uniform = self._steps(context)
+            compared = TRAININGS - 2 if self.compare is None else self.compare
+            trainings = 1 + compared + (uniform / own if compared else 0.0)
+            found = read_found(context.directory)
+            finalists, distinct = context.config.finalists, context.fitness.is_loss
+            if found is not None and not found.budgets:
+                chosen = choose_finalists(found, finalists.count, distinct=distinct)
+                trainings += share_of_retraining(len(chosen), finalists.share)
             left = (self.plan.seconds - self.used(context)) * (1 - RESERVE)
-            step = self.plan.speed.training.seconds(flops, batch) * self._slowness(context)
-            steps = int(max(left, 0.0) / trainings / step)
+            steps = int(max(left, 0.0) / trainings / own)
         steps = max(20, min(steps, MOST_EPOCHS * max(images, 500) // batch))
         return {"retrain": {"steps": steps, "warmup_steps": min(steps // 20, 200)}}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import timeit
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,9 +16,15 @@ from spos.cost import CostModel
 from spos.cost.latency.backend import threads_set
 from spos.nn.supernet import Supernet
 from spos.space import Architecture
+from spos.training.memory import supports_channels_last
+from spos.training.method import Method
 
 #: Seconds that the measurement of a network takes at least, after a first step.
 LEAST = 0.3
+#: Multiply-adds of a forward pass whose time is measured.
+MEASURED = 1e9
+#: How many times as long the steps of a method are measured: they differ, and are longer.
+MORE = 3.0
 #: A number of threads is given up if two steps of any network take this many times longer than one
 #: of the costliest network with fewer threads.
 SLOWER = 1.5
@@ -92,28 +99,16 @@ def measure_speed(
             as it was.
         device (torch.device): device to measure.
     """
-    work = _Work(supernet, table, batch_size, device)
-    supernet = work.supernet
-    optimizer = torch.optim.SGD(supernet.parameters(), lr=0.0)
-
-    def train() -> None:
-        optimizer.zero_grad(set_to_none=True)
-        outputs = supernet(work.inputs)
-        targets = torch.zeros(len(outputs), dtype=torch.int64, device=device)
-        loss: torch.Tensor = nn.functional.cross_entropy(outputs.flatten(1), targets)
-        torch.autograd.backward(loss)
-        optimizer.step()
-
+    work = _Work(supernet.train(), batch_size, device, table)
     found: list[Speed] = []
-    supernet.train()
     for count in threads:
         with threads_set(count):
             # On cores that are busy with other work, several threads may be a hundred times slower.
             if found:
                 limit = SLOWER * found[0].training.seconds(max(work.costs.values()), batch_size)
-                if min(timeit.repeat(train, number=1, repeat=2)) > limit:
+                if min(timeit.repeat(work.train, number=1, repeat=2)) > limit:
                     continue
-            found.append(Speed(count, work.line(train), work.line(work.evaluate)))
+            found.append(Speed(count, work.line(work.train), work.line(work.evaluate)))
     middle = median(work.costs.values())
     return min(found, key=lambda speed: speed.training.seconds(middle, batch_size))
 
@@ -127,20 +122,91 @@ def latency_line(supernet: Supernet, table: CostModel, device: torch.device) -> 
         device (torch.device): device to measure; of a CPU one thread.
     """
     with threads_set(1):
-        work = _Work(supernet.eval(), table, 1, device)
+        work = _Work(supernet.eval(), 1, device, table)
         return work.line(work.evaluate)
 
 
+def measure_networks(
+    supernet: Supernet, paths: Sequence[Architecture], batch_size: int, device: torch.device
+) -> list[float]:
+    """Measure the training steps of some networks in seconds.
+
+    Args:
+        supernet (Supernet): supernet with weights, of which they are paths.
+        paths (Sequence[Architecture]): their architectures.
+        batch_size (int): images of a step, at least 2.
+        device (torch.device): device to measure.
+    """
+    work, times = _Work(supernet.train(), batch_size, device), []
+    for path in paths:
+        supernet.activate(path)
+        times.append(_seconds(work.train))
+    return times
+
+
+def measure_method(method: Method, images: torch.Tensor, often: float) -> float:
+    """Measure the steps of a training by its method: their time in seconds.
+
+    Args:
+        method (Method): method with a model on its device; it trains theta in every step.
+        images (torch.Tensor): images of a step, shape (batch, channels, height, width).
+        often (float): steps of theta for each step of the weights, in [0, 1].
+    """
+    optimizer = torch.optim.SGD(method.model.parameters(), lr=0.0, momentum=0.9)
+    targets = torch.zeros(len(images), dtype=torch.int64, device=images.device)
+    # Drawn paths differ in their time, so every step is another one.
+    steps = itertools.count(1)
+
+    def train(step: int) -> None:
+        optimizer.zero_grad(set_to_none=True)
+        for one in method.losses(step, images, targets):
+            torch.autograd.backward(one.loss / method.passes)
+        optimizer.step()
+
+    def train_both() -> None:
+        step = next(steps)
+        train(step)
+        method.after_step(step)
+
+    method.model.train()
+    weights, both = (_seconds(work, MORE) for work in (lambda: train(next(steps)), train_both))
+    return weights + often * max(both - weights, 0.0)
+
+
 class _Work:
-    """Batches of the cheapest and of the costliest of some random networks."""
+    """Steps of the active network of a supernet, on random images.
+
+    Args:
+        supernet (Supernet): supernet with weights; it is moved to the device.
+        batch_size (int): images of a step.
+        device (torch.device): device to measure.
+        table (CostModel | None): costs of its architectures; None where no line is measured.
+    """
 
     def __init__(
-        self, supernet: Supernet, table: CostModel, batch_size: int, device: torch.device
+        self,
+        supernet: Supernet,
+        batch_size: int,
+        device: torch.device,
+        table: CostModel | None = None,
     ) -> None:
         self.supernet, self.device, self.batch_size = supernet.to(device), device, batch_size
-        self.inputs = self._images(batch_size)
-        drawn = supernet.space.sample_many(SAMPLES, generator(0, "speed"))
-        self.costs = {(path := Architecture(one)): table.cost(path)["flops"] for one in drawn}
+        # As in a training: in another format a step may take half as long again.
+        supernet.to(memory_format=memory_format(supernet, device))  # type: ignore[call-overload]
+        self.inputs = random_images(supernet, batch_size, device)
+        self.optimizer = torch.optim.SGD(supernet.parameters(), lr=0.0)
+        self.costs: dict[Architecture, int] = {}
+        if table is not None:
+            drawn = supernet.space.sample_many(SAMPLES, generator(0, "speed"))
+            self.costs = {(path := Architecture(one)): table.cost(path)["flops"] for one in drawn}
+
+    def train(self) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+        outputs = self.supernet(self.inputs)
+        targets = torch.zeros(len(outputs), dtype=torch.int64, device=self.device)
+        loss: torch.Tensor = nn.functional.cross_entropy(outputs.flatten(1), targets)
+        torch.autograd.backward(loss)
+        self.optimizer.step()
 
     def evaluate(self) -> None:
         with torch.inference_mode():
@@ -176,26 +242,44 @@ class _Work:
         size = self.batch_size
         try:
             while last < GROWN * first and 2 * size <= LARGEST:
-                self.inputs = self._images(2 * size)
+                self.inputs = random_images(self.supernet, 2 * size, self.device)
                 last, size = _seconds(work), 2 * size
         except torch.OutOfMemoryError:
             pass
         finally:
-            self.inputs = self._images(self.batch_size)
+            self.inputs = random_images(self.supernet, self.batch_size, self.device)
         flops = self.costs[path]
         slope = (last - first) / (flops * max(size - self.batch_size, 1))
         each = max(slope, ARITHMETIC * last / (flops * size))
         return Line(max(first - each * flops * self.batch_size, 0.0), each)
 
-    def _images(self, count: int) -> torch.Tensor:
-        images = torch.randn(count, *self.supernet.input_shape, device=self.device)
-        return images.contiguous(memory_format=torch.channels_last)
+
+def images_of_step(batch_size: int, flops: float) -> int:
+    """Images of a step that is measured: a few of a costly network tell as much as a whole batch.
+
+    Example:
+        >>> images_of_step(64, 1e6), images_of_step(64, 100e6), images_of_step(64, 1e12)
+        (64, 10, 2)
+    """
+    return min(batch_size, max(2, round(MEASURED / flops)))
 
 
-def _seconds(work: Callable[[], None]) -> float:
+def random_images(supernet: Supernet, count: int, device: torch.device) -> torch.Tensor:
+    """Random images for a supernet, in the memory format in which it is trained."""
+    images = torch.randn(count, *supernet.input_shape, device=device)
+    return images.contiguous(memory_format=memory_format(supernet, device))
+
+
+def memory_format(supernet: Supernet, device: torch.device) -> torch.memory_format:
+    """The memory format of weights and images in a training."""
+    last = supports_channels_last(supernet, device)
+    return torch.channels_last if last else torch.contiguous_format
+
+
+def _seconds(work: Callable[[], None], more: float = 1.0) -> float:
     """Median time of a call."""
     # Imported where it is used, because it takes a while.
     from torch.utils.benchmark import Timer
 
     timer = Timer("work()", globals={"work": work}, num_threads=torch.get_num_threads())
-    return timer.blocked_autorange(min_run_time=LEAST).median
+    return timer.blocked_autorange(min_run_time=more * LEAST).median

@@ -96,7 +96,7 @@ def needs_plan(given: Mapping[str, Any], channels: int = 3) -> bool:
     if is_open(given):
         return True
     config = make_config(given)
-    if config.network.name or config.required_method:
+    if config.network.name:
         return False
     if "source" in given.get("data", {}) and not all(
         "steps" in given.get(section, {}) for section in ("supernet", "retrain")
