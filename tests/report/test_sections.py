@@ -327,3 +327,26 @@ def test_counts_of_a_reused_run_agree(run: Run) -> None:
     facts = section(page, "Data and settings")
     for name, count in (("candidates", 24), ("scored before", 12), ("scored for this search", 12)):
         assert f"<dt>{name}</dt><dd>{count}</dd>" in facts
+
+
+@pytest.mark.parametrize(
+    ("held_out", "told"),
+    [(False, "is trained on the 150 validation images as well"), (True, "is not trained on the")],
+)
+def test_the_score_on_validation_images_is_drawn_beside_the_training(
+    run: Run, held_out: bool, told: str
+) -> None:
+    without = section(render(*run.arguments), "Training")
+    assert "retrain-validation" not in without and "validation images" not in without
+    known = {"validation_images": 150, "held_out": held_out}
+    metrics = [
+        {**line, "validation": 0.5 + line["step"] / 1000, **known}
+        if line["stage"] == "retrain" and line["step"] % 100 == 0
+        else line
+        for line in run.metrics
+    ]
+    drawn = section(render(run.result, run.candidates, metrics), "Training")
+    # Beside the loss and the accuracy of the training.
+    assert drawn.count('data-chart="retrain-') == 3
+    assert "accuracy on validation images over steps. From 60.0% to 100.0% in 500 steps." in drawn
+    assert told in drawn

@@ -69,12 +69,15 @@ def iterations_figure(measure: Measure, candidates: Sequence[Candidate]) -> Char
     )
 
 
-def training_figures(metrics: Metrics, stage: str) -> Iterator[Chart]:
-    """Training loss and accuracy over the steps of a training."""
+def training_figures(metrics: Metrics, stage: str, measure: Measure) -> Iterator[Chart]:
+    """Training loss and accuracy, and the score on validation images, over a training's steps."""
     recorded = [line for line in metrics if line["stage"] == stage]
+    validated = f"{measure.noun} on validation images"
+    ticks = PERCENT if measure.share else PLAIN
     for key, name, label, show, smallest in (
         ("loss", "training loss", PLAIN, "{:.3f}".format, 0.1),
         ("top1", "training accuracy", PERCENT, "{:.1%}".format, 0.02),
+        ("validation", validated, ticks, measure.show, 0.02),
     ):
         points = _thin([(line["step"], line[key]) for line in recorded if _finite(line.get(key))])
         if len(points) < 2:
@@ -95,6 +98,25 @@ def training_figures(metrics: Metrics, stage: str) -> Iterator[Chart]:
             {**point, "params": [{"name": "near", "select": select}]},
             height=180,
         )
+
+
+def validation_note(metrics: Metrics) -> str:
+    """What the scores on validation images are about; empty without any.
+
+    Example:
+        >>> validation_note([{"stage": "retrain", "validation_images": 100, "held_out": True}])
+        'The network is not trained on the 100 validation images.'
+    """
+    lines = [line for line in metrics if "validation_images" in line]
+    if not lines:
+        return ""
+    images = f"the {lines[-1]['validation_images']:,} validation images"
+    if lines[-1]["held_out"]:
+        return f"The network is not trained on {images}."
+    return (
+        f"The network is trained on {images} as well: their curve shows whether it has converged, "
+        "not how well it does on new images."
+    )
 
 
 def _finite(value: object) -> bool:

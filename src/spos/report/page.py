@@ -16,6 +16,7 @@ from spos.report.curves import (
     entropy_figure,
     iterations_figure,
     training_figures,
+    validation_note,
 )
 from spos.report.diagnosis import Diagnosis, seeds_figure
 from spos.report.learned import collect_shares, effects_table
@@ -77,7 +78,11 @@ def render(
         at_work=collect_at_work(attachments.predictions),
         attachments=attachments,
         # Before formats had versions, a training of weights and choice was recorded as a search.
-        trainings={at: [*training_figures(metrics, at)] for at in ("train", "search", "retrain")},
+        trainings={
+            at: [*training_figures(metrics, at, result.metric)]
+            for at in ("train", "search", "retrain")
+        },
+        validated=validation_note(metrics),
         resources=collect_resources(result, metrics, reused=attachments.reused),
     )
 

@@ -21,6 +21,7 @@ from spos.run.network import build_run_network, loader, training_loader
 from spos.run.outcome import PredictionsOutcome, RetrainOutcome
 from spos.run.recorder import PeakMemory, Recorder
 from spos.run.side_by_side import ThisProcess
+from spos.run.validation import Validation
 from spos.search.evaluation import correct, score
 from spos.training.checkpoint import Checkpoints
 from spos.training.loop import train
@@ -47,6 +48,7 @@ def fit(
     until: int | None = None,
     seed: int | None = None,
     label: str | None = None,
+    validation: Validation | None = None,
 ) -> float:
     """Train a model with checkpoints in a folder of the run.
 
@@ -62,6 +64,7 @@ def fit(
         until (int | None): step to pause after; None for the last step of the recipe.
         seed (int | None): seed of the batches and of dropout; None for the seed of the run.
         label (str | None): name of the training in progress reports; None for the stage.
+        validation (Validation | None): what scores the model at some steps.
 
     Returns:
         Wall time of the training in seconds, interrupted attempts included.
@@ -77,7 +80,7 @@ def fit(
         recipe.batch_size // fabric.world_size,
         fabric.device,
         options=getattr(method_class(method), "memory_options", 1) if method else 1,
-        copies=4 if recipe.ema else 3,
+        copies=3 + bool(recipe.ema) + bool(validation),
     )
     seed = context.config.run.seed if seed is None else seed
     wanted = context.config.run.channels_last
@@ -95,7 +98,8 @@ def fit(
     make_method(method, model, loss, recipe, seed)  # Raises if it does not suit the model.
     context.freeze()
     memory = PeakMemory(fabric.device)
-    observer = Recorder(context.directory, stage, context.listener, memory, label)
+    measure = None if validation is None else validation.measure
+    observer = Recorder(context.directory, stage, context.listener, memory, label, measure)
     outcome = train(
         fabric,
         model,
@@ -117,7 +121,7 @@ def fit(
 
 
 def retrain(context: Context, text: str, stage: str = RetrainOutcome.stage) -> RetrainOutcome:
-    """Train a network on all training images and test it once, unless that is done.
+    """Train a network as :func:`retrain_all` does, unless that is done.
 
     Args:
         context (Context): the run.
@@ -130,7 +134,9 @@ def retrain(context: Context, text: str, stage: str = RetrainOutcome.stage) -> R
 def retrain_all(
     context: Context, networks: Mapping[str, str], label: str
 ) -> dict[str, RetrainOutcome]:
-    """Train networks on all training images and test each once, unless that is done.
+    """Train networks on the training images and test each once, unless that is done.
+
+    The validation images are among them, unless they are held out.
 
     Args:
         context (Context): the run.
@@ -191,8 +197,11 @@ def _retrain(context: Context, text: str, stage: str) -> RetrainOutcome:
     data, recipe, teacher = context.data, context.config.retrain, context.teacher
     weights = context.config.network.weights
     network, costs = build_run_network(context, text, weights=weights)
-    images = data.train.join(data.validation)
-    seconds = fit(context, network, recipe, images, stage, teacher=teacher)
+    held_out = context.config.network.hold_out
+    images = data.train if held_out else data.train.join(data.validation)
+    # The curve of the network found alone is shown.
+    validation = Validation(context, network, recipe) if stage == RetrainOutcome.stage else None
+    seconds = fit(context, network, recipe, images, stage, teacher=teacher, validation=validation)
     outcome = RetrainOutcome(
         architecture=text,
         costs=costs,

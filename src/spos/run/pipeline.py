@@ -193,7 +193,8 @@ def _check_ahead(context: Context, stages: tuple[str, ...]) -> None:
         open_storage(config.constraint.storage)
     if "retrain" in stages:
         data = context.data
-        images = len(data.train) + len(data.validation)
+        held_out = len(data.validation) * config.network.hold_out
+        images = len(data.train) + len(data.validation) - held_out
         try:
             check_batch(config.retrain.batch_size, images, world_size=context.devices)
         except UserError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -93,13 +93,23 @@ class Stopwatch:
 
 @dataclass
 class Recorder:
-    """The observer of one training of a run."""
+    """The observer of one training of a run.
+
+    Args:
+        directory (RunDirectory): directory of the run.
+        stage (str): name of the stage in the metrics.
+        listener (Listener): receiver of progress and messages.
+        memory (PeakMemory): peak memory of the stage.
+        label (str | None): name of the training in progress reports; None for the stage.
+        measure (Callable | None): function from a step to what else is recorded of it.
+    """
 
     directory: RunDirectory
     stage: str
     listener: Listener
     memory: PeakMemory
     label: str | None = None
+    measure: Callable[[int], Mapping[str, Any]] | None = None
     _writer: SummaryWriter | None = field(init=False, default=None)
     _step: int = field(init=False, default=0)
 
@@ -122,8 +132,10 @@ class Recorder:
             # TensorBoard discards this step and later ones, which are about to be repeated.
             self._writer = SummaryWriter(str(folder), purge_step=self._step + 1)
         values = {k: v for k, v in asdict(progress).items() if v is not None}
+        if self.measure is not None:
+            values |= self.measure(progress.step)
         self.directory.record({"stage": self.stage, **values, "peak_memory": self.memory.read()})
-        for curve in ("loss", "top1", "learning_rate", "images_per_second"):
+        for curve in ("loss", "top1", "learning_rate", "images_per_second", "validation"):
             if curve in values:
                 self._writer.add_scalar(curve, values[curve], progress.step)
         self._writer.flush()

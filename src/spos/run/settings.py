@@ -114,6 +114,8 @@ class NetworkSettings(Settings):
         width (float): factor of all channels of a published network, above 0.
         weights (str): weights that the trainings of the winner and of the networks it is compared
             with begin from: ``scratch`` for fresh ones, or ``supernet`` for those of the supernet.
+        hold_out (bool): whether these trainings do without the validation images, so that their
+            score on them shows how well they do on images that they have not seen.
     """
 
     section = "network"
@@ -121,6 +123,7 @@ class NetworkSettings(Settings):
     name: str = ""
     width: Annotated[float, Field(gt=0)] = 1.0
     weights: Literal["scratch", "supernet"] = "scratch"
+    hold_out: bool = False
 
 
 @dataclass(frozen=True)

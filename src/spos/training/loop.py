@@ -134,8 +134,7 @@ def train(
     if teacher is not None:
         teacher.network.to(fabric.device).eval()
     window = Window(step, top1, chosen.passes)
-    # Report at least 20 times, so that a short training has a curve, too.
-    shares = max(1, recipe.steps // 20)
+    shares = report_interval(recipe.steps)
     began = saved = reported = time.monotonic()
 
     def spent() -> float:
@@ -186,9 +185,10 @@ def train(
             if save_now or due:
                 # Raises on a non-finite loss, which must not reach a checkpoint.
                 progress = window.close(step, recipe, spent())
-                window = Window(step, top1, chosen.passes)
                 if observer and fabric.is_global_zero:
                     observer.progressed(progress)
+                # After the observer, whose time is none of the training.
+                window = Window(step, top1, chosen.passes)
                 reported = now
             if save_now:
                 save()
@@ -202,6 +202,19 @@ def train(
     if average is not None and step == end < recipe.steps:
         average.apply()
     return Outcome(step, spent(), interrupted=step < end)
+
+
+def report_interval(steps: int) -> int:
+    """Steps between reports of the progress at most; at least 20 give a short training a curve.
+
+    Args:
+        steps (int): steps of the training, at least 1.
+
+    Example:
+        >>> report_interval(100), report_interval(7)
+        (5, 1)
+    """
+    return max(1, steps // 20)
 
 
 def _any_process(fabric: Fabric, stop: bool) -> bool:
