@@ -29,6 +29,14 @@ def test_what_is_slow_to_import_waits_until_it_is_needed(imported, slow):
     assert "torch" in imported and slow not in imported
 
 
+def test_the_catalogue_is_listed_without_the_compiler_of_torch():
+    code = "import sys; from spos._cli.costs import list_spaces; print(len(list(list_spaces())));"
+    code += "print('torch._dynamo' in sys.modules)"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    listed, compiled = told.stdout.split()
+    assert int(listed) >= 10 and compiled == "False"
+
+
 @pytest.mark.parametrize("name", spos.__all__)
 def test_every_public_name_is_found(name):
     assert getattr(spos, name) is not None

@@ -14,15 +14,14 @@ from rich.table import Column, Table
 from spos.cost import CostTable
 from spos.cost.combined import CombinedCosts
 from spos.cost.cost import find_cost
-from spos.cost.latency import LatencyTable
 from spos.cost.units import COUNT
 from spos.report.words import FLOPS_NOTE
-from spos.run.config import read_layout
 from spos.spaces import SPACES, family
+from spos.spaces._ranges import build_preset, cost_range
 
 
 def list_spaces(name: str | None = None) -> Iterator[dict[str, Any]]:
-    """Describe the spaces of the catalogue, one after the other, since counting takes seconds.
+    """Describe the spaces of the catalogue, one after the other, since some may have to be counted.
 
     Yields:
         Name, preset, image size, number of choices, exact size, the range of each cost for 10
@@ -40,16 +39,14 @@ def list_spaces(name: str | None = None) -> Iterator[dict[str, Any]]:
     for space, member in chosen.items():
         presets = list(member.presets)
         for preset in presets if name is not None else presets[:1]:
-            layout = member.preset(preset)
-            with torch.device("meta"):
-                supernet = member.build(layout, classes=1000 if layout.image_size == 224 else 10)
+            supernet = build_preset(member, preset)
             yield {
                 "space": space,
                 "preset": preset,
-                "image_size": layout.image_size,
+                "image_size": member.preset(preset).image_size,
                 "choices": len(supernet.space),
                 "size": supernet.space.size,
-                "costs": member.costs(supernet).range(),
+                "costs": cost_range(member, supernet),
                 "networks": [n for n, (where, _) in member.networks.items() if where == preset],
                 "paper": member.paper,
             }
@@ -128,6 +125,9 @@ def profile_architecture(
         >>> facts["architecture"], facts["names"]["stage2.1"]
         ('0,1,2,3,0,1,2,3', 'shuffle3x3')
     """
+    # Imported where it is used, because it takes a while.
+    from spos.run.config import read_layout
+
     spaces, layout = family(space), read_layout(space, preset, assignments)
     with torch.device("meta"):
         supernet = spaces.build(layout, classes=classes, image_channels=image_channels)
@@ -135,6 +135,8 @@ def profile_architecture(
     # Not eager: only the options of this architecture are counted.
     table = spaces.costs(supernet, eager=False)
     if latency_table is not None:
+        from spos.cost.latency import LatencyTable
+
         measured = LatencyTable.read(Path(latency_table))
         measured.check_supernet(space, preset, layout, supernet)
         latency = CostTable(supernet, eager=False, counter=measured.counter(supernet))

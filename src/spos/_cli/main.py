@@ -211,7 +211,7 @@ def _spaces(name: str | None, as_json: bool) -> None:
 
     from spos._cli.costs import list_spaces, spaces_table
 
-    # Counting takes seconds.
+    # Counting takes seconds for each space that is not of spos.
     with Console(stderr=True).status("counting the costs of every space"):
         rows = list(list_spaces(name))
     if as_json:

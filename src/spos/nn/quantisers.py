@@ -97,6 +97,10 @@ class LearnedStepWeight(Quantiser):
         super().__init__(bits)
         self.least = -(2 ** (bits - 1))
         self.most = max(1, 2 ** (bits - 1) - 1)
+        if weight.is_meta:
+            # It has no values; to find that out, torch would import its compiler.
+            self.step = nn.Parameter(torch.empty((), dtype=weight.dtype, device="meta"))
+            return
         mean = weight.detach().abs().mean()
         self.step = nn.Parameter(mean if bits == 1 else 2 * mean / math.sqrt(self.most))
 
