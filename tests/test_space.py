@@ -102,6 +102,7 @@ def test_json_names_every_choice_in_order(point):
         ('{"stem": [1], "body": "a"}', "choice 'stem': [1] is not an option name"),
         ('{"stem": true, "body": "a"}', "choice 'stem': true is not an option name"),
         ('{"stem": "conv5x5", ', "not valid JSON"),
+        ('{"stem": ' + "[" * 100_000, "not valid JSON: it is nested too deeply"),
     ],
 )
 def test_a_wrong_architecture_is_refused_in_one_line(space, text, says):

@@ -115,7 +115,10 @@ def test_a_damaged_study_stops_the_search(content: bytes | None, cli: Cli, finis
     assert study.read_bytes() == before
 
 
-@pytest.mark.parametrize("content", ["", "run: [", "- 1", "text", "ran: {}", "run: 5"])
+@pytest.mark.parametrize(
+    "content",
+    ["", "run: [", "- 1", "text", "ran: {}", "run: 5", "run: " + "[" * 3000, "run: 2026-13-01"],
+)
 def test_a_damaged_configuration_is_refused(content: str, cli: Cli, finished: Path) -> None:
     config = finished / "config.yaml"
     config.write_text(content)
@@ -124,7 +127,10 @@ def test_a_damaged_configuration_is_refused(content: str, cli: Cli, finished: Pa
 
 
 @pytest.mark.parametrize("name", ["train.json", "search.json", "retrain.json", "data.json"])
-@pytest.mark.parametrize("content", ["", '{"seconds": 1', "[]", "\x00\xff"])
+@pytest.mark.parametrize(
+    "content",
+    ["", '{"seconds": 1', "{}", "[]", "\x00\xff", "[" * 100_000, '{"seconds": ' + "1" * 5000 + "}"],
+)
 def test_a_damaged_outcome_is_refused(name: str, content: str, cli: Cli, finished: Path) -> None:
     (finished / name).write_bytes(content.encode("latin-1"))
     mistake = cli("run", "--out", finished).mistake
@@ -132,7 +138,7 @@ def test_a_damaged_outcome_is_refused(name: str, content: str, cli: Cli, finishe
     assert "delete it" in mistake or "restore it" in mistake
 
 
-@pytest.mark.parametrize("content", ["", '{"winner": ', "[]", "{}", "\xff"])
+@pytest.mark.parametrize("content", ["", '{"winner": ', "[]", "{}", "\xff", "[" * 100_000])
 def test_a_damaged_result_is_refused_and_written_again(
     content: str, cli: Cli, finished: Path
 ) -> None:
@@ -151,6 +157,26 @@ def test_a_file_of_another_kind_in_the_way_is_one_line(cli: Cli, finished: Path)
         (finished / name).mkdir()
         assert f"{finished / name}: Is a directory" in cli("run", "--out", finished).mistake
     assert cli("show", finished).mistake == f"{finished / 'result.json'}: Is a directory"
+
+
+def test_damaged_lines_of_the_curves_are_left_out(cli: Cli, finished: Path) -> None:
+    assert cli("run", "--out", finished).status == 0
+    report = (finished / "report.html").read_bytes()
+    lines = (
+        *('{"stage": 5}', '{"stage": "train", "step": "x"}', '{"loss": 1}', "[" * 100_000),
+        *(f'{{"stage": "retrain", "step": 1, "validation_images": {n}}}' for n in (5, '"x"')),
+    )
+    with (finished / "metrics.jsonl").open("a") as file:
+        file.writelines(f"{line}\n" for line in lines)
+    assert cli("run", "--out", finished).status == 0
+    assert (finished / "report.html").read_bytes() == report
+
+
+@pytest.mark.parametrize("content", ["inf", "nan", "half"])
+def test_a_damaged_stopwatch_begins_anew(content: str, cli: Cli, finished: Path) -> None:
+    forget(finished, "search")
+    (finished / ".search-seconds").write_text(content)
+    assert cli("search", "--threads", "1", "--out", finished).status == 0
 
 
 def test_a_loss_that_is_not_a_number_stops_the_training_and_keeps_what_was_good(

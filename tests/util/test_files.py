@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import math
 import os
 import stat
@@ -80,7 +79,16 @@ def test_json_reads_back(tmp_path: Path):
     assert (tmp_path / "a.json").read_text().endswith("}\n")
 
 
-def test_what_is_not_json_is_an_error(tmp_path: Path):
-    (tmp_path / "a.json").write_text("{")
-    with pytest.raises(json.JSONDecodeError):
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"{", "Expecting property name"),
+        (b"\xff", "can't decode"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b"1" * 5000, "limit"),
+    ],
+)
+def test_what_is_not_json_is_an_error(content: bytes, reason: str, tmp_path: Path):
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(ValueError, match=reason):
         read_json(tmp_path / "a.json")

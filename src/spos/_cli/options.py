@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-import yaml
 
 from spos._util.errors import UserError
 from spos.cost.cost import COSTS, find_cost
@@ -229,12 +228,14 @@ def read_settings(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read(path: str) -> Mapping[str, Any]:
+    from spos._util.settings import parse_yaml
+
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+        content = parse_yaml(Path(path).read_text(encoding="utf-8")) or {}
     except OSError as error:
         raise UserError(f"--config {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"--config {path}: {' '.join(str(error).split())}") from error
+    except ValueError as error:
+        raise UserError(f"--config {path}: {error}") from error
     if not isinstance(content, Mapping):
         raise UserError(f"--config {path}: is not a mapping of sections")
     return content

@@ -82,14 +82,27 @@ def write_json(path: Path, value: Any) -> None:
     write_atomically(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
+def parse_json(text: str) -> Any:
+    """Parse JSON that may be damaged, or come from anybody.
+
+    Raises:
+        ValueError: the text is not JSON, is nested too deeply, or has a number of thousands of
+            digits.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
 def read_json(path: Path) -> Any:
     """Read a JSON file.
 
     Raises:
         OSError: the file cannot be read.
-        json.JSONDecodeError: the file is not JSON.
+        ValueError: the file is not JSON.
     """
-    return json.loads(path.read_text(encoding="utf-8"))
+    return parse_json(path.read_text(encoding="utf-8"))
 
 
 def read_own(path: Path, advice: str = "restore it, or give another --out") -> dict[str, Any]:
@@ -102,7 +115,7 @@ def read_own(path: Path, advice: str = "restore it, or give another --out") -> d
         content = read_json(path)
     except FileNotFoundError:
         raise UserError(f"{path} is missing: {advice}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise UserError(f"{path} is damaged ({error}): {advice}") from error
     if not isinstance(content, dict):
         raise UserError(f"{path} is damaged: {advice}")

@@ -77,9 +77,32 @@ def _check(adapter: TypeAdapter[Any], value: Any, *parts: str) -> Any:
 def _as_list(value: Any) -> Any:
     """A list from its short forms ``3,4`` and ``3``."""
     try:
-        return yaml.safe_load(f"[{value}]") if isinstance(value, str) else [value]
-    except yaml.YAMLError:
+        return parse_yaml(f"[{value}]") if isinstance(value, str) else [value]
+    except ValueError:
         return value
+
+
+def parse_yaml(text: str) -> Any:
+    """Parse YAML, plain values alone.
+
+    Raises:
+        ValueError: the text is not YAML; the message is the reason, in one line.
+
+    Example:
+        >>> parse_yaml("[64, 160]")
+        [64, 160]
+        >>> parse_yaml("2026-13-01")
+        Traceback (most recent call last):
+        ...
+        ValueError: month must be in 1..12
+    """
+    try:
+        return yaml.safe_load(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except Exception as error:
+        # Of dates, tags and large numbers, YAML raises whatever Python does.
+        raise ValueError(" ".join(str(error).split())) from None
 
 
 def replace_settings(settings: Filled, values: Mapping[str, Any], section: str) -> Filled:
@@ -129,9 +152,9 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
                 f"'{text}' is not a setting: write KEY=VALUE, such as supernet.steps=2000"
             )
         try:
-            parsed = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise UserError(f"'{text}': the value is not YAML") from None
+            parsed = parse_yaml(value)
+        except ValueError as error:
+            raise UserError(f"'{text}': the value is not YAML ({error})") from None
         section, dot, name = key.partition(".")
         if not dot:
             nested[key] = parsed

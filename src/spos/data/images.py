@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -179,18 +179,3 @@ class ImageData:
     def outputs(self) -> int:
         """Outputs of a network for these images: number of classes, or of values of a target."""
         return len(self.classes) or math.prod(self.train.labels.shape[1:])
-
-    def facts(self) -> dict[str, Any]:
-        """What a run stores about its images."""
-        return {
-            "source": self.source,
-            "classes": list(self.classes),
-            "outputs": self.outputs,
-            "image_size": self.image_size,
-            "channels": self.channels,
-            "train": len(self.train),
-            "validation": len(self.validation),
-            "skipped": list(self.skipped),
-            "notes": list(self.notes),
-            "fingerprint": self.fingerprint,
-        }

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
 from spos._util.errors import UserError, nearest
-from spos._util.files import read_own
 from spos._util.listener import Silent
 from spos.data import ImageData, Images, StreamedImages
 from spos.data.photograph import resized_side
@@ -20,7 +18,7 @@ from spos.run.context import Context
 from spos.run.directory import RunDirectory
 from spos.run.network import build_run_network
 from spos.run.outcome import RetrainOutcome
-from spos.run.task import DEFAULT_TASK_FACTS, Task
+from spos.run.task import DEFAULT_TASK_FACTS, Task, TaskFacts
 from spos.training.checkpoint import Checkpoints, load_model
 
 RETRAIN = "retrain"
@@ -38,7 +36,7 @@ class Trained:
         test (Images): test images.
         context (Context): context of the run.
         outcome (RetrainOutcome): outcome of the training.
-        task (dict): facts of the task.
+        task (TaskFacts): facts of the task.
         result (Result | None): what came of the run; None if ``result.json`` is missing.
     """
 
@@ -48,7 +46,7 @@ class Trained:
     test: Images
     context: Context
     outcome: RetrainOutcome
-    task: dict[str, Any]
+    task: TaskFacts
     result: Result | None
 
     @property
@@ -69,8 +67,8 @@ class Trained:
             std=tuple(data.std),
             classes=tuple(data.classes),
             outputs=data.outputs,
-            metric=self.task["metric"],
-            loss=self.task["loss"],
+            metric=self.task.metric,
+            loss=self.task.loss,
         )
 
 
@@ -130,7 +128,7 @@ def load_trained(
             "again"
         )
     load_model(network, loaded.tensors)
-    facts = path / "data.json"
+    facts = directory.start_facts()
     return Trained(
         stage=stage,
         network=network.eval(),
@@ -138,7 +136,7 @@ def load_trained(
         test=data.test(),
         context=context,
         outcome=outcome,
-        task=(read_own(facts) if facts.exists() else {}).get("task", DEFAULT_TASK_FACTS),
+        task=facts.task if facts else DEFAULT_TASK_FACTS,
         result=read_result(directory.result_path) if directory.result_path.exists() else None,
     )
 

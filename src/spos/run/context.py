@@ -15,16 +15,17 @@ import torch
 from torch import Tensor
 
 from spos._util.errors import UserError
-from spos._util.files import write_json
 from spos._util.listener import Listener
 from spos._util.processes import launch, signals_held
 from spos._util.randomness import torch_seed
+from spos._util.records import write_record
 from spos.cost import CostModel
 from spos.data import ImageData, load_data
 from spos.nn.supernet import Supernet
 from spos.run.config import SETTINGS_WITHOUT_EFFECT, Config
 from spos.run.costs import LATENCY_TABLE, add_bounded_costs, read_latency_table
 from spos.run.directory import RunDirectory
+from spos.run.outcome import StartFacts
 from spos.run.side_by_side import ThisProcess, Workers
 from spos.run.task import DEFAULT_TASK_FACTS, Fitness, Task, check_picklable, make_fitness
 from spos.spaces import family
@@ -141,11 +142,11 @@ class Context:
         measured = read_latency_table(self.config, self.directory.path)
         if measured is not None:
             measured.write(self.directory.path / LATENCY_TABLE)
-        data, stored = self.data, self.directory.data_facts()
+        data, stored = self.data, self.directory.start_facts()
         # The former metric scored no network, or `check_task` would have refused this one.
-        facts = {**(stored or data.facts()), "task": self.task_facts}
-        if facts != {"task": DEFAULT_TASK_FACTS, **stored}:
-            write_json(self.directory.data_path, facts)
+        facts = dataclasses.replace(stored or _start_facts(data), task=self.task_facts)
+        if facts != stored:
+            write_record(self.directory.data_path, facts)
         if not stored:
             for text in (*data.notes, *(f"skipped {name}" for name in data.skipped)):
                 self.listener.message(text)
@@ -171,8 +172,8 @@ class Context:
                 )
             data = dataclasses.replace(data, mean=mean, std=std)
         self.task.check(bool(data.classes), data.source)
-        stored = self.directory.data_facts()
-        if stored and stored.get("fingerprint") != data.fingerprint:
+        stored = self.directory.start_facts()
+        if stored and stored.fingerprint != data.fingerprint:
             raise UserError(
                 f"the images of {data.source} are not those that {self.directory.path} was started "
                 f"with, see {self.directory.data_path}: restore them, or give another --out"
@@ -188,12 +189,13 @@ class Context:
         Raises:
             UserError: the loss or the metric is another one.
         """
-        stored = self.directory.data_facts()
+        stored = self.directory.start_facts()
         judged = any(map(self.directory.is_finished, ("search", "retrain")))
         names = {"loss": ("trained with", "loss"), "fitness": ("evaluated by", "metric")}
         for part, (used, name) in names.items():
-            there, here = stored.get("task", DEFAULT_TASK_FACTS)[part], self.task_facts[part]
-            if stored and there != here and (judged or part == "loss"):
+            there = getattr(stored.task if stored else self.task_facts, part)
+            here = getattr(self.task_facts, part)
+            if there != here and (judged or part == "loss"):
                 raise UserError(
                     f"{self.directory.path} was {used} {there}, not {here}: give the same {name}, "
                     "or another --out"
@@ -256,9 +258,18 @@ class Context:
         for section, name in (setting.split(".") for setting in SETTINGS_WITHOUT_EFFECT):
             del plain[section][name]
         parts = {name: plain[name] for name in ("layout", "run")} | {"data": self.data.fingerprint}
-        if self.fitness.identity != DEFAULT_TASK_FACTS["fitness"]:
+        if self.fitness.identity != DEFAULT_TASK_FACTS.fitness:
             parts["fitness"] = self.fitness.identity
         return digest(supernet.state_dict(), json.dumps(parts, sort_keys=True))[:16]
+
+
+def _start_facts(data: ImageData) -> StartFacts:
+    same = ("source", "classes", "outputs", "image_size", "channels", "skipped", "notes")
+    return StartFacts(
+        **{name: getattr(data, name) for name in (*same, "fingerprint")},
+        train=len(data.train),
+        validation=len(data.validation),
+    )
 
 
 def make_fabric(accelerator: str, precision: Any, devices: int | list[int] = 1) -> Fabric:

@@ -13,10 +13,12 @@ import filelock
 import yaml
 
 from spos._util.errors import UserError
-from spos._util.files import read_own, write_atomically
+from spos._util.files import parse_json, write_atomically
 from spos._util.records import read_record, write_record
+from spos._util.settings import parse_yaml
+from spos.report.resources import EVALUATION
 from spos.run.config import Config, check_sections, find_difference, make_config, merge_sections
-from spos.run.outcome import Outcome
+from spos.run.outcome import Outcome, StartFacts
 from spos.search import ALGORITHMS
 
 Kept = TypeVar("Kept", bound=Outcome)
@@ -105,13 +107,12 @@ class RunDirectory:
                     )
             return {}
         try:
-            stored = yaml.safe_load(self.config_path.read_text(encoding="utf-8"))
+            stored = parse_yaml(self.config_path.read_text(encoding="utf-8"))
             if not isinstance(stored, dict):
                 raise UserError("it is not a configuration of spos")
             sections = check_sections(stored)
-        except (yaml.YAMLError, UnicodeDecodeError, UserError) as error:
-            reason = " ".join(str(error).split())
-            raise UserError(f"{self.config_path} is damaged: {reason}") from error
+        except ValueError as error:
+            raise UserError(f"{self.config_path} is damaged: {error}") from error
         return _upgrade_settings(sections, self.path)
 
     def resolve_config(
@@ -216,23 +217,25 @@ class RunDirectory:
         write_record(self.stage_path(stage or outcome.stage), outcome)
         return outcome
 
-    def data_facts(self) -> dict[str, Any]:
-        """Read the facts about the images and the task; empty before the run was started.
+    def start_facts(self) -> StartFacts | None:
+        """Read the facts about the images and the task; None before the run was started.
 
         Raises:
             UserError: the file is damaged.
         """
-        return read_own(self.data_path) if self.data_path.exists() else {}
+        if not self.data_path.exists():
+            return None
+        return read_record(StartFacts, self.data_path, upgrade=StartFacts.upgrade)
 
     def metrics(self) -> list[dict[str, Any]]:
-        """Read all recorded metrics; a line that a kill truncated is skipped."""
+        """Read all recorded metrics; a line that is damaged, or truncated by a kill, is skipped."""
         if not self.metrics_path.exists():
             return []
         lines = []
         for line in self.metrics_path.read_text(encoding="utf-8", errors="replace").splitlines():
-            with suppress(json.JSONDecodeError):
-                lines.append(json.loads(line))
-        return [metric for metric in lines if isinstance(metric, dict)]
+            with suppress(ValueError):
+                lines.append(parse_json(line))
+        return list(filter(_is_metric, lines))
 
     def rewind_metrics(self, stage: str, step: int) -> None:
         """Drop the metrics that a stage recorded after a step.
@@ -254,6 +257,15 @@ class RunDirectory:
         """
         with self.metrics_path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(dict(metric)) + "\n")
+
+
+def _is_metric(line: Any) -> bool:
+    if not isinstance(line, dict) or not isinstance(line.get("stage"), str):
+        return False
+    counts = ("step", "peak_memory", "stages", "computed", "validation_images")
+    whole = all(isinstance(line.get(name, 0), int) for name in counts)
+    told = "held_out" in line or "validation_images" not in line
+    return whole and told and ("step" in line or line["stage"] == EVALUATION)
 
 
 def _upgrade_settings(sections: dict[str, dict[str, Any]], path: Path) -> dict[str, dict[str, Any]]:

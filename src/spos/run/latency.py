@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from spos._util.errors import UserError
-from spos._util.files import read_own, write_atomically
+from spos._util.files import write_atomically
 from spos._util.listener import Listener
 from spos._util.settings import replace_settings
 from spos.cost.latency.backend import check_runtime
@@ -90,9 +90,13 @@ def resolve_source(
             raise UserError(f"--run {run} is not a run directory")
         directory = RunDirectory(Path(run))
         config, _ = directory.resolve_config({}, ())
-        data = read_own(directory.data_path, "start the run first, or give --space and --classes")
-        outputs, channels = data.get("outputs", len(data.get("classes", ()))), data["channels"]
-        return Source(config.space, config.preset, config.layout, int(outputs), int(channels))
+        data = directory.start_facts()
+        if data is None:
+            raise UserError(
+                f"{directory.data_path} is missing: start the run first, or give --space and "
+                "--classes"
+            )
+        return Source(config.space, config.preset, config.layout, data.outputs, data.channels)
     if not space:
         raise UserError("--space NAME is missing (or --run DIR): spos spaces lists them")
     preset = preset or "imagenet"

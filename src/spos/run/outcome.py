@@ -12,9 +12,26 @@ from spos.cost import Constraint, CostModel
 from spos.report.attachments import CandidateStages, Predictions
 from spos.report.diagnosis import Diagnosis
 from spos.report.former import upgrade_comparison, upgrade_retrain, upgrade_search
-from spos.report.result import Comparison, Finalist, Rung, StageCosts, Winner
+from spos.report.result import Comparison, DataFacts, Finalist, Rung, StageCosts, Winner
+from spos.run.task import DEFAULT_TASK_FACTS, TaskFacts
 from spos.search import Candidate, SearchResult, SearchSettings
 from spos.search.start import count_evaluations
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartFacts(DataFacts):
+    """What a run was started with, ``data.json``: the images, and the task.
+
+    Args:
+        task (TaskFacts): the task; classification in runs from before there was another one.
+    """
+
+    task: TaskFacts = DEFAULT_TASK_FACTS
+
+    @staticmethod
+    def upgrade(plain: dict[str, Any]) -> dict[str, Any]:
+        """Convert a file without a format version to the current format."""
+        return {"outputs": len(plain["classes"]), **plain} if "classes" in plain else plain
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -74,7 +75,8 @@ class Stopwatch:
         self.path = path
         self.before = 0.0
         with suppress(OSError, ValueError):
-            self.before = float(path.read_text())
+            spent = float(path.read_text())
+            self.before = spent if math.isfinite(spent) else 0.0
         self._began = time.monotonic()
         self._recorded = float("-inf")
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from importlib.metadata import version
 
 import torch
 
 import spos.report.result as report
-from spos._util.files import read_own
-from spos._util.records import from_plain
+from spos._util.errors import UserError
 from spos._util.version import __version__
 from spos.report.measure import Measure
 from spos.run.context import Context
@@ -99,9 +98,9 @@ def collect_result(context: Context) -> report.Result:
 
 
 def _data_facts(directory: RunDirectory, retrained: RetrainOutcome | None) -> report.DataFacts:
-    plain = read_own(directory.data_path)
-    plain = {"outputs": len(plain["classes"]), **plain}
-    name, advice = str(directory.data_path), "restore it, or give another --out"
-    facts = from_plain(report.DataFacts, plain, name, advice)
+    stored = directory.start_facts()
+    if stored is None:
+        raise UserError(f"{directory.data_path} is missing: restore it, or give another --out")
+    facts = {one.name: getattr(stored, one.name) for one in fields(report.DataFacts)}
     # The number of test images is known only once they were read, in the last stage.
-    return replace(facts, test=retrained.test_images) if retrained else facts
+    return report.DataFacts(**{**facts, "test": retrained.test_images if retrained else None})

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from spos._util.errors import UserError
-from spos._util.files import read_own, write_atomically, write_json
+from spos._util.files import write_atomically
+from spos._util.records import read_record, write_record
 from spos._util.settings import show_value
 from spos.run.config import STAGE_SECTIONS, find_difference, make_config, merge_sections
 from spos.run.costs import LATENCY_TABLE
@@ -20,6 +22,15 @@ from spos.search.sqlite import copy_database
 from spos.spaces import family
 from spos.spaces.official import INPUT_MEAN, INPUT_STD, classes_of, load_official, to_supernet
 from spos.training.checkpoint import Checkpoints
+
+
+@dataclass(frozen=True)
+class _Reused:
+    """The run that another one started with: its folder, and the digest of its supernet."""
+
+    reused: str = ""
+    supernet: str = ""
+
 
 #: File that says which run another one started with.
 REUSED = "reused.json"
@@ -51,9 +62,9 @@ def warm_start(
     mark = directory.path / REUSED
     if directory.config_path.exists():
         # Recognised by its supernet, because a folder of runs may be moved.
-        known = read_own(mark) if mark.exists() else {}
+        known = read_record(_Reused, mark) if mark.exists() else _Reused()
         place = str(other.path.resolve())
-        if known and (known.get("reused") == place or known.get("supernet") == _identify(other)):
+        if known.reused and (known.reused == place or known.supernet == _identify(other)):
             # A stage that was started keeps its settings, whatever became of the other run.
             stored = merge_sections(read_reused(other, timed=timed), directory.read_config())
             return take_over(stored, given, other), None
@@ -71,7 +82,7 @@ def warm_start(
         write_atomically(directory.path / name, (other.path / name).read_bytes())
     if other.study_path.exists():
         copy_database(other.study_path, directory.study_path)
-    write_json(mark, {"reused": str(other.path.resolve()), "supernet": _identify(other)})
+    write_record(mark, _Reused(str(other.path.resolve()), _identify(other)))
     # Last, because a run counts as started once this file exists.
     # Only what the supernet was trained with: a refused bound can be mended.
     directory.write_config(trained)

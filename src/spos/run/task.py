@@ -27,6 +27,16 @@ _PLAIN = (bool, int, float, str, bytes, type(None))
 
 
 @dataclass(frozen=True)
+class TaskFacts:
+    """What a run stores about its task: equal texts mean equal scores, and equal losses."""
+
+    metric: str
+    share: bool
+    fitness: str
+    loss: str
+
+
+@dataclass(frozen=True)
 class Task:
     """Loss of the trainings and fitness of the search; by default classification.
 
@@ -145,14 +155,10 @@ class Task:
         own = self.evaluate if self.metric is None else self.metric
         return TOP1 if own is None else f"{self.name}: {identity(own)}"
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> TaskFacts:
         """What a run stores about its task."""
-        return {
-            "metric": self.name,
-            "share": self.share,
-            "fitness": self.fitness,
-            "loss": "cross-entropy" if self.loss is None else identity(self.loss),
-        }
+        loss = "cross-entropy" if self.loss is None else identity(self.loss)
+        return TaskFacts(self.name, self.share, self.fitness, loss)
 
 
 #: Facts of runs that were made when classification was the only task.
@@ -233,7 +239,7 @@ def make_fitness(task: Task, setting: str, added: Mapping[str, float] | None = N
         return -number(value, "loss", "the mean over the batch") * len(targets)
 
     measure = Measure("loss", share=False, negated=True)
-    return Fitness(measure, f"negative {task.facts()['loss']}", negative_loss)
+    return Fitness(measure, f"negative {task.facts().loss}", negative_loss)
 
 
 def check_picklable(task: Task, load: Any, **others: Any) -> None:

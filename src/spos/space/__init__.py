@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spos._util.errors import UserError, nearest
+from spos._util.files import parse_json
 from spos.space.architecture import Architecture, Choice
 
 __all__ = ["Architecture", "Choice", "SearchSpace"]
@@ -185,8 +186,8 @@ of range, allowed: 0 (3x3), 1 (5x5)
                 this space.
         """
         try:
-            names = json.loads(text)
-        except json.JSONDecodeError as error:
+            names = parse_json(text)
+        except ValueError as error:
             raise UserError(f"the architecture is not valid JSON: {error}") from None
         if not isinstance(names, dict):
             raise UserError("the architecture is not a JSON object from choice to option name")

@@ -85,7 +85,7 @@ class LatencyTable(Measured):
             stored = read_json(path)
         except OSError as error:
             raise UserError(f"latency table {path}: {error.strerror}") from error
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             raise UserError(f"{path} is not a latency table or is damaged: {error}") from error
         return LatencyTable(**from_stored(stored, str(path)))
 
