@@ -121,9 +121,9 @@ class Started:
 
 
 def result_of(out: Path) -> dict[str, Any]:
-    """What result.json holds, without the times."""
+    """What result.json holds, without the times and the digest of all."""
     result: dict[str, Any] = json.loads((out / "result.json").read_text())
-    del result["seconds"]
+    del result["seconds"], result["digest"]
     return result
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from commands import SAVED_ONCE, SMALL, Ended, files_of, result_of
 from safetensors.torch import load
 
+from spos._util.files import read_json, write_json
 from spos.search.sqlite import open_file
 
 Cli = Callable[..., Ended]
@@ -157,6 +160,82 @@ def test_a_file_of_another_kind_in_the_way_is_one_line(cli: Cli, finished: Path)
         (finished / name).mkdir()
         assert f"{finished / name}: Is a directory" in cli("run", "--out", finished).mistake
     assert cli("show", finished).mistake == f"{finished / 'result.json'}: Is a directory"
+
+
+@pytest.mark.parametrize(
+    ("name", "digit"),
+    [
+        ("train.json", '"steps": 3'),
+        ("search.json", '"score": -'),
+        ("retrain.json", '"test_score": 0.'),
+        ("compare.json", '"random_mean": 0.'),
+        ("predictions.json", '"true_probability": 0.'),
+        ("data.json", '"train": 1'),
+        ("result.json", '"test_score": 0.'),
+    ],
+)
+def test_an_altered_digit_is_noticed(name: str, digit: str, cli: Cli, finished: Path) -> None:
+    path = finished / name
+    text = path.read_text()
+    assert digit in text
+    path.write_text(text.replace(digit, f"{digit}9"))
+    command = ("show", finished) if name == "result.json" else ("run", "--out", finished)
+    mistake = cli(*command).mistake
+    assert mistake.startswith(f"{path} is damaged (it does not hold what was written to it")
+
+
+def of_another_candidate(content: dict[str, Any]) -> None:
+    content["candidates"][0]["score"] -= 1
+
+
+def of_another_network(content: dict[str, Any]) -> None:
+    content["architecture"] = "3,3,3"
+
+
+def of_another_training(content: dict[str, Any]) -> None:
+    content["comparison"]["found_test_score"] += 0.5
+
+
+def of_other_images(content: dict[str, Any]) -> None:
+    content["predictions"]["counts"][0][2] += 1
+
+
+@pytest.mark.parametrize(
+    ("stage", "change", "told"),
+    [
+        ("search", of_another_candidate, "in study.db"),
+        ("retrain", of_another_network, "network 3,3,3, the network "),
+        ("compare", of_another_training, "in retrain.json"),
+        ("predictions", of_other_images, "of 359 in retrain.json"),
+    ],
+)
+@pytest.mark.parametrize("former", [False, True])
+def test_files_of_two_runs_disagree(
+    stage: str,
+    change: Callable[[dict[str, Any]], None],
+    told: str,
+    former: bool,
+    cli: Cli,
+    finished: Path,
+) -> None:
+    path = finished / f"{stage}.json"
+    content = read_json(path)
+    change(content)
+    path.write_text(json.dumps(content)) if former else write_json(path, content)
+    mistake = cli("run", "--out", finished).mistake
+    assert mistake.startswith(f"{path} disagrees with the rest of the run: ")
+    assert told in mistake
+
+
+def test_files_without_a_digest_are_read(cli: Cli, finished: Path) -> None:
+    result = result_of(finished)
+    for path in finished.glob("*.json"):
+        path.write_text(json.dumps(read_json(path)))
+    assert cli("run", "--out", finished).status == 0
+    assert result_of(finished) == result
+    for path in finished.glob("study.db*"):
+        path.unlink()
+    assert cli("run", "--out", finished).status == 0
 
 
 def test_damaged_lines_of_the_curves_are_left_out(cli: Cli, finished: Path) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from commands import FEW, Ended
 
+from spos._util.files import read_json, write_json
+
 Cli = Callable[..., Ended]
 
 #: The space that the runs of these tests search, as options of spos latency.
@@ -55,7 +57,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         rounds=1,
         make=lambda runtime, kept: Backend(),
     )
-    stored: dict[str, Any] = json.loads(path.read_text())
+    stored: dict[str, Any] = read_json(path)
     return stored
 
 
@@ -138,8 +140,7 @@ def test_a_run_is_finished_on_another_machine(cli: Cli, tmp_path: Path, cpu: Pat
     assert cli("search", "--out", out, *bounds).status == 0
     # The run resumes with its own copy; another device there is as if the run had moved.
     kept = out / "latency.json"
-    table = json.loads(kept.read_text())
-    kept.write_text(json.dumps({**table, "device": "a processor elsewhere"}))
+    write_json(kept, {**read_json(kept), "device": "a processor elsewhere"})
     cpu.unlink()
     ended = cli("retrain", "--out", out)
     assert ended.status == 0, ended.err
@@ -150,7 +151,7 @@ def test_a_run_is_finished_on_another_machine(cli: Cli, tmp_path: Path, cpu: Pat
     told = cli(*other, "--out", tmp_path / "b", "--latency-table", elsewhere).mistake
     assert "--latency-device 'a processor elsewhere'" in told
     # A table that is given again must be the one that the run started with.
-    elsewhere.write_text(json.dumps({**json.loads(kept.read_text()), "date": "later"}))
+    write_json(elsewhere, {**read_json(kept), "date": "later"})
     told = cli("retrain", "--out", out, "--latency-table", elsewhere).mistake
     assert "is no longer the table that" in told and "leave it out to resume" in told
 

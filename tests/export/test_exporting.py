@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from spos import OneOf, Supernet, Task, UserError
+from spos._util.files import read_json, write_json
 from spos.data import ImageData, dataset_data
 from spos.export import export_run, formats
 from spos.export.metadata import OpenedNetwork
@@ -106,7 +107,11 @@ def test_a_kill_never_leaves_a_network_beside_what_belongs_to_another(
 
 
 def rewrite(path: Path, **changes: Any) -> None:
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    write_json(path, {**read_json(path), **changes})
+
+
+def alter(path: Path) -> None:
+    path.write_text(path.read_text().replace('"test_score": 0.', '"test_score": 0.9'))
 
 
 MISTAKES: dict[str, tuple[Callable[[Path], Any], str]] = {
@@ -115,6 +120,10 @@ MISTAKES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a damaged outcome": (
         lambda run: (run / "retrain.json").write_text('{"seconds": 1}'),
         r"retrain\.json is damaged",
+    ),
+    "an altered outcome": (
+        lambda run: alter(run / "retrain.json"),
+        r"retrain\.json is damaged \(it does not hold what was written to it",
     ),
     "no checkpoint": (
         lambda run: [path.unlink() for path in (run / "retrain").iterdir()],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 import yaml
 
 from spos import UserError
+from spos._util.files import read_json
 from spos._util.records import to_plain
 from spos.run import run
 
@@ -46,7 +46,7 @@ class Count:
 
 
 def found(out: Path) -> dict[str, Any]:
-    search: dict[str, Any] = json.loads((out / "search.json").read_text())
+    search: dict[str, Any] = read_json(out / "search.json")
     del search["seconds"]
     return search
 

@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from spos import UserError
+from spos._util.files import read_json
 from spos.run import run
 from spos.run.local_workers import LocalWorkers
 from spos.run.side_by_side import ThisProcess, Workers
@@ -43,7 +44,7 @@ def without_times(value: Any) -> Any:
 
 
 def outcome(out: Path, name: str) -> Any:
-    return without_times(json.loads((out / name).read_text()))
+    return without_times(read_json(out / name))
 
 
 @pytest.fixture(scope="module")

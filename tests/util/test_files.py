@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import math
 import os
 import stat
@@ -77,6 +78,22 @@ def test_json_reads_back(tmp_path: Path):
     write_json(tmp_path / "a.json", value)
     assert read_json(tmp_path / "a.json") == value
     assert (tmp_path / "a.json").read_text().endswith("}\n")
+
+
+def test_what_is_altered_is_noticed(tmp_path: Path):
+    path = tmp_path / "a.json"
+    write_json(path, {"score": 0.25, 3: (1, 2)})
+    whole = path.read_text()
+    assert read_json(path) == {"score": 0.25, "3": [1, 2]}
+    # Another form of the same values is none of anybody's business.
+    path.write_text(json.dumps(json.loads(whole)))
+    assert read_json(path) == {"score": 0.25, "3": [1, 2]}
+    path.write_text(whole.replace("0.25", "0.65"))
+    with pytest.raises(ValueError, match="its digest differs"):
+        read_json(path)
+    # Files of former versions have none.
+    path.write_text('{"score": 0.65}')
+    assert read_json(path) == {"score": 0.65}
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
@@ -9,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from spos._util.errors import UserError
+
+#: Key of the digest, SHA-256, of everything else in a JSON file: whatever is altered is noticed.
+DIGEST = "digest"
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
@@ -70,7 +74,7 @@ def _sync(path: Path) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a value as indented JSON, atomically.
+    """Write a value as indented JSON, atomically; an object with a digest of the rest of it.
 
     Example:
         >>> import tempfile
@@ -79,7 +83,13 @@ def write_json(path: Path, value: Any) -> None:
         >>> read_json(path)
         {'flops': 322918720}
     """
+    if isinstance(value, dict):
+        value = {**value, DIGEST: _digest(value)}
     write_atomically(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
 
 
 def parse_json(text: str) -> Any:
@@ -96,13 +106,16 @@ def parse_json(text: str) -> Any:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file.
+    """Read a JSON file; one without a digest, as former versions wrote it, is not checked.
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: the file is not JSON.
+        ValueError: the file is not JSON, or does not hold what :func:`write_json` wrote to it.
     """
-    return parse_json(path.read_text(encoding="utf-8"))
+    value = parse_json(path.read_text(encoding="utf-8"))
+    if isinstance(value, dict) and DIGEST in value and value.pop(DIGEST) != _digest(value):
+        raise ValueError("it does not hold what was written to it: its digest differs")
+    return value
 
 
 def read_own(path: Path, advice: str = "restore it, or give another --out") -> dict[str, Any]:

@@ -12,6 +12,7 @@ import spos.report.result as report
 from spos._util.errors import UserError
 from spos._util.version import __version__
 from spos.report.measure import Measure
+from spos.run.agreement import check_agreement
 from spos.run.context import Context
 from spos.run.costs import find_primary_cost, read_latency_table
 from spos.run.directory import RunDirectory
@@ -22,9 +23,14 @@ from spos.spaces import family
 
 
 def collect_result(context: Context) -> report.Result:
-    """Collect the result of the finished stages of a run."""
+    """Collect the result of the finished stages of a run.
+
+    Raises:
+        UserError: a file of the run is damaged, or disagrees with another one.
+    """
     config, directory = context.config, context.directory
     found, retrained = read_found(directory), directory.outcome(RetrainOutcome)
+    check_agreement(directory, found, top1=context.task.measures_top1)
     compared, trained = directory.outcome(CompareOutcome), directory.outcome(TrainOutcome)
     finals = directory.outcome(FinalistsOutcome)
     own, named = family(config.space), config.network.name

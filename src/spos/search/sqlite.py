@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +23,12 @@ LOCK_TIMEOUT = 60.0
 #: damages the file.
 TO_WRITE = ("journal_mode=WAL", "synchronous=NORMAL")
 TO_READ = ("query_only=ON",)
+#: Architectures of the finished trials of all studies, as JSON, with the first of their values.
+_SCORES = """
+    SELECT value_json, value FROM trials
+    JOIN trial_values USING (trial_id) JOIN trial_user_attributes USING (trial_id)
+    WHERE state = 'COMPLETE' AND objective = 0 AND key = 'architecture'
+"""
 
 
 def connect(path: Path, pragmas: Sequence[str]) -> sqlite3.Connection:
@@ -137,6 +144,21 @@ def _check(path: Path) -> None:
         raise UserError(f"study file {path} is damaged: {reason}; {mend}")
     if not holds_studies:
         raise UserError(f"study file {path} is a SQLite file without an Optuna study: {mend}")
+
+
+def recorded_scores(path: Path) -> dict[str, set[float]]:
+    """Scores of each architecture in all studies of a SQLite file, without the libraries of Optuna.
+
+    Returns:
+        Scores by architecture as text; empty if the file is missing or holds nothing of the kind.
+    """
+    found: dict[str, set[float]] = {}
+    # Never created, as a plain path would be.
+    uri = f"{path.absolute().as_uri()}?mode=rw"
+    with suppress(sqlite3.Error), closing(sqlite3.connect(uri, uri=True)) as connection:
+        for text, score in connection.execute(_SCORES):
+            found.setdefault(json.loads(text), set()).add(score)
+    return found
 
 
 def copy_database(source: Path, target: Path) -> None:

@@ -16,6 +16,7 @@ from clockwork import Clock
 from torch import nn
 
 from spos._util.errors import UserError
+from spos._util.files import read_json
 from spos._util.listener import Silent
 from spos._util.version import __version__
 from spos.cost.latency import LatencyTable, measure_latency
@@ -167,7 +168,7 @@ def test_samples_of_parts_that_there_are_not_are_damage(tmp_path: Path, supernet
     with pytest.raises(KeyboardInterrupt):
         measure_latency(supernet, path, rounds=2, make=clock)
     kept = path.with_name("cpu.json.partial")
-    stored = json.loads(kept.read_text())
+    stored = read_json(kept)
     kept.write_text(json.dumps({**stored, "samples": {"no such row": [[1.0]]}}))
     with pytest.raises(UserError, match=r"is damaged .*: delete it"):
         measure_latency(supernet, path, rounds=2, make=Clock())
@@ -196,7 +197,7 @@ def test_samples_that_are_none_are_damage(tmp_path: Path, supernet: Supernet, va
     with pytest.raises(KeyboardInterrupt):
         measure_latency(supernet, path, rounds=2, make=clock)
     kept = path.with_name("cpu.json.partial")
-    stored = json.loads(kept.read_text())
+    stored = read_json(kept)
     name = next(iter(stored["samples"]))
     kept.write_text(json.dumps({**stored, "samples": {**stored["samples"], name: values}}))
     with pytest.raises(UserError, match=r"is damaged .*: delete it"):

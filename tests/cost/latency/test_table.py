@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import tempfile
 from itertools import product
 from pathlib import Path
@@ -17,6 +16,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from spos._util.errors import UserError
+from spos._util.files import read_json, write_json
 from spos.cost import CostTable
 from spos.cost.latency import LatencyTable, measure_latency
 from spos.cost.latency import table as table_module
@@ -66,7 +66,7 @@ def test_what_a_table_does_not_say_is_not_guessed(
 ):
     path = tmp_path / "cpu.json"
     measured(supernet).write(path)
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    write_json(path, {**read_json(path), **changes})
     with pytest.raises(UserError, match=told):
         LatencyTable.read(path)
 
@@ -262,7 +262,7 @@ def first_part(**changes: Any) -> Any:
 def test_a_damaged_table_is_one_line(tmp_path: Path, supernet: Supernet, change: Any, told: str):
     path = tmp_path / "t.json"
     measured(supernet).write(path)
-    path.write_text(json.dumps(change(json.loads(path.read_text()))))
+    write_json(path, change(read_json(path)))
     with pytest.raises(UserError, match=told) as raised:
         LatencyTable.read(path)
     assert str(path) in str(raised.value) and "\n" not in str(raised.value)

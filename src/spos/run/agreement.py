@@ -1,0 +1,68 @@
+"""Whether the files of a run agree: those of one run do, those of two put together do not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from spos._util.errors import UserError
+from spos.run.directory import RunDirectory
+from spos.run.outcome import (
+    CompareOutcome,
+    Outcome,
+    PredictionsOutcome,
+    RetrainOutcome,
+    SearchOutcome,
+)
+from spos.search.sqlite import recorded_scores
+
+
+def check_agreement(directory: RunDirectory, found: SearchOutcome | None, *, top1: bool) -> None:
+    """Check what the outcomes of a run say of each other.
+
+    Args:
+        directory (RunDirectory): directory of the run.
+        found (SearchOutcome | None): outcome of the search, with the winner that is retrained.
+        top1 (bool): whether scores on the test images are top-1 accuracies.
+
+    Raises:
+        UserError: a file disagrees with another one.
+    """
+    retrained = directory.outcome(RetrainOutcome)
+    if found is not None:
+        _check_scores(directory, found)
+    if retrained is None:
+        return
+    if found is not None and retrained.architecture != str(found.winner.architecture):
+        there = f"the network {found.winner.architecture}, which was found"
+        raise _refusal(directory, RetrainOutcome, f"network {retrained.architecture}", there)
+    compared = directory.outcome(CompareOutcome)
+    if compared is not None and compared.comparison.found_test_score != retrained.test_score:
+        here = f"test score {compared.comparison.found_test_score} of the winner"
+        raise _refusal(directory, CompareOutcome, here, f"{retrained.test_score} in retrain.json")
+    predicted = directory.outcome(PredictionsOutcome) if top1 else None
+    if predicted is not None and retrained.test_score is not None:
+        counts = predicted.predictions.counts
+        images = sum(number for _, _, number in counts)
+        correct = sum(number for true, given, number in counts if true == given)
+        same = retrained.test_images in (None, images)
+        if not same or correct != round(retrained.test_score * images):
+            here = f"{correct} of {images} test images right"
+            there = f"{retrained.test_score:.2%} of {retrained.test_images} in retrain.json"
+            raise _refusal(directory, PredictionsOutcome, here, there)
+
+
+def _check_scores(directory: RunDirectory, found: SearchOutcome) -> None:
+    """Check the scores of the candidates against the study of the run, if it has one of its own."""
+    if directory.read_config().get("constraint", {}).get("storage"):
+        return
+    known = recorded_scores(directory.study_path)
+    for one in found.candidates:
+        scores = known.get(str(one.architecture), {one.score})
+        if one.score not in scores:
+            here = f"score {one.score} of {one.architecture}"
+            raise _refusal(directory, SearchOutcome, here, f"{min(scores)} in study.db")
+
+
+def _refusal(directory: RunDirectory, kind: type[Outcome], here: str, there: str) -> UserError:
+    path: Path = directory.stage_path(kind.stage)
+    return UserError(f"{path} disagrees with the rest of the run: {here}, {there}; {kind.advice}")
