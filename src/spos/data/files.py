@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import heapq
 import os
+import stat
 import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import TypeAlias
@@ -20,10 +23,39 @@ from spos.data.decode import BrokenImageError, check, decode_and_measure, to_arr
 from spos.data.photograph import fit
 
 FILES_PER_TASK = 64
+LARGEST = 128 << 20
+"""Bytes of the largest file that is read: the images of data sets are far smaller."""
+
+
+def read_image_file(path: Path) -> bytes:
+    """Content of a file; nothing is read from a pipe, a device or a huge file.
+
+    Raises:
+        BrokenImageError: the file cannot be read, is not a regular one, or is too large.
+    """
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise BrokenImageError("not a regular file")
+        _check_size(status.st_size)
+        return path.read_bytes()
+    except OSError as error:
+        raise BrokenImageError(error.strerror or type(error).__name__) from None
+
+
+def _check_size(size: int) -> None:
+    if size > LARGEST:
+        raise BrokenImageError(f"it has {size:,} bytes; allowed: at most {LARGEST:,}")
 
 
 class FolderStore:
-    """Files below a folder, by their name relative to it; symbolic links are followed.
+    """Files below a folder, by their name relative to it; hidden ones are left out.
+
+    Symbolic links are followed, but what has several names is read once: by the name without a
+    link, or by the first one. So no circle of links is endless, and no file is in two splits.
+
+    Attributes:
+        repeated (list[str]): links to what is read by another name.
 
     Example:
         >>> import tempfile
@@ -35,14 +67,40 @@ class FolderStore:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.repeated: list[str] = []
 
     def names(self) -> list[str]:
         """Names of all files, and of all folders with / at the end; unsorted."""
-        found = []
-        for folder, folders, files in os.walk(self.root, followlinks=True):
-            inside = Path(folder).relative_to(self.root)
-            found += [f"{(inside / name).as_posix()}/" for name in folders]
-            found += [(inside / name).as_posix() for name in files]
+        found: list[str] = []
+        seen = set[str]()
+        self.repeated.clear()
+        # What needs no link comes first, then links by their names: the order of a disk is any.
+        queue = [(0, "", os.path.realpath(self.root))]
+        while queue:
+            links, name, real = heapq.heappop(queue)
+            is_folder, (folder, last) = os.path.isdir(real), os.path.split(real)
+            listed = not is_folder and folder in seen and last[:1] != "." and os.path.exists(real)
+            if listed or real in seen:
+                self.repeated.append(name)
+                continue
+            seen.add(real)
+            if not is_folder:
+                found.append(name)
+                continue
+            prefix = f"{name}/" if name else ""
+            found.extend([prefix] if prefix else [])
+            # As of a disk's lost+found, nobody needs what this user may not read.
+            with suppress(OSError), os.scandir(real) as entries:
+                for entry in entries:
+                    inside = prefix + entry.name
+                    if entry.name.startswith("."):
+                        continue
+                    if entry.is_symlink():
+                        heapq.heappush(queue, (links + 1, inside, os.path.realpath(entry.path)))
+                    elif entry.is_dir():
+                        heapq.heappush(queue, (links, inside, entry.path))
+                    else:
+                        (self.repeated if entry.path in seen else found).append(inside)
         return found
 
     def read(self, name: str) -> bytes:
@@ -51,10 +109,7 @@ class FolderStore:
         Raises:
             BrokenImageError: the file cannot be read.
         """
-        try:
-            return (self.root / name).read_bytes()
-        except OSError as error:
-            raise BrokenImageError(error.strerror or type(error).__name__) from None
+        return read_image_file(self.root / name)
 
 
 class ZipStore:
@@ -69,6 +124,7 @@ class ZipStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.repeated: list[str] = []
         try:
             self._archive = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, OSError) as error:
@@ -98,7 +154,13 @@ class ZipStore:
             self._archive.fp = self.path.open("rb")
             self._process = os.getpid()
         try:
-            return self._archive.read(name)
+            member = self._archive.getinfo(name)
+            _check_size(member.file_size)
+            with self._archive.open(member) as file:
+                # Not all that is there: a member may be larger than the archive says.
+                return file.read(member.file_size)
+        except BrokenImageError:
+            raise
         except Exception as error:
             # Damaged data raises errors of zlib, bz2, lzma, struct and zipfile.
             raise BrokenImageError(f"damaged in the archive: {error}") from None

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from spos._util.errors import UserError
 from spos.data.decode import BrokenImageError, decode, to_array
+from spos.data.files import read_image_file
 from spos.data.photograph import fit
 from spos.data.sources._layout import EXTENSIONS
 from spos.export.metadata import OpenedNetwork
@@ -51,11 +52,9 @@ class Classifier:
             with warnings.catch_warnings():
                 # Pillow warns about odd metadata; only the pixels matter here.
                 warnings.simplefilter("ignore")
-                image = decode(path.read_bytes(), metadata.decoded_side)
+                image = decode(read_image_file(path), metadata.decoded_side)
         except BrokenImageError as error:
             raise UserError(f"{path}: {error}") from None
-        except OSError as error:
-            raise UserError(f"{path}: cannot be read ({error.strerror})") from error
         if metadata.channels == 1:
             image = image.convert("L")
         return torch.from_numpy(to_array(fit(image, metadata.image_size)).copy())

@@ -49,7 +49,7 @@ def cifar_source(argument: str, options: DataOptions, version: Version) -> Sourc
     """
     allowed = f"the folder of the binary version, its parent, or {version.archive}"
     path = Path(argument).expanduser()
-    if not argument or not path.exists():
+    if not argument or not (path.is_dir() or path.is_file()):
         reason = "no such folder or file" if argument else "the path is missing"
         raise UserError(f"{reason}; allowed: {allowed}")
     files = _read(path, version)

@@ -48,6 +48,11 @@ def folder_source(argument: str, options: DataOptions) -> Source:
     reader = _Reader(store, layout.classes, options)
     train, images = reader.read_training(layout.splits["train"])
     notes = [*layout.notes, *reader.notes]
+    if store.repeated:
+        notes.append(
+            f"{len(store.repeated)} links to what is read by another name left out, such as "
+            f"{min(store.repeated)}"
+        )
     validation = test_images = None
     test = layout.splits.get("test") or layout.splits.get("val")
     if test is not None:
@@ -145,7 +150,7 @@ def _open_store(argument: str) -> Store:
         hint, close, _ = nearest(path.name, siblings).partition("?")
         allowed = f"{hint}?" if close else "allowed: a folder or a .zip of one"
         raise UserError(f"no such folder or file; {allowed}")
-    if path.suffix.lower() != ".zip":
+    if path.suffix.lower() != ".zip" or not path.is_file():
         raise UserError("not a folder; allowed: a folder or a .zip of one")
     return ZipStore(path)
 
