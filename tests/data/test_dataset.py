@@ -66,7 +66,8 @@ def test_every_form_of_an_image_gives_the_same_pixels(form, stream):
 def test_a_test_dataset_is_the_test_set():
     data = dataset_data(Pairs(byte_tensor), test=Pairs(byte_tensor, 12), validation=6)
     assert [len(data.train), len(data.validation), len(data.test())] == [54, 6, 12]
-    assert data.notes == () and isinstance(data.test(), TensorImages)
+    assert data.notes == ("12 of the 12 test images are equal to training or validation images",)
+    assert isinstance(data.test(), TensorImages)
 
 
 def test_a_large_dataset_is_streamed_and_makes_the_same_batches():

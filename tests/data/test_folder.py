@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 import zipfile
 from pathlib import Path
@@ -11,7 +12,7 @@ from PIL import Image
 
 from spos._util.errors import UserError
 from spos.data import StreamedImages, TensorImages, load_data
-from spos.data.files import ZipStore
+from spos.data.files import LARGEST, ZipStore
 
 
 def fails(path: Path | str, message: str, **options) -> None:
@@ -163,6 +164,88 @@ def test_a_broken_file_is_fatal_or_left_out(make_folder, encode, stream, split, 
     data = load_data(f"folder:{path}", stream=stream, on_broken="skip")
     assert len(data.skipped) == 1 and data.skipped[0].startswith(f"{split}/dog/{name}: ")
     assert [len(data.train), len(data.validation), len(data.test())] == [30, 9, 9]
+
+
+def huge(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(LARGEST + 1)
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (os.mkfifo, "not a regular file"),
+        (lambda path: path.symlink_to("/dev/zero"), "not a regular file"),
+        (lambda path: path.symlink_to("nowhere"), "No such file"),
+        (lambda path: path.symlink_to(path.name), "symbolic links"),
+        (huge, "it has 134,217,729 bytes; allowed"),
+    ],
+    ids=["pipe", "device", "nowhere", "itself", "huge"],
+)
+def test_what_is_no_file_of_an_image_is_never_read(make_folder, make, reason):
+    path = make_folder(train=10)
+    make(path / "train" / "dog" / "x.png")
+    fails(path, rf"train/dog/x.png: .*{reason}.* --on-broken skip")
+    assert len(load_data(f"folder:{path}", on_broken="skip").skipped) == 1
+
+
+def test_a_huge_file_of_a_zip_archive_is_not_read(make_folder, monkeypatch, zip_folder, tmp_path):
+    path = make_folder(train=10)
+    with (path / "train" / "dog" / "x.png").open("wb") as file:
+        file.truncate(5000)
+    archive = zip_folder(path, tmp_path / "set.zip")
+    monkeypatch.setattr("spos.data.files.LARGEST", 4999)
+    fails(archive, r"train/dog/x.png: it has 5,000 bytes; allowed: at most 4,999")
+
+
+@pytest.mark.parametrize(
+    "links",
+    [
+        {"train/cat/loop": "."},
+        {"train/cat/a": "..", "train/cat/b": "../.."},
+        {"train/lynx": "cat", "val": "train"},
+        {"train/cat/again.png": "000.png", "train/owl/again.png": "../cat/000.png"},
+    ],
+)
+def test_links_to_what_is_read_anyway_are_left_out(make_folder, links):
+    path = make_folder(train=10)
+    alone = load_data(f"folder:{path}")
+    for name, target in links.items():
+        (path / name).symlink_to(target)
+    data = load_data(f"folder:{path}")
+    assert (data.fingerprint, data.classes) == (alone.fingerprint, alone.classes)
+    said = f"{len(links)} links to what is read by another name left out, such as {min(links)}"
+    assert data.notes == (said, *alone.notes)
+
+
+def test_what_only_links_lead_to_is_read_once(make_folder, tmp_path):
+    outside = make_folder("outside", train=10) / "train"
+    path = tmp_path / "set"
+    for split in ("train", "test"):
+        (path / split).mkdir(parents=True)
+    (path / ".kept").mkdir()
+    (outside / "owl/000.png").rename(path / ".kept/000.png")
+    (outside / "owl/000.png").symlink_to(path / ".kept/000.png")
+    for kind in ("cat", "dog", "owl"):
+        (path / "test" / kind).mkdir()
+        (path / "train" / kind).symlink_to(outside / kind)
+        (path / "test" / kind / "first.png").symlink_to(outside / kind / "000.png")
+    data = load_data(f"folder:{path}")
+    assert [len(data.train) + len(data.validation), len(data.test())] == [27, 3]
+    assert "3 links to what is read by another name left out" in data.notes[0]
+
+
+@pytest.mark.parametrize("stream", ["never", "always"])
+def test_images_that_are_in_two_sets_are_counted(make_folder, stream):
+    path = make_folder(train=10, val=3, test=4)
+    assert "equal" not in "".join(load_data(f"folder:{path}", stream=stream).notes)
+    for split, names in (("val", ("000", "001")), ("test", ("000", "001", "002"))):
+        for name in names:
+            shutil.copy(path / f"train/cat/{name}.png", path / f"{split}/dog/{name}a.png")
+    shutil.copy(path / "val/owl/000.png", path / "test/owl/again.png")
+    notes = load_data(f"folder:{path}", stream=stream).notes
+    assert "2 of the 11 validation images are equal to training images" in notes
+    assert "4 of the 16 test images are equal to training or validation images" in notes
 
 
 def test_broken_files_do_not_shift_the_labels_of_the_others(make_folder):

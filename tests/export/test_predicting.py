@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from pathlib import Path
 
 import numpy as np
@@ -122,11 +123,13 @@ def test_files_that_are_not_images_are_one_line(tmp_path: Path):
     cut.write_bytes(cut.read_bytes()[:500])
     (tmp_path / "text.png").write_text("none")
     (tmp_path / "empty.png").write_bytes(b"")
+    os.mkfifo(tmp_path / "pipe.png")
     told = {
         "cut.jpg": "[Tt]runcated",
         "text.png": "not a JPEG, PNG, BMP, or WebP image",
         "empty.png": "empty file",
         "missing.png": "No such file",
+        "pipe.png": "not a regular file",
     }
     for name, reason in told.items():
         with pytest.raises(UserError, match=rf"{name}.*{reason}"):

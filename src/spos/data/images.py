@@ -64,6 +64,10 @@ class Images(ABC):
     def to(self, device: torch.device | str) -> Images:
         """The same images on a device; streamed images stay where they are."""
 
+    def digests(self) -> Sequence[int]:
+        """A number for each image, the same for equal images in this process; none if unknown."""
+        return ()
+
     def split_off(self, rest: Indices, part: Indices) -> tuple[Images, Images]:
         """Two subsets. These images may be empty afterwards, because their memory is reused."""
         return self.subset(rest), self.subset(part)
@@ -108,6 +112,9 @@ class TensorImages(Images):
 
     def pixels(self, indices: Indices) -> Tensor:
         return self.images[as_indices(indices).to(self.images.device)]
+
+    def digests(self) -> list[int]:
+        return [hash(image.tobytes()) for image in self.images.cpu().numpy()]
 
     def subset(self, indices: Indices) -> TensorImages:
         at = as_indices(indices).to(self.images.device)

@@ -86,6 +86,7 @@ def assemble(spec: str, name: str, source: Source, options: DataOptions) -> Imag
     else:
         validation = source.validation
         digest.update(validation.labels.numpy().tobytes())
+    notes += duplicates(train, validation, test)
     mean, deviation = statistics(train)
     return ImageData(
         source=spec,
@@ -101,6 +102,31 @@ def assemble(spec: str, name: str, source: Source, options: DataOptions) -> Imag
         notes=tuple(notes),
         fingerprint=digest.hexdigest()[:16],
     )
+
+
+def duplicates(train: Images, validation: Images, test: Images) -> list[str]:
+    """Say how many images are the same in two sets: they make a network look better than it is.
+
+    Example:
+        >>> images = TensorImages(torch.zeros(3, 1, 1, 1, dtype=torch.uint8), torch.arange(3))
+        >>> others = TensorImages(torch.ones(3, 1, 1, 1, dtype=torch.uint8), torch.arange(3))
+        >>> duplicates(images, others, images.subset([0]))
+        ['1 of the 1 test images are equal to training or validation images']
+    """
+    known = set(train.digests())
+    notes = []
+    for name, images, others in (
+        ("validation", validation, "training"),
+        ("test", test, "training or validation"),
+    ):
+        numbers = images.digests()
+        count = sum(number in known for number in numbers)
+        if count:
+            notes.append(
+                f"{count:,} of the {len(numbers):,} {name} images are equal to {others} images"
+            )
+        known.update(numbers)
+    return notes
 
 
 def statistics(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:

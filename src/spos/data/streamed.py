@@ -30,9 +30,11 @@ class Photographs(ABC):
 
     Attributes:
         channels (int): 1 or 3.
+        digests (NDArray[np.int64]): a number for each, the same for equal files; empty if unknown.
     """
 
     channels: int
+    digests: npt.NDArray[np.int64] = np.empty(0, np.int64)
 
     @abstractmethod
     def open(self, index: int, shorter: int | None) -> Image.Image:
@@ -79,6 +81,10 @@ class StreamedImages(Images):
 
     def pixels(self, indices: Indices) -> Tensor:
         return self.stack(self.decode(int(at)) for at in as_indices(indices))
+
+    def digests(self) -> list[int]:
+        known = self.photographs.digests
+        return known[self._indices.numpy()].tolist() if len(known) else []
 
     def subset(self, indices: Indices) -> StreamedImages:
         return self._at(self._indices[as_indices(indices)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from spos._util.errors import UserError, nearest
 
@@ -16,10 +16,14 @@ _LONGEST_LIST = 300
 
 @dataclass
 class Split:
-    """Files of train/, val/ or test/, or of a folder without them."""
+    """Files of train/, val/ or test/, or of a folder without them.
+
+    Once they are read, each has a number that equal files share.
+    """
 
     names: list[str]
     labels: list[int]
+    digests: list[int] = field(default_factory=list)
 
 
 @dataclass

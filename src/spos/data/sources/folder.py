@@ -113,14 +113,16 @@ class FilePhotographs(Photographs):
     Args:
         store (Store): where the files are.
         names (Sequence[str]): their names.
+        digests (Sequence[int]): a number for each, the same for equal files; empty if unknown.
     """
 
     channels = 3
 
-    def __init__(self, store: Store, names: Sequence[str]) -> None:
+    def __init__(self, store: Store, names: Sequence[str], digests: Sequence[int] = ()) -> None:
         self.store = store
         # One array for a million names: a list of them would be copied into each worker process.
         self.names = np.array([os.fsencode(name) for name in names])
+        self.digests = np.array(digests, np.int64)
 
     def open(self, index: int, shorter: int | None) -> Image.Image:
         name = os.fsdecode(self.names[index])
@@ -183,7 +185,11 @@ class _Reader:
         if isinstance(images, TensorImages):
             return images, self.read(split, streamed=False)[1]
         split = self.read(split, streamed=True)[0]
-        both = Split([*train.names, *split.names], [*train.labels, *split.labels])
+        both = Split(
+            [*train.names, *split.names],
+            [*train.labels, *split.labels],
+            [*train.digests, *split.digests],
+        )
         all_images = self._streamed(both)
         count = len(train.names)
         return all_images.subset(range(count)), all_images.subset(range(count, len(all_images)))
@@ -195,7 +201,7 @@ class _Reader:
         """Whole files of a split, their images, and how many have which size."""
         streamed = self._streams(split) if streamed is None else streamed
         side = None if streamed else self.image_size
-        pixels, sizes, reasons = read_files(self.store, split.names, side)
+        pixels, digests, sizes, reasons = read_files(self.store, split.names, side)
         broken = [f"{split.names[at]}: {reason}" for at, reason in reasons.items()]
         if broken and self.options.on_broken == "fail":
             more = f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""
@@ -205,7 +211,11 @@ class _Reader:
             )
         self.skipped += broken
         whole = [at for at in range(len(split.names)) if at not in reasons]
-        kept = Split([split.names[at] for at in whole], [split.labels[at] for at in whole])
+        kept = Split(
+            [split.names[at] for at in whole],
+            [split.labels[at] for at in whole],
+            [digests[at] for at in whole],
+        )
         for label in sorted(set(split.labels) - set(kept.labels)):
             raise UserError(
                 f"class '{self.classes[label]}' has no whole image left; {len(self.skipped)} "
@@ -217,7 +227,7 @@ class _Reader:
         return kept, images.split_off(whole, [])[0], sizes
 
     def _streamed(self, split: Split) -> StreamedImages:
-        files = FilePhotographs(self.store, split.names)
+        files = FilePhotographs(self.store, split.names, split.digests)
         labels = torch.tensor(split.labels)
         return StreamedImages(files, labels, self.image_size, self.options.workers)
 
