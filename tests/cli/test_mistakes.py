@@ -11,7 +11,8 @@ from pathlib import Path
 import filelock
 import pytest
 import torch
-from commands import SMALL, STEPS, Ended
+import yaml
+from commands import FEW, SMALL, STEPS, Ended
 
 Cli = Callable[..., Ended]
 
@@ -61,6 +62,15 @@ GIVEN = {
     "storage": (
         ["run", "--out", "OUT", *SMALL, "--storage", "sqlite:////nowhere/at/all/study.db"],
         "storage sqlite:////nowhere/at/all/study.db cannot be opened",
+    ),
+    "password": (
+        ["run", "--out", "OUT", *SMALL, "--storage", "mysql://me:secret@host/studies"],
+        "constraint.storage mysql://me:***@host/studies: a password is not kept on disk; name an "
+        "environment variable in its place: 'mysql://me:$PASSWORD@host/studies'",
+    ),
+    "variable of a password": (
+        ["run", "--out", "OUT", *SMALL, "--storage", "mysql://me:$NOWHERE@host/studies"],
+        "storage mysql://me:$NOWHERE@host/studies: there is no environment variable NOWHERE",
     ),
     "batch of the last stage": (
         ["run", "--out", "OUT", *SMALL, "--set", "retrain.batch_size=2000"],
@@ -149,7 +159,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing_behind(
     arguments, told = GIVEN[case]
     ended = cli(*arguments)
     assert told in ended.mistake
-    assert ended.out == ""
+    assert ended.out == "" and "secret" not in ended.err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -270,6 +280,36 @@ def test_another_setting_than_that_of_the_run_is_refused_by_name(
     before = (finished / "config.yaml").read_bytes()
     assert told in cli("run", *given, "--out", finished).mistake
     assert (finished / "config.yaml").read_bytes() == before
+
+
+def test_the_password_of_a_storage_is_never_on_disk(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "run"
+    storage = f"sqlite:///{tmp_path}/studies.db?timeout=$SECONDS"
+    given = ("search", "--storage", storage, "--out", out)
+    assert cli("train", *FEW, "--out", out).status == 0
+    assert "no environment variable SECONDS" in cli(*given).mistake
+    monkeypatch.setenv("SECONDS", "41.25")
+    assert cli(*given).status == 0
+    assert (tmp_path / "studies.db").exists()
+    assert storage in (out / "config.yaml").read_text()
+    (out / "search.json").unlink()
+    assert cli("search", "--out", out).status == 0
+    for path in out.rglob("*"):
+        assert path.is_dir() or b"41.25" not in path.read_bytes()
+
+
+def test_a_password_that_an_earlier_version_kept_is_not_shown(cli: Cli, finished: Path) -> None:
+    config = yaml.safe_load((finished / "config.yaml").read_text())
+    config["constraint"]["storage"] = "mysql://me:secret@host/studies"
+    (finished / "config.yaml").write_text(yaml.safe_dump(config))
+    ended = cli("run", "--out", finished)
+    assert ended.status == 0 and "secret" not in ended.out + ended.err
+    report = (finished / "report.html").read_text()
+    assert "mysql://me:***@host/studies" in report and "secret" not in report
+    other = cli("run", "--storage", "mysql://me:$OTHER@host/studies", "--out", finished)
+    assert "constraint.storage is mysql://me:***@host/studies there" in other.mistake
 
 
 def test_a_bound_that_was_refused_can_be_mended(cli: Cli, finished: Path) -> None:

@@ -115,6 +115,20 @@ def test_url_of_any_storage(tmp_path, tower):
         open_study("nosuch://host/study", "test", tower.space)
 
 
+def test_a_variable_takes_the_place_of_a_password_or_of_all(tmp_path, tower, monkeypatch):
+    url = f"sqlite:///{tmp_path}/${{NAME}}.db"
+    with pytest.raises(UserError, match="there is no environment variable NAME"):
+        open_study(url, "test", tower.space)
+    # Not a parameter of the URL.
+    monkeypatch.setenv("NAME", "a?timeout=b")
+    open_study(url, "test", tower.space)
+    assert (tmp_path / "a?timeout=b.db").exists()
+    for value in (f"sqlite:///{tmp_path}/whole.db", str(tmp_path / "file.db")):
+        monkeypatch.setenv("NAME", value)
+        open_study("$NAME", "test", tower.space)
+    assert (tmp_path / "whole.db").exists() and (tmp_path / "file.db").exists()
+
+
 def test_study_of_another_space(filled, tower, spaces):
     with pytest.raises(UserError, match="12 choices, the given one 11"):
         open_study(str(filled), "test", spaces(*[4] * 11))

@@ -7,11 +7,14 @@ import sys
 from collections.abc import Iterable
 from contextlib import suppress
 
+from spos._util.text import printable, redact
+
 
 class UserError(ValueError):
     """A mistake in the user's input: one line with what was given and what is allowed.
 
-    The command line prints it without a traceback and exits with status 2.
+    The command line prints it without a traceback and exits with status 2. Names of files and
+    addresses of databases may be in it: it is safe to print, and shows no password.
 
     Example:
         >>> raise UserError("batch_size 0: a batch needs at least 1 image")
@@ -22,6 +25,9 @@ class UserError(ValueError):
 
     # The public name, also in tracebacks and in pickles sent between processes.
     __module__ = "spos"
+
+    def __init__(self, line: str = "") -> None:
+        super().__init__(redact(printable(line)))
 
 
 def nearest(given: object, allowed: Iterable[str]) -> str:

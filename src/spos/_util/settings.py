@@ -13,6 +13,7 @@ import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from spos._util.errors import UserError, nearest
+from spos._util.text import redact
 
 Filled = TypeVar("Filled")
 
@@ -176,4 +177,4 @@ def show_value(value: Any) -> str:
         return ",".join(f"{name}={show_value(one)}" for name, one in value.items()) or "none"
     if isinstance(value, (list, tuple)):
         return ",".join(map(show_value, value)) or "none"
-    return f"{value:.12g}" if isinstance(value, float) else str(value)
+    return f"{value:.12g}" if isinstance(value, float) else redact(str(value))

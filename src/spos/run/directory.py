@@ -16,6 +16,7 @@ from spos._util.errors import UserError
 from spos._util.files import parse_json, write_atomically
 from spos._util.records import read_record, write_record
 from spos._util.settings import parse_yaml
+from spos._util.text import redact
 from spos.report.resources import EVALUATION
 from spos.run.config import Config, check_sections, find_difference, make_config, merge_sections
 from spos.run.outcome import Outcome, StartFacts
@@ -135,6 +136,16 @@ class RunDirectory:
         """
         stored = self.read_config()
         merged = merge_sections(stored, given)
+        before, address = (
+            str(values.get("constraint", {}).get("storage", "")) for values in (stored, merged)
+        )
+        shown = redact(address)
+        # Runs from before this was refused keep theirs.
+        if address not in (shown, before):
+            raise UserError(
+                f"constraint.storage {shown}: a password is not kept on disk; name an environment "
+                f"variable in its place: '{shown.replace('***', '$PASSWORD')}'"
+            )
         config = make_config(merged)
         plain = config.as_plain()
         known = self._allow_more_iterations(stored, config) if searching else stored

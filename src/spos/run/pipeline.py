@@ -12,6 +12,7 @@ from torch import nn
 from spos._util.errors import UserError
 from spos._util.listener import Listener, Silent
 from spos._util.records import write_record
+from spos._util.text import redact
 from spos.data import ImageData, check_batch
 from spos.report import write_report
 from spos.report.attachments import Attachments
@@ -176,7 +177,7 @@ def _write(context: Context) -> Result:
             checked.diagnosis if checked else None,
             Attachments(
                 run=str(directory.path),
-                settings=directory.config_path.read_text(encoding="utf-8"),
+                settings=redact(directory.config_path.read_text(encoding="utf-8")),
                 predictions=predicted.predictions if predicted else None,
                 reused=(directory.path / REUSED).exists(),
             ),

@@ -133,7 +133,8 @@ class ConstraintSettings(Settings):
     Args:
         maximum (Mapping[str, float]): largest value allowed, by cost.
         minimum (Mapping[str, float]): least value allowed, by cost.
-        storage (str): Optuna storage URL; empty for a SQLite file in the run directory.
+        storage (str): Optuna storage URL, see :func:`spos.search.open_storage`; empty for a SQLite
+            file in the run directory.
         latency_table (str): path of a file written by ``spos latency``; it adds the cost
             ``latency``.
         latency_device (str): device that the table was measured on; empty for this device.

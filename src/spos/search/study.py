@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import re
 import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import quote
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
@@ -21,6 +24,7 @@ from spos.search.settings import SearchSettings
 from spos.search.sqlite import open_file
 from spos.space import Architecture, Choice, SearchSpace
 
+_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 #: The user attribute of a study that contains its search space.
 SPACE = "space"
 
@@ -78,15 +82,19 @@ def open_storage(storage: str | Path) -> optuna.storages.BaseStorage:
     """Open a storage of studies.
 
     Args:
-        storage (str | Path): path of a SQLite file, or URL of an Optuna storage.
+        storage (str | Path): path of a SQLite file, or URL of an Optuna storage. An environment
+            variable may take the place of the password or of the whole URL: ``$NAME``.
 
     Raises:
         UserError: the storage cannot be opened.
     """
-    if "://" not in str(storage):
-        return open_file(Path(storage))
+    text = str(storage)
+    if "://" in text or _VARIABLE.fullmatch(text):
+        text = _with_variables(text)
+    if "://" not in text:
+        return open_file(Path(text))
     try:
-        return optuna.storages.get_storage(str(storage))
+        return optuna.storages.get_storage(text)
     except Exception as error:
         # The storage drivers raise exceptions without a common base class.
         reason = " ".join(str(error).split())[:200]
@@ -94,6 +102,17 @@ def open_storage(storage: str | Path) -> optuna.storages.BaseStorage:
             f"storage {storage} cannot be opened ({type(error).__name__}: {reason}): give the URL "
             "of an Optuna storage, such as sqlite:///study.db"
         ) from error
+
+
+def _with_variables(text: str) -> str:
+    def value(found: re.Match[str]) -> str:
+        name = found[1] or found[2]
+        if name not in os.environ:
+            raise UserError(f"storage {text}: there is no environment variable {name}")
+        # In a password any character may be, but not as it is in a URL.
+        return os.environ[name] if found[0] == text else quote(os.environ[name], safe="")
+
+    return _VARIABLE.sub(value, text)
 
 
 def close_storage(storage: optuna.storages.BaseStorage) -> None:

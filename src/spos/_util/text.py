@@ -1,0 +1,53 @@
+"""Texts that others wrote, such as names of files and addresses: safe to print, without secrets."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+#: What a terminal obeys or UTF-8 cannot write: control characters, those that turn the direction of
+#: a line, and bytes of file names that are not UTF-8.
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+#: The password in the address of a database, unless it names an environment variable.
+_PASSWORD = re.compile(r"(://[^\s/:@?]*:)(?!\$\{?\w+\}?@)\S+@")
+_PARAMETER = re.compile(r"(?i)([?&][^\s=&]*(?:pass|pwd|secret|token)[^\s=&]*=)(?!\$)[^\s&]+")
+
+
+def printable(text: str) -> str:
+    """A text in one line with every character that is not safe to print written as an escape.
+
+    Example:
+        >>> printable("café"), printable("caf\\udce9"), printable("\\x1b[31mred")
+        ('café', 'caf\\\\xe9', '\\\\x1b[31mred')
+    """
+    return _UNSAFE.sub(_escape, text)
+
+
+def _escape(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    # A byte of a file name that is not UTF-8 is a character of this block.
+    code = code - 0xDC00 if 0xDC80 <= code <= 0xDCFF else code
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def all_printable(value: Any) -> Any:
+    """A value of JSON with all of its texts printable."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, (list, tuple)):
+        return [all_printable(one) for one in value]
+    if isinstance(value, dict):
+        return {all_printable(key): all_printable(one) for key, one in value.items()}
+    return value
+
+
+def redact(text: str) -> str:
+    """A text without the passwords of the addresses in it.
+
+    Example:
+        >>> redact("storage mysql://bob:secret@host/db cannot be opened")
+        'storage mysql://bob:***@host/db cannot be opened'
+        >>> redact("mysql://bob:$PASSWORD@host/db"), redact("sqlite:///study.db")
+        ('mysql://bob:$PASSWORD@host/db', 'sqlite:///study.db')
+    """
+    return _PARAMETER.sub(r"\1***", _PASSWORD.sub(r"\1***@", text))
