@@ -53,6 +53,21 @@ def folder(at: Path, content: dict[str, bytes]) -> Path:
     return at
 
 
+def test_folders_may_have_any_names(cli: Cli, tmp_path: Path) -> None:
+    for name, data in files().items():
+        place = name.replace("bright", "caf\udce9").replace("dark", "\x1b[31m<b>")
+        folder(tmp_path / "<i>\x1b[1m", {place: data})
+    out = tmp_path / "run"
+    ended = cli("run", *SETTINGS, "--data", f"folder:{tmp_path}/<i>\x1b[1m", "--out", out)
+    assert ended.status == 0, ended.err
+    assert result_of(out)["data"]["classes"] == ["\\x1b[31m<b>", "caf\\xe9"]
+    shown = cli("show", out)
+    assert shown.status == 0 and "\x1b" not in ended.out + ended.err + shown.out
+    # The run resumes, and reads the images where they are.
+    (out / "retrain.json").unlink()
+    assert cli("run", "--out", out).status == 0
+
+
 def test_a_zip_of_images_is_searched_from_beginning_to_end(
     start: Callable[..., Started], tmp_path: Path
 ) -> None:

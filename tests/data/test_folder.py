@@ -166,6 +166,20 @@ def test_a_broken_file_is_fatal_or_left_out(make_folder, encode, stream, split, 
     assert [len(data.train), len(data.validation), len(data.test())] == [30, 9, 9]
 
 
+def test_names_are_safe_to_print_and_the_run_is_the_same(make_folder):
+    path = make_folder(train=10)
+    folders = {"cat": b"caf\xe9", "dog": b"\x1b[31mred", "owl": "Eule\u202e\n".encode()}
+    for old, new in folders.items():
+        (path / "train" / old).rename(os.fsdecode(os.fsencode(path / "train") + b"/" + new))
+    Path(os.fsdecode(os.fsencode(path / "train") + b"/caf\xe9/\x1b.png")).write_bytes(b"x")
+    data = load_data(f"folder:{path}", on_broken="skip")
+    assert data.classes == ("\\x1b[31mred", "Eule\\u202e\\x0a", "caf\\xe9")
+    assert data.skipped[0].startswith("train/caf\\xe9/\\x1b.png: not a JPEG")
+    fails(path, r"train/caf\\xe9/\\x1b.png: not a JPEG")
+    for one in (*data.classes, *data.skipped, *data.notes):
+        assert one.isprintable() and one.encode()
+
+
 def huge(path: Path) -> None:
     with path.open("wb") as file:
         file.truncate(LARGEST + 1)

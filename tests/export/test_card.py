@@ -121,6 +121,14 @@ def test_a_card_says_what_is_known():
         assert told in card
 
 
+def test_nothing_that_others_wrote_is_markup_in_it():
+    data = replace(RESULT.data, source="folder:`<img src=x>", notes=("<script>",))
+    card = model_card(FACTS, replace(RESULT, data=data), "a_<b>.onnx")
+    assert "- source: folder:\\`\\<img src=x\\>\n" in card and "# a\\_\\<b\\>.onnx\n" in card
+    text = card.replace("".join(f"```python\n{code}```" for code in card.split("```")[1:2]), "")
+    assert "<script" not in text.replace("\\<", "")
+
+
 def test_a_comparison_and_a_network_by_name_are_described():
     costs = {"flops": 1000000, "params": 2000}
     networks = (ComparedNetwork("random 1", "2,2", costs, 0.05, 0.6, 0.8),) * 2

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spos import UserError
+from spos._util.text import printable
 from spos.export.metadata import Metadata
 
 FACTS = Metadata("0,1", "plain", 3, 32, 32, 32, (0.1, 0.2, 0.3), (1.0, 1.0, 1.0), ("a", "b"), 2)
@@ -33,7 +34,17 @@ def test_what_is_written_is_read(names: list[str], mean: float, deviation: float
     )
     strings = facts.to_strings()
     assert all(isinstance(value, str) for value in strings.values())
-    assert Metadata.from_strings(json.loads(json.dumps(strings))) == facts
+    read = Metadata.from_strings(json.loads(json.dumps(strings)))
+    assert read == dataclasses.replace(facts, classes=tuple(map(printable, names)))
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [('"\\u001b[31m"', "\\x1b[31m"), ('"\\ud800"', "\\ud800"), ('"a\\nb"', "a\\x0ab")],
+)
+def test_names_are_safe_to_print_whoever_wrote_the_file(name: str, read: str):
+    strings = {**FACTS.to_strings(), "classes": f'[{name}, "b"]'}
+    assert Metadata.from_strings(strings).classes == (read, "b")
 
 
 def test_values_are_not_classes():

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from spos._cli.options import COUNT
+from spos._util.text import printable
 
 
 @click.command("dashboard")
@@ -82,7 +83,7 @@ def predict_command(
         click.echo(json.dumps(found, indent=2))
         return
     for row in found:
-        click.echo(row["file"])
+        click.echo(printable(row["file"]))
         for best in row["classes"]:
             click.echo(f"  {best['probability']:7.2%}  {best['class']}")
 

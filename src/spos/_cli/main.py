@@ -19,7 +19,11 @@ from spos._cli.latency import latency_command
 from spos._cli.options import COUNT, SHARE, WORKERS, combine_options, read_settings, setting_options
 from spos._util.errors import UserError, nearest
 from spos._util.interrupt import raise_interrupt
+from spos._util.text import printable, redact
 from spos._util.version import __version__
+
+#: Characters of the longest error line; what was given may be of any length.
+LONGEST = 1000
 
 _out_option = click.option(
     "--out", type=Path, required=True, metavar="DIR", help="Run directory, such as runs/first."
@@ -281,6 +285,9 @@ def entry() -> None:
 
 
 def _fail(line: str) -> None:
+    line = redact(printable(line))
+    if len(line) > LONGEST:
+        line = f"{line[: LONGEST // 2]} ... {line[-LONGEST // 2 :]}"
     click.echo(f"spos: error: {line}", err=True)
     sys.exit(2)
 

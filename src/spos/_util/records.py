@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from spos._util.errors import UserError
 from spos._util.files import read_own, write_json
+from spos._util.text import all_printable
 
 Record = TypeVar("Record")
 
@@ -38,7 +39,9 @@ def to_plain(record: Any) -> dict[str, Any]:
     return plain
 
 
-def from_plain(kind: type[Record], plain: Any, name: str, advice: str) -> Record:
+def from_plain(
+    kind: type[Record], plain: Any, name: str, advice: str, *, safe: bool = False
+) -> Record:
     """A record from values that JSON held; fields that it does not know are left out.
 
     Args:
@@ -46,13 +49,15 @@ def from_plain(kind: type[Record], plain: Any, name: str, advice: str) -> Record
         plain (Any): values as JSON gives them.
         name (str): what to call the values in an error, such as the path of their file.
         advice (str): what the user can do where they are damaged.
+        safe (bool): whether its texts are made safe to print, whoever wrote them.
 
     Raises:
         UserError: a field is missing or of another type.
     """
     try:
         # By way of JSON text, so that a list is read as the tuple that it was.
-        record: Record = _adapter(kind).validate_json(json.dumps(plain), strict=True)
+        text = json.dumps(all_printable(plain) if safe else plain)
+        record: Record = _adapter(kind).validate_json(text, strict=True)
     except (ValidationError, ValueError, RecursionError) as error:
         raise UserError(f"{name} is damaged ({_first(error)}): {advice}") from error
     return record
@@ -79,7 +84,7 @@ def read_record(
     advice: str = "restore it, or give another --out",
     upgrade: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
 ) -> Record:
-    """Read a record that :func:`write_record` wrote.
+    """Read a record that :func:`write_record` wrote; its texts are safe to print.
 
     Args:
         kind (type[Record]): dataclass to read.
@@ -103,4 +108,4 @@ def read_record(
         raise UserError(
             f"{path} has format {version} of a newer spos; this one reads up to {FORMAT}"
         )
-    return from_plain(kind, plain, str(path), advice)
+    return from_plain(kind, plain, str(path), advice, safe=True)

@@ -157,8 +157,8 @@ class ImageData:
         train (Images): training images without those of the validation set.
         validation (Images): images on which the search compares candidates.
         test (Callable[[], Images]): returns the test images; call it once, at the very end.
-        classes (tuple[str, ...]): name of each class in the order of the labels; empty where
-            targets are values.
+        classes (tuple[str, ...]): name of each class in the order of the labels, safe to print;
+            empty where targets are values.
         channels (int): 1 or 3.
         image_size (int): side of the square images in pixels.
         mean (tuple[float, ...]): mean of each channel over ``train``, on the scale 0 to 1.

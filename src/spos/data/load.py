@@ -12,6 +12,7 @@ import torch
 
 from spos._util.errors import UserError
 from spos._util.randomness import generator
+from spos._util.text import printable
 from spos.data.images import ImageData, Images, Indices, TensorImages
 from spos.data.source import SOURCES, DataOptions, Source
 from spos.data.split import split_targets
@@ -89,17 +90,17 @@ def assemble(spec: str, name: str, source: Source, options: DataOptions) -> Imag
     notes += duplicates(train, validation, test)
     mean, deviation = statistics(train)
     return ImageData(
-        source=spec,
+        source=printable(spec),
         train=train,
         validation=validation,
         test=partial(_as_given, test),
-        classes=tuple(classes),
+        classes=tuple(map(printable, classes)),
         channels=train.channels,
         image_size=train.image_size,
         mean=mean,
         std=deviation,
-        skipped=tuple(source.skipped),
-        notes=tuple(notes),
+        skipped=tuple(map(printable, source.skipped)),
+        notes=tuple(map(printable, notes)),
         fingerprint=digest.hexdigest()[:16],
     )
 

@@ -98,7 +98,8 @@ class Metadata:
             fields = {name: json.loads(text) for name, text in strings.items() if name in _NAMES}
         except ValueError as error:
             raise UserError(f"{where} is damaged: its metadata is not JSON ({error})") from None
-        metadata = from_plain(Metadata, fields, str(where), "its metadata is incomplete")
+        advice = "its metadata is incomplete"
+        metadata = from_plain(Metadata, fields, str(where), advice, safe=True)
         channels, means, deviations = metadata.channels, len(metadata.mean), len(metadata.std)
         if channels not in (1, 3) or {means, deviations} != {channels}:
             raise UserError(
