@@ -33,6 +33,10 @@ GIVEN = {
     ),
     "no section": (["run", "--out", "OUT", "--set", "seed=1"], "unknown section 'seed'"),
     "a section as a value": (["run", "--out", "OUT", "--set", "run=1"], "section 'run'"),
+    "a section as the value of a stage": (
+        ["search", "--out", "OUT", "--set", "constraint=1"],
+        "section 'constraint' is not a mapping",
+    ),
     "no assignment": (["run", "--out", "OUT", "--set", "run.seed"], "write KEY=VALUE"),
     "type of a setting": (
         ["run", "--out", "OUT", "--set", "supernet.steps=many"],
@@ -94,6 +98,26 @@ GIVEN = {
         "--devices two: must be a whole number, at least 1",
     ),
     "threads": (["run", "--out", "OUT", "--threads", "0"], "--threads 0: must be a whole number"),
+    "more threads than any machine has": (
+        ["run", "--out", "OUT", "--threads", "9999999999"],
+        "--threads 9999999999: must be a whole number, at most 1024",
+    ),
+    "thousands of digits": (
+        ["run", "--out", "OUT", "--compare", "9" * 5000],
+        "9999: must be a whole number, at most 1000000",
+    ),
+    "thousands of digits of a setting": (
+        ["run", "--out", "OUT", "--set", f"run.seed={'9' * 5000}"],
+        "9999': the value is not YAML (Exceeds the limit",
+    ),
+    "thousands of brackets": (
+        ["run", "--out", "OUT", "--channels", "[" * 3000],
+        "must be",
+    ),
+    "more weights than memory": (
+        ["train", "--out", "OUT", *SMALL[2:4], "--preset", "cifar", "--width", "1_000"],
+        "not enough memory: the weights take ",
+    ),
     "compare": (["run", "--out", "OUT", "--compare", "-1"], "--compare -1: must be a whole number"),
     "accelerator": (["run", "--out", "OUT", "--accelerator", "gpx"], "--accelerator gpx"),
     "quantity": (
@@ -158,7 +182,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing_behind(
     monkeypatch.chdir(tmp_path)
     arguments, told = GIVEN[case]
     ended = cli(*arguments)
-    assert told in ended.mistake
+    assert told in ended.mistake and len(ended.mistake) < 1100
     assert ended.out == "" and "secret" not in ended.err
     assert list(tmp_path.iterdir()) == []
 

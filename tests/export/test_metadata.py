@@ -65,6 +65,9 @@ def test_values_are_not_classes():
         ({"image_size": "0"}, "image_size: Input should be greater than 0, not 0"),
         ({"image_size": '"8"'}, "image_size: Input should be a valid integer, not '8'"),
         ({"mean": "[0.1"}, "net is damaged"),
+        ({"mean": "[" * 100_000}, "net is damaged: its metadata is not JSON"),
+        ({"outputs": "1" * 5000}, "net is damaged: its metadata is not JSON"),
+        ({"mean": "[" * 900 + "]" * 900}, "net is damaged"),
     ],
 )
 def test_other_facts_are_one_line(change: dict[str, str | None], told: str):

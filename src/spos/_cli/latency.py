@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from spos._cli.common import print_tables
-from spos._cli.options import COUNT
+from spos._cli.options import COUNT, PROCESSORS
 from spos._util.errors import UserError
 
 #: Options that name the supernet to measure, and all that a table holds.
@@ -26,7 +26,7 @@ _OF_TABLE = (*_SOURCE, "backend", "accelerator", "threads", "batch", "channels_l
 @click.option("--run", metavar="DIR", help="Run to take all of these from.")
 @click.option("--backend", metavar="NAME", help="Backend: torch, torch.compile or onnxruntime.")
 @click.option("--accelerator", metavar="NAME", help="Kind of device: cpu or cuda.")
-@click.option("--threads", type=COUNT, metavar="N", help="CPU threads.")
+@click.option("--threads", type=PROCESSORS, metavar="N", help="CPU threads.")
 @click.option("--batch", type=COUNT, metavar="N", help="Images of a batch.")
 @click.option("--channels-last", is_flag=True, help="Store images and weights channels-last.")
 @click.option("--rounds", type=COUNT, metavar="N", help="Samples of each part or network.")

@@ -16,7 +16,15 @@ from spos._cli.commands import dashboard_command, export_command, predict_comman
 from spos._cli.common import execution, print_tables
 from spos._cli.help import TopicCommand
 from spos._cli.latency import latency_command
-from spos._cli.options import COUNT, SHARE, WORKERS, combine_options, read_settings, setting_options
+from spos._cli.options import (
+    COUNT,
+    PROCESSORS,
+    SHARE,
+    WORKERS,
+    combine_options,
+    read_settings,
+    setting_options,
+)
 from spos._util.errors import UserError, nearest
 from spos._util.interrupt import raise_interrupt
 from spos._util.text import printable, redact
@@ -30,7 +38,11 @@ _out_option = click.option(
 )
 _device_options = combine_options(
     click.option(
-        "--devices", type=COUNT, default=1, metavar="N", help="Processes, each with one device."
+        "--devices",
+        type=PROCESSORS,
+        default=1,
+        metavar="N",
+        help="Processes, each with one device.",
     ),
     click.option(
         "--accelerator",
@@ -51,7 +63,7 @@ _device_options = combine_options(
     click.option(
         "--worker-gpus", type=SHARE, metavar="X", help="GPUs of each Ray worker, such as 0.5."
     ),
-    click.option("--threads", type=COUNT, metavar="N", help="CPU threads of each process."),
+    click.option("--threads", type=PROCESSORS, metavar="N", help="CPU threads of each process."),
     click.option(
         "--reuse", type=Path, metavar="DIR", help="Run to take the supernet and evaluations from."
     ),

@@ -18,13 +18,19 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 class Count(click.IntRange):
     """Type of an option that is a number of things, with an error as those of settings."""
 
+    def __init__(self, most: int) -> None:
+        super().__init__(min=1)
+        self.most = most
+
     def convert(
         self, value: Any, param: click.Parameter | None, context: click.Context | None
     ) -> int:
-        text = str(value)
-        if not (text.isascii() and text.isdigit()) or int(text) < 1:
-            flag = param.opts[0] if param else ""
+        text, flag = str(value), param.opts[0] if param else ""
+        if not (text.isascii() and text.isdigit()) or not text.strip("0"):
             raise UserError(f"{flag} {text}: must be a whole number, at least 1")
+        # The length first: Python does not read thousands of digits.
+        if len(text) > 20 or int(text) > self.most:
+            raise UserError(f"{flag} {text}: must be a whole number, at most {self.most}")
         return int(text)
 
 
@@ -39,14 +45,16 @@ class Workers(click.ParamType[Any]):
         text = str(value)
         if text == "ray" or text.startswith("ray://"):
             return text
-        if not (text.isascii() and text.isdigit()) or int(text) < 1:
+        if not (text.isascii() and text.isdigit()) or not text.strip("0"):
             raise UserError(
                 f"--workers {text}: must be a whole number, at least 1, or ray, or ray://HOST:PORT"
             )
-        return int(text)
+        return PROCESSORS.convert(text, param, context)
 
 
-COUNT, WORKERS = Count(min=1), Workers()
+#: A number of things, and one of processes or threads, of which no machine has as many.
+COUNT, PROCESSORS = Count(10**6), Count(1024)
+WORKERS = Workers()
 SHARE = click.FloatRange(min=0)
 
 

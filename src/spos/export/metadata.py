@@ -11,6 +11,7 @@ from pydantic import PositiveInt
 from torch import Tensor
 
 from spos._util.errors import UserError
+from spos._util.files import parse_json
 from spos._util.records import from_plain
 from spos._util.version import __version__
 
@@ -95,7 +96,7 @@ class Metadata:
                 f"{FORMAT_VERSION}: install a later spos"
             )
         try:
-            fields = {name: json.loads(text) for name, text in strings.items() if name in _NAMES}
+            fields = {name: parse_json(text) for name, text in strings.items() if name in _NAMES}
         except ValueError as error:
             raise UserError(f"{where} is damaged: its metadata is not JSON ({error})") from None
         advice = "its metadata is incomplete"

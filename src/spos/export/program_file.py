@@ -11,6 +11,7 @@ import torch
 from torch import fx
 
 from spos._util.errors import UserError
+from spos._util.files import parse_json
 from spos.export.metadata import INPUT, Metadata, OpenedNetwork, reason
 
 _EXTRA = "spos.json"
@@ -50,7 +51,7 @@ def read_program_metadata(path: Path) -> Metadata:
             # torch does not compare the checksums: altered weights would pass for good ones.
             damaged = archive.testzip()
             names = [name for name in archive.namelist() if name.endswith(f"/extra/{_EXTRA}")]
-            strings = json.loads(archive.read(names[0])) if names and not damaged else {}
+            strings = parse_json(archive.read(names[0]).decode()) if names and not damaged else {}
     except (zipfile.BadZipFile, ValueError, EOFError) as error:
         raise UserError(
             f"{path} is not a file of torch.export, or damaged ({reason(error)})"

@@ -18,7 +18,7 @@ from spos.report import write_report
 from spos.report.attachments import Attachments
 from spos.report.result import Result
 from spos.run.comparison import compare_stage
-from spos.run.config import STAGE_SECTIONS, merge_sections
+from spos.run.config import STAGE_SECTIONS, check_sections, merge_sections
 from spos.run.context import Context
 from spos.run.costs import check_latency_table
 from spos.run.differentiable import check_training_method
@@ -107,8 +107,7 @@ def run(
         UserError: an argument or a setting is not valid.
         KeyboardInterrupt: the run was interrupted; its state is saved.
     """
-    if load is not None:
-        given = merge_sections(given, OWN_DATA)
+    given = check_sections(given) if load is None else merge_sections(given, OWN_DATA)
     if method is not None:
         given = merge_sections(given, {"supernet": {"method": method_name(method)}})
     directory = RunDirectory(out)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import wraps
 from typing import Any
+
+import torch
 
 from spos._util.errors import UserError, nearest
 from spos._util.registry import Registry
 from spos.cost import CostModel, CostTable
 from spos.nn.supernet import Supernet
 from spos.space import Architecture, SearchSpace
+from spos.training.memory import check_weights
 from spos.training.recipes import Plan
 
 
@@ -26,7 +30,8 @@ class Family:
         presets (Mapping[str, Any]): layouts by preset name; each is a dataclass with at least
             ``image_size``, the side of the square input in pixels.
         build (Callable[..., Supernet]): function that builds the supernet, called as
-            ``build(layout, classes=10, image_channels=3)``.
+            ``build(layout, classes=10, image_channels=3)``: first on the meta device, which shows
+            whether its weights fit into memory.
         plans (Mapping[str, Plan]): default settings by preset name.
         networks (Mapping[str, tuple[str, str]]): published architectures by name, each a preset
             name and option indices joined by commas.
@@ -46,6 +51,9 @@ class Family:
     costs: Callable[..., CostModel] = CostTable
     translate: Callable[[str], str] = str
     notation: Callable[[Mapping[str, str]], str] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "build", _within_memory(self.build))
 
     def preset(self, name: str) -> Any:
         """Return the layout of a preset.
@@ -103,6 +111,16 @@ class Family:
             names (Mapping[str, str]): option name of each choice.
         """
         return {} if self.notation is None else {"notation": self.notation(names)}
+
+
+def _within_memory(build: Callable[..., Supernet]) -> Callable[..., Supernet]:
+    @wraps(build)
+    def checked(*arguments: Any, **named: Any) -> Supernet:
+        if torch.get_default_device().type != "meta":
+            check_weights(lambda: build(*arguments, **named))
+        return build(*arguments, **named)
+
+    return checked
 
 
 def is_name(text: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import psutil
 import torch
@@ -80,6 +80,27 @@ def _mix_heaviest(model: nn.Module, options: int | None) -> None:
             sizes = [sum(p.numel() for p in option.parameters()) for option in module.options]
             heaviest = sorted(range(len(sizes)), key=lambda index: -sizes[index])[:options]
             set_mixture(module, [(index, torch.tensor(1 / len(heaviest))) for index in heaviest])
+
+
+def check_weights(build: Callable[[], nn.Module]) -> None:
+    """Check that the weights of a model fit into memory before they are made.
+
+    Args:
+        build (Callable): makes the model; called on the meta device, where weights take no memory.
+
+    Raises:
+        UserError: the weights and one copy of them, such as their gradients, do not fit.
+    """
+    # Layers of a user's own may draw their weights all the same.
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        weights = sum(p.numel() * p.element_size() for p in build().parameters())
+    free = psutil.virtual_memory().available
+    if 2 * weights > free:
+        raise UserError(
+            f"not enough memory: the weights take {COUNT.format(weights)}B, twice while they are "
+            f"trained, and {COUNT.format(free)}B are free; give narrower layers, such as a smaller "
+            "--width"
+        )
 
 
 def check_memory(
