@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+import logging
 import sqlite3
 from pathlib import Path
 
 import numpy as np
 import optuna
 import pytest
+from optuna.storages._rdb.models import BaseModel
 from optuna.trial import TrialState
+from sqlalchemy import event
 
 from spos._util.errors import UserError
 from spos.cost import Constraint
-from spos.search import SearchSettings, evaluations, open_study, search
+from spos.search import SearchSettings, evaluations, open_storage, open_study, search
 from spos.space import Architecture, SearchSpace
 
 
@@ -113,6 +116,36 @@ def test_url_of_any_storage(tmp_path, tower):
     assert open_study(url, "test", tower.space).user_attrs["space"][0][0] == "block0"
     with pytest.raises(UserError, match="cannot be opened"):
         open_study("nosuch://host/study", "test", tower.space)
+
+
+def test_two_processes_may_create_one_storage_at_a_time(tmp_path, tower, monkeypatch):
+    url = f"sqlite:///{tmp_path}/study.db"
+    create_all = BaseModel.metadata.create_all
+
+    def late(engine):
+        # Between the look for a table and its creation, another process creates all of them.
+        monkeypatch.setattr(BaseModel.metadata, "create_all", create_all)
+        open_study(url, "other", tower.space)
+        create_all(engine, checkfirst=False)
+
+    monkeypatch.setattr(BaseModel.metadata, "create_all", late)
+    study = open_study(url, "test", tower.space)
+    assert set(optuna.get_all_study_names(study._storage)) == {"other", "test"}
+
+
+def test_an_interrupt_while_a_connection_is_returned_prints_nothing(tmp_path, capfd, monkeypatch):
+    storage = open_storage(tmp_path / "study.db")
+    assert storage.get_all_studies() == []
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    # Those of pytest: a command has none.
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    event.listen(storage.engine, "reset", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        storage.engine.connect().close()
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_variable_takes_the_place_of_a_password_or_of_all(tmp_path, tower, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,10 @@ from pathlib import Path
 import optuna
 
 from spos._util.errors import UserError
+
+# A Ctrl-C that arrives while a connection is returned is reported by whoever handles it: without a
+# handler of its own, SQLAlchemy's pool prints a traceback as well.
+logging.getLogger("sqlalchemy.pool").addHandler(logging.NullHandler())
 
 #: Seconds to wait for the lock of another process.
 LOCK_TIMEOUT = 60.0

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import re
+import time
 import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -24,6 +25,8 @@ from spos.search.settings import SearchSettings
 from spos.search.sqlite import open_file
 from spos.space import Architecture, Choice, SearchSpace
 
+#: Attempts to open a storage whose tables another process makes, and seconds between them.
+ATTEMPTS, PAUSE = 10, 0.2
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 #: The user attribute of a study that contains its search space.
 SPACE = "space"
@@ -93,15 +96,27 @@ def open_storage(storage: str | Path) -> optuna.storages.BaseStorage:
         text = _with_variables(text)
     if "://" not in text:
         return open_file(Path(text))
-    try:
-        return optuna.storages.get_storage(text)
-    except Exception as error:
-        # The storage drivers raise exceptions without a common base class.
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"storage {storage} cannot be opened ({type(error).__name__}: {reason}): give the URL "
-            "of an Optuna storage, such as sqlite:///study.db"
-        ) from error
+    attempts = 0
+    while True:
+        try:
+            return optuna.storages.get_storage(text)
+        except Exception as error:
+            # The storage drivers raise exceptions without a common base class.
+            attempts += 1
+            if attempts < ATTEMPTS and _is_being_created(error):
+                time.sleep(PAUSE)
+                continue
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(
+                f"storage {storage} cannot be opened ({type(error).__name__}: {reason}): give the "
+                "URL of an Optuna storage, such as sqlite:///study.db"
+            ) from error
+
+
+def _is_being_created(error: Exception) -> bool:
+    """Whether another process makes the tables of a storage, or rows of them, at the same time."""
+    name, text = type(error).__name__, str(error)
+    return name in ("IntegrityError", "AssertionError") or "already exists" in text
 
 
 def _with_variables(text: str) -> str:
