@@ -49,8 +49,13 @@ def newest(out: Path, pattern: str) -> tuple[str, int]:
 def test_an_interruption_before_the_first_step_is_a_line_too(
     number: int, start: Callable[..., Started], tmp_path: Path
 ) -> None:
-    run = start("train", *SMALL, "--set", "supernet.steps=100000", "--out", tmp_path / "run")
-    until((tmp_path / "run").exists, run.process)
-    run.signal(number)
-    ended = run.wait()
-    assert (ended.status, ended.told) == (130, [LINE])
+    out = tmp_path / "run"
+    for moment in (out, out / "config.yaml"):
+        run = start("train", *SMALL, "--set", "supernet.steps=100000", "--out", out)
+        until(moment.exists, run.process)
+        run.signal(number)
+        ended = run.wait()
+        # Before there is a configuration, nothing is left behind, and nothing is to be resumed.
+        line = LINE if out.exists() else "spos: interrupted"
+        assert (ended.status, ended.told) == (130, [line])
+    assert out.exists()

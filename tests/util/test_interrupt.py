@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 
 import pytest
 
-from spos._util.interrupt import deferred_interrupt
+from spos._util import interrupt as module
+from spos._util.interrupt import deferred_interrupt, handled_by, raise_interrupt
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -31,6 +33,22 @@ def test_the_handlers_are_put_back_whatever_happens():
     with pytest.raises(ZeroDivisionError):
         work()
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_an_interrupt_that_is_swallowed_is_remembered_and_prints_nothing(monkeypatch, capfd):
+    monkeypatch.setattr(module, "_asked", False)
+    # Not that of pytest: a command has that of Python.
+    monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)
+
+    class Connection:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGTERM)
+
+    with handled_by(raise_interrupt):
+        Connection()
+    with deferred_interrupt() as interrupt:
+        assert interrupt.requested
+    assert capfd.readouterr() == ("", "")
 
 
 def test_in_another_thread_nothing_is_handled():

@@ -275,11 +275,9 @@ def entry() -> None:
         click.echo(error.format_message())
     except click.ClickException as error:
         _fail(_one_line(error))
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        click.echo(
-            "spos: interrupted; the state is saved, rerun the same command to resume", err=True
-        )
+        click.echo("; ".join(filter(None, ("spos: interrupted", str(interrupt)))), err=True)
         # Not sys.exit: if the signal arrived in code run by exec, Python would exit with another
         # status.
         os._exit(130)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+#: What an interruption says where there is a state to go on from.
+SAVED = "the state is saved, rerun the same command to resume"
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # Whether the process was asked to stop: a library may swallow the exception.
 _asked = False
@@ -17,7 +20,14 @@ def raise_interrupt(number: int, frame: FrameType | None) -> None:
     """A signal handler that raises KeyboardInterrupt, and remembers it if that is swallowed."""
     global _asked
     _asked = True
+    # Where nothing can be raised, as while an object is deleted, Python prints a traceback.
+    sys.unraisablehook = _report_others
     raise KeyboardInterrupt
+
+
+def _report_others(unraisable: sys.UnraisableHookArgs) -> None:
+    if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+        sys.__unraisablehook__(unraisable)
 
 
 @contextmanager

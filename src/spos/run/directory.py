@@ -14,6 +14,7 @@ import yaml
 
 from spos._util.errors import UserError
 from spos._util.files import parse_json, write_atomically
+from spos._util.interrupt import SAVED, deferred_interrupt
 from spos._util.records import read_record, write_record
 from spos._util.settings import parse_yaml
 from spos._util.text import redact
@@ -64,31 +65,41 @@ class RunDirectory:
         Raises:
             UserError: the folder is not writable, or another process uses it.
         """
-        new = not self.path.exists()
+        new, lock = not self.path.exists(), filelock.FileLock(self.path / ".lock")
+        try:
+            # An interruption in between would leave an empty folder behind.
+            with deferred_interrupt() as interrupt:
+                self._lock(lock)
+            if interrupt.requested:
+                raise KeyboardInterrupt
+            if self.config_path.exists():
+                # Those of a process that was killed.
+                for path in [one for name in TEMPORARY_PATTERNS for one in self.path.glob(name)]:
+                    path.unlink(missing_ok=True)
+            yield
+        except KeyboardInterrupt:
+            if not self.config_path.exists():
+                raise
+            raise KeyboardInterrupt(SAVED) from None
+        finally:
+            if lock.is_locked and not self.config_path.exists():
+                for name in (".lock", "plan.json"):
+                    (self.path / name).unlink(missing_ok=True)
+                if new and not os.listdir(self.path):
+                    self.path.rmdir()
+            lock.release()
+
+    def _lock(self, lock: filelock.BaseFileLock) -> None:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"--out {self.path}: cannot be created ({error.strerror})") from error
-        lock = filelock.FileLock(self.path / ".lock")
         try:
             lock.acquire(timeout=0)
         except filelock.Timeout:
             raise UserError(f"--out {self.path}: another spos process is using it") from None
         except OSError as error:
             raise UserError(f"--out {self.path}: not writable ({error.strerror})") from error
-        try:
-            if self.config_path.exists():
-                # Those of a process that was killed.
-                for path in [one for name in TEMPORARY_PATTERNS for one in self.path.glob(name)]:
-                    path.unlink(missing_ok=True)
-            yield
-        finally:
-            if not self.config_path.exists():
-                for name in (".lock", "plan.json"):
-                    (self.path / name).unlink(missing_ok=True)
-                if new and not os.listdir(self.path):
-                    self.path.rmdir()
-            lock.release()
 
     def read_config(self) -> dict[str, Any]:
         """Read the sections of the configuration that are frozen so far.

@@ -17,7 +17,7 @@ from pydantic import FiniteFloat
 
 from spos._util.errors import UserError
 from spos._util.files import read_own, write_json
-from spos._util.interrupt import deferred_interrupt
+from spos._util.interrupt import SAVED, deferred_interrupt
 from spos._util.listener import Listener
 from spos._util.records import from_plain, to_plain
 from spos.cost.latency.backend import Sampler
@@ -116,7 +116,7 @@ def sample_rounds(
         def save_if_interrupted() -> None:
             if interrupt.requested:
                 taken.save(partial)
-                raise KeyboardInterrupt
+                raise KeyboardInterrupt("" if partial is None else SAVED)
 
         begin = time.monotonic()
         for number, name in enumerate(waiting, 1):
