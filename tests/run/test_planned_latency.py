@@ -66,6 +66,12 @@ def test_another_limit_reuses_the_table(measured: Path) -> None:
     result = run_planned(out, slow, reuse=measured)
     assert result.constraint.maximum == {"latency": 9e9}
     assert (out / "latency.json").read_bytes() == (measured / "latency.json").read_bytes()
+    # The other run may be moved meanwhile, with the table that is named by its place.
+    moved = measured.rename(measured.parent / "moved")
+    try:
+        assert run_planned(out, slow, reuse=moved) == result
+    finally:
+        moved.rename(measured)
 
 
 def test_a_table_of_the_user_is_not_measured_again(measured: Path, tmp_path: Path) -> None:

@@ -66,8 +66,14 @@ def warm_start(
         place = str(other.path.resolve())
         if known.reused and (known.reused == place or known.supernet == _identify(other)):
             # A stage that was started keeps its settings, whatever became of the other run.
-            stored = merge_sections(read_reused(other, timed=timed), directory.read_config())
-            return take_over(stored, given, other), None
+            own = directory.read_config()
+            stored = merge_sections(read_reused(other, timed=timed), own)
+            settings = take_over(stored, given, other)
+            # Its table is named by the place where the other run was then.
+            table = own.get("constraint", {}).get("latency_table")
+            if table and "latency_table" not in given.get("constraint", {}):
+                settings["constraint"]["latency_table"] = table
+            return settings, None
         raise UserError(f"{flag}: {directory.path} was already started without it")
     check_reusable(other, given)
     stored = read_reused(other, timed=timed)
