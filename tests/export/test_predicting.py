@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import hashlib
+import json
 import os
 from pathlib import Path
 
@@ -146,6 +148,22 @@ def test_files_that_are_not_networks_are_one_line(tmp_path: Path):
     (tmp_path / "a.safetensors").write_bytes(b"")
     with pytest.raises(UserError, match="weights cannot be run without its source"):
         open_classifier(tmp_path / "a.safetensors")
+
+
+def test_a_network_that_was_altered_is_refused(tmp_path: Path):
+    # A bit of a weight in an ONNX file is noticed by nothing else.
+    path, beside = tmp_path / "a.onnx", tmp_path / "a.onnx.json"
+    path.write_bytes(b"altered")
+    facts = {"format": "onnx", "sha256": hashlib.sha256(b"as it was written").hexdigest()}
+    beside.write_text(json.dumps(facts))
+    with pytest.raises(UserError, match=r"a\.onnx is not the file that a\.onnx\.json describes"):
+        open_classifier(path)
+    path.write_bytes(b"as it was written")
+    with pytest.raises(UserError, match="is not an ONNX file, or damaged"):
+        open_classifier(path)
+    beside.write_text("{}")
+    with pytest.raises(UserError, match=r"a\.onnx\.json is damaged \(sha256: Field required"):
+        open_classifier(path)
 
 
 def test_the_images_of_a_folder_are_found_in_order(tmp_path: Path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,6 +14,8 @@ import torch
 from torch import Tensor
 
 from spos._util.errors import UserError
+from spos._util.files import read_own
+from spos._util.records import from_plain
 from spos.data.decode import BrokenImageError, decode, to_array
 from spos.data.files import read_image_file
 from spos.data.photograph import fit
@@ -109,6 +112,25 @@ def find_images(paths: Iterable[Path]) -> list[Path]:
     return found
 
 
+@dataclass(frozen=True)
+class _Facts:
+    """What the file beside an exported network says of it, as far as it is needed here."""
+
+    sha256: str
+
+
+def _check_digest(path: Path) -> None:
+    """Check that a network is the one that the file beside it describes, if there is one."""
+    beside, advice = path.with_name(f"{path.name}.json"), "export the network again"
+    if beside.exists():
+        facts = from_plain(_Facts, read_own(beside, advice), str(beside), advice)
+        if hashlib.sha256(path.read_bytes()).hexdigest() != facts.sha256:
+            raise UserError(
+                f"{path} is not the file that {beside.name} describes, or damaged (another "
+                f"SHA-256): {advice}; if you have changed it yourself, delete {beside.name}"
+            )
+
+
 def open_classifier(path: Path, *, trust: bool = False) -> Classifier:
     """Open an exported network.
 
@@ -127,6 +149,7 @@ def open_classifier(path: Path, *, trust: bool = False) -> Classifier:
             f"{path}: a file of weights cannot be run without its source; allowed: .onnx files, "
             "by spos export --format onnx"
         )
+    _check_digest(path)
     if zipfile.is_zipfile(path):
         # The metadata is read without executing anything, so that the error is of use.
         read_program_metadata(path)
