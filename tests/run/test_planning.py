@@ -16,11 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from spos import Constraint, UserError
+from spos import Constraint, CostTable, UserError
 from spos._util.listener import Silent
 from spos._util.randomness import generator
 from spos.data.peek import ImageFacts
 from spos.run.planning import planner as planning
+from spos.run.planning import schedule as schedule_module
 from spos.run.planning import speed as speed_module
 from spos.run.planning.duration import parse_duration
 from spos.run.planning.execute import describe, run_planned
@@ -181,6 +182,57 @@ def test_the_speed_of_an_accelerator_is_measured_by_larger_batches(monkeypatch):
 def test_the_threads_of_the_user_are_not_chosen_anew():
     assert Planner(DIGITS, 60, threads=64).tried == [64]
     assert Planner(DIGITS, 60).tried[0] == 1
+
+
+def test_several_processes_are_measured_against_this_one():
+    layout = family("mobile").preset("tiny")
+    supernet = family("mobile").build(layout, classes=10)
+    table = CostTable(supernet)
+    assert 0 < speed_module.measure_side_by_side(supernet, table, 8, 1, processes=2) < 20
+    assert torch.get_num_threads() == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "gain", "processes"), [(600, 1.6, 2), (None, 1.6, 2), (600, 1.0, 1), (100, 1.6, 1)]
+)
+@pytest.mark.usefixtures("measured")
+def test_a_plan_counts_on_the_processes_that_gain_something(
+    monkeypatch: pytest.MonkeyPatch, seconds: float | None, gain: float, processes: int
+):
+    monkeypatch.setattr(planning, "measure_side_by_side", lambda *_, **__: gain)
+    alone, made = Planner(DIGITS, seconds).plan(), Planner(DIGITS, seconds, processes=2).plan()
+    assert (made.processes, made.parallel) == (processes, gain if processes > 1 else 1.0)
+    times = {one.stage: one.seconds for one in made.estimates}
+    before = {one.stage: one.seconds for one in alone.estimates}
+    said = any("2 processes do 1.6 times as much" in line for line in describe(made))
+    assert said == (processes == 2)
+    if processes == 1:
+        assert times == pytest.approx(before, rel=0.1)
+    elif seconds is None:
+        assert times["search"] == pytest.approx(before["search"] / gain, rel=0.1)
+        # Two of the three others at a time: as if all took 2.5 times as long as the winner.
+        assert times["compare"] / times["retrain"] == pytest.approx(2 * 2 / gain)
+    else:
+        # Trainings in less time, so longer ones fit.
+        assert times["retrain"] > 1.05 * before["retrain"]
+
+
+def test_finalists_that_train_at_the_same_time_leave_more_for_the_retraining(monkeypatch):
+    own = {"processes": 2, "parallel": 2.0}
+    steps = []
+    for more in ({}, own):
+        made = Plan(300.0, 10.0, 300, 1e6, 0.2, SPEED, (), (), **more)
+        schedule = Schedule(made, 0.0)
+        monkeypatch.setattr(Schedule, "used", lambda *_: 100.0)
+        monkeypatch.setattr(Schedule, "_steps", lambda *_: (0.1, 0.1))
+        recipe = SimpleNamespace(batch_size=1)
+        finalists = SimpleNamespace(count=3, share=0.5)
+        config = SimpleNamespace(retrain=recipe, finalists=finalists)
+        context = SimpleNamespace(config=config, directory=None, fitness=SimpleNamespace(is_loss=1))
+        monkeypatch.setattr(schedule_module, "read_found", lambda _: SimpleNamespace(budgets=()))
+        monkeypatch.setattr(schedule_module, "choose_finalists", lambda *_, **__: [0, 1, 2])
+        steps.append(schedule._retrain(context)["retrain"]["steps"])
+    assert steps[1] > 1.4 * steps[0]
 
 
 @settings(max_examples=3, deadline=None)

@@ -64,7 +64,7 @@ def make_plan(options: dict[str, Any]) -> Plan:
     if reuse is not None and text is None:
         raise UserError("--reuse: a run that is reused has its settings already; give a --time")
     given = read_settings(options)
-    with execution(options):
+    with execution(options) as arguments:
         from spos.run import RunDirectory
         from spos.run.planning.duration import parse_duration
         from spos.run.planning.planner import Planner
@@ -75,6 +75,7 @@ def make_plan(options: dict[str, Any]) -> Plan:
             accelerator=options["accelerator"],
             threads=options["threads"],
             reuse=RunDirectory(reuse) if reuse else None,
+            processes=arguments["workers"].count,
         ).plan()
 
 

@@ -48,20 +48,21 @@ def plan_rungs(count: int) -> list[tuple[int, float]]:
     return [(math.ceil(count / 2**rung), 0.5 ** (number - 1 - rung)) for rung in range(number)]
 
 
-def share_of_retraining(count: int, share: float) -> float:
-    """Steps of all short trainings together, as a share of those of a retraining.
+def share_of_retraining(count: int, share: float, at_once: int = 1) -> float:
+    """Steps of all short trainings, one after the other, as a share of those of a retraining.
 
     Args:
         count (int): number of finalists.
         share (float): share of the steps of a retraining that the last rung has.
+        at_once (int): number of networks that train at the same time, whose steps count once.
 
     Example:
-        >>> share_of_retraining(5, 0.5), share_of_retraining(1, 0.5)
-        (1.5, 0.0)
+        >>> share_of_retraining(5, 0.5), share_of_retraining(5, 0.5, 2), share_of_retraining(1, 0.5)
+        (1.5, 0.875, 0.0)
     """
     before, total = 0.0, 0.0
     for left, steps in plan_rungs(count) if count > 1 else ():
-        total += left * (steps - before)
+        total += math.ceil(left / at_once) * (steps - before)
         before = steps
     return share * total
 

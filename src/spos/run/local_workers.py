@@ -46,7 +46,7 @@ class LocalWorkers:
 
     def __init__(self, count: int, threads: int, *, always: bool = True) -> None:
         self.count = count
-        self._threads, self._always = threads, always
+        self._threads, self.always = threads, always
         self._processes: dict[Connection, multiprocessing.process.BaseProcess] = {}
 
     def map(
@@ -58,7 +58,7 @@ class LocalWorkers:
             UserError: raised by the work, or a process was killed.
         """
         waiting, began = deque(enumerate(items)), time.monotonic()
-        while waiting and not (self._processes or self._always):
+        while waiting and not (self._processes or self.always):
             spent, done = time.monotonic() - began, len(items) - len(waiting)
             if spent / max(done, 1) * len(waiting) > LONG or (label and _trained_long(context)):
                 break

@@ -22,12 +22,14 @@ from spos.report.words import duration
 from spos.run.config import merge_sections
 from spos.run.directory import RunDirectory
 from spos.run.latency import discard_table, measure_for_run
+from spos.run.local_workers import LocalWorkers
 from spos.run.pipeline import run
 from spos.run.planning.plan import Plan
 from spos.run.planning.planner import Planner
 from spos.run.planning.schedule import Schedule, read_plan
 from spos.run.planning.trainings import needs_plan
 from spos.run.reuse import is_fresh
+from spos.run.side_by_side import Workers
 
 
 def run_planned(
@@ -44,6 +46,7 @@ def run_planned(
     facts: ImageFacts | None = None,
     make_load: Callable[[Mapping[str, Any]], Callable[[], ImageData] | None] | None = None,
     reuse: Path | None = None,
+    workers: Workers | None = None,
     **execution: Any,
 ) -> Result:
     """Run all stages with the settings of a plan; a run that was started is resumed by its plan.
@@ -62,6 +65,8 @@ def run_planned(
         make_load (Callable | None): function from the settings of the plan to one that returns
             images of your own.
         reuse (Path | None): directory of a run whose trained supernet and evaluations are reused.
+        workers (Workers | None): processes for independent work, which are used if they do more
+            than this one; None for this one.
         **execution: further arguments of :func:`spos.run.run`.
 
     Returns:
@@ -77,12 +82,15 @@ def run_planned(
     here: dict[str, Any] = {"facts": facts, "accelerator": accelerator}
     measured = partial(measure_for_run, out, reuse=reuse, listener=listener, **here)
     execution |= {"accelerator": accelerator, "reuse": reuse}
+    used = workers
 
     def execute(settings: Mapping[str, Any], listener: Listener, **more: Any) -> Result:
         taken = {} if other is None else other.read_config()
         load = None if make_load is None else make_load(merge_sections(taken, settings))
         try:
-            return run(out, settings, load=load, listener=listener, **more, **execution)
+            return run(
+                out, settings, load=load, listener=listener, workers=used, **more, **execution
+            )
         except UserError:
             if not given.get("constraint", {}).get("latency_table"):
                 discard_table(out)
@@ -109,7 +117,14 @@ def run_planned(
         if seconds is None and not needs_plan(given, facts.channels if facts else 3):
             return unplanned()
         planner = Planner(
-            given, seconds, began=began, threads=threads, compare=compare, reuse=other, **here
+            given,
+            seconds,
+            began=began,
+            threads=threads,
+            compare=compare,
+            reuse=other,
+            processes=workers.count if workers else 1,
+            **here,
         )
         # Refuses a directory that cannot be used before anything is measured.
         with directory.open():
@@ -122,6 +137,8 @@ def run_planned(
             f"--time {duration(seconds)}: {out} was planned for {planned}; give the same, or "
             "another --out"
         )
+    if plan.processes == 1 and isinstance(workers, LocalWorkers) and not workers.always:
+        used = None
     with threads_set(plan.speed.threads):
         ready = time.monotonic()
         constraint = measured(plan.complete(given)).get("constraint", {})
@@ -164,7 +181,10 @@ def describe(plan: Plan) -> list[str]:
         if choice.reason
     ]
     stages = ", ".join(f"{one.stage} {duration(one.seconds)}" for one in plan.estimates)
-    lines.append(f"measured with {plan.speed.threads} thread(s); expected: {stages}")
+    several = ""
+    if plan.processes > 1:
+        several = f", {plan.processes} processes do {plan.parallel:.1f} times as much"
+    lines.append(f"measured with {plan.speed.threads} thread(s){several}; expected: {stages}")
     limit = "" if plan.seconds is None else f" of {duration(plan.seconds)}"
     lines.append(f"in all about {duration(plan.total)}{limit}")
     return lines

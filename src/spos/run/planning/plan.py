@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -49,6 +49,8 @@ class Plan:
         fitted (bool): whether the later stages are fitted to the time when they begin; otherwise
             their settings are among the choices, or those of the preset.
         epoch (int | None): steps of an epoch, where a temperature falls with each; None elsewhere.
+        processes (int): processes that evaluate candidates and train networks at the same time.
+        parallel (float): work that they do in the time in which this process alone does 1.
     """
 
     seconds: float | None
@@ -62,6 +64,26 @@ class Plan:
     compare: int | None = None
     fitted: bool = True
     epoch: int | None = None
+    processes: int = 1
+    parallel: float = 1.0
+
+    def together(self, times: Sequence[float]) -> float:
+        """Time that trainings take of which several run at the same time, the longest ones first.
+
+        Args:
+            times (Sequence[float]): time of each, alone in this process.
+
+        Example:
+            >>> from spos.run.planning.speed import Line
+            >>> speed = Speed(1, Line(0.0, 1.0), Line(0.0, 1.0))
+            >>> plan = Plan(None, 0.0, 64, 1e6, 0.5, speed, (), (), processes=2, parallel=1.6)
+            >>> plan.together([1.0, 1.0, 2.0]), plan.together([])
+            (2.5, 0.0)
+        """
+        ends = [0.0] * self.processes
+        for seconds in sorted(times, reverse=True):
+            ends[ends.index(min(ends))] += seconds
+        return max(ends) * self.processes / self.parallel
 
     def complete(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Add the chosen settings to those that the user gave."""

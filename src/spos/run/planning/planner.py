@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from dataclasses import KW_ONLY, dataclass, field
@@ -11,10 +12,12 @@ import torch
 
 from spos._util.errors import UserError
 from spos._util.randomness import generator
+from spos.cost import CostModel
 from spos.cost.latency.backend import threads_set
 from spos.cost.units import COUNT
 from spos.data import DataOptions, check_batch
 from spos.data.peek import ImageFacts, peek
+from spos.nn.supernet import Supernet
 from spos.report.diagnosis import StageEstimate
 from spos.run.config import Config
 from spos.run.context import make_fabric
@@ -25,7 +28,13 @@ from spos.run.latency import needs_table
 from spos.run.planning.layouts import SPACE, Chosen, build, choose_layout
 from spos.run.planning.mixtures import choose_cooling, make_parts, measure_mixture, split_sizes
 from spos.run.planning.plan import LEAST_STEPS, Draft, Plan, is_open
-from spos.run.planning.speed import Speed, images_of_step, latency_line, measure_speed
+from spos.run.planning.speed import (
+    Speed,
+    images_of_step,
+    latency_line,
+    measure_side_by_side,
+    measure_speed,
+)
 from spos.run.planning.trainings import BatchSizes, scale_recipe, suits, trained_images
 from spos.run.reuse import check_reusable, read_reused, take_over
 from spos.spaces import family
@@ -50,6 +59,9 @@ COMFORTABLE = 60e6
 MOST_EPOCHS = 400
 #: Fewest validation images that rank networks well.
 WELL_RANKED = 200
+#: Seconds of a run below which its parts are too short to be shared by processes, which take
+#: seconds to start, and how much more these must do than one.
+LEAST_SHARED, LEAST_GAIN = 400.0, 1.1
 #: Side of the images on whose networks the speed is measured at first.
 REFERENCE = 32
 
@@ -68,6 +80,7 @@ class Planner(Draft):
         compare (int | None): number of random networks to compare with; None to choose it.
         reuse (RunDirectory | None): run whose supernet is reused, with the settings that are not
             given anew; None to train one.
+        processes (int): processes of this machine that the run may use for independent work.
 
     Raises:
         UserError: the supernet of the other run cannot be reused.
@@ -81,6 +94,8 @@ class Planner(Draft):
     threads: int | None = None
     compare: int | None = None
     reuse: RunDirectory | None = None
+    processes: int = 1
+    parallel: float = field(init=False, default=1.0)
 
     def __post_init__(self) -> None:
         if self.reuse:
@@ -150,6 +165,7 @@ class Planner(Draft):
         largest = float(table.range()["flops"][1])
         measured = images_of_step(batch, flops)
         speed = measure_speed(supernet, table, measured, self.tried, self.device)
+        self._share_work(supernet, table, speed)
         sandwich = config.supernet.method == "sandwich"
         if parts is None:
             step = speed.training.seconds(flops, batch) * config.supernet.paths
@@ -175,7 +191,32 @@ class Planner(Draft):
             estimates=self._estimates(config, speed, training, min(limit, largest), images),
             fitted=self.free,
             epoch=epoch,
+            processes=self.processes,
+            parallel=self.parallel,
         )
+
+    def _share_work(self, supernet: Supernet, table: CostModel, speed: Speed) -> None:
+        """Measure what several processes gain; if it is little, leave the work to this one."""
+        brief = self.limit is not None and self.limit < LEAST_SHARED
+        if self.processes > 1 and not brief:
+            self.parallel = float(self.processes)
+            if self.device.type == "cpu":
+                size = images_of_step(256, table.range()["flops"][1])
+                measured = measure_side_by_side(
+                    supernet,
+                    table,
+                    size,
+                    speed.threads,
+                    processes=self.processes,
+                    of_each=self.threads or 1,
+                )
+                self.parallel = min(measured, self.parallel)
+        if self.parallel < LEAST_GAIN:
+            self.processes, self.parallel = 1, 1.0
+
+    def _trainings(self, others: float) -> float:
+        """Trainings of the winner and of others after it, in the time of one."""
+        return 1 + math.ceil(others / self.processes) * self.processes / self.parallel
 
     def _split(self, facts: ImageFacts) -> tuple[int, int]:
         """Choose the sizes of the splits.
@@ -206,7 +247,8 @@ class Planner(Draft):
             why = "what the time allows"
             speed = measure_speed(supernet, table, 32, self.tried, self.device)
             self.tried = [speed.threads]
-            rest = self.seconds * (1 - sum(SHARES["scratch"])) / TRAININGS
+            self._share_work(supernet, table, speed)
+            rest = self.seconds * (1 - sum(SHARES["scratch"])) / self._trainings(TRAININGS - 1)
             trained = trained_images(sizes.images)
             sizes.grow(self.device, speed, lambda batch: rest * batch / trained)
             affordable = speed.training.flops(rest * sizes.network / trained, sizes.network)
@@ -292,12 +334,13 @@ class Planner(Draft):
             count = settings.samples if settings.derive == "sample" else 1
         evaluated = min(config.run.calibration, images) + _size(config.data.validation, images)
         search = count / SHARED * evaluated / batch * speed.evaluation.seconds(flops, batch)
+        search /= self.parallel
         if self.seconds is not None:
             if not config.required_method:
                 train, share = SHARES[config.network.weights]
                 search = self.seconds * (share / (1 - train) if self.reuse else share)
             rest = max(self.seconds - training - search, 0.0)
-            own = rest / TRAININGS
+            own = rest / self._trainings(TRAININGS - 1)
         else:
             batch_size = config.retrain.batch_size
             unhurried = round(UNHURRIED * trained_images(images) / batch_size)
@@ -305,7 +348,8 @@ class Planner(Draft):
             own = steps * speed.training.seconds(flops, batch_size)
             # Beside the winner, the random networks and a uniform one.
             compared = self.compare if self.compare is not None or self.free else 0
-            rest = own * (TRAININGS if compared is None else 1 + compared + bool(compared))
+            others = TRAININGS - 1 if compared is None else compared + bool(compared)
+            rest = own * self._trainings(others)
         times = {"train": training, "search": search, "retrain": own, "compare": rest - own}
         if self.reuse:
             del times["train"]

@@ -95,7 +95,9 @@ class Schedule:
                 each = max(trained.seconds, used - before, 1e-3)
                 own, uniform = self._steps(context)
                 # The uniform network is compared wherever a random one is.
-                times = [0.0, *((n + uniform / own) * each for n in range(1, MOST_COMPARED + 1))]
+                times = [0.0]
+                for number in range(1, MOST_COMPARED + 1):
+                    times.append(self.plan.together([uniform / own * each, *[each] * number]))
                 decided = min(range(len(times)), key=lambda number: abs(times[number] - left))
                 if not decided:
                     context.listener.message("no time is left for a comparison")
@@ -116,8 +118,13 @@ class Schedule:
             return 0.0
         # The training of another run took none of the time of this one.
         skipped = TrainOutcome if (folder / REUSED).exists() else None
-        outcomes = [directory.outcome(kind) for kind in kinds if kind is not skipped]
-        return self.plan.spent + sum(one.seconds for one in outcomes if one is not None)
+        spent = self.plan.spent
+        for outcome in (directory.outcome(kind) for kind in kinds if kind is not skipped):
+            if outcome is not None:
+                # The time of finalists is that of all of them, of which several trained at a time.
+                shared = self.plan.parallel if isinstance(outcome, FinalistsOutcome) else 1.0
+                spent += outcome.seconds / shared
+        return spent
 
     def _keep(self, context: Context) -> None:
         write_record(context.directory.path / PLAN_FILE, self.plan)
@@ -160,7 +167,7 @@ class Schedule:
         images = len(data.validation) + min(settings.calibration, len(data.train))
         batch = min(settings.evaluation_batch, images)
         each = self.plan.speed.evaluation.seconds(self.plan.flops, batch) * images / batch
-        count = seconds / (each * max(1.0, self._slowness(context))) * SHARED
+        count = seconds / (each * max(1.0, self._slowness(context))) * SHARED * self.plan.parallel
         given = context.frozen.get("search", {})
         population = int(given.get("population", _within(round((2.5 * count) ** 0.5), POPULATIONS)))
         iterations = _within(int(count / population), ITERATIONS)
@@ -173,12 +180,15 @@ class Schedule:
         if self.plan.seconds is not None:
             own, uniform = self._steps(context)
             compared = TRAININGS - 2 if self.compare is None else self.compare
-            trainings = 1 + compared + (uniform / own if compared else 0.0)
+            others = [uniform / own, *[1.0] * compared] if compared else []
+            trainings = 1 + self.plan.together(others)
             found = read_found(context.directory)
             finalists, distinct = context.config.finalists, context.fitness.is_loss
             if found is not None and not found.budgets:
                 chosen = choose_finalists(found, finalists.count, distinct=distinct)
-                trainings += share_of_retraining(len(chosen), finalists.share)
+                at_once = self.plan.processes
+                shorter = share_of_retraining(len(chosen), finalists.share, at_once)
+                trainings += shorter * at_once / self.plan.parallel
             left = (self.plan.seconds - self.used(context)) * (1 - RESERVE)
             steps = int(max(left, 0.0) / trainings / own)
         steps = max(20, min(steps, MOST_EPOCHS * max(images, 500) // batch))

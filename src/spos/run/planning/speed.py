@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import timeit
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from statistics import median
 
@@ -111,6 +112,48 @@ def measure_speed(
             found.append(Speed(count, work.line(work.train), work.line(work.evaluate)))
     middle = median(work.costs.values())
     return min(found, key=lambda speed: speed.training.seconds(middle, batch_size))
+
+
+def measure_side_by_side(
+    supernet: Supernet,
+    table: CostModel,
+    batch_size: int,
+    threads: int,
+    *,
+    processes: int,
+    of_each: int = 1,
+) -> float:
+    """Measure how much more several processes do than this one in the same time.
+
+    Threads take the place of the processes, which would take seconds to start: what they share is
+    the memory and the cores, and while these compute, threads of Python do not wait for each other.
+
+    Args:
+        supernet (Supernet): supernet with weights, on the CPU.
+        table (CostModel): costs of its architectures.
+        batch_size (int): images of a forward pass.
+        threads (int): CPU threads of this process.
+        processes (int): number of processes, at least 2.
+        of_each (int): CPU threads of each of them.
+    """
+    work = _Work(supernet.eval(), batch_size, torch.device("cpu"), table)
+    path = max(work.costs, key=work.costs.__getitem__)
+    supernet.activate(path)
+    with threads_set(threads):
+        alone = _seconds(work.evaluate)
+    times = max(2, round(LEAST / alone))
+
+    def repeat(_: int) -> None:
+        # Threads begin with the number of the process, not with that of the caller.
+        torch.set_num_threads(of_each)
+        for _ in range(times):
+            work.evaluate()
+
+    with threads_set(of_each), ThreadPoolExecutor(processes) as pool:
+        *_, last = (
+            timeit.timeit(lambda: [*pool.map(repeat, range(processes))], number=1) for _ in range(2)
+        )
+    return processes * times * alone / last
 
 
 def latency_line(supernet: Supernet, table: CostModel, device: torch.device) -> Line:
