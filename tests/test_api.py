@@ -101,6 +101,32 @@ def test_images_that_do_not_go_together_are_refused(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_score_that_the_model_cannot_have_is_refused_before_the_training(tmp_path: Path) -> None:
+    head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10))
+    linear = nn.Sequential(layer(1, 8)[0], *head)
+    settings = {**QUICK, "search": {**QUICK["search"], "naswot_weight": 0.5}}
+    with pytest.raises(UserError, match="naswot_weight: the network has no activation"):
+        spos.search(linear, arrays(), settings=settings, threads=1, out=tmp_path / "run")
+    assert not list(tmp_path.glob("run/*.json"))
+
+
+def test_processes_find_what_one_finds(tmp_path: Path) -> None:
+    def search(name: str, workers: int) -> Any:
+        found = spos.search(
+            "mobile",
+            "digits",
+            max_flops="200K",
+            settings={**QUICK, "space": {"preset": "tiny"}, "layout": {"image_size": 8}},
+            compare=0,
+            threads=1,
+            workers=workers,
+            out=tmp_path / name,
+        )
+        return found.winner.architecture, found.accuracy
+
+    assert search("one", 1) == search("two", 2)
+
+
 def test_the_network_found_predicts_and_is_exported(found: FoundNetwork, tmp_path: Path) -> None:
     images, labels = arrays()
     said = torch.tensor([int(name) for name in found.predict(images)])

@@ -6,6 +6,7 @@ import html
 import re
 import time as clock
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -28,8 +29,9 @@ from spos.run.outcome import SearchOutcome
 from spos.run.planning.duration import parse_duration
 from spos.run.planning.execute import run_planned
 from spos.run.settings import read_bound
+from spos.run.workers import make_workers
 from spos.search import Candidate
-from spos.spaces import family
+from spos.spaces import SPACES, Family, family
 from spos.spaces._own import PRESET, register_model
 
 #: Called with the stage, the steps done, all steps, and the details as text.
@@ -45,11 +47,14 @@ class FoundNetwork:
         folder (Path): run directory.
         load (Callable | None): function that returns the images of the run; None for those of its
             configuration.
+        own (tuple | None): name and space of the model that was searched; None for a space of the
+            catalogue.
     """
 
     result: Result
     folder: Path
     load: Callable[[], ImageData] | None = field(default=None, repr=False)
+    own: tuple[str, Family] | None = field(default=None, repr=False)
 
     @property
     def accuracy(self) -> float:
@@ -99,8 +104,15 @@ class FoundNetwork:
         """The report, an HTML file."""
         return self.folder / "report.html"
 
+    def _take_own(self) -> None:
+        """Have the model of this search under its name, which another one may have by now."""
+        if self.own is not None:
+            name, member = self.own
+            SPACES[name] = member
+
     @cached_property
     def _trained(self) -> Trained:
+        self._take_own()
         return load_trained(self.folder, load=self.load)
 
     @property
@@ -143,6 +155,7 @@ class FoundNetwork:
         Returns:
             The file.
         """
+        self._take_own()
         target = None if path is None else Path(path)
         facts = export_run(self.folder, form, target, load=self.load)
         return self.folder / facts["file"] if target is None else target
@@ -178,6 +191,7 @@ def search(
     seed: int = 0,
     compare: int | None = None,
     threads: int | None = None,
+    workers: int | str = 1,
     callback: Callback | None = None,
     reuse: FoundNetwork | str | Path | None = None,
     out: str | Path | None = None,
@@ -203,6 +217,9 @@ def search(
         seed (int): seed of everything random, at least 0.
         compare (int | None): random networks to compare with; None to choose it.
         threads (int | None): CPU threads; None to choose them.
+        workers (int | str): processes that evaluate candidates and train networks at the same time,
+            ``"ray"``, or the address of a Ray cluster. With processes, a script needs
+            ``if __name__ == "__main__":`` around the call.
         callback (Callable | None): function that is told of progress: stage, done, total, details.
         reuse (FoundNetwork | str | Path | None): earlier search of the same space and images, or
             its run directory, whose supernet, evaluations and settings are taken over.
@@ -242,9 +259,11 @@ def search(
     else:
         images = _Images(_dataset(data), _dataset(test), classes)
         facts = images.facts
+    own = None
     if isinstance(model, nn.Module):
         side = int(given.get("layout", {}).get("image_size", facts.side))
         name = register_model(model, side)
+        own = name, family(name)
         given["space"] = {"name": name, "preset": PRESET}
         # Given, so that a run is not resumed with another model of the same name.
         given.setdefault("layout", {})["model"] = family(name).preset(PRESET).model
@@ -259,19 +278,25 @@ def search(
             loaded["load"] = partial(images.load, planned, int(given["run"]["seed"]))
         return loaded.get("load")
 
-    result = run_planned(
-        folder,
-        given,
-        seconds=seconds,
-        threads=threads,
-        compare=compare,
-        listener=None if callback is None else _Told(callback),
-        began=began,
-        facts=facts,
-        make_load=make_load,
-        reuse=Path(reuse.folder if isinstance(reuse, FoundNetwork) else reuse) if reuse else None,
-    )
-    return FoundNetwork(result, folder, loaded.get("load"))
+    # This process takes the threads of the plan.
+    processes = None if workers == 1 else make_workers(workers, threads)
+    with closing(processes) if processes else nullcontext():
+        result = run_planned(
+            folder,
+            given,
+            seconds=seconds,
+            threads=threads,
+            compare=compare,
+            listener=None if callback is None else _Told(callback),
+            began=began,
+            facts=facts,
+            make_load=make_load,
+            reuse=Path(reuse.folder if isinstance(reuse, FoundNetwork) else reuse)
+            if reuse
+            else None,
+            workers=processes,
+        )
+    return FoundNetwork(result, folder, loaded.get("load"), own)
 
 
 @dataclass

@@ -23,7 +23,7 @@ from spos.run.context import Context
 from spos.run.costs import check_latency_table
 from spos.run.differentiable import check_training_method
 from spos.run.directory import RunDirectory
-from spos.run.network import build_run_network, read_train_outcome
+from spos.run.network import build_run_network, make_naswot, read_train_outcome
 from spos.run.outcome import DoctorOutcome, PredictionsOutcome, RetrainOutcome, SearchOutcome
 from spos.run.result import collect_result
 from spos.run.reuse import REUSED, warm_start
@@ -191,6 +191,8 @@ def _check_ahead(context: Context, stages: tuple[str, ...]) -> None:
         check_training_method(context)
     if "search" in stages and config.constraint.storage:
         open_storage(config.constraint.storage)
+    if {"train", "search"} <= {*stages} and config.search.naswot_weight:
+        make_naswot(context).check()
     if "retrain" in stages:
         data = context.data
         held_out = len(data.validation) * config.network.hold_out

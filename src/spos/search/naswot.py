@@ -61,6 +61,14 @@ class Naswot:
                 module.train()
         self._inputs = inputs
 
+    def check(self) -> None:
+        """Check that the active path has activations, before anything is trained.
+
+        Raises:
+            UserError: it has none.
+        """
+        self(self._supernet.active)
+
     def __call__(self, architecture: Architecture) -> float:
         """Compute the score of an architecture."""
         self._supernet.activate(architecture)
