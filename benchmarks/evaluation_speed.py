@@ -23,17 +23,14 @@ from typing import Any
 import numpy as np
 import torch
 from launch import SPOS, run_command
+from opened import choose_validation, open_run
 from record import write_tables
 from scipy.stats import kendalltau
 from torch import Tensor
 
 from spos import Architecture, OneShotEvaluator
 from spos._util.files import read_own
-from spos._util.listener import Silent
-from spos._util.randomness import generator
 from spos.report.result import read_result
-from spos.run.context import Context
-from spos.run.directory import RunDirectory
 from spos.run.network import calibration_loader, load_checkpoint, loader
 from spos.search.evaluation import Loader, recalibrate, score
 from spos.search.sharing import SharedStages
@@ -47,18 +44,10 @@ class Evaluation:
     """The supernet of a run, and the images to evaluate its candidates on."""
 
     def __init__(self, run: Path, calibration: int | None, validation: int | None) -> None:
-        directory = RunDirectory(run)
-        config, fixed = directory.resolve_config({}, ())
-        if calibration is not None:
-            config = replace(config, run=replace(config.run, calibration=calibration))
-        self.context = Context(config, fixed, directory, Silent(), accelerator="cpu")
+        self.context = open_run(run, calibration)
         self.supernet, _ = load_checkpoint(self.context)
         self.metric = self.context.fitness.metric
-        images = self.context.data.validation
-        if validation is not None:
-            order = generator(0, "validation").permutation(len(images))
-            images = images.subset(sorted(order[:validation].tolist()))
-        self.validation = loader(self.context, images)
+        self.validation = loader(self.context, choose_validation(self.context, validation))
         self.calibration = calibration_loader(self.context)
 
     def plain(self, architectures: Sequence[Architecture], batches: int | None) -> Scores:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import re
 import shutil
 import subprocess
 import sys
@@ -50,18 +49,23 @@ def closure(names: Sequence[str], without: Sequence[str]) -> list[str]:
         >>> "pluggy" in closure(["pytest"], []), "pytest" in closure(["pytest"], ["pluggy"])
         (True, True)
     """
+    # Not on the machine, which only unpacks.
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
     found: dict[str, None] = {}
     left = list(names)
     while left:
-        name = re.sub(r"[-_.]+", "-", left.pop()).lower()
+        name = canonicalize_name(left.pop())
         if name in found or name in without:
             continue
         try:
             needed = requires(name) or []
-        except PackageNotFoundError:  # For another version of Python, or another system.
+        except PackageNotFoundError:  # An optional part of what is there.
             continue
         found[name] = None
-        left += [re.split(r"[^\w.-]", one, maxsplit=1)[0] for one in needed if "extra" not in one]
+        needs = map(Requirement, needed)
+        left += [one.name for one in needs if not one.marker or one.marker.evaluate({"extra": ""})]
     return sorted(found)
 
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ import numpy as np
 import torch
 from ground_truth import GroundTruth, read_ground_truth
 from numpy.typing import NDArray
+from opened import choose_validation, open_run
 from record import write_tables
 from scipy.stats import kendalltau, rankdata, spearmanr
 from table_search import searched_by_spos
@@ -32,9 +32,7 @@ from torch.nn import functional as F
 
 from spos import Architecture, Constraint
 from spos._util.files import write_atomically
-from spos._util.listener import Silent
 from spos._util.randomness import generator
-from spos.run.context import Context
 from spos.run.directory import RunDirectory
 from spos.run.network import load_checkpoint
 from spos.run.scoring import Scorer
@@ -70,11 +68,7 @@ class Scores:
     """
 
     def __init__(self, run: Path, path: Path, truth: GroundTruth, images: tuple[int, int]) -> None:
-        directory = RunDirectory(run)
-        config, fixed = directory.resolve_config({}, ())
-        config = replace(config, run=replace(config.run, calibration=images[0]))
-        task = Task("loss and accuracy", metric=both)
-        self._context = Context(config, fixed, directory, Silent(), accelerator="cpu", task=task)
+        self._context = open_run(run, images[0], Task("loss and accuracy", metric=both))
         self._path, self._truth, self._validation = path, truth, images[1]
         self._known: dict[str, tuple[float, float]] = {}
         self._evaluate: Callable[..., Iterator[tuple[Architecture, float]]] | None = None
@@ -101,9 +95,7 @@ class Scores:
     def _evaluator(self) -> Callable[..., Iterator[tuple[Architecture, float]]]:
         if self._evaluate is None:
             context, data = self._context, self._context.data
-            # In the order of a folder, the first images are all of one class.
-            order = generator(0, "validation").permutation(len(data.validation))
-            few = data.validation.subset(sorted(order[: self._validation].tolist()))
+            few = choose_validation(context, self._validation)
             object.__setattr__(data, "validation", few)
             supernet, _ = load_checkpoint(context)
             self._evaluate = Scorer(context, supernet)

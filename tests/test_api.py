@@ -110,21 +110,20 @@ def test_a_score_that_the_model_cannot_have_is_refused_before_the_training(tmp_p
     assert not list(tmp_path.glob("run/*.json"))
 
 
-def test_processes_find_what_one_finds(tmp_path: Path) -> None:
-    def search(name: str, workers: int) -> Any:
-        found = spos.search(
-            "mobile",
-            "digits",
-            max_flops="200K",
-            settings={**QUICK, "space": {"preset": "tiny"}, "layout": {"image_size": 8}},
-            compare=0,
-            threads=1,
-            workers=workers,
-            out=tmp_path / name,
-        )
-        return found.winner.architecture, found.accuracy
+def test_processes_find_what_one_finds(found: FoundNetwork, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"max_flops": "200K", "settings": QUICK, "compare": 1, "threads": 1}
+    both = spos.search(stack(), arrays(), **options, workers=2, out=tmp_path / "run")
+    assert both.winner == found.winner and both.accuracy == found.accuracy
+    assert both.comparison == found.comparison
 
-    assert search("one", 1) == search("two", 2)
+
+def test_what_other_processes_cannot_have_is_refused_before_the_training(tmp_path: Path) -> None:
+    class Local(nn.Sequential):
+        """Known in this function alone."""
+
+    with pytest.raises(UserError, match="model cannot be sent to other processes"):
+        spos.search(Local(*stack()), arrays(), settings=QUICK, workers=2, out=tmp_path / "run")
+    assert not list(tmp_path.glob("run/*.json"))
 
 
 def test_the_network_found_predicts_and_is_exported(found: FoundNetwork, tmp_path: Path) -> None:

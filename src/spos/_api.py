@@ -31,7 +31,7 @@ from spos.run.planning.execute import run_planned
 from spos.run.settings import read_bound
 from spos.run.workers import make_workers
 from spos.search import Candidate
-from spos.spaces import SPACES, Family, family
+from spos.spaces import family
 from spos.spaces._own import PRESET, register_model
 
 #: Called with the stage, the steps done, all steps, and the details as text.
@@ -47,14 +47,11 @@ class FoundNetwork:
         folder (Path): run directory.
         load (Callable | None): function that returns the images of the run; None for those of its
             configuration.
-        own (tuple | None): name and space of the model that was searched; None for a space of the
-            catalogue.
     """
 
     result: Result
     folder: Path
     load: Callable[[], ImageData] | None = field(default=None, repr=False)
-    own: tuple[str, Family] | None = field(default=None, repr=False)
 
     @property
     def accuracy(self) -> float:
@@ -104,15 +101,8 @@ class FoundNetwork:
         """The report, an HTML file."""
         return self.folder / "report.html"
 
-    def _take_own(self) -> None:
-        """Have the model of this search under its name, which another one may have by now."""
-        if self.own is not None:
-            name, member = self.own
-            SPACES[name] = member
-
     @cached_property
     def _trained(self) -> Trained:
-        self._take_own()
         return load_trained(self.folder, load=self.load)
 
     @property
@@ -155,7 +145,6 @@ class FoundNetwork:
         Returns:
             The file.
         """
-        self._take_own()
         target = None if path is None else Path(path)
         facts = export_run(self.folder, form, target, load=self.load)
         return self.folder / facts["file"] if target is None else target
@@ -218,8 +207,9 @@ def search(
         compare (int | None): random networks to compare with; None to choose it.
         threads (int | None): CPU threads; None to choose them.
         workers (int | str): processes that evaluate candidates and train networks at the same time,
-            ``"ray"``, or the address of a Ray cluster. With processes, a script needs
-            ``if __name__ == "__main__":`` around the call.
+            ``"ray"``, or the address of a Ray cluster. With several, a script needs
+            ``if __name__ == "__main__":`` around the call, and the classes of a model have to be
+            in a module, not in a notebook.
         callback (Callable | None): function that is told of progress: stage, done, total, details.
         reuse (FoundNetwork | str | Path | None): earlier search of the same space and images, or
             its run directory, whose supernet, evaluations and settings are taken over.
@@ -259,11 +249,9 @@ def search(
     else:
         images = _Images(_dataset(data), _dataset(test), classes)
         facts = images.facts
-    own = None
     if isinstance(model, nn.Module):
         side = int(given.get("layout", {}).get("image_size", facts.side))
         name = register_model(model, side)
-        own = name, family(name)
         given["space"] = {"name": name, "preset": PRESET}
         # Given, so that a run is not resumed with another model of the same name.
         given.setdefault("layout", {})["model"] = family(name).preset(PRESET).model
@@ -296,7 +284,7 @@ def search(
             else None,
             workers=processes,
         )
-    return FoundNetwork(result, folder, loaded.get("load"), own)
+    return FoundNetwork(result, folder, loaded.get("load"))
 
 
 @dataclass

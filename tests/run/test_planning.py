@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -184,12 +186,24 @@ def test_the_threads_of_the_user_are_not_chosen_anew():
     assert Planner(DIGITS, 60).tried[0] == 1
 
 
-def test_several_processes_are_measured_against_this_one():
+@pytest.mark.parametrize(("shared", "gain"), [(False, 2.0), (True, 1.0)])
+def test_several_processes_are_measured_against_this_one(
+    monkeypatch: pytest.MonkeyPatch, shared: bool, gain: float
+):
     layout = family("mobile").preset("tiny")
     supernet = family("mobile").build(layout, classes=10)
-    table = CostTable(supernet)
-    assert 0 < speed_module.measure_side_by_side(supernet, table, 8, 1, processes=2) < 20
-    assert torch.get_num_threads() == 1
+    core = threading.Lock()
+
+    def evaluate(_: Any) -> None:
+        # A machine on which there is room for all of them, or for one alone.
+        with core if shared else nullcontext():
+            time.sleep(0.02)
+
+    monkeypatch.setattr(speed_module._Work, "evaluate", evaluate)
+    threads = torch.get_num_threads()
+    found = speed_module.measure_side_by_side(supernet, CostTable(supernet), 8, 1, processes=2)
+    assert found == pytest.approx(gain, rel=0.2)
+    assert torch.get_num_threads() == threads
 
 
 @pytest.mark.parametrize(

@@ -149,3 +149,9 @@ def test_one_core_needs_no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0}, raising=False)
     assert make_workers(None, None, "cpu").count == 1
     assert make_workers(3, None, "cpu").count == 3
+
+
+@pytest.mark.parametrize("given", [0, -1, 2.5, "two", "rays", "10.0.0.1:10001"])
+def test_what_is_no_number_of_processes_is_refused(given: Any) -> None:
+    with pytest.raises(UserError, match=rf"^--workers {given}: must be a whole number, at least 1"):
+        make_workers(given)

@@ -43,13 +43,9 @@ class Workers(click.ParamType[Any]):
         self, value: Any, param: click.Parameter | None, context: click.Context | None
     ) -> int | str:
         text = str(value)
-        if text == "ray" or text.startswith("ray://"):
-            return text
-        if not (text.isascii() and text.isdigit()) or not text.strip("0"):
-            raise UserError(
-                f"--workers {text}: must be a whole number, at least 1, or ray, or ray://HOST:PORT"
-            )
-        return PROCESSORS.convert(text, param, context)
+        # What is no number, make_workers knows or refuses.
+        number = text.isascii() and text.isdigit() and text.strip("0")
+        return PROCESSORS.convert(text, param, context) if number else text
 
 
 #: A number of things, and one of processes or threads, of which no machine has as many.

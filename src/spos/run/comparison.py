@@ -55,10 +55,11 @@ def compare_stage(context: Context, count: int) -> CompareOutcome:
     scored = [*chosen, *([uniform[1]] if uniform else [])]
     one_shot = dict(Scorer(context, supernet)(scored))
     stages = {found.winner.architecture: "retrain"}
+    if uniform:
+        # The costliest one first, so that no process trains it while all others are done.
+        stages.setdefault(uniform[1], "compare-uniform")
     for number, architecture in enumerate(chosen, 1):
         stages[architecture] = f"compare-{number}"
-    if uniform:
-        stages.setdefault(uniform[1], "compare-uniform")
     networks = {stage: str(architecture) for architecture, stage in stages.items()}
     outcomes = retrain_all(context, networks, "compare")
     for stage, outcome in outcomes.items():

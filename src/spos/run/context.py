@@ -29,6 +29,7 @@ from spos.run.outcome import StartFacts
 from spos.run.side_by_side import ThisProcess, Workers
 from spos.run.task import DEFAULT_TASK_FACTS, Fitness, Task, check_picklable, make_fitness
 from spos.spaces import family
+from spos.spaces._own import own_model, register_model
 from spos.training.checkpoint import digest
 from spos.training.method import METHODS, MakeMethod
 from spos.training.teacher import Teacher
@@ -82,10 +83,28 @@ class Context:
     def __getstate__(self) -> dict[str, Any]:
         # Each process has its own Fabric and reads the images itself.
         omitted = ("fabric", "fitness", "data", "kept", "_cost_models", "workers")
-        return {k: v for k, v in self.__dict__.items() if k not in omitted}
+        kept = {k: v for k, v in self.__dict__.items() if k not in omitted}
+        return {**kept, "own_model": own_model(self.config.layout)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        model = state.pop("own_model")
         self.__dict__.update(state, workers=ThisProcess())
+        if model is not None:
+            register_model(model, self.config.layout.image_size)
+
+    def check_picklable(self) -> None:
+        """Check that everything of the user's own can be sent to other processes.
+
+        Raises:
+            UserError: something cannot.
+        """
+        check_picklable(
+            self.task,
+            self.load,
+            method=self.given_method,
+            teacher=self.teacher,
+            model=own_model(self.config.layout),
+        )
 
     @cached_property
     def fitness(self) -> Fitness:
@@ -118,7 +137,7 @@ class Context:
         """
         if self.devices == 1:
             return work(self, *arguments)
-        check_picklable(self.task, self.load, method=self.given_method, teacher=self.teacher)
+        self.check_picklable()
         fabric = make_fabric(self.accelerator, self.config.run.precision, self.devices)
         # As a partial, because Fabric looks for tensors in records among the arguments.
         return launch(fabric, partial(_in_process, context=self, work=work, arguments=arguments))

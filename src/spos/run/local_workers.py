@@ -25,7 +25,6 @@ from spos.run.context import Context
 from spos.run.outcome import TrainOutcome
 from spos.run.serving import RECORDED, Serving, for_workers, hear
 from spos.run.side_by_side import ThisProcess, Together, Work
-from spos.run.task import check_picklable
 
 #: Seconds that a training may take to save its state when the run is interrupted.
 PATIENCE = 60.0
@@ -107,7 +106,7 @@ class LocalWorkers:
         missing = count - len(self._processes)
         if missing <= 0:
             return
-        check_picklable(context.task, context.load, teacher=context.teacher)
+        context.check_picklable()
         if not self._processes:
             # An error of the caller's own must not leave this process waiting for them at its end.
             atexit.register(self.close)

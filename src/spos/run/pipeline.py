@@ -187,6 +187,8 @@ def _write(context: Context) -> Result:
 def _check_ahead(context: Context, stages: tuple[str, ...]) -> None:
     """Check before the first stage what a later stage would reject only after hours."""
     config = context.config
+    if context.workers.count > 1:
+        context.check_picklable()
     if "train" in stages and read_train_outcome(context) is None:
         check_training_method(context)
     if "search" in stages and config.constraint.storage:

@@ -8,6 +8,7 @@ import queue
 import shutil
 import tempfile
 import threading
+import warnings
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +27,6 @@ from spos.run.context import Context
 from spos.run.costs import LATENCY_TABLE
 from spos.run.serving import Serving, for_workers, hear
 from spos.run.side_by_side import Together, Work
-from spos.run.task import check_picklable
 
 #: How often an item is begun at most, where workers die.
 TRIES = 3
@@ -194,7 +194,9 @@ class RayWorkers:
             self._ours = True
             try:
                 # Ctrl-C is for this process alone, which ends the others.
-                with signals_held():
+                with signals_held(), warnings.catch_warnings():
+                    # Of a cluster that is not there, which the error below says.
+                    warnings.simplefilter("ignore")
                     ray.init(self.address, log_to_driver=False, logging_level=logging.ERROR)
             except (ConnectionError, RuntimeError, ValueError) as error:
                 reason = " ".join(str(error).split())[:200]
@@ -304,7 +306,7 @@ class RayWorkers:
         ray: Any = importlib.import_module("ray")
 
         if self._shared is None:
-            check_picklable(context.task, context.load, teacher=context.teacher)
+            context.check_picklable()
             root = context.directory.path
             names = [
                 *NEEDED,

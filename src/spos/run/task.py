@@ -254,7 +254,7 @@ def check_picklable(task: Task, load: Any, **others: Any) -> None:
             pickle.dumps(value)
         except Exception as error:
             raise UserError(
-                f"{name} cannot be sent to the processes of other devices "
+                f"{name} cannot be sent to other processes "
                 f"({' '.join(str(error).split())}): define it at the top level of a module"
             ) from error
 

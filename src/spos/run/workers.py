@@ -35,20 +35,25 @@ def make_workers(
         gpus (float | None): GPUs of each worker of Ray; None for one where there are any.
 
     Raises:
-        UserError: CPU cores or GPUs are given without Ray, Ray is missing, or its cluster is.
+        UserError: the number is none, CPU cores or GPUs are given without Ray, Ray is missing, or
+            its cluster is.
 
     Example:
         >>> make_workers(2).count, make_workers(1).count
         (2, 1)
     """
     threads = threads or 1
-    if isinstance(given, str):
+    if isinstance(given, str) and (given == "ray" or given.startswith("ray://")):
         address = None if given == "ray" else given
         return RayWorkers(address, threads if cpus is None else cpus, gpus, threads)
     for name, value in (("cpus", cpus), ("gpus", gpus)):
         if value is not None:
             raise UserError(f"--worker-{name} {value:g}: is for --workers ray; leave it out")
     if given is not None:
+        if not isinstance(given, int) or given < 1:
+            raise UserError(
+                f"--workers {given}: must be a whole number, at least 1, or ray, or ray://HOST:PORT"
+            )
         return LocalWorkers(given, threads) if given > 1 else ThisProcess(threads)
     count = 1
     if accelerator != "cpu" and torch.cuda.is_available():

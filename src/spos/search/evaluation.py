@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass
 from itertools import chain, groupby
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,12 @@ from spos.nn.supernet import Supernet
 from spos.search.folding import Pair, fold, foldable
 from spos.search.sharing import SharedStages
 from spos.space import Architecture
+
+#: What can be folded in a stage, by its name and options: tracing takes milliseconds, and a search
+#: makes a new evaluator for each part of a population.
+_FOLDABLE: WeakKeyDictionary[Supernet, dict[tuple[str, tuple[int, ...]], tuple[Pair, ...]]] = (
+    WeakKeyDictionary()
+)
 
 #: A function that returns the batches of images and targets, called for every pass over them.
 Loader = Callable[[], Iterable[tuple[Tensor, Tensor]]]
@@ -195,9 +202,6 @@ class OneShotEvaluator:
     memory: int = 2 << 30
     sharing: SharedStages | None = None
     autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
-    _pairs: dict[tuple[str, tuple[int, ...]], tuple[Pair, ...]] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
 
     def __call__(
         self, architectures: Sequence[Architecture]
@@ -277,11 +281,12 @@ class OneShotEvaluator:
             return
         assert isinstance(network, nn.Sequential)
         # Within stages alone, so that a candidate is the same network in every group.
+        known = _FOLDABLE.setdefault(self.supernet, {})
         for stage, part in zip(self.supernet.stages[start:end], network, strict=True):
             key = stage.name, stage.options(architecture)
-            if key not in self._pairs:
-                self._pairs[key] = foldable(part)
-            fold(part, self._pairs[key])
+            if key not in known:
+                known[key] = foldable(part)
+            fold(part, known[key])
 
     def _share(self, segment: nn.Module, data: Data, fold: Callable[[], None]) -> Data | None:
         calibration, validation, memory = data

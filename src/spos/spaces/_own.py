@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from torch import nn
 
+from spos._util.errors import UserError
 from spos.nn.supernet import Supernet
 from spos.spaces import SPACES, Family
 from spos.spaces._stages import sandwich_plan
@@ -16,6 +17,8 @@ from spos.training.recipes import PLANS
 
 #: Name of the preset of a model.
 PRESET = "own"
+#: Models by their digest: several may have a class of the same name, after which a space is named.
+_MODELS: dict[str, nn.Module] = {}
 
 
 @dataclass(frozen=True)
@@ -44,24 +47,37 @@ def register_model(model: nn.Module, image_size: int) -> str:
     """
     # A class may have the name of a space of the catalogue.
     name = f"own-{type(model.model if isinstance(model, Supernet) else model).__name__}"
-    original = copy.deepcopy(model)
-
-    def build(layout: OwnLayout, *, classes: int, image_channels: int = 3) -> Supernet:
-        fresh = copy.deepcopy(original)
-        for module in fresh.modules():
-            if hasattr(module, "reset_parameters"):
-                cast(Any, module).reset_parameters()
-        if isinstance(fresh, Supernet):
-            return fresh
-        return Supernet(fresh, (image_channels, layout.image_size, layout.image_size))
-
-    shapes = [f"{path} {tuple(one.shape)}" for path, one in original.state_dict().items()]
-    digest = hashlib.sha256("\n".join([repr(original), *shapes]).encode()).hexdigest()
+    shapes = [f"{path} {tuple(one.shape)}" for path, one in model.state_dict().items()]
+    digest = hashlib.sha256("\n".join([repr(model), *shapes]).encode()).hexdigest()[:16]
+    _MODELS[digest] = copy.deepcopy(model)
     plan = sandwich_plan(PLANS["cifar"])
     SPACES[name] = Family(
         paper="a model of your own",
-        presets={PRESET: OwnLayout(image_size, digest[:16])},
-        build=build,
+        presets={PRESET: OwnLayout(image_size, digest)},
+        build=_build,
         plans={PRESET: replace(plan, data="dataset")},
     )
     return name
+
+
+def own_model(layout: Any) -> nn.Module | None:
+    """The model of a layout, which another process has to register anew; None for other layouts.
+
+    Args:
+        layout (Any): layout of any space.
+    """
+    return _MODELS.get(layout.model) if isinstance(layout, OwnLayout) else None
+
+
+def _build(layout: OwnLayout, *, classes: int, image_channels: int = 3) -> Supernet:
+    if layout.model not in _MODELS:
+        raise UserError(
+            f"layout.model {layout.model}: this process has no such model; give it to spos.search"
+        )
+    fresh = copy.deepcopy(_MODELS[layout.model])
+    for module in fresh.modules():
+        if hasattr(module, "reset_parameters"):
+            cast(Any, module).reset_parameters()
+    if isinstance(fresh, Supernet):
+        return fresh
+    return Supernet(fresh, (image_channels, layout.image_size, layout.image_size))

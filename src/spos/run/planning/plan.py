@@ -67,24 +67,6 @@ class Plan:
     processes: int = 1
     parallel: float = 1.0
 
-    def together(self, times: Sequence[float]) -> float:
-        """Time that trainings take of which several run at the same time, the longest ones first.
-
-        Args:
-            times (Sequence[float]): time of each, alone in this process.
-
-        Example:
-            >>> from spos.run.planning.speed import Line
-            >>> speed = Speed(1, Line(0.0, 1.0), Line(0.0, 1.0))
-            >>> plan = Plan(None, 0.0, 64, 1e6, 0.5, speed, (), (), processes=2, parallel=1.6)
-            >>> plan.together([1.0, 1.0, 2.0]), plan.together([])
-            (2.5, 0.0)
-        """
-        ends = [0.0] * self.processes
-        for seconds in sorted(times, reverse=True):
-            ends[ends.index(min(ends))] += seconds
-        return max(ends) * self.processes / self.parallel
-
     def complete(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Add the chosen settings to those that the user gave."""
         chosen = as_sections(self.choices)
@@ -138,6 +120,24 @@ class Plan:
     def total(self) -> float:
         """Expected time of the whole run in seconds."""
         return self.spent + sum(one.seconds for one in self.estimates)
+
+
+def side_by_side(times: Sequence[float], processes: int, parallel: float) -> float:
+    """Time that trainings take of which several run at the same time, the longest ones first.
+
+    Args:
+        times (Sequence[float]): time of each, alone in this process.
+        processes (int): number of processes, at least 1.
+        parallel (float): work that they do in the time in which this process alone does 1.
+
+    Example:
+        >>> side_by_side([1.0, 1.0, 2.0], 2, 1.6), side_by_side([], 2, 1.6)
+        (2.5, 0.0)
+    """
+    ends = [0.0] * processes
+    for seconds in sorted(times, reverse=True):
+        ends[ends.index(min(ends))] += seconds
+    return max(ends) * processes / parallel
 
 
 def as_sections(choices: tuple[Choice, ...]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from dataclasses import KW_ONLY, dataclass, field
@@ -27,7 +26,7 @@ from spos.run.directory import RunDirectory
 from spos.run.latency import needs_table
 from spos.run.planning.layouts import SPACE, Chosen, build, choose_layout
 from spos.run.planning.mixtures import choose_cooling, make_parts, measure_mixture, split_sizes
-from spos.run.planning.plan import LEAST_STEPS, Draft, Plan, is_open
+from spos.run.planning.plan import LEAST_STEPS, Draft, Plan, is_open, side_by_side
 from spos.run.planning.speed import (
     Speed,
     images_of_step,
@@ -214,9 +213,9 @@ class Planner(Draft):
         if self.parallel < LEAST_GAIN:
             self.processes, self.parallel = 1, 1.0
 
-    def _trainings(self, others: float) -> float:
-        """Trainings of the winner and of others after it, in the time of one."""
-        return 1 + math.ceil(others / self.processes) * self.processes / self.parallel
+    def _trainings(self, others: int) -> float:
+        """Time of the training of the winner and of others after it, if one takes 1."""
+        return 1 + side_by_side([1.0] * others, self.processes, self.parallel)
 
     def _split(self, facts: ImageFacts) -> tuple[int, int]:
         """Choose the sizes of the splits.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from spos.run.outcome import (
     SearchOutcome,
     TrainOutcome,
 )
-from spos.run.planning.plan import Plan
+from spos.run.planning.plan import Plan, side_by_side
 from spos.run.planning.planner import MOST_EPOCHS, SHARED, SHARES, TRAININGS, UNHURRIED
 from spos.run.planning.speed import images_of_step, measure_networks
 from spos.run.planning.trainings import trained_images
@@ -97,7 +98,7 @@ class Schedule:
                 # The uniform network is compared wherever a random one is.
                 times = [0.0]
                 for number in range(1, MOST_COMPARED + 1):
-                    times.append(self.plan.together([uniform / own * each, *[each] * number]))
+                    times.append(self._together([uniform / own * each, *[each] * number]))
                 decided = min(range(len(times)), key=lambda number: abs(times[number] - left))
                 if not decided:
                     context.listener.message("no time is left for a comparison")
@@ -125,6 +126,9 @@ class Schedule:
                 shared = self.plan.parallel if isinstance(outcome, FinalistsOutcome) else 1.0
                 spent += outcome.seconds / shared
         return spent
+
+    def _together(self, times: Sequence[float]) -> float:
+        return side_by_side(times, self.plan.processes, self.plan.parallel)
 
     def _keep(self, context: Context) -> None:
         write_record(context.directory.path / PLAN_FILE, self.plan)
@@ -181,7 +185,7 @@ class Schedule:
             own, uniform = self._steps(context)
             compared = TRAININGS - 2 if self.compare is None else self.compare
             others = [uniform / own, *[1.0] * compared] if compared else []
-            trainings = 1 + self.plan.together(others)
+            trainings = 1 + self._together(others)
             found = read_found(context.directory)
             finalists, distinct = context.config.finalists, context.fitness.is_loss
             if found is not None and not found.budgets:
