@@ -71,7 +71,7 @@ def test_a_run_leaves_its_settings_curves_study_checkpoints_and_report(finished_
     assert config["supernet"]["steps"] == STEPS
     assert config["constraint"]["maximum"] == {"flops": 130_000.0}
     metrics = [json.loads(line) for line in (finished_run / "metrics.jsonl").open()]
-    stages = ["train", "retrain", "compare-1", "compare-2", "compare-uniform"]
+    stages = ["train", "retrain", "compare-uniform", "compare-1", "compare-2"]
     recorded = list(dict.fromkeys(metric["stage"] for metric in metrics))
     assert recorded == ["train", "evaluation", *stages[1:]]
     for stage in stages:
