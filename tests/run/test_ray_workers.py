@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,22 +52,21 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Told:
-    """A listener that keeps the messages, and does something when a training has begun."""
+    """A listener that keeps the messages, and does something when a stage first trains."""
 
-    def __init__(self, when_training: Any = None) -> None:
+    def __init__(self, acts: dict[str, Callable[[], object]]) -> None:
         self.messages: list[str] = []
-        self._act = when_training
+        self.acts = acts
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"messages": [], "_act": None}
+        return {"messages": [], "acts": {}}
 
     def message(self, text: str) -> None:
         self.messages.append(text)
 
     def progress(self, stage: str, done: int, total: int, detail: str) -> None:
-        if stage in ("finalists", "compare") and self._act is not None:
-            act, self._act = self._act, None
-            act()
+        if stage in self.acts:
+            self.acts.pop(stage)()
 
 
 def check_same(out: Path, alone: Path) -> None:
@@ -78,46 +77,32 @@ def check_same(out: Path, alone: Path) -> None:
         assert one == two, name
 
 
-def test_a_run_is_as_in_one_process(cluster: Any, alone: Path, tmp_path: Path) -> None:
-    listener = Told()
-    workers = RayWorkers()
-    assert workers.count == 2
-    run(tmp_path / "run", SETTINGS, compare=2, workers=workers, listener=listener)
-    workers.close()
-    check_same(tmp_path / "run", alone)
-    assert any(text.startswith("2 Ray worker(s)") for text in listener.messages)
-    # What the trainings leave behind was brought here.
-    kept = list((alone / "retrain").glob("*.safetensors"))
-    assert [one.name for one in kept] == [
-        one.name for one in (tmp_path / "run" / "retrain").glob("*.safetensors")
-    ]
-
-
-def test_work_of_a_worker_that_is_killed_goes_to_another(
+def test_a_run_that_loses_a_worker_and_a_node_is_as_in_one_process(
     cluster: Any, alone: Path, tmp_path: Path
 ) -> None:
+    node = cluster.add_node(num_cpus=1)
     workers = RayWorkers()
+    assert workers.count == 3
     killed = []
 
     def kill() -> None:
         killed.append(workers._workers[0].actor)
         ray.kill(killed[0])
 
-    listener = Told(kill)
+    listener = Told(
+        {"finalists": kill, "compare": lambda: cluster.remove_node(node, allow_graceful=False)}
+    )
     run(tmp_path / "run", SETTINGS, compare=2, workers=workers, listener=listener)
     workers.close()
+    assert killed and not listener.acts
     check_same(tmp_path / "run", alone)
-    assert killed
-    assert sum("a worker died" in text for text in listener.messages) == 1
-
-
-def test_work_of_a_lost_node_goes_to_another(cluster: Any, alone: Path, tmp_path: Path) -> None:
-    node = cluster.add_node(num_cpus=1)
-    workers = RayWorkers()
-    listener = Told(lambda: cluster.remove_node(node, allow_graceful=False))
-    run(tmp_path / "run", SETTINGS, compare=2, workers=workers, listener=listener)
-    workers.close()
-    check_same(tmp_path / "run", alone)
+    assert any(text.startswith("3 Ray worker(s)") for text in listener.messages)
+    assert any("a worker died" in text for text in listener.messages)
+    # What the trainings leave behind was brought here.
+    kept = list((alone / "retrain").glob("*.safetensors"))
+    assert [one.name for one in kept] == [
+        one.name for one in (tmp_path / "run" / "retrain").glob("*.safetensors")
+    ]
 
 
 def test_another_version_is_refused_by_name(

@@ -27,7 +27,7 @@ SETTINGS: dict[str, Any] = {
     "layout": {"image_size": 8, "channels": [8, 16], "depths": [1, 2], "strides": [1, 2]},
     "data": {"source": "digits", "validation": 100},
     "supernet": {"steps": 10, "warmup_steps": 0},
-    "search": {"population": 20, "iterations": 2, "parents": 3, "naswot_weight": 0.5},
+    "search": {"population": 10, "iterations": 2, "parents": 3},
     "finalists": {"count": 3},
     "retrain": {"steps": 8, "warmup_steps": 0},
     "constraint": {"maximum": {"flops": 400_000}},
@@ -65,6 +65,17 @@ def test_the_result_does_not_depend_on_the_number_of_processes(
     if name == "search":
         one, two = ({**part, "stages": None} for part in (one, two))
     assert one == two
+
+
+def test_training_free_scores_do_not_depend_on_the_number_of_processes(tmp_path: Path) -> None:
+    settings = {**SETTINGS, "search": {**SETTINGS["search"], "naswot_weight": 0.5}}
+    found = []
+    for workers in (ThisProcess(1), LocalWorkers(2, 1)):
+        out = tmp_path / str(workers.count)
+        run(out, settings, ("train", "search"), workers=workers)
+        workers.close()
+        found.append({**outcome(out, "search.json"), "stages": None})
+    assert found[0] == found[1]
 
 
 def test_every_training_is_recorded_once(runs: dict[int, Path]) -> None:

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import threading
 import time
 from collections import deque
@@ -30,6 +31,13 @@ from spos.run.side_by_side import ThisProcess, Together, Work
 PATIENCE = 60.0
 #: Seconds of work above which it is worth the time that processes take to start.
 LONG = 30.0
+#: Modules that are imported once for all processes: they take seconds, and as much memory.
+PRELOADED = (
+    "spos.run.planning.execute",
+    "spos.run.serving",
+    "torch._dynamo",
+    "torch.fx.experimental.symbolic_shapes",
+)
 
 
 class LocalWorkers:
@@ -111,7 +119,12 @@ class LocalWorkers:
             # An error of the caller's own must not leave this process waiting for them at its end.
             atexit.register(self.close)
             context.listener.message(f"{count} processes of {self._threads} thread(s) each")
-        started = multiprocessing.get_context("spawn")
+        # Forks of a server that has imported what all need, and computed nothing; elsewhere the
+        # libraries of the system do not survive a fork.
+        started: Any = multiprocessing.get_context(
+            "forkserver" if sys.platform == "linux" else "spawn"
+        )
+        multiprocessing.set_forkserver_preload(list(PRELOADED))
         content = pickle.dumps(for_workers(context))
         for number in range(len(self._processes), count):
             here, there = started.Pipe()
