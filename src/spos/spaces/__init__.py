@@ -14,7 +14,7 @@ from spos._util.registry import Registry
 from spos.cost import CostModel, CostTable
 from spos.nn.supernet import Supernet
 from spos.space import Architecture, SearchSpace
-from spos.training.memory import check_weights
+from spos.training.memory import check_weights, weight_bytes
 from spos.training.recipes import Plan
 
 
@@ -114,10 +114,16 @@ class Family:
 
 
 def _within_memory(build: Callable[..., Supernet]) -> Callable[..., Supernet]:
+    # A run builds the same supernet many times.
+    known: dict[str, int] = {}
+
     @wraps(build)
     def checked(*arguments: Any, **named: Any) -> Supernet:
         if torch.get_default_device().type != "meta":
-            check_weights(lambda: build(*arguments, **named))
+            layout = repr((arguments, named))
+            if layout not in known:
+                known[layout] = weight_bytes(lambda: build(*arguments, **named))
+            check_weights(known[layout])
         return build(*arguments, **named)
 
     return checked

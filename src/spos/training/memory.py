@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import psutil
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from spos._util.errors import UserError
 from spos.cost.part import on_meta
@@ -67,11 +69,32 @@ def activation_bytes(
                 kept[storage] = tensor
             return tensor
 
-        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), _QuickNorm():
             output = meta(inputs)
         heaviest = max(heaviest, sum(t.untyped_storage().nbytes() for t in kept.values()))
         del output
     return heaviest
+
+
+class _Normalised(torch.autograd.Function):
+    """What batch norm keeps for its backward pass."""
+
+    @staticmethod
+    def forward(context: Any, inputs: Tensor, *running: Tensor | None) -> Tensor:
+        statistics = inputs.new_empty(2, inputs.shape[1])
+        context.save_for_backward(inputs, *running, *statistics.unbind())
+        return torch.empty_like(inputs)
+
+
+class _QuickNorm(TorchFunctionMode):
+    """Batch norm on the meta device, where torch takes it apart into dozens of operations."""
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        if function is nn.functional.batch_norm:
+            return _Normalised.apply(*args[:3])  # type: ignore[no-untyped-call]
+        return function(*args, **(kwargs or {}))
 
 
 def _mix_heaviest(model: nn.Module, options: int | None) -> None:
@@ -82,18 +105,30 @@ def _mix_heaviest(model: nn.Module, options: int | None) -> None:
             set_mixture(module, [(index, torch.tensor(1 / len(heaviest))) for index in heaviest])
 
 
-def check_weights(build: Callable[[], nn.Module]) -> None:
-    """Check that the weights of a model fit into memory before they are made.
+def weight_bytes(build: Callable[[], nn.Module]) -> int:
+    """Count the bytes of a model's weights before they are made.
 
     Args:
         build (Callable): makes the model; called on the meta device, where weights take no memory.
 
-    Raises:
-        UserError: the weights and one copy of them, such as their gradients, do not fit.
+    Example:
+        >>> weight_bytes(lambda: nn.Linear(3, 5))
+        80
     """
     # Layers of a user's own may draw their weights all the same.
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
-        weights = sum(p.numel() * p.element_size() for p in build().parameters())
+        return sum(p.numel() * p.element_size() for p in build().parameters())
+
+
+def check_weights(weights: int) -> None:
+    """Check that weights and one copy of them, such as their gradients, fit into memory.
+
+    Args:
+        weights (int): bytes of the weights.
+
+    Raises:
+        UserError: they do not fit.
+    """
     free = psutil.virtual_memory().available
     if 2 * weights > free:
         raise UserError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -66,16 +67,16 @@ def choose_layout(facts: ImageFacts, affordable: float, bounds: Constraint) -> C
     """
     own = bounds.maximum.get("flops", float("inf"))
     most = min(affordable, own)
-    side = facts.side
+    side, classes, channels = facts.side, max(facts.classes, 1), facts.channels
     sides = [min(side, SIDES[0]), *(one for one in SIDES if one < side)]
     for image_size in dict.fromkeys(sides):
-        chosen = _chosen(image_size, 1.0, facts)
+        chosen = _chosen(image_size, 1.0, classes, channels)
         if chosen.limit * NARROW**GROWTH <= most:
             break
     fitting = [width for width in WIDTHS if chosen.limit * width**GROWTH <= 1.1 * most]
     for width in reversed(fitting or WIDTHS[:1]):
         if width != 1:
-            chosen = _chosen(image_size, width, facts)
+            chosen = _chosen(image_size, width, classes, channels)
         if _some_satisfy(chosen.table, bounds):
             # The user's own limit applies where it leaves networks to choose from.
             near = own <= affordable * 1.1 and 0.35 < own / chosen.limit * LIMIT < 0.85
@@ -83,10 +84,13 @@ def choose_layout(facts: ImageFacts, affordable: float, bounds: Constraint) -> C
     raise UserError(f"no network for images of {side} pixels satisfies {bounds}")
 
 
-def _chosen(image_size: int, width: float, facts: ImageFacts) -> Chosen:
+# A plan tries several, and the next plan the same ones.
+@lru_cache(maxsize=32)
+def _chosen(image_size: int, width: float, classes: int, channels: int) -> Chosen:
     layout = layout_for(image_size, width)
     with torch.device("meta"):
-        table = CostTable(build(SPACE, layout, facts))
+        supernet = family(SPACE).build(layout, classes=classes, image_channels=channels)
+    table = CostTable(supernet)
     return Chosen(layout, table, LIMIT * table.range()["flops"][1], width)
 
 
