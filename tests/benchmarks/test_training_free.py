@@ -13,8 +13,13 @@ from spos.spaces import family
 
 @pytest.mark.filterwarnings("ignore:All-NaN slice")
 @pytest.mark.filterwarnings("ignore::scipy.stats.ConstantInputWarning")
-def test_each_score_is_a_ranking_alone_and_beside_the_loss(tmp_path: Path) -> None:
+def test_each_score_is_a_ranking_alone_and_beside_the_loss(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ranking
     import training_free
+
+    monkeypatch.setattr(ranking, "RESAMPLES", 20)
 
     space = family("mobile").build(read_layout("mobile", "tiny", []), classes=10).space
     networks = [",".join([str(first), *["0"] * (len(space) - 1)]) for first in range(4)]
