@@ -138,6 +138,7 @@ def test_a_file_that_vanishes_during_the_run_is_named_in_one_line(make_folder, w
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("policy", ["none", "standard", "cutout"])
 def test_a_gpu_sees_the_batches_of_the_cpu(digits, policy):
