@@ -2,7 +2,7 @@
 
     python benchmarks/gpu.py --data cifar10-train.zip --tables tables --out results
 
-Four parts, each bounded in time; a part that fails is recorded with its error and the rest goes
+Five parts, each bounded in time; a part that fails is recorded with its error and the rest goes
 on. Rows are appended to OUT/results.jsonl as they are found; the tables are in OUT/summary.md and
 the scores of all networks in OUT/scores.json. ``--dry-run`` goes through all of it in small.
 """
@@ -29,14 +29,17 @@ import torch
 from gpu_compiled import collect_compiled, start_compiled
 from gpu_graphs import graphs
 from gpu_ranking import FILES, ranking
+from gpu_tests import tests
 from gpu_variants import VARIANTS
 from PIL import Image
 from record import write_tables
 from torch import Tensor
 
-PARTS = ("throughput", "graphs", "evaluation", "ranking")
+PARTS = ("tests", "throughput", "graphs", "evaluation", "ranking")
 #: Seconds that compiling may take from the start, and that these parts may take.
 COMPILING, THROUGHPUT, GRAPHS, EVALUATION = 60.0, 75.0, 35.0, 36.0
+#: Seconds for the tests.
+TESTING = 60.0
 #: Seconds for the ranking's processes to start, and to score.
 STARTING, SCORING = 45.0, 70.0
 #: Shown in the summary for the ranking; everything is in results.jsonl.
@@ -132,7 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--parts", nargs="*", default=PARTS, choices=PARTS)
     parser.add_argument("--variants", nargs="*", default=list(VARIANTS), choices=list(VARIANTS))
     parser.add_argument("--train-seconds", type=float, default=150.0)
-    parser.add_argument("--total-seconds", type=float, default=465.0)
+    parser.add_argument("--total-seconds", type=float, default=480.0)
     parser.add_argument("--dry-run", action="store_true")
     options = parser.parse_args(arguments)
     began = time.monotonic()
@@ -210,7 +213,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         def graph(emit: Callable[[dict[str, Any]], None]) -> None:
             graphs(device, 120.0 if dry else GRAPHS, dry, emit)
 
-        for part, work in zip(PARTS, (throughput, graph, evaluation, rank), strict=True):
+        def test(emit: Callable[[dict[str, Any]], None]) -> None:
+            tests(120.0 if dry else TESTING, dry, emit)
+
+        works = (test, throughput, graph, evaluation, rank)
+        for part, work in zip(PARTS, works, strict=True):
             if part in options.parts:
                 attempt(part, work)
     print(f"done after {time.monotonic() - began:.1f} s", flush=True)

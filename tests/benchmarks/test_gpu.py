@@ -59,6 +59,7 @@ def test_all_parts_run_in_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     rows = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
     assert not [row for row in rows if "error" in row]
     assert {row["part"] for row in rows} == {
+        "tests",
         "throughput",
         "graphs",
         "evaluation",
@@ -73,7 +74,13 @@ def test_all_parts_run_in_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         assert row["steps"] > 0 and row["networks"] > 0, name
         assert len(scores[name]) >= row["networks"]
     assert "## ranking" in (tmp_path / "summary.md").read_text()
+    assert [row["outcome"] for row in rows if row["part"] == "tests"] == [
+        "passed",
+        "passed",
+        "ended",
+    ]
     assert set(json.loads((tmp_path / "summary.json").read_text())["tables"]) == {
+        "tests",
         "throughput",
         "graphs",
         "evaluation",
