@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from spos import OneOf, Supernet
+from spos.export import exporting
 from spos.run.planning import speed
 from spos.spaces.shufflenetv2 import PRESETS, Layout, shufflenetv2
 
@@ -24,8 +25,9 @@ hypothesis.settings.load_profile("spos")
 
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A plan measures each speed as briefly as it can."""
+    """A plan and an export measure each speed as briefly as they can."""
     monkeypatch.setattr(speed, "LEAST", 0.0)
+    monkeypatch.setattr(exporting, "TIMED_SECONDS", 0.01)
 
 
 def convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:

@@ -16,21 +16,25 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
+from spos.run import local_workers
+
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(
-    [
-        "spos.run.planning.execute",
-        "spos._cli.console",
-        "alembic.command",
-        "lightning_fabric.loggers.tensorboard",
-        "optuna.storages._rdb.storage",
-        "sklearn.datasets",
-        "sqlalchemy.dialects.sqlite",
-        "torch._dynamo",
-        "torch.fx.experimental.symbolic_shapes",
-        "torch.utils.tensorboard",
-    ]
+#: One server forks these commands and the workers of a run, so both import the same.
+PRELOADED = (
+    *local_workers.PRELOADED,
+    "spos._cli.console",
+    "spos.export.exporting",
+    "alembic.command",
+    "lightning_fabric.loggers.tensorboard",
+    "optuna.storages._rdb.storage",
+    "sklearn.datasets",
+    "sqlalchemy.dialects.sqlite",
+    "torch._dynamo",
+    "torch.fx.experimental.symbolic_shapes",
+    "torch.utils.tensorboard",
 )
+local_workers.PRELOADED = PRELOADED
+FORKS.set_forkserver_preload(list(PRELOADED))
 #: Steps of each training of ``SMALL``.
 STEPS = 30
 #: A run of a few seconds, with checkpoints in the middle of each training.
@@ -154,6 +158,9 @@ def _main(fork: bool, stdout: Path, stderr: Path, *arguments: str) -> None:
     if fork:
         STRATEGY_REGISTRY.register("ddp_spawn", DDPStrategy, override=True, start_method="fork")
 
+    from spos.export import exporting
+
+    exporting.TIMED_SECONDS = 0.01
     # Sums over several threads are in another order, and so of another value.
     torch.set_num_threads(1)
     entry()
