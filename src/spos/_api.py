@@ -23,7 +23,7 @@ from spos.data.load import assemble
 from spos.data.peek import ImageFacts, is_grey, peek
 from spos.export.exporting import export_run
 from spos.export.trained import Trained, load_trained
-from spos.report.result import Comparison, Result, Winner
+from spos.report.result import Comparison, KnownNetwork, Result, Winner
 from spos.run.directory import RunDirectory
 from spos.run.outcome import SearchOutcome
 from spos.run.planning.duration import parse_duration
@@ -79,6 +79,11 @@ class FoundNetwork:
     def comparison(self) -> Comparison | None:
         """Networks that were trained in the same way; None without any."""
         return self.result.comparison
+
+    @property
+    def known(self) -> Sequence[KnownNetwork]:
+        """Known networks that were trained in the same way."""
+        return self.result.known
 
     @cached_property
     def _searched(self) -> SearchOutcome:
@@ -179,6 +184,7 @@ def search(
     settings: Mapping[str, Any] | None = None,
     seed: int = 0,
     compare: int | None = None,
+    compare_with: Sequence[str] = (),
     threads: int | None = None,
     workers: int | str = 1,
     callback: Callback | None = None,
@@ -205,6 +211,8 @@ def search(
         settings (Mapping | None): further settings by section, as in ``config.yaml``.
         seed (int): seed of everything random, at least 0.
         compare (int | None): random networks to compare with; None to choose it.
+        compare_with (Sequence[str]): names of known networks to compare with, as for
+            ``--compare-with``.
         threads (int | None): CPU threads; None to choose them.
         workers (int | str): processes that evaluate candidates and train networks at the same time,
             ``"ray"``, or the address of a Ray cluster. With several, a script needs
@@ -275,6 +283,7 @@ def search(
             seconds=seconds,
             threads=threads,
             compare=compare,
+            compare_with=compare_with,
             listener=None if callback is None else _Told(callback),
             began=began,
             facts=facts,

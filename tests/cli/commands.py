@@ -76,7 +76,7 @@ class Ended:
     @property
     def told(self) -> list[str]:
         """The lines on standard error, without those of progress."""
-        kinds = ("train ", "search ", "retrain ", "retrain-", "compare-")
+        kinds = ("train ", "search ", "retrain ", "retrain-", "known-", "compare-")
         starts = tuple(f"spos: {kind}" for kind in kinds)
         return [line for line in self.err.splitlines() if not line.startswith(starts)]
 

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from spos import OneOf, Supernet, Task, UserError
 from spos.data import ImageData, dataset_data
+from spos.report import result_tables
 from spos.report.measure import Measure
 from spos.report.result import read_result
-from spos.report.table import result_tables
 from spos.run import run
 from spos.spaces import SPACES, Family
 from spos.training.recipe import Recipe

@@ -12,7 +12,7 @@ TOPICS = {
     "Limits": ("--max-flops", "--max-params", "--max-latency", "--max", "--budgets", "--time"),
     "Search": ("--space", "--preset", "--image-size", "--algorithm", "--recipe", "--network"),
     "Run": (
-        *("--out", "--reuse", "--compare", "--seed", "--workers", "--yes"),
+        *("--out", "--reuse", "--compare", "--compare-with", "--seed", "--workers", "--yes"),
         *("--config", "--set", "--json", "--networks", "--seeds"),
     ),
 }

@@ -72,11 +72,20 @@ _execution_options = combine_options(_out_option, _device_options)
 _time_option = click.option(
     "--time", "duration", metavar="TIME", help="Time for everything, such as 20m or 1h30m."
 )
-_compare_option = click.option(
-    "--compare",
-    type=COUNT,
-    metavar="N",
-    help="Also retrain N random networks of the winner's cost.",
+_compare_options = combine_options(
+    click.option(
+        "--compare",
+        type=COUNT,
+        metavar="N",
+        help="Also retrain N random networks of the winner's cost.",
+    ),
+    click.option(
+        "--compare-with",
+        multiple=True,
+        metavar="NAME",
+        help="Also train a known network: mobilenet_v2, mobilenet_v2@fit, timm:NAME or "
+        "torchvision:NAME.",
+    ),
 )
 
 
@@ -105,14 +114,15 @@ def _add_stage(name: str, text: str, *options: Callable[[Any], Any]) -> None:
         with execution(options) as arguments:
             from spos.run import run
 
-            compare = options.get("compare") or 0
-            result = run(out, given, (name,), compare=compare, reuse=options["reuse"], **arguments)
+            arguments["compare"] = options.get("compare") or 0
+            arguments["compare_with"] = options.get("compare_with", ())
+            result = run(out, given, (name,), reuse=options["reuse"], **arguments)
         _finish(out, result)
 
 
 _add_stage("train", "Train the supernet.")
 _add_stage("search", "Search the trained supernet for the best architecture.")
-_add_stage("retrain", "Train the winner from scratch and test it.", _compare_option)
+_add_stage("retrain", "Train the winner from scratch and test it.", _compare_options)
 
 
 @main.command("run", cls=TopicCommand)
@@ -121,7 +131,7 @@ _add_stage("retrain", "Train the winner from scratch and test it.", _compare_opt
     "--out", metavar="DIR", help="Run directory; by default named after images, limits and time."
 )
 @_device_options
-@_compare_option
+@_compare_options
 @_time_option
 @click.option("--yes", is_flag=True, help="Do not ask before a run of more than an hour.")
 def _run(**options: Any) -> None:

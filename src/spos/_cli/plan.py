@@ -48,7 +48,7 @@ def perform_run(options: dict[str, Any]) -> tuple[Path, Result]:
             seconds=None if text is None else parse_duration(text),
             confirm=None if yes else _confirm,
             began=began,
-            **{name: options[name] for name in ("threads", "compare", "reuse")},
+            **{name: options[name] for name in ("threads", "compare", "compare_with", "reuse")},
             **arguments,
         )
     return out, result

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pkgutil import resolve_name
 from typing import Any
@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.flop_counter import FlopCounterMode
 
-from spos.cost.cost import Cost
+from spos.cost.cost import COSTS, Cost
 from spos.cost.part import Costs, Counter, Part, on_meta, run
 from spos.nn.quantised import FixedBitsConv2d, QuantisedConv2d
 
@@ -46,14 +46,17 @@ def default_counter(model: nn.Module) -> Counter:
 
 def cost_counter(cost: Cost) -> Counter:
     """Return the counter of one cost that has one, for a :class:`spos.cost.CostTable`."""
-    given = cost.counter
-    counter: Any = resolve_name(given) if isinstance(given, str) else given
+    counter = _counter_of(cost)
 
     def count_part(part: Part) -> tuple[Costs, Any]:
         value, output = counter(part.network(), part.value)
         return (value,), output
 
     return Counter((cost.name,), count_part, cost.aggregation == "peak")
+
+
+def _counter_of(cost: Cost) -> Any:
+    return resolve_name(cost.counter) if isinstance(cost.counter, str) else cost.counter
 
 
 def count(module: nn.Module, value: Any, names: tuple[str, ...] = PLAIN) -> tuple[Costs, Any]:
@@ -128,6 +131,32 @@ def count_network(network: nn.Module, input_shape: Sequence[int]) -> dict[str, i
     names = cost_names(network)
     costs, _ = count(on_meta(network), torch.empty(1, *input_shape, device="meta"), names)
     return dict(zip(names, costs, strict=True))
+
+
+def count_costs(
+    network: nn.Module, input_shape: Sequence[int], names: Iterable[str]
+) -> dict[str, int]:
+    """Count further costs of a stand-alone network for one input.
+
+    Args:
+        network (nn.Module): any module; it is not modified.
+        input_shape (Sequence[int]): shape of one input without the batch dimension.
+        names (Iterable[str]): costs; those that cannot be counted, such as latency, are left out.
+
+    Returns:
+        Costs by name, beside those of :func:`count_network`.
+
+    Example:
+        >>> count_costs(nn.Linear(10, 5), (10,), ["model_bytes", "latency"])
+        {'flops': 50, 'params': 55, 'model_bytes': 220}
+    """
+    costs = count_network(network, input_shape)
+    value = torch.empty(1, *input_shape, device="meta")
+    for name in names:
+        cost = COSTS.get(name)
+        if name not in costs and cost is not None and cost.counter is not None:
+            costs[name], _ = _counter_of(cost)(on_meta(network), value)
+    return costs
 
 
 def count_peak_memory(network: nn.Module, value: Any) -> tuple[int, Any]:

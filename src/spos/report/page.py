@@ -19,6 +19,7 @@ from spos.report.curves import (
     validation_note,
 )
 from spos.report.diagnosis import Diagnosis, seeds_figure
+from spos.report.known import known_table, known_words
 from spos.report.learned import collect_shares, effects_table
 from spos.report.network import network_blocks, option_colours
 from spos.report.resources import collect_resources
@@ -70,6 +71,8 @@ def render(
         front=front_table(result),
         finalists=finalists_table(result),
         verdict=words.verdict(result),
+        known_table=known_table(result),
+        known_words=known_words(result),
         comparison=comparison_table(result),
         comparison_figure=comparison_figure(result),
         trust=[one for one in (trust_figure(result), finalists_figure(result)) if one],

@@ -17,6 +17,7 @@ _RECORDED = {
     "search": EVALUATION,
     "finalists": "short-",
     "retrain": "retrain",
+    "known": "known-",
     "compare": "compare-",
 }
 
@@ -82,6 +83,8 @@ def _work(result: Result, stage: str, reused: bool) -> str:
         networks = len({one.winner.architecture for one in result.budgets})
         text = f"{result.retrain.steps:,} steps"
         return f"{words.counted(networks, 'network')}, {text} each" if networks > 1 else text
+    if stage == "known":
+        return words.counted(len(result.known), "network")
     if stage == "compare" and result.comparison:
         return words.counted(len(result.comparison.others), "network")
     return ""

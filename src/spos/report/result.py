@@ -232,6 +232,25 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class KnownNetwork:
+    """A known network that was trained by the recipe of the winner.
+
+    Args:
+        name (str): name as given, such as ``mobilenet_v2@fit`` or ``timm:resnet18``.
+        costs (Mapping[str, int]): costs by name, as far as they can be counted.
+        test_score (float): score on the test images.
+        width (float): factor of its channels.
+        weights (str): ``scratch``, or the file of weights that its training began from.
+    """
+
+    name: str
+    costs: Mapping[str, int]
+    test_score: float
+    width: float = 1.0
+    weights: str = "scratch"
+
+
+@dataclass(frozen=True)
 class Result:
     """Everything that came of a run; what is not finished yet is None or empty.
 
@@ -252,6 +271,7 @@ class Result:
         front (tuple[Candidate, ...]): the front, cheapest first, if one was searched for.
         budgets (tuple[BudgetWinner, ...]): what was found for each of several budgets.
         comparison (Comparison | None): random networks beside the winner.
+        known (tuple[KnownNetwork, ...]): known networks beside the winner, as they were given.
         seconds (Mapping[str, float]): wall time by stage.
         seeds (Mapping[str, int]): seeds by section.
         versions (Mapping[str, str]): versions of Python and libraries.
@@ -278,6 +298,7 @@ class Result:
     front: tuple[Candidate, ...] = ()
     budgets: tuple[BudgetWinner, ...] = ()
     comparison: Comparison | None = None
+    known: tuple[KnownNetwork, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     seeds: Mapping[str, int] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Tables of architectures for the page and the terminal, and a result as such tables."""
+"""Tables of architectures, for the page and for the terminal."""
 
 from __future__ import annotations
 
@@ -113,13 +113,23 @@ def comparison_table(result: Result) -> ArchitectureTable | None:
 
 
 def _tested(result: Result, rows: Sequence[tuple[Scored, float | None]]) -> list[Column]:
-    """Scores on the test images and, where they are known, their standard errors."""
-    columns = [column("test", (result.metric.show(score) for _, score in rows))]
-    errors = [result.metric.standard_error(score, result.data.test) for _, score in rows]
+    # The 20 blocks of the paper's space leave no room for errors on a terminal.
+    short = all(len(str(network.architecture)) < LONG for network, _ in rows)
+    return tested_columns(result, [score for _, score in rows], short=short)
+
+
+def tested_columns(result: Result, scores: Sequence[float | None], *, short: bool) -> list[Column]:
+    """Scores on the test images and, where they are known, their standard errors.
+
+    Args:
+        result (Result): result of the run.
+        scores (Sequence[float | None]): score of each row.
+        short (bool): whether a terminal has room for the errors.
+    """
+    columns = [column("test", map(result.metric.show, scores))]
+    errors = [result.metric.standard_error(score, result.data.test) for score in scores]
     if all(error is not None for error in errors):
         cells = (f"± {100 * (error or 0.0):.1f}" for error in errors)
-        # The 20 blocks of the paper's space leave no room for it on a terminal.
-        short = all(len(str(network.architecture)) < LONG for network, _ in rows)
         columns.append(column("standard error", cells, "s.e." if short else None))
     return columns
 
@@ -161,39 +171,13 @@ def column(
     return Column(heading, tuple(map(str, cells)), heading if brief == SAME else brief, text)
 
 
-def result_tables(result: Result) -> list[RenderableType]:
-    """What a run found, to be printed one after the other; stages not done are left out.
-
-    Args:
-        result (Result): result of a run.
-    """
-    parts: list[RenderableType] = [_text(words.headline(result))]
-    if result.winner or result.network:
-        parts.append(_found(result))
-    short = f"Finalists, by validation {result.one_shot.noun} after short trainings"
-    for title, table in (
-        ("One network for each budget", budgets_table(result)),
-        ("Front, from the cheapest", front_table(result)),
-        ("Best candidates", top_table(result)),
-        (short, finalists_table(result)),
-        ("Against random networks", comparison_table(result)),
-    ):
-        parts += [architectures_table(title, table)] if table else []
-    if (judged := words.verdict(result)) and result.winner:
-        parts.append(_text(" ".join(filter(None, (judged.words, words.sampling_error(result))))))
-    if told := words.how_to_read(result):
-        parts.append(_text("\n".join(told)))
-    if result.seconds:
-        parts.append(pairs_table("Wall time", words.wall_times(result.seconds)))
-    return spaced(parts)
-
-
 def spaced(parts: Iterable[RenderableType]) -> list[RenderableType]:
     """Put an empty line between two parts."""
     return [line for part in parts for line in (part, Text(""))][:-1]
 
 
-def _text(value: str) -> Text:
+def plain_text(value: str) -> Text:
+    """A text of which nothing is markup."""
     # Names are the user's: brackets in them are not markup, and they are never cut off.
     return Text(value, overflow="fold")
 
@@ -207,7 +191,7 @@ def pairs_table(title: str, rows: Iterable[tuple[str, str]]) -> Table:
     """A table of names and values."""
     table = _titled(title, box=None, show_header=False, padding=(0, 2, 0, 0))
     for name, value in rows:
-        table.add_row(_text(name), _text(value))
+        table.add_row(plain_text(name), plain_text(value))
     return table
 
 
@@ -228,26 +212,5 @@ def architectures_table(title: str, content: ArchitectureTable) -> Table:
             no_wrap=not one.text or one in shown,
         )
     for place, row in enumerate(zip(*(one.cells for one in columns), strict=True)):
-        table.add_row(*map(_text, row), style="bold" if place == content.best else None)
+        table.add_row(*map(plain_text, row), style="bold" if place == content.best else None)
     return table
-
-
-def _found(result: Result) -> Table:
-    metric, winner, network = result.metric, result.winner, result.winner or result.network
-    assert network is not None
-    rows = []
-    if winner:
-        rows += [("architecture", str(winner.architecture))]
-        rows += [("notation", winner.notation)] if winner.notation else []
-    elif result.network:
-        rows += [("architecture", result.network.name)]
-        rows += [("width", f"{result.network.width:g}")] if result.network.width != 1 else []
-    if result.test_score is not None:
-        rows.append((f"test {metric.name}", metric.show(result.test_score)))
-    if winner:
-        noun, score = result.show_one_shot(winner)
-        rows.append((f"one-shot {metric.name if noun == metric.noun else noun}", score))
-    for cost in map(find_cost, words.shown_costs(result)):
-        rows.append((cost.title, cost.exact(network.costs[cost.name])))
-    rows.append(("limit", words.limits(result.constraint) or "none"))
-    return pairs_table("Network found" if winner else "Network trained", rows)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from spos.cost.cost import find_cost, format_cost
-from spos.report.result import ConstraintFacts, Result, SearchFacts
+from spos.report.result import ConstraintFacts, KnownNetwork, Result, SearchFacts
 
 #: The stages of a run, as the report calls them.
 RUN_STAGES = {
@@ -14,6 +14,7 @@ RUN_STAGES = {
     "search": "Search",
     "finalists": "Finalists",
     "retrain": "Retraining",
+    "known": "Known networks",
     "compare": "Comparison",
 }
 #: Chance that a random network is as good, up to which an advantage is clear, and above which it is
@@ -142,12 +143,34 @@ def headline(result: Result) -> str:
         what = f"that classifies {score} of the test images correctly, with"
         if not measure.top1:
             what = f"with a test score of {score} ({measure.name}),"
-        return f"A network {what} {costs}{asked}."
+        return " ".join(filter(None, (f"A network {what} {costs}{asked}.", surpassed(result))))
     what = "costs of"
     if result.winner:
         noun, score = result.show_one_shot(result.winner)
         what = f"a one-shot {noun} of {score},"
     return f"A network with {what} {costs}{asked}. It is not retrained yet."
+
+
+def surpassed(result: Result) -> str:
+    """Say which known networks are better than the one found; empty if none is."""
+    found, measure = result.test_score, result.metric
+    better = [one for one in result.known if found is not None and one.test_score > found]
+    told = []
+    for one in sorted(better, key=lambda one: -one.test_score):
+        flops = f"{format_cost('flops', one.costs['flops'])} {find_cost('flops').noun}"
+        over = exceeded(result, one)
+        beyond = f", over the limit of {' and '.join(over)}" if over else ""
+        told.append(f"{one.name} ({measure.show(one.test_score)} with {flops}{beyond})")
+    if not told:
+        return ""
+    return f"Better {'is' if len(told) == 1 else 'are'} the known {'; '.join(told)}."
+
+
+def exceeded(result: Result, network: KnownNetwork) -> list[str]:
+    """Nouns of the costs in which a known network exceeds the limits."""
+    limits = result.constraint.maximum.items()
+    over = [name for name, most in limits if network.costs.get(name, 0) > most]
+    return [find_cost(name).noun for name in over]
 
 
 def beginning(result: Result | None) -> str:

@@ -8,6 +8,7 @@ from spos._util.errors import UserError
 from spos.run.directory import RunDirectory
 from spos.run.outcome import (
     CompareOutcome,
+    KnownOutcome,
     Outcome,
     PredictionsOutcome,
     RetrainOutcome,
@@ -39,6 +40,10 @@ def check_agreement(directory: RunDirectory, found: SearchOutcome | None, *, top
     if compared is not None and compared.comparison.found_test_score != retrained.test_score:
         here = f"test score {compared.comparison.found_test_score} of the winner"
         raise _refusal(directory, CompareOutcome, here, f"{retrained.test_score} in retrain.json")
+    known = directory.outcome(KnownOutcome)
+    if known is not None and known.found_test_score != retrained.test_score:
+        here = f"test score {known.found_test_score} of the winner"
+        raise _refusal(directory, KnownOutcome, here, f"{retrained.test_score} in retrain.json")
     predicted = directory.outcome(PredictionsOutcome) if top1 else None
     if predicted is not None and retrained.test_score is not None:
         counts = predicted.predictions.counts

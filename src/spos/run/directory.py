@@ -196,7 +196,7 @@ class RunDirectory:
         """Return the stored settings, with more iterations of the search where that is allowed."""
         search = config.search
         before = stored.get("search", {}).get("iterations", search.iterations)
-        later = ("finalists", "retrain", "compare")
+        later = ("finalists", "retrain", "known", "compare")
         retrained = any(path.name.startswith(later) for path in self.path.glob("*"))
         continues = ALGORITHMS.find(search.algorithm).continues
         if not continues or not before < search.iterations or retrained:

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from PIL import Image
@@ -30,6 +30,9 @@ from spos.training.method import MakeMethod, make_method, method_class
 from spos.training.recipe import Recipe
 from spos.training.teacher import Teacher
 
+#: Function of the context and of the text of a network to the network, its costs by name, and the
+#: weights that its training begins from; defined at the top level of a module.
+Build: TypeAlias = Callable[[Context, str], tuple[nn.Module, dict[str, int], str]]
 #: Images that are kept, those with the lowest probability of their true class.
 MISTAKES = 10
 #: Longest side of a kept image in pixels.
@@ -131,8 +134,14 @@ def retrain(context: Context, text: str, stage: str = RetrainOutcome.stage) -> R
     return retrain_all(context, {stage: text}, stage)[stage]
 
 
+def build_own(context: Context, text: str) -> tuple[nn.Module, dict[str, int], str]:
+    """Build a network of the space or of the zoo, with the weights that the run sets."""
+    weights = context.config.network.weights
+    return *build_run_network(context, text, weights=weights), weights
+
+
 def retrain_all(
-    context: Context, networks: Mapping[str, str], label: str
+    context: Context, networks: Mapping[str, str], label: str, build: Build = build_own
 ) -> dict[str, RetrainOutcome]:
     """Train networks on the training images and test each once, unless that is done.
 
@@ -143,10 +152,13 @@ def retrain_all(
         networks (Mapping): architecture of the space, or name of a published network, by the name
             of the stage of the run.
         label (str): name of the trainings in progress reports, if several run at the same time.
+        build (Build): function that builds a network.
     """
     known = {stage: context.directory.outcome(RetrainOutcome, stage) for stage in networks}
     outcomes = {stage: outcome for stage, outcome in known.items() if outcome is not None}
-    items = {stage: (text, stage) for stage, text in networks.items() if stage not in outcomes}
+    items = {
+        stage: (text, stage, build) for stage, text in networks.items() if stage not in outcomes
+    }
     for stage, outcome in train_side_by_side(context, _retrain, items, label):
         outcomes[stage] = context.directory.finish(outcome, stage)
     return {stage: outcomes[stage] for stage in networks}
@@ -193,10 +205,9 @@ def _launch(context: Context, item: _Training) -> Iterator[Any]:
     yield context.launch(item.train, *item.arguments)
 
 
-def _retrain(context: Context, text: str, stage: str) -> RetrainOutcome:
+def _retrain(context: Context, text: str, stage: str, build: Build) -> RetrainOutcome:
     data, recipe, teacher = context.data, context.config.retrain, context.teacher
-    weights = context.config.network.weights
-    network, costs = build_run_network(context, text, weights=weights)
+    network, costs, weights = build(context, text)
     held_out = context.config.network.hold_out
     images = data.train if held_out else data.train.join(data.validation)
     # The curve of the network found alone is shown.

@@ -12,7 +12,15 @@ from spos.cost import Constraint, CostModel
 from spos.report.attachments import CandidateStages, Predictions
 from spos.report.diagnosis import Diagnosis
 from spos.report.former import upgrade_comparison, upgrade_retrain, upgrade_search
-from spos.report.result import Comparison, DataFacts, Finalist, Rung, StageCosts, Winner
+from spos.report.result import (
+    Comparison,
+    DataFacts,
+    Finalist,
+    KnownNetwork,
+    Rung,
+    StageCosts,
+    Winner,
+)
 from spos.run.task import DEFAULT_TASK_FACTS, TaskFacts
 from spos.search import Candidate, SearchResult, SearchSettings
 from spos.search.start import count_evaluations
@@ -172,7 +180,7 @@ class RetrainOutcome(Outcome):
         test_score (float | None): score on the test images by the metric of the run.
         test_images (int | None): number of test images.
         teacher (str | None): identity of its teacher; None without one.
-        weights (str): weights that it began from, ``scratch`` or ``supernet``.
+        weights (str): weights that it began from, ``scratch``, ``supernet`` or those of a file.
     """
 
     stage: ClassVar[str] = "retrain"
@@ -210,6 +218,21 @@ class CompareOutcome(Outcome):
     def upgrade(plain: dict[str, Any]) -> dict[str, Any]:
         """Convert a file without a format version to the current format."""
         return {"seconds": plain["seconds"], "comparison": upgrade_comparison(plain)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownOutcome(Outcome):
+    """Known networks that were trained for comparison with the winner.
+
+    Args:
+        networks (tuple[KnownNetwork, ...]): the networks, in the order given.
+        found_test_score (float): score of the winner on the test images.
+    """
+
+    stage: ClassVar[str] = "known"
+
+    networks: tuple[KnownNetwork, ...]
+    found_test_score: float
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,6 +23,7 @@ from spos.run.context import Context
 from spos.run.costs import check_latency_table
 from spos.run.differentiable import check_training_method
 from spos.run.directory import RunDirectory
+from spos.run.known_comparison import check_known_networks, known_stage
 from spos.run.network import build_run_network, make_naswot, read_train_outcome
 from spos.run.outcome import DoctorOutcome, PredictionsOutcome, RetrainOutcome, SearchOutcome
 from spos.run.result import collect_result
@@ -64,6 +65,7 @@ def run(
     devices: int = 1,
     accelerator: str = "auto",
     compare: int = 0,
+    compare_with: Sequence[str] = (),
     reuse: Path | None = None,
     load: Callable[[], ImageData] | None = None,
     task: Task | None = None,
@@ -84,6 +86,8 @@ def run(
         devices (int): number of processes, each with one device, at least 1.
         accelerator (str): accelerator of Lightning Fabric: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         compare (int): number of random networks about as costly as the winner to retrain as well.
+        compare_with (Sequence[str]): names of known networks to train as the winner is
+            (:func:`spos.run.known_networks.parse_known`).
         reuse (Path | None): directory of a run whose trained supernet and evaluations a new run
             starts with.
         load (Callable | None): function that returns a data set of your own
@@ -139,7 +143,8 @@ def run(
             stages = tuple(dict.fromkeys(("train", *stages)))
         context.check_task()
         if config.network.name:
-            _check_network(context, stages, compare)
+            _check_network(context, stages, compare, compare_with)
+        check_known_networks(context, compare_with)
         unfinished = not all(directory.is_finished(name) for name in stages if name != "retrain")
         if unfinished or directory.extended:
             _check_ahead(context, stages)
@@ -151,6 +156,9 @@ def run(
                 )
             STAGES[name](context)
         result = _write(context)
+        if compare_with:
+            known_stage(context, compare_with)
+            result = _write(context)
         if schedule is not None:
             compare = schedule.networks(context)
         if compare:
@@ -213,7 +221,9 @@ def _check_ahead(context: Context, stages: tuple[str, ...]) -> None:
             supernet.subnet(min(option, count - 1) for count in counts)
 
 
-def _check_network(context: Context, stages: tuple[str, ...], compare: int) -> None:
+def _check_network(
+    context: Context, stages: tuple[str, ...], compare: int, compare_with: Sequence[str]
+) -> None:
     """Check that a network by name is not trained in the directory of a search.
 
     Its score would be mistaken for the winner's.
@@ -227,6 +237,11 @@ def _check_network(context: Context, stages: tuple[str, ...], compare: int) -> N
         raise UserError(
             f"--network {name} and --compare {compare}: random networks are compared only with the "
             "winner of a search; give one of the two, not both"
+        )
+    if compare_with:
+        raise UserError(
+            f"--network {name} and --compare-with {compare_with[0]}: known networks are compared "
+            "only with the winner of a search; train each with --network, in a directory of its own"
         )
     done = context.directory.outcome(RetrainOutcome)
     if done is not None and done.architecture != name:

@@ -17,7 +17,13 @@ from spos.run.context import Context
 from spos.run.costs import find_primary_cost, read_latency_table
 from spos.run.directory import RunDirectory
 from spos.run.finalists import read_found
-from spos.run.outcome import CompareOutcome, FinalistsOutcome, RetrainOutcome, TrainOutcome
+from spos.run.outcome import (
+    CompareOutcome,
+    FinalistsOutcome,
+    KnownOutcome,
+    RetrainOutcome,
+    TrainOutcome,
+)
 from spos.search import ALGORITHMS
 from spos.spaces import family
 
@@ -32,7 +38,7 @@ def collect_result(context: Context) -> report.Result:
     found, retrained = read_found(directory), directory.outcome(RetrainOutcome)
     check_agreement(directory, found, top1=context.task.measures_top1)
     compared, trained = directory.outcome(CompareOutcome), directory.outcome(TrainOutcome)
-    finals = directory.outcome(FinalistsOutcome)
+    finals, known = directory.outcome(FinalistsOutcome), directory.outcome(KnownOutcome)
     own, named = family(config.space), config.network.name
     data = _data_facts(directory, retrained)
     with torch.device("meta"):
@@ -57,7 +63,7 @@ def collect_result(context: Context) -> report.Result:
     table = read_latency_table(config, directory.path)
     stages = found.retrainings if found else {}
     retrainings = {name: directory.outcome(RetrainOutcome, name) for name in stages.values()}
-    outcomes = (trained, found, finals, retrained, compared)
+    outcomes = (trained, found, finals, retrained, known, compared)
     seconds = {outcome.stage: outcome.seconds for outcome in outcomes if outcome}
     if retrained:
         further = [one for stage, one in retrainings.items() if one and stage != "retrain"]
@@ -90,6 +96,7 @@ def collect_result(context: Context) -> report.Result:
             for score in [done.test_score if done else None]
         ),
         comparison=compared.comparison if compared else None,
+        known=known.networks if known else (),
         seconds=seconds,
         seeds={"run": config.run.seed, "search": config.search.seed},
         versions={

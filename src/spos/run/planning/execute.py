@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -39,6 +39,7 @@ def run_planned(
     seconds: float | None = None,
     threads: int | None = None,
     compare: int | None = None,
+    compare_with: Sequence[str] = (),
     listener: Listener | None = None,
     accelerator: str = "auto",
     confirm: Callable[[Plan], bool] | None = None,
@@ -57,6 +58,7 @@ def run_planned(
         seconds (float | None): time for the whole run; None for as long as it takes.
         threads (int | None): CPU threads; None to choose them.
         compare (int | None): number of random networks to compare with; None to choose it.
+        compare_with (Sequence[str]): names of known networks to compare with.
         listener (Listener | None): receiver of progress and messages.
         accelerator (str): accelerator of Lightning Fabric.
         confirm (Callable | None): function that is shown a new plan, and returns whether to run it.
@@ -81,7 +83,7 @@ def run_planned(
     directory, other = RunDirectory(out), RunDirectory(reuse) if reuse else None
     here: dict[str, Any] = {"facts": facts, "accelerator": accelerator}
     measured = partial(measure_for_run, out, reuse=reuse, listener=listener, **here)
-    execution |= {"accelerator": accelerator, "reuse": reuse}
+    execution |= {"accelerator": accelerator, "reuse": reuse, "compare_with": compare_with}
     used = workers
 
     def execute(settings: Mapping[str, Any], listener: Listener, **more: Any) -> Result:
@@ -122,6 +124,7 @@ def run_planned(
             began=began,
             threads=threads,
             compare=compare,
+            known=compare_with,
             reuse=other,
             processes=workers.count if workers else 1,
             **here,
@@ -144,7 +147,7 @@ def run_planned(
         constraint = measured(plan.complete(given)).get("constraint", {})
         if new:
             plan = plan.after(time.monotonic() - ready)
-        schedule = Schedule(plan, began, compare, new)
+        schedule = Schedule(plan, began, compare, new, compare_with)
         until = began + max(plan.seconds or 0.0, plan.total) - schedule.before(out)
         settings = {**plan.complete(given), "constraint": constraint}
         notes = describe(plan) if new else ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from spos.run.context import make_fabric
 from spos.run.costs import add_bounded_costs
 from spos.run.differentiable import check_theta_settings
 from spos.run.directory import RunDirectory
+from spos.run.known_networks import count_known_flops
 from spos.run.latency import needs_table
 from spos.run.planning.layouts import SPACE, Chosen, build, choose_layout
 from spos.run.planning.mixtures import choose_cooling, make_parts, measure_mixture, split_sizes
@@ -77,6 +79,7 @@ class Planner(Draft):
         accelerator (str): accelerator of Lightning Fabric.
         threads (int | None): CPU threads that the user gave; None to choose them.
         compare (int | None): number of random networks to compare with; None to choose it.
+        known (Sequence[str]): names of known networks to compare with.
         reuse (RunDirectory | None): run whose supernet is reused, with the settings that are not
             given anew; None to train one.
         processes (int): processes of this machine that the run may use for independent work.
@@ -92,6 +95,7 @@ class Planner(Draft):
     accelerator: str = "auto"
     threads: int | None = None
     compare: int | None = None
+    known: Sequence[str] = ()
     reuse: RunDirectory | None = None
     processes: int = 1
     parallel: float = field(init=False, default=1.0)
@@ -179,6 +183,13 @@ class Planner(Draft):
         epoch = None
         if parts is not None and other:
             epoch = choose_cooling(self, self.config(), searched)
+        known = count_known_flops(
+            self.known,
+            classes=facts.classes or 1,
+            image_channels=facts.channels,
+            image_size=config.layout.image_size,
+            maximum=config.bounds.maximum,
+        )
         return Plan(
             seconds=self.limit,
             spent=time.monotonic() - self.began,
@@ -187,7 +198,7 @@ class Planner(Draft):
             step_seconds=step,
             speed=speed,
             choices=tuple(self.choices),
-            estimates=self._estimates(config, speed, training, min(limit, largest), images),
+            estimates=self._estimates(config, speed, training, min(limit, largest), images, known),
             fitted=self.free,
             epoch=epoch,
             processes=self.processes,
@@ -324,7 +335,13 @@ class Planner(Draft):
         return steps
 
     def _estimates(
-        self, config: Config, speed: Speed, training: float, flops: float, images: int
+        self,
+        config: Config,
+        speed: Speed,
+        training: float,
+        flops: float,
+        images: int,
+        known_flops: Sequence[int],
     ) -> tuple[StageEstimate, ...]:
         """Expected times; those of the later stages are adjusted to the time that is left."""
         settings, batch = config.differentiable, config.run.evaluation_batch
@@ -334,22 +351,29 @@ class Planner(Draft):
         evaluated = min(config.run.calibration, images) + _size(config.data.validation, images)
         search = count / SHARED * evaluated / batch * speed.evaluation.seconds(flops, batch)
         search /= self.parallel
+        batch_size = config.retrain.batch_size
+        step = speed.training.seconds(flops, batch_size)
+        # In trainings of the winner.
+        ratios = [speed.training.seconds(each, batch_size) / step for each in known_flops]
+        known = side_by_side(ratios, self.processes, self.parallel)
         if self.seconds is not None:
             if not config.required_method:
                 train, share = SHARES[config.network.weights]
                 search = self.seconds * (share / (1 - train) if self.reuse else share)
             rest = max(self.seconds - training - search, 0.0)
-            own = rest / self._trainings(TRAININGS - 1)
+            own = rest / (self._trainings(TRAININGS - 1) + known)
+            rest -= own * known
         else:
-            batch_size = config.retrain.batch_size
             unhurried = round(UNHURRIED * trained_images(images) / batch_size)
             steps = unhurried if self.free else config.retrain.steps
-            own = steps * speed.training.seconds(flops, batch_size)
+            own = steps * step
             # Beside the winner, the random networks and a uniform one.
             compared = self.compare if self.compare is not None or self.free else 0
             others = TRAININGS - 1 if compared is None else compared + bool(compared)
             rest = own * self._trainings(others)
-        times = {"train": training, "search": search, "retrain": own, "compare": rest - own}
+        times = {"train": training, "search": search, "retrain": own}
+        times |= {"known": own * known} if known_flops else {}
+        times["compare"] = rest - own
         if self.reuse:
             del times["train"]
         return tuple(map(StageEstimate, times, times.values()))

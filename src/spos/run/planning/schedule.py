@@ -14,8 +14,10 @@ from spos.run.comparison import find_uniform
 from spos.run.context import Context
 from spos.run.directory import RunDirectory
 from spos.run.finalists import choose_finalists, read_found, share_of_retraining
+from spos.run.known_networks import check_known
 from spos.run.outcome import (
     FinalistsOutcome,
+    KnownOutcome,
     Outcome,
     RetrainOutcome,
     SearchOutcome,
@@ -59,12 +61,14 @@ class Schedule:
         began (float): time at which this process began, of ``time.monotonic``.
         compare (int | None): number of random networks to compare with; None to choose it.
         new (bool): whether the run is about to start.
+        known (Sequence[str]): names of known networks to compare with.
     """
 
     plan: Plan
     began: float
     compare: int | None = None
     new: bool = True
+    known: Sequence[str] = ()
 
     def settings(self, stage: str, context: Context) -> dict[str, Any]:
         """Settings of a stage that is about to begin, by section."""
@@ -91,7 +95,8 @@ class Schedule:
             if self.plan.seconds is not None and trained is not None:
                 # Loading and testing take time as well.
                 used = self.used(context)
-                before = self.before(context.directory.path, BEFORE_RETRAINING)
+                apart = (*BEFORE_RETRAINING, KnownOutcome)
+                before = self.before(context.directory.path, apart)
                 left = (1 + TOLERANCE) * self.plan.seconds - used
                 each = max(trained.seconds, used - before, 1e-3)
                 own, uniform = self._steps(context)
@@ -111,7 +116,9 @@ class Schedule:
         return max(time.monotonic() - self.began, self.before(context.directory.path))
 
     def before(
-        self, folder: Path, kinds: tuple[type[Outcome], ...] = (*BEFORE_RETRAINING, RetrainOutcome)
+        self,
+        folder: Path,
+        kinds: tuple[type[Outcome], ...] = (*BEFORE_RETRAINING, RetrainOutcome, KnownOutcome),
     ) -> float:
         """Seconds that the plan and finished stages took; 0 for a run that is not started."""
         directory = RunDirectory(folder)
@@ -122,8 +129,9 @@ class Schedule:
         spent = self.plan.spent
         for outcome in (directory.outcome(kind) for kind in kinds if kind is not skipped):
             if outcome is not None:
-                # The time of finalists is that of all of them, of which several trained at a time.
-                shared = self.plan.parallel if isinstance(outcome, FinalistsOutcome) else 1.0
+                # Their time is that of all networks, of which several trained at a time.
+                several = isinstance(outcome, (FinalistsOutcome, KnownOutcome))
+                shared = self.plan.parallel if several else 1.0
                 spent += outcome.seconds / shared
         return spent
 
@@ -160,6 +168,12 @@ class Schedule:
         own, most = (*(seconds * batch / few for seconds in times), 0.0)[:2]
         return own, most
 
+    def _known(self, context: Context, own: float) -> list[float]:
+        """Steps of the known networks as multiples of one of the winner, by multiply-adds."""
+        batch, line = context.config.retrain.batch_size, self.plan.speed.training
+        flops = [check_known(context, name)[1]["flops"] for name in dict.fromkeys(self.known)]
+        return [line.seconds(each, batch) / own for each in flops]
+
     def _search(self, context: Context) -> dict[str, Any]:
         # A differentiable search derives its networks by settings of the training.
         if self.plan.seconds is None or context.config.required_method:
@@ -185,7 +199,7 @@ class Schedule:
             own, uniform = self._steps(context)
             compared = TRAININGS - 2 if self.compare is None else self.compare
             others = [uniform / own, *[1.0] * compared] if compared else []
-            trainings = 1 + self._together(others)
+            trainings = 1 + self._together(others) + self._together(self._known(context, own))
             found = read_found(context.directory)
             finalists, distinct = context.config.finalists, context.fitness.is_loss
             if found is not None and not found.budgets:
