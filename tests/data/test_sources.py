@@ -20,7 +20,8 @@ def _forget(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_sources_of_the_package_are_listed():
-    assert list(SOURCES) == ["cifar10", "cifar100", "digits", "fashion-mnist", "folder"]
+    own = ["cifar10", "cifar100", "digits", "fashion-mnist", "folder"]
+    assert sorted(SOURCES) == sorted([*own, "hf", "torchvision", "webdataset"])
 
 
 def stored(path: Path, count: int = 60) -> Path:

@@ -79,7 +79,7 @@ _ALIASES: tuple[tuple[str, str, Callable[[str], Any], str], ...] = (
         "data.source",
         str,
         "Images: digits, digits:cluttered, folder:PATH (or a .zip), fashion-mnist[:PATH], "
-        "cifar10:PATH or cifar100:PATH.",
+        "cifar10:PATH, cifar100:PATH, hf:PATH, torchvision:NAME:PATH or webdataset:SHARDS.",
     ),
     (
         "--validation",

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import torch
@@ -37,13 +37,13 @@ def read_image_file(path: Path) -> bytes:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             raise BrokenImageError("not a regular file")
-        _check_size(status.st_size)
+        check_file_size(status.st_size)
         return path.read_bytes()
     except OSError as error:
         raise BrokenImageError(error.strerror or type(error).__name__) from None
 
 
-def _check_size(size: int) -> None:
+def check_file_size(size: int) -> None:
     if size > LARGEST:
         raise BrokenImageError(f"it has {size:,} bytes; allowed: at most {LARGEST:,}")
 
@@ -155,7 +155,7 @@ class ZipStore:
             self._process = os.getpid()
         try:
             member = self._archive.getinfo(name)
-            _check_size(member.file_size)
+            check_file_size(member.file_size)
             with self._archive.open(member) as file:
                 # Not all that is there: a member may be larger than the archive says.
                 return file.read(member.file_size)
@@ -166,7 +166,15 @@ class ZipStore:
             raise BrokenImageError(f"damaged in the archive: {error}") from None
 
 
-Store: TypeAlias = FolderStore | ZipStore
+class Store(Protocol):
+    """Files by name; picklable, and sent to the processes that decode images."""
+
+    def read(self, name: str) -> bytes:
+        """Content of a file; safe in any thread and in forked processes.
+
+        Raises:
+            BrokenImageError: the file cannot be read.
+        """
 
 
 Sizes: TypeAlias = Counter[tuple[int, int]]

@@ -31,6 +31,9 @@ def load_data(spec: str, **options: Any) -> ImageData:
     - ``fashion-mnist`` or ``fashion-mnist:PATH``: the IDX files; without PATH those of Debian's
       package dataset-fashion-mnist.
     - ``cifar10:PATH``, ``cifar100:PATH``: the binary version, its folder or its .tar.gz.
+    - ``hf:NAME``: a data set of Hugging Face, saved to disk or on the hub.
+    - ``torchvision:NAME:PATH``: a class of torchvision.datasets.
+    - ``webdataset:FOLDER`` or ``webdataset:PATTERN``: tar shards.
     - any other name in :data:`spos.data.SOURCES`: a plug-in, or registered by a script.
 
     Args:

@@ -1,0 +1,253 @@
+"""Datasets of Hugging Face: saved to disk, a folder of Parquet files, or a name on the hub."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spos._util.errors import UserError, nearest
+from spos._util.libraries import require_library
+from spos.data.decode import BrokenImageError
+from spos.data.files import check_file_size, read_image_file
+from spos.data.peek import ImageFacts
+from spos.data.source import SOURCES, DataOptions, Source
+from spos.data.sources._layout import Layout, Split
+from spos.data.sources._query import split_query
+from spos.data.sources._stored import SplitNames, look_at, read_source
+
+#: What follows the question mark.
+KEYS = ("image", "label", "train", "validation", "test", "config")
+#: Builders that read tables and files of images, and nothing that can hold code.
+BUILDERS = ("arrow", "parquet", "imagefolder")
+#: What the splits of a data set are called, best first.
+SPLITS = {"train": ("train",), "val": ("validation", "valid", "val", "dev"), "test": ("test",)}
+#: Columns that are taken for the label where no type says so.
+LABELS = ("label", "labels", "class", "target")
+
+
+@SOURCES.register("hf")
+def hf_source(argument: str, options: DataOptions) -> Source:
+    """Images of a data set of Hugging Face.
+
+    Args:
+        argument (str): path or name, and optionally columns, splits and a configuration:
+            ``uoft-cs/cifar100?image=img&label=fine_label``.
+        options (DataOptions): how the images are read.
+
+    Raises:
+        UserError: the data set cannot be read, has no such column, or an image is broken.
+    """
+    store, layout, called = _open(argument)
+    return read_source(store, layout, options, called)
+
+
+def look(argument: str) -> ImageFacts:
+    """Look at a sample of the images.
+
+    Raises:
+        UserError: the data set cannot be read, or no image of the sample is whole.
+    """
+    store, layout, _ = _open(argument)
+    return look_at(store, layout)
+
+
+hf_source.look = look  # type: ignore[attr-defined]
+
+
+class TableStore:
+    """Encoded images in a column of tables, each by the name of its split and its row.
+
+    Args:
+        tables (Mapping[str, Dataset]): tables by split.
+        column (str): column of the images, which are not decoded.
+    """
+
+    def __init__(self, tables: Mapping[str, Any], column: str) -> None:
+        self.tables, self.column = tables, column
+
+    def read(self, name: str) -> bytes:
+        """Encoded image of a row; safe in any thread and in forked processes.
+
+        Raises:
+            BrokenImageError: the row has no image.
+        """
+        split, _, row = name.rpartition("/")
+        try:
+            cell = self.tables[split][int(row)][self.column]
+        except Exception as error:
+            raise BrokenImageError(f"damaged in its table: {error}") from None
+        if not cell or (cell["bytes"] is None and not cell["path"]):
+            raise BrokenImageError("there is no image in this row")
+        if cell["bytes"] is None:
+            return read_image_file(Path(cell["path"]))
+        check_file_size(len(cell["bytes"]))
+        return bytes(cell["bytes"])
+
+
+def _open(argument: str) -> tuple[TableStore, Layout, SplitNames]:
+    """The store, its splits, and what they are called."""
+    place, query = split_query(argument, KEYS)
+    if not place:
+        raise UserError("the path or the name is missing; allowed: hf:PATH or hf:NAME")
+    with _quiet():
+        dataset = _load(place, query.get("config"))
+    names = _split_names(dataset, query)
+    first = dataset[names["train"]].features
+    image = _image_column(first, query.get("image"))
+    label = _label_column(first, query.get("label"))
+    tables = {}
+    for split in names.values():
+        table = dataset[split]
+        for column in (image, label):
+            if column not in table.features:
+                raise UserError(f"the split {split} has no column {column}, which train has")
+        tables[split] = table
+    read, classes, notes = _read_labels(tables, names, label, first[label])
+    encoded = {
+        split: table.select_columns([image]).cast_column(
+            image, first[image].__class__(decode=False)
+        )
+        for split, table in tables.items()
+    }
+    splits = {
+        name: Split([f"{split}/{row}" for row in range(len(read[name]))], read[name])
+        for name, split in names.items()
+        if name in read
+    }
+    called = SplitNames(
+        f"the split {names['train']}", f"the split {names.get('val', 'validation')}", "split test"
+    )
+    return TableStore(encoded, image), Layout(classes, splits, notes), called
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    datasets = require_library("datasets")
+    shown = not datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if shown:
+            datasets.enable_progress_bars()
+
+
+def _load(place: str, config: str | None) -> Mapping[str, Any]:
+    """The tables of a data set by split; nothing of it is executed or unpickled."""
+    datasets, path = require_library("datasets"), Path(place).expanduser()
+    saved = any((path / name).is_file() for name in ("dataset_dict.json", "dataset_info.json"))
+    try:
+        if saved:
+            loaded = datasets.load_from_disk(str(path))
+        else:
+            if not path.is_dir() and (path.exists() or place.startswith(("/", ".", "~"))):
+                raise UserError("no such folder; allowed: a data set saved to disk, or a name")
+            name = str(path) if path.is_dir() else place
+            builder = datasets.load_dataset_builder(name, config)
+            if builder.name not in BUILDERS:
+                raise UserError(
+                    f"its files are read as {builder.name}; allowed: {', '.join(BUILDERS)}"
+                )
+            builder.download_and_prepare()
+            loaded = builder.as_dataset()
+    except UserError:
+        raise
+    except Exception as error:
+        # Of networks, files and formats, the library raises many kinds.
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(f"cannot be read ({type(error).__name__}: {reason})") from error
+    return loaded if isinstance(loaded, Mapping) else {"train": loaded}
+
+
+def _split_names(dataset: Mapping[str, Any], query: Mapping[str, str]) -> dict[str, str]:
+    """Names of the splits there are, by train, val and test."""
+    names = {}
+    for split, usual in SPLITS.items():
+        key = "validation" if split == "val" else split
+        given = query.get(key)
+        if given is not None and given not in dataset:
+            raise UserError(f"{key}={given}: no such split; {nearest(given, dataset)}")
+        found = given or next((name for name in usual if name in dataset), None)
+        if found is not None:
+            names[split] = found
+    if "train" not in names:
+        raise UserError(f"it has no split train; name one: ?train={next(iter(dataset), 'NAME')}")
+    return names
+
+
+def _image_column(features: Mapping[str, Any], given: str | None) -> str:
+    import datasets
+
+    columns = [name for name, kind in features.items() if isinstance(kind, datasets.Image)]
+    return _column("image", columns, given, features)
+
+
+def _label_column(features: Mapping[str, Any], given: str | None) -> str:
+    import datasets
+
+    columns = [name for name, kind in features.items() if isinstance(kind, datasets.ClassLabel)]
+    if given is not None:
+        columns = [
+            name
+            for name, kind in features.items()
+            if isinstance(kind, datasets.ClassLabel) or _kind(kind) in ("int", "string")
+        ]
+    elif not columns:
+        columns = [name for name in LABELS if name in features and _kind(features[name])][:1]
+    return _column("label", columns, given, features)
+
+
+def _kind(feature: Any) -> str:
+    """``int`` or ``string`` for a column of such values; empty for any other."""
+    kind = str(getattr(feature, "dtype", ""))
+    return "int" if kind.startswith(("int", "uint")) else "string" if "string" in kind else ""
+
+
+def _column(key: str, columns: Sequence[str], given: str | None, features: Any) -> str:
+    if given is not None:
+        if given not in columns:
+            known = nearest(given, columns) if columns else f"columns: {', '.join(features)}"
+            raise UserError(f"{key}={given}: no such column of {key}s; {known}")
+        return given
+    if len(columns) != 1:
+        found = f"columns of {key}s: {', '.join(columns)}" if columns else f"no column of {key}s"
+        listed = columns or list(features)
+        raise UserError(f"{found}; name one of {', '.join(listed)}: ?{key}={listed[0]}")
+    return columns[0]
+
+
+def _read_labels(
+    tables: Mapping[str, Any], names: Mapping[str, str], column: str, feature: Any
+) -> tuple[dict[str, list[int]], list[str], list[str]]:
+    """Labels by train, val and test, the classes, and what was decided."""
+    plain: dict[str, list[Any]] = {}
+    for name, split in names.items():
+        rows = tables[split].select_columns([column]).with_format("arrow")[:]
+        plain[name] = rows.column(0).to_pylist()
+    notes: list[str] = []
+    known = getattr(feature, "names", None)
+    for name in [one for one in plain if one != "train"]:
+        # As the test images of competitions, whose labels are kept.
+        if all(label is None or label == -1 for label in plain[name]):
+            notes.append(f"the split {names[name]} has no labels: not read")
+            del plain[name]
+    if known is None:
+        seen = sorted({label for label in plain["train"] if label is not None})
+        numbered = bool(seen) and isinstance(seen[0], int)
+        known = [str(one) for one in (range(seen[-1] + 1) if numbered else seen)]
+    number = {one: place for place, one in enumerate(known)}
+    read: dict[str, list[int]] = {}
+    for name, labels in plain.items():
+        places = [number.get(one, -1) if isinstance(one, str) else one for one in labels]
+        for row, place in enumerate(places):
+            if not isinstance(place, (int, np.integer)) or not 0 <= place < len(known):
+                raise UserError(
+                    f"the split {names[name]}, row {row}: label {labels[row]!r:.50}; allowed: the "
+                    f"{len(known)} classes of {names['train']}"
+                )
+        read[name] = [int(place) for place in places]
+    return read, list(map(str, known)), notes

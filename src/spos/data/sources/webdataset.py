@@ -1,0 +1,278 @@
+"""Tar shards in the layout of WebDataset, read at random places as a folder of images is.
+
+The library webdataset is not used: it reads shards from beginning to end, so that the order of
+images would depend on the number of processes, and it decodes members by their extension, pickles
+included.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import posixpath
+import re
+import tarfile
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from spos._util.errors import UserError
+from spos.data.decode import BrokenImageError
+from spos.data.files import check_file_size
+from spos.data.peek import ImageFacts
+from spos.data.source import SOURCES, DataOptions, Source
+from spos.data.sources._layout import EXTENSIONS, Layout, Split
+from spos.data.sources._query import split_query
+from spos.data.sources._stored import SplitNames, look_at, read_source
+
+#: What follows the question mark.
+KEYS = ("validation", "test", "label")
+#: Names of shards in a folder, by split.
+SHARDS = {"train": "train*.tar", "val": "val*.tar", "test": "test*.tar"}
+#: Extensions of the labels of samples, and fields of a label in JSON.
+LABELS, FIELDS = ("cls", "json"), ("label", "cls", "class")
+LARGEST_LABEL = 1 << 20
+"""Bytes of the largest label that is read."""
+_RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
+CALLED = SplitNames("the shards train", "the shards val", "shards test")
+
+#: Where a file is: the number of its shard, its offset and its size in bytes.
+Place = tuple[int, int, int]
+
+
+@SOURCES.register("webdataset")
+def webdataset_source(argument: str, options: DataOptions) -> Source:
+    """Images in tar shards: ``KEY.jpg`` beside ``KEY.cls`` or ``KEY.json``.
+
+    Args:
+        argument (str): folder of shards ``train*.tar`` and optionally ``val*.tar`` and
+            ``test*.tar``, or a pattern of files, which may have a range: ``train-{000..146}.tar``.
+            After a question mark patterns of further splits, and the field of the label in JSON:
+            ``train-*.tar?test=test-*.tar&label=kind``.
+        options (DataOptions): how the images are read.
+
+    Raises:
+        UserError: there are no such shards, they are damaged, or an image is broken.
+    """
+    store, layout = _open(argument)
+    return read_source(store, layout, options, CALLED)
+
+
+def look(argument: str) -> ImageFacts:
+    """Look at a sample of the images.
+
+    Raises:
+        UserError: there are no such shards, or no image of the sample is whole.
+    """
+    return look_at(*_open(argument))
+
+
+webdataset_source.look = look  # type: ignore[attr-defined]
+
+
+class ShardStore:
+    """Files in tar archives, each by the name of its archive and its own.
+
+    Args:
+        paths (Sequence[str]): the archives.
+        places (dict[str, Place]): where each file is.
+    """
+
+    def __init__(self, paths: Sequence[str], places: dict[str, Place]) -> None:
+        self.paths, self.places = paths, places
+        self._files: dict[int, int] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ShardStore, (self.paths, self.places)
+
+    def __del__(self) -> None:
+        for file in self._files.values():
+            os.close(file)
+
+    def read(self, name: str) -> bytes:
+        """Content of a file; safe in any thread and in forked processes.
+
+        Raises:
+            BrokenImageError: the file cannot be read.
+        """
+        shard, offset, size = self.places[name]
+        try:
+            check_file_size(size)
+            if shard not in self._files:
+                # Two threads may open it at once; what remains open is one of both.
+                file = os.open(self.paths[shard], os.O_RDONLY)
+                if self._files.setdefault(shard, file) != file:
+                    os.close(file)
+            # At a place of its own, because processes and threads share the position of a file.
+            content = os.pread(self._files[shard], size, offset)
+        except OSError as error:
+            raise BrokenImageError(error.strerror or type(error).__name__) from None
+        if len(content) != size:
+            raise BrokenImageError("the shard ends in it")
+        return content
+
+
+def _open(argument: str) -> tuple[ShardStore, Layout]:
+    place, query = split_query(argument, KEYS)
+    if not place:
+        raise UserError("the pattern is missing; allowed: webdataset:FOLDER or webdataset:PATTERN")
+    shards = _find_shards(place)
+    for split, key in (("val", "validation"), ("test", "test")):
+        if key in query:
+            shards[split] = _find(query[key])
+    paths = [path for found in shards.values() for path in found]
+    if len(set(paths)) < len(paths):
+        twice, _ = Counter(paths).most_common(1)[0]
+        raise UserError(f"{twice} is in two splits: give patterns that do not overlap")
+    reader = _Reader(paths, query.get("label"))
+    number = {path: place for place, path in enumerate(paths)}
+    samples = {
+        split: [one for path in found for one in reader.samples(number[path])]
+        for split, found in shards.items()
+    }
+    return ShardStore(paths, reader.places), reader.layout(samples)
+
+
+def _find_shards(place: str) -> dict[str, list[str]]:
+    """The shards of a folder by split, or those of a pattern for the training."""
+    folder = Path(place).expanduser()
+    if not folder.is_dir():
+        return {"train": _find(place)}
+    names = {split: sorted(map(str, folder.glob(name))) for split, name in SHARDS.items()}
+    shards = {split: found for split, found in names.items() if found}
+    if shards and "train" not in shards:
+        raise UserError(f"no {SHARDS['train']} beside {next(iter(shards.values()))[0]}")
+    return shards or {"train": _find(str(folder / "*.tar"))}
+
+
+def _find(pattern: str) -> list[str]:
+    """Files of a pattern, sorted; a range such as {000..146} stands for its numbers."""
+    patterns = [str(Path(pattern).expanduser())]
+    while ranged := _RANGE.search(patterns[0]):
+        first, last = ranged.groups()
+        numbers = [f"{at:0{len(first)}d}" for at in range(int(first), int(last) + 1)]
+        if not numbers:
+            raise UserError(f"{ranged[0]}: is empty; write the smaller number first")
+        patterns = [one.replace(ranged[0], number, 1) for one in patterns for number in numbers]
+    found: list[str] = []
+    for one in patterns:
+        there = sorted(glob.glob(one)) or ([one] if os.path.exists(one) else [])
+        if not there:
+            raise UserError(
+                f"no file {one}; allowed: a folder of .tar shards, or a pattern of them"
+            )
+        found += there
+    return list(dict.fromkeys(found))
+
+
+class _Reader:
+    """Lists the samples of shards; the content of images is not read."""
+
+    def __init__(self, paths: Sequence[str], field: str | None) -> None:
+        self.paths, self.fields = paths, (field,) if field else FIELDS
+        self.given = field
+        self.places: dict[str, Place] = {}
+        self.imageless = 0
+        # As few folders as tell shards of the same name apart.
+        absolute = [os.path.abspath(path) for path in paths]
+        common = os.path.commonpath([os.path.dirname(path) for path in absolute])
+        self.shown = [os.path.relpath(path, common) for path in absolute]
+
+    def samples(self, shard: int) -> Iterator[tuple[str, int | str]]:
+        """Name of the image and label of each sample of a shard."""
+        images: dict[str, str] = {}
+        labels: dict[str, int | str] = {}
+        for name, content, place in self._members(shard):
+            folder, _, last = name.rpartition("/")
+            stem, _, extension = last.partition(".")
+            key = f"{folder}/{stem}" if folder else stem
+            if f".{extension.lower()}" in EXTENSIONS:
+                images.setdefault(key, f"{self.shown[shard]}/{name}")
+                self.places[images[key]] = place
+            elif extension in LABELS and not (self.given and extension == "cls"):
+                label = self._label(f"{self.shown[shard]}/{name}", content)
+                if label is not None:
+                    # A class beside JSON counts more, in whatever order they are.
+                    labels[key] = label if extension == "cls" else labels.get(key, label)
+        self.imageless += len(labels.keys() - images)
+        for key, image in images.items():
+            if key not in labels:
+                fields = f"{key}.json with {' or '.join(self.fields)}"
+                wanted = fields if self.given else f"{key}.cls or {fields}"
+                raise UserError(f"{image} has no label; needed beside it: {wanted}")
+            yield image, labels[key]
+
+    def _members(self, shard: int) -> Iterator[tuple[str, bytes, Place]]:
+        """Name of each file of a shard, the content of labels, and where it is."""
+        path = self.paths[shard]
+        try:
+            # Without decompression, which has no random access.
+            with tarfile.open(path, "r:") as archive:
+                for member in archive:
+                    name = posixpath.normpath(member.name)
+                    if not member.isreg() or posixpath.basename(name).startswith("."):
+                        continue
+                    content = b""
+                    if name.endswith(tuple(f".{one}" for one in LABELS)):
+                        if member.size > LARGEST_LABEL:
+                            raise UserError(
+                                f"{path}: {name} has {member.size:,} bytes, not a label"
+                            )
+                        file = archive.extractfile(member)
+                        content = file.read() if file else b""
+                    yield name, content, (shard, member.offset_data, member.size)
+        except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+            reason = " ".join(str(error).split())
+            raise UserError(
+                f"{path}: not a whole .tar ({reason}); allowed: tar archives, not compressed"
+            ) from None
+
+    def _label(self, name: str, content: bytes) -> int | str | None:
+        """The class in a file: a number or a name; None in JSON without one."""
+        try:
+            value: Any = content.decode().strip()
+            if name.endswith(".json"):
+                fields = json.loads(value)
+                if not isinstance(fields, dict):
+                    return None
+                value = next((fields[one] for one in self.fields if one in fields), None)
+        except (ValueError, RecursionError):
+            raise UserError(f"{name}: cannot be read as a label") from None
+        if isinstance(value, str):
+            value = (
+                int(value) if value.isascii() and value.isdecimal() and len(value) < 10 else value
+            )
+        if isinstance(value, bool) or not isinstance(value, (int, str)) or value in ("",):
+            if value is None:
+                return None
+            raise UserError(f"{name}: label {value!r:.50}; allowed: a whole number or a name")
+        return value
+
+    def layout(self, samples: dict[str, list[tuple[str, int | str]]]) -> Layout:
+        """The samples with their labels as numbers of classes."""
+        for split, found in samples.items():
+            if not found:
+                raise UserError(
+                    f"no image in the shards of {split}; allowed: {', '.join(EXTENSIONS)}"
+                )
+        seen = {label for _, label in samples["train"]}
+        numbered = all(isinstance(label, int) and label >= 0 for label in seen)
+        most = max((label for label in seen if isinstance(label, int)), default=0)
+        if numbered and most >= max(1000, 10 * len(seen)):
+            # Numbers of something else: an output for each up to the largest would be absurd.
+            numbered = False
+        known: list[Any] = list(range(most + 1)) if numbered else sorted(seen, key=str)
+        number = {str(label): place for place, label in enumerate(known)}
+        splits = {}
+        for split, found in samples.items():
+            for name, label in found:
+                if str(label) not in number:
+                    raise UserError(f"{name}: the class {label} is not in the training shards")
+            splits[split] = Split(
+                [name for name, _ in found], [number[str(label)] for _, label in found]
+            )
+        notes = [f"samples without an image, not read: {self.imageless}"] if self.imageless else []
+        return Layout([str(label) for label in known], splits, notes)

@@ -1,0 +1,202 @@
+"""Datasets of Hugging Face, made here and saved to disk."""
+
+from __future__ import annotations
+
+import pickle
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pytest
+import torch
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value
+
+from spos import UserError
+from spos.data import StreamedImages, load_data
+from spos.data.decode import BrokenImageError
+from spos.data.peek import peek
+from spos.data.sources.hf import TableStore
+
+CLASSES = ["cat", "dog"]
+
+
+@pytest.fixture(autouse=True)
+def _quiet(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    datasets.disable_progress_bars()
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+
+
+@pytest.fixture
+def table(encode: Any) -> Any:
+    """Make a table: images of a count, with further columns."""
+
+    def make(count: int = 20, seed: int = 0, label: Any = None, **more: Any) -> Dataset:
+        kind = label or ClassLabel(names=CLASSES)
+        labels = [row % 2 for row in range(count)]
+        if getattr(kind, "dtype", "") == "string":
+            labels = [CLASSES[one] for one in labels]
+        images = [{"bytes": encode(seed=seed + row), "path": None} for row in range(count)]
+        columns = {"picture": images, "label": labels, **{k: v[0] for k, v in more.items()}}
+        features = {"picture": Image(), "label": kind, **{k: v[1] for k, v in more.items()}}
+        return Dataset.from_dict(columns, features=Features(features))
+
+    return make
+
+
+def saved(tmp_path: Path, name: str = "set", **splits: Dataset) -> Path:
+    DatasetDict(splits).save_to_disk(tmp_path / name)
+    return tmp_path / name
+
+
+def test_columns_are_found_by_their_types(table: Any, tmp_path: Path) -> None:
+    path = saved(tmp_path, train=table(), test=table(6, 100))
+    data = load_data(f"hf:{path}")
+    assert [len(data.train), len(data.validation), len(data.test())] == [18, 2, 6]
+    assert data.classes == ("cat", "dog") and (data.channels, data.image_size) == (3, 12)
+    facts = peek(f"hf:{path}")
+    assert (facts.count, facts.classes, facts.side, facts.has_test) == (20, 2, 12, True)
+    # As the file holds them, and the same when they are decoded on demand and in other processes.
+    streamed = load_data(f"hf:{path}", stream="always", workers=0)
+    assert isinstance(streamed.train, StreamedImages)
+    assert torch.equal(streamed.train.pixels(range(18)), data.train.pixels(range(18)))
+    sent = pickle.loads(pickle.dumps(streamed.train))
+    assert torch.equal(sent.pixels([3]), data.train.pixels([3]))
+    assert streamed.fingerprint == data.fingerprint
+
+
+def test_a_table_without_splits_is_split(table: Any, tmp_path: Path) -> None:
+    table().save_to_disk(tmp_path / "one")
+    data = load_data(f"hf:{tmp_path / 'one'}")
+    assert [len(data.train), len(data.validation), len(data.test())] == [16, 2, 2]
+
+
+def test_labels_of_other_types(table: Any, tmp_path: Path) -> None:
+    names = saved(tmp_path, "names", train=table(label=Value("string")))
+    assert load_data(f"hf:{names}").classes == ("cat", "dog")
+    numbers = saved(tmp_path, "numbers", train=table(label=Value("int64")))
+    assert load_data(f"hf:{numbers}").classes == ("0", "1")
+
+
+def test_validation_images_and_a_test_without_labels(table: Any, tmp_path: Path) -> None:
+    path = saved(tmp_path, train=table(), validation=table(4, 50), test=table(6, 100))
+    data = load_data(f"hf:{path}")
+    assert [len(data.train), len(data.validation), len(data.test())] == [20, 4, 6]
+    assert data.notes == ("the split validation is the validation set of the search",)
+    hidden = table(6, 100).map(lambda row: {"label": -1})
+    path = saved(tmp_path, "hidden", train=table(), validation=table(4, 50), test=hidden)
+    data = load_data(f"hf:{path}")
+    assert len(data.test()) == 4
+    assert data.notes == (
+        "the split test has no labels: not read",
+        "no split test: the split validation is the test set; validation is split off the split "
+        "train",
+    )
+
+
+def test_columns_and_splits_are_named(table: Any, tmp_path: Path) -> None:
+    kinds = ([row % 4 for row in range(20)], ClassLabel(num_classes=4))
+    path = saved(
+        tmp_path, first=table(kind=kinds), second=table(6, 100, kind=(kinds[0][:6], kinds[1]))
+    )
+    with pytest.raises(UserError, match=r"it has no split train; name one: \?train=first"):
+        load_data(f"hf:{path}")
+    given = f"hf:{path}?train=first&test=second"
+    with pytest.raises(UserError, match=r"columns of labels: label, kind; name one of .*\?label="):
+        load_data(given)
+    assert load_data(f"{given}&label=kind", validation=4).outputs == 4
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("?lable=kind", "unknown '?lable=kind': did you mean 'label'?"),
+        ("?image=label", "image=label: no such column of images; allowed: picture"),
+        ("?label=picture", "label=picture: no such column of labels; allowed: label"),
+        ("?test=tset", "test=tset: no such split; did you mean 'test'?"),
+    ],
+)
+def test_a_mistake_is_one_line(query: str, told: str, table: Any, tmp_path: Path) -> None:
+    path = saved(tmp_path, train=table(), test=table(6, 100))
+    with pytest.raises(UserError) as caught:
+        load_data(f"hf:{path}{query}")
+    assert told in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_what_is_no_data_set_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: Any
+) -> None:
+    with pytest.raises(UserError, match="no such folder; allowed: a data set saved to disk, or a"):
+        load_data(f"hf:{tmp_path / 'none'}")
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "a.csv").write_text("picture,label\n1,2\n")
+    with pytest.raises(UserError, match="read as csv; allowed: arrow, parquet, imagefolder"):
+        load_data(f"hf:{tmp_path / 'texts'}")
+    damaged = saved(tmp_path, train=table())
+    for file in damaged.glob("train/*.arrow"):
+        file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(UserError, match="cannot be read"):
+        load_data(f"hf:{damaged}")
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(UserError, match=r"install it: pip install 'spos\[datasets\]'"):
+        load_data(f"hf:{damaged}")
+
+
+def test_a_folder_of_parquet_files_is_read(table: Any, tmp_path: Path) -> None:
+    (tmp_path / "files").mkdir()
+    table().to_parquet(tmp_path / "files" / "train-00000.parquet")
+    table(6, 100).to_parquet(tmp_path / "files" / "test-00000.parquet")
+    data = load_data(f"hf:{tmp_path / 'files'}")
+    assert [len(data.train), len(data.test())] == [18, 6] and data.classes == ("cat", "dog")
+
+
+def test_a_script_in_a_folder_is_not_run(table: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (folder / "files.py").write_text("raise SystemExit('run')\n")
+    table().to_parquet(folder / "train-00000.parquet")
+    with pytest.raises(UserError, match="scripts are no longer supported"):
+        load_data(f"hf:{folder}")
+
+
+def test_broken_images_are_named_or_left_out(table: Any, tmp_path: Path) -> None:
+    def damage(row: dict[str, Any], at: int) -> dict[str, Any]:
+        # Cut off, and no image at all.
+        cells = {
+            3: {"bytes": row["picture"]["bytes"][:60], "path": None},
+            4: None,
+        }
+        return {"picture": cells.get(at, row["picture"])}
+
+    raw = table(30).cast_column("picture", Image(decode=False))
+    path = saved(tmp_path, train=raw.map(damage, with_indices=True, features=raw.features))
+    with pytest.raises(UserError, match=r"broken image train/3: .* \(and 1 more\)"):
+        load_data(f"hf:{path}")
+    data = load_data(f"hf:{path}", on_broken="skip")
+    assert len(data.train) + len(data.validation) + len(data.test()) == 28
+    assert [text.partition(":")[0] for text in data.skipped] == ["train/3", "train/4"]
+    assert "there is no image in this row" in data.skipped[1]
+
+
+def test_images_may_be_files_beside_a_table(encode: Any, tmp_path: Path) -> None:
+    (tmp_path / "1.png").write_bytes(encode())
+    paths = [str(tmp_path / "1.png"), str(tmp_path / "2.png"), "https://example.org/1.png"]
+    store = TableStore(
+        {"train": [{"picture": {"bytes": None, "path": p}} for p in paths]}, "picture"
+    )
+    assert store.read("train/0") == encode()
+    for row in (1, 2):
+        with pytest.raises(BrokenImageError, match="No such file"):
+            store.read(f"train/{row}")
+
+
+def test_labels_beyond_the_classes_are_one_line(table: Any, tmp_path: Path) -> None:
+    path = saved(tmp_path, train=table(), test=table(6, 100))
+    beyond = table(6, 100, label=ClassLabel(names=["cat", "dog", "owl"])).map(
+        lambda row: {"label": 2}
+    )
+    shutil.rmtree(path / "test")
+    beyond.save_to_disk(path / "test")
+    with pytest.raises(UserError, match="the split test, row 0: label 2; allowed: the 2 classes"):
+        load_data(f"hf:{path}")

@@ -1,0 +1,137 @@
+"""Data sets of torchvision, which a stand-in provides, since not every torch has a torchvision."""
+
+from __future__ import annotations
+
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from torch.utils.data import Dataset
+
+from spos import UserError
+from spos.data import load_data
+
+
+class Digits(Dataset[Any]):
+    """As the data sets that are told whether to train."""
+
+    classes = ("cat", "dog")
+
+    def __init__(self, root: str, train: bool = True, download: bool = True) -> None:
+        assert not download
+        if root != "there":
+            raise RuntimeError("Dataset not found.\nYou can use download=True to download it")
+        self.first, self.count = (0, 20) if train else (100, 6)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> tuple[Image.Image, int]:
+        if not 0 <= index < self.count:
+            raise IndexError(index)
+        random = np.random.default_rng(self.first + index)
+        return Image.fromarray(random.integers(0, 256, (8, 8, 3), dtype=np.uint8)), index % 2
+
+
+class Flowers(Digits):
+    """As the data sets that are told a split."""
+
+    sizes = {"train": (0, 20), "val": (50, 4), "test": (100, 6)}  # noqa: RUF012
+
+    def __init__(self, root: str, split: str = "train", download: bool = True) -> None:
+        if split not in self.sizes:
+            raise ValueError(f"Unknown value '{split}' for argument split.")
+        super().__init__(root, download=download)
+        self.first, self.count = self.sizes[split]
+
+
+class Pets(Flowers):
+    sizes = {"trainval": (0, 20), "test": (100, 6)}  # noqa: RUF012
+
+
+class Imagenette(Flowers):
+    sizes = {"train": (0, 20), "val": (50, 4)}  # noqa: RUF012
+
+
+class Faces(Digits):
+    """As the data sets without splits, which have nothing to download."""
+
+    def __init__(self, root: str) -> None:
+        super().__init__(root, download=False)
+
+
+class Fake(Digits):
+    """As the one whose images are drawn."""
+
+    def __init__(self, size: int = 20) -> None:
+        super().__init__("there", download=False)
+
+
+@pytest.fixture(autouse=True)
+def _torchvision(monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds = {kind.__name__: kind for kind in (Digits, Flowers, Pets, Imagenette, Faces, Fake)}
+    datasets = SimpleNamespace(__all__=(*kinds, "CIFAR10", "LSUN"), **kinds)
+    monkeypatch.setitem(sys.modules, "torchvision", SimpleNamespace(datasets=datasets))
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes"),
+    [
+        ("Digits", [18, 2, 6]),
+        ("Flowers", [20, 4, 6]),
+        ("Pets", [18, 2, 6]),
+        ("Imagenette", [18, 2, 4]),
+        ("Faces", [16, 2, 2]),
+    ],
+)
+@pytest.mark.parametrize("stream", ["never", "always"])
+def test_the_splits_of_a_data_set_are_found(name: str, sizes: list[int], stream: str) -> None:
+    data = load_data(f"torchvision:{name}:there", stream=stream)
+    assert [len(data.train), len(data.validation), len(data.test())] == sizes
+    assert data.classes == ("cat", "dog") and (data.channels, data.image_size) == (3, 8)
+    # The retraining is on both.
+    assert len(data.train.join(data.validation)) == sizes[0] + sizes[1]
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("Flower:there", "no data set 'Flower' in torchvision; did you mean 'Flowers'? allowed: "),
+        ("CIFAR10:there", "its files are pickles, which are never read; give cifar10:PATH"),
+        ("LSUN:there", "LSUN: its files are pickles, which are never read"),
+        ("Fake:there", "Fake has no files to read; allowed: data sets with a root folder"),
+        ("Digits", "the folder is missing; allowed: torchvision:Digits:PATH"),
+        ("Digits:here", "Digits cannot be read from here (RuntimeError: Dataset not found. You"),
+        ("Flowers:here", "Flowers cannot be read from here (RuntimeError: Dataset not found."),
+    ],
+)
+def test_a_mistake_is_one_line(given: str, told: str) -> None:
+    with pytest.raises(UserError) as caught:
+        load_data(f"torchvision:{given}")
+    assert told in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_torchvision_that_cannot_be_imported_is_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    with pytest.raises(UserError, match=r"install it: pip install 'spos\[torchvision\]'"):
+        load_data("torchvision:Digits:there")
+
+    def fails(name: str) -> None:
+        raise RuntimeError("operator torchvision::nms does not exist")
+
+    monkeypatch.setattr("spos._util.libraries.import_module", fails)
+    with pytest.raises(UserError, match=r"cannot be imported \(RuntimeError: operator torchvis"):
+        load_data("torchvision:Digits:there")
+
+
+def test_torchvision_itself_has_data_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "torchvision")
+    reason = "torchvision cannot be imported here"
+    pytest.importorskip("torchvision", exc_type=Exception, reason=reason)
+    with pytest.raises(UserError, match="FashionMNIST cannot be read from none"):
+        load_data("torchvision:FashionMNIST:none")

@@ -1,0 +1,172 @@
+"""Tar shards in the layout of WebDataset."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import pickle
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from spos import UserError
+from spos.data import StreamedImages, load_data
+from spos.data.peek import peek
+
+
+def shard(path: Path, files: dict[str, bytes]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w") as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return path
+
+
+@pytest.fixture
+def samples(encode: Any) -> Any:
+    """Files of samples whose label is in .cls, or by a function of the class and its name."""
+
+    def make(count: int = 20, first: int = 0, label: Any = None) -> dict[str, bytes]:
+        files = {}
+        for number in range(first, first + count):
+            kind = number % 2
+            files[f"data/{number:05}.png"] = encode(seed=number)
+            name, content = label(kind) if label else ("cls", str(kind))
+            files[f"data/{number:05}.{name}"] = content.encode()
+        return files
+
+    return make
+
+
+def make_set(folder: Path, samples: Any) -> Path:
+    shard(folder / "train-000.tar", samples(12))
+    shard(folder / "train-001.tar", samples(8, 12))
+    shard(folder / "test-000.tar", samples(6, 100))
+    return folder
+
+
+def test_shards_of_a_folder_are_read_by_their_names(samples: Any, tmp_path: Path) -> None:
+    path = make_set(tmp_path / "set", samples)
+    data = load_data(f"webdataset:{path}")
+    assert [len(data.train), len(data.validation), len(data.test())] == [18, 2, 6]
+    assert data.classes == ("0", "1") and (data.channels, data.image_size) == (3, 12)
+    facts = peek(f"webdataset:{path}")
+    assert (facts.count, facts.classes, facts.side, facts.has_test) == (20, 2, 12, True)
+    streamed = load_data(f"webdataset:{path}", stream="always")
+    assert isinstance(streamed.train, StreamedImages)
+    sent = pickle.loads(pickle.dumps(streamed.train))
+    for images in (streamed.train, sent):
+        assert torch.equal(images.pixels(range(18)), data.train.pixels(range(18)))
+    assert streamed.fingerprint == data.fingerprint
+
+
+def test_patterns_name_the_shards(samples: Any, tmp_path: Path) -> None:
+    path = make_set(tmp_path / "set", samples)
+    whole = load_data(f"webdataset:{path}")
+    for pattern in ("train-{000..001}.tar", "train-00?.tar", "train-*.tar"):
+        data = load_data(f"webdataset:{path}/{pattern}?test={path}/test-*.tar")
+        assert torch.equal(data.train.pixels(range(18)), whole.train.pixels(range(18)))
+    alone = load_data(f"webdataset:{path}/train-000.tar", test=2, validation=2)
+    assert [len(alone.train), len(alone.validation), len(alone.test())] == [8, 2, 2]
+    shard(path / "val-000.tar", samples(4, 50))
+    assert [len(load_data(f"webdataset:{path}").validation)] == [4]
+
+
+def test_the_numbers_of_a_run_do_not_depend_on_where_the_shards_are(
+    samples: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_set(tmp_path / "a" / "set", samples)
+    make_set(tmp_path / "b" / "set", samples)
+    marks = {load_data(f"webdataset:{tmp_path / name / 'set'}").fingerprint for name in "ab"}
+    monkeypatch.chdir(tmp_path / "a")
+    assert {load_data("webdataset:set").fingerprint} == marks
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        lambda kind: ("cls", ("cat", "dog")[kind]),
+        lambda kind: ("json", json.dumps({"label": ("cat", "dog")[kind], "more": [1]})),
+    ],
+)
+def test_classes_have_names(label: Any, samples: Any, tmp_path: Path) -> None:
+    path = shard(tmp_path / "a.tar", samples(label=label))
+    assert load_data(f"webdataset:{path}").classes == ("cat", "dog")
+
+
+def test_the_field_of_the_label_is_named(samples: Any, tmp_path: Path) -> None:
+    def label(kind: int) -> tuple[str, str]:
+        return "json", json.dumps({"label": 7, "kind": kind})
+
+    path = shard(tmp_path / "a.tar", samples(label=label))
+    assert load_data(f"webdataset:{path}?label=kind").classes == ("0", "1")
+    with pytest.raises(UserError, match=r"has no label; needed beside it: .*json with kin"):
+        load_data(f"webdataset:{path}?label=kin")
+
+
+def test_other_members_are_not_read(samples: Any, tmp_path: Path) -> None:
+    class Harmful:
+        def __reduce__(self) -> Any:
+            return (exit, (3,))
+
+    files = samples()
+    more = {"data/00000.pyd": pickle.dumps(Harmful()), "data/00000.seg.png": b"mask"}
+    path = shard(tmp_path / "a.tar", {**files, **more, "data/99999.cls": b"0"})
+    data = load_data(f"webdataset:{path}")
+    assert data.notes[0] == "samples without an image, not read: 1"
+    assert data.fingerprint
+
+
+def test_broken_images_are_named_or_left_out(samples: Any, tmp_path: Path) -> None:
+    files = samples(30)
+    files["data/00003.png"] = files["data/00003.png"][:60]
+    path = shard(tmp_path / "a.tar", files)
+    with pytest.raises(UserError, match=r"broken image a\.tar/data/00003\.png: "):
+        load_data(f"webdataset:{path}")
+    data = load_data(f"webdataset:{path}", on_broken="skip")
+    assert len(data.train) + len(data.validation) + len(data.test()) == 29
+    assert data.skipped[0].startswith("a.tar/data/00003.png: ")
+
+
+def test_a_shard_that_ends_early_is_one_line(samples: Any, tmp_path: Path) -> None:
+    path = shard(tmp_path / "a.tar", samples())
+    path.write_bytes(path.read_bytes()[:6000])
+    with pytest.raises(UserError, match=r"not a whole \.tar|has no label"):
+        load_data(f"webdataset:{path}")
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("", "the pattern is missing; allowed: webdataset:FOLDER or webdataset:PATTERN"),
+        ("{there}/none-*.tar", "no file "),
+        ("{there}/train-{{005..001}}.tar", "{005..001}: is empty; write the smaller number first"),
+        ("{there}?tset=a.tar", "unknown '?tset=a.tar': did you mean 'test'?"),
+        ("{there}/*.tar?test={there}/test-*.tar", "test-000.tar is in two splits"),
+        ("{there}/packed.tar.gz", "not a whole .tar"),
+        ("{there}/unlabelled.tar", "has no label; needed beside it: 1.cls or 1.json with label or"),
+        ("{there}/empty.tar", "no image in the shards of train; allowed: .jpg"),
+        ("{there}/odd.tar", "odd.tar/1.json: label [1]; allowed: a whole number or a name"),
+        ("{there}/bad.tar", "bad.tar/1.json: cannot be read as a label"),
+        ("{there}?test={there}/other.tar", "other.tar/1.png: the class 5 is not in the training"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    given: str, told: str, samples: Any, encode: Any, tmp_path: Path
+) -> None:
+    there = make_set(tmp_path / "set", samples)
+    (there / "packed.tar.gz").write_bytes(gzip.compress((there / "train-000.tar").read_bytes()))
+    shard(there / "unlabelled.tar", {"1.png": encode()})
+    shard(there / "empty.tar", {"1.cls": b"0"})
+    shard(there / "odd.tar", {"1.png": encode(), "1.json": b'{"label": [1]}'})
+    shard(there / "bad.tar", {"1.png": encode(), "1.json": b"{"})
+    shard(there / "other.tar", {"1.png": encode(), "1.cls": b"5"})
+    with pytest.raises(UserError) as caught:
+        load_data(f"webdataset:{given.format(there=there)}")
+    assert told in str(caught.value) and "\n" not in str(caught.value)
