@@ -20,6 +20,7 @@ from spos._util.errors import UserError
 from spos._util.listener import Listener
 from spos.data import DataOptions, ImageData, Source, dataset_source
 from spos.data.load import assemble
+from spos.data.own_augmentation import Augmentation, register_augmentation
 from spos.data.peek import ImageFacts, is_grey, peek
 from spos.export.exporting import export_run
 from spos.export.trained import Trained, load_trained
@@ -181,6 +182,7 @@ def search(
     limits: Mapping[str, str | float] | None = None,
     test: Any = None,
     classes: Sequence[str] | None = None,
+    augment: Augmentation | None = None,
     settings: Mapping[str, Any] | None = None,
     seed: int = 0,
     compare: int | None = None,
@@ -208,6 +210,9 @@ def search(
         limits (Mapping | None): upper bounds of other costs by name.
         test (Any): test images as for ``data``; None to split them off.
         classes (Sequence[str] | None): names of the classes.
+        augment (Callable | None): augmentation of the training images in place of a policy: from an
+            image, uint8, shape (C, S, S), to one of the same shape, uint8 or float in 0 to 1, such
+            as a transform of ``torchvision.transforms.v2``.
         settings (Mapping | None): further settings by section, as in ``config.yaml``.
         seed (int): seed of everything random, at least 0.
         compare (int | None): random networks to compare with; None to choose it.
@@ -243,6 +248,10 @@ def search(
     }
     given: dict[str, Any] = {name: dict(values) for name, values in (settings or {}).items()}
     given.setdefault("run", {}).setdefault("seed", seed)
+    if augment is not None:
+        name = register_augmentation(augment)
+        for section in ("supernet", "retrain"):
+            given.setdefault(section, {}).setdefault("augment", name)
     if maximum:
         given.setdefault("constraint", {})["maximum"] = maximum
     images = None

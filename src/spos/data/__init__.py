@@ -5,6 +5,7 @@ from spos.data.batches import check_batch, evaluation_batches, training_batches
 from spos.data.dataset import dataset_data, dataset_source
 from spos.data.images import ImageData, Images, TensorImages
 from spos.data.load import load_data
+from spos.data.own_augmentation import register_augmentation
 from spos.data.source import SOURCES, DataOptions, Source, array_source
 from spos.data.streamed import StreamedImages
 
@@ -23,5 +24,6 @@ __all__ = [
     "dataset_source",
     "evaluation_batches",
     "load_data",
+    "register_augmentation",
     "training_batches",
 ]

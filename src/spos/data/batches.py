@@ -15,6 +15,7 @@ from spos._util.randomness import generator, torch_generator
 from spos.data.augmentation import POLICIES, check_policy, draw
 from spos.data.augmentation import augment as apply_draws
 from spos.data.images import ImageData, Images
+from spos.data.own_augmentation import apply_own, find_augmentation, is_own
 from spos.data.streamed import BatchIndices, StreamedImages, decoded_batches
 
 Batches = Iterator[tuple[Tensor, Tensor]]
@@ -79,7 +80,8 @@ def training_batches(
         seed (int): seed of the run, at least 0.
         start (int): first step.
         steps (int): step to stop before.
-        augment (str): key of :data:`spos.data.POLICIES`. ``imagenet`` crops streamed images out of
+        augment (str): key of :data:`spos.data.POLICIES`, or the name of a function
+            (:func:`spos.data.register_augmentation`). ``imagenet`` crops streamed images out of
             the whole photograph, and images in memory out of the square.
         device (torch.device | str): device of the batches.
         rank (int): number of this process; it takes a contiguous slice of every batch.
@@ -100,7 +102,9 @@ def training_batches(
         >>> [tuple(x.shape) for x, y in batches]
         [(64, 1, 8, 8), (64, 1, 8, 8)]
     """
-    check_policy(augment)
+    own = find_augmentation(augment) if is_own(augment) else None
+    if own is None:
+        check_policy(augment)
     check_batch(batch_size, len(images), rank, world_size)
     share = batch_size // world_size
     rows = slice(rank * share, (rank + 1) * share)
@@ -113,11 +117,13 @@ def training_batches(
     def batches() -> Batches:
         span = range(start, steps)
         for step, pixels, labels in _batches(images, order, span, torch.device(device), random):
-            if POLICIES[augment] and not cropped:
+            if own is not None:
+                pixels = apply_own(own, pixels, seed, step, rows.start)
+            elif POLICIES[augment] and not cropped:
                 drawing = torch_generator(seed, "augment", step)
                 draws = draw(augment, batch_size, data.image_size, drawing)
-                own = {name: drawn[rows] for name, drawn in draws.items()}
-                pixels = apply_draws(pixels, own, normalise.fill)
+                part = {name: drawn[rows] for name, drawn in draws.items()}
+                pixels = apply_draws(pixels, part, normalise.fill)
             yield normalise(pixels), labels
 
     return batches()

@@ -11,6 +11,7 @@ from spos._util.records import to_plain
 from spos._util.settings import parse_assignments, replace_settings
 from spos.cost import Constraint
 from spos.data import POLICIES
+from spos.data.own_augmentation import is_own, name_augmentation
 from spos.run.settings import (
     ConstraintSettings,
     DataSettings,
@@ -127,6 +128,15 @@ def make_config(values: Mapping[str, Any]) -> Config:
         name: replace_settings(default, values.get(name, {}), name)
         for name, default in defaults.items()
     }
+    for name in ("supernet", "retrain"):
+        augment = sections[name].augment
+        if is_own(augment):
+            sections[name] = replace(sections[name], augment=name_augmentation(augment))
+        elif augment not in POLICIES:
+            raise UserError(
+                f"unknown {name}.augment '{augment}': {nearest(augment, POLICIES)}, or MODULE:NAME "
+                "of a function"
+            )
     recipe, algorithm = sections["supernet"], ALGORITHMS.find(sections["search"].algorithm)
     if algorithm.method not in (None, recipe.method):
         if "method" in values.get("supernet", {}):
@@ -149,10 +159,6 @@ def make_config(values: Mapping[str, Any]) -> Config:
         raise UserError("constraint.budgets and search.pareto: give one of them, not both")
     if config.finalists.count > 1 and config.constraint.budgets:
         raise UserError("constraint.budgets and finalists.count: give one of them, not both")
-    for name in ("supernet", "retrain"):
-        augment = getattr(config, name).augment
-        if augment not in POLICIES:
-            raise UserError(f"unknown {name}.augment '{augment}': {nearest(augment, POLICIES)}")
     return config
 
 

@@ -21,6 +21,11 @@ from spos._util.randomness import torch_seed
 from spos._util.records import write_record
 from spos.cost import CostModel
 from spos.data import ImageData, load_data
+from spos.data.own_augmentation import (
+    Augmentation,
+    given_augmentations,
+    restore_augmentations,
+)
 from spos.nn.supernet import Supernet
 from spos.run.config import SETTINGS_WITHOUT_EFFECT, Config
 from spos.run.costs import LATENCY_TABLE, add_bounded_costs, read_latency_table
@@ -84,10 +89,15 @@ class Context:
         # Each process has its own Fabric and reads the images itself.
         omitted = ("fabric", "fitness", "data", "kept", "_cost_models", "workers")
         kept = {k: v for k, v in self.__dict__.items() if k not in omitted}
-        return {**kept, "own_model": own_model(self.config.layout)}
+        return {
+            **kept,
+            "own_model": own_model(self.config.layout),
+            "own_augmentations": self._own_augmentations(),
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         model = state.pop("own_model")
+        restore_augmentations(state.pop("own_augmentations"))
         self.__dict__.update(state, workers=ThisProcess())
         if model is not None:
             register_model(model, self.config.layout.image_size)
@@ -104,7 +114,11 @@ class Context:
             method=self.given_method,
             teacher=self.teacher,
             model=own_model(self.config.layout),
+            augment=self._own_augmentations(),
         )
+
+    def _own_augmentations(self) -> dict[str, Augmentation]:
+        return given_augmentations((self.config.supernet.augment, self.config.retrain.augment))
 
     @cached_property
     def fitness(self) -> Fitness:

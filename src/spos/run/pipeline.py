@@ -14,6 +14,7 @@ from spos._util.listener import Listener, Silent
 from spos._util.records import write_record
 from spos._util.text import redact
 from spos.data import ImageData, check_batch
+from spos.data.own_augmentation import apply_own, find_augmentation, is_own
 from spos.report import write_report
 from spos.report.attachments import Attachments
 from spos.report.result import Result
@@ -203,6 +204,13 @@ def _check_ahead(context: Context, stages: tuple[str, ...]) -> None:
         open_storage(config.constraint.storage)
     if {"train", "search"} <= {*stages} and config.search.naswot_weight:
         make_naswot(context).check()
+    for section, stage in (("supernet", "train"), ("retrain", "retrain")):
+        if stage in stages and not context.directory.is_finished(stage):
+            augment, device = getattr(config, section).augment, context.fabric.device
+            if is_own(augment):
+                # Not after hours: a function may return something else than an image.
+                image = context.data.train.pixels([0]).to(device)
+                apply_own(find_augmentation(augment), image, config.run.seed, 0, 0)
     if "retrain" in stages:
         data = context.data
         held_out = len(data.validation) * config.network.hold_out

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import inspect
 import math
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from spos._util.errors import UserError
+from spos._util.identity import identity
 from spos.report.measure import Measure
 from spos.search.evaluation import Evaluate, Loader, Metric, correct, number, score
 from spos.training.method import Loss
@@ -23,7 +21,6 @@ from spos.training.method import Loss
 TOP1 = "top-1"
 #: Scores that need no training, by name, and what they are called.
 ADDED = {"depth": "depth", "naswot": "NASWOT"}
-_PLAIN = (bool, int, float, str, bytes, type(None))
 
 
 @dataclass(frozen=True)
@@ -257,38 +254,3 @@ def check_picklable(task: Task, load: Any, **others: Any) -> None:
                 f"{name} cannot be sent to other processes "
                 f"({' '.join(str(error).split())}): define it at the top level of a module"
             ) from error
-
-
-def identity(function: Callable[..., Any]) -> str:
-    """Identify a function by its name and a digest of its source and its plain values.
-
-    The source is that of the function, or of the class of a callable object. If it is not
-    available, as for built-in functions, the name of the module takes its place. Plain values are
-    the numbers, texts and booleans among the arguments of a ``functools.partial`` and the
-    attributes of an object. Called functions, enclosed variables and tensors are ignored.
-
-    Example:
-        >>> first, second = partial(round, ndigits=1), partial(round, ndigits=2)
-        >>> identity(first) == identity(first), identity(first) == identity(second)
-        (True, False)
-    """
-    parts: list[str] = []
-    while isinstance(function, partial):
-        named = {str(place): value for place, value in enumerate(function.args)}
-        parts.append(_plain({**named, **function.keywords}))
-        function = function.func
-    if inspect.ismethod(function):
-        parts.append(_plain(getattr(function.__self__, "__dict__", {})))
-    elif not inspect.isroutine(function):
-        parts.append(_plain(getattr(function, "__dict__", {})))
-        function = type(function)
-    try:
-        parts.append(inspect.getsource(function))
-    except (OSError, TypeError):
-        parts.append(function.__module__)
-    digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:8]
-    return f"{function.__qualname__} ({digest})"
-
-
-def _plain(values: dict[str, Any]) -> str:
-    return repr(sorted((k, v) for k, v in values.items() if isinstance(v, _PLAIN)))

@@ -35,7 +35,8 @@ class Recipe(Settings):
         warmup_steps (int): steps over which the learning rate rises linearly from 0, below
             ``steps``.
         gradient_clip (float): largest norm of the gradient; 0 disables clipping.
-        augment (str): augmentation policy of the training images.
+        augment (str): augmentation policy of the training images, or ``MODULE:NAME`` of a function
+            from an image, uint8, shape (C, S, S), to one of the same shape.
         ema (float): decay of the moving average of the weights that the training results in, in
             [0, 1): 0.999 averages over about the last thousand steps, 0 disables the average.
 
