@@ -13,7 +13,7 @@ INSTALLED := $(VENV)/.installed
 DOCS_INSTALLED := $(VENV)/.docs-installed
 SITE ?= build/site
 
-.PHONY: demo test lint format docs paper-small gpu-bundle clean help
+.PHONY: demo test lint format docs wheel-check paper-small gpu-bundle clean help
 
 help:
 	@echo "make demo    find a network for cluttered digits, and compare it with others of its cost"
@@ -21,6 +21,7 @@ help:
 	@echo "make lint    run the linters and the type checker"
 	@echo "make format  format the code"
 	@echo "make docs    build the site of the documentation; needs Python 3.11 or newer"
+	@echo "make wheel-check  build the wheel, and run it in an environment of what it declares"
 	@echo "make paper-small  the tables of the paper on CIFAR-10, in hours; resumes"
 	@echo "make gpu-bundle   a folder that measures the GPU of a machine without internet"
 
@@ -54,6 +55,9 @@ format: $(INSTALLED)
 docs: $(DOCS_INSTALLED)
 	$(BIN)/python -m sphinx --fail-on-warning --quiet -c docs . $(SITE)
 	@echo $(SITE)/index.html
+
+wheel-check: $(INSTALLED)
+	.ci/wheel-check $(BIN)/python
 
 paper-small: $(INSTALLED)
 	$(BIN)/python benchmarks/paper_small.py --data folder:$(DATA) --set data.test=10000 \
