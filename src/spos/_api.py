@@ -192,6 +192,7 @@ def search(
     callback: Callback | None = None,
     reuse: FoundNetwork | str | Path | None = None,
     out: str | Path | None = None,
+    loggers: Sequence[str] = (),
 ) -> FoundNetwork:
     """Find the most accurate network within limits: train a supernet, search it, retrain the best.
 
@@ -227,6 +228,8 @@ def search(
         reuse (FoundNetwork | str | Path | None): earlier search of the same space and images, or
             its run directory, whose supernet, evaluations and settings are taken over.
         out (str | Path | None): run directory; None for one named after model and limits.
+        loggers (Sequence[str]): programs that show the curves beside TensorBoard: ``"csv"``,
+            ``"mlflow"``, ``"wandb"``.
 
     Raises:
         UserError: an argument is not valid.
@@ -301,6 +304,7 @@ def search(
             if reuse
             else None,
             workers=processes,
+            loggers=loggers,
         )
     return FoundNetwork(result, folder, loaded.get("load"))
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import click
 
-from spos._cli.options import COUNT
+from spos._cli.console import ConsoleListener
+from spos._cli.options import COUNT, logger_option
 from spos._util.text import printable
 
 
@@ -49,17 +51,26 @@ def dashboard_command(run: str, port: int) -> None:
 @click.option(
     "--stage", default="retrain", metavar="NAME", help="Training to export: retrain, or compare-N."
 )
-def export_command(run: str, form: str, out: str | None, fold: bool, stage: str) -> None:
+@logger_option
+def export_command(
+    run: str, form: str, out: str | None, fold: bool, stage: str, loggers: tuple[str, ...]
+) -> None:
     """Export the trained network of a run to a checked file with a model card."""
     from spos.export import export_run
     from spos.export.card import file_lines
+    from spos.run.following import attach, check_loggers
 
+    check_loggers(loggers)
     target = Path(out) if out else None
     facts = export_run(Path(run), form, target, fold=fold, stage=stage)
     for line in file_lines(facts):
         click.echo(line)
-    for name in facts["files"]:
-        click.echo(f"{(target.parent if target else Path(run)) / name}")
+    files = [(target.parent if target else Path(run)) / name for name in facts["files"]]
+    for file in files:
+        click.echo(f"{file}")
+    if loggers:
+        with closing(ConsoleListener()) as listener:
+            attach(Path(run), loggers, files, listener)
 
 
 @click.command("predict")

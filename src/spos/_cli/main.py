@@ -22,6 +22,7 @@ from spos._cli.options import (
     SHARE,
     WORKERS,
     combine_options,
+    logger_option,
     read_settings,
     setting_options,
 )
@@ -108,7 +109,7 @@ def _add_stage(name: str, text: str, *options: Callable[[Any], Any]) -> None:
     """Add the command of one stage of a run."""
 
     @main.command(name, cls=TopicCommand, help=text)
-    @combine_options(setting_options, _execution_options, *options)
+    @combine_options(setting_options, _execution_options, logger_option, *options)
     def stage(**options: Any) -> None:
         out, given = options["out"], read_settings(options)
         with execution(options) as arguments:
@@ -116,7 +117,8 @@ def _add_stage(name: str, text: str, *options: Callable[[Any], Any]) -> None:
 
             arguments["compare"] = options.get("compare") or 0
             arguments["compare_with"] = options.get("compare_with", ())
-            result = run(out, given, (name,), reuse=options["reuse"], **arguments)
+            more = {key: options[key] for key in ("reuse", "loggers")}
+            result = run(out, given, (name,), **more, **arguments)
         _finish(out, result)
 
 
@@ -131,6 +133,7 @@ _add_stage("retrain", "Train the winner from scratch and test it.", _compare_opt
     "--out", metavar="DIR", help="Run directory; by default named after images, limits and time."
 )
 @_device_options
+@logger_option
 @_compare_options
 @_time_option
 @click.option("--yes", is_flag=True, help="Do not ask before a run of more than an hour.")

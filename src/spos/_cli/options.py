@@ -182,6 +182,15 @@ setting_options = combine_options(
     ),
 )
 
+logger_option = click.option(
+    "--logger",
+    "loggers",
+    multiple=True,
+    metavar="NAME",
+    help="Program that shows the curves, beside TensorBoard: csv, mlflow or wandb; several times "
+    "for several.",
+)
+
 
 def read_settings(options: dict[str, Any]) -> dict[str, Any]:
     """The settings that the options give: of the recipe, the file, --set and named options.

@@ -48,7 +48,8 @@ def perform_run(options: dict[str, Any]) -> tuple[Path, Result]:
             seconds=None if text is None else parse_duration(text),
             confirm=None if yes else _confirm,
             began=began,
-            **{name: options[name] for name in ("threads", "compare", "compare_with", "reuse")},
+            **{name: options[name] for name in ("threads", "reuse", "loggers")},
+            **{name: options[name] for name in ("compare", "compare_with")},
             **arguments,
         )
     return out, result

@@ -24,6 +24,7 @@ from spos.run.context import Context
 from spos.run.costs import check_latency_table
 from spos.run.differentiable import check_training_method
 from spos.run.directory import RunDirectory
+from spos.run.following import following
 from spos.run.known_comparison import check_known_networks, known_stage
 from spos.run.network import build_run_network, make_naswot, read_train_outcome
 from spos.run.outcome import DoctorOutcome, PredictionsOutcome, RetrainOutcome, SearchOutcome
@@ -75,6 +76,7 @@ def run(
     schedule: Schedule | None = None,
     notes: Sequence[str] = (),
     workers: Workers | None = None,
+    loggers: Sequence[str] = (),
 ) -> Result:
     """Run stages of a run; finished stages are skipped, interrupted ones are resumed.
 
@@ -104,6 +106,8 @@ def run(
         workers (Workers | None): processes that evaluate candidates and train networks at the same
             time (:func:`spos.run.local_workers.make_workers`), which are left running; None for
             this one.
+        loggers (Sequence[str]): programs that show the curves beside TensorBoard: names in
+            :data:`spos.run.logger.LOGGERS`.
 
     Returns:
         The result of the run, as stored in ``result.json``.
@@ -116,7 +120,7 @@ def run(
     if method is not None:
         given = merge_sections(given, {"supernet": {"method": method_name(method)}})
     directory = RunDirectory(out)
-    with directory.open():
+    with directory.open(), following(directory, loggers, listener or Silent()) as followed:
         check_latency_table(str(given.get("constraint", {}).get("latency_table") or ""), out)
         reused = None
         if reuse is not None:
@@ -165,6 +169,7 @@ def run(
         if compare:
             compare_stage(context, compare)
             result = _write(context)
+        followed.append(result)
         return result
 
 

@@ -21,6 +21,7 @@ from spos.report.result import Result
 from spos.report.words import duration
 from spos.run.config import merge_sections
 from spos.run.directory import RunDirectory
+from spos.run.following import check_loggers
 from spos.run.latency import discard_table, measure_for_run
 from spos.run.local_workers import LocalWorkers
 from spos.run.pipeline import run
@@ -79,6 +80,8 @@ def run_planned(
         KeyboardInterrupt: the run was interrupted; its state is saved.
     """
     began = time.monotonic() if began is None else began
+    # Before anything is measured.
+    check_loggers(execution.get("loggers", ()))
     listener = listener or Silent()
     directory, other = RunDirectory(out), RunDirectory(reuse) if reuse else None
     here: dict[str, Any] = {"facts": facts, "accelerator": accelerator}

@@ -1,0 +1,1 @@
+"""Programs that show the curves of a run: one file each."""

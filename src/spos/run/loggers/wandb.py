@@ -1,0 +1,85 @@
+"""Weights & Biases: a run on its server, or in files to be sent later (``WANDB_MODE=offline``)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from spos._util.errors import UserError
+from spos._util.files import read_own, write_json
+from spos.run.logger import LOGGERS, Logger, Point
+
+#: Project of the runs, unless the environment names another.
+PROJECT = "spos"
+#: File of the run directory with the last step of each stage that was given to it.
+STEPS = "wandb.json"
+
+
+@LOGGERS.register("wandb")
+class WandbLogger(Logger):
+    """A run of the project ``WANDB_PROJECT``."""
+
+    needs = ("wandb",)
+    extra = "wandb"
+
+    @classmethod
+    def check(cls) -> None:
+        super().check()
+        import wandb
+
+        if os.environ.get("WANDB_MODE", "online") not in ("online", "shared"):
+            return
+        if not wandb.login(prompt=False, verify=False):
+            raise UserError(
+                "--logger wandb: no account; run wandb login, or set WANDB_MODE=offline and send "
+                "the run later"
+            )
+
+    def __init__(self, path: Path, identity: str) -> None:
+        import wandb
+
+        super().__init__(path, identity)
+        # Nothing is asked of the server: in offline mode there is none.
+        self._file = path / STEPS
+        self._steps: dict[str, int] = {}
+        if self._file.exists():
+            self._steps = read_own(self._file, "delete it, and the points are given again")
+        self._run = wandb.init(
+            project=os.environ.get("WANDB_PROJECT") or PROJECT,
+            id=identity,
+            name=path.resolve().name,
+            dir=str(path),
+            resume="allow",
+            # What a run prints, and the state of the machine, are not asked for.
+            settings=wandb.Settings(console="off", silent=True, x_disable_stats=True),
+        )
+
+    def steps(self) -> Mapping[str, int]:
+        return self._steps
+
+    def log(self, points: Sequence[Point]) -> None:
+        last = {one.stage: one.step for one in points}
+        for stage in last:
+            # Steps are those of a stage, where the program counts its own.
+            self._run.define_metric(f"{stage}/*", step_metric=f"{stage}/step")
+        # Before the points are given: after a kill none is there twice.
+        self._steps = {**self._steps, **last}
+        write_json(self._file, self._steps)
+        for one in points:
+            self._run.log({f"{one.stage}/step": one.step, **one.named})
+
+    def settings(self, values: Mapping[str, str]) -> None:
+        self._run.config.update(dict(values), allow_val_change=True)
+
+    def conclude(self, numbers: Mapping[str, float], files: Sequence[Path]) -> None:
+        import wandb
+
+        self._run.summary.update(dict(numbers))
+        artifact = wandb.Artifact(f"spos-{self.identity}", type="result")
+        for path in files:
+            artifact.add_file(str(path))
+        self._run.log_artifact(artifact)
+
+    def close(self, *, finished: bool) -> None:
+        self._run.finish(exit_code=0 if finished else 1)

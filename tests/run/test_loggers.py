@@ -1,0 +1,251 @@
+"""Programs that show the curves of a run, and that they go on with it after an interruption."""
+
+from __future__ import annotations
+
+import csv
+import json
+import struct
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from spos import UserError
+from spos._cli.commands import export_command
+from spos.run import RunDirectory, following, run
+from spos.run.logger import LOGGERS, Logger
+
+RECIPE = {"steps": 8, "batch_size": 16}
+GIVEN: dict[str, Any] = {
+    "layout": {"channels": [16, 32], "depths": [1, 2]},
+    "run": {"evaluation_batch": 64, "calibration": 64, "save_every": 60},
+    "data": {"validation": 64},
+    "supernet": RECIPE,
+    "search": {"population": 4, "iterations": 2, "parents": 2},
+    "retrain": RECIPE,
+}
+ALL = ("csv", "mlflow", "wandb")
+
+
+class Interrupting:
+    """A listener that interrupts a stage, as Ctrl-C does."""
+
+    def __init__(self, stage: str, after: int) -> None:
+        self.stage, self.after = stage, after
+        self.messages: list[str] = []
+
+    def message(self, text: str) -> None:
+        self.messages.append(text)
+
+    def progress(self, stage: str, done: int, total: int, detail: str) -> None:
+        if stage == self.stage and done >= self.after:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("loggers")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+        patch.setenv("WANDB_MODE", "offline")
+        patch.setattr(following, "INTERVAL", 0.5)
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def logged(environment: Path) -> Path:
+    """A run that was interrupted within a training, whose steps are repeated."""
+    out = environment / "run"
+    with pytest.raises(KeyboardInterrupt):
+        run(out, GIVEN, listener=Interrupting("train", 5), loggers=ALL)
+    run(out, GIVEN, loggers=ALL)
+    return out
+
+
+def expected(out: Path) -> dict[str, list[int]]:
+    """The steps of each stage that the run has recorded."""
+    steps: dict[str, list[int]] = {}
+    for line in RunDirectory(out).metrics():
+        if "step" in line:
+            steps.setdefault(line["stage"], []).append(line["step"])
+    searched = json.loads((out / "search.json").read_text())
+    return {**steps, "search": list(range(1, len(searched["candidates"]) + 1))}
+
+
+def in_mlflow(out: Path) -> Run:
+    client = MlflowClient()
+    (experiment,) = [one for one in client.search_experiments() if one.name == "spos"]
+    identity = json.loads((out / "loggers.json").read_text())["run"]
+    (found,) = client.search_runs([experiment.experiment_id], f"tags.`spos.run` = '{identity}'")
+    return found
+
+
+def test_the_table_has_every_point_once(logged: Path) -> None:
+    with (logged / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    steps: dict[str, list[int]] = {}
+    for row in rows:
+        steps.setdefault(row["stage"], []).append(int(row["step"]))
+    assert steps == expected(logged)
+    assert {"train", "search", "retrain"} <= steps.keys()
+    assert all(float(row["loss"]) > 0 for row in rows if row["stage"] == "train")
+    searched = json.loads((logged / "search.json").read_text())
+    scores = [one["score"] for one in searched["candidates"]]
+    assert [float(row["score"]) for row in rows if row["stage"] == "search"] == scores
+
+
+def test_mlflow_has_one_run_with_every_point_once(logged: Path) -> None:
+    found, client = in_mlflow(logged), MlflowClient()
+    for stage, steps in expected(logged).items():
+        key = f"{stage}/{'score' if stage == 'search' else 'loss'}"
+        assert [one.step for one in client.get_metric_history(found.info.run_id, key)] == steps
+    assert found.info.run_name == "run" and found.info.status == "FINISHED"
+
+
+def test_mlflow_has_the_settings_the_result_and_its_files(logged: Path) -> None:
+    found, result = in_mlflow(logged), json.loads((logged / "result.json").read_text())
+    assert found.data.params["supernet.steps"] == "8"
+    assert found.data.params["layout.channels"] == "16,32"
+    assert found.data.metrics["result/test"] == result["retrain"]["test_score"]
+    assert found.data.metrics["result/flops"] == result["winner"]["costs"]["flops"]
+    files = {one.path for one in MlflowClient().list_artifacts(found.info.run_id)}
+    assert files >= {"config.yaml", "result.json", "report.html"}
+
+
+def test_an_exported_network_is_added_to_the_same_run(logged: Path) -> None:
+    arguments = [str(logged), "--format", "state-dict", "--logger", "mlflow"]
+    ended = CliRunner().invoke(export_command, arguments)
+    assert ended.exit_code == 0, ended.output
+    files = {one.path for one in MlflowClient().list_artifacts(in_mlflow(logged).info.run_id)}
+    assert files >= {"network.safetensors", "network.py", "network.safetensors.md"}
+
+
+def test_the_same_command_again_adds_nothing(logged: Path) -> None:
+    client, before = MlflowClient(), in_mlflow(logged)
+    table = (logged / "metrics.csv").read_text()
+    run(logged, GIVEN, loggers=ALL)
+    again = in_mlflow(logged)
+    assert (logged / "metrics.csv").read_text() == table
+    assert again.data.metrics == before.data.metrics
+    for key in before.data.metrics:
+        steps = [one.step for one in client.get_metric_history(again.info.run_id, key)]
+        assert len(steps) == len({*steps}), key
+
+
+def test_wandb_has_every_point_once_over_all_of_its_files(logged: Path) -> None:
+    steps: dict[str, list[int]] = {}
+    settings: dict[str, str] = {}
+    files = sorted((logged / "wandb").glob("offline-run-*/*.wandb"))
+    # One of each process, of the same run: the program puts them together.
+    identity = json.loads((logged / "loggers.json").read_text())["run"]
+    assert len(files) >= 2 and {path.name for path in files} == {f"run-{identity}.wandb"}
+    for record in (one for path in files for one in records(path)):
+        kind = record.WhichOneof("record_type")
+        if kind == "history":
+            named = {one.key or "/".join(one.nested_key): one for one in record.history.item}
+            for name, item in named.items():
+                stage, _, last = name.rpartition("/")
+                if last == "step" and stage:
+                    steps.setdefault(stage, []).append(json.loads(item.value_json))
+        elif kind == "config":
+            settings |= {one.key: json.loads(one.value_json) for one in record.config.update}
+    assert steps == expected(logged)
+    assert settings["supernet.steps"] == "8"
+
+
+def records(path: Path) -> Iterator[Any]:
+    """The records of a file of Weights & Biases: protocol buffers in the log format of LevelDB."""
+    from wandb.proto import wandb_internal_pb2
+
+    content, size, whole = path.read_bytes(), 32768, b""
+    assert content[:4] == b":W&B"
+    place = 7
+    while place + 7 <= len(content):
+        left = size - place % size
+        if left < 7:
+            place += left
+            continue
+        _, length, kind = struct.unpack("<IHB", content[place : place + 7])
+        whole += content[place + 7 : place + 7 + length]
+        place += 7 + length
+        # 1 is a whole record, 4 the last part of one.
+        if kind in (1, 4):
+            record = wandb_internal_pb2.Record()
+            record.ParseFromString(whole)
+            whole = b""
+            yield record
+
+
+def test_a_logger_that_is_away_does_not_end_a_run_and_gets_the_rest_later(
+    environment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[tuple[str, int]] = []
+
+    class Away(Logger):
+        here = False
+
+        def steps(self) -> dict[str, int]:
+            last: Counter[str] = Counter()
+            for stage, step in given:
+                last[stage] = max(last[stage], step)
+            return dict(last)
+
+        def log(self, points: Any) -> None:
+            if not Away.here:
+                raise ConnectionError("no route to the host")
+            given.extend((one.stage, one.step) for one in points)
+
+    monkeypatch.setitem(LOGGERS, "away", Away)
+    out, listener = environment / "away", Interrupting("", 0)
+    run(out, GIVEN, ("train",), listener=listener, loggers=("away",))
+    assert not given
+    assert listener.messages[-1] == (
+        "--logger away: not everything was given to it (no route to the host); the same command "
+        "gives it the rest"
+    )
+    Away.here = True
+    run(out, GIVEN, ("train",), loggers=("away",))
+    assert given == [("train", step) for step in range(1, 9)]
+
+
+def test_one_that_does_not_exist_is_refused_before_anything(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="unknown logger 'mlfow': did you mean 'mlflow'"):
+        run(tmp_path / "run", GIVEN, loggers=("mlfow",))
+    assert not (tmp_path / "run").exists()
+
+
+def test_one_that_is_not_installed_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spos.run.logger.find_spec", lambda name: None)
+    for name in ("mlflow", "wandb"):
+        with pytest.raises(UserError, match=rf"{name} is not installed.*'spos\[{name}\]'"):
+            run(tmp_path / "run", GIVEN, loggers=(name,))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_tracking_server_that_is_not_there_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(
+        UserError, match=r"http://127\.0\.0\.1:1 cannot be used .*MLFLOW_TRACKING_URI"
+    ):
+        run(tmp_path / "run", GIVEN, loggers=("mlflow",))
+    assert not (tmp_path / "run").exists()
+
+
+def test_without_an_account_wandb_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "online")
+    monkeypatch.setattr("wandb.login", lambda **named: False)
+    with pytest.raises(UserError, match="run wandb login, or set WANDB_MODE=offline"):
+        run(tmp_path / "run", GIVEN, loggers=("wandb",))
