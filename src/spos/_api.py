@@ -26,6 +26,7 @@ from spos.export.exporting import export_run
 from spos.export.trained import Trained, load_trained
 from spos.report.result import Comparison, KnownNetwork, Result, Winner
 from spos.run.directory import RunDirectory
+from spos.run.initial import BROUGHT, brought
 from spos.run.outcome import SearchOutcome
 from spos.run.planning.duration import parse_duration
 from spos.run.planning.execute import run_planned
@@ -193,6 +194,7 @@ def search(
     reuse: FoundNetwork | str | Path | None = None,
     out: str | Path | None = None,
     loggers: Sequence[str] = (),
+    init: str | Path | None = None,
 ) -> FoundNetwork:
     """Find the most accurate network within limits: train a supernet, search it, retrain the best.
 
@@ -201,8 +203,8 @@ def search(
 
     Args:
         model (nn.Module | str | None): module with choices (:class:`spos.OneOf`,
-            :class:`spos.nn.Width`), whose layers get fresh weights; or the name of a space; None
-            for a space that suits the images.
+            :class:`spos.nn.Width`), whose layers get fresh weights, unless ``init`` says
+            otherwise; or the name of a space; None for a space that suits the images.
         data (Any): source as for ``--data``; or a Dataset of (image, class), a DataLoader of one,
             or a pair of arrays, images of shape (N, C, H, W) and classes.
         time (str | float | None): time for everything, such as ``"1h"``, or seconds.
@@ -230,6 +232,9 @@ def search(
         out (str | Path | None): run directory; None for one named after model and limits.
         loggers (Sequence[str]): programs that show the curves beside TensorBoard: ``"csv"``,
             ``"mlflow"``, ``"wandb"``.
+        init (str | Path | None): weights that the supernet begins from: a file, or ``"model"`` for
+            those that a model brings, affine parameters of its batch norms included; None for
+            fresh ones.
 
     Raises:
         UserError: an argument is not valid.
@@ -271,13 +276,18 @@ def search(
         facts = images.facts
     if isinstance(model, nn.Module):
         side = int(given.get("layout", {}).get("image_size", facts.side))
-        name = register_model(model, side)
+        name = register_model(model, side, affine=init == "model")
         given["space"] = {"name": name, "preset": PRESET}
         # Given, so that a run is not resumed with another model of the same name.
         given.setdefault("layout", {})["model"] = family(name).preset(PRESET).model
     elif model is not None:
         given.setdefault("space", {})["name"] = model
     folder = Path(out) if out is not None else _folder(model, data, maximum, seconds, seed)
+    if init == "model" and not isinstance(model, nn.Module):
+        raise UserError(f"init 'model': {model} is no model with weights; give a model, or a file")
+    kept = folder / BROUGHT if init == "model" else init
+    if kept is not None:
+        given.setdefault("supernet", {})["init"] = str(kept)
 
     loaded: dict[str, Any] = {}
 
@@ -288,7 +298,9 @@ def search(
 
     # This process takes the threads of the plan.
     processes = None if workers == 1 else make_workers(workers, threads)
-    with closing(processes) if processes else nullcontext():
+    module = model if init == "model" and isinstance(model, nn.Module) else None
+    weights = nullcontext() if module is None else brought(module, folder)
+    with closing(processes) if processes else nullcontext(), weights:
         result = run_planned(
             folder,
             given,

@@ -22,6 +22,9 @@ from commands import FORKS
 from documents import ROOT, blocks
 from filelock import FileLock
 from running import run_page
+from safetensors.torch import save_file
+
+from spos.spaces import family
 
 
 @pytest.fixture(scope="session")
@@ -50,6 +53,8 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
             content = b"".join(rows[:48])
             facts.size = len(content)
             archive.addfile(facts, io.BytesIO(content))
+    trained = family("mobile").build(family("mobile").preset("cifar"), classes=2)
+    save_file(trained.state_dict(), folder / "weights.safetensors")
     (folder / "holiday").mkdir()
     for name in ("photo.jpg", "scan.png", "holiday/beach.jpg"):
         pictures[0].save(folder / name)

@@ -99,6 +99,7 @@ _ALIASES: tuple[tuple[str, str, Callable[[str], Any], str], ...] = (
     ("--data-workers", "data.workers", int, "Processes that decode streamed images."),
     ("--seed", "run.seed", int, "Seed of everything random."),
     ("--precision", "run.precision", str, "Precision: 32-true, bf16-mixed or 16-mixed."),
+    ("--init", "supernet.init", str, "File of weights that the supernet begins from."),
     ("--supernet-steps", "supernet.steps", int, "Steps of the supernet's training."),
     ("--retrain-steps", "retrain.steps", int, "Steps of the winner's training."),
     (
@@ -111,7 +112,7 @@ _ALIASES: tuple[tuple[str, str, Callable[[str], Any], str], ...] = (
         "--retrain-from",
         "network.weights",
         str,
-        "Weights that the winner's training begins from: scratch or supernet.",
+        "Weights that the winner's training begins from: scratch, supernet, or a file.",
     ),
     ("--network", "network.name", str, "Published network to train instead of a winner."),
     (

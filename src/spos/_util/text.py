@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 #: What a terminal obeys or UTF-8 cannot write: control characters, those that turn the direction of
@@ -51,3 +52,14 @@ def redact(text: str) -> str:
         ('mysql://bob:$PASSWORD@host/db', 'sqlite:///study.db')
     """
     return _PARAMETER.sub(r"\1***", _PASSWORD.sub(r"\1***@", text))
+
+
+def first_few(names: Sequence[str]) -> str:
+    """The first of several names, and how many there are besides.
+
+    Example:
+        >>> first_few(["a", "b"]), first_few(list("abcde"))
+        ('a, b', 'a, b, c and 2 more')
+    """
+    rest = len(names) - 3
+    return ", ".join(names[:3]) + (f" and {rest} more" if rest > 0 else "")

@@ -175,8 +175,9 @@ def exceeded(result: Result, network: KnownNetwork) -> list[str]:
 
 def beginning(result: Result | None) -> str:
     """Say from which weights the trainings of networks began."""
-    inherited = result and result.retrain and result.retrain.weights == "supernet"
-    return "from the weights of the supernet" if inherited else "from scratch"
+    weights = result.retrain.weights if result and result.retrain else "scratch"
+    known = {"supernet": "from the weights of the supernet", "file": "from weights of a file"}
+    return known.get(weights, "from scratch")
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,11 @@ THETA_SECTIONS = ("differentiable", "constraint")
 #: one in so many of the steps that a user gives.
 BEGINNINGS, LONGEST_BEGINNING = ("warmup_steps", "widening_steps"), 5
 #: Settings that do not affect the result; a run may be resumed with other values.
-SETTINGS_WITHOUT_EFFECT = ("data.workers", "run.save_every", "constraint.latency_device")
+#: A file of weights is known by its digest, wherever it is.
+SETTINGS_WITHOUT_EFFECT = (
+    *("data.workers", "run.save_every", "constraint.latency_device"),
+    *("supernet.init", "network.init"),
+)
 
 
 def make_config(values: Mapping[str, Any]) -> Config:

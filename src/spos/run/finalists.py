@@ -14,6 +14,7 @@ from spos.run.config import Config
 from spos.run.context import Context
 from spos.run.directory import RunDirectory
 from spos.run.fit import fit, train_side_by_side
+from spos.run.initial import begin
 from spos.run.network import build_run_network, loader
 from spos.run.outcome import FinalistsOutcome, SearchOutcome, ShortOutcome, make_winner
 from spos.run.task import make_fitness
@@ -241,6 +242,8 @@ def train_briefly(context: Context, briefs: Sequence[Brief], label: str) -> list
 def _train(context: Context, brief: Brief) -> tuple[Rung, float]:
     data, recipe, until = context.data, brief.recipe, brief.until
     network, _ = build_run_network(context, brief.architecture, brief.seed, brief.weights)
+    if brief.weights == "file":
+        begin(context, network, "network", brief.stage, told=False)
     seconds = fit(
         context,
         network,

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from spos.data import Images
 from spos.report.attachments import Mistake, Predictions
 from spos.run.context import Context
+from spos.run.initial import begin
 from spos.run.network import build_run_network, loader, training_loader
 from spos.run.outcome import PredictionsOutcome, RetrainOutcome
 from spos.run.recorder import PeakMemory, Recorder
@@ -208,6 +209,8 @@ def _launch(context: Context, item: _Training) -> Iterator[Any]:
 def _retrain(context: Context, text: str, stage: str, build: Build) -> RetrainOutcome:
     data, recipe, teacher = context.data, context.config.retrain, context.teacher
     network, costs, weights = build(context, text)
+    if build is build_own and weights == "file":
+        begin(context, network, "network", stage, stage == RetrainOutcome.stage)
     held_out = context.config.network.hold_out
     images = data.train if held_out else data.train.join(data.validation)
     # The curve of the network found alone is shown.

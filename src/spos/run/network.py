@@ -139,8 +139,8 @@ def build_run_network(
         context (Context): the run.
         text (str): architecture of the space, or the name of a published network.
         seed (int | None): seed of fresh weights; None for the seed of the run.
-        weights (str): ``scratch`` for fresh weights, or ``supernet`` for those of the supernet,
-            with the statistics of batch norm recalibrated.
+        weights (str): ``supernet`` for the weights of the supernet, with the statistics of batch
+            norm recalibrated; otherwise they are fresh.
 
     Returns:
         The network, and its costs by name.
@@ -173,7 +173,7 @@ def build_run_network(
             with context.fabric.autocast():
                 recalibrate(network, calibration_loader(context))
         return network, costs
-    if weights != "scratch":
+    if weights == "supernet":
         raise UserError(
             f"network.weights {weights}: '{text}' is not a network of the supernet; give scratch"
         )

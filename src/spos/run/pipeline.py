@@ -25,6 +25,7 @@ from spos.run.costs import check_latency_table
 from spos.run.differentiable import check_training_method
 from spos.run.directory import RunDirectory
 from spos.run.following import following
+from spos.run.initial import check_beginning, with_digests
 from spos.run.known_comparison import check_known_networks, known_stage
 from spos.run.network import build_run_network, make_naswot, read_train_outcome
 from spos.run.outcome import DoctorOutcome, PredictionsOutcome, RetrainOutcome, SearchOutcome
@@ -117,6 +118,7 @@ def run(
         KeyboardInterrupt: the run was interrupted; its state is saved.
     """
     given = check_sections(given) if load is None else merge_sections(given, OWN_DATA)
+    given = with_digests(given)
     if method is not None:
         given = merge_sections(given, {"supernet": {"method": method_name(method)}})
     directory = RunDirectory(out)
@@ -205,6 +207,11 @@ def _check_ahead(context: Context, stages: tuple[str, ...]) -> None:
         context.check_picklable()
     if "train" in stages and read_train_outcome(context) is None:
         check_training_method(context)
+        if config.supernet.init:
+            _ = context.data  # Its pixels are not to be on the meta device.
+            with torch.device("meta"):
+                models: list[nn.Module] = [context.supernet()]
+            check_beginning(context, models, "supernet")
     if "search" in stages and config.constraint.storage:
         open_storage(config.constraint.storage)
     if {"train", "search"} <= {*stages} and config.search.naswot_weight:
@@ -224,14 +231,21 @@ def _check_ahead(context: Context, stages: tuple[str, ...]) -> None:
             check_batch(config.retrain.batch_size, images, world_size=context.devices)
         except UserError as error:
             raise UserError(f"retrain: {error}") from None
-        if config.network.name or config.space in SPACES.built_in:
+        begins = (
+            config.network.weights == "file" and context.directory.outcome(RetrainOutcome) is None
+        )
+        if config.network.name or (config.space in SPACES.built_in and not begins):
             return
         # Networks of a user's model may not be graphs: those of one option everywhere are traced.
         with torch.device("meta"):
             supernet = context.supernet()
-        counts = supernet.space.option_counts
-        for option in range(max(counts)):
-            supernet.subnet(min(option, count - 1) for count in counts)
+            counts = supernet.space.option_counts
+            models = [
+                supernet.subnet(min(option, count - 1) for count in counts)
+                for option in range(max(counts))
+            ]
+        if begins:
+            check_beginning(context, models, "network")
 
 
 def _check_network(
@@ -264,4 +278,6 @@ def _check_network(
         )
     _ = context.data  # Its pixels are not to be on the meta device.
     with torch.device("meta"):
-        build_run_network(context, name)
+        network, _ = build_run_network(context, name)
+    if context.config.network.weights == "file" and done is None:
+        check_beginning(context, [network], "network")

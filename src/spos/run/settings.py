@@ -122,8 +122,18 @@ class NetworkSettings(Settings):
 
     name: str = ""
     width: Annotated[float, Field(gt=0)] = 1.0
-    weights: Literal["scratch", "supernet"] = "scratch"
+    weights: Literal["scratch", "supernet", "file"] = "scratch"
+    init: str = ""
+    init_sha256: str = ""
     hold_out: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.weights == "file") != bool(self.init):
+            raise UserError(
+                f"network.weights {self.weights} and network.init '{self.init}': give "
+                "--retrain-from FILE for weights of a file"
+            )
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from spos.run.context import Context
 from spos.run.differentiable import prepare_theta_training, read_prior
 from spos.run.finalists import finalists_stage, read_found
 from spos.run.fit import fit, retrain, retrain_all
+from spos.run.initial import begin
 from spos.run.network import load_checkpoint, read_train_outcome
 from spos.run.outcome import RetrainOutcome, SearchOutcome, TrainOutcome, make_search_outcome
 from spos.run.recorder import Stopwatch
@@ -43,6 +44,7 @@ def train_stage(context: Context) -> TrainOutcome:
 def _train_supernet(context: Context) -> float:
     supernet = context.supernet()
     recipe, method, images = context.config.supernet, context.method, context.data.train
+    begin(context, supernet, "supernet", "supernet")
     if context.config.required_method:
         method, images = prepare_theta_training(context, supernet)
     else:

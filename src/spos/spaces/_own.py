@@ -28,19 +28,22 @@ class OwnLayout:
     Args:
         image_size (int): side of the square input in pixels.
         model (str): digest of its modules and of the shapes of its weights.
+        affine (bool): whether batch norms keep their affine parameters, shared by all paths.
     """
 
     image_size: int
     model: str = ""
+    affine: bool = False
 
 
-def register_model(model: nn.Module, image_size: int) -> str:
+def register_model(model: nn.Module, image_size: int, *, affine: bool = False) -> str:
     """Add a model with choices to the catalogue, for this process.
 
     Args:
         model (nn.Module): module with choices (:class:`spos.OneOf`, :class:`spos.nn.Width`), or a
             supernet of one. It is copied before each training, and its layers get fresh weights.
         image_size (int): side of the square input in pixels.
+        affine (bool): whether batch norms keep their affine parameters.
 
     Returns:
         Name of the space.
@@ -53,7 +56,7 @@ def register_model(model: nn.Module, image_size: int) -> str:
     plan = sandwich_plan(PLANS["cifar"])
     SPACES[name] = Family(
         paper="a model of your own",
-        presets={PRESET: OwnLayout(image_size, digest)},
+        presets={PRESET: OwnLayout(image_size, digest, affine)},
         build=_build,
         plans={PRESET: replace(plan, data="dataset")},
     )
@@ -80,4 +83,5 @@ def _build(layout: OwnLayout, *, classes: int, image_channels: int = 3) -> Super
             cast(Any, module).reset_parameters()
     if isinstance(fresh, Supernet):
         return fresh
-    return Supernet(fresh, (image_channels, layout.image_size, layout.image_size))
+    shape = (image_channels, layout.image_size, layout.image_size)
+    return Supernet(fresh, shape, affine=layout.affine)

@@ -93,6 +93,8 @@ class SupernetRecipe(Recipe):
             all sizes; at least 0 and below ``steps``.
         distillation (bool): whether the other paths of ``sandwich`` learn from the outputs of the
             largest path, in classification, and not from the labels.
+        init (str): file of weights that the training begins from; empty for fresh weights.
+        init_sha256 (str): digest of that file, which is filled in.
 
     Raises:
         UserError: a value is out of its range.
@@ -106,6 +108,8 @@ class SupernetRecipe(Recipe):
     paths: Annotated[int, Field(ge=1)] = 1
     widening_steps: Annotated[int, Field(ge=0)] = 0
     distillation: bool = True
+    init: str = ""
+    init_sha256: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()

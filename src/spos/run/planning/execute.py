@@ -22,6 +22,7 @@ from spos.report.words import duration
 from spos.run.config import merge_sections
 from spos.run.directory import RunDirectory
 from spos.run.following import check_loggers
+from spos.run.initial import with_digests
 from spos.run.latency import discard_table, measure_for_run
 from spos.run.local_workers import LocalWorkers
 from spos.run.pipeline import run
@@ -82,6 +83,7 @@ def run_planned(
     began = time.monotonic() if began is None else began
     # Before anything is measured.
     check_loggers(execution.get("loggers", ()))
+    given = with_digests(given)
     listener = listener or Silent()
     directory, other = RunDirectory(out), RunDirectory(reuse) if reuse else None
     here: dict[str, Any] = {"facts": facts, "accelerator": accelerator}

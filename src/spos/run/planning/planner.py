@@ -44,7 +44,7 @@ from spos.spaces.mobile import layout_for
 #: Shares of the time of a run for the training of the supernet and for the search, by the weights
 #: that the winner and the networks that it is compared with begin from; their trainings take the
 #: rest.
-SHARES = {"scratch": (0.42, 0.08), "supernet": (0.55, 0.08)}
+SHARES = {"scratch": (0.42, 0.08), "supernet": (0.55, 0.08), "file": (0.42, 0.08)}
 #: Learning rate of a training that begins from the weights of the supernet, as a share of that of
 #: one from scratch.
 GENTLER = 0.5

@@ -25,18 +25,15 @@ from __future__ import annotations
 
 import os
 import re
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from spos._util.errors import UserError
+from spos._util.text import first_few
 from spos.nn.supernet import Supernet
+from spos.training.weights import read_weights
 
 #: Mean to subtract from images on a scale of 0 to 1 to get the release's input.
 INPUT_MEAN = (0.0, 0.0, 0.0)
@@ -67,7 +64,7 @@ def load_official(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     Source: the release, ``src/Supernet``.
     """
     file = Path(path)
-    content = _read(file)
+    content = read_weights(file)
     if isinstance(content, Mapping):
         content = content.get("state_dict", content)
     other = [type(content).__name__]
@@ -75,7 +72,7 @@ def load_official(path: str | os.PathLike[str]) -> dict[str, Tensor]:
         other = [str(name) for name, value in content.items() if not isinstance(value, Tensor)]
     if other:
         raise UserError(
-            f"{file} holds something else than tensors ({_first(other)}): give a dictionary of "
+            f"{file} holds something else than tensors ({first_few(other)}): give a dictionary of "
             "tensors, or one with such a dictionary as its entry 'state_dict'"
         )
     state = {str(name).removeprefix("module."): tensor for name, tensor in content.items()}
@@ -123,7 +120,7 @@ def to_supernet(state: Mapping[str, Tensor], supernet: Supernet, *, rgb: bool = 
             if name in state and state[name].shape != own.shape
         ],
     }
-    told = [f"{len(names)} {kind} ({_first(names)})" for kind, names in wrong.items() if names]
+    told = [f"{len(names)} {kind} ({first_few(names)})" for kind, names in wrong.items() if names]
     if told:
         raise UserError(
             f"the state does not fit the supernet, tensors: {', '.join(told)}; build it as "
@@ -134,59 +131,13 @@ def to_supernet(state: Mapping[str, Tensor], supernet: Supernet, *, rgb: bool = 
         own.copy_(state[name].flip(1) if rgb and name == _FIRST else state[name])
 
 
-def _read(file: Path) -> Any:
-    if not file.is_file():
-        what = "is not a file" if file.exists() else "does not exist"
-        raise UserError(f"{file} {what}: give a checkpoint by torch.save or a .safetensors file")
-    try:
-        if file.suffix == ".safetensors":
-            return load_file(file, device="cpu")
-        if zipfile.is_zipfile(file):
-            # torch does not compare the checksums: altered weights would pass for good ones.
-            with zipfile.ZipFile(file) as archive:
-                damaged = archive.testzip()
-            if damaged is not None:
-                raise UserError(f"{file} is damaged: the checksum of {damaged} in it differs")
-        return torch.load(file, weights_only=True, map_location="cpu")
-    except UserError:
-        raise
-    except PermissionError:
-        raise UserError(f"{file} cannot be read: change its permissions") from None
-    except SafetensorError as error:
-        raise UserError(f"{file} is damaged or not a .safetensors file ({_line(error)})") from error
-    # A damaged pickle can raise any exception.
-    except Exception as error:
-        code = _code_in(str(error))
-        if code:
-            raise UserError(
-                f"{file} is refused: reading it would run {code}, and only tensors are read; save "
-                "model.state_dict() alone"
-            ) from error
-        raise UserError(
-            f"{file} is damaged or not a checkpoint by torch.save ({_line(error)})"
-        ) from error
-
-
-def _code_in(message: str) -> str | None:
-    # torch raises the same exception for a damaged pickle and for one that is not allowed.
-    refused = r"GLOBAL (\S+)|unrecognized function|Can only create new object|Can only build Tensor"
-    found = re.search(refused, message)
-    return found and (found[1] or "code")
-
-
-def _line(error: Exception) -> str:
-    # Without torch's advice on how to load the file unsafely.
-    text = str(error).split("WeightsUnpickler error:")[-1].split("In PyTorch 2.6")[0].strip()
-    return text.splitlines()[0] if text else type(error).__name__
-
-
 def _check_supernet(state: Mapping[str, Tensor], file: Path) -> None:
     norms = [name.removesuffix("running_mean") for name in state if name.endswith(".running_mean")]
     affine = [f"{norm}weight" for norm in norms if f"{norm}weight" in state]
     if affine:
         raise UserError(
             f"{file} holds a stand-alone network, as its batch norms have affine parameters "
-            f"({_first(affine)}): give the checkpoint of the release's supernet"
+            f"({first_few(affine)}): give the checkpoint of the release's supernet"
         )
     lacking = [name for name in (_FIRST, _CLASSIFIER) if name not in state]
     if lacking:
@@ -203,8 +154,3 @@ def _release_name(name: str) -> str:
 
 def _shape(tensor: Tensor) -> str:
     return "x".join(map(str, tensor.shape)) or "scalar"
-
-
-def _first(names: list[str]) -> str:
-    rest = len(names) - 3
-    return ", ".join(names[:3]) + (f" and {rest} more" if rest > 0 else "")
