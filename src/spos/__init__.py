@@ -12,6 +12,7 @@ from spos._util.version import __version__
 if TYPE_CHECKING:
     from spos._util.errors import UserError
     from spos.cost import Constraint, CostTable
+    from spos.export.loading import load
     from spos.nn import OneOf
     from spos.nn.supernet import Stage, Supernet
     from spos.run.task import Task
@@ -31,6 +32,7 @@ __all__ = [
     "Task",
     "UserError",
     "__version__",
+    "load",
 ]
 
 _PACKAGES = ("cost", "data", "export", "nn", "report", "run", "search", "spaces", "training")

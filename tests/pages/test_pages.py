@@ -21,7 +21,7 @@ from spos.spaces import SPACES
 
 LANGUAGES = ("bash", "console", "python", "toml", *PLAIN)
 #: What a block may need, so that it is not run.
-NEEDS = ("a cluster", "a GPU", "an interrupt", "hours", "ImageNet")
+NEEDS = ("a cluster", "a GPU", "an account", "an interrupt", "hours", "ImageNet")
 NAMES = [page.relative_to(ROOT).as_posix() for page in PAGES]
 #: Names of settings by section; those of a layout depend on the space.
 SETTINGS = {

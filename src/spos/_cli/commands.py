@@ -1,4 +1,4 @@
-"""What becomes of a run: ``spos dashboard``, ``spos export`` and ``spos predict``."""
+"""What becomes of a run: ``dashboard``, ``export``, ``push`` and ``predict``."""
 
 from __future__ import annotations
 
@@ -71,6 +71,18 @@ def export_command(
     if loggers:
         with closing(ConsoleListener()) as listener:
             attach(Path(run), loggers, files, listener)
+
+
+@click.command("push")
+@click.argument("name", metavar="USER/NAME")
+@click.argument("run", metavar="RUN")
+@click.option("--private", is_flag=True, help="Make a new repository private.")
+def push_command(name: str, run: str, private: bool) -> None:
+    """Put the trained network of a run on the Hugging Face Hub, with its model card."""
+    from spos.export.hub import push
+
+    click.echo(push(name, Path(run), private=private))
+    click.echo(f'in Python: spos.load("{name}")')
 
 
 @click.command("predict")

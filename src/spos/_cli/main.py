@@ -12,7 +12,12 @@ from typing import Any
 
 import click
 
-from spos._cli.commands import dashboard_command, export_command, predict_command
+from spos._cli.commands import (
+    dashboard_command,
+    export_command,
+    predict_command,
+    push_command,
+)
 from spos._cli.common import execution, print_tables
 from spos._cli.help import TopicCommand
 from spos._cli.latency import latency_command
@@ -263,7 +268,13 @@ def _import_official(checkpoint: str, out: str) -> None:
     click.echo(f"next: spos search --out {out} --data folder:PATH --max-flops 330M")
 
 
-for _command in (dashboard_command, export_command, latency_command, predict_command):
+for _command in (
+    dashboard_command,
+    export_command,
+    latency_command,
+    predict_command,
+    push_command,
+):
     main.add_command(_command)
 
 

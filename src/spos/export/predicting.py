@@ -119,8 +119,12 @@ class _Facts:
     sha256: str
 
 
-def _check_digest(path: Path) -> None:
-    """Check that a network is the one that the file beside it describes, if there is one."""
+def check_digest(path: Path) -> None:
+    """Check that a network is the one that the file beside it describes, if there is one.
+
+    Raises:
+        UserError: it is another one, or damaged.
+    """
     beside, advice = path.with_name(f"{path.name}.json"), "export the network again"
     if beside.exists():
         facts = from_plain(_Facts, read_own(beside, advice), str(beside), advice)
@@ -149,7 +153,7 @@ def open_classifier(path: Path, *, trust: bool = False) -> Classifier:
             f"{path}: a file of weights cannot be run without its source; allowed: .onnx files, "
             "by spos export --format onnx"
         )
-    _check_digest(path)
+    check_digest(path)
     if zipfile.is_zipfile(path):
         # The metadata is read without executing anything, so that the error is of use.
         read_program_metadata(path)
