@@ -186,7 +186,9 @@ def _doctor(networks: int, seeds: int, **options: Any) -> None:
     with execution(options) as arguments:
         from spos.report.diagnosis import doctor_tables
         from spos.run.diagnosis import doctor
+        from spos.run.initial import with_digests
 
+        given = with_digests(given)
         diagnosis = doctor(options["out"], given, networks=networks, seeds=seeds, **arguments)
     print_tables(doctor_tables(diagnosis))
 

@@ -67,11 +67,12 @@ def make_plan(options: dict[str, Any]) -> Plan:
     given = read_settings(options)
     with execution(options) as arguments:
         from spos.run import RunDirectory
+        from spos.run.initial import with_digests
         from spos.run.planning.duration import parse_duration
         from spos.run.planning.planner import Planner
 
         return Planner(
-            given,
+            with_digests(given),
             None if text is None else parse_duration(text),
             accelerator=options["accelerator"],
             threads=options["threads"],

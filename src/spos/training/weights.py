@@ -20,8 +20,8 @@ from spos._util.text import first_few
 
 #: Entries under which files keep their weights beside other things.
 ENTRIES = ("state_dict", "model_state_dict", "model")
-#: What stands before the names in files: of a wrapper, or of spos.
-PREFIXES = ("", "model.", "module.", "network.")
+#: What stands before the names in files: of a wrapper, or of the checkpoints and exports of spos.
+PREFIXES = ("", "model.", "model.model.", "module.", "network.")
 
 
 @dataclass(frozen=True)
