@@ -154,6 +154,16 @@ def test_a_damaged_result_is_refused_and_written_again(
     assert path.read_bytes() == before
 
 
+def test_a_network_without_the_costs_of_the_others_is_damage(cli: Cli, finished: Path) -> None:
+    path = finished / "result.json"
+    content = read_json(path)
+    costs = content["comparison"]["uniform"]["costs"]
+    costs["FLOPS"] = costs.pop("flops")
+    write_json(path, content)
+    told = f"{path} is damaged (the uniform network has no cost flops): "
+    assert cli("show", finished).mistake.startswith(told)
+
+
 def test_a_file_of_another_kind_in_the_way_is_one_line(cli: Cli, finished: Path) -> None:
     for name in ("result.json", "train.json"):
         (finished / name).unlink()

@@ -119,7 +119,22 @@ GIVEN = {
         "not enough memory: the weights take ",
     ),
     "compare": (["run", "--out", "OUT", "--compare", "-1"], "--compare -1: must be a whole number"),
-    "accelerator": (["run", "--out", "OUT", "--accelerator", "gpx"], "--accelerator gpx"),
+    "accelerator": (
+        ["run", "--out", "OUT", "--accelerator", "gpx"],
+        "--accelerator gpx: did you mean 'gpu'? allowed: auto, cpu, cuda, gpu, mps",
+    ),
+    "accelerator of a package that is not installed": (
+        ["train", "--out", "OUT", "--accelerator", "tpu"],
+        "--accelerator tpu: ",
+    ),
+    "more processes than any machine has": (
+        ["run", "--out", "OUT", "--data-workers", "1000000"],
+        "data.workers 1000000: must be at most 1024",
+    ),
+    "a section as the value of a plan": (
+        ["plan", "--set", "supernet=x"],
+        "section 'supernet' is not a mapping",
+    ),
     "quantity": (
         ["run", "--out", "OUT", "--max-flops", "330X"],
         "--max-flops '330X' is not a positive number such as 330M",
@@ -206,7 +221,8 @@ def test_the_command_is_a_module_too(tmp_path: Path) -> None:
     [
         ("run: {seed: 1", "--config settings.yaml"),
         ("- 1", "not a mapping of sections"),
-        ("run: 5", "section 'run' is not a mapping"),
+        ("run: 5", "--config settings.yaml: section 'run' is not a mapping"),
+        ("supernet: x", "--config settings.yaml: section 'supernet' is not a mapping"),
         ("run: {1: 2}", "unknown setting 'run.1'"),
         ("1: {}", "unknown section '1'"),
         ("layout: {channels: 'x'}", "layout.channels 'x': must be a valid integer"),

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import optuna
+import pytest
 import yaml
-from commands import SMALL, STEPS, Ended, Started, files_of, result_of, until
+from commands import SMALL, STEPS, Ended, Started, result_of, until
 
 Cli = Callable[..., Ended]
 #: All sixty-four networks of the space: whatever was evaluated before is met again.
@@ -134,6 +135,20 @@ def test_what_holds_no_supernet_is_not_reused(
     assert "no trained supernet" in cli("run", "--reuse", tmp_path, "--out", out).mistake
     assert not out.exists()
     assert "was already started" in cli("run", "--reuse", finished_run, "--out", finished).mistake
-    (finished / "study.db").write_bytes(b"x" * 5000)
-    assert "cannot be copied" in cli("run", "--reuse", finished, "--out", out).mistake
-    assert "config.yaml" not in files_of(out)
+    study = (finished / "study.db").read_bytes()
+    for damaged in (b"x" * 5000, study[:20000], study[:8192] + bytes(4096) + study[12288:]):
+        (finished / "study.db").write_bytes(damaged)
+        assert "cannot be copied" in cli("run", "--reuse", finished, "--out", out).mistake
+        assert not out.exists()
+
+
+@pytest.mark.parametrize("name", ["supernet", "data.json", "train.json"])
+def test_a_run_that_is_damaged_is_not_reused(
+    name: str, cli: Cli, finished: Path, tmp_path: Path
+) -> None:
+    path = finished / name
+    path = max(path.iterdir()) if path.is_dir() else path
+    path.write_bytes(path.read_bytes()[:-20])
+    mistake = cli("search", "--reuse", finished, "--out", tmp_path / "out").mistake
+    assert str(path) in mistake
+    assert not (tmp_path / "out").exists()

@@ -206,6 +206,7 @@ def read_settings(options: dict[str, Any]) -> dict[str, Any]:
         UserError: the file or a value cannot be read.
     """
     from spos._util.settings import parse_assignments
+    from spos.run.config import check_sections
     from spos.run.recipes import find_recipe
     from spos.run.settings import parse_budgets, read_bound
 
@@ -238,21 +239,25 @@ def read_settings(options: dict[str, Any]) -> dict[str, Any]:
     budgets = options.pop("budgets")
     if budgets is not None:
         named.setdefault("constraint", {})["budgets"] = parse_budgets(budgets)
+    # Before they are merged, where a section would replace what is none.
+    check_sections(assigned)
     return _merge(_merge(_merge(published, file), assigned), named)
 
 
 def _read(path: str) -> Mapping[str, Any]:
     from spos._util.settings import parse_yaml
+    from spos.run.config import check_sections
 
     try:
         content = parse_yaml(Path(path).read_text(encoding="utf-8")) or {}
+        if not isinstance(content, Mapping):
+            raise UserError("is not a mapping of sections")
+        check_sections(content)
+        return content
     except OSError as error:
         raise UserError(f"--config {path}: {error.strerror}") from error
     except ValueError as error:
         raise UserError(f"--config {path}: {error}") from error
-    if not isinstance(content, Mapping):
-        raise UserError(f"--config {path}: is not a mapping of sections")
-    return content
 
 
 def _merge(weak: Mapping[str, Any], strong: Mapping[str, Any]) -> dict[str, Any]:

@@ -54,7 +54,7 @@ class DataOptions(Settings):
     seed: Annotated[int, Field(ge=0)] = 0
     on_broken: Literal["fail", "skip"] = "fail"
     stream: Literal["auto", "always", "never"] = "auto"
-    workers: Annotated[int, Field(ge=0)] = 0
+    workers: Annotated[int, Field(ge=0, le=1024)] = 0
     memory_limit: Annotated[int, Field(ge=0)] = 4 << 30
 
     def __post_init__(self) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from spos._util.errors import UserError
 from spos._util.records import read_record
 from spos.report.former import upgrade_result
 from spos.report.measure import Measure
@@ -344,4 +345,24 @@ def read_result(path: Path) -> Result:
         UserError: it is missing, damaged, or of a newer version.
     """
     advice = "rerun the command of the run to write it again"
-    return read_record(Result, path, advice=advice, upgrade=upgrade_result)
+    result = read_record(Result, path, advice=advice, upgrade=upgrade_result)
+    wanted = result.winner.costs if result.winner else {}
+    for name, costs in _costs_by_network(result):
+        # Tables show the costs of all networks side by side.
+        if lacking := {result.primary_cost, *wanted} - costs.keys():
+            raise UserError(f"{path} is damaged (the {name} has no cost {min(lacking)}): {advice}")
+    return result
+
+
+def _costs_by_network(result: Result) -> Iterator[tuple[str, Mapping[str, int]]]:
+    """The costs of every network of a result, each with what the network is."""
+    compared = result.comparison.others if result.comparison else []
+    for name, network in (
+        ("winner", result.winner),
+        ("network", result.network),
+        *(("candidate", one) for one in (*result.top, *result.front)),
+        *(("winner of a budget", one.winner) for one in result.budgets),
+        *((f"{kind} network", one) for kind, one in compared),
+    ):
+        if network is not None:
+            yield name, network.costs

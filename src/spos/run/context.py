@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from spos._util.errors import UserError
+from spos._util.errors import UserError, nearest
 from spos._util.listener import Listener
 from spos._util.processes import launch, signals_held
 from spos._util.randomness import torch_seed
@@ -41,6 +42,9 @@ from spos.training.teacher import Teacher
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+
+#: Kinds of devices; those of Lightning Fabric that nobody has run this on are not among them.
+ACCELERATORS = ("auto", "cpu", "cuda", "gpu", "mps")
 
 
 @dataclass(eq=False)
@@ -316,9 +320,13 @@ def make_fabric(accelerator: str, precision: Any, devices: int | list[int] = 1) 
     Raises:
         UserError: the devices do not exist, or do not support the precision.
     """
+    if accelerator not in ACCELERATORS:
+        raise UserError(f"--accelerator {accelerator}: {nearest(accelerator, ACCELERATORS)}")
     # It takes as long to import as torch itself, and many commands need none.
     from lightning_fabric import Fabric
 
+    # It would print which precision it uses.
+    logging.getLogger("lightning_fabric.utilities.rank_zero").setLevel(logging.WARNING)
     try:
         with warnings.catch_warnings():
             # Fabric warns and falls back to another precision; here that is an error, below.

@@ -83,15 +83,25 @@ def warm_start(
         raise UserError(f"{flag}: its supernet has other settings: {difference}")
     settings = take_over(stored, given, other)
     plain = make_config(settings).as_plain()
-    shutil.copytree(other.path / "supernet", directory.path / "supernet", dirs_exist_ok=True)
-    for name in ("data.json", "train.json"):
-        write_atomically(directory.path / name, (other.path / name).read_bytes())
-    if other.study_path.exists():
-        copy_database(other.study_path, directory.study_path)
-    write_record(mark, _Reused(str(other.path.resolve()), _identify(other)))
-    # Last, because a run counts as started once this file exists.
-    # Only what the supernet was trained with: a refused bound can be mended.
-    directory.write_config(trained)
+    _check_whole(other, int(plain["supernet"]["steps"]), flag)
+    copies = (directory.path / "supernet", directory.study_path, mark)
+    made = [*copies, *map(directory.stage_path, ("data", "train"))]
+    made = [path for path in made if not path.exists()]
+    try:
+        shutil.copytree(other.path / "supernet", copies[0], dirs_exist_ok=True)
+        for name in ("data.json", "train.json"):
+            write_atomically(directory.path / name, (other.path / name).read_bytes())
+        if other.study_path.exists():
+            copy_database(other.study_path, directory.study_path)
+        write_record(mark, _Reused(str(other.path.resolve()), _identify(other)))
+        # Last, because a run counts as started once this file exists.
+        # Only what the supernet was trained with: a refused bound can be mended.
+        directory.write_config(trained)
+    except Exception:
+        # A run that did not start leaves nothing behind.
+        for path in made:
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        raise
     different = [
         f"{section}.{name} {show_value(value)} there, {show_value(plain[section][name])} here"
         for section, values in stored.items()
@@ -100,6 +110,19 @@ def warm_start(
     ]
     rest = "everything else as there" if different else "all settings as there"
     return settings, f"{flag}: {'; '.join([*different, rest])}"
+
+
+def _check_whole(other: RunDirectory, steps: int, flag: str) -> None:
+    """Check that what is about to be copied can be read."""
+    other.start_facts()
+    other.outcome(TrainOutcome)
+    loaded = Checkpoints(other.path / "supernet").load()
+    if loaded is None or loaded.step < steps:
+        damaged = "; ".join(loaded.damaged) if loaded else ""
+        raise UserError(
+            f"{flag}: its supernet is not whole: its checkpoint is at step "
+            f"{0 if loaded is None else loaded.step} of {steps}{damaged and f' ({damaged})'}"
+        )
 
 
 def read_reused(other: RunDirectory, *, timed: bool = False) -> dict[str, Any]:

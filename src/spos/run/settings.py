@@ -27,7 +27,7 @@ class DataSettings(Settings):
         on_broken (str): handling of unreadable images, ``fail`` or ``skip``.
         stream (str): whether images are decoded in worker processes during training: ``auto``,
             ``always`` or ``never``.
-        workers (int): number of worker processes of a streamed source, at least 0.
+        workers (int): number of worker processes of a streamed source, 0 to 1024.
         mean (tuple[float, ...]): mean of each channel on the scale 0 to 1, subtracted from the
             images; empty for that of the training images.
         std (tuple[float, ...]): standard deviation of each channel, above 0, that images are
@@ -44,7 +44,7 @@ class DataSettings(Settings):
     test: int | float = 0.1
     on_broken: str = "fail"
     stream: str = "auto"
-    workers: int = 0
+    workers: Annotated[int, Field(ge=0, le=1024)] = 0
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
 

@@ -177,7 +177,11 @@ def copy_database(source: Path, target: Path) -> None:
     try:
         with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(temporary)) as new:
             old.backup(new)
-    except sqlite3.Error as error:
+            # Pages are copied as they are.
+            (verdict,) = new.execute("PRAGMA integrity_check(1)").fetchone()
+            if verdict != "ok":
+                raise sqlite3.DatabaseError(" ".join(str(verdict).split()))
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         temporary.unlink(missing_ok=True)
         raise UserError(f"{source} cannot be copied: {error}") from error
     # The log of a former file under this name would be applied to the new file.
