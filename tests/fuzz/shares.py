@@ -1,0 +1,24 @@
+"""How many cases of each kind there are."""
+
+from __future__ import annotations
+
+import file_cases
+import settings_cases
+
+KINDS = {**settings_cases.KINDS, **file_cases.KINDS}
+#: Percent of all cases that are of a kind: more of those that take less.
+SHARES = {
+    "commands": 8,
+    "settings": 24,
+    "settings files": 8,
+    "files of a run": 7,
+    "latency tables": 12,
+    "image folders": 6,
+    "archives": 5,
+    "exported networks": 30,
+}
+
+
+def cases_of(kind: str, total: int) -> range:
+    """Numbers of the cases of a kind, of so many of all kinds together."""
+    return range(max(1, total * SHARES[kind] // 100))
