@@ -20,7 +20,8 @@ from spos.search.feasible import Feasible
 from spos.search.history import History
 from spos.search.settings import SearchSettings, check_objectives
 from spos.search.start import read_scores_at_start, search_id
-from spos.search.study import Mirror, make_trial, read_scores
+from spos.search.study import Mirror, make_trial
+from spos.search.trials import read_scores, read_trials
 from spos.space import Architecture, SearchSpace
 
 
@@ -167,7 +168,7 @@ def search(
     known = read_scores_at_start(study, space, settings, constraint, table)
     course = Course(algorithm, known)
     history = course.history
-    for architecture, score in read_scores(study.get_trials(deepcopy=False), space).items():
+    for architecture, score in read_scores(read_trials(study, space)).items():
         history.scores.setdefault(architecture, score)
     identity = search_id(settings, constraint, table)
     mirror = None

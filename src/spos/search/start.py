@@ -12,7 +12,8 @@ from optuna.trial import TrialState
 from spos._util.randomness import generator
 from spos.cost import Constraint, CostModel
 from spos.search.settings import SearchSettings
-from spos.search.study import keep_space, read_scores
+from spos.search.study import keep_space, read_space
+from spos.search.trials import read_scores, read_trials
 from spos.space import Architecture, SearchSpace
 
 #: Number of architectures whose latencies identify a latency table.
@@ -62,7 +63,7 @@ def read_scores_at_start(
     """
     keep_space(study, space)
     key = f"search:{search_id(settings, constraint, table)}"
-    trials = study.get_trials(deepcopy=False)
+    trials = read_trials(study, space)
     kept = study.user_attrs.get(key)
     if kept is None:
         kept = {
@@ -73,7 +74,7 @@ def read_scores_at_start(
         study.set_user_attr(key, kept)
     unfinished = set(kept["unfinished"])
     before = [t for t in trials if t.number < kept["trials"] and t.number not in unfinished]
-    return read_scores(before, space)
+    return read_scores(before)
 
 
 def count_evaluations(
@@ -83,9 +84,11 @@ def count_evaluations(
     table: CostModel | None = None,
 ) -> int:
     """Count the evaluations in a study that were made by a search."""
-    identity = search_id(settings, constraint, table)
-    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    return sum(trial.user_attrs.get("search") == identity for trial in trials)
+    identity, space = search_id(settings, constraint, table), read_space(study)
+    if space is None:
+        return 0
+    trials = read_trials(study, space)
+    return sum(one.search == identity and one.state == TrialState.COMPLETE for one in trials)
 
 
 def _decisive(

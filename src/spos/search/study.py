@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 import time
 import warnings
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -23,6 +21,7 @@ from spos._util.errors import UserError
 from spos.search.candidate import Candidate
 from spos.search.settings import SearchSettings
 from spos.search.sqlite import open_file
+from spos.search.trials import ARCHITECTURE, SEARCH, read_scores, read_trials
 from spos.space import Architecture, Choice, SearchSpace
 
 #: Attempts to open a storage whose tables another process makes, and seconds between them.
@@ -67,8 +66,9 @@ def open_study(
             storage=opened, study_name=name, direction="maximize", load_if_exists=True
         )
         keep_space(study, space)
-        for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            study.tell(trial.number, state=TrialState.FAIL)
+        for trial in read_trials(study, space):
+            if trial.state == TrialState.RUNNING:
+                study.tell(trial.number, state=TrialState.FAIL)
     except UserError:
         raise
     except Exception as error:
@@ -194,24 +194,7 @@ def evaluations(study: optuna.Study) -> dict[Architecture, float]:
         raise UserError(
             f"study '{study.study_name}' has no search space: open it with spos.search.open_study"
         )
-    return read_scores(study.get_trials(deepcopy=False), space)
-
-
-def read_scores(trials: Sequence[FrozenTrial], space: SearchSpace) -> dict[Architecture, float]:
-    """Collect the scores of completed trials.
-
-    Returns:
-        Score by architecture; the first one if an architecture was evaluated twice.
-    """
-    scores: dict[Architecture, float] = {}
-    for trial in trials:
-        if trial.state != TrialState.COMPLETE or not math.isfinite(trial.values[0]):
-            continue
-        # Trials of others need not fit the space.
-        with suppress(UserError):
-            if len(trial.params) == len(space):
-                scores.setdefault(space.from_names(trial.params), trial.values[0])
-    return scores
+    return read_scores(read_trials(study, space))
 
 
 def make_distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
@@ -233,11 +216,11 @@ def make_trial(
         distributions=make_distributions(space),
         values=values,
         user_attrs={
-            "architecture": str(candidate.architecture),
+            ARCHITECTURE: str(candidate.architecture),
             **candidate.costs,
             "origin": candidate.origin,
             "iteration": candidate.iteration,
-            "search": search,
+            SEARCH: search,
         },
     )
 
@@ -278,13 +261,12 @@ class Mirror:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ExperimentalWarning)
                 self._study.set_metric_names(names)
-        trials = self._study.get_trials(deepcopy=False)
-        self._held = {trial.user_attrs.get("architecture") for trial in trials}
+        self._held = {trial.architecture for trial in read_trials(self._study, space)}
 
     def add(self, candidates: Iterable[Candidate]) -> None:
         """Add the candidates that are not in the study yet, as finished trials."""
-        new = {c.architecture: c for c in candidates if str(c.architecture) not in self._held}
+        new = {c.architecture: c for c in candidates if c.architecture not in self._held}
         for candidate in new.values():
             values = [candidate.score, *(candidate.costs[name] for name in self._costs)]
             self._study.add_trial(make_trial(self._space, candidate, self._identity, values))
-            self._held.add(str(candidate.architecture))
+            self._held.add(candidate.architecture)
