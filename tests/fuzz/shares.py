@@ -8,14 +8,14 @@ import settings_cases
 KINDS = {**settings_cases.KINDS, **file_cases.KINDS}
 #: Percent of all cases that are of a kind: more of those that take less.
 SHARES = {
-    "commands": 8,
-    "settings": 24,
-    "settings files": 8,
-    "files of a run": 7,
+    "commands": 6,
+    "settings": 14,
+    "settings files": 6,
+    "files of a run": 6,
     "latency tables": 12,
-    "image folders": 6,
-    "archives": 5,
-    "exported networks": 30,
+    "image folders": 4,
+    "archives": 4,
+    "exported networks": 48,
 }
 
 
