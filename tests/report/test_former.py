@@ -113,7 +113,9 @@ def test_a_former_result_has_the_cost_that_it_was_about(tmp_path: Path) -> None:
     assert read_result(write(tmp_path, former())).primary_cost == "flops"
     assert read_result(write(tmp_path, former(constraint=unbounded))).primary_cost == "params"
     learned = {"algorithm": "fbnet", "charged": "latency", "evaluated": 1, "exhausted": False}
-    content = former(constraint=unbounded, search=learned)
+    timed = FORMER.replace('"params": 30,', '"params": 30, "latency": 2000,')
+    timed = timed.replace('"params": 29}', '"params": 29, "latency": 1900}')
+    content = {**json.loads(timed), "constraint": unbounded, "search": learned}
     result = read_result(write(tmp_path, content))
     assert result.primary_cost == "latency"
     assert result.search and result.search.label == "FBNet" and result.search.method == "fbnet"

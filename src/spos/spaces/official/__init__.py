@@ -87,6 +87,7 @@ def classes_of(state: Mapping[str, Tensor]) -> int:
         UserError: the classifier is missing or has another shape.
 
     Example:
+        >>> import torch
         >>> classes_of({"classifier.0.weight": torch.zeros(1000, 1024)})
         1000
     """
