@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -71,12 +72,8 @@ def test_a_loss_and_a_count_share_a_number() -> None:
     assert math.isclose(packed % _PACKED, loss, rel_tol=1e-4)
 
 
-def test_a_ranking_is_compared_with_the_truth(
-    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import ranking
-
-    monkeypatch.setattr(ranking, "RESAMPLES", 20)
+@pytest.fixture(scope="module")
+def supernet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     given = {
         "space": {"name": "nasbenchmacro", "preset": "tiny"},
         "layout": {
@@ -90,8 +87,51 @@ def test_a_ranking_is_compared_with_the_truth(
         "run": {"evaluation_batch": 64, "calibration": 64},
         "supernet": {"steps": 4, "batch_size": 16, "warmup_steps": 1},
     }
-    run(tmp_path / "a", given, ("train",))
-    arguments = ["nasbenchmacro", "--table", str(table), "--run", str(tmp_path / "a")]
+    out = tmp_path_factory.mktemp("supernet") / "a"
+    run(out, given, ("train",))
+    return out
+
+
+def test_finalists_and_random_networks_get_the_same_time(
+    table: Path, supernet: Path, tmp_path: Path, forks: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import equal_compute
+
+    monkeypatch.setattr(equal_compute, "run_command", forks)
+    monkeypatch.setattr(equal_compute, "DRAWS", 10)
+    arguments = ["nasbenchmacro", "--table", str(table), "--run", str(supernet), "--steps", "2"]
+    arguments += ["--finalists", "2", "--random", "3", "--evaluations", "4", "--calibration", "64"]
+    arguments += ["--validation", "64", "--processes", "2"]
+    arguments += ["--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "out")]
+    equal_compute.main(arguments)
+    tables = json.loads((tmp_path / "out" / "summary.json").read_text())["tables"]
+    (row,) = tables["True accuracy of what is found"]
+    best = float(row["best of the finalists, by truth"])
+    assert best >= max(float(row["best one-shot score"]), float(row["best of 2 finalists"]))
+    assert row["random networks in that time"] >= 1
+    count = len(forks.commands)
+    assert 3 <= count <= 5
+    equal_compute.main(arguments)
+    assert len(forks.commands) == count
+
+
+def test_the_rival_keeps_the_best_of_what_it_has_time_for() -> None:
+    from equal_compute import Trained, best_of_random
+
+    # What trains best is best, and there is time for all, or for one.
+    pool = [(float(one), Trained(one / 10, 2.0)) for one in range(10)]
+    assert best_of_random(pool, 20.0) == (10, 9.0, 0.0)
+    count, mean, _ = best_of_random(pool, 2.0)
+    assert count == 1 and 4 < mean < 5
+
+
+def test_a_ranking_is_compared_with_the_truth(
+    table: Path, supernet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ranking
+
+    monkeypatch.setattr(ranking, "RESAMPLES", 20)
+    arguments = ["nasbenchmacro", "--table", str(table), "--run", str(supernet)]
     arguments += ["--out", str(tmp_path / "out"), "--networks", "12", "--band", "6"]
     arguments += ["--evaluations", "4", "--calibration", "64", "--validation", "64"]
     ranking.main(arguments)
