@@ -14,6 +14,7 @@ from spos._util.errors import UserError
 from spos._util.randomness import generator
 from spos.cost import Constraint
 from spos.cost.model import CostModel
+from spos.search.adding import add_trial
 from spos.search.algorithm import ALGORITHMS, Algorithm, Prior
 from spos.search.candidate import Candidate, Proposal, SearchResult
 from spos.search.feasible import Feasible
@@ -189,7 +190,7 @@ def search(
                 # whole evaluation or no trace of it.
                 trial = make_trial(space, evaluated, identity, [score])
                 trial.datetime_start = started
-                study.add_trial(trial)
+                add_trial(study, trial)
                 if mirror:
                     mirror.add([evaluated])
                 missing, started = missing - 1, datetime.now()

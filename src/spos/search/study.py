@@ -18,6 +18,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from spos._util.errors import UserError
+from spos.search.adding import add_trial
 from spos.search.candidate import Candidate
 from spos.search.settings import SearchSettings
 from spos.search.sqlite import open_file
@@ -268,5 +269,5 @@ class Mirror:
         new = {c.architecture: c for c in candidates if c.architecture not in self._held}
         for candidate in new.values():
             values = [candidate.score, *(candidate.costs[name] for name in self._costs)]
-            self._study.add_trial(make_trial(self._space, candidate, self._identity, values))
+            add_trial(self._study, make_trial(self._space, candidate, self._identity, values))
             self._held.add(candidate.architecture)

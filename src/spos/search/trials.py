@@ -80,6 +80,13 @@ def read_scores(trials: Sequence[Evaluated]) -> dict[Architecture, float]:
     return scores
 
 
+def database_of(study: optuna.Study) -> optuna.storages.RDBStorage | None:
+    """The database that a study is in; None for another storage."""
+    storage = getattr(study, "_storage", None)
+    storage = getattr(storage, "_backend", storage)
+    return storage if isinstance(storage, optuna.storages.RDBStorage) else None
+
+
 def _convert(trial: FrozenTrial, space: SearchSpace) -> Evaluated:
     architecture, score = None, trial.values[0] if trial.values else math.nan
     # Trials of others need not fit the space.
@@ -97,9 +104,8 @@ def _convert(trial: FrozenTrial, space: SearchSpace) -> Evaluated:
 
 def _read_rows(study: optuna.Study, space: SearchSpace) -> list[Evaluated] | None:
     """Read the rows of a database; None for another storage, or if a trial is not of spos."""
-    storage = getattr(study, "_storage", None)
-    storage = getattr(storage, "_backend", storage)
-    if not isinstance(storage, optuna.storages.RDBStorage):
+    storage = database_of(study)
+    if storage is None:
         return None
     rows, attributes = _query(storage, study._study_id)
     found = []
