@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import torch
 
 from spos import UserError
 from spos._util.files import read_json
-from spos.run import run
+from spos.run import local_workers, run
 from spos.run.local_workers import LocalWorkers
 from spos.run.side_by_side import ThisProcess, Workers
 from spos.run.workers import make_workers
@@ -154,6 +155,15 @@ def test_a_run_ends_with_its_processes_and_resumes(
     run(out, SETTINGS, compare=2, workers=ThisProcess(1))
     for name in ("finalists", "retrain", "compare", "result"):
         assert outcome(out, f"{name}.json") == outcome(runs[1], f"{name}.json")
+
+
+def test_a_long_name_of_temporary_files_is_no_obstacle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / ("long" * 20)
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    assert not local_workers._may_fork()
 
 
 def test_one_core_needs_no_processes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,8 +62,8 @@ def require_kornia() -> Any:
     """
     if importlib.util.find_spec("kornia") is None:
         raise UserError(
-            "augment rich: kornia is not installed; install it: pip install 'spos[augment]';"
-            " nearest valid: augment cutout"
+            "augment rich: kornia is not installed; install it: pip install 'spos[augment]', with "
+            "Python 3.11 or newer; nearest valid: augment cutout"
         )
     import kornia
 

@@ -8,6 +8,7 @@ import os
 import pickle
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections import deque
@@ -119,11 +120,7 @@ class LocalWorkers:
             # An error of the caller's own must not leave this process waiting for them at its end.
             atexit.register(self.close)
             context.listener.message(f"{count} processes of {self._threads} thread(s) each")
-        # Forks of a server that has imported what all need, and computed nothing; elsewhere the
-        # libraries of the system do not survive a fork.
-        started: Any = multiprocessing.get_context(
-            "forkserver" if sys.platform == "linux" else "spawn"
-        )
+        started: Any = multiprocessing.get_context("forkserver" if _may_fork() else "spawn")
         multiprocessing.set_forkserver_preload(list(PRELOADED))
         content = pickle.dumps(for_workers(context))
         for number in range(len(self._processes), count):
@@ -164,6 +161,15 @@ class LocalWorkers:
             connection.close()
             process.join(PATIENCE)
             process.kill()
+
+
+def _may_fork() -> bool:
+    """Whether processes may be forks of a server that has imported what all need.
+
+    It has computed nothing; on other systems than Linux their libraries do not survive a fork. The
+    name of its socket, in the folder of temporary files, is limited to 108 bytes.
+    """
+    return sys.platform == "linux" and len(os.fsencode(tempfile.gettempdir())) < 60
 
 
 def _trained_long(context: Context) -> bool:
