@@ -76,8 +76,12 @@ class Untrained:
         """How different the gradients of different images are (Mellor et al., first version)."""
         images = self.images.clone().requires_grad_()
         self.network(architecture)(images).sum().backward()
-        assert images.grad is not None
-        values = np.linalg.eigvalsh(np.corrcoef(images.grad.flatten(1).numpy())) + 1e-5
+        if images.grad is None or not images.grad.any():
+            # No path leads from the images to the output: all images are alike to it.
+            correlation = np.ones((len(images), len(images)))
+        else:
+            correlation = np.corrcoef(images.grad.flatten(1).numpy())
+        values = np.linalg.eigvalsh(correlation) + 1e-5
         return -float(np.sum(np.log(values) + 1 / values))
 
 

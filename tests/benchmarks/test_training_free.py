@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
+from spos import Architecture
 from spos.run.config import read_layout
 from spos.spaces import family
 
@@ -39,3 +41,12 @@ def test_each_score_is_a_ranking_alone_and_beside_the_loss(
     assert taus["a: loss"].startswith("1.000")
     assert {"NASWOT", "SynFlow", "a: loss, 0.5 NASWOT"} <= taus.keys()
     assert all(taus.values())
+
+
+def test_a_network_without_a_path_tells_no_images_apart() -> None:
+    from training_free import Untrained
+
+    supernet = family("nasbench201").build(read_layout("nasbench201", "tiny", []), classes=10)
+    score = Untrained(supernet, torch.randn(8, *supernet.input_shape)).jacobian_covariance
+    none, convolutions = (Architecture([option] * len(supernet.space)) for option in (0, 3))
+    assert score(none) < score(convolutions)
