@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+import shutil
 import struct
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from threading import Event
+from typing import Any, ClassVar
 
 import pytest
 from click.testing import CliRunner
@@ -138,6 +141,13 @@ def test_the_same_command_again_adds_nothing(logged: Path) -> None:
         assert len(steps) == len({*steps}), key
 
 
+def test_a_refused_command_leaves_a_finished_run_as_it_is(logged: Path) -> None:
+    other = {**GIVEN, "layout": {"channels": [16, 32], "depths": [2, 2]}}
+    with pytest.raises(UserError, match="another configuration"):
+        run(logged, other, loggers=("mlflow",))
+    assert in_mlflow(logged).info.status == "FINISHED"
+
+
 def test_wandb_has_every_point_once_over_all_of_its_files(logged: Path) -> None:
     steps: dict[str, list[int]] = {}
     settings: dict[str, str] = {}
@@ -212,6 +222,59 @@ def test_a_logger_that_is_away_does_not_end_a_run_and_gets_the_rest_later(
     Away.here = True
     run(out, GIVEN, ("train",), loggers=("away",))
     assert given == [("train", step) for step in range(1, 9)]
+
+
+class Taking(Logger):
+    """One that keeps the texts of the files that it is given."""
+
+    given: ClassVar[dict[str, str]] = {}
+
+    def steps(self) -> dict[str, int]:
+        return {}
+
+    def log(self, points: Any) -> None: ...
+
+    def conclude(self, numbers: Any, files: Any) -> None:
+        Taking.given |= {path.name: path.read_text() for path in files}
+        raise ConnectionError("http://ada:hidden@host is away")
+
+
+def test_no_password_is_given_to_a_logger(
+    logged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, listener = shutil.copytree(logged, tmp_path / "run"), Interrupting("", 0)
+    config = out / "config.yaml"
+    kept = re.sub("storage: .*", "storage: mysql://ada:hidden@host/db", config.read_text())
+    config.write_text(kept)
+    monkeypatch.setitem(LOGGERS, "taking", Taking)
+    following.attach(out, ["taking"], [], listener)
+    assert "storage: mysql://ada:***@host/db" in Taking.given["config.yaml"]
+    assert {"result.json", "report.html"} <= Taking.given.keys()
+    assert "(http://ada:***@host is away)" in listener.messages[-1]
+    assert config.read_text() == kept
+
+
+class Hanging(Taking):
+    """One whose server does not answer."""
+
+    def steps(self) -> dict[str, int]:
+        Event().wait()
+        return {}
+
+
+def test_an_interruption_does_not_wait_for_a_server(
+    logged: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listener = Interrupting("", 0)
+    monkeypatch.setattr(following, "PATIENCE", 0.1)
+    with (
+        pytest.raises(KeyboardInterrupt),
+        following.following(RunDirectory(logged), {"hanging": Hanging}, listener),
+    ):
+        raise KeyboardInterrupt
+    assert (
+        "hanging: not everything was given to it (no answer within 0.1 s)" in listener.messages[0]
+    )
 
 
 def test_one_that_does_not_exist_is_refused_before_anything(tmp_path: Path) -> None:

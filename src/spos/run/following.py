@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import secrets
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from spos._util.files import read_own, write_json
+from spos._util.files import read_own, write_atomically, write_json
 from spos._util.listener import Listener
 from spos._util.settings import show_value
+from spos._util.text import redact
 from spos.report.result import Result, read_result
 from spos.run.directory import RunDirectory
 from spos.run.logger import LOGGERS, Logger, Point
@@ -19,6 +21,8 @@ from spos.run.outcome import SearchOutcome
 
 #: Seconds between looks at the files of the run.
 INTERVAL = 5.0
+#: Seconds that a run which is not finished waits for loggers at its end.
+PATIENCE = 10.0
 #: File of the run directory with the name under which loggers know the run.
 IDENTITY = "loggers.json"
 #: What is not a value of a point in a line of the metrics.
@@ -51,6 +55,8 @@ class Follower:
         self._last: dict[str, dict[str, int]] = {}
         self._seen: dict[str, dict[Path, tuple[int, ...]]] = {}
         self._failed: dict[str, str] = {}
+        self._closed: set[str] = set()
+        self._result: Result | None = None
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True)
 
@@ -59,17 +65,20 @@ class Follower:
         self._thread.start()
 
     def stop(self, result: Result | None) -> None:
-        """Give what is left, and end; with the result of a run that is finished."""
+        """Give what is left, and end; with the result of a run that is finished.
+
+        Of a run that is not, the next process gives what takes longer than :data:`PATIENCE`.
+        """
+        self._result = result
         self._end.set()
-        self._thread.join()
+        self._thread.join(PATIENCE if result is None else None)
         for name in self._kinds:
-            self._give(name, result)
-            with suppress(Exception):
-                if name in self._loggers:
-                    self._loggers.pop(name).close(finished=result is not None)
-            if name in self._failed:
+            reason = self._failed.get(name)
+            if name not in self._closed:
+                reason = reason or f"no answer within {PATIENCE:g} s"
+            if reason is not None:
                 self._listener.message(
-                    f"--logger {name}: not everything was given to it ({self._failed[name]}); "
+                    f"--logger {name}: not everything was given to it ({reason}); "
                     "the same command gives it the rest"
                 )
 
@@ -77,6 +86,13 @@ class Follower:
         while not self._end.wait(INTERVAL):
             for name in self._kinds:
                 self._give(name)
+        # Here too, because a server that does not answer is not to hold up an interruption.
+        for name in self._kinds:
+            self._give(name, self._result)
+            with suppress(Exception):
+                if name in self._loggers:
+                    self._loggers.pop(name).close(finished=self._result is not None)
+            self._closed.add(name)
 
     def _give(self, name: str, result: Result | None = None) -> None:
         """Give a logger what is new; what goes wrong does not end a training, and is told later."""
@@ -85,7 +101,7 @@ class Follower:
             self._send(name, result)
         # A logger raises anything: servers are away, disks are full.
         except Exception as error:
-            self._failed[name] = " ".join(str(error).split())[:200] or type(error).__name__
+            self._failed[name] = _reason(error)
             with suppress(Exception):
                 # What it took, the next one says when it is asked.
                 self._loggers.pop(name).close(finished=False)
@@ -116,7 +132,17 @@ class Follower:
         if result is not None:
             known = [directory.config_path, directory.result_path, directory.report_path]
             files = dict.fromkeys(path for path in (*known, *self._files) if path.exists())
-            logger.conclude(_summary(result), list(files))
+            with tempfile.TemporaryDirectory() as folder:
+                # Runs from before passwords were refused have theirs in this file.
+                shown = Path(folder) / directory.config_path.name
+                text = directory.config_path.read_text(encoding="utf-8")
+                write_atomically(shown, redact(text))
+                given = [shown if path == directory.config_path else path for path in files]
+                logger.conclude(_summary(result), given)
+
+
+def _reason(error: Exception) -> str:
+    return redact(" ".join(str(error).split()))[:200] or type(error).__name__
 
 
 def _state(path: Path) -> tuple[int, ...]:
@@ -129,19 +155,17 @@ def _state(path: Path) -> tuple[int, ...]:
 
 @contextmanager
 def following(
-    directory: RunDirectory, names: Sequence[str], listener: Listener
+    directory: RunDirectory, kinds: Mapping[str, type[Logger]], listener: Listener
 ) -> Iterator[list[Result]]:
     """Let loggers follow a run; the list that is given takes the result once it is finished.
 
+    A logger tells its program that the run goes on: begin once all checks of the run have passed.
+
     Args:
         directory (RunDirectory): directory of the run.
-        names (Sequence[str]): names of loggers, in :data:`spos.run.logger.LOGGERS`.
+        kinds (Mapping): loggers to make, by name (:func:`check_loggers`).
         listener (Listener): receiver of messages.
-
-    Raises:
-        UserError: a logger does not exist, is not installed, or cannot be reached.
     """
-    kinds = check_loggers(names)
     results: list[Result] = []
     if not kinds:
         yield results
@@ -185,9 +209,10 @@ def attach(run: Path, names: Sequence[str], files: Sequence[Path], listener: Lis
         UserError: a logger does not exist, is not installed, or cannot be reached.
     """
     directory = RunDirectory(run)
-    follower = Follower(directory, check_loggers(names), listener, files)
+    kinds, result = check_loggers(names), read_result(directory.result_path)
+    follower = Follower(directory, kinds, listener, files)
     follower.start()
-    follower.stop(read_result(directory.result_path))
+    follower.stop(result)
 
 
 def _identity(directory: RunDirectory) -> str:

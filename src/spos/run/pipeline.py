@@ -24,7 +24,7 @@ from spos.run.context import Context
 from spos.run.costs import check_latency_table
 from spos.run.differentiable import check_training_method
 from spos.run.directory import RunDirectory
-from spos.run.following import following
+from spos.run.following import check_loggers, following
 from spos.run.initial import check_beginning, with_digests
 from spos.run.known_comparison import check_known_networks, known_stage
 from spos.run.network import build_run_network, make_naswot, read_train_outcome
@@ -122,7 +122,8 @@ def run(
     if method is not None:
         given = merge_sections(given, {"supernet": {"method": method_name(method)}})
     directory = RunDirectory(out)
-    with directory.open(), following(directory, loggers, listener or Silent()) as followed:
+    kinds = check_loggers(loggers)
+    with directory.open():
         check_latency_table(str(given.get("constraint", {}).get("latency_table") or ""), out)
         reused = None
         if reuse is not None:
@@ -155,23 +156,24 @@ def run(
         unfinished = not all(directory.is_finished(name) for name in stages if name != "retrain")
         if unfinished or directory.extended:
             _check_ahead(context, stages)
-        for name in stages:
+        with following(directory, kinds, context.listener) as followed:
+            for name in stages:
+                if schedule is not None:
+                    given = merge_sections(schedule.settings(name, context), given)
+                    context.config, context.frozen = directory.resolve_config(
+                        given, STAGE_SECTIONS[name]
+                    )
+                STAGES[name](context)
+            result = _write(context)
+            if compare_with:
+                known_stage(context, compare_with)
+                result = _write(context)
             if schedule is not None:
-                given = merge_sections(schedule.settings(name, context), given)
-                context.config, context.frozen = directory.resolve_config(
-                    given, STAGE_SECTIONS[name]
-                )
-            STAGES[name](context)
-        result = _write(context)
-        if compare_with:
-            known_stage(context, compare_with)
-            result = _write(context)
-        if schedule is not None:
-            compare = schedule.networks(context)
-        if compare:
-            compare_stage(context, compare)
-            result = _write(context)
-        followed.append(result)
+                compare = schedule.networks(context)
+            if compare:
+                compare_stage(context, compare)
+                result = _write(context)
+            followed.append(result)
         return result
 
 
