@@ -43,6 +43,20 @@ def test_a_published_network_is_scaled(cli: Cli, tmp_path: Path) -> None:
     assert "width" in cli("show", out).out
 
 
+def test_a_network_is_shown_with_the_cost_that_is_bounded(cli: Cli, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    few = ("--set", "retrain.steps=2", "--set", "retrain.warmup_steps=0")
+    few += ("--set", "network.width=0.25", "--max", "memory=2MB")
+    assert cli("retrain", *FEW, *few, "--network", "mobilenet_v2", "--out", out).status == 0
+    shown = cli("show", out)
+    assert shown.status == 0 and "memory" in shown.out
+    # As former versions wrote it.
+    result = json.loads((out / "result.json").read_text())
+    del result["network"]["costs"]["memory"], result["digest"]
+    (out / "result.json").write_text(json.dumps(result))
+    assert "mobilenet_v2" in cli("show", out).out
+
+
 @pytest.mark.parametrize(
     ("name", "told"),
     [

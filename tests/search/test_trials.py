@@ -45,6 +45,10 @@ def unfinished(study: optuna.Study) -> None:
     study.ask()
 
 
+def begun_by_others(study: optuna.Study) -> None:
+    study.ask().set_user_attr("search", "another")
+
+
 def failed(study: optuna.Study) -> None:
     study.tell(study.ask(), state=TrialState.FAIL)
 
@@ -53,7 +57,7 @@ def infinite(study: optuna.Study) -> None:
     study.add_trial(trial([2] * 20, float("inf")))
 
 
-@pytest.mark.parametrize("more", [of_others, unfinished, failed, infinite])
+@pytest.mark.parametrize("more", [of_others, unfinished, begun_by_others, failed, infinite])
 def test_rows_of_a_database_say_the_same_as_optuna(more, tmp_path):
     study = open_study(tmp_path / "study.db", "test", SPACE)
     study.add_trial(trial([0] * 20, 0.125))

@@ -346,23 +346,25 @@ def read_result(path: Path) -> Result:
     """
     advice = "rerun the command of the run to write it again"
     result = read_record(Result, path, advice=advice, upgrade=upgrade_result)
-    wanted = result.winner.costs if result.winner else {}
+    own = {result.primary_cost, *(result.winner.costs if result.winner else ())}
+    beside = {"flops"} if result.known else set()
     for name, costs in _costs_by_network(result):
-        # Tables show the costs of all networks side by side.
-        if lacking := {result.primary_cost, *wanted} - costs.keys():
+        # Tables show the costs of all networks side by side, as far as those of others are counted.
+        wanted = beside if name == "known network" else own | beside
+        if lacking := wanted - costs.keys():
             raise UserError(f"{path} is damaged (the {name} has no cost {min(lacking)}): {advice}")
     return result
 
 
 def _costs_by_network(result: Result) -> Iterator[tuple[str, Mapping[str, int]]]:
-    """The costs of every network of a result, each with what the network is."""
+    """The costs of the networks of a result that are compared, each with what the network is."""
     compared = result.comparison.others if result.comparison else []
     for name, network in (
         ("winner", result.winner),
-        ("network", result.network),
         *(("candidate", one) for one in (*result.top, *result.front)),
         *(("winner of a budget", one.winner) for one in result.budgets),
         *((f"{kind} network", one) for kind, one in compared),
+        *(("known network", one) for one in result.known),
     ):
         if network is not None:
             yield name, network.costs

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from spos._util.errors import UserError, nearest
 from spos._util.randomness import generator, torch_seed
-from spos.cost import count_network
+from spos.cost.count import count_costs
 from spos.data import Images, evaluation_batches, training_batches
 from spos.nn.supernet import Supernet
 from spos.run.context import Context
@@ -183,4 +183,4 @@ def build_run_network(
         network = build_network(
             text, classes=classes, image_channels=channels, image_size=size, width=width
         )
-    return network, count_network(network, (channels, size, size))
+    return network, count_costs(network, (channels, size, size), context.config.costs)

@@ -115,7 +115,7 @@ def _read_rows(study: optuna.Study, space: SearchSpace) -> list[Evaluated] | Non
             return None
         architecture = None
         with suppress(UserError):
-            architecture = space.parse(str(own[ARCHITECTURE])) if own else None
+            architecture = space.parse(str(own[ARCHITECTURE])) if ARCHITECTURE in own else None
         score = value if value is not None and math.isfinite(value) else None
         found.append(Evaluated(number, TrialState[state], architecture, score, own.get(SEARCH)))
     return found
