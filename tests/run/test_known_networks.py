@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
@@ -18,6 +19,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from spos import UserError
+from spos._util.records import write_record
 from spos.report.known import known_table, known_words
 from spos.report.result import Result, read_result
 from spos.report.words import headline
@@ -62,6 +64,15 @@ class Several(Theirs):
         return (out, out) if self.training else out
 
 
+class Untested(Theirs):
+    """One that can only be trained."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.training:
+            raise ValueError("no evaluation")
+        return super().forward(x)
+
+
 def _create(name: str, *, pretrained: bool, num_classes: int, **more: int) -> nn.Module:
     assert not pretrained
     if name == "patches":
@@ -70,14 +81,14 @@ def _create(name: str, *, pretrained: bool, num_classes: int, **more: int) -> nn
         return Theirs(num_classes, more.pop("img_size"))
     if more:
         raise TypeError(f"unexpected {next(iter(more))}")
-    return {"resnet": Theirs, "inception": Several}[name](num_classes)
+    return {"resnet": Theirs, "inception": Several, "untested": Untested}[name](num_classes)
 
 
 def _model(name: str, *, weights: None, num_classes: int) -> nn.Module:
     return _create(name, pretrained=False, num_classes=num_classes)
 
 
-NAMES = ["resnet", "inception", "vit", "patches"]
+NAMES = ["resnet", "inception", "untested", "vit", "patches"]
 
 
 @pytest.fixture
@@ -126,9 +137,10 @@ def test_every_network_that_scales_has_the_least_width(name: str) -> None:
         ("timm:resnet18@0.5", "timm:resnet18@0.5: timm names its widths; leave out @0.5"),
         ("timm:resnat", "timm has no network 'resnat': did you mean resnet?"),
         ("timm:inception", "timm:inception: its output in training is tuple; needed is [N, 10]"),
+        ("timm:untested", "timm:untested cannot be trained on images of 8 pixels: "),
         ("timm:patches", "timm:patches cannot be trained on images of 8 pixels: Calculated padded"),
-        ("mobilenet_v2=none.pth", "none.pth: no such file of weights"),
-        ("mobilenet_v2=none.bin", "none.bin: not a file of weights; allowed: .safetensors, .pth"),
+        ("mobilenet_v2=none.pth", "none.pth cannot be read (No such file or directory): give"),
+        ("mobilenet_v2=none.bin", "none.bin cannot be read (No such file or directory): give"),
     ],
 )
 @pytest.mark.usefixtures("_libraries")
@@ -195,6 +207,11 @@ def test_networks_are_trained_and_shown_beside_the_one_found(found: Path) -> Non
 def _check_words(result: Result) -> None:
     large = result.known[1]
     better = replace(result, known=(replace(large, test_score=1.0),))
+    with TemporaryDirectory() as folder:
+        lacking = replace(large, costs={"params": 1})
+        write_record(Path(folder) / "result.json", replace(result, known=(lacking,)))
+        with pytest.raises(UserError, match="the known network has no cost flops"):
+            read_result(Path(folder) / "result.json")
     assert "Better is the known mobilenet_v2@0.35 (100.0% with " in headline(better)
     assert "over the limit of multiply-adds)." in headline(better)
     assert "better than 0 of 1 known network." in known_words(better)
@@ -247,7 +264,11 @@ def test_weights_are_loaded_but_for_a_classifier_of_other_classes(
     theirs, network = Theirs(1000), InColour(Theirs(10))
     fresh = network.network.head.weight.clone()
     save(theirs.state_dict(), tmp_path / f"theirs.{kind}")
-    load_weights(network, str(tmp_path / f"theirs.{kind}"), 10)
+    matched = load_weights(network, str(tmp_path / f"theirs.{kind}"), 10)
+    assert matched.describe() == (
+        "7 of 9 tensors taken; fresh: 2 (head.weight, head.bias); left in the file: 2 "
+        "(head.weight, head.bias)"
+    )
     assert torch.equal(network.network.features[0].weight, theirs.features[0].weight)
     assert torch.equal(network.network.head.weight, fresh)
 
@@ -270,6 +291,44 @@ def test_a_training_begins_from_the_weights_of_a_file(found: Path, tmp_path: Pat
     assert run(found, GIVEN, compare_with=[name]).known == (known,)
 
 
+def test_one_layer_alone_is_the_classifier(tmp_path: Path) -> None:
+    file = str(tmp_path / "theirs.pth")
+    torch.save({"state_dict": Theirs(10, channels=8).state_dict()}, file)
+    with pytest.raises(UserError, match=r"has the shape \[8.*it is of another network"):
+        load_weights(Theirs(10, channels=10), file, 10)
+
+
+@pytest.mark.usefixtures("_libraries")
+def test_a_file_under_two_names_is_one_network(
+    found: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save(Theirs(1000).state_dict(), "theirs.pth")
+    names = ["timm:resnet=theirs.pth", "timm:resnet=./theirs.pth"]
+    told: list[str] = []
+    listener = SimpleNamespace(message=told.append, progress=lambda *values: None)
+    (known,) = run(found, GIVEN, compare_with=names, listener=listener).known
+    assert known.name == names[0]
+    (line,) = [one for one in told if one.startswith("--compare-with")]
+    assert "7 of 9 tensors taken; fresh: 2 (head.weight, head.bias)" in line
+    # Moved between two calls, of which the first ended before the comparison was written.
+    Path("theirs.pth").rename("moved.pth")
+    assert run(found, GIVEN, compare_with=["timm:resnet=moved.pth"]).known == (known,)
+    (found / "known.json").unlink()
+    (again,) = run(found, GIVEN, compare_with=["timm:resnet=moved.pth"]).known
+    assert again.test_score == known.test_score
+    (stage,) = found.glob("known-timm-resnet-*.json")
+    shutil.copy(stage, found / "known-timm-vit.json")
+    with pytest.raises(UserError, match=r"would keep it where timm:resnet=theirs\.pth is"):
+        run(found, GIVEN, compare_with=["timm:vit"])
+
+
+def test_bytes_that_are_no_weights_are_one_line(tmp_path: Path) -> None:
+    (tmp_path / "noise.pth").write_bytes(b"\x80\x02" + b"a." * 250)
+    with pytest.raises(UserError, match="is damaged or not a checkpoint"):
+        load_weights(Theirs(10), str(tmp_path / "noise.pth"), 10)
+
+
 class Harmful:
     """An object in a file of weights that runs code where it is unpickled."""
 
@@ -280,8 +339,8 @@ class Harmful:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ({"features.0.weight": Harmful()}, "holds more than tensors, which could run code"),
-        ({"state_dict": {}}, "not the state_dict of a network"),
+        ({"features.0.weight": Harmful()}, "is refused: reading it would run"),
+        ({"state_dict": {}}, "holds no tensors by name"),
         ({"conv.weight": torch.zeros(1)}, "has no features.0.bias and 8 more: it is of another"),
         (
             Theirs(10, channels=8).state_dict(),

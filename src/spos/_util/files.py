@@ -88,6 +88,22 @@ def write_json(path: Path, value: Any) -> None:
     write_atomically(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
+def file_digest(path: Path) -> str:
+    """SHA-256 of the content of a file, in hexadecimal digits.
+
+    Raises:
+        OSError: the file cannot be read.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "a.txt"
+        >>> _ = path.write_text("whole")
+        >>> file_digest(path)[:8]
+        '5d5766cf'
+    """
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()
 

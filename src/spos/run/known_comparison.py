@@ -18,14 +18,14 @@ def check_known_networks(context: Context, names: Sequence[str]) -> None:
     """Check known networks before anything is trained, unless they are trained already.
 
     Raises:
-        UserError: a network cannot be built or trained, or its weights have changed.
+        UserError: a network cannot be built or trained, its weights have changed, or it would be
+            saved where another one is.
     """
     done = _done(context)
-    for name in dict.fromkeys(names):
-        if name not in done:
-            check_known(context, name)
-        else:
-            _check_weights(context, done[name])
+    for name in done.keys() & {*names}:
+        _check_weights(context, done[name])
+    for name in _missing(context, names).values():
+        check_known(context, name)
 
 
 def known_stage(context: Context, names: Sequence[str]) -> KnownOutcome:
@@ -34,7 +34,7 @@ def known_stage(context: Context, names: Sequence[str]) -> KnownOutcome:
     Args:
         context (Context): run whose winner is retrained.
         names (Sequence[str]): names of the networks (:func:`parse_known`); those that are already
-            trained stay.
+            trained stay, and one that has two names is trained once.
 
     Raises:
         UserError: the run has no retrained winner, or a network cannot be built.
@@ -43,20 +43,13 @@ def known_stage(context: Context, names: Sequence[str]) -> KnownOutcome:
     winner, before = directory.outcome(RetrainOutcome), directory.outcome(KnownOutcome)
     if winner is None or winner.test_score is None:
         raise UserError(f"{directory.path} has no retrained winner to compare with")
-    missing = [name for name in dict.fromkeys(names) if name not in done]
+    missing = _missing(context, names)
     if before is not None and not missing:
         return before
-    stages = {name: parse_known(name).stage for name in missing}
-    widths = {name: check_known(context, name)[0] for name in missing}
-    texts = {stage: name for name, stage in stages.items()}
-    outcomes = retrain_all(context, texts, "known", build_known_network)
-    for name, stage in stages.items():
+    widths = {name: check_known(context, name)[0] for name in missing.values()}
+    outcomes = retrain_all(context, missing, "known", build_known_network)
+    for stage, name in missing.items():
         outcome = outcomes[stage]
-        if outcome.architecture != name:
-            raise UserError(
-                f"{directory.path}: {stage} is the network {outcome.architecture}, not {name}; "
-                "give another --out"
-            )
         assert outcome.test_score is not None, "the first process tests the network"
         done[name] = KnownNetwork(
             name, outcome.costs, outcome.test_score, widths[name], outcome.weights
@@ -74,6 +67,35 @@ def known_stage(context: Context, names: Sequence[str]) -> KnownOutcome:
 def _done(context: Context) -> dict[str, KnownNetwork]:
     outcome = context.directory.outcome(KnownOutcome)
     return {one.name: one for one in outcome.networks} if outcome else {}
+
+
+def _missing(context: Context, names: Sequence[str]) -> dict[str, str]:
+    """The networks that are not trained yet, each once: names by the stage that trains them."""
+    directory, done = context.directory, _done(context)
+    trained = {_identity(one.name, one.weights) for one in done.values()}
+    missing: dict[str, str] = {}
+    for name in (one for one in names if one not in done):
+        known = parse_known(name)
+        one = _identity(name, known.weights)
+        if one in trained:
+            continue
+        first = missing.setdefault(known.stage, name)
+        there = [(first, parse_known(first).weights)]
+        if outcome := directory.outcome(RetrainOutcome, known.stage):
+            there.append((outcome.architecture, outcome.weights))
+        for other, weights in there:
+            if _identity(other, weights) != one:
+                raise UserError(
+                    f"--compare-with {name}: {directory.path} would keep it where {other} is, as "
+                    f"{known.stage}; give another --out"
+                )
+    return missing
+
+
+def _identity(name: str, weights: str) -> tuple[str, ...]:
+    """What a network is, wherever the file of its weights is and whatever it is called."""
+    known = parse_known(name)
+    return known.library, known.name, known.width, weights.rpartition(" ")[2]
 
 
 def _check_weights(context: Context, network: KnownNetwork) -> None:

@@ -18,9 +18,10 @@ from spos._util.randomness import torch_seed
 from spos.cost.count import count_costs, count_network
 from spos.cost.part import on_meta
 from spos.run.context import Context
-from spos.run.known_weights import digest_of, load_weights, match_weights, read_weights
+from spos.run.known_weights import digest_of, load_weights, match_weights
 from spos.spaces.zoo import NETWORKS, build_network
 from spos.spaces.zoo._libraries import build_library_network
+from spos.training.weights import read_state
 
 #: Width that is the largest one within the limits.
 FIT = "fit"
@@ -188,7 +189,11 @@ def build_known_network(context: Context, text: str) -> tuple[nn.Module, dict[st
         torch.manual_seed(torch_seed(context.config.run.seed, "weights", "retrain"))
         network, _ = build_known(known, **_sizes(context))
     if known.file:
-        load_weights(network, known.file, context.data.outputs)
+        matched = load_weights(network, known.file, context.data.outputs)
+        # A training that was begun has its weights already.
+        begun = any((context.directory.path / known.stage).glob("step-*"))
+        if not begun and context.fabric.is_global_zero:
+            context.listener.message(f"--compare-with {text}: {matched.describe()}")
     return network, _count(context, network), known.weights
 
 
@@ -212,6 +217,7 @@ def check_known(context: Context, text: str) -> tuple[float, dict[str, int]]:
     batch = torch.empty(2, sizes["image_channels"], side, side, device="meta")
     try:
         found = on_meta(network).train()(batch)
+        costs = _count(context, network)
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{text} cannot be trained on images of {side} pixels: {reason}") from error
@@ -219,8 +225,8 @@ def check_known(context: Context, text: str) -> tuple[float, dict[str, int]]:
         given = list(found.shape) if isinstance(found, Tensor) else type(found).__name__
         raise UserError(f"{text}: its output in training is {given}; needed is [N, {outputs}]")
     if known.file:
-        match_weights(network, read_weights(known.file), known.file, outputs)
-    return width, _count(context, network)
+        match_weights(network, read_state(Path(known.file).expanduser()), known.file, outputs)
+    return width, costs
 
 
 def count_known_flops(names: Iterable[str], **sizes: Any) -> list[int]:

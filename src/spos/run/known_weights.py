@@ -1,40 +1,42 @@
-"""Weights of known networks, read from files of which nothing is executed."""
+"""Weights of known networks: those of a file, all but a classifier of other classes."""
 
 from __future__ import annotations
 
-import hashlib
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 
-import safetensors
-import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from spos._util.errors import UserError
+from spos._util.files import file_digest
 from spos.spaces.zoo._libraries import InColour
+from spos.training.weights import Matched, read_state, take_state
 
 
-def load_weights(network: nn.Module, file: str, outputs: int) -> None:
+def load_weights(network: nn.Module, file: str, outputs: int) -> Matched:
     """Load the weights of a file into a network; a classifier of other classes stays fresh.
 
     Args:
         network (nn.Module): network whose weights are replaced.
-        file (str): a ``.safetensors``, or a ``.pth`` of plain tensors.
+        file (str): file of weights (:func:`spos.training.weights.read_state`).
         outputs (int): number of classes.
+
+    Returns:
+        What was taken.
 
     Raises:
         UserError: the file cannot be read, or its weights are those of another network.
     """
-    fitting = match_weights(network, read_weights(file), file, outputs)
-    _in_colour(network).load_state_dict(fitting, strict=False)
+    weights = read_state(Path(file).expanduser())
+    matched = match_weights(network, weights, file, outputs)
+    take_state(_in_colour(network), weights, matched)
+    return matched
 
 
 def match_weights(
     network: nn.Module, weights: Mapping[str, Tensor], file: str, outputs: int
-) -> dict[str, Tensor]:
-    """The weights of a file that a network takes: all but those of a classifier of other classes.
+) -> Matched:
+    """Match the weights of a file, of which one layer, the classifier, may be of other classes.
 
     Raises:
         UserError: the weights are those of another network.
@@ -44,57 +46,32 @@ def match_weights(
         if names:
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
             raise UserError(f"{file} {what} {min(names)}{more}: it is of another network")
-    other = [name for name in own if own[name].shape != weights[name].shape]
+    other = tuple(name for name in own if own[name].shape != weights[name].shape)
     for name in other:
         here, there = own[name].shape, weights[name].shape
-        classifier = here[:1] == (outputs,) and here[1:] == there[1:]
-        if not classifier:
+        # Another layer may have as many outputs as there are classes.
+        alone = name.rpartition(".")[0] == other[0].rpartition(".")[0]
+        if not (alone and here[:1] == (outputs,) and here[1:] == there[1:]):
             raise UserError(
                 f"{file}: {name} has the shape {list(there)}, that of the network {list(here)}: "
                 "it is of another network"
             )
-    return {name: value for name, value in weights.items() if name not in other}
-
-
-def read_weights(file: str) -> dict[str, Tensor]:
-    """Read weights by name; nothing in a file is executed.
-
-    Raises:
-        UserError: the file is missing or damaged, or holds other things than tensors.
-    """
-    path = Path(file).expanduser()
-    if path.suffix not in (".safetensors", ".pth", ".pt"):
-        raise UserError(f"{file}: not a file of weights; allowed: .safetensors, .pth")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise UserError(f"{file}: no such file of weights") from None
-    except pickle.UnpicklingError:
-        raise UserError(
-            f"{file} holds more than tensors, which could run code; allowed: the state_dict of a "
-            "network"
-        ) from None
-    except (safetensors.SafetensorError, OSError, EOFError, ValueError, RuntimeError) as error:
-        raise UserError(f"{file} cannot be read ({' '.join(str(error).split())[:200]})") from error
-    if not isinstance(content, Mapping) or not all(
-        isinstance(value, Tensor) for value in content.values()
-    ):
-        raise UserError(f"{file}: not the state_dict of a network, whose values are tensors")
-    return dict(content)
+    return Matched({name: name for name in own if name not in other}, other, other)
 
 
 def digest_of(file: str) -> str:
     """SHA-256 of a file, 64 hexadecimal digits.
 
     Raises:
-        UserError: there is no such file.
+        UserError: it cannot be read.
     """
     try:
-        return hashlib.sha256(Path(file).expanduser().read_bytes()).hexdigest()
+        return file_digest(Path(file).expanduser())
     except OSError as error:
-        raise UserError(f"{file}: {error.strerror}") from error
+        raise UserError(
+            f"{file} cannot be read ({error.strerror}): give a checkpoint by torch.save or a "
+            ".safetensors file"
+        ) from error
 
 
 def _in_colour(network: nn.Module) -> nn.Module:
