@@ -15,9 +15,11 @@ from click.testing import CliRunner
 import spos
 from spos import UserError
 from spos._cli.commands import push_command
+from spos._util.files import file_digest
 from spos.export import export_run
 from spos.export.hub import push
 from spos.export.trained import load_trained
+from spos.training.checkpoint import read_tensors, write_tensors
 
 hub = pytest.importorskip("huggingface_hub", reason="the extra 'hub' is not installed")
 #: Of the same choices, with weights that no memory holds.
@@ -112,6 +114,17 @@ def flipped(folder: Path) -> None:
     (folder / "network.safetensors").write_bytes(content)
 
 
+def published(width: float) -> Callable[[Path], None]:
+    return changed(architecture="mobilenet_v2", width=width)
+
+
+def many_outputs(folder: Path) -> None:
+    file = folder / "network.safetensors"
+    tensors, strings = read_tensors(file)
+    write_tensors(file, tensors, {**strings, "classes": "[]", "outputs": str(2**62)})
+    changed(sha256=file_digest(file))(folder)
+
+
 @pytest.mark.parametrize(
     ("change", "line"),
     [
@@ -119,6 +132,12 @@ def flipped(folder: Path) -> None:
         (changed(space="mine"), "its space mine is not in the catalogue"),
         (changed(architecture="1,1"), "its weights are of another network"),
         (changed(layout=HUGE), "its weights are of another network"),
+        (changed(layout={"depths": [10**9, 1]}), "it has 1000000001 blocks, and the file"),
+        (changed(layout={"depths": [10**9, -(10**9)]}), "its network cannot be built"),
+        (published(1e18), "its network cannot be built"),
+        (published(1e400), "its network cannot be built"),
+        (published(float("nan")), "its network cannot be built"),
+        (many_outputs, "its network cannot be built"),
         (changed(architecture=7), r"config\.json is damaged"),
         (lambda folder: (folder / "network.safetensors").unlink(), "it is no network of spos"),
     ],
@@ -149,6 +168,23 @@ def test_what_is_not_there_is_one_line(remote: Path, tmp_path: Path, trained_run
         push("digits", trained_run)
     with pytest.raises(UserError, match="has no network that can be loaded"):
         spos.load(tmp_path)
+
+
+def test_a_hub_that_is_away_is_one_line(
+    remote: Path, trained_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class AwayError(Exception):
+        """As the client of the network has it, of no class of Python."""
+
+    def away(*values: Any, **named: Any) -> None:
+        raise AwayError("[Errno -2] Name or service not known")
+
+    monkeypatch.setattr(hub.HfApi, "create_repo", away)
+    monkeypatch.setattr(hub.HfApi, "snapshot_download", away)
+    with pytest.raises(UserError, match=r"the hub cannot be reached or refuses it \(\[Errno -2"):
+        push("ada/digits", trained_run)
+    with pytest.raises(UserError, match=r"nor a network on the hub \(\[Errno -2"):
+        spos.load("ada/digits")
 
 
 def test_without_the_extra_it_says_which(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import tempfile
 from collections.abc import Mapping
@@ -15,11 +14,12 @@ import torch
 from torch import nn
 
 from spos._util.errors import UserError
+from spos._util.files import file_digest
 from spos._util.records import read_record, to_plain, write_record
 from spos._util.settings import replace_settings
 from spos.export.deployed import deploy
 from spos.export.exporting import export_run
-from spos.export.metadata import OpenedNetwork, reason
+from spos.export.metadata import Metadata, OpenedNetwork, reason
 from spos.export.weights_file import open_weights, read_weights
 from spos.run.directory import RunDirectory
 from spos.run.outcome import RetrainOutcome
@@ -28,6 +28,8 @@ from spos.spaces.zoo import NETWORKS, build_network
 
 #: Files of a network on the hub; nothing else is read.
 WEIGHTS, CONFIG, CARD = "network.safetensors", "config.json", "README.md"
+#: Blocks of a network beyond the tensors of its file: those that are the identity have none.
+SPARE = 100
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
@@ -68,7 +70,7 @@ def push(name: str, run: Path, *, private: bool = False) -> str:
 
     Raises:
         UserError: the name is not valid, the run has no trained network of the catalogue, or the
-            hub refuses it.
+            hub cannot be reached or refuses it.
     """
     _check_name(name)
     hub = _hub("spos push")
@@ -80,10 +82,11 @@ def push(name: str, run: Path, *, private: bool = False) -> str:
             client.upload_folder(
                 repo_id=name, folder_path=folder, commit_message="Network found by spos"
             )
-        except (OSError, ValueError) as error:
+        # Those of the network have no class in common with those of the hub.
+        except Exception as error:
             raise UserError(
-                f"spos push {name}: the hub refuses it ({reason(error)}); log in by hf auth login, "
-                "with a token that may write"
+                f"spos push {name}: the hub cannot be reached or refuses it ({reason(error)}); log "
+                "in by hf auth login, with a token that may write"
             ) from error
     return str(address)
 
@@ -101,7 +104,7 @@ def download(name: str) -> Path:
     hub = _hub(f"spos.load('{name}')")
     try:
         return Path(hub.HfApi().snapshot_download(name, allow_patterns=[WEIGHTS, CONFIG]))
-    except (OSError, ValueError) as error:
+    except Exception as error:
         raise UserError(
             f"{name}: neither a folder here nor a network on the hub ({reason(error)})"
         ) from error
@@ -124,7 +127,7 @@ def open_folder(folder: Path) -> OpenedNetwork:
     weights = folder / WEIGHTS
     if not weights.is_file():
         raise UserError(f"{folder} has no {WEIGHTS}: it is no network of spos")
-    if hashlib.sha256(weights.read_bytes()).hexdigest() != config.sha256:
+    if file_digest(weights) != config.sha256:
         raise UserError(f"{weights} is not the file that {CONFIG} describes: {advice}")
     metadata, tensors = read_weights(weights)
     if config.space not in SPACES:
@@ -132,10 +135,13 @@ def open_folder(folder: Path) -> OpenedNetwork:
             f"{folder}: its space {config.space} is not in the catalogue; install the package that "
             "it comes from, since code is not taken from the hub"
         )
-    # Without memory, until the shapes are known to be those of the file.
-    with torch.device("meta"):
-        network = _build(config, metadata.channels, metadata.outputs, metadata.image_size)
-        graph = deploy(network, metadata)
+    try:
+        # Without memory, until the shapes are known to be those of the file.
+        with torch.device("meta"):
+            graph = deploy(_build(config, metadata, len(tensors)), metadata)
+    # Sizes that no network has raise anything.
+    except Exception as error:
+        raise UserError(f"{folder}: its network cannot be built ({reason(error)})") from None
     try:
         graph.load_state_dict(tensors, assign=True)
     except RuntimeError as error:
@@ -144,7 +150,8 @@ def open_folder(folder: Path) -> OpenedNetwork:
     return OpenedNetwork(metadata, torch.inference_mode()(graph), f"torch {torch.__version__}")
 
 
-def _build(config: NetworkConfig, channels: int, outputs: int, side: int) -> nn.Module:
+def _build(config: NetworkConfig, metadata: Metadata, tensors: int) -> nn.Module:
+    channels, outputs, side = metadata.channels, metadata.outputs, metadata.image_size
     member, text = family(config.space), config.architecture
     own = text in member.networks and member.networks[text][0] == config.preset
     if text in NETWORKS and not own:
@@ -152,6 +159,10 @@ def _build(config: NetworkConfig, channels: int, outputs: int, side: int) -> nn.
             text, classes=outputs, image_channels=channels, image_size=side, width=config.width
         ).eval()
     layout = replace_settings(member.preset(config.preset), config.layout, "layout")
+    blocks = sum(getattr(layout, "depths", ())) + getattr(layout, "layers", 0)
+    # A number in the configuration alone is not to fill the memory.
+    if blocks > tensors + SPARE:
+        raise UserError(f"it has {blocks} blocks, and the file of its weights {tensors} tensors")
     supernet = member.build(layout, classes=outputs, image_channels=channels)
     return supernet.subnet(member.parse(supernet.space, config.preset, text)).eval()
 
