@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 import spos
 from spos import UserError
 from spos.run import RunDirectory, run
+from spos.run.initial import BROUGHT, brought
 from spos.training.checkpoint import Checkpoints
 
 #: Nothing moves: what a training begins from is what it ends with.
@@ -101,11 +103,16 @@ def test_what_was_taken_is_said_in_one_line(begun: tuple[Path, list[str]], file:
 
 
 def test_the_file_is_known_by_its_digest(
-    begun: tuple[Path, list[str]], file: Path, first: Path, tmp_path: Path
+    begun: tuple[Path, list[str]],
+    file: Path,
+    first: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     out, moved = begun[0], tmp_path / "moved.pth"
     shutil.copy(file, moved)
-    run(out, given(supernet={"init": str(moved)}), ("train",))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    run(out, given(supernet={"init": "~/moved.pth"}), ("train",))
     other = tmp_path / "other.safetensors"
     save_file(weights_of(first), other)
     with pytest.raises(UserError, match=r"supernet\.init_sha256 is \w+ there and \w+ here"):
@@ -144,6 +151,11 @@ def test_the_winner_begins_from_a_file(first: Path, tmp_path: Path) -> None:
     assert "tensors taken" in line
     assert json.loads((out / "retrain.json").read_text())["weights"] == "file"
     assert "from weights of a file" in (out / "report.html").read_text()
+    # A run that reuses it may begin from something else.
+    other = given(run={"seed": 7}, network={"weights": "supernet"})
+    for _ in range(2):
+        result = run(tmp_path / "other", other, reuse=out)
+    assert result.retrain and result.retrain.weights == "supernet"
 
 
 def test_a_file_in_which_nothing_fits_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
@@ -214,6 +226,27 @@ def test_a_model_brings_its_weights(tmp_path: Path) -> None:
         spos.search(model, "digits", out=tmp_path / "run", **more)
     assert (tmp_path / "run" / "init.safetensors").read_bytes() == kept
     assert load_file(tmp_path / "run" / "init.safetensors").keys() == before.keys()
+
+
+def test_a_call_leaves_the_weights_of_another_one_that_plans(tmp_path: Path) -> None:
+    first, second = Two(), Two()
+    with brought(first, tmp_path / "run"):
+        kept = (tmp_path / "run" / BROUGHT).read_bytes()
+
+        def call() -> None:
+            with brought(second, tmp_path / "run"):
+                raise RuntimeError("nothing is written")
+
+        with (
+            ThreadPoolExecutor(1) as pool,
+            pytest.raises(UserError, match="another spos process is using it"),
+        ):
+            pool.submit(call).result()
+        # What a run does inside.
+        with pytest.raises(UserError, match="refused"), RunDirectory(tmp_path / "run").open():
+            raise UserError("refused")
+        assert (tmp_path / "run" / BROUGHT).read_bytes() == kept
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_space_by_name_brings_no_weights(tmp_path: Path) -> None:

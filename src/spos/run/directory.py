@@ -60,12 +60,18 @@ class RunDirectory:
     def open(self) -> Iterator[None]:
         """Create the folder if it is missing, and lock it against other processes.
 
-        A folder that was created is removed again if no run was started in it.
+        A folder that was created is removed again if no run was started in it. The thread that has
+        opened a folder may open it again inside, which changes nothing.
 
         Raises:
             UserError: the folder is not writable, or another process uses it.
         """
-        new, lock = not self.path.exists(), filelock.FileLock(self.path / ".lock")
+        new = not self.path.exists()
+        lock = filelock.FileLock(self.path.absolute() / ".lock", is_singleton=True)
+        opened = lock.is_locked
+        if opened:
+            yield
+            return
         try:
             # An interruption in between would leave an empty folder behind.
             with deferred_interrupt() as interrupt:

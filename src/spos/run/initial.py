@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from spos._util.errors import UserError, nearest
+from spos._util.files import file_digest
 from spos.run.config import check_sections
 from spos.run.context import Context
 from spos.run.directory import RunDirectory
@@ -42,13 +42,13 @@ def with_digests(given: Mapping[str, Any]) -> dict[str, Any]:
     for section, flag in FLAGS.items():
         settings = sections.get(section, {})
         if settings.get("init"):
-            path = Path(str(settings["init"]))
+            path = Path(str(settings["init"])).expanduser()
             if not path.is_file():
                 allowed = "a file of weights"
                 if section == "network":
                     allowed = f"{nearest(path, KINDS)}, {allowed}"
                 raise UserError(f"{flag} {path}: no such file; {allowed}")
-            settings["init_sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+            settings |= {"init": str(path), "init_sha256": file_digest(path)}
     return sections
 
 
@@ -105,7 +105,7 @@ def check_beginning(context: Context, models: list[nn.Module], section: str) -> 
 
 def _read(path: Path, expected: str, flag: str) -> Any:
     try:
-        changed = hashlib.sha256(path.read_bytes()).hexdigest() != expected
+        changed = file_digest(path) != expected
     except FileNotFoundError:
         raise UserError(f"{flag}: the file is missing; restore it") from None
     if changed:
@@ -122,27 +122,26 @@ def brought(model: nn.Module, folder: Path) -> Iterator[None]:
         folder (Path): run directory; left as it was if no run begins in it.
 
     Raises:
-        UserError: the run was begun with other weights.
+        UserError: the run was begun with other weights, or another process uses the directory.
     """
-    path, new = folder / BROUGHT, not folder.exists()
-    started, state = RunDirectory(folder).config_path, model.state_dict()
-    known: dict[str, Tensor] = {}
-    with suppress(DamagedError):
-        known, _ = read_tensors(path)
-    # Compared by what they hold: the same tensors are not always written as the same bytes.
-    if digest(known, "") != digest(state, ""):
-        if started.exists():
+    directory, path = RunDirectory(folder), folder / BROUGHT
+    # All the time: another call may be planning here, too.
+    with directory.open():
+        started, state = directory.config_path, model.state_dict()
+        known: dict[str, Tensor] = {}
+        with suppress(DamagedError):
+            known, _ = read_tensors(path)
+        # Compared by what they hold: the same tensors are not always written as the same bytes.
+        new = digest(known, "") != digest(state, "")
+        if new and started.exists():
             raise UserError(
                 f"init 'model': {folder} was begun with other weights; make those of the model the "
                 "same again, with torch.manual_seed or from a file, or give another out"
             )
-        folder.mkdir(parents=True, exist_ok=True)
-        write_tensors(path, state, {})
-    try:
-        yield
-    finally:
-        if not started.exists():
-            path.unlink(missing_ok=True)
-            with suppress(OSError):
-                # Not empty: there was something else in it.
-                folder.rmdir() if new else None
+        try:
+            if new:
+                write_tensors(path, state, {})
+            yield
+        finally:
+            if new and not started.exists():
+                path.unlink(missing_ok=True)

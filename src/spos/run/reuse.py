@@ -16,6 +16,7 @@ from spos._util.settings import show_value
 from spos.run.config import STAGE_SECTIONS, find_difference, make_config, merge_sections
 from spos.run.costs import LATENCY_TABLE
 from spos.run.directory import RunDirectory
+from spos.run.initial import KINDS
 from spos.run.outcome import TrainOutcome
 from spos.search import ALGORITHMS
 from spos.search.sqlite import copy_database
@@ -185,6 +186,10 @@ def take_over(
         other (RunDirectory): directory of the other run.
     """
     settings = merge_sections(stored, given)
+    network = given.get("network", {})
+    if network.get("weights") in KINDS:
+        # The other run may have begun from a file.
+        settings["network"] = {**settings["network"], "init": "", "init_sha256": "", **network}
     constraint = dict(stored.get("constraint", {}))
     anew = given.get("constraint", {})
     budgets = anew.get("budgets", {})

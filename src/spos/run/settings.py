@@ -113,7 +113,10 @@ class NetworkSettings(Settings):
             empty for the winner.
         width (float): factor of all channels of a published network, above 0.
         weights (str): weights that the trainings of the winner and of the networks it is compared
-            with begin from: ``scratch`` for fresh ones, or ``supernet`` for those of the supernet.
+            with begin from: ``scratch`` for fresh ones, ``supernet`` for those of the supernet, or
+            ``file`` for those of a file.
+        init (str): path of that file; empty for no file.
+        init_sha256 (str): SHA-256 of its content, which the run computes.
         hold_out (bool): whether these trainings do without the validation images, so that their
             score on them shows how well they do on images that they have not seen.
     """
