@@ -22,8 +22,9 @@ class Digits(Dataset[Any]):
 
     def __init__(self, root: str, train: bool = True, download: bool = True) -> None:
         assert not download
-        if root != "there":
+        if root not in ("there", "damaged"):
             raise RuntimeError("Dataset not found.\nYou can use download=True to download it")
+        self.root = root
         self.first, self.count = (0, 20) if train else (100, 6)
 
     def __len__(self) -> int:
@@ -63,6 +64,29 @@ class Faces(Digits):
         super().__init__(root, download=False)
 
 
+class Broken(Faces):
+    """As one with a damaged file; its classes have several names each."""
+
+    classes = (("cat", "kitty"), ("dog", "hound"))  # type: ignore[assignment]
+
+    def __getitem__(self, index: int) -> tuple[Image.Image, int]:
+        if self.root == "damaged" and index == 3:
+            raise OSError("image file is truncated\n(2 bytes)")
+        return super().__getitem__(index)
+
+
+class Abstract(Faces):
+    """As one that has no items."""
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+
+class LSUNClass(Faces):
+    def __init__(self, root: str) -> None:
+        raise AssertionError("it would unpickle a file")
+
+
 class Fake(Digits):
     """As the one whose images are drawn."""
 
@@ -72,8 +96,10 @@ class Fake(Digits):
 
 @pytest.fixture(autouse=True)
 def _torchvision(monkeypatch: pytest.MonkeyPatch) -> None:
-    kinds = {kind.__name__: kind for kind in (Digits, Flowers, Pets, Imagenette, Faces, Fake)}
-    datasets = SimpleNamespace(__all__=(*kinds, "CIFAR10", "LSUN"), **kinds)
+    read = (Digits, Flowers, Pets, Imagenette, Faces, Broken, Abstract)
+    kinds = {kind.__name__: kind for kind in (*read, Fake, LSUNClass)}
+    datasets = SimpleNamespace(__all__=(*kinds, "CIFAR10"), **kinds)
+    monkeypatch.setattr("spos.data.sources.torchvision.READ", {one.__name__ for one in read})
     monkeypatch.setitem(sys.modules, "torchvision", SimpleNamespace(datasets=datasets))
 
 
@@ -101,7 +127,9 @@ def test_the_splits_of_a_data_set_are_found(name: str, sizes: list[int], stream:
     [
         ("Flower:there", "no data set 'Flower' in torchvision; did you mean 'Flowers'? allowed: "),
         ("CIFAR10:there", "its files are pickles, which are never read; give cifar10:PATH"),
-        ("LSUN:there", "LSUN: its files are pickles, which are never read"),
+        ("LSUNClass:there", "LSUNClass is not known to have images of classes, and no pickles"),
+        ("Abstract:there", "Abstract cannot be read from there (NotImplementedError"),
+        ("Broken:damaged", "Broken, item 3 (OSError: image file is truncated (2 bytes))"),
         ("Fake:there", "Fake has no files to read; allowed: data sets with a root folder"),
         ("Digits", "the folder is missing; allowed: torchvision:Digits:PATH"),
         ("Digits:here", "Digits cannot be read from here (RuntimeError: Dataset not found. You"),
@@ -112,6 +140,10 @@ def test_a_mistake_is_one_line(given: str, told: str) -> None:
     with pytest.raises(UserError) as caught:
         load_data(f"torchvision:{given}")
     assert told in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_class_may_have_several_names() -> None:
+    assert load_data("torchvision:Broken:there").classes == ("cat, kitty", "dog, hound")
 
 
 def test_a_torchvision_that_cannot_be_imported_is_one_line(

@@ -5,15 +5,22 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from torch.utils.data import ConcatDataset
+from torch.utils.data import ConcatDataset, Dataset
 
 from spos._util.errors import UserError, nearest
 from spos._util.libraries import reason, require_library
 from spos.data.dataset import dataset_source
 from spos.data.source import SOURCES, DataOptions, Source
 
+#: Data sets of images and classes that read images, tables and arrays, and unpickle nothing.
+READ = {
+    *("Caltech101", "Caltech256", "Country211", "DTD", "EuroSAT", "FER2013", "FGVCAircraft"),
+    *("FashionMNIST", "Flowers102", "Food101", "GTSRB", "INaturalist", "ImageFolder", "ImageNet"),
+    *("Imagenette", "KMNIST", "LFWPeople", "MNIST", "Omniglot", "OxfordIIITPet", "PCAM", "QMNIST"),
+    *("RenderedSST2", "SEMEION", "STL10", "SUN397", "SVHN", "StanfordCars", "USPS"),
+}
 #: Data sets whose files are pickles, which could run code, and what reads them without.
-PICKLED = {"CIFAR10": "cifar10:PATH", "CIFAR100": "cifar100:PATH", "LSUN": ""}
+PICKLED = {"CIFAR10": "cifar10:PATH", "CIFAR100": "cifar100:PATH"}
 #: What the splits of a data set are called, best first.
 SPLITS = {"train": ("train", "trainval"), "val": ("val", "valid"), "test": ("test",)}
 
@@ -34,20 +41,26 @@ def torchvision_source(argument: str, options: DataOptions) -> Source:
     if name not in datasets.__all__:
         raise UserError(f"no data set '{name}' in torchvision; {nearest(name, datasets.__all__)}")
     if name in PICKLED:
-        other = f"; give {PICKLED[name]}" if PICKLED[name] else ""
-        raise UserError(f"{name}: its files are pickles, which are never read{other}")
-    if not root:
-        raise UserError(f"the folder is missing; allowed: torchvision:{name}:PATH")
+        raise UserError(
+            f"{name}: its files are pickles, which are never read; give {PICKLED[name]}"
+        )
     kind = getattr(datasets, name)
     known = inspect.signature(kind).parameters
     if "root" not in known:
         raise UserError(f"{name} has no files to read; allowed: data sets with a root folder")
+    if name not in READ:
+        raise UserError(
+            f"{name} is not known to have images of classes, and no pickles, which are never "
+            f"read; allowed: {', '.join(sorted(READ & {*datasets.__all__}))}"
+        )
+    if not root:
+        raise UserError(f"the folder is missing; allowed: torchvision:{name}:PATH")
 
     def make(**split: Any) -> Any:
         # Most say by an argument that nothing is to be downloaded, and some have none.
         given = {**split, **({"download": False} if "download" in known else {})}
         try:
-            return kind(root=root, **given)
+            return _Named(kind(root=root, **given), name)
         except Exception as error:
             raise UserError(f"{name} cannot be read from {root} ({reason(error)})") from error
 
@@ -60,7 +73,10 @@ def torchvision_source(argument: str, options: DataOptions) -> Source:
     else:
         parts = {"train": make()}
     train, test = parts["train"], parts.get("test") or parts.get("val")
-    classes = getattr(train, "classes", None)
+    classes = getattr(train.dataset, "classes", None)
+    if classes is not None:
+        # Those of ImageNet are tuples of synonyms.
+        classes = [one if isinstance(one, str) else ", ".join(one) for one in classes]
     if "test" not in parts or "val" not in parts:
         return dataset_source(train, options, test=test, classes=classes)
     both = dataset_source(ConcatDataset([train, parts["val"]]), options, test=test, classes=classes)
@@ -68,6 +84,24 @@ def torchvision_source(argument: str, options: DataOptions) -> Source:
     both.validation = images.subset(range(count, len(images)))
     both.train = images.subset(range(count))
     return both
+
+
+class _Named(Dataset[Any]):
+    """A data set whose errors are one line with its name."""
+
+    def __init__(self, dataset: Any, name: str) -> None:
+        self.dataset, self.name = dataset, name
+        self.count = len(dataset)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Any:
+        try:
+            return self.dataset[index]
+        except Exception as error:
+            # Whatever a library that reads files raises.
+            raise UserError(f"{self.name}, item {index} ({reason(error)})") from error
 
 
 def _first(make: Any, names: tuple[str, ...]) -> Any:
