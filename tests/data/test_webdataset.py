@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import json
@@ -16,6 +17,7 @@ import torch
 from spos import UserError
 from spos.data import StreamedImages, load_data
 from spos.data.peek import peek
+from spos.data.sources import webdataset
 
 
 def shard(path: Path, files: dict[str, bytes]) -> Path:
@@ -141,12 +143,46 @@ def test_a_shard_that_ends_early_is_one_line(samples: Any, tmp_path: Path) -> No
         load_data(f"webdataset:{path}")
 
 
+def test_few_shards_are_open_at_a_time(
+    samples: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(10):
+        shard(tmp_path / f"train-{number}.tar", samples(4, 4 * number))
+    whole = load_data(f"webdataset:{tmp_path}")
+    monkeypatch.setattr(webdataset, "MOST_OPEN", 2)
+    folder = Path("/proc/self/fd") if Path("/proc/self/fd").exists() else Path("/dev/fd")
+    before = len(list(folder.iterdir()))
+    data = load_data(f"webdataset:{tmp_path}", stream="always")
+    assert torch.equal(data.train.pixels(range(8)), whole.train.pixels(range(8)))
+    assert len(list(folder.iterdir())) <= before + 2
+
+
+def test_too_many_open_files_are_not_broken_images(
+    samples: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = shard(tmp_path / "a.tar", samples())
+
+    def fails(*_: object) -> bytes:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr("os.pread", fails)
+    with pytest.raises(UserError, match="Too many open files; allow more, such as by ulimit -n"):
+        load_data(f"webdataset:{path}", on_broken="skip")
+
+
+def test_the_name_of_a_folder_is_no_pattern(samples: Any, tmp_path: Path) -> None:
+    shard(tmp_path / "a[1]" / "any.tar", samples())
+    assert load_data(f"webdataset:{tmp_path / 'a[1]'}").classes == ("0", "1")
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [
         ("", "the pattern is missing; allowed: webdataset:FOLDER or webdataset:PATTERN"),
         ("{there}/none-*.tar", "no file "),
         ("{there}/train-{{005..001}}.tar", "{005..001}: is empty; write the smaller number first"),
+        ("{there}/{{0..99999999999}}.tar", "100,000,000,000 shards; allowed: at most 100,000"),
+        ("{there}/two.tar", "two.tar/1.jpg has another image beside it, 1.png; allowed: one image"),
         ("{there}?tset=a.tar", "unknown '?tset=a.tar': did you mean 'test'?"),
         ("{there}/*.tar?test={there}/test-*.tar", "test-000.tar is in two splits"),
         ("{there}/packed.tar.gz", "not a whole .tar"),
@@ -166,6 +202,7 @@ def test_a_mistake_is_one_line(
     shard(there / "empty.tar", {"1.cls": b"0"})
     shard(there / "odd.tar", {"1.png": encode(), "1.json": b'{"label": [1]}'})
     shard(there / "bad.tar", {"1.png": encode(), "1.json": b"{"})
+    shard(there / "two.tar", {"1.jpg": encode(), "1.png": encode(), "1.cls": b"0"})
     shard(there / "other.tar", {"1.png": encode(), "1.cls": b"5"})
     with pytest.raises(UserError) as caught:
         load_data(f"webdataset:{given.format(there=there)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import heapq
 import os
 import stat
@@ -40,7 +41,18 @@ def read_image_file(path: Path) -> bytes:
         check_file_size(status.st_size)
         return path.read_bytes()
     except OSError as error:
-        raise BrokenImageError(error.strerror or type(error).__name__) from None
+        raise unreadable(error) from None
+
+
+def unreadable(error: OSError) -> BrokenImageError:
+    """The reason why a file cannot be read.
+
+    Raises:
+        UserError: it is that this process may open no further files, whatever their content.
+    """
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        raise UserError(f"{error.strerror}; allow more, such as by ulimit -n 4096") from None
+    return BrokenImageError(error.strerror or type(error).__name__)
 
 
 def check_file_size(size: int) -> None:

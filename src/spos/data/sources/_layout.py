@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import posixpath
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from spos._util.errors import UserError, nearest
 
@@ -39,6 +40,27 @@ class Layout:
     classes: list[str]
     splits: dict[str, Split]
     notes: list[str]
+
+
+def label_classes(labels: Collection[int | str]) -> list[Any]:
+    """The classes that the labels of training images stand for.
+
+    Args:
+        labels (Collection[int | str]): those that were found, each once.
+
+    Returns:
+        Numbers up to the largest label; the labels themselves, sorted as texts, if they are names
+        or far more than there are labels: an output for each number would be absurd.
+
+    Example:
+        >>> label_classes({0, 2}), label_classes({"dog", "cat"}), label_classes({7, 3_000_000})
+        ([0, 1, 2], ['cat', 'dog'], [3000000, 7])
+    """
+    numbers = [label for label in labels if isinstance(label, int) and label >= 0]
+    most = max(numbers, default=0)
+    if len(numbers) == len(labels) and most < max(1000, 10 * len(labels)):
+        return list(range(most + 1))
+    return sorted(labels, key=str)
 
 
 def find_layout(names: Iterable[str]) -> Layout:

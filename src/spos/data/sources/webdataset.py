@@ -8,6 +8,7 @@ included.
 from __future__ import annotations
 
 import glob
+import io
 import json
 import os
 import posixpath
@@ -16,15 +17,16 @@ import tarfile
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from spos._util.errors import UserError
 from spos.data.decode import BrokenImageError
-from spos.data.files import check_file_size
+from spos.data.files import check_file_size, unreadable
 from spos.data.peek import ImageFacts
 from spos.data.source import SOURCES, DataOptions, Source
-from spos.data.sources._layout import EXTENSIONS, Layout, Split
+from spos.data.sources._layout import EXTENSIONS, Layout, Split, label_classes
 from spos.data.sources._query import split_query
 from spos.data.sources._stored import SplitNames, look_at, read_source
 
@@ -36,7 +38,11 @@ SHARDS = {"train": "train*.tar", "val": "val*.tar", "test": "test*.tar"}
 LABELS, FIELDS = ("cls", "json"), ("label", "cls", "class")
 LARGEST_LABEL = 1 << 20
 """Bytes of the largest label that is read."""
-_RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
+MOST_OPEN = 64
+"""Shards that are kept open: a process may open few files, on some systems 256."""
+MOST_SHARDS = 100_000
+"""Shards that ranges in a pattern may stand for."""
+_RANGE = re.compile(r"\{(\d{1,18})\.\.(\d{1,18})\}")
 CALLED = SplitNames("the shards train", "the shards val", "shards test")
 
 #: Where a file is: the number of its shard, its offset and its size in bytes.
@@ -83,14 +89,10 @@ class ShardStore:
 
     def __init__(self, paths: Sequence[str], places: dict[str, Place]) -> None:
         self.paths, self.places = paths, places
-        self._files: dict[int, int] = {}
+        self._opened = lru_cache(MOST_OPEN)(_Shard)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ShardStore, (self.paths, self.places)
-
-    def __del__(self) -> None:
-        for file in self._files.values():
-            os.close(file)
 
     def read(self, name: str) -> bytes:
         """Content of a file; safe in any thread and in forked processes.
@@ -101,18 +103,28 @@ class ShardStore:
         shard, offset, size = self.places[name]
         try:
             check_file_size(size)
-            if shard not in self._files:
-                # Two threads may open it at once; what remains open is one of both.
-                file = os.open(self.paths[shard], os.O_RDONLY)
-                if self._files.setdefault(shard, file) != file:
-                    os.close(file)
-            # At a place of its own, because processes and threads share the position of a file.
-            content = os.pread(self._files[shard], size, offset)
+            content = self._opened(self.paths[shard]).read(size, offset)
         except OSError as error:
-            raise BrokenImageError(error.strerror or type(error).__name__) from None
+            raise unreadable(error) from None
         if len(content) != size:
             raise BrokenImageError("the shard ends in it")
         return content
+
+
+class _Shard:
+    """An open archive, closed when no thread reads it and it is no longer kept."""
+
+    def __init__(self, path: str) -> None:
+        self.file = io.FileIO(path)
+
+    def __del__(self) -> None:
+        # Missing if it could not be opened.
+        if hasattr(self, "file"):
+            self.file.close()
+
+    def read(self, size: int, offset: int) -> bytes:
+        # At a place of its own, because processes and threads share the position of a file.
+        return os.pread(self.file.fileno(), size, offset)
 
 
 def _open(argument: str) -> tuple[ShardStore, Layout]:
@@ -145,7 +157,7 @@ def _find_shards(place: str) -> dict[str, list[str]]:
     shards = {split: found for split, found in names.items() if found}
     if shards and "train" not in shards:
         raise UserError(f"no {SHARDS['train']} beside {next(iter(shards.values()))[0]}")
-    return shards or {"train": _find(str(folder / "*.tar"))}
+    return shards or {"train": _find(os.path.join(glob.escape(str(folder)), "*.tar"))}
 
 
 def _find(pattern: str) -> list[str]:
@@ -153,9 +165,14 @@ def _find(pattern: str) -> list[str]:
     patterns = [str(Path(pattern).expanduser())]
     while ranged := _RANGE.search(patterns[0]):
         first, last = ranged.groups()
-        numbers = [f"{at:0{len(first)}d}" for at in range(int(first), int(last) + 1)]
-        if not numbers:
+        count = int(last) - int(first) + 1
+        if count < 1:
             raise UserError(f"{ranged[0]}: is empty; write the smaller number first")
+        if count * len(patterns) > MOST_SHARDS:
+            raise UserError(
+                f"{ranged[0]}: {count * len(patterns):,} shards; allowed: at most {MOST_SHARDS:,}"
+            )
+        numbers = [f"{at:0{len(first)}d}" for at in range(int(first), int(last) + 1)]
         patterns = [one.replace(ranged[0], number, 1) for one in patterns for number in numbers]
     found: list[str] = []
     for one in patterns:
@@ -190,8 +207,14 @@ class _Reader:
             stem, _, extension = last.partition(".")
             key = f"{folder}/{stem}" if folder else stem
             if f".{extension.lower()}" in EXTENSIONS:
-                images.setdefault(key, f"{self.shown[shard]}/{name}")
-                self.places[images[key]] = place
+                image = f"{self.shown[shard]}/{name}"
+                # The same name again is what an appended file replaces.
+                if images.setdefault(key, image) != image:
+                    raise UserError(
+                        f"{images[key]} has another image beside it, {last}; allowed: one image "
+                        f"of a sample, and others with names such as {stem}.seg.png"
+                    )
+                self.places[image] = place
             elif extension in LABELS and not (self.given and extension == "cls"):
                 label = self._label(f"{self.shown[shard]}/{name}", content)
                 if label is not None:
@@ -258,13 +281,7 @@ class _Reader:
                 raise UserError(
                     f"no image in the shards of {split}; allowed: {', '.join(EXTENSIONS)}"
                 )
-        seen = {label for _, label in samples["train"]}
-        numbered = all(isinstance(label, int) and label >= 0 for label in seen)
-        most = max((label for label in seen if isinstance(label, int)), default=0)
-        if numbered and most >= max(1000, 10 * len(seen)):
-            # Numbers of something else: an output for each up to the largest would be absurd.
-            numbered = False
-        known: list[Any] = list(range(most + 1)) if numbered else sorted(seen, key=str)
+        known = label_classes({label for _, label in samples["train"]})
         number = {str(label): place for place, label in enumerate(known)}
         splits = {}
         for split, found in samples.items():
