@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import pyarrow.parquet as parquet
 import pytest
 import torch
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value
@@ -180,15 +181,71 @@ def test_broken_images_are_named_or_left_out(table: Any, tmp_path: Path) -> None
 
 
 def test_images_may_be_files_beside_a_table(encode: Any, tmp_path: Path) -> None:
-    (tmp_path / "1.png").write_bytes(encode())
-    paths = [str(tmp_path / "1.png"), str(tmp_path / "2.png"), "https://example.org/1.png"]
-    store = TableStore(
-        {"train": [{"picture": {"bytes": None, "path": p}} for p in paths]}, "picture"
-    )
+    inside, outside = tmp_path / "set", tmp_path / "1.png"
+    inside.mkdir()
+    outside.write_bytes(encode())
+    (inside / "1.png").write_bytes(encode())
+    paths = [inside / "1.png", inside / "2.png", outside, inside / ".." / "1.png"]
+    paths.append("https://example.org/1.png")  # type: ignore[arg-type]
+    rows = [{"picture": {"bytes": None, "path": str(path)}} for path in paths]
+    store = TableStore({"train": rows}, "picture", [str(inside)])
     assert store.read("train/0") == encode()
-    for row in (1, 2):
-        with pytest.raises(BrokenImageError, match="No such file"):
+    with pytest.raises(BrokenImageError, match="No such file"):
+        store.read("train/1")
+    for row in (2, 3, 4):
+        with pytest.raises(BrokenImageError, match=r"its file .*1\.png is outside of the data set"):
             store.read(f"train/{row}")
+
+
+def test_a_table_names_no_file_outside_of_its_folder(
+    table: Any, encode: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "secret.png").write_bytes(encode())
+    raw = table().cast_column("picture", Image(decode=False))
+    cell = {"bytes": None, "path": str(tmp_path / "secret.png")}
+    rows = raw.map(lambda row: {"picture": cell}, features=raw.features)
+    (tmp_path / "files").mkdir()
+    # Its own function would read the file into the table.
+    written = rows.data.table.cast(rows.features.arrow_schema)
+    parquet.write_table(written, tmp_path / "files" / "train-00000.parquet")
+    with pytest.raises(UserError, match=r"broken image train/0: its file .*secret\.png is outside"):
+        load_data(f"hf:{tmp_path / 'files'}")
+
+
+def test_a_folder_of_images_is_read(
+    encode: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(20):
+        path = tmp_path / "pets" / CLASSES[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encode(seed=number))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to("pets")
+    for name in ("pets", "link"):
+        assert load_data(f"hf:{name}").classes == ("cat", "dog")
+
+
+@pytest.mark.parametrize("kind", ["arrow", "pandas"])
+def test_the_format_in_which_a_table_was_saved_does_not_matter(
+    kind: str, table: Any, tmp_path: Path
+) -> None:
+    path = saved(tmp_path, train=table().with_format(kind))
+    assert load_data(f"hf:{path}").classes == ("cat", "dog")
+
+
+def test_a_split_without_images_is_one_line(table: Any, tmp_path: Path) -> None:
+    path = saved(tmp_path, train=table(), test=table(6, 100))
+    kinds = Features({"picture": Value("int64"), "label": ClassLabel(names=CLASSES)})
+    shutil.rmtree(path / "test")
+    Dataset.from_dict({"picture": [1], "label": [0]}, kinds).save_to_disk(path / "test")
+    with pytest.raises(UserError, match="the split test has no images in the column picture, as"):
+        load_data(f"hf:{path}")
+
+
+def test_numbers_that_are_no_classes_are_names(table: Any, tmp_path: Path) -> None:
+    numbers = table(label=Value("int64")).map(lambda row: {"label": row["label"] * 3_000_000})
+    path = saved(tmp_path, train=numbers)
+    assert load_data(f"hf:{path}").classes == ("0", "3000000")
 
 
 def test_labels_beyond_the_classes_are_one_line(table: Any, tmp_path: Path) -> None:

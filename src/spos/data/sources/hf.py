@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from spos._util.errors import UserError, nearest
 from spos._util.libraries import require_library
@@ -15,7 +15,7 @@ from spos.data.decode import BrokenImageError
 from spos.data.files import check_file_size, read_image_file
 from spos.data.peek import ImageFacts
 from spos.data.source import SOURCES, DataOptions, Source
-from spos.data.sources._layout import Layout, Split
+from spos.data.sources._layout import Layout, Split, label_classes
 from spos.data.sources._query import split_query
 from spos.data.sources._stored import SplitNames, look_at, read_source
 
@@ -64,10 +64,12 @@ class TableStore:
     Args:
         tables (Mapping[str, Dataset]): tables by split.
         column (str): column of the images, which are not decoded.
+        folders (Sequence[str]): where files may be that a row names instead of having an image.
     """
 
-    def __init__(self, tables: Mapping[str, Any], column: str) -> None:
+    def __init__(self, tables: Mapping[str, Any], column: str, folders: Sequence[str] = ()) -> None:
         self.tables, self.column = tables, column
+        self.folders = [os.path.abspath(folder) for folder in folders]
 
     def read(self, name: str) -> bytes:
         """Encoded image of a row; safe in any thread and in forked processes.
@@ -83,7 +85,11 @@ class TableStore:
         if not cell or (cell["bytes"] is None and not cell["path"]):
             raise BrokenImageError("there is no image in this row")
         if cell["bytes"] is None:
-            return read_image_file(Path(cell["path"]))
+            # A table could name any file of this machine. Links in a folder are the user's own.
+            path = Path(os.path.abspath(cell["path"]))
+            if not any(path.is_relative_to(folder) for folder in self.folders):
+                raise BrokenImageError(f"its file {path} is outside of the data set")
+            return read_image_file(path)
         check_file_size(len(cell["bytes"]))
         return bytes(cell["bytes"])
 
@@ -94,17 +100,20 @@ def _open(argument: str) -> tuple[TableStore, Layout, SplitNames]:
     if not place:
         raise UserError("the path or the name is missing; allowed: hf:PATH or hf:NAME")
     with _quiet():
-        dataset = _load(place, query.get("config"))
+        dataset, folders = _load(place, query.get("config"))
     names = _split_names(dataset, query)
     first = dataset[names["train"]].features
     image = _image_column(first, query.get("image"))
     label = _label_column(first, query.get("label"))
     tables = {}
     for split in names.values():
-        table = dataset[split]
+        # A format in which the user reads it, such as pandas, would be that of its rows.
+        table = dataset[split].with_format(None)
         for column in (image, label):
             if column not in table.features:
                 raise UserError(f"the split {split} has no column {column}, which train has")
+        if not isinstance(table.features[image], type(first[image])):
+            raise UserError(f"the split {split} has no images in the column {image}, as train has")
         tables[split] = table
     read, classes, notes = _read_labels(tables, names, label, first[label])
     encoded = {
@@ -121,7 +130,7 @@ def _open(argument: str) -> tuple[TableStore, Layout, SplitNames]:
     called = SplitNames(
         f"the split {names['train']}", f"the split {names.get('val', 'validation')}", "split test"
     )
-    return TableStore(encoded, image), Layout(classes, splits, notes), called
+    return TableStore(encoded, image, folders), Layout(classes, splits, notes), called
 
 
 @contextmanager
@@ -136,9 +145,13 @@ def _quiet() -> Iterator[None]:
             datasets.enable_progress_bars()
 
 
-def _load(place: str, config: str | None) -> Mapping[str, Any]:
-    """The tables of a data set by split; nothing of it is executed or unpickled."""
+def _load(place: str, config: str | None) -> tuple[Mapping[str, Any], list[str]]:
+    """The tables of a data set by split, and where files are that these may name.
+
+    Nothing of it is executed or unpickled.
+    """
     datasets, path = require_library("datasets"), Path(place).expanduser()
+    folders = [str(path), os.path.realpath(path)] if path.is_dir() else []
     saved = any((path / name).is_file() for name in ("dataset_dict.json", "dataset_info.json"))
     try:
         if saved:
@@ -152,6 +165,12 @@ def _load(place: str, config: str | None) -> Mapping[str, Any]:
                 raise UserError(
                     f"its files are read as {builder.name}; allowed: {', '.join(BUILDERS)}"
                 )
+            if builder.name == "imagefolder":
+                # Images of the hub and of archives, which the library itself puts there.
+                known = datasets.config
+                hub = import_module("huggingface_hub.constants").HF_HUB_CACHE
+                kept = (known.DOWNLOADED_DATASETS_PATH, known.EXTRACTED_DATASETS_PATH, hub)
+                folders += map(str, kept)
             builder.download_and_prepare()
             loaded = builder.as_dataset()
     except UserError:
@@ -160,7 +179,7 @@ def _load(place: str, config: str | None) -> Mapping[str, Any]:
         # Of networks, files and formats, the library raises many kinds.
         reason = " ".join(str(error).split())[:300]
         raise UserError(f"cannot be read ({type(error).__name__}: {reason})") from error
-    return loaded if isinstance(loaded, Mapping) else {"train": loaded}
+    return loaded if isinstance(loaded, Mapping) else {"train": loaded}, folders
 
 
 def _split_names(dataset: Mapping[str, Any], query: Mapping[str, str]) -> dict[str, str]:
@@ -235,19 +254,22 @@ def _read_labels(
         if all(label is None or label == -1 for label in plain[name]):
             notes.append(f"the split {names[name]} has no labels: not read")
             del plain[name]
+    numbers: Sequence[Any] = range(len(known or ()))
     if known is None:
-        seen = sorted({label for label in plain["train"] if label is not None})
-        numbered = bool(seen) and isinstance(seen[0], int)
-        known = [str(one) for one in (range(seen[-1] + 1) if numbered else seen)]
-    number = {one: place for place, one in enumerate(known)}
+        # A number below 0 stands for no label.
+        texts = {one for one in plain["train"] if isinstance(one, str)}
+        known = numbers = label_classes(
+            texts | {one for one in plain["train"] if isinstance(one, int) and one >= 0}
+        )
+    number: dict[Any, int] = {str(one): place for place, one in enumerate(known)}
+    number |= {one: place for place, one in enumerate(numbers)}
     read: dict[str, list[int]] = {}
     for name, labels in plain.items():
-        places = [number.get(one, -1) if isinstance(one, str) else one for one in labels]
-        for row, place in enumerate(places):
-            if not isinstance(place, (int, np.integer)) or not 0 <= place < len(known):
-                raise UserError(
-                    f"the split {names[name]}, row {row}: label {labels[row]!r:.50}; allowed: the "
-                    f"{len(known)} classes of {names['train']}"
-                )
-        read[name] = [int(place) for place in places]
+        read[name] = [number.get(one, -1) if isinstance(one, (int, str)) else -1 for one in labels]
+        if -1 in read[name]:
+            row = read[name].index(-1)
+            raise UserError(
+                f"the split {names[name]}, row {row}: label {labels[row]!r:.50}; allowed: the "
+                f"{len(known)} classes of {names['train']}"
+            )
     return read, list(map(str, known)), notes
