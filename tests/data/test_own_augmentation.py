@@ -87,6 +87,40 @@ def test_the_name_says_which_function_it_is_and_how_it_is_set() -> None:
     assert register_augmentation(Noise(2)) == names[0]
 
 
+def test_settings_beside_an_address_are_part_of_the_name() -> None:
+    class Applied:
+        def __init__(self, chance: float) -> None:
+            self.parts = (object(), chance)
+
+        def __repr__(self) -> str:
+            return f"Applied{self.parts}"
+
+        def __call__(self, image: Tensor) -> Tensor:
+            return image
+
+    names = [register_augmentation(Applied(chance)) for chance in (0.1, 0.5, 0.5)]
+    assert names[0] != names[1] == names[2]
+
+
+def test_one_batch_may_have_images_of_both_types() -> None:
+    def either(image: Tensor) -> Tensor:
+        return image if image[0, 0, 0] % 2 else image.double() / 255
+
+    batch = images()
+    assert {int(one) % 2 for one in batch[:, 0, 0, 0]} == {0, 1}
+    changed = apply_own(either, batch, seed=0, step=0, first=0)
+    assert changed.dtype == torch.float32
+    assert torch.allclose(changed, batch.float())
+
+
+def test_images_are_moved_to_the_device_of_the_batch() -> None:
+    def on_the_cpu(image: Tensor) -> Tensor:
+        return torch.zeros(image.shape, dtype=torch.uint8)
+
+    batch = images().to("meta")
+    assert apply_own(on_the_cpu, batch, seed=0, step=0, first=0).device == batch.device
+
+
 @pytest.mark.parametrize(
     ("function", "told"),
     [

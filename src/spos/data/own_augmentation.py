@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -151,8 +152,9 @@ def _check_callable(function: Any, what: str) -> None:
 
 def _digest(function: Augmentation) -> str:
     # A transform of torchvision shows those that it consists of, and what they are set to.
-    shown = repr(function)
-    facts = f"{identity(function)} {'' if ' at 0x' in shown else shown}"
+    # Addresses of what has no text of its own differ from process to process.
+    shown = re.sub(r" at 0x[0-9a-fA-F]+", "", repr(function))
+    facts = f"{identity(function)} {shown}"
     return hashlib.sha256(facts.encode()).hexdigest()[:8]
 
 
@@ -182,16 +184,22 @@ def apply_own(function: Augmentation, images: Tensor, seed: int, step: int, firs
         for row, image in enumerate(images):
             _seed_all(int(generator(seed, "own augment", step, first + row).integers(2**32)))
             changed.append(_checked(function(image.clone()), image))
-    result = torch.stack(changed)
-    if not result.is_floating_point():
-        return result
-    low, high = (float(one) for one in torch.aminmax(result))
+    scaled = [image.float() for image in changed if image.is_floating_point()]
+    if not scaled:
+        return torch.stack(changed)
+    low, high = (float(one) for one in torch.aminmax(torch.stack(scaled)))
     if not (low >= -1e-3 and high <= 1.001):
         raise UserError(
             f"augment: the function returns values of {low:.3g} to {high:.3g}; allowed for float: "
             "0 to 1, before any normalisation"
         )
-    return 255 * result.float().clamp(0, 1)
+    # A function may return either, as one that changes some images alone does.
+    return torch.stack(
+        [
+            255 * one.float().clamp(0, 1) if one.is_floating_point() else one.float()
+            for one in changed
+        ]
+    )
 
 
 def _checked(changed: Any, image: Tensor) -> Tensor:
@@ -203,7 +211,8 @@ def _checked(changed: Any, image: Tensor) -> Tensor:
             f"augment: the function returns {given} for an image {list(image.shape)}; allowed: "
             "uint8, or float in 0 to 1, of the same shape"
         )
-    return torch.as_tensor(changed)
+    # A function that goes through a library such as NumPy returns an image on the CPU.
+    return torch.as_tensor(changed).to(image.device)
 
 
 def _seed_all(seed: int) -> None:
