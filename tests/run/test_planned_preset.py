@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
+from torch import Tensor
 
+from spos.data import register_augmentation
 from spos.data.peek import ImageFacts
 from spos.run.config import make_config
 from spos.run.planning import planner as planning
+from spos.run.planning import schedule as scheduling
 from spos.run.planning.plan import Draft, Plan, as_sections
 from spos.run.planning.planner import Planner
+from spos.run.planning.schedule import Schedule
 from spos.run.planning.speed import Line, Speed
 from spos.run.planning.trainings import needs_plan, scale_recipe
 
 SPEED = Speed(1, Line(0.01, 1 / 3e9), Line(0.003, 1 / 9e9))
+RECIPES = ("supernet", "retrain")
 CIFAR: dict[str, Any] = {"space": {"preset": "cifar"}, "data": {"source": "folder:photos"}}
 
 
@@ -101,3 +109,35 @@ def test_the_comparison_is_part_of_the_estimate() -> None:
 )
 def test_a_plan_is_made_where_it_tells_something(given: dict[str, Any], needed: bool) -> None:
     assert needs_plan(given) is needed
+
+
+def slow(image: Tensor) -> Tensor:
+    time.sleep(0.01)
+    return image
+
+
+def test_a_function_of_ones_own_takes_its_time_of_each_step() -> None:
+    recipe = {"augment": register_augmentation(slow), "steps": 10, "batch_size": 100}
+    made = plan(2000, {**CIFAR, "supernet": recipe, "retrain": recipe})
+    alone = plan(2000, {**CIFAR, **{one: {**recipe, "augment": "crop"} for one in RECIPES}})
+    assert made.step_seconds > alone.step_seconds + 1
+    more = [one.seconds for one in made.estimates if one.stage in ("train", "retrain")]
+    less = [one.seconds for one in alone.estimates if one.stage in ("train", "retrain")]
+    assert all(long > short + 10 for long, short in zip(more, less, strict=True))
+
+
+def test_the_later_trainings_are_fitted_to_such_a_function(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recipe = SimpleNamespace(augment=register_augmentation(slow), batch_size=100)
+    context: Any = SimpleNamespace(
+        config=SimpleNamespace(retrain=recipe),
+        data=SimpleNamespace(channels=3, image_size=8),
+        fabric=SimpleNamespace(device=torch.device("cpu")),
+    )
+    schedule = Schedule(plan(2000), 0.0, known=("any",))
+    monkeypatch.setattr(schedule, "_networks", lambda _: (0.5, 0.0))
+    own, uniform = schedule._steps(context)
+    assert own > 1.5 and uniform == 0
+    monkeypatch.setattr(scheduling, "check_known", lambda *_: (None, {"flops": 0}))
+    assert schedule._known(context, 1.0)[0] > 1

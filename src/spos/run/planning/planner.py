@@ -26,6 +26,7 @@ from spos.run.differentiable import check_theta_settings
 from spos.run.directory import RunDirectory
 from spos.run.known_networks import count_known_flops
 from spos.run.latency import needs_table
+from spos.run.planning.augmentations import measure_augmentation
 from spos.run.planning.layouts import SPACE, Chosen, build, choose_layout
 from spos.run.planning.mixtures import choose_cooling, make_parts, measure_mixture, split_sizes
 from spos.run.planning.plan import LEAST_STEPS, Draft, Plan, is_open, side_by_side
@@ -40,6 +41,7 @@ from spos.run.planning.trainings import BatchSizes, scale_recipe, suits, trained
 from spos.run.reuse import check_reusable, read_reused, take_over
 from spos.spaces import family
 from spos.spaces.mobile import layout_for
+from spos.training.recipe import Recipe
 
 #: Shares of the time of a run for the training of the supernet and for the search, by the weights
 #: that the winner and the networks that it is compared with begin from; their trainings take the
@@ -178,6 +180,8 @@ class Planner(Draft):
             few = images_of_step(batch, flops * max(table.space.option_counts))
             with threads_set(speed.threads):
                 step = measure_mixture(config, supernet, parts, few) * batch / few
+        step += self._augmenting(config.supernet, supernet, speed)
+        augmenting = self._augmenting(config.retrain, supernet, speed)
         steps = self._supernet_steps(config, step, images) if self.free else config.supernet.steps
         training = 0.0 if self.reuse else steps * step
         epoch = None
@@ -198,12 +202,21 @@ class Planner(Draft):
             step_seconds=step,
             speed=speed,
             choices=tuple(self.choices),
-            estimates=self._estimates(config, speed, training, min(limit, largest), images, known),
+            estimates=self._estimates(
+                config, speed, augmenting, training, min(limit, largest), images, known
+            ),
             fitted=self.free,
             epoch=epoch,
             processes=self.processes,
             parallel=self.parallel,
         )
+
+    def _augmenting(self, recipe: Recipe, supernet: Supernet, speed: Speed) -> float:
+        """Time in which a function of the user's own augments a batch; 0 without one."""
+        with threads_set(speed.threads):
+            return measure_augmentation(
+                recipe.augment, recipe.batch_size, supernet.input_shape, self.device
+            )
 
     def _share_work(self, supernet: Supernet, table: CostModel, speed: Speed) -> None:
         """Measure what several processes gain; if it is little, leave the work to this one."""
@@ -338,6 +351,7 @@ class Planner(Draft):
         self,
         config: Config,
         speed: Speed,
+        augmenting: float,
         training: float,
         flops: float,
         images: int,
@@ -352,9 +366,11 @@ class Planner(Draft):
         search = count / SHARED * evaluated / batch * speed.evaluation.seconds(flops, batch)
         search /= self.parallel
         batch_size = config.retrain.batch_size
-        step = speed.training.seconds(flops, batch_size)
+        step, *further = (
+            speed.training.seconds(each, batch_size) + augmenting for each in (flops, *known_flops)
+        )
         # In trainings of the winner.
-        ratios = [speed.training.seconds(each, batch_size) / step for each in known_flops]
+        ratios = [each / step for each in further]
         known = side_by_side(ratios, self.processes, self.parallel)
         if self.seconds is not None:
             if not config.required_method:

@@ -23,6 +23,7 @@ from spos.run.outcome import (
     SearchOutcome,
     TrainOutcome,
 )
+from spos.run.planning.augmentations import measure_augmentation
 from spos.run.planning.plan import Plan, side_by_side
 from spos.run.planning.planner import MOST_EPOCHS, SHARED, SHARES, TRAININGS, UNHURRIED
 from spos.run.planning.speed import images_of_step, measure_networks
@@ -150,6 +151,17 @@ class Schedule:
         return trained.seconds / (trained.steps * self.plan.step_seconds)
 
     def _steps(self, context: Context) -> tuple[float, float]:
+        """Steps of the winner and of the uniform network, 0 if there is none, with all they do."""
+        own, uniform = self._networks(context)
+        augmenting = self._augmenting(context)
+        return own + augmenting, uniform + augmenting if uniform else 0.0
+
+    def _augmenting(self, context: Context) -> float:
+        recipe, data = context.config.retrain, context.data
+        shape = (data.channels, data.image_size, data.image_size)
+        return measure_augmentation(recipe.augment, recipe.batch_size, shape, context.fabric.device)
+
+    def _networks(self, context: Context) -> tuple[float, float]:
         """Measure training steps of the winner and of the uniform network, 0 if there is none.
 
         A winner may be far cheaper than the uniform network, which is the costliest one within the
@@ -172,7 +184,8 @@ class Schedule:
         """Steps of the known networks as multiples of one of the winner, by multiply-adds."""
         batch, line = context.config.retrain.batch_size, self.plan.speed.training
         flops = [check_known(context, name)[1]["flops"] for name in dict.fromkeys(self.known)]
-        return [line.seconds(each, batch) / own for each in flops]
+        augmenting = self._augmenting(context) if flops else 0.0
+        return [(line.seconds(each, batch) + augmenting) / own for each in flops]
 
     def _search(self, context: Context) -> dict[str, Any]:
         # A differentiable search derives its networks by settings of the training.
