@@ -74,12 +74,12 @@ class Items:
 
 def theirs(folder: Path, **splits: list[tuple[bytes, int]]) -> str:
     Items.kept = splits
-    return f"torchvision:Items:{folder}"
+    return f"torchvision:SVHN:{folder}"
 
 
 @pytest.fixture
 def _torchvision(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = SimpleNamespace(__all__=("Items",), Items=Items)
+    made = SimpleNamespace(__all__=("SVHN",), SVHN=Items)
     monkeypatch.setitem(sys.modules, "torchvision", SimpleNamespace(datasets=made))
 
 
