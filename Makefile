@@ -40,7 +40,7 @@ demo: $(INSTALLED)
 		--iterations 8 --compare 5 --threads 1 --seed $(SEED) --out $(OUT)
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
