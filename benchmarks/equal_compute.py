@@ -29,6 +29,7 @@ from launch import SPOS, run_command
 from opened import open_run
 from ranking import Scores
 from record import write_tables
+from scipy.stats import kendalltau
 from table_search import searched_by_spos
 
 from spos import Architecture, Constraint
@@ -182,7 +183,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 "best one-shot score": f"{one_shot:.2f}",
                 f"best of {options.finalists} finalists": f"{best:.2f}",
                 "best of the finalists, by truth": f"{max(truth.look_up(finalists)):.2f}",
-                "random networks in that time": count,
+                "random networks in that time": count
+                if count <= len(pool)
+                else f"{count}, of which {len(pool)} were trained",
                 "their best by short training": f"{mean:.2f} ± {deviation:.2f}",
             }
         )
@@ -208,8 +211,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _tau(pool: Sequence[tuple[float, Trained]]) -> float:
-    from scipy.stats import kendalltau
-
     true, trained = zip(*pool, strict=True)
     return float(kendalltau(true, [one.score for one in trained]).statistic)
 

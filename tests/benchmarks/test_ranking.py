@@ -108,7 +108,7 @@ def test_finalists_and_random_networks_get_the_same_time(
     (row,) = tables["True accuracy of what is found"]
     best = float(row["best of the finalists, by truth"])
     assert best >= max(float(row["best one-shot score"]), float(row["best of 2 finalists"]))
-    assert row["random networks in that time"] >= 1
+    assert int(str(row["random networks in that time"]).split(",")[0]) >= 1
     count = len(forks.commands)
     assert 3 <= count <= 5
     equal_compute.main(arguments)

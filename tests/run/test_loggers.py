@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import struct
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -286,8 +287,9 @@ def test_one_that_does_not_exist_is_refused_before_anything(tmp_path: Path) -> N
 def test_one_that_is_not_installed_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("spos.run.logger.find_spec", lambda name: None)
     for name in ("mlflow", "wandb"):
+        # An import of it fails as if it were not there.
+        monkeypatch.setitem(sys.modules, name, None)
         with pytest.raises(UserError, match=rf"{name} is not installed.*'spos\[{name}\]'"):
             run(tmp_path / "run", GIVEN, loggers=(name,))
     assert not (tmp_path / "run").exists()

@@ -23,14 +23,19 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 
-def _quieten() -> None:
-    """Silence announcements, which are noise to the user."""
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+def quieten() -> None:
+    """Silence announcements, which are noise to the user.
+
+    To be called again after the import of Fabric, which sets its levels anew.
+    """
+    # The second one has a level of its own.
+    for name in ("lightning_fabric", "lightning_fabric.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)
 
 
 # At import, so that started processes do it too, before anything is announced.
-_quieten()
+quieten()
 
 # How the work of a process ended, the more informative first.
 ENDINGS = ("mistake", "interrupted", "failure", "done")
@@ -52,8 +57,7 @@ def launch(fabric: Fabric, work: Callable[..., Any], *arguments: Any) -> Any:
         UserError: raised in a process, or a process was killed.
         KeyboardInterrupt: an interruption was requested.
     """
-    # The import of Fabric, which may be later than that of this module, sets its level anew.
-    _quieten()
+    quieten()
     answers = multiprocessing.get_context("spawn").SimpleQueue()
     # Processes inherit the blocked signals of this thread: a Ctrl-C waits until they have imported
     # what they need to handle it.

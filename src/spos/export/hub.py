@@ -6,7 +6,6 @@ import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from torch import nn
 
 from spos._util.errors import UserError
 from spos._util.files import file_digest
+from spos._util.libraries import require_library
 from spos._util.records import read_record, to_plain, write_record
 from spos._util.settings import replace_settings
 from spos.export.deployed import deploy
@@ -106,7 +106,7 @@ def download(name: str) -> Path:
         return Path(hub.HfApi().snapshot_download(name, allow_patterns=[WEIGHTS, CONFIG]))
     except Exception as error:
         raise UserError(
-            f"{name}: neither a folder here nor a network on the hub ({reason(error)})"
+            f"{name}: not a folder here, and the hub cannot give it ({reason(error)})"
         ) from error
 
 
@@ -126,7 +126,7 @@ def open_folder(folder: Path) -> OpenedNetwork:
     config = read_record(NetworkConfig, folder / CONFIG, advice=advice)
     weights = folder / WEIGHTS
     if not weights.is_file():
-        raise UserError(f"{folder} has no {WEIGHTS}: it is no network of spos")
+        raise UserError(f"{folder} has no {WEIGHTS}: it is not a network that spos has pushed")
     if file_digest(weights) != config.sha256:
         raise UserError(f"{weights} is not the file that {CONFIG} describes: {advice}")
     metadata, tensors = read_weights(weights)
@@ -208,14 +208,11 @@ def _write(folder: Path, run: Path, name: str) -> None:
 
 def _check_name(name: str) -> None:
     if not _NAME.fullmatch(name):
-        raise UserError(f"'{name}' is no name on the hub: write USER/NAME, such as ada/digits")
+        raise UserError(
+            f"'{name}' is neither a file or folder here nor the name of a repository on the hub; "
+            "write USER/NAME, such as ada/digits"
+        )
 
 
 def _hub(what: str) -> Any:
-    if find_spec("huggingface_hub") is None:
-        raise UserError(
-            f"{what}: huggingface_hub is not installed; install it: pip install 'spos[hub]'"
-        )
-    import huggingface_hub
-
-    return huggingface_hub
+    return require_library("huggingface_hub", "hub", what)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor
 
 from spos._util.errors import UserError
-from spos._util.files import read_own
+from spos._util.files import file_digest, read_own
 from spos._util.records import from_plain
 from spos.data.decode import BrokenImageError, decode, to_array
 from spos.data.files import read_image_file
@@ -128,7 +127,7 @@ def check_digest(path: Path) -> None:
     beside, advice = path.with_name(f"{path.name}.json"), "export the network again"
     if beside.exists():
         facts = from_plain(_Facts, read_own(beside, advice), str(beside), advice)
-        if hashlib.sha256(path.read_bytes()).hexdigest() != facts.sha256:
+        if file_digest(path) != facts.sha256:
             raise UserError(
                 f"{path} is not the file that {beside.name} describes, or damaged (another "
                 f"SHA-256): {advice}; if you have changed it yourself, delete {beside.name}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import logging
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from spos._util.errors import UserError, nearest
 from spos._util.listener import Listener
-from spos._util.processes import launch, signals_held
+from spos._util.processes import launch, quieten, signals_held
 from spos._util.randomness import torch_seed
 from spos._util.records import write_record
 from spos.cost import CostModel
@@ -325,8 +324,7 @@ def make_fabric(accelerator: str, precision: Any, devices: int | list[int] = 1) 
     # It takes as long to import as torch itself, and many commands need none.
     from lightning_fabric import Fabric
 
-    # It would print which precision it uses.
-    logging.getLogger("lightning_fabric.utilities.rank_zero").setLevel(logging.WARNING)
+    quieten()
     try:
         with warnings.catch_warnings():
             # Fabric warns and falls back to another precision; here that is an error, below.

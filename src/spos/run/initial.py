@@ -44,10 +44,8 @@ def with_digests(given: Mapping[str, Any]) -> dict[str, Any]:
         if settings.get("init"):
             path = Path(str(settings["init"])).expanduser()
             if not path.is_file():
-                allowed = "a file of weights"
-                if section == "network":
-                    allowed = f"{nearest(path, KINDS)}, {allowed}"
-                raise UserError(f"{flag} {path}: no such file; {allowed}")
+                allowed = "allowed:" if section == "supernet" else f"{nearest(path, KINDS)},"
+                raise UserError(f"{flag} {path}: no such file; {allowed} a file of weights")
             settings |= {"init": str(path), "init_sha256": file_digest(path)}
     return sections
 

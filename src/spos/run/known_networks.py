@@ -246,8 +246,9 @@ def count_known_flops(names: Iterable[str], **sizes: Any) -> list[int]:
     """
     channels, side = sizes["image_channels"], sizes["image_size"]
     counts = []
-    for name in dict.fromkeys(names):
-        network = _without_weights(parse_known(name), sizes)[0]
+    # Each is trained once, whatever its names.
+    for known in {one.stage: one for one in map(parse_known, names)}.values():
+        network = _without_weights(known, sizes)[0]
         counts.append(count_network(network, (channels, side, side))["flops"])
     return counts
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
 
-from spos._util.errors import UserError
+from spos._util.libraries import require_library
 from spos._util.registry import Registry
 
 
@@ -67,11 +66,7 @@ class Logger(ABC):
             UserError: it is not installed, or cannot be reached.
         """
         for module in cls.needs:
-            if find_spec(module) is None:
-                raise UserError(
-                    f"--logger {cls.extra}: {module} is not installed; install it: "
-                    f"pip install 'spos[{cls.extra}]'"
-                )
+            require_library(module, cls.extra, f"--logger {cls.extra}")
 
     @abstractmethod
     def steps(self) -> Mapping[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -137,10 +138,15 @@ def _open(argument: str) -> tuple[TableStore, Layout, SplitNames]:
 def _quiet() -> Iterator[None]:
     datasets = require_library("datasets")
     shown = not datasets.are_progress_bars_disabled()
+    # It would print every attempt to reach the hub.
+    hub = logging.getLogger("huggingface_hub")
+    level = hub.level
     datasets.disable_progress_bars()
+    hub.setLevel(logging.CRITICAL)
     try:
         yield
     finally:
+        hub.setLevel(level)
         if shown:
             datasets.enable_progress_bars()
 
