@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from random import Random
 
+from spos._util.errors import UserError
+
 
 def prepare(random: Random, material: Path) -> list[str]:
     return ["show", "nowhere"]
@@ -31,6 +33,9 @@ def break_show(what: str) -> None:
             Path(".result.json.a1b2c3d4").write_text("half")
         if what == "half":
             Path("result.json").write_text("{")
+        if what == "folder":
+            Path("runs/first").mkdir(parents=True)
+            raise UserError("run is refused")
         if what == "print":
             sys.stderr.write("Warning: something\n")
         if what == "exit":

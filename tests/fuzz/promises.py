@@ -148,6 +148,7 @@ def _run(kind: str, number: int, arguments: list[str], place: Path, folder: Path
     for descriptor in (1, 2):
         os.ftruncate(descriptor, 0)
     before, environment = _files(place), dict(os.environ)
+    folders = {Path(root) for root, _, _ in os.walk(place)}
     began = time.process_time()
     status, problem = None, ""
     signal.setitimer(signal.ITIMER_REAL, LONGEST)
@@ -165,9 +166,9 @@ def _run(kind: str, number: int, arguments: list[str], place: Path, folder: Path
     sys.stderr.flush()
     seconds = time.process_time() - began
     told = (folder / "stderr").read_text(errors="replace")
-    problem = (
-        problem or _broken(status, told) or _half_written(before, _files(place), place, status)
-    )
+    problem = problem or _broken(status, told) or _half_written(before, _files(place), place)
+    if status == 2:
+        problem = problem or _folder_left(folders, place)
     return Outcome(kind, number, status, round(seconds, 3), problem, json.dumps(arguments))
 
 
@@ -235,9 +236,7 @@ def _files(place: Path) -> dict[str, bytes]:
     return found
 
 
-def _half_written(
-    before: dict[str, bytes], after: dict[str, bytes], place: Path, status: int | None
-) -> str:
+def _half_written(before: dict[str, bytes], after: dict[str, bytes], place: Path) -> str:
     """A file that a command has left behind, lost, or not written as a whole."""
     for name in after.keys() - before.keys():
         if TEMPORARY.search(name):
@@ -250,11 +249,17 @@ def _half_written(
             continue
         if why := _damaged(place / name):
             return f"{name} is not whole: {why}"
-    made = {name.split(os.sep)[0] for name in after.keys() - before.keys()}
-    if status == 2:
-        for folder in made:
-            if (place / folder).is_dir() and not (place / folder / "config.yaml").exists():
-                return f"a mistake leaves the folder {folder}"
+    return ""
+
+
+def _folder_left(folders: set[Path], place: Path) -> str:
+    """A new folder of which no run is part."""
+    for folder in {Path(root) for root, _, _ in os.walk(place)} - folders:
+        above = [folder, *folder.parents][: len(folder.relative_to(place).parts)]
+        if not any((one / "config.yaml").exists() for one in above) and not any(
+            folder.rglob("config.yaml")
+        ):
+            return f"a mistake leaves the folder {folder.relative_to(place)}"
     return ""
 
 

@@ -20,6 +20,7 @@ def test_what_is_no_problem_is_none(tmp_path: Path) -> None:
         ("raise", "KeyError"),
         ("leave", "it leaves .result.json.a1b2c3d4"),
         ("half", "result.json is not whole"),
+        ("folder", "a mistake leaves the folder runs"),
         ("print", "it is not spos that says: Warning"),
         ("exit", "exit status 3"),
         ("hang", "it does not end"),

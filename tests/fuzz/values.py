@@ -64,10 +64,10 @@ TEXTS = (
     ),
     *("\x07", "\r", "%s%n", "{0}", "{", "$HOME", "${A}", "`id`", "$(id)", "../..", "//", "con.txt"),
     *(
-        "/nowhere/at/all",
+        "/dev/null/at/all",
         "/dev/null",
         "/proc/self/status",
-        "/etc",
+        "/sys",
         "missing",
         "a=b",
         "a.b=c",
@@ -83,7 +83,14 @@ TEXTS = (
         "params=1,1",
         "latency=1ms",
     ),
-    *("mysql://me:secret@host/db", "sqlite:///", "sqlite:////nowhere/a.db", "http://", "://", "$A"),
+    *(
+        "mysql://me:secret@host/db",
+        "sqlite:///",
+        "sqlite:////dev/null/a.db",
+        "http://",
+        "://",
+        "$A",
+    ),
 )
 #: Values of JSON and YAML of any type.
 PLAIN: tuple[Any, ...] = (

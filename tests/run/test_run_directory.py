@@ -55,6 +55,19 @@ def test_only_one_opens_a_run(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+def test_folders_in_which_no_run_was_started_are_removed_again(tmp_path: Path) -> None:
+    for name in ("new/above/run", "new/other"):
+        with RunDirectory(tmp_path / name).open():
+            assert (tmp_path / name).is_dir()
+        assert not list(tmp_path.iterdir())
+    (tmp_path / "known").mkdir()
+    with RunDirectory(tmp_path / "known" / "run").open():
+        pass
+    with RunDirectory(tmp_path / "new" / "run").open():
+        (tmp_path / "new" / "file").touch()
+    assert {path.name for path in tmp_path.rglob("*")} == {"known", "new", "file"}
+
+
 def test_curves_are_cut_back_to_the_step_that_a_training_resumes_from(tmp_path: Path) -> None:
     directory = RunDirectory(tmp_path)
     for stage, step in (("train", 5), ("train", 10), ("retrain", 10), ("retrain", 20)):

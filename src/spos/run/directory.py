@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -60,14 +59,15 @@ class RunDirectory:
     def open(self) -> Iterator[None]:
         """Create the folder if it is missing, and lock it against other processes.
 
-        A folder that was created is removed again if no run was started in it. The thread that has
+        Folders that were created are removed again if no run was started. The thread that has
         opened a folder may open it again inside, which changes nothing.
 
         Raises:
             UserError: the folder is not writable, or another process uses it.
         """
-        new = not self.path.exists()
-        lock = filelock.FileLock(self.path.absolute() / ".lock", is_singleton=True)
+        path = self.path.absolute()
+        new = [folder for folder in (path, *path.parents) if not folder.exists()]
+        lock = filelock.FileLock(path / ".lock", is_singleton=True)
         opened = lock.is_locked
         if opened:
             yield
@@ -80,8 +80,8 @@ class RunDirectory:
                 raise KeyboardInterrupt
             if self.config_path.exists():
                 # Those of a process that was killed.
-                for path in [one for name in TEMPORARY_PATTERNS for one in self.path.glob(name)]:
-                    path.unlink(missing_ok=True)
+                for left in [one for name in TEMPORARY_PATTERNS for one in self.path.glob(name)]:
+                    left.unlink(missing_ok=True)
             yield
         except KeyboardInterrupt:
             if not self.config_path.exists():
@@ -91,8 +91,10 @@ class RunDirectory:
             if lock.is_locked and not self.config_path.exists():
                 for name in (".lock", "plan.json"):
                     (self.path / name).unlink(missing_ok=True)
-                if new and not os.listdir(self.path):
-                    self.path.rmdir()
+                # Others may use a folder above it by now.
+                with suppress(OSError):
+                    for folder in new:
+                        folder.rmdir()
             lock.release()
 
     def _lock(self, lock: filelock.BaseFileLock) -> None:
