@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property, partial
@@ -14,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from spos._util.errors import UserError, nearest
+from spos._util.errors import UserError
 from spos._util.listener import Listener
-from spos._util.processes import launch, quieten, signals_held
+from spos._util.processes import launch, signals_held
 from spos._util.randomness import torch_seed
 from spos._util.records import write_record
 from spos.cost import CostModel
@@ -30,6 +29,7 @@ from spos.nn.supernet import Supernet
 from spos.run.config import SETTINGS_WITHOUT_EFFECT, Config
 from spos.run.costs import LATENCY_TABLE, add_bounded_costs, read_latency_table
 from spos.run.directory import RunDirectory
+from spos.run.fabric import make_fabric
 from spos.run.outcome import StartFacts
 from spos.run.side_by_side import ThisProcess, Workers
 from spos.run.task import DEFAULT_TASK_FACTS, Fitness, Task, check_picklable, make_fitness
@@ -41,9 +41,6 @@ from spos.training.teacher import Teacher
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
-
-#: Kinds of devices; those of Lightning Fabric that nobody has run this on are not among them.
-ACCELERATORS = ("auto", "cpu", "cuda", "gpu", "mps")
 
 
 @dataclass(eq=False)
@@ -306,41 +303,6 @@ def _start_facts(data: ImageData) -> StartFacts:
         train=len(data.train),
         validation=len(data.validation),
     )
-
-
-def make_fabric(accelerator: str, precision: Any, devices: int | list[int] = 1) -> Fabric:
-    """Make a Fabric with devices of a kind.
-
-    Args:
-        accelerator (str): accelerator of Lightning Fabric.
-        precision (Any): its precision.
-        devices (int | list[int]): number of processes, at least 1, or the number of one device.
-
-    Raises:
-        UserError: the devices do not exist, or do not support the precision.
-    """
-    if accelerator not in ACCELERATORS:
-        raise UserError(f"--accelerator {accelerator}: {nearest(accelerator, ACCELERATORS)}")
-    # It takes as long to import as torch itself, and many commands need none.
-    from lightning_fabric import Fabric
-
-    quieten()
-    try:
-        with warnings.catch_warnings():
-            # Fabric warns and falls back to another precision; here that is an error, below.
-            warnings.filterwarnings("ignore", message=".*AMP with fp16")
-            strategy = "ddp_spawn" if isinstance(devices, int) and devices > 1 else "auto"
-            fabric = Fabric(
-                accelerator=accelerator, devices=devices, strategy=strategy, precision=precision
-            )
-    except (RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"--accelerator {accelerator} --devices {devices}: {reason}") from error
-    if precision == "16-mixed" and fabric.device.type == "cpu":
-        raise UserError(
-            "run.precision 16-mixed: not available on the CPU; allowed there: 32-true, bf16-mixed"
-        )
-    return fabric
 
 
 def _in_process(

@@ -21,9 +21,9 @@ from spos.data.peek import ImageFacts, peek
 from spos.nn.supernet import Supernet
 from spos.report.latency import validation_page
 from spos.run.config import Config, make_config, merge_sections, read_layout
-from spos.run.context import make_fabric
 from spos.run.costs import LATENCY_TABLE
 from spos.run.directory import RunDirectory
+from spos.run.fabric import make_fabric
 from spos.run.reuse import take_over
 from spos.spaces import family
 

@@ -20,10 +20,10 @@ from spos.data.peek import ImageFacts, peek
 from spos.nn.supernet import Supernet
 from spos.report.diagnosis import StageEstimate
 from spos.run.config import Config
-from spos.run.context import make_fabric
 from spos.run.costs import add_bounded_costs
 from spos.run.differentiable import check_theta_settings
 from spos.run.directory import RunDirectory
+from spos.run.fabric import make_fabric
 from spos.run.known_networks import count_known_flops
 from spos.run.latency import needs_table
 from spos.run.planning.augmentations import measure_augmentation

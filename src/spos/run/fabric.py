@@ -1,0 +1,50 @@
+"""The devices and the precision of a run, as a Fabric."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from spos._util.errors import UserError, nearest
+from spos._util.processes import quieten
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+#: Kinds of devices; those of Lightning Fabric that nobody has run this on are not among them.
+ACCELERATORS = ("auto", "cpu", "cuda", "gpu", "mps")
+
+
+def make_fabric(accelerator: str, precision: Any, devices: int | list[int] = 1) -> Fabric:
+    """Make a Fabric with devices of a kind.
+
+    Args:
+        accelerator (str): accelerator of Lightning Fabric.
+        precision (Any): its precision.
+        devices (int | list[int]): number of processes, at least 1, or the number of one device.
+
+    Raises:
+        UserError: the devices do not exist, or do not support the precision.
+    """
+    if accelerator not in ACCELERATORS:
+        raise UserError(f"--accelerator {accelerator}: {nearest(accelerator, ACCELERATORS)}")
+    # It takes as long to import as torch itself, and many commands need none.
+    from lightning_fabric import Fabric
+
+    quieten()
+    try:
+        with warnings.catch_warnings():
+            # Fabric warns and falls back to another precision; here that is an error, below.
+            warnings.filterwarnings("ignore", message=".*AMP with fp16")
+            strategy = "ddp_spawn" if isinstance(devices, int) and devices > 1 else "auto"
+            fabric = Fabric(
+                accelerator=accelerator, devices=devices, strategy=strategy, precision=precision
+            )
+    except (RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"--accelerator {accelerator} --devices {devices}: {reason}") from error
+    if precision == "16-mixed" and fabric.device.type == "cpu":
+        raise UserError(
+            "run.precision 16-mixed: not available on the CPU; allowed there: 32-true, bf16-mixed"
+        )
+    return fabric
