@@ -10,7 +10,7 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -96,12 +96,20 @@ class Started:
         folder: of what it prints.
         arguments: of the command.
         fork: whether the processes of its devices are forks, which start at once.
+        variables: added to its environment.
     """
 
-    def __init__(self, folder: Path, *arguments: object, fork: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *arguments: object,
+        fork: bool = False,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
         self._out, self._err = folder / "stdout", folder / "stderr"
         self.process = FORKS.Process(
-            target=_main, args=(fork, self._out, self._err, *map(str, arguments))
+            target=_main,
+            args=(fork, variables or {}, self._out, self._err, *map(str, arguments)),
         )
         self.process.start()
 
@@ -143,8 +151,11 @@ def until(condition: Callable[[], object], process: ForkServerProcess) -> None:
         time.sleep(0.005)
 
 
-def _main(fork: bool, stdout: Path, stderr: Path, *arguments: str) -> None:
+def _main(
+    fork: bool, variables: Mapping[str, str], stdout: Path, stderr: Path, *arguments: str
+) -> None:
     os.setsid()
+    os.environ.update(variables)
     for descriptor, path in ((1, stdout), (2, stderr)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), descriptor)
     sys.argv = ["spos", *arguments]

@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -60,10 +60,12 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Started]]:
     """Start a command in a process of its own; it is gone when the test ends."""
     started: list[Started] = []
 
-    def run(*arguments: object, fork: bool = False) -> Started:
+    def run(
+        *arguments: object, fork: bool = False, variables: Mapping[str, str] | None = None
+    ) -> Started:
         folder = tmp_path / f"process{len(started)}"
         folder.mkdir()
-        started.append(Started(folder, *arguments, fork=fork))
+        started.append(Started(folder, *arguments, fork=fork, variables=variables))
         return started[-1]
 
     yield run

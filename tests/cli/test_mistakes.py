@@ -97,6 +97,14 @@ GIVEN = {
         ["run", "--out", "OUT", "--devices", "two"],
         "--devices two: must be a whole number, at least 1",
     ),
+    "machines that nothing has started": (
+        ["train", "--out", "OUT", "--accelerator", "cpu", "--num-nodes", "2"],
+        "--num-nodes 2 --devices 1: start the same command on every machine by torchrun --nnodes 2",
+    ),
+    "nodes and Ray": (
+        ["retrain", "--out", "OUT", "--num-nodes", "2", "--workers", "ray"],
+        "--num-nodes 2 and --workers ray: trainings are shared by nodes or by Ray; give one of",
+    ),
     "threads": (["run", "--out", "OUT", "--threads", "0"], "--threads 0: must be a whole number"),
     "more threads than any machine has": (
         ["run", "--out", "OUT", "--threads", "9999999999"],

@@ -68,7 +68,15 @@ PLAUSIBLE: dict[str, tuple[str, ...]] = {
     "checkpoint": ("run/supernet", "file", "network.pt2", "network.safetensors", "missing"),
 }
 #: Options of how many processes and threads there are: what is valid would start as many.
-PROCESSES = ("devices", "workers", "threads", "data-workers", "worker-cpus", "worker-gpus")
+PROCESSES = (
+    "devices",
+    "num-nodes",
+    "workers",
+    "threads",
+    "data-workers",
+    "worker-cpus",
+    "worker-gpus",
+)
 #: Sections and settings, each with its default.
 DEFAULTS: dict[str, dict[str, Any]] = {
     "space": {"name": "shufflenetv2", "preset": "tiny"},

@@ -18,7 +18,7 @@ from spos._cli.commands import (
     predict_command,
     push_command,
 )
-from spos._cli.common import execution, print_tables
+from spos._cli.common import execution, print_tables, run_stage
 from spos._cli.help import TopicCommand
 from spos._cli.latency import latency_command
 from spos._cli.options import (
@@ -74,6 +74,14 @@ _device_options = combine_options(
         "--reuse", type=Path, metavar="DIR", help="Run to take the supernet and evaluations from."
     ),
 )
+_nodes_option = click.option(
+    "--num-nodes",
+    type=PROCESSORS,
+    default=1,
+    metavar="N",
+    help="Machines that train together, each with so many devices; the command is started on each "
+    "by torchrun or Slurm.",
+)
 _execution_options = combine_options(_out_option, _device_options)
 _time_option = click.option(
     "--time", "duration", metavar="TIME", help="Time for everything, such as 20m or 1h30m."
@@ -116,20 +124,14 @@ def _add_stage(name: str, text: str, *options: Callable[[Any], Any]) -> None:
     @main.command(name, cls=TopicCommand, help=text)
     @combine_options(setting_options, _execution_options, logger_option, *options)
     def stage(**options: Any) -> None:
-        out, given = options["out"], read_settings(options)
-        with execution(options) as arguments:
-            from spos.run import run
-
-            arguments["compare"] = options.get("compare") or 0
-            arguments["compare_with"] = options.get("compare_with", ())
-            more = {key: options[key] for key in ("reuse", "loggers")}
-            result = run(out, given, (name,), **more, **arguments)
-        _finish(out, result)
+        result = run_stage(name, options)
+        if result is not None:
+            _finish(options["out"], result)
 
 
-_add_stage("train", "Train the supernet.")
+_add_stage("train", "Train the supernet.", _nodes_option)
 _add_stage("search", "Search the trained supernet for the best architecture.")
-_add_stage("retrain", "Train the winner from scratch and test it.", _compare_options)
+_add_stage("retrain", "Train the winner from scratch and test it.", _compare_options, _nodes_option)
 
 
 @main.command("run", cls=TopicCommand)

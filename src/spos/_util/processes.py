@@ -38,7 +38,33 @@ def quieten() -> None:
 quieten()
 
 # How the work of a process ended, the more informative first.
-ENDINGS = ("mistake", "interrupted", "failure", "done")
+ENDINGS = ("mistake", "interrupted", "failure", "lost", "done")
+
+
+class LostError(UserError):
+    """Another process of a training ended, or does not answer."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "another process of the training ended, or does not answer: rerun the same command to "
+            "resume from the last checkpoint"
+        )
+
+
+@contextmanager
+def exchanging() -> Iterator[None]:
+    """Report in one line that another process was lost while values are exchanged.
+
+    Raises:
+        LostError: it ended, or did not answer in time.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        # Memory may run out here as well.
+        if explain(error) is not None:
+            raise
+        raise LostError from error
 
 
 def launch(fabric: Fabric, work: Callable[..., Any], *arguments: Any) -> Any:
@@ -82,6 +108,8 @@ def launch(fabric: Fabric, work: Callable[..., Any], *arguments: Any) -> Any:
             f"{died}: possibly out of memory; rerun the same command to resume from the last "
             "checkpoint"
         )
+    if ended["lost"]:
+        raise LostError
     if died is not None:
         raise died
     return dict(ended["done"])[0]
@@ -137,6 +165,9 @@ def _process(
     except KeyboardInterrupt:
         answer("interrupted")
         return
+    except LostError:
+        # Whatever ended the other one says more.
+        answer("lost")
     except Exception as error:
         line = explain(error)
         answer("failure" if line is None else "mistake", line or traceback.format_exc())

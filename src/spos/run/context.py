@@ -31,7 +31,7 @@ from spos.run.costs import LATENCY_TABLE, add_bounded_costs, read_latency_table
 from spos.run.directory import RunDirectory
 from spos.run.fabric import make_fabric
 from spos.run.outcome import StartFacts
-from spos.run.side_by_side import ThisProcess, Workers
+from spos.run.side_by_side import Machines, ThisProcess, Workers
 from spos.run.task import DEFAULT_TASK_FACTS, Fitness, Task, check_picklable, make_fitness
 from spos.spaces import family
 from spos.spaces._own import own_model, register_model
@@ -61,6 +61,8 @@ class Context:
             one.
         teacher (Teacher | None): trained network for distillation when networks are retrained.
         workers (Workers): processes that carry out independent work.
+        nodes (Machines | None): machines among which the processes of a training are divided; None
+            for this one alone.
         notes (list[str]): what to tell once all checks have passed.
     """
 
@@ -77,6 +79,7 @@ class Context:
     given_method: MakeMethod | None = None
     teacher: Teacher | None = None
     workers: Workers = field(default_factory=ThisProcess)
+    nodes: Machines | None = None
     notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -87,7 +90,7 @@ class Context:
 
     def __getstate__(self) -> dict[str, Any]:
         # Each process has its own Fabric and reads the images itself.
-        omitted = ("fabric", "fitness", "data", "kept", "_cost_models", "workers")
+        omitted = ("fabric", "fitness", "data", "kept", "_cost_models", "workers", "nodes")
         kept = {k: v for k, v in self.__dict__.items() if k not in omitted}
         return {
             **kept,
@@ -98,7 +101,7 @@ class Context:
     def __setstate__(self, state: dict[str, Any]) -> None:
         model = state.pop("own_model")
         restore_augmentations(state.pop("own_augmentations"))
-        self.__dict__.update(state, workers=ThisProcess())
+        self.__dict__.update(state, workers=ThisProcess(), nodes=None)
         if model is not None:
             register_model(model, self.config.layout.image_size)
 
@@ -143,8 +146,14 @@ class Context:
         devices = [self.device % torch.cuda.device_count()] if several else 1
         return make_fabric(self.accelerator, self.config.run.precision, devices)
 
-    def launch(self, work: Callable[..., Any], *arguments: Any) -> Any:
+    def launch(self, work: Callable[..., Any], *arguments: Any, folder: str) -> Any:
         """Call a function in one process per device.
+
+        Args:
+            work (Callable): function of the context and of the arguments, defined at the top level
+                of a module.
+            arguments: passed on to ``work``.
+            folder (str): folder of the run for the checkpoints of the work.
 
         Returns:
             Return value of the first process.
@@ -152,6 +161,8 @@ class Context:
         if self.devices == 1:
             return work(self, *arguments)
         self.check_picklable()
+        if self.nodes is not None:
+            return self.nodes.launch(self, work, arguments, folder)
         fabric = make_fabric(self.accelerator, self.config.run.precision, self.devices)
         # As a partial, because Fabric looks for tensors in records among the arguments.
         return launch(fabric, partial(_in_process, context=self, work=work, arguments=arguments))

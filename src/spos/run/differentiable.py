@@ -140,9 +140,11 @@ def check_training_method(context: Context) -> None:
             f"{algorithm} trains its own, give another --out"
         )
     if context.devices > 1:
+        flag = "--num-nodes" if context.nodes else "--devices"
+        given = "" if context.nodes else f" {context.devices}"
         raise UserError(
-            f"--devices {context.devices}: --algorithm {algorithm} trains in one process, give "
-            "--devices 1 (spos retrain takes more)"
+            f"{flag}{given}: --algorithm {algorithm} trains in one process, give {flag} 1 (spos "
+            "retrain takes more)"
         )
     check_theta_settings(config)
 

@@ -203,7 +203,7 @@ def train_side_by_side(
 
 
 def _launch(context: Context, item: _Training) -> Iterator[Any]:
-    yield context.launch(item.train, *item.arguments)
+    yield context.launch(item.train, *item.arguments, folder=item.folder)
 
 
 def _retrain(context: Context, text: str, stage: str, build: Build) -> RetrainOutcome:

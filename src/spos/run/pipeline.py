@@ -31,7 +31,7 @@ from spos.run.network import build_run_network, make_naswot, read_train_outcome
 from spos.run.outcome import DoctorOutcome, PredictionsOutcome, RetrainOutcome, SearchOutcome
 from spos.run.result import collect_result
 from spos.run.reuse import REUSED, warm_start
-from spos.run.side_by_side import ThisProcess, Workers
+from spos.run.side_by_side import Machines, ThisProcess, Workers
 from spos.run.stages import retrain_stage, search_stage, train_stage
 from spos.run.task import Task
 from spos.search import open_storage
@@ -77,6 +77,7 @@ def run(
     schedule: Schedule | None = None,
     notes: Sequence[str] = (),
     workers: Workers | None = None,
+    nodes: Machines | None = None,
     loggers: Sequence[str] = (),
 ) -> Result:
     """Run stages of a run; finished stages are skipped, interrupted ones are resumed.
@@ -107,6 +108,8 @@ def run(
         workers (Workers | None): processes that evaluate candidates and train networks at the same
             time (:func:`spos.run.local_workers.make_workers`), which are left running; None for
             this one.
+        nodes (Machines | None): machines among which the processes of ``devices`` are divided
+            (:class:`spos.run.nodes.Nodes`); None for this one alone.
         loggers (Sequence[str]): programs that show the curves beside TensorBoard: names in
             :data:`spos.run.logger.LOGGERS`.
 
@@ -144,6 +147,7 @@ def run(
             given_method=None if isinstance(method, str) else method,
             teacher=Teacher(teacher) if isinstance(teacher, nn.Module) else teacher,
             workers=workers or ThisProcess(),
+            nodes=nodes,
             notes=[*notes, *([reused] if reused else [])],
         )
         if searching and config.required_method:

@@ -21,20 +21,15 @@ import torch
 from spos._util.errors import UserError
 from spos._util.files import write_atomically
 from spos._util.processes import signals_held
-from spos._util.version import __version__
 from spos.data import ImageData
 from spos.run.context import Context
-from spos.run.costs import LATENCY_TABLE
-from spos.run.serving import Serving, for_workers, hear
+from spos.run.serving import VERSIONS, Serving, for_workers, hear, needed_files
 from spos.run.side_by_side import Together, Work
 
 #: How often an item is begun at most, where workers die.
 TRIES = 3
 #: Seconds between looks at what a worker has written.
 INTERVAL = 1.0
-#: Files of a run that a worker needs.
-NEEDED = ("config.yaml", "data.json", "train.json", LATENCY_TABLE)
-VERSIONS = {"spos": __version__, "torch": torch.__version__}
 
 Message = tuple[Any, ...]
 
@@ -307,12 +302,7 @@ class RayWorkers:
 
         if self._shared is None:
             context.check_picklable()
-            root = context.directory.path
-            names = [
-                *NEEDED,
-                *(f"supernet/{one.name}" for one in (root / "supernet").glob("step-*")),
-            ]
-            files = {name: (root / name).read_bytes() for name in names if (root / name).exists()}
+            files = needed_files(context)
             context.listener.message(
                 f"{self.count} Ray worker(s) of {self.cpus:g} CPU core(s) and {self.gpus:g} GPU(s)"
             )

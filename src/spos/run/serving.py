@@ -8,14 +8,22 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from spos._util.errors import UserError, explain
 from spos._util.listener import Silent
+from spos._util.version import __version__
 from spos.run.context import Context
+from spos.run.costs import LATENCY_TABLE
 from spos.run.directory import Kept, RunDirectory
 from spos.run.side_by_side import Work
 
 #: What a worker sends: a kind, and values.
 Send = Callable[[tuple[Any, ...]], None]
+#: Files of a run that a worker on another machine needs.
+NEEDED = ("config.yaml", "data.json", "train.json", LATENCY_TABLE)
+#: What must be the same on all machines.
+VERSIONS = {"spos": __version__, "torch": torch.__version__}
 #: Kinds of what several would write to one file.
 RECORDED = ("record", "rewind_metrics")
 
@@ -60,6 +68,26 @@ def for_workers(context: Context) -> Context:
     sent = copy.copy(context)
     sent.listener = Silent()
     return sent
+
+
+def needed_files(context: Context, *folders: str) -> dict[str, bytes]:
+    """Read the files of a run that a worker on another machine needs.
+
+    Args:
+        context (Context): the run.
+        folders (str): folders of checkpoints besides that of the supernet.
+
+    Returns:
+        Content of the files by their path in the run directory.
+    """
+    root = context.directory.path
+    kept = (path for folder in {"supernet", *folders} for path in (root / folder).glob("step-*"))
+    paths = [path for path in (*(root / name for name in NEEDED), *kept) if path.exists()]
+    files = {path.relative_to(root).as_posix(): path.read_bytes() for path in paths}
+    given = context.config.constraint.latency_table
+    if given and LATENCY_TABLE not in files:
+        files[LATENCY_TABLE] = Path(given).read_bytes()
+    return files
 
 
 class Serving:

@@ -46,6 +46,15 @@ class Workers(Protocol):
         """End what was started."""
 
 
+class Machines(Protocol):
+    """Carries out one training in the processes of several machines."""
+
+    def launch(
+        self, context: Any, work: Callable[..., Any], arguments: tuple[Any, ...], folder: str
+    ) -> Any:
+        """Call a function in every process; see :meth:`spos.run.context.Context.launch`."""
+
+
 class ThisProcess:
     """Carries out work in this process, one item after the other.
 

@@ -35,7 +35,7 @@ def train_stage(context: Context) -> TrainOutcome:
     if done is not None:
         return done
     recipe, method = context.config.supernet, method_class(context.method)
-    seconds = context.launch(_train_supernet)
+    seconds = context.launch(_train_supernet, folder="supernet")
     label = getattr(method, "label", "") or recipe.method
     outcome = TrainOutcome(steps=recipe.steps, method=recipe.method, label=label, seconds=seconds)
     return context.directory.finish(outcome)

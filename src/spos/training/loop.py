@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from spos._util.errors import UserError
 from spos._util.interrupt import deferred_interrupt
+from spos._util.processes import exchanging
 from spos._util.randomness import torch_seed
 from spos.training.checkpoint import Checkpoints, Loaded, load_state, state_tensors
 from spos.training.method import Batches, Loss, MakeMethod, Method, Pass, make_method
@@ -99,6 +100,7 @@ def train(
         UserError: the loss or a weight became non-finite (the last good state stays on disk), the
             loss is not a scalar, the method or the teacher does not suit the model, or the batches
             ended before the last step.
+        LostError: another process of the training ended, or does not answer.
 
     Source: Guo et al., Sections 3.2 and 4 (training details).
     """
@@ -220,7 +222,8 @@ def report_interval(steps: int) -> int:
 def _any_process(fabric: Fabric, stop: bool) -> bool:
     if fabric.world_size == 1:
         return stop
-    return bool(cast(Tensor, fabric.all_reduce(torch.tensor(float(stop)), reduce_op="sum")) > 0)
+    with exchanging():
+        return bool(cast(Tensor, fabric.all_reduce(torch.tensor(float(stop)), reduce_op="sum")) > 0)
 
 
 def _average_gradients(fabric: Fabric, model: nn.Module) -> None:
@@ -230,7 +233,8 @@ def _average_gradients(fabric: Fabric, model: nn.Module) -> None:
         return
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
     flat = torch.cat([gradient.flatten() for gradient in gradients])
-    flat = cast(Tensor, fabric.all_reduce(flat, reduce_op="mean"))
+    with exchanging():
+        flat = cast(Tensor, fabric.all_reduce(flat, reduce_op="mean"))
     means = flat.split_with_sizes([gradient.numel() for gradient in gradients])
     for gradient, mean in zip(gradients, means, strict=True):
         gradient.copy_(mean.view_as(gradient))
