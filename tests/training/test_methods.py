@@ -288,6 +288,12 @@ class Forgetful(Mirrored):
             None,
             "widening_steps 4: .*Sandwich does not use it; .* a method that does: uniform",
         ),
+        (
+            blocks,
+            SupernetRecipe(**NUMBERS, same_paths=False),
+            Mirrored,
+            "same_paths false: .* Mirrored all processes .* need not: fair, sandwich, uniform",
+        ),
         (lambda: sizes().model, SupernetRecipe(**NUMBERS, paths=4), None, "paths 4: .*WholeNet"),
         (lambda: nn.Flatten(), RECIPE, "fair", "Fair draws paths, but a Flatten has no choices"),
         (blocks, RECIPE, "proxylessnas", "the gates of ProxylessNAS need steps of their own"),

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from spos import Architecture, Choice, OneOf, SearchSpace, Supernet, UserError
 from spos._util.randomness import torch_generator
 from spos.spaces.shufflenetv2 import Layout, shufflenetv2
+from spos.training.between import seed_of_paths
 from spos.training.checkpoint import Checkpoints, Loaded, load_model
 from spos.training.loop import (
     Outcome,
@@ -546,9 +547,8 @@ LAYOUT = Layout(
     image_size=8, stem_channels=8, stem_stride=1, channels=(16, 32), depths=(2, 1),
     strides=(1, 2), head_channels=32, dropout=0.0,
 )
-RECIPE = SupernetRecipe(
-    steps=4, batch_size=16, learning_rate=0.1, label_smoothing=0.0, paths=2
-)
+NUMBERS = dict(steps=4, batch_size=16, learning_rate=0.1, label_smoothing=0.0, paths=2)
+RECIPES = {name: SupernetRecipe(**NUMBERS, same_paths=name == "same") for name in ("same", "own")}
 
 
 def supernet():
@@ -570,16 +570,29 @@ def batches(rank, world_size, start=0):
     )
 
 
-def work(fabric, folder):
-    torch.set_num_threads(1)
+def fit(fabric, recipe, folder, until=None):
     model, paths = supernet(), []
     model.register_forward_pre_hook(lambda module, args: paths.append(str(module.active)))
     outcome = train(
         fabric, model, lambda start: batches(fabric.global_rank, fabric.world_size, start),
-        RECIPE, Checkpoints(folder / "supernet"), seed=3,
+        recipe, Checkpoints(folder), seed=3, until=until,
     )
-    assert outcome.step == 4 and not outcome.interrupted
-    torch.save((model.state_dict(), paths), folder / f"{fabric.global_rank}.pt")
+    assert outcome.step == (until or 4)
+    return model.state_dict(), paths
+
+
+def work(fabric, folder):
+    torch.set_num_threads(1)
+    for name, recipe in RECIPES.items():
+        torch.save(
+            fit(fabric, recipe, folder / name), folder / f"{name}{fabric.global_rank}.pt"
+        )
+    # In two parts.
+    fit(fabric, RECIPES["own"], folder / "resumed", 2)
+    fabric.barrier()
+    weights, _ = fit(fabric, RECIPES["own"], folder / "resumed")
+    torch.save(weights, folder / f"resumed{fabric.global_rank}.pt")
+    fabric.barrier()
 
 
 if __name__ == "__main__":
@@ -589,25 +602,35 @@ if __name__ == "__main__":
 """
 
 
-def test_two_processes_train_like_one_that_averages_their_gradients(tmp_path: Path):
-    script = tmp_path / "two_processes.py"
+@pytest.fixture(scope="module")
+def two_processes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of what two processes have trained."""
+    folder = tmp_path_factory.mktemp("two")
+    script = folder / "two_processes.py"
     script.write_text(TWO_PROCESSES)
     done = subprocess.run(
-        [sys.executable, str(script), str(tmp_path)],
+        [sys.executable, str(script), str(folder)],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    (first, paths), (second, other) = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
+    return folder
+
+
+@pytest.mark.parametrize("name", ["same", "own"])
+def test_two_processes_train_like_one_that_averages_their_gradients(name: str, two_processes: Path):
+    (first, paths), (second, other) = (
+        torch.load(two_processes / f"{name}{rank}.pt") for rank in (0, 1)
+    )
     assert len(paths) == 8
-    assert paths == other
+    assert (paths == other) == (name == "same")
 
     # The same with one model; each half of a batch has its own batch-norm statistics, as there.
     namespace: dict[str, object] = {"__name__": "two_processes"}
     exec(TWO_PROCESSES, namespace)
-    model, recipe = namespace["supernet"](), namespace["RECIPE"]
+    model, recipe = namespace["supernet"](), namespace["RECIPES"][name]
     model.train()
     optimizer = make_optimizer(model, recipe)
     halves = zip(namespace["batches"](0, 2), namespace["batches"](1, 2), strict=True)
@@ -615,21 +638,28 @@ def test_two_processes_train_like_one_that_averages_their_gradients(tmp_path: Pa
         optimizer.zero_grad()
         for group in optimizer.param_groups:
             group["lr"] = recipe.rate(step)
-        for path in uniform_paths(model.space, 3, step, recipe.paths):
-            model.activate(path)
-            for images, targets in batch:
+        seeds = [3, 3 if name == "same" else seed_of_paths(3, 1)]
+        for seed, (images, targets) in zip(seeds, batch, strict=True):
+            for path in uniform_paths(model.space, seed, step, recipe.paths):
+                model.activate(path)
                 value = nn.functional.cross_entropy(model(images), targets)
                 (value / recipe.paths / 2).backward()
         optimizer.step()
-    for name, parameter in model.named_parameters():
-        assert torch.equal(first[name], second[name]), name
-        torch.testing.assert_close(first[name], parameter.detach(), rtol=1e-4, atol=1e-6)
+    for key, parameter in model.named_parameters():
+        assert torch.equal(first[key], second[key]), key
+        torch.testing.assert_close(first[key], parameter.detach(), rtol=1e-4, atol=1e-6)
     # The statistics are each process's own: those of the first are in the checkpoint.
     statistics = [name for name in first if name.endswith("running_mean")]
     assert any(not torch.equal(first[name], second[name]) for name in statistics)
-    loaded = Checkpoints(tmp_path / "supernet").load()
+    loaded = Checkpoints(two_processes / name).load()
     assert loaded is not None
-    assert all(torch.equal(loaded.tensors[f"model.{name}"], first[name]) for name in first)
+    assert all(torch.equal(loaded.tensors[f"model.{key}"], first[key]) for key in first)
+
+
+def test_processes_with_paths_of_their_own_resume_to_the_same_weights(two_processes: Path):
+    whole, _ = torch.load(two_processes / "own0.pt")
+    resumed = torch.load(two_processes / "resumed0.pt")
+    assert all(torch.equal(whole[key], resumed[key]) for key in whole)
 
 
 def test_a_supernet_learns(make_supernet: GetSupernet, fit):

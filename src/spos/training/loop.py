@@ -5,20 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from spos._util.errors import UserError
 from spos._util.interrupt import deferred_interrupt
-from spos._util.processes import exchanging
 from spos._util.randomness import torch_seed
+from spos.training.between import any_process, average_gradients, seed_of_paths
 from spos.training.checkpoint import Checkpoints, Loaded, load_state, state_tensors
 from spos.training.method import Batches, Loss, MakeMethod, Method, Pass, make_method
 from spos.training.optimizer import WeightAverage, make_optimizer
 from spos.training.progress import Progress, Window, divergence_error
-from spos.training.recipe import Recipe
+from spos.training.recipe import Recipe, SupernetRecipe
 from spos.training.teacher import Teacher, check_same_teacher
 
 if TYPE_CHECKING:
@@ -69,7 +69,8 @@ def train(
     The training method determines what a step trains: by default the method of the recipe, or a
     uniformly drawn path of a supernet, and all weights of a plain network. Weights without a
     gradient are neither updated nor decayed nor moved by momentum. All processes train the same
-    paths in a step and average their gradients.
+    paths in a step, or each its own (:class:`spos.training.SupernetRecipe`), and average their
+    gradients.
 
     Args:
         fabric (Fabric): devices and precision, already launched.
@@ -109,7 +110,9 @@ def train(
         loss.to(fabric.device)
     model.to(fabric.device).train()
     optimizer = make_optimizer(model, recipe)
-    chosen = make_method(method, model, loss, recipe, seed)
+    own_paths = isinstance(recipe, SupernetRecipe) and not recipe.same_paths
+    paths_seed = seed_of_paths(seed, fabric.global_rank if own_paths else 0)
+    chosen = make_method(method, model, loss, recipe, paths_seed)
     average = WeightAverage(model, recipe.ema) if recipe.ema else None
     if isinstance(teacher, nn.Module):
         teacher = Teacher(teacher)
@@ -164,7 +167,7 @@ def train(
             for one in forward_passes(fabric, chosen, teacher, step, inputs, targets):
                 fabric.backward(one.loss / chosen.passes)
                 window.add(one.loss.detach(), one.outputs, targets)
-            _average_gradients(fabric, model)
+            average_gradients(fabric, model, own_paths)
             if recipe.gradient_clip:
                 # Fabric's function instead of torch's, because it first unscales the gradients of
                 # half precision.
@@ -181,7 +184,7 @@ def train(
                 average.update()
                 if step == recipe.steps:
                     average.apply()
-            stop = _any_process(fabric, interrupt.requested) and not last
+            stop = any_process(fabric, interrupt.requested) and not last
             save_now = last or stop or now - saved >= save_every
             due = step % shares == 0 or now - reported >= report_every
             if save_now or due:
@@ -217,27 +220,6 @@ def report_interval(steps: int) -> int:
         (5, 1)
     """
     return max(1, steps // 20)
-
-
-def _any_process(fabric: Fabric, stop: bool) -> bool:
-    if fabric.world_size == 1:
-        return stop
-    with exchanging():
-        return bool(cast(Tensor, fabric.all_reduce(torch.tensor(float(stop)), reduce_op="sum")) > 0)
-
-
-def _average_gradients(fabric: Fabric, model: nn.Module) -> None:
-    # DistributedDataParallel would exchange the gradients of all options; only those on the path,
-    # which is the same in all processes, have any.
-    if fabric.world_size == 1:
-        return
-    gradients = [p.grad for p in model.parameters() if p.grad is not None]
-    flat = torch.cat([gradient.flatten() for gradient in gradients])
-    with exchanging():
-        flat = cast(Tensor, fabric.all_reduce(flat, reduce_op="mean"))
-    means = flat.split_with_sizes([gradient.numel() for gradient in gradients])
-    for gradient, mean in zip(gradients, means, strict=True):
-        gradient.copy_(mean.view_as(gradient))
 
 
 def forward_passes(

@@ -55,6 +55,8 @@ class Method(ABC):
             constructor takes as keyword arguments.
         memory_options (int | None): number of options per layer that keep their activations at the
             same time; None for all.
+        own_paths (bool): whether each process may draw paths of its own: nothing but the weights is
+            carried from step to step.
         trains_theta (bool): whether option probabilities are trained in addition to the weights.
         passes (int): number of losses per step, at least 1.
 
@@ -71,6 +73,7 @@ class Method(ABC):
     label: ClassVar[str] = ""
     settings: ClassVar[tuple[str, ...]] = ()
     memory_options: ClassVar[int | None] = 1
+    own_paths: ClassVar[bool] = False
     trains_theta: ClassVar[bool] = False
     passes: int = 1
 
@@ -219,4 +222,11 @@ def make_method(
                     f"{name} {value}: the training method {getattr(chosen, '__name__', chosen)} "
                     f"does not use it; leave it out, or give a method that does: {readers}"
                 )
+        if not recipe.same_paths and not getattr(chosen, "own_paths", False):
+            able = ", ".join(one for one in METHODS if METHODS.find(one).own_paths)
+            raise UserError(
+                f"same_paths false: with the training method {getattr(chosen, '__name__', chosen)} "
+                "all processes train the same paths; leave it out, or give a method with which "
+                f"they need not: {able}"
+            )
     return method(model, loss, recipe, seed, **bound)

@@ -91,6 +91,8 @@ class SupernetRecipe(Recipe):
             are averaged. The paper uses 1. For ``sandwich`` it is the number of random paths.
         widening_steps (int): steps over which the choices of sizes open, from the largest size to
             all sizes; at least 0 and below ``steps``.
+        same_paths (bool): whether all processes train the same paths in a step, each on its part
+            of the batch; otherwise each draws its own.
         distillation (bool): whether the other paths of ``sandwich`` learn from the outputs of the
             largest path, in classification, and not from the labels.
         init (str): file of weights that the training begins from; empty for fresh weights.
@@ -107,6 +109,7 @@ class SupernetRecipe(Recipe):
     method: str = "uniform"
     paths: Annotated[int, Field(ge=1)] = 1
     widening_steps: Annotated[int, Field(ge=0)] = 0
+    same_paths: bool = True
     distillation: bool = True
     init: str = ""
     init_sha256: str = ""

@@ -28,6 +28,7 @@ class Fair(Method):
     """
 
     label = "FairNAS"
+    own_paths = True
 
     def __init__(self, model: nn.Module, loss: Loss, recipe: Recipe, seed: int) -> None:
         super().__init__(model, loss, recipe, seed)

@@ -33,6 +33,7 @@ class Sandwich(Method):
     """
 
     label = "the sandwich rule"
+    own_paths = True
     settings = ("paths", "distillation")
 
     def __init__(

@@ -25,6 +25,7 @@ class Uniform(Method):
     """
 
     label = "uniform paths"
+    own_paths = True
     settings = ("paths", "widening_steps")
 
     def __init__(
