@@ -226,6 +226,12 @@ def parse_command(words: list[str]) -> None:
         module = arguments[:1] == ["-m"]
         script = arguments[1] if module else arguments[0]
         assert importlib.util.find_spec(script) if module else (ROOT / script).exists(), script
+    elif program == "torchrun":
+        from torch.distributed.run import get_args_parser
+
+        given = get_args_parser().parse_args(arguments)
+        assert (given.module, given.training_script) == (True, "spos"), arguments
+        parse_spos(given.training_script_args)
     elif program == "ray":
         from ray.scripts.scripts import cli
 
