@@ -5,10 +5,16 @@ from __future__ import annotations
 import pickle
 import shutil
 import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import datasets
+import huggingface_hub
 import pyarrow.parquet as parquet
 import pytest
 import torch
@@ -18,6 +24,7 @@ from spos import UserError
 from spos.data import StreamedImages, load_data
 from spos.data.decode import BrokenImageError
 from spos.data.peek import peek
+from spos.data.sources import _hub
 from spos.data.sources.hf import TableStore
 
 CLASSES = ["cat", "dog"]
@@ -257,3 +264,73 @@ def test_labels_beyond_the_classes_are_one_line(table: Any, tmp_path: Path) -> N
     beyond.save_to_disk(path / "test")
     with pytest.raises(UserError, match="the split test, row 0: label 2; allowed: the 2 classes"):
         load_data(f"hf:{path}")
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[..., None]]:
+    """Put a server of this machine in the place of the hub, or none at all."""
+    with ExitStack() as servers:
+
+        def put(answer: Callable[[BaseHTTPRequestHandler], None] | None) -> None:
+            class Handler(BaseHTTPRequestHandler):
+                def do_GET(self) -> None:
+                    assert answer is not None
+                    answer(self)
+
+                def do_HEAD(self) -> None:
+                    self.do_GET()
+
+                def log_message(self, *_: Any) -> None: ...
+
+            server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+            if answer is None:
+                server.server_close()
+            else:
+                Thread(target=server.serve_forever, daemon=True).start()
+                servers.callback(server.server_close)
+                servers.callback(server.shutdown)
+            address = f"http://127.0.0.1:{server.server_port}"
+            monkeypatch.setattr(datasets.config, "HF_ENDPOINT", address)
+            monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+
+        yield put
+
+
+def test_a_name_that_the_hub_does_not_know_is_said_to_be_unknown(hub: Any) -> None:
+    def unknown(asked: BaseHTTPRequestHandler) -> None:
+        asked.send_response(404)
+        asked.send_header("X-Error-Code", "RepoNotFound")
+        asked.send_header("Content-Length", "0")
+        asked.end_headers()
+
+    hub(unknown)
+    with pytest.raises(UserError, match="unknown: the hub has no such data set, or only for") as at:
+        load_data("hf:ada/nothing")
+    assert "\n" not in str(at.value)
+
+
+@pytest.mark.parametrize("silent", [False, True], ids=["refused", "silent"])
+def test_a_hub_that_is_not_reached_is_said_soon(
+    silent: bool, hub: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_hub, "PATIENCE", 0.2)
+    hub((lambda _: time.sleep(1)) if silent else None)
+    began = time.monotonic()
+    with pytest.raises(UserError, match=r"the hub was not reached \(.*\), and there is no copy"):
+        load_data("hf:ada/nothing")
+    assert time.monotonic() - began < 5
+    # A program that goes on may reach it later.
+    assert not datasets.config.HF_HUB_OFFLINE
+    assert not huggingface_hub.constants.HF_HUB_OFFLINE
+
+
+def test_what_was_fetched_before_is_read_without_the_hub(
+    hub: Any, table: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "pets").mkdir()
+    table().to_parquet(tmp_path / "pets" / "train.parquet")
+    before = load_data(f"hf:{tmp_path / 'pets'}")
+    # What a data set of the hub leaves in the cache differs by the name of its folder alone.
+    (tmp_path / "cache" / "pets").rename(tmp_path / "cache" / "ada___pets")
+    hub(None)
+    assert torch.equal(load_data("hf:ada/pets").train.pixels([3]), before.train.pixels([3]))

@@ -16,6 +16,7 @@ from spos.data.decode import BrokenImageError
 from spos.data.files import check_file_size, read_image_file
 from spos.data.peek import ImageFacts
 from spos.data.source import SOURCES, DataOptions, Source
+from spos.data.sources._hub import on_hub
 from spos.data.sources._layout import Layout, Split, label_classes
 from spos.data.sources._query import split_query
 from spos.data.sources._stored import SplitNames, look_at, read_source
@@ -24,6 +25,8 @@ from spos.data.sources._stored import SplitNames, look_at, read_source
 KEYS = ("image", "label", "train", "validation", "test", "config")
 #: Builders that read tables and files of images, and nothing that can hold code.
 BUILDERS = ("arrow", "parquet", "imagefolder")
+#: Builder of the Arrow files into which a data set of the hub was made when it was reached.
+CACHE = "cache"
 #: What the splits of a data set are called, best first.
 SPLITS = {"train": ("train",), "val": ("validation", "valid", "val", "dev"), "test": ("test",)}
 #: Columns that are taken for the label where no type says so.
@@ -162,23 +165,13 @@ def _load(place: str, config: str | None) -> tuple[Mapping[str, Any], list[str]]
     try:
         if saved:
             loaded = datasets.load_from_disk(str(path))
+        elif path.is_dir():
+            loaded = _prepare(str(path), config, folders)
+        elif path.exists() or place.startswith(("/", ".", "~")):
+            raise UserError("no such folder; allowed: a data set saved to disk, or a name")
         else:
-            if not path.is_dir() and (path.exists() or place.startswith(("/", ".", "~"))):
-                raise UserError("no such folder; allowed: a data set saved to disk, or a name")
-            name = str(path) if path.is_dir() else place
-            builder = datasets.load_dataset_builder(name, config)
-            if builder.name not in BUILDERS:
-                raise UserError(
-                    f"its files are read as {builder.name}; allowed: {', '.join(BUILDERS)}"
-                )
-            if builder.name == "imagefolder":
-                # Images of the hub and of archives, which the library itself puts there.
-                known = datasets.config
-                hub = import_module("huggingface_hub.constants").HF_HUB_CACHE
-                kept = (known.DOWNLOADED_DATASETS_PATH, known.EXTRACTED_DATASETS_PATH, hub)
-                folders += map(str, kept)
-            builder.download_and_prepare()
-            loaded = builder.as_dataset()
+            with on_hub(place):
+                loaded = _prepare(place, config, folders)
     except UserError:
         raise
     except Exception as error:
@@ -186,6 +179,22 @@ def _load(place: str, config: str | None) -> tuple[Mapping[str, Any], list[str]]
         reason = " ".join(str(error).split())[:300]
         raise UserError(f"cannot be read ({type(error).__name__}: {reason})") from error
     return loaded if isinstance(loaded, Mapping) else {"train": loaded}, folders
+
+
+def _prepare(name: str, config: str | None, folders: list[str]) -> Any:
+    """The tables of a folder or of a name on the hub; adds where their files may be."""
+    datasets = require_library("datasets")
+    builder = datasets.load_dataset_builder(name, config)
+    if builder.name not in (*BUILDERS, CACHE):
+        raise UserError(f"its files are read as {builder.name}; allowed: {', '.join(BUILDERS)}")
+    if builder.name in ("imagefolder", CACHE):
+        # Images of the hub and of archives, which the library itself puts there.
+        known = datasets.config
+        hub = import_module("huggingface_hub.constants").HF_HUB_CACHE
+        kept = (known.DOWNLOADED_DATASETS_PATH, known.EXTRACTED_DATASETS_PATH, hub)
+        folders += map(str, kept)
+    builder.download_and_prepare()
+    return builder.as_dataset()
 
 
 def _split_names(dataset: Mapping[str, Any], query: Mapping[str, str]) -> dict[str, str]:
