@@ -10,6 +10,7 @@ import struct
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from threading import Event
 from typing import Any, ClassVar
@@ -18,6 +19,7 @@ import pytest
 from click.testing import CliRunner
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from tracking import TrackingServer
 
 from spos import UserError
 from spos._cli.commands import export_command
@@ -51,23 +53,54 @@ class Interrupting:
             raise KeyboardInterrupt
 
 
+class Killing(Interrupting):
+    """A listener that kills the tracking server within a stage."""
+
+    def __init__(self, server: TrackingServer, stage: str, after: int) -> None:
+        super().__init__(stage, after)
+        self._server = server
+
+    def progress(self, stage: str, done: int, total: int, detail: str) -> None:
+        with suppress(KeyboardInterrupt):
+            super().progress(stage, done, total, detail)
+            return
+        self._server.kill()
+
+
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrackingServer]:
+    server = TrackingServer(tmp_path_factory.mktemp("server"))
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="module")
+def environment(server: TrackingServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("loggers")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+        patch.setenv("MLFLOW_TRACKING_URI", server.address)
+        patch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
         patch.setenv("WANDB_MODE", "offline")
         patch.setattr(following, "INTERVAL", 0.5)
+        server.wait()
         yield folder
 
 
 @pytest.fixture(scope="module")
-def logged(environment: Path) -> Path:
-    """A run that was interrupted within a training, whose steps are repeated."""
-    out = environment / "run"
+def logged(environment: Path, server: TrackingServer) -> Path:
+    """A run whose server was killed and came back, and that was interrupted within a training."""
+    out, listener = environment / "run", Killing(server, "train", 4)
+    run(out, GIVEN, ("train",), listener=listener, loggers=ALL)
+    told = listener.messages[-1]
+    assert told.startswith("--logger mlflow: not everything was given to it (API request to http")
+    assert told.endswith("the same command gives it the rest") and "\n" not in told
+    server.start()
+    server.wait()
     with pytest.raises(KeyboardInterrupt):
-        run(out, GIVEN, listener=Interrupting("train", 5), loggers=ALL)
+        run(out, GIVEN, listener=Interrupting("retrain", 5), loggers=ALL)
     run(out, GIVEN, loggers=ALL)
     return out
 
@@ -120,6 +153,8 @@ def test_mlflow_has_the_settings_the_result_and_its_files(logged: Path) -> None:
     assert found.data.metrics["result/flops"] == result["winner"]["costs"]["flops"]
     files = {one.path for one in MlflowClient().list_artifacts(found.info.run_id)}
     assert files >= {"config.yaml", "result.json", "report.html"}
+    fetched = Path(MlflowClient().download_artifacts(found.info.run_id, "result.json"))
+    assert fetched.read_bytes() == (logged / "result.json").read_bytes()
 
 
 def test_an_exported_network_is_added_to_the_same_run(logged: Path) -> None:
