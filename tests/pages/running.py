@@ -232,10 +232,9 @@ def parse_command(words: list[str]) -> None:
         given = get_args_parser().parse_args(arguments)
         assert (given.module, given.training_script) == (True, "spos"), arguments
         parse_spos(given.training_script_args)
-    elif program == "ray":
-        from ray.scripts.scripts import cli
-
-        command = cli.commands[arguments[0]]
+    elif program in ("ray", "wandb"):
+        scripts = {"ray": "ray.scripts.scripts", "wandb": "wandb.cli.cli"}
+        command = importlib.import_module(scripts[program]).cli.commands[arguments[0]]
         command.make_parser(click.Context(command)).parse_args(arguments[1:])
     else:
         raise AssertionError(f"{program}: a command that the tests do not know")

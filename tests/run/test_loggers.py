@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import shutil
-import struct
+import signal
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -20,11 +22,12 @@ from click.testing import CliRunner
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from tracking import TrackingServer
+from wandb_server import wandb_server
 
 from spos import UserError
 from spos._cli.commands import export_command
 from spos.run import RunDirectory, following, run
-from spos.run.logger import LOGGERS, Logger
+from spos.run.logger import LOGGERS, Logger, Point
 
 RECIPE = {"steps": 8, "batch_size": 16}
 GIVEN: dict[str, Any] = {
@@ -184,48 +187,53 @@ def test_a_refused_command_leaves_a_finished_run_as_it_is(logged: Path) -> None:
     assert in_mlflow(logged).info.status == "FINISHED"
 
 
-def test_wandb_has_every_point_once_over_all_of_its_files(logged: Path) -> None:
-    steps: dict[str, list[int]] = {}
-    settings: dict[str, str] = {}
-    files = sorted((logged / "wandb").glob("offline-run-*/*.wandb"))
-    # One of each process, of the same run: the program puts them together.
+def test_wandb_sends_every_point_once_and_to_one_run(logged: Path, tmp_path: Path) -> None:
+    shutil.copytree(logged / "wandb", tmp_path / "wandb")
+    # One folder of each process.
+    folders = sorted((tmp_path / "wandb").glob("offline-run-*"))
+    with wandb_server() as (address, kept):
+        # Not by the service of this process, which would end with that one.
+        others = {name: one for name, one in os.environ.items() if name != "WANDB_SERVICE"}
+        own = {"WANDB_BASE_URL": address, "WANDB_API_KEY": "0" * 40, "HOME": str(tmp_path)}
+        subprocess.run(
+            [sys.executable, "-m", "wandb", "sync", *folders],
+            env={**others, **own, "WANDB_ERROR_REPORTING": "false"},
+            check=True,
+            capture_output=True,
+        )
     identity = json.loads((logged / "loggers.json").read_text())["run"]
-    assert len(files) >= 2 and {path.name for path in files} == {f"run-{identity}.wandb"}
-    for record in (one for path in files for one in records(path)):
-        kind = record.WhichOneof("record_type")
-        if kind == "history":
-            named = {one.key or "/".join(one.nested_key): one for one in record.history.item}
-            for name, item in named.items():
-                stage, _, last = name.rpartition("/")
-                if last == "step" and stage:
-                    steps.setdefault(stage, []).append(json.loads(item.value_json))
-        elif kind == "config":
-            settings |= {one.key: json.loads(one.value_json) for one in record.config.update}
+    assert len(folders) >= 3 and kept.history.keys() == {identity}
+    lines, steps = kept.history[identity], dict[str, list[int]]()
+    for line in lines:
+        (stage,) = (name[:-5] for name in line if name.endswith("/step"))
+        steps.setdefault(stage, []).append(line[f"{stage}/step"])
     assert steps == expected(logged)
-    assert settings["supernet.steps"] == "8"
+    assert [line["_step"] for line in lines] == list(range(len(lines)))
+    assert kept.settings["supernet.steps"] == "8"
 
 
-def records(path: Path) -> Iterator[Any]:
-    """The records of a file of Weights & Biases: protocol buffers in the log format of LevelDB."""
-    from wandb.proto import wandb_internal_pb2
-
-    content, size, whole = path.read_bytes(), 32768, b""
-    assert content[:4] == b":W&B"
-    place = 7
-    while place + 7 <= len(content):
-        left = size - place % size
-        if left < 7:
-            place += left
-            continue
-        _, length, kind = struct.unpack("<IHB", content[place : place + 7])
-        whole += content[place + 7 : place + 7 + length]
-        place += 7 + length
-        # 1 is a whole record, 4 the last part of one.
-        if kind in (1, 4):
-            record = wandb_internal_pb2.Record()
-            record.ParseFromString(whole)
-            whole = b""
-            yield record
+def test_what_wandb_had_in_memory_when_it_was_killed_is_given_again(
+    environment: Path, tmp_path: Path
+) -> None:
+    script = f"""
+import os, signal
+from pathlib import Path
+from spos.run.loggers.wandb import WandbLogger
+from spos.run.logger import Point
+logger = WandbLogger(Path({str(tmp_path)!r}), "killed")
+logger.log([Point("train", 1, {{"loss": 0.5}})])
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    own = {name: one for name, one in os.environ.items() if name != "WANDB_SERVICE"}
+    assert subprocess.run([sys.executable, "-c", script], env=own).returncode == -signal.SIGKILL
+    (before,) = (tmp_path / "wandb").glob("offline-run-*")
+    again = LOGGERS.find("wandb")(tmp_path, "killed")
+    assert again.steps() == {} and not before.exists()
+    again.log([Point("train", 1, {"loss": 0.5})])
+    again.close(finished=True)
+    last = LOGGERS.find("wandb")(tmp_path, "killed")
+    assert last.steps() == {"train": 1}
+    last.close(finished=True)
 
 
 def test_a_logger_that_is_away_does_not_end_a_run_and_gets_the_rest_later(

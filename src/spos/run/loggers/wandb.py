@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from spos.run.logger import LOGGERS, Logger, Point
 
 #: Project of the runs, unless the environment names another.
 PROJECT = "spos"
-#: File of the run directory with the last step of each stage that was given to it.
-STEPS = "wandb.json"
+#: File of the run directory with the last step of each stage that was given to it, and with the
+#: folders of processes that came to their end, which hold all that was given.
+GIVEN = "wandb.json"
 
 
 @LOGGERS.register("wandb")
@@ -41,10 +43,17 @@ class WandbLogger(Logger):
 
         super().__init__(path, identity)
         # Nothing is asked of the server: in offline mode there is none.
-        self._file = path / STEPS
+        self._file = path / GIVEN
         self._steps: dict[str, int] = {}
+        self._whole: list[str] = []
         if self._file.exists():
-            self._steps = read_own(self._file, "delete it, and the points are given again")
+            known = read_own(self._file, "delete it, and the points are given again")
+            self._steps, self._whole = known["steps"], known["folders"]
+        for folder in (path / "wandb").glob(f"offline-run-*-{identity}"):
+            # The program keeps points in memory for many seconds: a killed process may have left
+            # none, and what follows a record that was cut off would not be sent.
+            if folder.name not in self._whole:
+                shutil.rmtree(folder)
         self._run = wandb.init(
             project=os.environ.get("WANDB_PROJECT") or PROJECT,
             id=identity,
@@ -63,9 +72,10 @@ class WandbLogger(Logger):
         for stage in last:
             # Steps are those of a stage, where the program counts its own.
             self._run.define_metric(f"{stage}/*", step_metric=f"{stage}/step")
-        # Before the points are given: after a kill none is there twice.
         self._steps = {**self._steps, **last}
-        write_json(self._file, self._steps)
+        if not self._run.offline:
+            # Before the points are given: after a kill none is there twice.
+            self._keep()
         for one in points:
             self._run.log({f"{one.stage}/step": one.step, **one.named})
 
@@ -83,3 +93,9 @@ class WandbLogger(Logger):
 
     def close(self, *, finished: bool) -> None:
         self._run.finish(exit_code=0 if finished else 1)
+        if self._run.offline:
+            self._whole = [*self._whole, Path(self._run.dir).parent.name]
+            self._keep()
+
+    def _keep(self) -> None:
+        write_json(self._file, {"steps": self._steps, "folders": self._whole})
