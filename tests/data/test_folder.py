@@ -13,6 +13,7 @@ from PIL import Image
 from spos._util.errors import UserError
 from spos.data import StreamedImages, TensorImages, load_data
 from spos.data.files import LARGEST, ZipStore
+from spos.data.peek import peek
 
 
 def fails(path: Path | str, message: str, **options) -> None:
@@ -210,6 +211,19 @@ def test_a_huge_file_of_a_zip_archive_is_not_read(make_folder, monkeypatch, zip_
     archive = zip_folder(path, tmp_path / "set.zip")
     monkeypatch.setattr("spos.data.files.LARGEST", 4999)
     fails(archive, r"train/dog/x.png: it has 5,000 bytes; allowed: at most 4,999")
+
+
+def test_a_file_that_a_zip_archive_has_twice_is_read_once(make_folder, zip_folder, tmp_path):
+    archive = zip_folder(make_folder(train=10), tmp_path / "set.zip")
+    alone = load_data(f"folder:{archive}")
+    with (
+        zipfile.ZipFile(archive, "a") as opened,
+        pytest.warns(UserWarning, match="Duplicate name"),
+    ):
+        opened.writestr("train/dog/000.png", opened.read("train/dog/000.png"))
+    assert peek(f"folder:{archive}").count == 30
+    data = load_data(f"folder:{archive}")
+    assert data.fingerprint == alone.fingerprint and data.notes == alone.notes
 
 
 @pytest.mark.parametrize(

@@ -157,6 +157,15 @@ def test_few_shards_are_open_at_a_time(
     assert len(list(folder.iterdir())) <= before + 2
 
 
+def test_a_shard_under_two_names_is_read_once(samples: Any, tmp_path: Path) -> None:
+    shard(tmp_path / "train-0.tar", samples())
+    (tmp_path / "train-1.tar").symlink_to("train-0.tar")
+    assert peek(f"webdataset:{tmp_path}").count == 20
+    (tmp_path / "test-0.tar").symlink_to("train-0.tar")
+    with pytest.raises(UserError, match=r"train-0\.tar is in two splits: give patterns that do"):
+        load_data(f"webdataset:{tmp_path}")
+
+
 def test_too_many_open_files_are_not_broken_images(
     samples: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

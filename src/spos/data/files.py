@@ -152,7 +152,8 @@ class ZipStore:
 
     def names(self) -> list[str]:
         """Names of all files, and of the folders that the archive lists; unsorted."""
-        return self._archive.namelist()
+        # A name again is a file that was replaced: the last one is read.
+        return list(dict.fromkeys(self._archive.namelist()))
 
     def read(self, name: str) -> bytes:
         """Content of a file; safe in any thread and in forked processes.

@@ -135,9 +135,10 @@ def _open(argument: str) -> tuple[ShardStore, Layout]:
     for split, key in (("val", "validation"), ("test", "test")):
         if key in query:
             shards[split] = _find(query[key])
+    shards = {split: _once(found) for split, found in shards.items()}
     paths = [path for found in shards.values() for path in found]
-    if len(set(paths)) < len(paths):
-        twice, _ = Counter(paths).most_common(1)[0]
+    if len(_once(paths)) < len(paths):
+        (twice, _), *_ = Counter(map(os.path.realpath, paths)).most_common(1)
         raise UserError(f"{twice} is in two splits: give patterns that do not overlap")
     reader = _Reader(paths, query.get("label"))
     number = {path: place for place, path in enumerate(paths)}
@@ -182,7 +183,15 @@ def _find(pattern: str) -> list[str]:
                 f"no file {one}; allowed: a folder of .tar shards, or a pattern of them"
             )
         found += there
-    return list(dict.fromkeys(found))
+    return found
+
+
+def _once(paths: Sequence[str]) -> list[str]:
+    """Shards without those that are links to others: no image is in two splits."""
+    first: dict[str, str] = {}
+    for path in paths:
+        first.setdefault(os.path.realpath(path), path)
+    return list(first.values())
 
 
 class _Reader:
