@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from pathlib import Path
 
@@ -80,3 +81,11 @@ def test_curves_are_cut_back_to_the_step_that_a_training_resumes_from(tmp_path: 
     before = directory.metrics_path.stat().st_mtime_ns
     directory.rewind_metrics("retrain", 10)
     assert directory.metrics_path.stat().st_mtime_ns == before
+
+
+def test_a_name_that_is_no_text_is_refused_before_it_is_made(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"run\xff")
+    told = r"run\\xff: its name is not UTF-8; give one that is"
+    with pytest.raises(UserError, match=told), RunDirectory(path).open():
+        pass
+    assert not path.exists()

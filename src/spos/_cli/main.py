@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from spos._cli.options import (
     read_settings,
     setting_options,
 )
+from spos._cli.streams import open_streams
 from spos._util.errors import UserError, nearest
 from spos._util.interrupt import raise_interrupt
 from spos._util.text import printable, redact
@@ -288,6 +290,7 @@ def entry() -> None:
         from click.shell_completion import shell_complete
 
         sys.exit(shell_complete(main, {}, "spos", "_SPOS_COMPLETE", instruction))
+    open_streams()
     # Before a library is imported that reads it.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -326,7 +329,9 @@ def _fail(line: str) -> None:
     line = redact(printable(line))
     if len(line) > LONGEST:
         line = f"{line[: LONGEST // 2]} ... {line[-LONGEST // 2 :]}"
-    click.echo(f"spos: error: {line}", err=True)
+    # The status says it where nobody can be told.
+    with suppress(OSError):
+        click.echo(f"spos: error: {line}", err=True)
     sys.exit(2)
 
 

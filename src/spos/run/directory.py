@@ -99,6 +99,11 @@ class RunDirectory:
 
     def _lock(self, lock: filelock.BaseFileLock) -> None:
         try:
+            str(self.path).encode()
+        except UnicodeEncodeError:
+            # TensorBoard cannot write there, which it would say with a traceback.
+            raise UserError(f"--out {self.path}: its name is not UTF-8; give one that is") from None
+        try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"--out {self.path}: cannot be created ({error.strerror})") from error

@@ -1,0 +1,36 @@
+"""Standard input, output and error of a command that was started without one of them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from io import TextIOWrapper
+from typing import Literal
+
+
+def open_streams() -> None:
+    """Open the null device in the place of each standard stream that is closed.
+
+    Python has None for such a stream; and the next file that is opened, such as a database, would
+    have its number, and get what a library writes to standard error.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest free number is given. Processes that are started inherit it.
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+            os.set_inheritable(number, True)
+    if sys.stdin is None:
+        sys.stdin = _stream(0, "r")
+    if sys.stdout is None:
+        sys.stdout = _stream(1, "w")
+    if sys.stderr is None:
+        sys.stderr = _stream(2, "w")
+
+
+def _stream(number: int, mode: Literal["r", "w"]) -> TextIOWrapper:
+    return open(number, mode, encoding="utf-8", errors="backslashreplace", closefd=False)

@@ -1,0 +1,42 @@
+"""Commands that are started without standard input, output or error."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+#: A command that writes to a file and to both streams, and then the number of the file.
+SCRIPT = """
+import os, sys
+from spos._cli.main import entry, main
+
+def show(**options):
+    with open("written", "w") as file:
+        print("told", flush=True)
+        os.write(2, b"from a library")
+        print("told", file=sys.stderr, flush=True)
+        file.write(str(file.fileno() > 2))
+
+main.commands["show"].callback = show
+sys.argv = ["spos", "show", "run"]
+entry()
+"""
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_is_the_null_device(closed: str, tmp_path: Path) -> None:
+    started = ["bash", "-c", f'exec "$0" "$@" {closed}', sys.executable, "-c", SCRIPT]
+    ended = subprocess.run(started, cwd=tmp_path, capture_output=True, text=True)
+    assert ended.returncode == 0 and "Traceback" not in ended.stderr
+    # Nothing that is meant for a stream gets into a file.
+    assert (tmp_path / "written").read_text() == "True"
+    assert ended.stdout == ("" if ">&-" in closed.split() else "told\n")
+
+
+def test_an_error_that_cannot_be_told_keeps_its_status(tmp_path: Path) -> None:
+    with open("/dev/full", "w") as full:
+        started = [sys.executable, "-m", "spos", "show", str(tmp_path)]
+        assert subprocess.run(started, stderr=full).returncode == 2
