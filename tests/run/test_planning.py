@@ -259,7 +259,7 @@ def test_a_layout_has_networks_to_choose_from_within_the_limits(side, affordable
     bounds = Constraint({} if own is None else {"flops": own})
     facts = ImageFacts(100, 3, side, 3, grey=False, has_validation=False, has_test=False)
     try:
-        found = choose_layout(facts, affordable, bounds)
+        found = choose_layout(facts, lambda _: affordable, bounds)
     except UserError:
         assert own is not None and own < 2e6
         return
@@ -331,3 +331,26 @@ def test_a_run_that_was_not_planned_gets_no_time(tmp_path):
     (tmp_path / "config.yaml").write_text("run: {seed: 0}\n")
     with pytest.raises(UserError, match=r"--time: .* was started without it; leave it out"):
         run_planned(tmp_path, DIGITS, seconds=20)
+
+
+def test_an_augmentation_of_ones_own_leaves_less_time_for_the_network(
+    measured: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text("def slow(image):\n    return image\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    sides = []
+
+    def slow(policy: str, batch_size: int, shape: tuple[int, ...], device: Any) -> float:
+        own = policy.startswith("mine:slow")
+        sides.extend([shape[-1]] if own else [])
+        return 1e-3 * batch_size * (shape[-1] / 32) ** 2 if own else 0.0
+
+    monkeypatch.setattr(planning, "measure_augmentation", slow)
+    facts = ImageFacts(5000, 5, 64, 3, grey=False, has_validation=False, has_test=False)
+    plain, own = (
+        Planner({"retrain": augment}, 3600, facts=facts).plan()
+        for augment in ({}, {"augment": "mine:slow"})
+    )
+    assert sides[0] == 64
+    assert 0 < own.flops < plain.flops

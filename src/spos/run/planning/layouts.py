@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -54,22 +55,26 @@ def build(space: str, layout: Any, facts: ImageFacts) -> Supernet:
     return family(space).build(layout, classes=classes, image_channels=channels)
 
 
-def choose_layout(facts: ImageFacts, affordable: float, bounds: Constraint) -> Chosen:
+def choose_layout(
+    facts: ImageFacts, affordable: Callable[[int], float], bounds: Constraint
+) -> Chosen:
     """Choose the largest images, then the widest networks, that time and limits allow.
 
     Args:
         facts (ImageFacts): what the images are like.
-        affordable (float): multiply-adds of a network that there is time to train.
+        affordable (Callable[[int], float]): multiply-adds of a network that there is time to
+            train, by the side of its images in pixels.
         bounds (Constraint): limits that the user gave.
 
     Raises:
         UserError: no network of any width is within the limits.
     """
     own = bounds.maximum.get("flops", float("inf"))
-    most = min(affordable, own)
     side, classes, channels = facts.side, max(facts.classes, 1), facts.channels
     sides = [min(side, SIDES[0]), *(one for one in SIDES if one < side)]
     for image_size in dict.fromkeys(sides):
+        timely = affordable(image_size)
+        most = min(timely, own)
         chosen = _chosen(image_size, 1.0, classes, channels)
         if chosen.limit * NARROW**GROWTH <= most:
             break
@@ -79,7 +84,7 @@ def choose_layout(facts: ImageFacts, affordable: float, bounds: Constraint) -> C
             chosen = _chosen(image_size, width, classes, channels)
         if _some_satisfy(chosen.table, bounds):
             # The user's own limit applies where it leaves networks to choose from.
-            near = own <= affordable * 1.1 and 0.35 < own / chosen.limit * LIMIT < 0.85
+            near = own <= timely * 1.1 and 0.35 < own / chosen.limit * LIMIT < 0.85
             return replace(chosen, limit=own if near else min(chosen.limit, own))
     raise UserError(f"no network for images of {side} pixels satisfies {bounds}")
 

@@ -264,7 +264,8 @@ class Planner(Draft):
         """Choose space, layout and limit."""
         space, bounds = family(SPACE), base.bounds
         supernet = build(SPACE, layout_for(min(facts.side, REFERENCE)), facts)
-        affordable, why = COMFORTABLE, "moderate, as no time is given"
+        most, why = COMFORTABLE, "moderate, as no time is given"
+        step: float | None = None
         table = space.costs(supernet)
         if self.seconds is not None:
             why = "what the time allows"
@@ -274,12 +275,23 @@ class Planner(Draft):
             rest = self.seconds * (1 - sum(SHARES["scratch"])) / self._trainings(TRAININGS - 1)
             trained = trained_images(sizes.images)
             sizes.grow(self.device, speed, lambda batch: rest * batch / trained)
-            affordable = speed.training.flops(rest * sizes.network / trained, sizes.network)
+            step = rest * sizes.network / trained
+            most = speed.training.flops(step, sizes.network)
         if needs_table(base) and "latency" in bounds.maximum:
             fast = latency_line(supernet, table, self.device)
             fitting = fast.flops(bounds.maximum["latency"] / 1e9, 1)
-            if fitting < affordable:
-                affordable, why = fitting, "what is fast enough for your limit"
+            if fitting < most:
+                most, why = fitting, "what is fast enough for your limit"
+
+        def affordable(side: int) -> float:
+            if step is None:
+                return most
+            # A function of the user's own may take longer than the network, by the image's size.
+            with threads_set(speed.threads):
+                shape, policy = (facts.channels, side, side), base.retrain.augment
+                own = measure_augmentation(policy, sizes.network, shape, self.device)
+            return min(most, speed.training.flops(step - own, sizes.network))
+
         chosen = choose_layout(facts, affordable, bounds)
         if self.seconds is not None:
             line = speed.training
