@@ -109,3 +109,11 @@ def test_what_is_not_json_is_an_error(content: bytes, reason: str, tmp_path: Pat
     (tmp_path / "a.json").write_bytes(content)
     with pytest.raises(ValueError, match=reason):
         read_json(tmp_path / "a.json")
+
+
+def test_a_json_file_that_is_a_device_or_a_pipe_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.json")
+    (tmp_path / "endless.json").symlink_to("/dev/zero")
+    for name in ("pipe.json", "endless.json"):
+        with pytest.raises(ValueError, match="it is not a regular file"):
+            read_json(tmp_path / name)

@@ -126,8 +126,12 @@ def read_json(path: Path) -> Any:
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: the file is not JSON, or does not hold what :func:`write_json` wrote to it.
+        ValueError: the file is not a regular one, is not JSON, or does not hold what
+            :func:`write_json` wrote to it.
     """
+    # A pipe or a device, to which a link may lead, could be read without an end.
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise ValueError("it is not a regular file")
     value = parse_json(path.read_text(encoding="utf-8"))
     if isinstance(value, dict) and DIGEST in value and value.pop(DIGEST) != _digest(value):
         raise ValueError("it does not hold what was written to it: its digest differs")
