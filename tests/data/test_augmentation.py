@@ -17,9 +17,16 @@ def images(count: int = 16, channels: int = 3, size: int = 32) -> torch.Tensor:
     return torch.randint(256, shape, dtype=torch.uint8, generator=random(9))
 
 
+def needs_kornia(policy: str) -> None:
+    # It needs Python 3.11.
+    if policy == "rich":
+        pytest.importorskip("kornia")
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("policy", POLICIES)
 def test_a_part_of_the_batch_is_augmented_exactly_as_in_the_whole(policy, channels):
+    needs_kornia(policy)
     batch = images(channels=channels)
     draws = draw(policy, len(batch), 32, random())
     fill = torch.full((channels,), 100.0)
@@ -32,6 +39,7 @@ def test_a_part_of_the_batch_is_augmented_exactly_as_in_the_whole(policy, channe
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_nothing_but_the_generator_is_drawn_from(policy):
+    needs_kornia(policy)
     before = torch.get_rng_state()
     results = [augment(images(), draw(policy, 16, 32, random(3))) for _ in range(2)]
     assert torch.equal(*results) and torch.equal(before, torch.get_rng_state())
@@ -90,6 +98,7 @@ def test_imagenet_boxes_stay_inside_and_have_the_area_and_ratio():
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("name", rich.OPERATIONS)
 def test_each_rich_operation_changes_the_image_and_keeps_its_range(name, channels):
+    needs_kornia("rich")
     batch = images(4, channels)
     drawn = torch.tensor([[[list(rich.OPERATIONS).index(name), 0.8], [99, 0]]]).repeat(4, 1, 1)
     result = rich.apply_operations(batch, drawn)

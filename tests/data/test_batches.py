@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import pytest
 import torch
 
 from spos._util.errors import UserError
 from spos.data import ImageData, evaluation_batches, load_data, training_batches
 
-POLICIES = ["none", "standard", "cutout", "rich", "imagenet"]
+POLICIES = [
+    *("none", "standard", "cutout", "imagenet"),
+    # It needs Python 3.11.
+    pytest.param("rich", marks=pytest.mark.skipif(not find_spec("kornia"), reason="no kornia")),
+]
 
 
 @pytest.fixture(scope="module")

@@ -155,7 +155,8 @@ def test_a_variable_takes_the_place_of_a_password_or_of_all(tmp_path, tower, mon
     # Not a parameter of the URL.
     monkeypatch.setenv("NAME", "a?timeout=b")
     open_study(url, "test", tower.space)
-    assert (tmp_path / "a?timeout=b.db").exists()
+    # SQLAlchemy 2.0, the last one for Python 3.10, leaves the name of a file as it is in a URL.
+    assert any((tmp_path / name).exists() for name in ("a?timeout=b.db", "a%3Ftimeout%3Db.db"))
     for value in (f"sqlite:///{tmp_path}/whole.db", str(tmp_path / "file.db")):
         monkeypatch.setenv("NAME", value)
         open_study("$NAME", "test", tower.space)
