@@ -131,23 +131,38 @@ def search_more(path: Path) -> tuple[int, int]:
     return len(paid), known
 
 
+def image_bytes(number: int) -> bytes:
+    """A small image as a file; that of another number is another one."""
+    pixels = np.full((8, 8), number % 256, np.uint8)
+    pixels[0, :4] = np.array([number], "<u4").view(np.uint8)
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, "BMP")
+    return content.getvalue()
+
+
 def write_images(path: Path, count: int) -> None:
     """Write an archive of two classes of small images, all of them different."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        pixels = generator(0, "images").integers(256, size=(count, 8, 8), dtype=np.uint8)
-        for number, one in enumerate(pixels):
-            content = io.BytesIO()
-            Image.fromarray(one).save(content, "BMP")
-            archive.writestr(f"{'ab'[number % 2]}/{number}.bmp", content.getvalue())
+        for number in range(count):
+            archive.writestr(f"{'ab'[number % 2]}/{number}.bmp", image_bytes(number))
 
 
-def stream_images(path: Path) -> int:
-    """Open an archive as streamed images, and decode some; returns how many there are."""
+def stream_folder(path: Path) -> int:
+    """Open a folder or an archive as streamed images, and decode some; returns their number."""
+    return _stream(f"folder:{path}")
+
+
+def stream_shards(path: Path) -> int:
+    """The same of a folder of tar shards."""
+    return _stream(f"webdataset:{path}")
+
+
+def _stream(source: str) -> int:
     import torch
 
     from spos.data import load_data
 
-    data = load_data(f"folder:{path}", stream="always", image_size=8)
+    data = load_data(source, stream="always", image_size=8)
     for images in (data.train, data.validation):
         assert len(images.pixels(torch.arange(32))) == 32
     return len(data.train) + len(data.validation) + len(data.test())

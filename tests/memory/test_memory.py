@@ -8,7 +8,7 @@ from measured import (
     fill_study,
     measure,
     search_more,
-    stream_images,
+    stream_folder,
     train_supernet,
     write_images,
 )
@@ -28,7 +28,7 @@ def test_a_study_of_20_000_trials_is_continued_in_little_time_and_memory(tmp_pat
 def test_a_streamed_image_takes_the_memory_of_its_name(tmp_path: Path) -> None:
     for name, count in (("warm", 500), ("many", 6_000)):
         write_images(tmp_path / f"{name}.zip", count)
-    count, grown, _ = measure(stream_images, tmp_path / "warm.zip", tmp_path / "many.zip")
+    count, grown, _ = measure(stream_folder, tmp_path / "warm.zip", tmp_path / "many.zip")
     assert count == 6_000
     assert grown < 4096 * count
 
