@@ -19,7 +19,7 @@ from spos.nn import (
     OneOf,
     Width,
 )
-from spos.search.evaluation import recalibrate
+from spos.search.recalibration import recalibrate
 from spos.training.loop import make_optimizer
 from spos.training.optimizer import PathSGD
 from spos.training.recipe import Recipe

@@ -17,7 +17,7 @@ from spos.run.config import make_config
 from spos.run.context import Context
 from spos.run.directory import RunDirectory
 from spos.run.task import DEFAULT_TASK_FACTS, check_picklable
-from spos.search.evaluation import recalibrate
+from spos.search.recalibration import recalibrate
 
 GetSupernet = Callable[[str], Supernet]
 

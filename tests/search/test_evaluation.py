@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from spos import Architecture, OneOf, OneShotEvaluator, Supernet
-from spos.search.evaluation import correct, recalibrate, score
+from spos.search.evaluation import correct, score
+from spos.search.recalibration import recalibrate
 from spos.search.sharing import SharedStages
 
 GetSupernet = Callable[[str], Supernet]

@@ -182,7 +182,7 @@ class ElasticBatchNorm2d(_Elastic):
     """A batch norm over a searchable number of channels; its statistics are sliced as well.
 
     The running statistics of a supernet are mixed over all paths and fit none of them: recalibrate
-    them (:func:`spos.search.evaluation.recalibrate`) before evaluating a path.
+    them (:func:`spos.search.recalibration.recalibrate`) before evaluating a path.
 
     Args:
         features (Size): number of channels, fixed or a :class:`Width`.

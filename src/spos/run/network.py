@@ -12,8 +12,8 @@ from spos.data import Images, evaluation_batches, training_batches
 from spos.nn.supernet import Supernet
 from spos.run.context import Context
 from spos.run.outcome import TrainOutcome
-from spos.search.evaluation import Loader, recalibrate
 from spos.search.naswot import Naswot
+from spos.search.recalibration import Loader, recalibrate
 from spos.spaces import family, is_name
 from spos.spaces.zoo import NETWORKS, build_network
 from spos.training.checkpoint import Checkpoints, load_model

@@ -14,7 +14,8 @@ from torch.nn import functional as F
 from spos._util.errors import UserError
 from spos._util.identity import identity
 from spos.report.measure import Measure
-from spos.search.evaluation import Evaluate, Loader, Metric, correct, number, score
+from spos.search.evaluation import Evaluate, Metric, correct, number, score
+from spos.search.recalibration import Loader
 from spos.training.method import Loss
 
 #: The metric of classification.

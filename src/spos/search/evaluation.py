@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import KW_ONLY, dataclass
 from itertools import chain, groupby
 from typing import Any
@@ -22,6 +22,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from spos._util.errors import UserError
 from spos.nn.supernet import Supernet
 from spos.search.folding import Pair, fold, foldable
+from spos.search.recalibration import Loader, recalibrate, recalibrating
 from spos.search.sharing import SharedStages
 from spos.space import Architecture
 
@@ -31,8 +32,6 @@ _FOLDABLE: WeakKeyDictionary[Supernet, dict[tuple[str, tuple[int, ...]], tuple[P
     WeakKeyDictionary()
 )
 
-#: A function that returns the batches of images and targets, called for every pass over them.
-Loader = Callable[[], Iterable[tuple[Tensor, Tensor]]]
 Batches = Iterable[tuple[Any, Tensor]]
 #: Loaders of calibration and validation, and the bytes of activations that may be kept.
 Data = tuple[Loader, Loader, int]
@@ -125,45 +124,6 @@ class Passes:
 
     def __iter__(self) -> Iterator[tuple[Any, Tensor]]:
         return iter(self._loader())
-
-
-def recalibrate(network: nn.Module, loader: Loader) -> None:
-    """Replace the statistics of all batch norms by their exact mean over batches.
-
-    Args:
-        network (nn.Module): network on its device, changed in place; left in evaluation mode.
-        loader (Loader): function that returns batches of training images, all of the same size.
-
-    Source: Guo et al., Section 3.3.
-
-    Example:
-        >>> norm = nn.BatchNorm1d(1)
-        >>> recalibrate(norm, lambda: [(torch.tensor([[1.0], [3.0]]), torch.zeros(2))])
-        >>> norm.running_mean, norm.running_var
-        (tensor([2.]), tensor([2.]))
-    """
-    with torch.no_grad(), _recalibrating(network):
-        for inputs, _ in loader():
-            network(inputs)
-
-
-@contextmanager
-def _recalibrating(network: nn.Module) -> Iterator[None]:
-    """Compute the statistics of all batch norms as the mean over the batches run inside."""
-    # Only batch norms are in training mode: dropout stays off, so that an evaluation is exact.
-    network.eval()
-    norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None
-        norm.train()
-    try:
-        yield
-    finally:
-        network.eval()
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum
 
 
 @dataclass(frozen=True)
@@ -291,7 +251,7 @@ class OneShotEvaluator:
     def _share(self, segment: nn.Module, data: Data, fold: Callable[[], None]) -> Data | None:
         calibration, validation, memory = data
         kept: list[list[tuple[Any, Tensor]]] = []
-        for loader, mode in ((calibration, _recalibrating(segment)), (validation, nullcontext())):
+        for loader, mode in ((calibration, recalibrating(segment)), (validation, nullcontext())):
             if kept:
                 fold()
             kept.append([])
