@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -13,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from spos.report import render, write_report
+from spos.report.candidates import candidate_table
+from spos.report.curves import iterations_figure
 from spos.report.result import ConstraintFacts, StageCosts
 
 from .conftest import Run, compare
@@ -208,6 +211,26 @@ def test_a_thousand_candidates_stay_small(make: Callable[..., Run]) -> None:
     page = render(*run.arguments)
     assert len(page.encode()) < 1_500_000
     assert len(rows_of(page)) == 1000
+
+
+def test_candidates_that_were_dropped_in_a_race_are_told_from_others(run: Run) -> None:
+    assert "were dropped before" not in render(*run.arguments)
+    result, candidates, metrics = run.arguments
+    best = max(one.score for one in candidates)
+    # By few images it may look better than any.
+    number = Counter(one.architecture for one in candidates)
+    alone = next(one for one in candidates if number[one.architecture] == 1)
+    estimate = replace(alone, score=best + 1, dropped_after=512)
+    candidates = [estimate if one is alone else one for one in candidates]
+    page = render(result, candidates, metrics)
+    assert f"1 of {len(candidates)} candidates were dropped before they were scored on all" in page
+    table = candidate_table(result, candidates, None)
+    columns = {column.name: column for column in table.columns}
+    assert columns["dropped"].cells[-1] == "512 images"
+    assert set(columns["dropped"].cells[:-1]) == {"all images"}
+    assert columns["rank"].values == sorted(columns["rank"].values)
+    curve = iterations_figure(result.one_shot, candidates)
+    assert curve is not None and result.one_shot.show(best + 1) not in curve.description
 
 
 def test_very_many_candidates_are_sampled_and_it_says_so(make: Callable[..., Run]) -> None:

@@ -22,6 +22,7 @@ from spos.run import local_workers, run
 from spos.run.local_workers import LocalWorkers
 from spos.run.side_by_side import ThisProcess, Workers
 from spos.run.workers import make_workers
+from spos.search.sqlite import recorded_scores
 
 SETTINGS: dict[str, Any] = {
     "space": {"name": "mobile", "preset": "tiny"},
@@ -68,8 +69,15 @@ def test_the_result_does_not_depend_on_the_number_of_processes(
     assert one == two
 
 
-def test_training_free_scores_do_not_depend_on_the_number_of_processes(tmp_path: Path) -> None:
-    settings = {**SETTINGS, "search": {**SETTINGS["search"], "naswot_weight": 0.5}}
+def test_races_and_training_free_scores_do_not_depend_on_the_number_of_processes(
+    tmp_path: Path,
+) -> None:
+    settings = {
+        **SETTINGS,
+        "data": {"source": "digits", "validation": 400},
+        "search": {**SETTINGS["search"], "population": 16, "naswot_weight": 0.5, "racing": 0.8},
+        "run": {"calibration": 64, "evaluation_batch": 64},
+    }
     found = []
     for workers in (ThisProcess(1), LocalWorkers(2, 1)):
         out = tmp_path / str(workers.count)
@@ -77,6 +85,10 @@ def test_training_free_scores_do_not_depend_on_the_number_of_processes(tmp_path:
         workers.close()
         found.append({**outcome(out, "search.json"), "stages": None})
     assert found[0] == found[1]
+    assert any(one["dropped_after"] for one in found[0]["candidates"])
+    # The trials of pieces come in another order.
+    studies = [recorded_scores(tmp_path / str(count) / "study.db") for count in (1, 2)]
+    assert studies[0] == studies[1]
 
 
 def test_every_training_is_recorded_once(runs: dict[int, Path]) -> None:

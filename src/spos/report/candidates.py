@@ -19,6 +19,8 @@ from spos.search.candidate import Candidate
 PLOTTED = 2500
 #: Most different blocks that the page carries; with more, only the network found is drawn.
 BLOCKS = 600
+#: The column of the images that a candidate was scored on, if it was dropped in a race.
+DROPPED = "dropped"
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def candidate_table(
         candidates (Sequence[Candidate]): all candidates.
         stages (CandidateStages | None): their stages; None where the run does not have them.
     """
-    order = sorted(candidates, key=lambda one: -one.score)
+    order = sorted(candidates, key=lambda one: (one.dropped_after is not None, -one.score))
     # Of equal architectures the better rank counts.
     ranks = {one.architecture: rank for rank, one in reversed([*enumerate(order, 1)])}
     rows = sorted(plotted(candidates, result.top), key=lambda one: ranks[one.architecture])
@@ -103,6 +105,10 @@ def candidate_table(
         CandidateColumn("rank", "rank", [ranks[one.architecture] for one in rows]),
         _scores("score", result.one_shot, [one.score for one in rows]),
     ]
+    after = [one.dropped_after for one in rows]
+    if any(after):
+        texts = [f"{images:,} images" if images else "all images" for images in after]
+        columns.append(CandidateColumn(DROPPED, "scored on", after, texts, best="high"))
     # Only the best ones are scored by the metric as well, at the end of the search.
     scored = {one.architecture: one.metric_score for one in result.top}
     known = [scored.get(one.architecture, one.metric_score) for one in rows]

@@ -43,11 +43,17 @@ Metrics = Sequence[Mapping[str, Any]]
 def iterations_figure(measure: Measure, candidates: Sequence[Candidate]) -> Chart | None:
     """The best score so far and the mean of each population; None for fewer than two iterations."""
     populations: dict[int, list[float]] = defaultdict(list)
+    full: dict[int, list[float]] = defaultdict(list)
     for candidate in sorted(candidates, key=lambda one: one.iteration):
         populations[candidate.iteration].append(candidate.score)
+        if candidate.dropped_after is None:
+            full[candidate.iteration].append(candidate.score)
     if len(populations) < 2:
         return None
-    show, highest = measure.show, accumulate(map(max, populations.values()), max)
+    show, highest = (
+        measure.show,
+        accumulate((max(full[at], default=-math.inf) for at in populations), max),
+    )
     best: list[Point] = [*zip(populations, highest, strict=True)]
     mean: list[Point] = [(at, statistics.fmean(scores)) for at, scores in populations.items()]
     rows = [

@@ -7,7 +7,7 @@ from itertools import accumulate
 from typing import Any
 
 from spos.cost.cost import Cost, find_cost, format_cost
-from spos.report.candidates import cost_field, plotted
+from spos.report.candidates import DROPPED, cost_field, plotted
 from spos.report.chart import (
     ACCENT,
     INK,
@@ -58,7 +58,12 @@ def search_figure(
     scale = {"type": "quantize", "domain": [0, last or 1], "range": shades}
     colour = {"field": "iteration", "type": "quantitative", "scale": scale, "legend": None}
     dot: Spec = {"filled": True, "opacity": 1, "size": 60, "cursor": "pointer"}
-    dot |= {"stroke": PAPER, "strokeWidth": 0.6, "encoding": {"color": colour}}
+    # Estimates are paler.
+    pale = {"condition": {"test": f"isValid(datum.{DROPPED})", "value": 0.3}, "value": 1}
+    encoding: Spec = {"color": colour}
+    if any(one.dropped_after for one in drawn):
+        encoding["opacity"] = pale
+    dot |= {"stroke": PAPER, "strokeWidth": 0.6, "encoding": encoding}
     found = {
         "x": winner.costs[name],
         "y": winner.score,

@@ -128,7 +128,13 @@ class Context:
         """Fitness of the search; a plan never changes it between stages."""
         search = self.config.search
         added = {"depth": search.depth_weight, "naswot": search.naswot_weight}
-        return make_fitness(self.task, search.fitness, added)
+        fitness = make_fitness(self.task, search.fitness, added)
+        if search.racing and fitness.each is None:
+            raise UserError(
+                f"search.racing {search.racing}: candidates race by the scores of single images, "
+                "and a function of your own gives one for a batch; leave the setting out"
+            )
+        return fitness
 
     @cached_property
     def kept(self) -> dict[str, Any]:
@@ -301,9 +307,13 @@ class Context:
         plain = self.config.as_plain()
         for section, name in (setting.split(".") for setting in SETTINGS_WITHOUT_EFFECT):
             del plain[section][name]
-        parts = {name: plain[name] for name in ("layout", "run")} | {"data": self.data.fingerprint}
+        parts: dict[str, Any] = {name: plain[name] for name in ("layout", "run")}
+        parts["data"] = self.data.fingerprint
         if self.fitness.identity != DEFAULT_TASK_FACTS.fitness:
             parts["fitness"] = self.fitness.identity
+        if self.config.search.racing:
+            # By another order of the images, so other in the last digits.
+            parts["racing"] = True
         return digest(supernet.state_dict(), json.dumps(parts, sort_keys=True))[:16]
 
 

@@ -145,7 +145,7 @@ def finalists_stage(context: Context) -> FinalistsOutcome | None:
 
 
 def choose_finalists(found: SearchOutcome, count: int, *, distinct: bool) -> list[Candidate]:
-    """Choose the best candidates, best first.
+    """Choose the best candidates, best first, of those that were scored on all images.
 
     Args:
         found (SearchOutcome): outcome of the search.
@@ -154,7 +154,7 @@ def choose_finalists(found: SearchOutcome, count: int, *, distinct: bool) -> lis
             spaces in which options without an effect, such as the operations behind a cut edge,
             give one network several architectures.
     """
-    known = {one.architecture: one for one in found.candidates}
+    known = {one.architecture: one for one in found.candidates if one.dropped_after is None}
     ranked = [*found.top, *sorted(known.values(), key=lambda one: -one.score)]
     chosen: dict[object, Candidate] = {}
     for one in ranked:

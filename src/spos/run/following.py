@@ -233,8 +233,12 @@ def _points(directory: RunDirectory) -> list[Point]:
     searched = directory.outcome(SearchOutcome)
     best = float("-inf")
     for number, one in enumerate(searched.candidates if searched else (), 1):
-        best = max(best, one.score)
-        values = {"score": one.score, "best": best, **_numbers(one.costs)}
+        values = {"score": one.score, **_numbers(one.costs)}
+        if one.dropped_after is None:
+            best = max(best, one.score)
+        else:
+            values["dropped_after"] = one.dropped_after
+        values["best"] = best
         found.append(Point(SearchOutcome.stage, number, values))
     return sorted(found, key=lambda one: one.step)
 

@@ -88,6 +88,16 @@ def loader(context: Context, images: Images) -> Loader:
     )
 
 
+def racing_loader(context: Context) -> Loader:
+    """Make a loader of the validation images in random order, for candidates that race.
+
+    Any of them that come first are then like the others, in whatever order the source has them.
+    """
+    images = context.data.validation
+    order = generator(context.config.run.seed, "racing").permutation(len(images))
+    return loader(context, images.subset(order.tolist()))
+
+
 def training_loader(
     context: Context, images: Images, recipe: Recipe, seed: int, channels_last: bool, steps: int = 0
 ) -> Batches:

@@ -4,19 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from typing import NamedTuple
+from dataclasses import replace
+from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from spos.nn.supernet import Supernet
 from spos.report.resources import EVALUATION
 from spos.run.context import Context
-from spos.run.network import calibration_loader, load_checkpoint, loader, make_naswot
+from spos.run.network import (
+    calibration_loader,
+    load_checkpoint,
+    loader,
+    make_naswot,
+    racing_loader,
+)
 from spos.run.recorder import PeakMemory
 from spos.run.side_by_side import ThisProcess
 from spos.run.task import make_fitness
 from spos.search.depth import Depth
 from spos.search.evaluation import OneShotEvaluator
+from spos.search.racing import Each, Race, Scores
 from spos.search.sharing import SharedStages
 from spos.search.training_free import Score, WithTrainingFree
 from spos.space import Architecture
@@ -37,6 +48,9 @@ class Candidates(NamedTuple):
         added (tuple[str, ...]): names of the scores that need no training.
         memory (int): limit of the shared activations in bytes.
         recorded (bool): whether the metrics of the run tell what was shared.
+        rival (Architecture | None): candidate that they race against, if they do.
+        factors (tuple[float, ...]): what the scores that need no training are multiplied by in a
+            race.
     """
 
     architectures: list[Architecture]
@@ -44,33 +58,59 @@ class Candidates(NamedTuple):
     added: tuple[str, ...]
     memory: int
     recorded: bool
+    rival: Architecture | None = None
+    factors: tuple[float, ...] = ()
 
 
-def score_candidates(
-    context: Context, item: Candidates
-) -> Iterator[tuple[Architecture, list[float]]]:
+class Known(NamedTuple):
+    """What is known of a candidate that was scored.
+
+    Args:
+        scores (list[float]): its one-shot score, and those that need no training.
+        images (int | None): number of images that it was scored on, if it was dropped in a race.
+    """
+
+    scores: list[float]
+    images: int | None
+
+
+def score_candidates(context: Context, item: Candidates) -> Iterator[tuple[Architecture, Known]]:
     """Score candidates.
 
     Returns:
-        Each candidate with its one-shot score, and those that need no training.
+        Each candidate with its scores.
     """
     sharing, memory = SharedStages(), PeakMemory(context.fabric.device)
     supernet = _trained_supernet(context)
     fitness = make_fitness(context.task, item.setting) if item.setting else context.fitness
+    racing = context.config.search.racing and not item.setting
     evaluate = OneShotEvaluator(
         supernet,
         calibration_loader(context),
-        loader(context, context.data.validation),
+        racing_loader(context) if racing else loader(context, context.data.validation),
         metric=fitness.metric,
         evaluate=fitness.evaluate,
         memory=item.memory,
         sharing=sharing,
         autocast=context.fabric.autocast,
     )
-    scores = [_training_free(context, name) for name in item.added]
+    scores = [cache(_training_free(context, name)) for name in item.added]
+    race = None
+    if item.rival is not None:
+        assert fitness.each is not None, "refused when the run began"
+        rival = _score_rival(context, replace(evaluate, sharing=None), fitness.each, item.rival)
+        ahead = {
+            one: sum(
+                factor * (score(one) - score(item.rival))
+                for factor, score in zip(item.factors, scores, strict=True)
+            )
+            for one in item.architectures
+        }
+        race = Race(context.config.search.racing, fitness.each, rival, ahead=ahead)
     try:
-        for architecture, value in evaluate(item.architectures):
-            yield architecture, [value, *(score(architecture) for score in scores)]
+        for architecture, value in replace(evaluate, race=race)(item.architectures):
+            values = [value, *(score(architecture) for score in scores)]
+            yield architecture, Known(values, race.dropped.get(architecture) if race else None)
     finally:
         # What only describes the run must not hide the error that ends it.
         with suppress(OSError):
@@ -98,7 +138,8 @@ class Scorer:
         self._setting = setting
         weights = {} if setting else context.fitness.added
         self._added = tuple(weights)
-        self._known: dict[Architecture, list[float]] = {}
+        self._known: dict[Architecture, Known] = {}
+        self._rival: Architecture | None = None
         self._with = None
         if weights:
             scores = [
@@ -114,7 +155,29 @@ class Scorer:
         Returns:
             Each distinct candidate with its score, in any order.
         """
-        return iter((self._with or self._one_shot)(architectures))
+        return ((architecture, score) for architecture, score, _ in self.race(architectures, None))
+
+    def race(
+        self, architectures: Sequence[Architecture], rival: Architecture | None
+    ) -> Iterator[tuple[Architecture, float, int | None]]:
+        """Score candidates, of which those that fall behind a rival are dropped.
+
+        Args:
+            architectures (Sequence[Architecture]): the candidates.
+            rival (Architecture | None): candidate that was scored on all images; None to score all
+                candidates on all images.
+
+        Returns:
+            Each distinct candidate with its score, in any order, and the number of images that it
+            was scored on, if it was dropped.
+        """
+        if self._with:
+            # By networks that are scored on all images.
+            self._rival = None
+            _ = self._with.scales
+        self._rival = rival
+        for architecture, score in (self._with or self._one_shot)(architectures):
+            yield architecture, score, self._known[architecture].images
 
     def _one_shot(
         self, architectures: Sequence[Architecture]
@@ -132,18 +195,43 @@ class Scorer:
                 self._added,
                 MEMORY // workers.count,
                 self._recorded,
+                self._rival,
+                tuple(factor for factor, _ in self._with.scales)
+                if self._rival and self._with
+                else (),
             )
             for piece in np.array_split(np.arange(len(ordered)), number)
         ]
-        for _, (architecture, values) in workers.map(context, score_candidates, pieces):
-            self._known[architecture] = values
-            yield architecture, values[0]
+        for _, (architecture, known) in workers.map(context, score_candidates, pieces):
+            self._known[architecture] = known
+            yield architecture, known.scores[0]
 
     def _look_up(self, place: int) -> Callable[[Architecture], float]:
-        return lambda architecture: self._known[architecture][place]
+        return lambda architecture: self._known[architecture].scores[place]
 
     def _path(self, architecture: Architecture) -> list[tuple[int, ...]]:
         return [stage.options(architecture) for stage in self._supernet.stages]
+
+
+def _score_rival(
+    context: Context, evaluate: OneShotEvaluator, each: Each, rival: Architecture
+) -> Scores:
+    """Score a rival on each image, once for all pieces of a population.
+
+    Its scores are computed again rather than kept: they are those of a search that was not killed.
+    """
+    known, scores = context.kept.get("rival", (None, np.empty(0)))
+    if known != rival:
+        found: list[Tensor] = []
+
+        def metric(outputs: Any, targets: Tensor) -> Tensor:
+            found.append(each(outputs, targets).double().cpu())
+            return found[-1].sum()
+
+        dict(replace(evaluate, metric=metric)([rival]))
+        known, scores = context.kept["rival"] = rival, torch.cat(found).numpy()
+    values: Scores = scores
+    return values
 
 
 def _trained_supernet(context: Context) -> Supernet:

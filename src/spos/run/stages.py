@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 
 from optuna.exceptions import StorageInternalError
@@ -92,13 +93,20 @@ def search_stage(context: Context) -> SearchOutcome:
     best = -math.inf
     with deferred_interrupt() as interrupt:
 
-        def evaluate(architectures: Sequence[Architecture]) -> Iterator[tuple[Architecture, float]]:
+        def race(
+            architectures: Sequence[Architecture], rival: Architecture | None
+        ) -> Generator[tuple[Architecture, float, int | None], None, None]:
             nonlocal best
-            for architecture, score in scorer(architectures):
-                best = max(best, score)
-                yield architecture, score
+            for architecture, score, images in scorer.race(architectures, rival):
+                best = best if images else max(best, score)
+                yield architecture, score, images
                 if interrupt.requested:
                     raise KeyboardInterrupt
+
+        def evaluate(architectures: Sequence[Architecture]) -> Iterator[tuple[Architecture, float]]:
+            with closing(race(architectures, None)) as results:
+                for architecture, score, _ in results:
+                    yield architecture, score
 
         def told(candidate: Candidate, count: int, total: int) -> None:
             watch.record()
@@ -122,6 +130,7 @@ def search_stage(context: Context) -> SearchOutcome:
                     config.search,
                     prior=prior,
                     storage=storage,
+                    race=race,
                     on_evaluated=told,
                 )
                 result = _with_metric(context, supernet, result)

@@ -15,6 +15,7 @@ from spos._util.errors import UserError
 from spos._util.identity import identity
 from spos.report.measure import Measure
 from spos.search.evaluation import Evaluate, Metric, correct, number, score
+from spos.search.racing import Each
 from spos.search.recalibration import Loader
 from spos.training.method import Loss
 
@@ -175,6 +176,8 @@ class Fitness:
             the metric.
         added (Mapping[str, float]): weights of scores that need no training beside that of the
             outputs, by the names in :data:`ADDED`.
+        each (Each | None): function of outputs and targets to the score of each image; None where
+            a function of the user's own gives one number for a batch.
     """
 
     measure: Measure
@@ -182,6 +185,7 @@ class Fitness:
     metric: Metric = correct
     evaluate: Evaluate | None = None
     added: Mapping[str, float] = field(default_factory=dict)
+    each: Each | None = None
 
     @property
     def is_loss(self) -> bool:
@@ -223,7 +227,8 @@ def make_fitness(task: Task, setting: str, added: Mapping[str, float] | None = N
         )
     if setting == "metric" or (setting == "auto" and not task.measures_top1):
         measure = Measure(task.name, task.share)
-        return Fitness(measure, task.fitness, task.metric or correct, task.evaluate)
+        each = _each_correct if task.measures_top1 else None
+        return Fitness(measure, task.fitness, task.metric or correct, task.evaluate, each=each)
     if task.evaluate is not None:
         raise UserError(
             "search.fitness loss: a task with an evaluate function has batches of its own; allowed "
@@ -237,7 +242,16 @@ def make_fitness(task: Task, setting: str, added: Mapping[str, float] | None = N
         return -number(value, "loss", "the mean over the batch") * len(targets)
 
     measure = Measure("loss", share=False, negated=True)
-    return Fitness(measure, f"negative {task.facts().loss}", negative_loss)
+    each = _each_negative_loss if task.loss is None else None
+    return Fitness(measure, f"negative {task.facts().loss}", negative_loss, each=each)
+
+
+def _each_correct(outputs: Tensor, targets: Tensor) -> Tensor:
+    return outputs.argmax(1) == targets
+
+
+def _each_negative_loss(outputs: Tensor, targets: Tensor) -> Tensor:
+    return -F.cross_entropy(outputs.float(), targets, reduction="none")
 
 
 def check_picklable(task: Task, load: Any, **others: Any) -> None:

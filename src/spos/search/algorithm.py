@@ -102,6 +102,11 @@ class Algorithm(ABC):
                 f"search.pareto {','.join(settings.pareto)}: {settings.algorithm} finds one "
                 f"network, not a front; allowed with it are the algorithms {able}"
             )
+        if settings.racing and cls.method is not None:
+            raise UserError(
+                f"search.racing {settings.racing}: {settings.algorithm} has no populations, of "
+                "which the later ones race against the best so far; leave the setting out"
+            )
 
     def _breed(
         self,

@@ -36,11 +36,14 @@ class Candidate(Proposal):
         costs (Mapping[str, int]): costs by name; ``flops`` are multiply-adds.
         metric_score (float | None): one-shot score by the metric of the run, such as the top-1
             accuracy in [0, 1], if the best candidates were evaluated by it as well.
+        dropped_after (int | None): number of validation images that the score is an estimate by, if
+            the candidate was dropped in a race; None if it was scored on all.
     """
 
     score: float
     costs: Mapping[str, int] = field(default_factory=dict)
     metric_score: float | None = None
+    dropped_after: int | None = None
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from spos.search.history import History
 from spos.search.settings import SearchSettings, check_objectives
 from spos.search.start import read_scores_at_start, search_id
 from spos.search.study import Mirror, make_trial
-from spos.search.trials import read_scores, read_trials
+from spos.search.trials import read_dropped, read_scores, read_trials
 from spos.space import Architecture, SearchSpace
 
 
@@ -46,6 +46,8 @@ class Course:
     ) -> None:
         self._algorithm = algorithm
         self.history = History(algorithm.feasible, algorithm.settings.pareto, known)
+        #: The candidate that the population races against; None where it does not race.
+        self.rival: Architecture | None = None
         self._propose(0)
 
     @property
@@ -78,6 +80,9 @@ class Course:
 
     def _propose(self, iteration: int) -> None:
         algorithm, history = self._algorithm, self.history
+        if algorithm.settings.racing:
+            # Before any score of the population is known, whatever was scored before a kill.
+            self.rival = history.rival(algorithm.settings.parents)
         seen = history.seen
         proposed = algorithm.propose(iteration, history)
         new = [architecture for architecture in proposed if architecture not in seen]
@@ -97,6 +102,11 @@ class Course:
 
 #: A function of candidates that yields each with its score, in any order.
 Evaluate = Callable[[Sequence[Architecture]], Iterator[tuple[Architecture, float]]]
+#: A function of candidates and their rival that yields each with its score and, if it was dropped,
+#: the number of images that the score is an estimate by, in any order.
+EvaluateRace = Callable[
+    [Sequence[Architecture], Architecture], Iterator[tuple[Architecture, float, int | None]]
+]
 
 
 def search(
@@ -109,6 +119,7 @@ def search(
     *,
     prior: Prior | None = None,
     storage: optuna.storages.BaseStorage | None = None,
+    race: EvaluateRace | None = None,
     on_evaluated: Callable[[Candidate, int, int], None] | None = None,
 ) -> SearchResult:
     """Search for the best architectures within a constraint, or for a front.
@@ -130,6 +141,10 @@ def search(
             algorithms that need them.
         storage (BaseStorage | None): storage of a second study with all objectives of a search for
             a front, named ``NAME-front-ID``, for dashboards; None for no such study.
+        race (Callable | None): function of candidates and a rival, the last of the best so far,
+            that yields each with its score and, if it was dropped before it was scored on all
+            images, the number of images; it evaluates the later populations with
+            ``settings.racing``.
         on_evaluated (Callable | None): function called after each evaluation with the candidate,
             the number of scored candidates of the search, and the number of all its candidates.
 
@@ -138,7 +153,8 @@ def search(
 
     Raises:
         UserError: no architecture satisfies the constraint, the study belongs to another space, the
-            algorithm is unknown or does not suit the settings, or a score is not finite.
+            algorithm is unknown or does not suit the settings, a score is not finite, or candidates
+            are to race without ``race``.
 
     Source: Guo et al., Algorithm 1; Deb et al., NSGA-II (2002).
 
@@ -163,39 +179,59 @@ def search(
         True
     """
     check_objectives(settings, table.names)
+    if settings.racing and race is None:
+        raise UserError(f"search.racing {settings.racing}: the evaluation of a race is not given")
     algorithm = ALGORITHMS.find(settings.algorithm)(
         Feasible(space, table, constraint), settings, prior
     )
     known = read_scores_at_start(study, space, settings, constraint, table)
     course = Course(algorithm, known)
     history = course.history
-    for architecture, score in read_scores(read_trials(study, space)).items():
+    identity, trials = search_id(settings, constraint, table), read_trials(study, space)
+    if settings.racing:
+        # Whether others have scored a candidate meanwhile must not decide whether it is dropped.
+        trials = [trial for trial in trials if trial.search == identity]
+        for architecture, (score, images) in read_dropped(trials).items():
+            history.scores[architecture], history.dropped[architecture] = score, images
+    for architecture, score in read_scores(trials).items():
         history.scores.setdefault(architecture, score)
-    identity = search_id(settings, constraint, table)
     mirror = None
     if settings.pareto and storage is not None:
         mirror = Mirror(storage, study.study_name, space, settings, identity)
 
     def candidate(proposal: Proposal) -> Candidate:
         one = proposal.architecture
-        return Candidate(**vars(proposal), score=history.scores[one], costs=table.cost(one))
+        return Candidate(
+            **vars(proposal),
+            score=history.scores[one],
+            costs=table.cost(one),
+            dropped_after=history.dropped.get(one),
+        )
+
+    def evaluated(
+        candidates: Sequence[Architecture],
+    ) -> Iterator[tuple[Architecture, float]]:
+        if course.rival is None:
+            return evaluate(candidates)
+        assert race is not None
+        return _note_dropped(race(candidates, course.rival), history.dropped)
 
     while pending := course.pending():
         missing, started = len(pending), datetime.now()
-        with closing(_scores(evaluate, pending)) as scores:
+        with closing(_scores(evaluated, pending)) as scores:
             for proposal, score in scores:
                 history.scores[proposal.architecture] = score
-                evaluated = candidate(proposal)
+                found = candidate(proposal)
                 # Added as a finished trial in one transaction, so that a kill leaves either the
                 # whole evaluation or no trace of it.
-                trial = make_trial(space, evaluated, identity, [score])
+                trial = make_trial(space, found, identity, [score])
                 trial.datetime_start = started
                 add_trial(study, trial)
                 if mirror:
-                    mirror.add([evaluated])
+                    mirror.add([found])
                 missing, started = missing - 1, datetime.now()
                 if on_evaluated is not None:
-                    on_evaluated(evaluated, len(history.proposals) - missing, course.total)
+                    on_evaluated(found, len(history.proposals) - missing, course.total)
     candidates = tuple(map(candidate, history.proposals))
     if mirror:
         mirror.add(candidates)
@@ -206,6 +242,16 @@ def search(
         exhausted=course.exhausted,
         front=tuple(map(candidate, history.front())) if settings.pareto else (),
     )
+
+
+def _note_dropped(
+    results: Iterator[tuple[Architecture, float, int | None]], dropped: dict[Architecture, int]
+) -> Generator[tuple[Architecture, float], None, None]:
+    with closing(results) if isinstance(results, Generator) else nullcontext():
+        for architecture, score, images in results:
+            if images is not None:
+                dropped[Architecture(architecture)] = images
+            yield architecture, score
 
 
 def _scores(

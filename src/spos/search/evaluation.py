@@ -17,13 +17,14 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils._pytree import tree_map_only
 
 from spos._util.errors import UserError
 from spos.nn.supernet import Supernet
 from spos.search.folding import Pair, fold, foldable
+from spos.search.racing import Race
 from spos.search.recalibration import Loader, recalibrate, recalibrating
-from spos.search.sharing import SharedStages
+from spos.search.sharing import LazyOutputs, SharedStages, count_bytes
 from spos.space import Architecture
 
 #: What can be folded in a stage, by its name and options: tracing takes milliseconds, and a search
@@ -59,7 +60,11 @@ def correct(outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def score(
-    network: nn.Module, loader: Loader, metric: Metric = correct, evaluate: Evaluate | None = None
+    network: nn.Module,
+    loader: Loader,
+    metric: Metric = correct,
+    evaluate: Evaluate | None = None,
+    ends: Callable[[Any, Tensor], bool] | None = None,
 ) -> float:
     """Compute the mean score of a network over images, such as its top-1 accuracy in [0, 1].
 
@@ -69,6 +74,8 @@ def score(
         metric (Metric): function of outputs and targets to the sum of the score over the batch.
         evaluate (Evaluate | None): function of a network and its batches to its score, in place of
             the metric.
+        ends (Callable | None): function of the outputs and targets of each batch to whether the
+            score is that of the images so far.
 
     Raises:
         UserError: the metric, or the evaluate function, does not return a number.
@@ -81,8 +88,11 @@ def score(
     total, images = 0.0, 0
     with torch.inference_mode():
         for inputs, targets in loader():
-            total += number(metric(network(inputs), targets), "metric", "the sum over the batch")
+            outputs = network(inputs)
+            total += number(metric(outputs, targets), "metric", "the sum over the batch")
             images += len(targets)
+            if ends is not None and ends(outputs, targets):
+                break
     return total / images
 
 
@@ -149,6 +159,8 @@ class OneShotEvaluator:
         sharing (SharedStages | None): counter of the stages that are computed and shared.
         autocast (Callable): function that returns the precision context, such as
             ``fabric.autocast``.
+        race (Race | None): race that the candidates enter, which tells who was dropped: their
+            scores are those of the images so far.
 
     Source: Guo et al., Section 3.3.
     """
@@ -162,6 +174,7 @@ class OneShotEvaluator:
     memory: int = 2 << 30
     sharing: SharedStages | None = None
     autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
+    race: Race | None = None
 
     def __call__(
         self, architectures: Sequence[Architecture]
@@ -210,7 +223,8 @@ class OneShotEvaluator:
             if any(isinstance(module, _BatchNorm) for module in network.modules()):
                 recalibrate(network, calibration)
             self._fold(network, depth, stages, group[0])
-            value = score(network, validation, self.metric, self.evaluate)
+            ends = self.race.enter(group[0]) if self.race else None
+            value = score(network, validation, self.metric, self.evaluate, ends)
             if self.sharing is not None:
                 self.sharing.count(stages, computed=stages - depth)
             yield group[0], value
@@ -254,11 +268,18 @@ class OneShotEvaluator:
         for loader, mode in ((calibration, recalibrating(segment)), (validation, nullcontext())):
             if kept:
                 fold()
+            if kept and self.race:
+                # In a race, the images that all members are scored on may be few.
+                outputs = LazyOutputs(segment, loader, self.race.images)
+                memory -= outputs.nbytes
+                if memory < 0:
+                    return None
+                return _copied(lambda: kept[0]), _copied(outputs), memory
             kept.append([])
             with mode:
                 for inputs, targets in loader():
                     output = segment(inputs)
-                    memory -= sum(t.nbytes for t in tree_leaves(output) if isinstance(t, Tensor))
+                    memory -= count_bytes(output)
                     if memory < 0:
                         return None
                     kept[-1].append((output, targets))

@@ -52,6 +52,11 @@ class History:
         objectives (Sequence[str]): names of the costs to minimise in addition to the score.
         known (Mapping[Architecture, float] | None): scores known before the search was started, in
             the order in which they became known.
+
+    Attributes:
+        scores (dict[Architecture, float]): scores so far; of those in ``dropped`` estimates.
+        dropped (dict[Architecture, int]): number of validation images that a candidate was scored
+            on, of those that were dropped in a race.
     """
 
     def __init__(
@@ -65,6 +70,7 @@ class History:
         self._values: dict[Architecture, Values] = {}
         self.known = dict(known or {})
         self.scores = dict(self.known)
+        self.dropped: dict[Architecture, int] = {}
         self.proposals: list[Proposal] = []
         self.population: list[Proposal] = []
 
@@ -90,6 +96,7 @@ class History:
         """List the best proposals, best first.
 
         Among equal scores the one with the lower objective costs comes first, then the earlier one.
+        Candidates that were dropped come last.
 
         Args:
             count (int): largest number of proposals, at least 0.
@@ -98,9 +105,19 @@ class History:
 
         def rank(proposal: Proposal) -> tuple[float, ...]:
             score, *costs = values[proposal]
-            return (-score, *costs, proposal.iteration, proposal.position)
+            dropped = proposal.architecture in self.dropped
+            return (dropped, -score, *costs, proposal.iteration, proposal.position)
 
         return sorted(values, key=rank)[:count]
+
+    def rival(self, count: int) -> Architecture | None:
+        """Find the candidate that the next ones have to beat to be among the best ``count``.
+
+        Returns:
+            The last of the best; None while fewer were scored on all images.
+        """
+        best = self.best(count)
+        return best[-1] if len(best) == count and best[-1] not in self.dropped else None
 
     def front(self) -> list[Proposal]:
         """List the proposals that no other proposal dominates, cheapest first."""

@@ -41,6 +41,9 @@ class SearchSettings(Settings):
             may be skipped, where one-shot scores undervalue deep networks; 0.5 is a good start.
         naswot_weight (float): weight of the NASWOT score of the untrained network
             (:class:`spos.search.naswot.Naswot`), likewise.
+        racing (float): confidence with which a candidate that is not among the ``parents`` best
+            is dropped before it is scored on all validation images, at least 0.5 and below 1; 0
+            for no racing (:mod:`spos.search.racing`).
         from_known (bool): whether the first population consists of the best candidates that the
             study already contains.
         seed (int): seed of all randomness, at least 0; in a run that of the run, if not given.
@@ -74,6 +77,7 @@ class SearchSettings(Settings):
     fitness: Literal["auto", "loss", "metric"] = "auto"
     depth_weight: Annotated[float, Field(ge=0)] = 0.0
     naswot_weight: Annotated[float, Field(ge=0)] = 0.0
+    racing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     from_known: bool = True
     seed: Annotated[int, Field(ge=0)] = 0
     pareto: tuple[str, ...] = ()
@@ -87,7 +91,17 @@ class SearchSettings(Settings):
                 f"than the population of {self.population}: allowed are at most "
                 f"{self.population} together"
             )
+        if 0 < self.racing < 0.5:
+            raise UserError(
+                f"search.racing {self.racing}: must be 0, for no racing, or at least 0.5 and below "
+                f"1; nearest valid: {0 if self.racing < 0.25 else 0.5}"
+            )
         costs = ",".join(self.pareto)
+        if self.racing and self.pareto:
+            raise UserError(
+                f"search.racing {self.racing} and search.pareto {costs}: candidates of a front do "
+                "not race, because no score is too low for it; give one of them, not both"
+            )
         if len(set(self.pareto)) < len(self.pareto) or not all(self.pareto):
             raise UserError(f"search.pareto {costs}: name each cost once, such as flops,params")
 

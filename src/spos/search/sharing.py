@@ -1,8 +1,62 @@
-"""A count of what the evaluation of candidates shares."""
+"""What the evaluation of candidates shares: outputs of what they begin with, and a count."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from typing import Any
+
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+
+def count_bytes(output: Any) -> int:
+    """Count the bytes of the tensors in an output.
+
+    Example:
+        >>> import torch
+        >>> count_bytes([torch.zeros(4), {"of": torch.zeros(2)}])
+        24
+    """
+    return sum(tensor.nbytes for tensor in tree_leaves(output) if isinstance(tensor, Tensor))
+
+
+class LazyOutputs:
+    """The outputs of a module for batches, computed once each, when they are first asked for.
+
+    Args:
+        module (nn.Module): module in evaluation mode.
+        loader (Callable): function that returns batches of inputs and targets, at least one.
+        images (int): number of images of all batches.
+
+    Example:
+        >>> import torch
+        >>> batches = [(torch.ones(2), torch.zeros(2)), (torch.ones(2), torch.zeros(2))]
+        >>> outputs = LazyOutputs(nn.Identity(), lambda: batches, 4)
+        >>> outputs.nbytes, len(list(outputs())), len(list(outputs()))
+        (16, 2, 2)
+    """
+
+    def __init__(
+        self, module: nn.Module, loader: Callable[[], Iterable[tuple[Any, Tensor]]], images: int
+    ) -> None:
+        self._module, self._rest = module, iter(loader())
+        self._kept: list[tuple[Any, Tensor]] = []
+        output, targets = next(self())
+        #: Bytes of the outputs for all images.
+        self.nbytes = count_bytes(output) * images // len(targets)
+
+    def __call__(self) -> Iterator[tuple[Any, Tensor]]:
+        """Yield the outputs and targets of all batches."""
+        place = 0
+        while True:
+            if place == len(self._kept):
+                batch = next(self._rest, None)
+                if batch is None:
+                    return
+                self._kept.append((self._module(batch[0]), batch[1]))
+            yield self._kept[place]
+            place += 1
 
 
 @dataclass

@@ -32,7 +32,7 @@ TO_READ = ("query_only=ON",)
 _SCORES = """
     SELECT value_json, value FROM trials
     JOIN trial_values USING (trial_id) JOIN trial_user_attributes USING (trial_id)
-    WHERE state = 'COMPLETE' AND objective = 0 AND key = 'architecture'
+    WHERE state IN ('COMPLETE', 'PRUNED') AND objective = 0 AND key = 'architecture'
 """
 
 

@@ -88,7 +88,8 @@ def count_evaluations(
     if space is None:
         return 0
     trials = read_trials(study, space)
-    return sum(one.search == identity and one.state == TrialState.COMPLETE for one in trials)
+    made = (TrialState.COMPLETE, TrialState.PRUNED)
+    return sum(one.search == identity and one.state in made for one in trials)
 
 
 def _decisive(
@@ -103,6 +104,8 @@ def _decisive(
     if not settings.pareto:
         # Keeps the ids of searches that are older than this setting.
         del decisive["pareto"]
+    if not settings.racing:
+        del decisive["racing"]
     for name in ("maximum", "minimum"):
         bounds = getattr(constraint, name)
         decisive[name] = {cost: float(bound) for cost, bound in bounds.items()}

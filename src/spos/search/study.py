@@ -22,7 +22,7 @@ from spos.search.adding import add_trial
 from spos.search.candidate import Candidate
 from spos.search.settings import SearchSettings
 from spos.search.sqlite import open_file
-from spos.search.trials import ARCHITECTURE, SEARCH, read_scores, read_trials
+from spos.search.trials import ARCHITECTURE, DROPPED, SEARCH, read_scores, read_trials
 from spos.space import Architecture, Choice, SearchSpace
 
 #: Attempts to open a storage whose tables another process makes, and seconds between them.
@@ -211,8 +211,10 @@ def make_distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
 def make_trial(
     space: SearchSpace, candidate: Candidate, search: str, values: Sequence[float]
 ) -> FrozenTrial:
-    """Make the finished trial of a candidate."""
+    """Make the finished trial of a candidate, pruned if it was dropped in a race."""
+    dropped = candidate.dropped_after is not None
     return optuna.create_trial(
+        state=TrialState.PRUNED if dropped else TrialState.COMPLETE,
         params=space.names(candidate.architecture),
         distributions=make_distributions(space),
         values=values,
@@ -222,6 +224,7 @@ def make_trial(
             "origin": candidate.origin,
             "iteration": candidate.iteration,
             SEARCH: search,
+            **({DROPPED: candidate.dropped_after} if dropped else {}),
         },
     )
 

@@ -59,14 +59,15 @@ class WithTrainingFree:
             Each distinct architecture with its score, in any order.
         """
         # Known before the loop: an evaluation must not begin within another of the same supernet.
-        scales = self._scales
+        scales = self.scales
         for architecture, total in self._evaluate(architectures):
             for (score, _), (factor, middle) in zip(self._scores, scales, strict=True):
                 total += factor * (score(architecture) - middle)
             yield architecture, total
 
     @cached_property
-    def _scales(self) -> list[tuple[float, float]]:
+    def scales(self) -> list[tuple[float, float]]:
+        """Factor and mean of each score: it adds the factor times its distance from the mean."""
         random = generator(0, "training-free")
         sample = [self._space.sample(random) for _ in range(SAMPLE)]
         # In a fixed order, on which the last digit of a sum depends.

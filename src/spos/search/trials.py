@@ -17,6 +17,8 @@ from spos.space import Architecture, SearchSpace
 
 #: User attributes that trials of spos have, and others have not.
 ARCHITECTURE, SEARCH = "architecture", "search"
+#: User attribute of those that were dropped in a race: the images that their score is of.
+DROPPED = "dropped_after"
 
 
 class Evaluated(NamedTuple):
@@ -28,6 +30,8 @@ class Evaluated(NamedTuple):
         architecture (Architecture | None): its architecture; None if it is not one of the space.
         score (float | None): its score; None if it has no finite one.
         search (str | None): id of the search that made it; None for trials of others.
+        dropped_after (int | None): number of validation images that its score is an estimate by, if
+            it was dropped in a race.
     """
 
     number: int
@@ -35,6 +39,7 @@ class Evaluated(NamedTuple):
     architecture: Architecture | None
     score: float | None
     search: str | None
+    dropped_after: int | None = None
 
     @property
     def is_scored(self) -> bool:
@@ -80,6 +85,22 @@ def read_scores(trials: Sequence[Evaluated]) -> dict[Architecture, float]:
     return scores
 
 
+def read_dropped(trials: Sequence[Evaluated]) -> dict[Architecture, tuple[float, int]]:
+    """Collect the candidates that were dropped in a race.
+
+    Returns:
+        The estimate of the score and the number of images that it is by, by architecture.
+    """
+    return {
+        one.architecture: (one.score, one.dropped_after)
+        for one in trials
+        if one.state == TrialState.PRUNED
+        and one.architecture is not None
+        and one.score is not None
+        and one.dropped_after is not None
+    }
+
+
 def database_of(study: optuna.Study) -> optuna.storages.RDBStorage | None:
     """The database that a study is in; None for another storage."""
     storage = getattr(study, "_storage", None)
@@ -99,6 +120,7 @@ def _convert(trial: FrozenTrial, space: SearchSpace) -> Evaluated:
         architecture,
         score if math.isfinite(score) else None,
         trial.user_attrs.get(SEARCH),
+        trial.user_attrs.get(DROPPED),
     )
 
 
@@ -117,7 +139,8 @@ def _read_rows(study: optuna.Study, space: SearchSpace) -> list[Evaluated] | Non
         with suppress(UserError):
             architecture = space.parse(str(own[ARCHITECTURE])) if ARCHITECTURE in own else None
         score = value if value is not None and math.isfinite(value) else None
-        found.append(Evaluated(number, TrialState[state], architecture, score, own.get(SEARCH)))
+        known = own.get(SEARCH), own.get(DROPPED)
+        found.append(Evaluated(number, TrialState[state], architecture, score, *known))
     return found
 
 
@@ -143,7 +166,7 @@ def _query(
     described = (
         select(texts.c.trial_id, texts.c.key, texts.c.value_json)
         .select_from(texts.join(trials, texts.c.trial_id == trials.c.trial_id))
-        .where(trials.c.study_id == study, texts.c.key.in_((ARCHITECTURE, SEARCH)))
+        .where(trials.c.study_id == study, texts.c.key.in_((ARCHITECTURE, SEARCH, DROPPED)))
     )
     found: dict[int, dict[str, Any]] = {}
     try:
