@@ -227,8 +227,10 @@ os.kill(os.getpid(), signal.SIGKILL)
     own = {name: one for name, one in os.environ.items() if name != "WANDB_SERVICE"}
     assert subprocess.run([sys.executable, "-c", script], env=own).returncode == -signal.SIGKILL
     (before,) = (tmp_path / "wandb").glob("offline-run-*")
+    # A folder of the same second has the same name.
+    (before / "mark").touch()
     again = LOGGERS.find("wandb")(tmp_path, "killed")
-    assert again.steps() == {} and not before.exists()
+    assert again.steps() == {} and not (before / "mark").exists()
     again.log([Point("train", 1, {"loss": 0.5})])
     again.close(finished=True)
     last = LOGGERS.find("wandb")(tmp_path, "killed")
