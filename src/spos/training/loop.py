@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from spos._util.errors import UserError
 from spos._util.interrupt import deferred_interrupt
 from spos._util.randomness import torch_seed
+from spos.training.backward import fast_backward
 from spos.training.between import any_process, average_gradients, seed_of_paths
 from spos.training.checkpoint import Checkpoints, Loaded, load_state, state_tensors
 from spos.training.method import Batches, Loss, MakeMethod, Method, Pass, make_method
@@ -158,7 +159,7 @@ def train(
         facts = {"seconds": spent(), "precision": precision, "teacher": taught}
         checkpoints.save(step, tensors, facts)
 
-    with deferred_interrupt() as interrupt:
+    with fast_backward(model, fabric.device), deferred_interrupt() as interrupt:
         for inputs, targets in batches(step):
             torch.manual_seed(torch_seed(seed, "step", step, fabric.global_rank))
             for group in optimizer.param_groups:

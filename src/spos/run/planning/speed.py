@@ -17,6 +17,7 @@ from spos.cost import CostModel
 from spos.cost.latency.backend import threads_set
 from spos.nn.supernet import Supernet
 from spos.space import Architecture
+from spos.training.backward import fast_backward
 from spos.training.memory import supports_channels_last
 from spos.training.method import Method
 
@@ -181,9 +182,10 @@ def measure_networks(
         device (torch.device): device to measure.
     """
     work, times = _Work(supernet.train(), batch_size, device), []
-    for path in paths:
-        supernet.activate(path)
-        times.append(_seconds(work.train))
+    with fast_backward(supernet, device):
+        for path in paths:
+            supernet.activate(path)
+            times.append(_seconds(work.train))
     return times
 
 
@@ -212,7 +214,8 @@ def measure_method(method: Method, images: torch.Tensor, often: float) -> float:
         method.after_step(step)
 
     method.model.train()
-    weights, both = (_seconds(work, MORE) for work in (lambda: train(next(steps)), train_both))
+    with fast_backward(method.model, images.device):
+        weights, both = (_seconds(work, MORE) for work in (lambda: train(next(steps)), train_both))
     return weights + often * max(both - weights, 0.0)
 
 
@@ -257,7 +260,8 @@ class _Work:
 
     def line(self, work: Callable[[], None]) -> Line:
         """Time some work, as a line over the multiply-adds of a batch."""
-        return self._by_network(work) if self.device.type == "cpu" else self._by_batch(work)
+        with fast_backward(self.supernet, self.device):
+            return self._by_network(work) if self.device.type == "cpu" else self._by_batch(work)
 
     def _by_network(self, work: Callable[[], None]) -> Line:
         """The line through the cheapest and the costliest network."""

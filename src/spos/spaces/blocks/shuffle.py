@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from spos.nn.halves import Halves
 from spos.spaces.blocks.convolution import Size, convolution
 
 OPTIONS = ("shuffle3x3", "shuffle5x5", "shuffle7x7", "xception3x3")
@@ -24,10 +25,13 @@ class ShuffleUnit(nn.Module):
         super().__init__()
         self.branch_proj = projection
         self.branch_main = main
+        if projection is None:
+            self.halves = Halves()
 
     def forward(self, x: Tensor) -> Tensor:
         if self.branch_proj is None:
-            return torch.cat((x[:, 0::2], self.branch_main(x[:, 1::2])), dim=1)
+            even, odd = self.halves(x)
+            return torch.cat((even, self.branch_main(odd)), dim=1)
         return torch.cat((self.branch_proj(x), self.branch_main(x)), dim=1)
 
 
