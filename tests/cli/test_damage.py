@@ -194,6 +194,18 @@ def test_an_altered_digit_is_noticed(name: str, digit: str, cli: Cli, finished: 
     assert mistake.startswith(f"{path} is damaged (it does not hold what was written to it")
 
 
+@pytest.mark.parametrize(
+    ("key", "value"), [("channels", -1), ("outputs", 0), ("image_size", 2**63), ("train", -5)]
+)
+def test_images_that_nobody_has_are_refused(
+    key: str, value: int, cli: Cli, finished: Path, tmp_path: Path
+) -> None:
+    path = finished / "data.json"
+    write_json(path, {**read_json(path), key: value})
+    ended = cli("latency", "--run", finished, "--out", tmp_path / "latency.json")
+    assert ended.mistake.startswith(f"{path} is damaged ({key}: Input should be ")
+
+
 def of_another_candidate(content: dict[str, Any]) -> None:
     content["candidates"][0]["score"] -= 1
 

@@ -193,6 +193,7 @@ def test_the_pickled_version_of_cifar_is_refused(tmp_path):
         ("cifar10:/dev/null/nowhere", {}, "no such folder or file"),
         ("fashion-mnist:/dev/null/nowhere", {}, "apt-get install dataset-fashion-mnist"),
         ("digits", {"image_size": 0}, "image_size 0: must be at least 1"),
+        ("digits", {"image_size": 2**63}, "image_size 9223372036854775808: must be at most 65536"),
         ("digits", {"validation": 0}, "validation 0: .* nearest valid: 1"),
         ("digits", {"validation": 5}, "allowed: 10 to 1428 images; nearest valid: 10"),
         ("digits", {"test": 1.0}, "test 1.0: "),

@@ -63,8 +63,9 @@ def run_files(random: Random, material: Path) -> list[str]:
         (out / f"{stage}.json").unlink(missing_ok=True)
     for name in names:
         path = out / name
-        if path.is_dir():
-            path = random.choice(sorted(path.iterdir()))
+        # The first of two may have put an empty folder there.
+        if path.is_dir() and (inside := sorted(path.iterdir())):
+            path = random.choice(inside)
         if path.is_file():
             harm(path, random)
     if "result.json" in names:

@@ -17,6 +17,9 @@ from spos._util.text import redact
 
 Filled = TypeVar("Filled")
 
+#: Side of an image in pixels at most: no larger size can be meant.
+LARGEST_SIDE = 1 << 16
+
 # YAML parses 2 as a number where a name is wanted; whoever reads the name checks it.
 _CONFIG = ConfigDict(coerce_numbers_to_str=True, allow_inf_nan=False, arbitrary_types_allowed=True)
 _RULES = {

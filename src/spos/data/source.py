@@ -13,7 +13,7 @@ from torch import Tensor
 
 from spos._util.errors import UserError
 from spos._util.registry import Registry
-from spos._util.settings import Settings
+from spos._util.settings import LARGEST_SIDE, Settings
 from spos.data.images import Images, TensorImages
 from spos.data.split import Size, check_size
 
@@ -26,7 +26,7 @@ class DataOptions(Settings):
     """How images are read and split, whatever their source.
 
     Args:
-        image_size (int | None): side of the square images in pixels, at least 1; None for the
+        image_size (int | None): side of the square images in pixels, 1 to 65,536; None for the
             source's own.
         validation (int | float): size of the validation set: a number of images, or a fraction
             in (0, 1) of the training images.
@@ -48,7 +48,7 @@ class DataOptions(Settings):
         spos.UserError: workers -1: must be at least 0
     """
 
-    image_size: Annotated[int, Field(ge=1)] | None = None
+    image_size: Annotated[int, Field(ge=1, le=LARGEST_SIDE)] | None = None
     validation: Size = 0.1
     test: Size = 0.1
     seed: Annotated[int, Field(ge=0)] = 0

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from spos._util.errors import UserError
 from spos._util.records import read_record
+from spos._util.settings import LARGEST_SIDE
 from spos.report.former import upgrade_result
 from spos.report.measure import Measure
 from spos.search.candidate import Candidate
@@ -41,11 +45,11 @@ class DataFacts:
 
     source: str
     classes: tuple[str, ...]
-    outputs: int
-    image_size: int
-    channels: int
-    train: int
-    validation: int
+    outputs: Annotated[int, Field(ge=1)]
+    image_size: Annotated[int, Field(ge=1, le=LARGEST_SIDE)]
+    channels: Annotated[int, Field(ge=1)]
+    train: Annotated[int, Field(ge=0)]
+    validation: Annotated[int, Field(ge=0)]
     fingerprint: str
     skipped: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
