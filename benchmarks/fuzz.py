@@ -48,7 +48,8 @@ def main() -> None:
                     "all, s": round(sum(one.seconds for one in found)),
                 }
             )
-            broken += [vars(one) for one in failed]
+            for one in failed:
+                broken.append({**vars(one), "problem": one.problem.replace(f"{ROOT}/", "")})
             print(f"{rows[-1]}, {time.monotonic() - began:.0f} s of wall time", flush=True)
     numbers = {name: [row[name] for row in rows] for name in rows[0]}
     total = {name: sum(values) for name, values in numbers.items() if name != "kind"}
