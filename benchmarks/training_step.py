@@ -130,6 +130,58 @@ def compare_steps(case: tuple[str, str, int], paths: int, rounds: int) -> dict[s
     }
 
 
+def compare_kernels(rounds: int) -> list[dict[str, Any]]:
+    """Time of single backward passes by torch, and as spos has them."""
+
+    def least(work: Callable[[], object]) -> float:
+        work()
+        times = []
+        for _ in range(rounds):
+            began = time.process_time()
+            work()
+            times.append(time.process_time() - began)
+        return min(times)
+
+    rows: list[dict[str, Any]] = []
+
+    def add(name: str, module: nn.Module, images: Tensor, gradient: Tensor) -> None:
+        module.to(images.dtype)
+
+        def work() -> None:
+            images.grad = None
+            module(images).backward(gradient)
+
+        whole = least(work)
+        with backward.fast_backward(module, CPU):
+            spent = least(work)
+        row = {"backward and forward pass": name, "ms, torch": round(1e3 * whole, 2)}
+        rows.append({**row, "spos": round(spent / whole, 2)})
+
+    last = torch.channels_last
+    for kind in (torch.float32, torch.bfloat16):
+        for kernel, bias in ((3, False), (5, False), (5, True), (7, False)):
+            for channels, size in ((96, 16), (192, 8)):
+                images = torch.randn(32, channels, size, size, dtype=kind).to(memory_format=last)
+                layer = nn.Conv2d(
+                    channels, channels, kernel, padding=kernel // 2, groups=channels, bias=bias
+                )
+                name = f"{kernel}x{kernel} depthwise{' with bias' if bias else ''}, {channels} "
+                name += f"channels, {size} pixels, {kind}"
+                gradient = torch.ones_like(images)
+                add(name.replace("torch.", ""), layer, images.requires_grad_(), gradient)
+    for channels, size in ((12, 16), (24, 8), (96, 8)):
+        images = torch.randn(48, channels, size, size).to(memory_format=last)
+        both = torch.randn(48, 2 * channels, size, size).to(memory_format=last)
+        for name, gradient in (
+            ("of its format", images.clone()),
+            ("of another format", images.contiguous()),
+            ("half of the channels", both[:, channels:]),
+        ):
+            name = f"ReLU, {channels} channels, {size} pixels, gradient {name}"
+            add(name, nn.ReLU(), images.detach().requires_grad_(), gradient)
+    return rows
+
+
 def compare_compiled(case: tuple[str, str, int], count: int, rounds: int) -> list[dict[str, Any]]:
     """Time of single options, forward and backward: as spos trains them, and compiled."""
     steps, rows = Steps(case, 1), []
@@ -193,6 +245,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     tables = {
         "steps": [compare_steps(case, options.paths, options.rounds) for case in cases],
+        "kernels": compare_kernels(4 * options.rounds),
         "options": compare_compiled(cases[0], options.compiled, 4 * options.rounds),
     }
     write_tables(options.out / "summary", "Time of a training step on one CPU thread", tables)

@@ -14,3 +14,4 @@ def test_every_way_is_timed(tmp_path: Path) -> None:
     tables = json.loads((tmp_path / "summary.json").read_text())["tables"]
     (row,) = tables["steps"]
     assert row["ms, torch"] > 0 and {*WAYS} - {"torch"} < {*row}
+    assert len(tables["kernels"]) == 25 and all(row["spos"] > 0 for row in tables["kernels"])

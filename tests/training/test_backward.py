@@ -61,7 +61,8 @@ def test_gradients_are_those_of_torch(kernel, padding, size, bias, last) -> None
     images = torch.randn(3, 32, *size).contiguous(memory_format=last)
     with Seen(torch.ops.aten.convolution_backward.default) as seen:
         found = gradients(layer, images, fast=True)
-    assert max(call[2].shape[3] for call in seen.calls if call[-1][1]) <= 3
+    # oneDNN computes the gradient of the weights for that of the bias as well.
+    assert max(call[2].shape[3] for call in seen.calls if call[-1][1] or call[-1][2]) <= 3
     for mine, theirs in zip(found, gradients(layer, images, fast=False), strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-4 * theirs.abs().max().item())
 

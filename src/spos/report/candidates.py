@@ -97,7 +97,7 @@ def candidate_table(
         candidates (Sequence[Candidate]): all candidates.
         stages (CandidateStages | None): their stages; None where the run does not have them.
     """
-    order = sorted(candidates, key=lambda one: (one.dropped_after is not None, -one.score))
+    order = sorted(candidates, key=lambda one: one.rank)
     # Of equal architectures the better rank counts.
     ranks = {one.architecture: rank for rank, one in reversed([*enumerate(order, 1)])}
     rows = sorted(plotted(candidates, result.top), key=lambda one: ranks[one.architecture])

@@ -75,7 +75,7 @@ def collect_shares(result: Result, candidates: Sequence[Candidate]) -> Learned |
         return None
     count = (result.search and result.search.parents) or BEST
     shown = iterations[0], iterations[len(iterations) // 2], iterations[-1]
-    ranked = sorted(candidates, key=lambda one: (one.dropped_after is not None, -one.score))
+    ranked = sorted(candidates, key=lambda one: one.rank)
     best = {at: [one for one in ranked if one.iteration <= at][:count] for at in shown}
     choices = result.space.choices
     grouped, groups = group_choices(choices), []

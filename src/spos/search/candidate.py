@@ -45,6 +45,11 @@ class Candidate(Proposal):
     metric_score: float | None = None
     dropped_after: int | None = None
 
+    @property
+    def rank(self) -> tuple[bool, float]:
+        """What sorts candidates from the best score down, those dropped in a race last."""
+        return self.dropped_after is not None, -self.score
+
 
 @dataclass(frozen=True)
 class SearchResult:
