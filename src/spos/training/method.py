@@ -225,8 +225,9 @@ def make_method(
         if not recipe.same_paths and not getattr(chosen, "own_paths", False):
             able = ", ".join(one for one in METHODS if METHODS.find(one).own_paths)
             raise UserError(
-                f"same_paths false: with the training method {getattr(chosen, '__name__', chosen)} "
-                "all processes train the same paths; leave it out, or give a method with which "
+                "supernet.same_paths false: with the training method "
+                f"{getattr(chosen, '__name__', chosen)} all processes train the same paths; leave "
+                "it out, or give a method with which "
                 f"they need not: {able}"
             )
     return method(model, loss, recipe, seed, **bound)
