@@ -14,6 +14,7 @@ import pytest
 from filelock import FileLock
 
 from spos._cli.main import entry
+from spos._util.interrupt import SIGNALS
 
 # The processes that commands run in import the module by this name.
 sys.path.append(str(Path(__file__).parent))
@@ -34,7 +35,7 @@ def run_here(patch: pytest.MonkeyPatch, *arguments: object) -> int:
 
 @contextmanager
 def signals_restored() -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in SIGNALS}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

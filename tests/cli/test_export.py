@@ -143,6 +143,7 @@ def test_a_missing_exporter_is_one_line(
 
 def test_a_mistake_of_a_prediction_is_one_line(cli: Cli, tmp_path: Path):
     assert "no such file" in cli("predict", tmp_path / "a.onnx", "x.png").mistake
+    assert cli("predict", "/dev/zero", "x.png").mistake == "/dev/zero: not a regular file"
     (tmp_path / "a.onnx").write_bytes(b"none")
     assert "is not an ONNX file, or damaged" in cli("predict", tmp_path / "a.onnx", "x.png").mistake
     assert "--top x: must be a whole number" in cli("predict", "a", "b", "--top", "x").mistake

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: one line, status 130, and the same command resumes."""
+"""Ctrl-C and other signals that end a command: one line, status 130, and it resumes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_an_interrupted_run_resumes_to_the_same_result(
     moments = (
         ("supernet/step-*", "train.json", signal.SIGINT),
         (".search-seconds", "search.json", signal.SIGTERM),
-        ("retrain/step-*", "retrain.json", signal.SIGTERM),
+        ("retrain/step-*", "retrain.json", signal.SIGHUP),
     )
     for pattern, end, number in moments:
         before = newest(out, pattern)
@@ -45,7 +45,7 @@ def newest(out: Path, pattern: str) -> tuple[str, int]:
     return max(((p.name, p.stat().st_mtime_ns) for p in out.glob(pattern)), default=("", 0))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interruption_before_the_first_step_is_a_line_too(
     number: int, start: Callable[..., Started], tmp_path: Path
 ) -> None:

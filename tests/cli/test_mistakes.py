@@ -246,6 +246,18 @@ def test_a_damaged_settings_file_is_one_line(
     assert not Path("run").exists()
 
 
+def test_a_device_in_place_of_a_settings_file_is_one_line(cli: Cli) -> None:
+    assert (
+        cli("run", "--config", "/dev/zero").mistake
+        == "--config /dev/zero: it is not a regular file"
+    )
+
+
+def test_an_option_of_other_commands_names_them(cli: Cli) -> None:
+    told = "spos run has no --num-nodes; these have: spos train, spos retrain"
+    assert cli("run", "--num-nodes", "2").mistake == told
+
+
 def test_a_directory_that_cannot_be_written_is_one_line(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     for out in (tmp_path / "file", tmp_path / "file" / "run", Path("/proc/run")):

@@ -1,7 +1,9 @@
-"""Commands that are started without standard input, output or error."""
+"""Commands that have lost standard input, output or error."""
 
 from __future__ import annotations
 
+import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -40,3 +42,37 @@ def test_an_error_that_cannot_be_told_keeps_its_status(tmp_path: Path) -> None:
     with open("/dev/full", "w") as full:
         started = [sys.executable, "-m", "spos", "show", str(tmp_path)]
         assert subprocess.run(started, stderr=full).returncode == 2
+
+
+#: Progress before and after the terminal is closed.
+PROGRESS = """
+import os, sys
+from spos._cli.console import ConsoleListener
+
+listener = ConsoleListener()
+listener.progress("train", 1, 3, "")
+os.write(1, b"begun")
+sys.stdin.readline()
+for done in (2, 3):
+    listener.progress("train", done, 3, "")
+listener.message("told")
+listener.close()
+print("told", flush=True)
+"""
+
+
+@pytest.mark.parametrize("redirected", [False, True], ids=["all", "output elsewhere"])
+def test_a_run_goes_on_without_a_terminal_that_is_closed(redirected: bool) -> None:
+    shown, terminal = pty.openpty()
+    output = subprocess.PIPE if redirected else terminal
+    started = subprocess.Popen(
+        [sys.executable, "-c", PROGRESS], stdin=subprocess.PIPE, stdout=output, stderr=terminal
+    )
+    os.close(terminal)
+    seen = b""
+    while b"begun" not in seen:
+        seen += os.read(started.stdout.fileno() if redirected else shown, 1000)
+    os.close(shown)
+    out, _ = started.communicate(b"\n", timeout=60)
+    assert started.returncode == 0
+    assert out == (b"told\n" if redirected else None)

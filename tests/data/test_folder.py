@@ -66,7 +66,7 @@ def test_val_beside_test_is_the_validation_set(make_folder):
     assert "val/ is the validation set" in data.notes[0]
 
 
-@pytest.mark.parametrize("top", ["", "flowers/"])
+@pytest.mark.parametrize("top", ["", "flowers/", "./", "./flowers/"])
 def test_a_zip_archive_is_as_good_as_the_folder(make_folder, tmp_path, top, zip_folder):
     path = make_folder(train=20, test=4)
     archive = zip_folder(path, tmp_path / "set.zip", top)
@@ -76,7 +76,7 @@ def test_a_zip_archive_is_as_good_as_the_folder(make_folder, tmp_path, top, zip_
     assert folder.mean == packed.mean
 
 
-@pytest.mark.parametrize("top", ["", "photos/"])
+@pytest.mark.parametrize("top", ["", "photos/", "./"])
 def test_class_folders_alone_are_enough(make_folder, tmp_path, top, zip_folder):
     path = make_folder(train=20) / "train"
     (path / "labels.txt").write_text("not an image")

@@ -12,7 +12,7 @@ from spos._util import interrupt as module
 from spos._util.interrupt import deferred_interrupt, handled_by, raise_interrupt
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_first_signal_is_noted_and_the_second_acts(number):
     with deferred_interrupt() as interrupt:
         assert not interrupt.requested
@@ -23,7 +23,7 @@ def test_the_first_signal_is_noted_and_the_second_acts(number):
 
 
 def test_the_handlers_are_put_back_whatever_happens():
-    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    before = [signal.getsignal(number) for number in module.SIGNALS]
 
     def work() -> None:
         with deferred_interrupt():
@@ -32,7 +32,7 @@ def test_the_handlers_are_put_back_whatever_happens():
 
     with pytest.raises(ZeroDivisionError):
         work()
-    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+    assert [signal.getsignal(number) for number in module.SIGNALS] == before
 
 
 def test_an_interrupt_that_is_swallowed_is_remembered_and_prints_nothing(monkeypatch, capfd):

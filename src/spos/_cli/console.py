@@ -16,6 +16,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from spos._cli.streams import terminal_may_close
+
 #: Seconds between lines where the output is a file.
 LINE_INTERVAL = 60.0
 #: Columns of a terminal that shows everything.
@@ -35,13 +37,25 @@ class ConsoleListener:
 
     def message(self, text: str) -> None:
         """Write a message on a line of its own."""
-        if self._progress is not None:
-            self._progress.console.print(f"spos: {text}", markup=False, highlight=False)
-        else:
-            print(f"spos: {text}", file=sys.stderr, flush=True)
+        with terminal_may_close():
+            if self._progress is not None:
+                self._progress.console.print(f"spos: {text}", markup=False, highlight=False)
+            else:
+                print(f"spos: {text}", file=sys.stderr, flush=True)
 
     def progress(self, stage: str, done: int, total: int, detail: str) -> None:
         """Update the bar, or write a line if the last one is a minute ago."""
+        with terminal_may_close():
+            self._show(stage, done, total, detail)
+
+    def close(self) -> None:
+        """Stop the bar and leave it on the terminal."""
+        progress, self._progress, self._stage = self._progress, None, ""
+        with terminal_may_close():
+            if progress is not None:
+                progress.stop()
+
+    def _show(self, stage: str, done: int, total: int, detail: str) -> None:
         if not sys.stderr.isatty():
             now = time.monotonic()
             if stage != self._stage or done >= total or now - self._told >= LINE_INTERVAL:
@@ -74,9 +88,3 @@ class ConsoleListener:
         self._progress.update(task, completed=done, total=total, detail=detail)
         if done >= total:
             self.close()
-
-    def close(self) -> None:
-        """Stop the bar and leave it on the terminal."""
-        if self._progress is not None:
-            self._progress.stop()
-        self._progress, self._stage = None, ""

@@ -34,7 +34,7 @@ from spos._cli.options import (
 )
 from spos._cli.streams import open_streams
 from spos._util.errors import UserError, nearest
-from spos._util.interrupt import raise_interrupt
+from spos._util.interrupt import SIGNALS, raise_interrupt
 from spos._util.text import printable, redact
 from spos._util.version import __version__
 
@@ -293,7 +293,7 @@ def entry() -> None:
     open_streams()
     # Before a library is imported that reads it.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in SIGNALS:
         signal.signal(number, raise_interrupt)
     try:
         # Not main(), which would print an empty line before ours on Ctrl-C.
@@ -308,7 +308,8 @@ def entry() -> None:
         _fail(_one_line(error))
     except KeyboardInterrupt as interrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        click.echo("; ".join(filter(None, ("spos: interrupted", str(interrupt)))), err=True)
+        with suppress(OSError):  # The terminal may be closed.
+            click.echo("; ".join(filter(None, ("spos: interrupted", str(interrupt)))), err=True)
         # Not sys.exit: if the signal arrived in code run by exec, Python would exit with another
         # status.
         os._exit(130)
@@ -340,4 +341,13 @@ def _one_line(error: click.ClickException) -> str:
     if text.startswith("No such command"):
         given = text.split("'")[1]
         return f"unknown command '{given}': {nearest(given, main.commands)}"
+    if isinstance(error, click.NoSuchOption) and error.ctx is not None:
+        name, given = error.ctx.info_name, error.option_name
+        have = [
+            f"spos {command.name}"
+            for command in main.commands.values()
+            if any(given in parameter.opts for parameter in command.params)
+        ]
+        if have:
+            return f"spos {name} has no {given}; these have: {', '.join(have)}"
     return text

@@ -245,10 +245,12 @@ def read_settings(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read(path: str) -> Mapping[str, Any]:
+    from spos._util.files import check_regular
     from spos._util.settings import parse_yaml
     from spos.run.config import check_sections
 
     try:
+        check_regular(Path(path))
         content = parse_yaml(Path(path).read_text(encoding="utf-8")) or {}
         if not isinstance(content, Mapping):
             raise UserError("is not a mapping of sections")

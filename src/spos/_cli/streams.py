@@ -1,9 +1,12 @@
-"""Standard input, output and error of a command that was started without one of them."""
+"""Standard input, output and error of a command that has lost one of them."""
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import TextIOWrapper
 from typing import Literal
 
@@ -30,6 +33,23 @@ def open_streams() -> None:
         sys.stdout = _stream(1, "w")
     if sys.stderr is None:
         sys.stderr = _stream(2, "w")
+
+
+@contextmanager
+def terminal_may_close() -> Iterator[None]:
+    """Go on without a terminal that is closed while something is written to standard error.
+
+    A run that was started from it may have to save its state, or was told to go on without it.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        null = os.open(os.devnull, os.O_RDWR)
+        for number in {2, *((1,) if os.path.sameopenfile(1, 2) else ())}:
+            os.dup2(null, number)
+        os.close(null)
 
 
 def _stream(number: int, mode: Literal["r", "w"]) -> TextIOWrapper:

@@ -121,6 +121,16 @@ def parse_json(text: str) -> Any:
         raise ValueError("it is nested too deeply") from None
 
 
+def check_regular(path: Path) -> None:
+    """Check that a file has an end, which a pipe or a device, to which a link may lead, has not.
+
+    Raises:
+        ValueError: it is neither a regular file nor a directory.
+    """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise ValueError("it is not a regular file")
+
+
 def read_json(path: Path) -> Any:
     """Read a JSON file; one without a digest, as former versions wrote it, is not checked.
 
@@ -129,9 +139,7 @@ def read_json(path: Path) -> Any:
         ValueError: the file is not a regular one, is not JSON, or does not hold what
             :func:`write_json` wrote to it.
     """
-    # A pipe or a device, to which a link may lead, could be read without an end.
-    if path.exists() and not (path.is_file() or path.is_dir()):
-        raise ValueError("it is not a regular file")
+    check_regular(path)
     value = parse_json(path.read_text(encoding="utf-8"))
     if isinstance(value, dict) and DIGEST in value and value.pop(DIGEST) != _digest(value):
         raise ValueError("it does not hold what was written to it: its digest differs")

@@ -11,7 +11,13 @@ from types import FrameType
 
 #: What an interruption says where there is a state to go on from.
 SAVED = "the state is saved, rerun the same command to resume"
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# What ends a command where it may stop: Ctrl-C, a request to end, a terminal that is closed, which
+# nohup has ignored.
+SIGNALS = (
+    signal.SIGINT,
+    signal.SIGTERM,
+    *((signal.SIGHUP,) if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN else ()),
+)
 # Whether the process was asked to stop: a library may swallow the exception.
 _asked = False
 
@@ -32,7 +38,7 @@ def _report_others(unraisable: sys.UnraisableHookArgs) -> None:
 
 @contextmanager
 def handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Handle SIGINT and SIGTERM by a function inside."""
+    """Handle the signals that end a command by a function inside."""
     before = {number: signal.signal(number, handler) for number in SIGNALS}
     try:
         yield
@@ -45,7 +51,7 @@ class Interrupt:
     """Whether an interruption was requested.
 
     Attributes:
-        requested (bool): whether SIGINT or SIGTERM was received.
+        requested (bool): whether such a signal was received.
     """
 
     def __init__(self) -> None:
@@ -54,7 +60,7 @@ class Interrupt:
 
 @contextmanager
 def deferred_interrupt() -> Iterator[Interrupt]:
-    """Record the first SIGINT or SIGTERM instead of raising; a second one raises.
+    """Record the first signal that ends a command instead of raising; a second one raises.
 
     The code inside checks ``requested`` between steps, saves its state and stops.
 

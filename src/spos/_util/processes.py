@@ -117,7 +117,7 @@ def launch(fabric: Fabric, work: Callable[..., Any], *arguments: Any) -> Any:
 
 @contextmanager
 def signals_held() -> Iterator[None]:
-    """Hold back SIGINT and SIGTERM; processes that are started inside never receive them."""
+    """Hold back the signals that end a command; processes started inside never receive them."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield
@@ -127,7 +127,7 @@ def signals_held() -> Iterator[None]:
 
 @contextmanager
 def _passing_on() -> Iterator[list[int]]:
-    """Record SIGINT and SIGTERM, and forward them to the other processes as SIGTERM."""
+    """Record the signals that end a command, and forward them to the other processes as SIGTERM."""
     noted: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:

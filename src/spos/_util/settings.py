@@ -69,6 +69,8 @@ def _check(adapter: TypeAdapter[Any], value: Any, *parts: str) -> Any:
     except ValidationError as error:
         errors = error.errors(include_url=False)
     given, context = errors[0]["input"], errors[0].get("ctx", {})
+    if wanted == "bool":
+        raise UserError(f"{key} {given!r}: must be true or false")
     if errors[0]["type"] == "literal_error":
         known = re.findall("'(.*?)'", context["expected"])
         raise UserError(f"unknown {key} '{given}': {nearest(given, known)}")

@@ -145,6 +145,11 @@ class ZipStore:
             ) from None
         if any(member.flag_bits & 0x1 for member in self._archive.infolist()):
             raise UserError("the archive needs a password; unpack it first")
+        # Of a name again the last one is read: a file that was replaced. Some tools write ./ before
+        # all names.
+        self._members = {
+            name.removeprefix("./"): member for name, member in self._archive.NameToInfo.items()
+        }
         self._process = os.getpid()
 
     def __reduce__(self) -> tuple[type[ZipStore], tuple[Path]]:
@@ -152,8 +157,7 @@ class ZipStore:
 
     def names(self) -> list[str]:
         """Names of all files, and of the folders that the archive lists; unsorted."""
-        # A name again is a file that was replaced: the last one is read.
-        return list(dict.fromkeys(self._archive.namelist()))
+        return list(self._members)
 
     def read(self, name: str) -> bytes:
         """Content of a file; safe in any thread and in forked processes.
@@ -167,7 +171,7 @@ class ZipStore:
             self._archive.fp = self.path.open("rb")
             self._process = os.getpid()
         try:
-            member = self._archive.getinfo(name)
+            member = self._members[name]
             check_file_size(member.file_size)
             with self._archive.open(member) as file:
                 # Not all that is there: a member may be larger than the archive says.

@@ -146,7 +146,7 @@ def open_classifier(path: Path, *, trust: bool = False) -> Classifier:
             outputs values instead of classes.
     """
     if not path.is_file():
-        raise UserError(f"{path}: no such file")
+        raise UserError(f"{path}: {'not a regular file' if path.exists() else 'no such file'}")
     if path.suffix == ".safetensors":
         raise UserError(
             f"{path}: a file of weights cannot be run without its source; allowed: .onnx files, "
