@@ -37,7 +37,8 @@ $(DOCS_INSTALLED): $(INSTALLED)
 
 demo: $(INSTALLED)
 	$(BIN)/spos run --space nasbenchmacro --preset tiny --max-flops 480K --population 25 \
-		--iterations 8 --compare 5 --threads 1 --seed $(SEED) --out $(OUT)
+		--iterations 8 --finalists 5 --set finalists.share=0.5 --compare 5 --threads 1 \
+		--seed $(SEED) --out $(OUT)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n 3 --dist loadfile
