@@ -37,6 +37,7 @@ CASES = (
     ("mobile", "cifar", 64),
     ("shufflenetv2", "small", 48),
     ("shufflenetv2", "cifar", 64),
+    ("shufflenetv2-joint", "small", 48),
     ("proxylessnas", "cifar", 32),
     ("shufflenetv2", "imagenet", 2),
 )

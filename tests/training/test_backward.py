@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from spos.nn import ElasticConv2d, Width
 from spos.training.backward import fast_backward
 
 CPU = torch.device("cpu")
@@ -65,6 +66,21 @@ def test_gradients_are_those_of_torch(kernel, padding, size, bias, last) -> None
     assert max(call[2].shape[3] for call in seen.calls if call[-1][1] or call[-1][2]) <= 3
     for mine, theirs in zip(found, gradients(layer, images, fast=False), strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-4 * theirs.abs().max().item())
+
+
+def test_gradients_of_searchable_width_are_those_of_torch() -> None:
+    torch.manual_seed(0)
+    width = Width([16, 32, 48])
+    layer = ElasticConv2d(width, width, 5, padding=2, depthwise=True)
+    for channels, cut in (("16", False), ("32", True), ("48", True)):
+        width.activate(channels)
+        images = torch.randn(3, int(channels), 8, 8)
+        with Seen(torch.ops.aten.convolution_backward.default) as seen:
+            found = gradients(layer, images, fast=True)
+        widest = max(call[2].shape[3] for call in seen.calls if call[-1][1] or call[-1][2])
+        assert widest == (3 if cut else 5)
+        for mine, theirs in zip(found, gradients(layer, images, fast=False), strict=True):
+            torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-3)
 
 
 def test_gradients_of_lower_precision_and_of_weights_alone() -> None:

@@ -114,8 +114,11 @@ class ElasticConv2d(_Elastic):
         return self.outputs.current, 1 if self.depthwise else self.inputs.current
 
     def forward(self, x: Tensor) -> Tensor:
+        return self._conv_forward(x, *self._sliced())
+
+    def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         settings = (self.stride, self.padding, self.dilation, self._groups())
-        return F.conv2d(x, *self._sliced(), *settings)
+        return F.conv2d(x, weight, bias, *settings)
 
     def _facts(self) -> dict[str, Any]:
         channels = {"in_channels": self.inputs.current, "out_channels": self.outputs.current}

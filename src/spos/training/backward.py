@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from spos.nn.elastic import ElasticConv2d
 from spos.nn.halves import Halves, trainable_halves
 
 _backward = torch.ops.aten.convolution_backward
@@ -22,6 +23,8 @@ COLUMNS = 3
 LEAST_CHANNELS = 32
 #: Channels from which torch walks a part of the channels as fast as all of them.
 MANY_CHANNELS = 64
+#: How modules that can be changed convolve; a subclass may do it in another way.
+CONVOLUTIONS = (nn.Conv2d._conv_forward, ElasticConv2d._conv_forward)
 #: Elementwise modules, whose backward pass walks two tensors side by side.
 ELEMENTWISE = (
     *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Mish, nn.Sigmoid, nn.Tanh),
@@ -66,30 +69,34 @@ def fast_backward(model: nn.Module, device: torch.device) -> Iterator[None]:
 
 
 def _is_wide(module: nn.Module) -> bool:
+    layer = module.full if isinstance(module, ElasticConv2d) else module
     return (
-        isinstance(module, nn.Conv2d)
-        and type(module)._conv_forward is nn.Conv2d._conv_forward
-        and LEAST_CHANNELS <= module.in_channels == module.out_channels == module.groups
-        and module.kernel_size[1] > COLUMNS
-        and module.stride == module.dilation == (1, 1)
-        and module.padding_mode == "zeros"
-        and not isinstance(module.padding, str)
+        isinstance(layer, nn.Conv2d)
+        and getattr(type(module), "_conv_forward", None) in CONVOLUTIONS
+        and LEAST_CHANNELS <= layer.in_channels == layer.out_channels == layer.groups
+        and layer.kernel_size[1] > COLUMNS
+        and layer.stride == layer.dilation == (1, 1)
+        and layer.padding_mode == "zeros"
+        and not isinstance(layer.padding, str)
         and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     )
 
 
 def _convolution(module: Any) -> Callable[[Tensor, Tensor, Tensor | None], Tensor]:
-    groups, padding = module.groups, module.padding
+    layer = module.full if isinstance(module, ElasticConv2d) else module
+    padding = layer.padding
 
     def convolve(inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         tensors: tuple[Tensor | None, ...] = (inputs, weight, bias)
         if torch.is_autocast_enabled("cpu"):
             kind = torch.get_autocast_dtype("cpu")
             tensors = tuple(one if one is None else one.to(kind) for one in tensors)
-        if inputs.dim() == 4 and torch.is_grad_enabled() and weight.requires_grad:
+        trained = inputs.dim() == 4 and torch.is_grad_enabled() and weight.requires_grad
+        # A searchable width uses a part of the weight.
+        if trained and len(weight) >= LEAST_CHANNELS:
             result: Tensor = _Depthwise.apply(*tensors, padding)  # type: ignore[no-untyped-call]
             return result
-        return F.conv2d(inputs, weight, bias, 1, padding, 1, groups)
+        return F.conv2d(inputs, weight, bias, 1, padding, 1, len(weight))
 
     return convolve
 
