@@ -32,7 +32,7 @@ from spos._util.randomness import generator
 from spos.run import run
 from spos.run.config import Config, make_config
 from spos.run.ray_workers import RayWorkers
-from spos.run.scoring import LEAST, PIECES
+from spos.run.scoring import count_pieces
 from spos.run.serving import for_workers, needed_files
 from spos.run.side_by_side import ThisProcess, Work
 from spos.spaces import family
@@ -92,8 +92,7 @@ def step(size: int, batch: int, count: int, given: Assumptions) -> float:
 def search_seconds(config: Config, count: int, overhead: float, given: Assumptions) -> float:
     """Seconds of a search whose populations are cut into pieces for so many workers."""
     population, images = config.search.population, int(config.data.validation)
-    most = 1 if count == 1 else PIECES * count
-    pieces = max(min(population // LEAST, most), 1)
+    pieces = count_pieces(population, count)
     rounds = math.ceil(pieces / count)
     candidate = (images + config.run.calibration) / given.scores
     largest = math.ceil(population / pieces) * candidate + (overhead if count > 1 else 0)

@@ -35,8 +35,27 @@ from spos.space import Architecture
 #: Bytes of shared activations, of all processes together.
 MEMORY = 2 << 30
 #: Pieces of a population for each process, so that all end at about the same time, and the least
-#: number of candidates in one, because those of different pieces share nothing.
+#: number of candidates in one if every process has one, because those of different pieces share
+#: nothing.
 PIECES, LEAST = 3, 8
+
+
+def count_pieces(population: int, workers: int) -> int:
+    """Number of pieces into which candidates are cut, of which each process scores one at a time.
+
+    Args:
+        population (int): number of candidates.
+        workers (int): number of processes.
+
+    Example:
+        >>> [count_pieces(50, workers) for workers in (1, 2, 4, 8, 64)]
+        [1, 6, 4, 8, 50]
+    """
+    if workers == 1:
+        return 1
+    # As many for each, so that none waits for the last piece of another.
+    each = min(population // (LEAST * workers), PIECES)
+    return min(population, workers * max(each, 1))
 
 
 class Candidates(NamedTuple):
@@ -186,8 +205,7 @@ class Scorer:
         workers = context.workers if len(architectures) > 1 else ThisProcess()
         # Neighbours begin alike, and share what they begin with.
         ordered = sorted(set(architectures), key=self._path)
-        most = 1 if workers.count == 1 else PIECES * workers.count
-        number = max(min(len(ordered) // LEAST, most), 1)
+        number = count_pieces(len(ordered), workers.count)
         pieces = [
             Candidates(
                 [ordered[place] for place in piece],
