@@ -23,9 +23,11 @@ import torch
 from spos._util.errors import UserError
 from spos._util.interrupt import SIGNALS
 from spos._util.processes import signals_held
+from spos.data import ImageData
 from spos.run.context import Context
 from spos.run.outcome import TrainOutcome
 from spos.run.serving import RECORDED, Serving, for_workers, hear
+from spos.run.shared_images import images_to_share
 from spos.run.side_by_side import ThisProcess, Together, Work
 
 #: Seconds that a training may take to save its state when the run is interrupted.
@@ -44,7 +46,8 @@ PRELOADED = (
 class LocalWorkers:
     """Processes of this machine, which live until they are closed.
 
-    Each reads the images and the supernet itself when it first needs them.
+    Each reads the supernet itself when it first needs it. All share the images in memory, or each
+    reads them where there is too little room.
 
     Args:
         count (int): number of processes, at least 1.
@@ -122,10 +125,10 @@ class LocalWorkers:
             context.listener.message(f"{count} processes of {self._threads} thread(s) each")
         started: Any = multiprocessing.get_context("forkserver" if _may_fork() else "spawn")
         multiprocessing.set_forkserver_preload(list(PRELOADED))
-        content = pickle.dumps(for_workers(context))
+        content, images = pickle.dumps(for_workers(context)), images_to_share(context)
         for number in range(len(self._processes), count):
             here, there = started.Pipe()
-            arguments = (there, content, self._threads, number)
+            arguments = (there, content, images, self._threads, number)
             process = started.Process(target=_serve, args=arguments)
             # A terminal sends Ctrl-C to all processes of its group: they are told by this one.
             with signals_held(), _environment(OMP_NUM_THREADS=str(self._threads)):
@@ -197,7 +200,9 @@ def _follow(parent: multiprocessing.process.BaseProcess) -> None:
     os._exit(1)
 
 
-def _serve(connection: Connection, content: bytes, threads: int, number: int) -> None:
+def _serve(
+    connection: Connection, content: bytes, images: ImageData | None, threads: int, number: int
+) -> None:
     """The life of a worker process."""
     os.setpgid(0, 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -210,6 +215,8 @@ def _serve(connection: Connection, content: bytes, threads: int, number: int) ->
     try:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         context: Context = pickle.loads(content)
+        if images is not None:
+            vars(context)["data"] = images
         serving = Serving(context, number, connection.send)
         while (received := connection.recv()) is not None:
             if not serving.work(*received):
