@@ -13,6 +13,7 @@ from spos.data.source import SOURCES, DataOptions, Source, array_source
 from spos.data.split import split_targets
 
 Pixels = NDArray[np.uint8]
+Indices = NDArray[np.int64]
 
 #: Side of the canvas in pixels.
 CANVAS = 16
@@ -42,22 +43,31 @@ def cluttered(images: Pixels, copies: int, random: np.random.Generator) -> Pixel
         >>> cluttered(images, 3, np.random.default_rng(0)).shape
         (6, 1, 16, 16)
     """
-    side = images.shape[1]
-    canvases = np.zeros((len(images) * copies, CANVAS, CANVAS))
-    for number, canvas in enumerate(canvases):
-        for other in random.integers(len(images), size=PIECES):
-            top, left = random.integers(side - PIECE + 1, size=2)
-            piece = images[other, top : top + PIECE, left : left + PIECE]
-            _paste(canvas, piece, random)
-        _paste(canvas, images[number // copies], random)
-    canvases += random.normal(scale=NOISE, size=canvases.shape)
-    return np.clip(np.rint(canvases), 0, 255).astype(np.uint8)[:, None]
+    side, count = images.shape[1], len(images) * copies
+    origin, place, last = side - PIECE + 1, CANVAS - PIECE + 1, CANVAS - side + 1
+    # All that is random at once, in the order in which canvases are filled one by one.
+    highest = [len(images)] * PIECES + [origin, origin, place, place] * PIECES + [last, last]
+    drawn = random.integers(np.broadcast_to(highest, (count, len(highest))))
+    others, corners = drawn[:, :PIECES], drawn[:, PIECES:].reshape(count, -1, 2)
+    canvases = np.zeros((count, CANVAS, CANVAS), np.uint8)
+    for number in range(PIECES):
+        patches = _patches(others[:, number], corners[:, 2 * number], PIECE)
+        _paste(canvases, corners[:, 2 * number + 1], images[patches])
+    _paste(canvases, corners[:, -1], images.repeat(copies, 0))
+    noisy = canvases + random.normal(scale=NOISE, size=canvases.shape)
+    return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)[:, None]
 
 
-def _paste(canvas: NDArray[np.float64], piece: Pixels, random: np.random.Generator) -> None:
-    top, left = random.integers(CANVAS - len(piece) + 1, size=2)
-    place = canvas[top : top + len(piece), left : left + len(piece)]
-    np.maximum(place, piece, out=place)
+def _patches(numbers: Indices, corners: Indices, side: int) -> tuple[Indices, ...]:
+    """The indices of a square in each of some images, which select the shape (N, side, side)."""
+    top, left = corners[:, 0, None, None], corners[:, 1, None, None]
+    across = np.arange(side)
+    return numbers[:, None, None], top + across[:, None], left + across
+
+
+def _paste(canvases: Pixels, corners: Indices, pieces: Pixels) -> None:
+    places = _patches(np.arange(len(canvases)), corners, pieces.shape[1])
+    canvases[places] = np.maximum(canvases[places], pieces)
 
 
 TEST = 0.2
