@@ -14,6 +14,10 @@ from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
 Module = TypeVar("Module", bound=nn.Module)
+#: Types whose objects are never changed.
+_CONSTANT = frozenset((bool, int, float, str, type(None)))
+#: Dictionaries of what a module contains.
+_CONTENTS = frozenset(("_parameters", "_buffers", "_modules"))
 
 
 def copy_module(module: Module, memo: dict[int, Any]) -> Module:
@@ -51,8 +55,20 @@ def _copy_simple(module: nn.Module, memo: dict[int, Any]) -> None:
     duplicate = module.__new__(type(module))
     memo[id(module)] = duplicate
     for name, value in vars(module).items():
-        kept = type(value) in (bool, int, float, str, type(None))
-        empty = isinstance(value, dict) and not value
         duplicate.__dict__[name] = (
-            value if kept else type(value)() if empty else copy.deepcopy(value, memo)
+            # These belong to one module, so nothing else refers to them.
+            {key: _copy_value(one, memo) for key, one in value.items()}
+            if name in _CONTENTS and type(value) is dict
+            else _copy_value(value, memo)
         )
+
+
+def _copy_value(value: Any, memo: dict[int, Any]) -> Any:
+    if type(value) in _CONSTANT or (
+        type(value) is tuple and all(type(one) in _CONSTANT for one in value)
+    ):
+        return value
+    if isinstance(value, dict) and not value:
+        return type(value)()
+    known = memo.get(id(value))
+    return copy.deepcopy(value, memo) if known is None else known
