@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pkgutil import resolve_name
 from typing import Any
@@ -17,6 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from spos.cost.cost import COSTS, Cost
 from spos.cost.part import Costs, Counter, Part, on_meta, run
 from spos.nn.quantised import FixedBitsConv2d, QuantisedConv2d
+from spos.nn.quantisers import Quantiser
 
 #: Costs of every network, in the order of cost vectors.
 PLAIN = ("flops", "params")
@@ -78,7 +80,7 @@ def count(module: nn.Module, value: Any, names: tuple[str, ...] = PLAIN) -> tupl
         >>> costs, output.shape
         ((13824, 224), torch.Size([1, 8, 8, 8]))
     """
-    with FlopCounterMode(display=False) as counter:
+    with _not_quantised(module), FlopCounterMode(display=False) as counter:
         output = run(module, value)
     # By the name of a module, with the type of the outermost one in front.
     counts = {name: sum(found.values()) // 2 for name, found in counter.get_flop_counts().items()}
@@ -98,6 +100,24 @@ def count(module: nn.Module, value: Any, names: tuple[str, ...] = PLAIN) -> tupl
         "model_bits": size_in_bits(module),
     }
     return tuple(counted[name] for name in names), output
+
+
+@contextmanager
+def _not_quantised(module: nn.Module) -> Iterator[None]:
+    # Quantisers keep the shape and count no multiply-adds, but on the meta device their dozen
+    # operations take longer than the convolutions between them.
+    quantisers = [part for part in module.modules() if isinstance(part, Quantiser)]
+    for quantiser in quantisers:
+        quantiser.__dict__["forward"] = _unchanged
+    try:
+        yield
+    finally:
+        for quantiser in quantisers:
+            del quantiser.__dict__["forward"]
+
+
+def _unchanged(value: Tensor) -> Tensor:
+    return value
 
 
 def size_in_bits(module: nn.Module) -> int:
