@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spos._util.randomness import generator, torch_generator, torch_seed
+from spos._util.randomness import generator, seed_generators, torch_generator, torch_seed
 
 keys = st.lists(st.text(max_size=5) | st.integers(0, 2**40), max_size=3).map(tuple)
 
@@ -50,3 +50,13 @@ def test_the_global_randomness_is_left_alone():
     torch.rand(3, generator=torch_generator(0, "a"))
     assert torch.equal(torch.get_rng_state(), before[0])
     assert np.array_equal(np.random.get_state()[1], before[1])
+
+
+def test_the_generator_of_a_cpu_is_seeded_and_no_other(monkeypatch):
+    seeded = []
+    monkeypatch.setattr(torch, "manual_seed", seeded.append)
+    seed_generators(5, torch.device("cpu"))
+    drawn = torch.rand(3)
+    assert torch.equal(drawn, torch.rand(3, generator=torch.Generator().manual_seed(5)))
+    seed_generators(7, torch.device("meta"))
+    assert seeded == [7]

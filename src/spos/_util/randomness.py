@@ -48,3 +48,24 @@ def torch_generator(seed: int, *keys: str | int) -> torch.Generator:
         True
     """
     return torch.Generator().manual_seed(torch_seed(seed, *keys))
+
+
+def seed_generators(seed: int, device: torch.device) -> None:
+    """Seed torch's own generators that computations on a device draw from.
+
+    ``torch.manual_seed`` alone would, on a CPU, write down its callers for each kind of accelerator
+    that is not in use, which takes up to a millisecond.
+
+    Args:
+        seed (int): seed, of :func:`torch_seed`.
+        device (torch.device): device of the computations.
+
+    Example:
+        >>> seed_generators(0, torch.device("cpu"))
+        >>> torch.rand(1) == torch.rand(1, generator=torch.Generator().manual_seed(0))
+        tensor([True])
+    """
+    if device.type == "cpu":
+        torch.default_generator.manual_seed(seed)
+    else:
+        torch.manual_seed(seed)

@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-import torch
 from torch import Tensor, nn
 
 from spos._util.errors import UserError
 from spos._util.interrupt import deferred_interrupt
-from spos._util.randomness import torch_seed
+from spos._util.randomness import seed_generators, torch_seed
 from spos.training.backward import fast_backward
 from spos.training.between import any_process, average_gradients, seed_of_paths
 from spos.training.checkpoint import Checkpoints, Loaded, load_state, state_tensors
@@ -161,7 +160,8 @@ def train(
 
     with fast_backward(model, fabric.device), deferred_interrupt() as interrupt:
         for inputs, targets in batches(step):
-            torch.manual_seed(torch_seed(seed, "step", step, fabric.global_rank))
+            own_seed = torch_seed(seed, "step", step, fabric.global_rank)
+            seed_generators(own_seed, fabric.device)
             for group in optimizer.param_groups:
                 group["lr"] = recipe.rate(step)
             fabric_optimizer.zero_grad(set_to_none=True)

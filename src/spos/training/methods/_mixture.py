@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from spos._util.errors import UserError
-from spos._util.randomness import torch_generator, torch_seed
+from spos._util.randomness import seed_generators, torch_generator, torch_seed
 from spos.training.method import Method, Pass
 from spos.training.progress import divergence_error
 from spos.training.theta import Mixture, Moment, Theta, ThetaParts
@@ -117,7 +117,7 @@ class MixtureMethod(Method):
             first = settings.theta_steps(step, self.recipe.steps)
             self._remaining = iter(parts.batches(first))
         inputs, targets = next(self._remaining)
-        torch.manual_seed(torch_seed(self.seed, "theta step", step))
+        seed_generators(torch_seed(self.seed, "theta step", step), inputs.device)
         values = self.theta.values
         self._drawn = self._draw(values, step, 0, of_theta=True)
         self.theta.set_mixtures(self._drawn)
