@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ PRELOADED = (
     "torch._dynamo",
     "torch.fx.experimental.symbolic_shapes",
     "torch.utils.tensorboard",
+    "warmed",
 )
 local_workers.PRELOADED = PRELOADED
 FORKS.set_forkserver_preload(list(PRELOADED))
@@ -106,6 +108,7 @@ class Started:
         fork: bool = False,
         variables: Mapping[str, str] | None = None,
     ) -> None:
+        _serve()
         self._out, self._err = folder / "stdout", folder / "stderr"
         self.process = FORKS.Process(
             target=_main,
@@ -149,6 +152,19 @@ def until(condition: Callable[[], object], process: ForkServerProcess) -> None:
     while not condition() and process.is_alive():
         assert time.monotonic() < deadline, "it does not happen"
         time.sleep(0.005)
+
+
+def _serve() -> None:
+    """Start the server where it finds ``warmed``; one that was started before serves as it is."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(Path(__file__).parent), before)))
+    try:
+        forkserver.ensure_running()
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
 
 
 def _main(
