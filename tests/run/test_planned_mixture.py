@@ -243,11 +243,11 @@ def test_a_planned_search_is_resumed_by_its_plan(
 
     monkeypatch.setattr(Schedule, "_steps", steps)
     with pytest.raises(KeyboardInterrupt):
-        run_planned(out, settings, seconds=8, threads=1, listener=Stopped())
+        run_planned(out, settings, seconds=4, threads=1, listener=Stopped())
     made = read_plan(out)
     assert made is not None and not (out / "train.json").exists()
     config = RunDirectory(out).read_config()
-    result = run_planned(out, settings, seconds=8, threads=1, compare=1)
+    result = run_planned(out, settings, seconds=4, threads=1, compare=1)
     after = RunDirectory(out).read_config()
     assert all(after[name] == config[name] for name in ("supernet", "differentiable", "constraint"))
     assert result.train is not None and result.train.method == "proxylessnas"
@@ -258,5 +258,5 @@ def test_a_planned_search_is_resumed_by_its_plan(
     ((own, uniform),) = times
     assert own > 0 and uniform > 0
     before = (out / "result.json").read_bytes()
-    assert run_planned(out, settings, seconds=8, threads=1, compare=1) == result
+    assert run_planned(out, settings, seconds=4, threads=1, compare=1) == result
     assert (out / "result.json").read_bytes() == before

@@ -303,7 +303,7 @@ def test_a_planned_run_is_resumed_by_its_plan(tmp_path):
     began = time.monotonic()
     out = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
-        run_planned(out, DIGITS, seconds=8, threads=1, listener=Stopped(), began=began)
+        run_planned(out, DIGITS, seconds=4, threads=1, listener=Stopped(), began=began)
     made = read_plan(out)
     assert made is not None and made.compare is None
     train = (out / "train.json").read_bytes()
@@ -312,9 +312,9 @@ def test_a_planned_run_is_resumed_by_its_plan(tmp_path):
     assert result.test_score is not None and result.comparison is not None
     assert result.retrain is not None and result.retrain.weights == "supernet"
     before = (out / "result.json").read_bytes()
-    again = run_planned(out, DIGITS, seconds=8, threads=1, compare=1)
+    again = run_planned(out, DIGITS, seconds=4, threads=1, compare=1)
     assert again == result and (out / "result.json").read_bytes() == before
-    with pytest.raises(UserError, match=r"--time 30.0 s: .* was planned for 8.0 s; give the same"):
+    with pytest.raises(UserError, match=r"--time 30.0 s: .* was planned for 4.0 s; give the same"):
         run_planned(out, DIGITS, seconds=30)
     assert json.loads((out / "plan.json").read_text())["compare"] == 1
 
