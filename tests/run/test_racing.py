@@ -25,7 +25,7 @@ SETTINGS: dict[str, Any] = {
     "space": {"name": "mobile", "preset": "tiny"},
     "layout": {"image_size": 8, "channels": [8, 16], "depths": [1, 2], "strides": [1, 2]},
     "data": {"source": "digits", "validation": 400},
-    "supernet": {"steps": 40, "warmup_steps": 0},
+    "supernet": {"steps": 15, "warmup_steps": 0},
     "search": {"population": 10, "iterations": 2, "parents": 2, "racing": 0.8},
     "run": {"calibration": 64, "evaluation_batch": 64},
 }
