@@ -35,6 +35,8 @@ GIVEN: dict[str, Any] = {
 
 
 def retrain(out: Path, task: Task | None = None, **sections: dict[str, Any]) -> None:
+    # Saved once, where nothing is killed: that takes longer than a step.
+    sections.setdefault("run", {"save_every": 60})
     settings = {**GIVEN, **{name: {**GIVEN[name], **new} for name, new in sections.items()}}
     run(out, settings, ("retrain",), task=task)
 
