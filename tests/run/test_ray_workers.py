@@ -120,6 +120,22 @@ def test_more_than_the_cluster_has_is_one_line(cluster: Any) -> None:
         RayWorkers(cpus=64)
 
 
+def test_a_worker_without_memory_is_named(cluster: Any, tmp_path: Path) -> None:
+    # Ray ends the workers of this node, as if others had taken its memory.
+    poor = {"RAY_memory_usage_threshold": "0.01", "RAY_memory_monitor_refresh_ms": "100"}
+    node = cluster.add_node(num_cpus=4, env_vars=poor)
+    workers, listener = RayWorkers(cpus=4), Told({})
+    with pytest.raises(UserError, match=r"3 workers died.* running low on memory"):
+        run(tmp_path / "run", SETTINGS, workers=workers, listener=listener)
+    workers.close()
+    cluster.remove_node(node)
+    address = node.node_ip_address
+    died = (
+        "a worker died, its work goes to another (1 worker(s) were killed due to the node running"
+    )
+    assert any(text.startswith(died) and f"(IP: {address})" in text for text in listener.messages)
+
+
 SCRIPT = """
 import sys
 from pathlib import Path

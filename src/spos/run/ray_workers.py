@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import queue
+import re
 import shutil
 import tempfile
 import threading
@@ -243,7 +244,10 @@ class RayWorkers:
                     item = worker.item
                     try:
                         said = ray.get(answer)
-                    except ray.exceptions.RayActorError as error:
+                    except (
+                        ray.exceptions.RayActorError,
+                        ray.exceptions.OutOfMemoryError,
+                    ) as error:
                         self._workers.remove(worker)
                         self._lose(item, error)
                         context.listener.message(
@@ -338,4 +342,5 @@ class RayWorkers:
 
 
 def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:160]
+    # Of a node, its address says more than 56 digits.
+    return re.sub(r", ID: \w+", "", " ".join(str(error).split()))[:200]
