@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +14,9 @@ from torch.utils.data import Dataset
 
 from spos import UserError
 from spos.data import load_data
+from spos.data.sources import torchvision as source
+
+READ = source.READ
 
 
 class Digits(Dataset[Any]):
@@ -99,7 +103,7 @@ def _torchvision(monkeypatch: pytest.MonkeyPatch) -> None:
     read = (Digits, Flowers, Pets, Imagenette, Faces, Broken, Abstract)
     kinds = {kind.__name__: kind for kind in (*read, Fake, LSUNClass)}
     datasets = SimpleNamespace(__all__=(*kinds, "CIFAR10"), **kinds)
-    monkeypatch.setattr("spos.data.sources.torchvision.READ", {one.__name__ for one in read})
+    monkeypatch.setattr(source, "READ", {one.__name__ for one in read})
     monkeypatch.setitem(sys.modules, "torchvision", SimpleNamespace(datasets=datasets))
 
 
@@ -161,9 +165,24 @@ def test_a_torchvision_that_cannot_be_imported_is_one_line(
         load_data("torchvision:Digits:there")
 
 
-def test_torchvision_itself_has_data_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+def idx(*sizes: int) -> bytes:
+    """A file as that of MNIST: bytes that count up to 9, and begin again."""
+    head = bytes((0, 0, 8, len(sizes))) + b"".join(size.to_bytes(4, "big") for size in sizes)
+    return head + (np.arange(np.prod(sizes)) % 10).astype(np.uint8).tobytes()
+
+
+def test_torchvision_itself_has_data_sets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delitem(sys.modules, "torchvision")
+    monkeypatch.setattr(source, "READ", READ)
     reason = "torchvision cannot be imported here"
     pytest.importorskip("torchvision", exc_type=Exception, reason=reason)
     with pytest.raises(UserError, match="FashionMNIST cannot be read from none"):
         load_data("torchvision:FashionMNIST:none")
+    raw = tmp_path / "FashionMNIST" / "raw"
+    raw.mkdir(parents=True)
+    for split, count in (("train", 200), ("t10k", 20)):
+        (raw / f"{split}-images-idx3-ubyte").write_bytes(idx(count, 28, 28))
+        (raw / f"{split}-labels-idx1-ubyte").write_bytes(idx(count))
+    data = load_data(f"torchvision:FashionMNIST:{tmp_path}")
+    assert [len(data.train), len(data.validation), len(data.test())] == [180, 20, 20]
+    assert (data.classes[0], data.channels, data.image_size) == ("T-shirt/top", 1, 28)
