@@ -32,8 +32,8 @@ def test_the_page_shows_the_study_and_changes_nothing(
     until(lambda: address or address.extend(server.addresses()), server.process)
     assert address, server.wait().err
 
-    def get(path: str, method: str = "GET") -> str:
-        request = urllib.request.Request(address[0] + path, method=method)
+    def get(path: str, method: str = "GET", **headers: str) -> str:
+        request = urllib.request.Request(address[0] + path, method=method, headers=headers)
         with urllib.request.urlopen(request, timeout=60) as response:
             return response.read().decode()
 
@@ -43,6 +43,10 @@ def test_the_page_shows_the_study_and_changes_nothing(
     assert len(trials) == 18
     with pytest.raises(urllib.error.HTTPError, match="405"):
         get(f"api/studies/{summary['study_id']}", "DELETE")
+    # A page of another site that has a name which leads here.
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        get("api/studies", Host="elsewhere.example:80")
+    assert get("api/studies", Host="localhost")
     server.signal(signal.SIGINT)
     ended = server.wait()
     assert ended.status in (0, 130) and ended.err == ""

@@ -148,3 +148,14 @@ def test_a_mistake_of_a_prediction_is_one_line(cli: Cli, tmp_path: Path):
     assert "is not an ONNX file, or damaged" in cli("predict", tmp_path / "a.onnx", "x.png").mistake
     assert "--top x: must be a whole number" in cli("predict", "a", "b", "--top", "x").mistake
     assert "Missing argument 'IMAGE...'" in cli("predict", "a").mistake
+
+
+def test_a_folder_in_the_place_of_the_card_is_seen_before_anything_is_written(
+    cli: Cli, finished: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "a.onnx").write_text("former")
+    (tmp_path / "a.onnx.md").mkdir()
+    told = cli("export", finished, "--out", tmp_path / "a.onnx").mistake
+    assert told.endswith("a.onnx.md is there, and not a file; give another name")
+    assert (tmp_path / "a.onnx").read_text() == "former"
+    assert sorted(one.name for one in tmp_path.glob("a.*")) == ["a.onnx", "a.onnx.md"]

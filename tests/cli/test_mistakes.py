@@ -233,6 +233,8 @@ def test_the_command_is_a_module_too(tmp_path: Path) -> None:
         ("supernet: x", "--config settings.yaml: section 'supernet' is not a mapping"),
         ("run: {1: 2}", "unknown setting 'run.1'"),
         ("1: {}", "unknown section '1'"),
+        ("run: {seed: 1}\nrun: {}", "--config settings.yaml: run is given twice"),
+        ("run: {seed: 1:30}", "run.seed '1:30': must be a valid integer"),
         ("layout: {channels: 'x'}", "layout.channels 'x': must be a valid integer"),
         ("\udcff", "--config settings.yaml"),
     ],
@@ -380,3 +382,21 @@ def test_a_bound_that_was_refused_can_be_mended(cli: Cli, finished: Path) -> Non
     assert "reachable are" in cli("search", "--max-flops", "1K", "--out", finished).mistake
     assert (finished / "config.yaml").read_text() == trained
     assert cli("search", "--max-flops", "130K", "--out", finished).status == 0
+
+
+def test_an_empty_run_directory_is_not_taken_for_none(cli: Cli) -> None:
+    told = cli("run", "--data", "digits", "--out", "").mistake
+    assert told == "--out: is empty; give a run directory, or leave it out"
+
+
+def test_a_character_that_an_output_lacks_does_not_end_a_command(finished_run: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "spos", "show", str(finished_run)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        check=False,
+    )
+    assert ended.returncode == 0 and "parameters ? the search allowed" in " ".join(
+        ended.stdout.split()
+    )

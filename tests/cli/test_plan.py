@@ -130,6 +130,8 @@ def test_the_shell_completes_options(cli: Cli, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("COMP_CWORD", "2")
     completed = cli("run")
     assert completed.status == 0 and completed.out.split() == ["plain,--max-flops"]
+    monkeypatch.delenv("COMP_WORDS")
+    assert cli("run").mistake.startswith("_SPOS_COMPLETE=bash_complete is for shells")
 
 
 def test_a_long_run_is_confirmed_with_its_plan_in_sight(

@@ -376,6 +376,12 @@ def test_what_is_not_a_zip_archive_is_named(make_folder, tmp_path, encode, zip_f
     text = tmp_path / "a.zip"
     text.write_text("no archive")
     fails(text, "not a readable zip archive")
+    odd = zip_folder(make_folder("other", train=5), tmp_path / "c.zip")
+    content = bytearray(odd.read_bytes())
+    # The version of zip that is needed to read the first member.
+    content[content.index(b"PK\1\2") + 6] = 200
+    odd.write_bytes(content)
+    fails(odd, r"not a readable zip archive \(zip file version 20.0\)")
     whole = zip_folder(make_folder(train=5), tmp_path / "b.zip").read_bytes()
     text.write_bytes(whole[: len(whole) // 2])
     fails(text, "not a readable zip archive")

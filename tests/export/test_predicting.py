@@ -176,3 +176,23 @@ def test_the_images_of_a_folder_are_found_in_order(tmp_path: Path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=r"empty: no image in it; allowed: \.jpg"):
         find_images([tmp_path / "empty"])
+
+
+@pytest.mark.parametrize(
+    ("run", "told"),
+    [
+        (
+            lambda images: torch.zeros(len(images), 10, 2),
+            r"shape \[1, 10, 2\]; needed",
+        ),
+        (lambda images: torch.tensor(0.0), r"the shape \[\]; needed is \[1, 10\]"),
+        (lambda images: torch.full((len(images), 10), torch.nan), "not finite numbers"),
+        (lambda images: 1 / 0, "the network cannot be run .*division by zero"),
+    ],
+    ids=["dimensions", "a scalar", "not a number", "an error"],
+)
+def test_a_network_of_anybody_gives_classes_or_one_line(run, told, tmp_path: Path):
+    reader = Classifier(OpenedNetwork(metadata(), run, "a test"))
+    mode = "L" if metadata().channels == 1 else "RGB"
+    with pytest.raises(UserError, match=told):
+        reader.classify([photograph(tmp_path / "a.png", (20, 20), mode)])

@@ -265,7 +265,7 @@ def _folder_left(folders: set[Path], place: Path) -> str:
 
 def _damaged(path: Path) -> str:
     from spos._util.files import read_json
-    from spos._util.settings import parse_yaml
+    from spos._util.plain_yaml import parse_yaml
     from spos.training.checkpoint import read_tensors
 
     try:

@@ -72,3 +72,11 @@ def test_images_that_cannot_be_read_are_an_error(context: Context) -> None:
     context.config = replace(config, data=replace(config.data, source="folder:nowhere"))
     with pytest.raises(UserError, match="nowhere"):
         images_to_share(context)
+
+
+def test_memory_that_cannot_be_written_is_not_shared(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert images_to_share(context) is context.data
+    monkeypatch.setattr("os.access", lambda *_: False)
+    assert images_to_share(context) is None

@@ -225,3 +225,15 @@ def test_space_is_kept_in_its_order(tmp_path, tower):
     open_study(str(tmp_path / "study.db"), "test", tower.space)
     with pytest.raises(UserError, match="another search space"):
         open_study(str(tmp_path / "study.db"), "test", backwards)
+
+
+def test_a_file_that_another_program_has_locked_is_not_called_damaged(
+    filled, tower, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("spos.search.sqlite.LOCK_TIMEOUT", 0.1)
+    other = sqlite3.connect(filled)
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(UserError, match="another program has locked it"):
+        open_study(filled, "test", tower.space)
+    other.close()
+    assert open_study(filled, "test", tower.space).trials

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from spos._util import interrupt as module
-from spos._util.interrupt import deferred_interrupt, handled_by, raise_interrupt
+from spos._util.interrupt import deferred_interrupt, handled_by, interruptible, raise_interrupt
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -63,3 +63,19 @@ def test_in_another_thread_nothing_is_handled():
     thread.start()
     thread.join()
     assert seen == [(False, before)]
+
+
+def test_what_a_library_does_not_end_is_interrupted():
+    def ring(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with pytest.raises(KeyboardInterrupt):
+            # Nobody sets it; a wait without an end.
+            interruptible(threading.Event().wait)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    with pytest.raises(ZeroDivisionError):
+        interruptible(lambda: 1 / 0)

@@ -27,7 +27,7 @@ def dashboard_command(run: str, port: int) -> None:
     from spos.run.dashboard import make_dashboard
 
     with make_dashboard(Path(run), port) as server:
-        click.echo(f"{server.address} shows the search of {run}; Ctrl-C ends it")
+        click.echo(printable(f"{server.address} shows the search of {run}; Ctrl-C ends it"))
         try:
             server.serve_forever()
         except KeyboardInterrupt:
@@ -67,7 +67,7 @@ def export_command(
         click.echo(line)
     files = [(target.parent if target else Path(run)) / name for name in facts["files"]]
     for file in files:
-        click.echo(f"{file}")
+        click.echo(printable(f"{file}"))
     if loggers:
         with closing(ConsoleListener()) as listener:
             attach(Path(run), loggers, files, listener)
@@ -119,5 +119,5 @@ def _exported(run: Path) -> Path:
     path = run / NETWORK_FILE
     if not path.exists():
         export_run(run)
-        click.echo(f"spos: exported {path}", err=True)
+        click.echo(printable(f"spos: exported {path}"), err=True)
     return path

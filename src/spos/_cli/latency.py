@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import click
 from spos._cli.common import print_tables
 from spos._cli.options import COUNT, PROCESSORS
 from spos._util.errors import UserError
+from spos._util.text import printable
 
 #: Options that name the supernet to measure, and all that a table holds.
 _SOURCE = ("run", "space", "preset", "assignments", "classes", "image_channels")
@@ -64,11 +66,11 @@ def _measure(out: Path, given: dict[str, Any]) -> None:
     from spos._cli.latency_summary import summary_table
 
     print_tables([summary_table(table, supernet)])
-    click.echo(str(out))
+    click.echo(printable(str(out)))
     if not table.fit.networks:
         click.echo(
             "a network takes more or less than the sum of its parts: correct the table with\n"
-            f"  spos latency --validate {out} --fit"
+            f"  spos latency --validate {printable(shlex.quote(str(out)))} --fit"
         )
 
 
@@ -82,4 +84,4 @@ def _validate(path: Path, given: dict[str, Any]) -> None:
 
     print_tables([validation_table(result)])
     for file in written:
-        click.echo(str(file))
+        click.echo(printable(str(file)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable
@@ -111,7 +112,7 @@ def _finish(out: Path, result: Any) -> None:
     print_tables(result_tables(result))
     for name in ("report.html", "result.json"):
         if (out / name).exists():
-            click.echo(f"{out / name}")
+            click.echo(printable(f"{out / name}"))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -157,7 +158,7 @@ def _run(**options: Any) -> None:
     out, result = perform_run(options)
     _finish(out, result)
     for line in next_commands(out, result):
-        click.echo(line)
+        click.echo(printable(line))
 
 
 @main.command("plan", cls=TopicCommand)
@@ -270,8 +271,10 @@ def _import_official(checkpoint: str, out: str) -> None:
     from spos.run.reuse import import_official_run
 
     facts = import_official_run(Path(checkpoint), Path(out))
-    click.echo(f"{facts['tensors']} tensors, {facts['classes']} classes: {out} is ready to search")
-    click.echo(f"next: spos search --out {out} --data folder:PATH --max-flops 330M")
+    size = f"{facts['tensors']} tensors, {facts['classes']} classes"
+    click.echo(printable(f"{size}: {out} is ready to search"))
+    named = shlex.quote(out)
+    click.echo(printable(f"next: spos search --out {named} --data folder:PATH --max-flops 330M"))
 
 
 for _command in (
@@ -289,7 +292,12 @@ def entry() -> None:
     if instruction := os.environ.get("_SPOS_COMPLETE"):
         from click.shell_completion import shell_complete
 
-        sys.exit(shell_complete(main, {}, "spos", "_SPOS_COMPLETE", instruction))
+        try:
+            sys.exit(shell_complete(main, {}, "spos", "_SPOS_COMPLETE", instruction))
+        except (KeyError, ValueError) as error:
+            _fail(
+                f"_SPOS_COMPLETE={instruction} is for shells, which say what to complete ({error})"
+            )
     open_streams()
     # Before a library is imported that reads it.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -246,7 +246,7 @@ def read_settings(options: dict[str, Any]) -> dict[str, Any]:
 
 def _read(path: str) -> Mapping[str, Any]:
     from spos._util.files import check_regular
-    from spos._util.settings import parse_yaml
+    from spos._util.plain_yaml import parse_yaml
     from spos.run.config import check_sections
 
     try:

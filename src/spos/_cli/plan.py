@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -35,6 +36,8 @@ def perform_run(options: dict[str, Any]) -> tuple[Path, Result]:
         UserError: an option is not valid.
     """
     began = time.monotonic()
+    if options["out"] == "":
+        raise UserError("--out: is empty; give a run directory, or leave it out")
     out = Path(options["out"] or _directory(options))
     text, yes = options.pop("duration"), options.pop("yes")
     given = read_settings(options)
@@ -105,7 +108,7 @@ def next_commands(out: Path, result: Result) -> list[str]:
     from spos.run import RunDirectory
     from spos.run.outcome import SearchOutcome
 
-    lines = []
+    lines, named = [], shlex.quote(str(out))
     searched = RunDirectory(out).outcome(SearchOutcome)
     if searched is not None and result.winner is not None and not result.budgets:
         flops = result.winner.costs["flops"]
@@ -114,10 +117,11 @@ def next_commands(out: Path, result: Result) -> list[str]:
         budget = _round_up(max(0.6 * flops, least))
         if budget < 0.95 * flops:
             text = f"{budget / 1e6:g}M" if budget >= 1e6 else f"{budget / 1e3:g}K"
-            lines.append(f"spos run --reuse {out} --max-flops {text} --out {out}-{text}")
+            other = shlex.quote(f"{out}-{text}")
+            lines.append(f"spos run --reuse {named} --max-flops {text} --out {other}")
     if result.test_score is not None:
-        lines.append(f"spos export {out}")
-        lines += [f"spos predict {out} photo.jpg"] if result.metric.name == "top-1" else []
+        lines.append(f"spos export {named}")
+        lines += [f"spos predict {named} photo.jpg"] if result.metric.name == "top-1" else []
     return ["", "Next:", *(f"  {line}" for line in lines)] if lines else []
 
 

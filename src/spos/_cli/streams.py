@@ -33,6 +33,10 @@ def open_streams() -> None:
         sys.stdout = _stream(1, "w")
     if sys.stderr is None:
         sys.stderr = _stream(2, "w")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # Of what its encoding lacks, such as a dash in ASCII.
+            stream.reconfigure(errors="replace" if stream.errors == "strict" else stream.errors)
 
 
 @contextmanager

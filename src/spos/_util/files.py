@@ -13,6 +13,9 @@ from spos._util.errors import UserError
 
 #: Key of the digest, SHA-256, of everything else in a JSON file: whatever is altered is noticed.
 DIGEST = "digest"
+#: The largest numbers that are read: whole ones are also indices of torch, and sums of larger ones
+#: may be infinite.
+LARGEST_WHOLE, LARGEST_NUMBER = (1 << 63) - 1, 1e100
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
@@ -112,13 +115,25 @@ def parse_json(text: str) -> Any:
     """Parse JSON that may be damaged, or come from anybody.
 
     Raises:
-        ValueError: the text is not JSON, is nested too deeply, or has a number of thousands of
-            digits.
+        ValueError: the text is not JSON, is nested too deeply, or has a number beyond all bounds.
     """
     try:
-        return json.loads(text)
+        return json.loads(text, parse_int=_whole, parse_float=_fraction)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+def _whole(text: str) -> int:
+    if len(text) > 20 or abs(int(text)) > LARGEST_WHOLE:
+        raise ValueError(f"a number of {len(text)} digits")
+    return int(text)
+
+
+def _fraction(text: str) -> float:
+    value = float(text)
+    if abs(value) > LARGEST_NUMBER:
+        raise ValueError(f"a number of {value:.1g}")
+    return value
 
 
 def check_regular(path: Path) -> None:

@@ -7,7 +7,11 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from queue import SimpleQueue
 from types import FrameType
+from typing import TypeVar
+
+Result = TypeVar("Result")
 
 #: What an interruption says where there is a state to go on from.
 SAVED = "the state is saved, rerun the same command to resume"
@@ -86,3 +90,29 @@ def deferred_interrupt() -> Iterator[Interrupt]:
 
     with handled_by(note):
         yield interrupt
+
+
+def interruptible(work: Callable[[], Result]) -> Result:
+    """Call a function of a library that a signal would not interrupt, such as a loop of its own.
+
+    Args:
+        work (Callable): the function. If this process is interrupted, it goes on until the process
+            ends.
+
+    Example:
+        >>> interruptible(lambda: 1 + 1)
+        2
+    """
+    ended: SimpleQueue[tuple[Result | None, BaseException | None]] = SimpleQueue()
+
+    def call() -> None:
+        try:
+            ended.put((work(), None))
+        except BaseException as error:
+            ended.put((None, error))
+
+    threading.Thread(target=call, daemon=True).start()
+    result, error = ended.get()
+    if error is not None:
+        raise error
+    return result  # type: ignore[return-value]

@@ -9,10 +9,10 @@ import typing
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, TypeVar
 
-import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from spos._util.errors import UserError, nearest
+from spos._util.plain_yaml import parse_yaml
 from spos._util.text import redact
 
 Filled = TypeVar("Filled")
@@ -86,29 +86,6 @@ def _as_list(value: Any) -> Any:
         return parse_yaml(f"[{value}]") if isinstance(value, str) else [value]
     except ValueError:
         return value
-
-
-def parse_yaml(text: str) -> Any:
-    """Parse YAML, plain values alone.
-
-    Raises:
-        ValueError: the text is not YAML; the message is the reason, in one line.
-
-    Example:
-        >>> parse_yaml("[64, 160]")
-        [64, 160]
-        >>> parse_yaml("2026-13-01")
-        Traceback (most recent call last):
-        ...
-        ValueError: month must be in 1..12
-    """
-    try:
-        return yaml.safe_load(text)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
-    except Exception as error:
-        # Of dates, tags and large numbers, YAML raises whatever Python does.
-        raise ValueError(" ".join(str(error).split())) from None
 
 
 def replace_settings(settings: Filled, values: Mapping[str, Any], section: str) -> Filled:

@@ -139,7 +139,8 @@ class ZipStore:
         self.repeated: list[str] = []
         try:
             self._archive = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, OSError) as error:
+        # A damaged archive raises errors of its parts as well.
+        except Exception as error:
             raise UserError(
                 f"not a readable zip archive ({error}); allowed: a folder or a whole .zip file"
             ) from None

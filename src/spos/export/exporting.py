@@ -93,7 +93,7 @@ def _export(
     versions = {name: version(name) for name in kind.packages}
     facts: dict[str, Any] = {
         "file": target.name,
-        "files": [target.name, *written, f"{target.name}.md", f"{target.name}.json"],
+        "files": [target.name, *written, card_of(target).name, facts_of(target).name],
         "format": kind.name,
         "bytes": len(content),
         "sha256": hashlib.sha256(content).hexdigest(),
@@ -118,14 +118,24 @@ def _export(
         "versions": {"python": platform.python_version(), **versions},
     }
     card = model_card(facts, trained.result, target.name)
-    (folder / f"{target.name}.md").write_text(card, encoding="utf-8")
+    card_of(temporary).write_text(card, encoding="utf-8")
     text = json.dumps(facts, indent=2, allow_nan=False) + "\n"
-    (folder / f"{target.name}.json").write_text(text, encoding="utf-8")
+    facts_of(temporary).write_text(text, encoding="utf-8")
     # The network is removed first and put last: where it is, all that belongs to it is its own.
     target.unlink(missing_ok=True)
     for path in sorted(folder.iterdir(), key=lambda path: path.name == target.name):
         put(path, target.with_name(path.name))
     return facts
+
+
+def card_of(target: Path) -> Path:
+    """The model card beside an exported network."""
+    return target.with_name(f"{target.name}.md")
+
+
+def facts_of(target: Path) -> Path:
+    """The facts beside an exported network."""
+    return target.with_name(f"{target.name}.json")
 
 
 def _latency(run: Callable[[Tensor], Tensor], image: Tensor) -> dict[str, Any]:
@@ -151,4 +161,7 @@ def _check_target(target: Path, kind: Format) -> None:
         raise UserError(f"--out {target}: is a folder; give the name of a file")
     if not target.parent.is_dir():
         raise UserError(f"--out {target}: the folder {target.parent} does not exist; create it")
+    for beside in (target, card_of(target), facts_of(target)):
+        if beside.exists() and not beside.is_file():
+            raise UserError(f"--out {target}: {beside} is there, and not a file; give another name")
     kind.check(target)

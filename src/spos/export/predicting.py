@@ -14,12 +14,13 @@ from torch import Tensor
 
 from spos._util.errors import UserError
 from spos._util.files import file_digest, read_own
+from spos._util.interrupt import interruptible
 from spos._util.records import from_plain
 from spos.data.decode import BrokenImageError, decode, to_array
 from spos.data.files import read_image_file
 from spos.data.photograph import fit
 from spos.data.sources._layout import EXTENSIONS
-from spos.export.metadata import OpenedNetwork
+from spos.export.metadata import OpenedNetwork, reason
 from spos.export.onnx_file import open_onnx
 from spos.export.program_file import open_program, read_program_metadata
 
@@ -90,7 +91,24 @@ class Classifier:
     def _outputs(self, paths: Sequence[Path]) -> Iterator[Tensor]:
         for begin in range(0, len(paths), BATCH):
             images = torch.stack([self.read(path) for path in paths[begin : begin + BATCH]])
-            yield from self.network.run(images)
+            yield from self._run(images)
+
+    def _run(self, images: Tensor) -> Tensor:
+        """Outputs of the network, which may be anybody's and compute anything."""
+        try:
+            outputs = interruptible(lambda: self.network.run(images))
+        # onnxruntime and torch have exceptions without a common class.
+        except Exception as error:
+            raise UserError(f"the network cannot be run ({reason(error)})") from error
+        wanted = (len(images), len(self.network.metadata.classes))
+        if outputs.shape != wanted:
+            raise UserError(
+                f"the network is damaged: its outputs have the shape {list(outputs.shape)}; needed "
+                f"is {list(wanted)}"
+            )
+        if not bool(outputs.isfinite().all()):
+            raise UserError("the network is damaged: its outputs are not finite numbers")
+        return outputs
 
 
 def find_images(paths: Iterable[Path]) -> list[Path]:

@@ -64,7 +64,7 @@ def make_dashboard(run: Path, port: int) -> DashboardServer:
         warnings.simplefilter("ignore")
         import optuna_dashboard
 
-        application = only_reading(optuna_dashboard.wsgi(storage))
+        application = only_here(only_reading(optuna_dashboard.wsgi(storage)))
     try:
         return make_server(HOST, port, application, DashboardServer, _Quiet)
     except OSError as error:
@@ -82,6 +82,21 @@ def only_reading(application: Application) -> Application:
             return application(environ, start_response)
         start_response("405 Method Not Allowed", [("Content-Type", "application/json")])
         return [b'{"reason": "spos dashboard only reads the study of a run"}']
+
+    return answer
+
+
+def only_here(application: Application) -> Application:
+    """Let an application answer only where it is asked for by the names of this machine.
+
+    A page of another site could ask by a name of its own that leads here.
+    """
+
+    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if environ.get("HTTP_HOST", HOST).partition(":")[0] in (HOST, "localhost"):
+            return application(environ, start_response)
+        start_response("403 Forbidden", [("Content-Type", "application/json")])
+        return [b'{"reason": "spos dashboard answers this machine alone"}']
 
     return answer
 

@@ -14,8 +14,8 @@ import yaml
 from spos._util.errors import UserError
 from spos._util.files import parse_json, write_atomically
 from spos._util.interrupt import SAVED, deferred_interrupt
+from spos._util.plain_yaml import parse_yaml
 from spos._util.records import read_record, write_record
-from spos._util.settings import parse_yaml
 from spos._util.text import redact
 from spos.report.resources import EVALUATION
 from spos.run.config import Config, check_sections, find_difference, make_config, merge_sections

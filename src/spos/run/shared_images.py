@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import pickle
 import shutil
 from pathlib import Path
@@ -32,7 +33,7 @@ def images_to_share(context: Context) -> ImageData | None:
     Raises:
         UserError: the images cannot be read.
     """
-    if not SHARED.is_dir():
+    if not (SHARED.is_dir() and os.access(SHARED, os.W_OK)):
         return None
     counted = _Counted(io.BytesIO())
     try:

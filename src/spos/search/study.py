@@ -75,11 +75,26 @@ def open_study(
     except Exception as error:
         # The storage drivers raise exceptions without a common base class.
         reason = " ".join(str(error).split())
+        where = storage if isinstance(storage, (str, Path)) else "its storage"
+        if _is_locked(error):
+            raise UserError(
+                f"study '{name}' in {where}: another program has locked it; rerun the same command "
+                "when that has ended"
+            ) from error
         raise UserError(
-            f"study '{name}' in {storage} cannot be read ({type(error).__name__}: {reason}): "
+            f"study '{name}' in {where} cannot be read ({type(error).__name__}: {reason}): "
             "restore it from a copy, or give another file or name to search from scratch"
         ) from error
     return study
+
+
+def _is_locked(error: BaseException | None) -> bool:
+    """Whether SQLite gave up waiting for a file, which Optuna has an error of its own for."""
+    while error is not None:
+        if "database is locked" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def open_storage(storage: str | Path) -> optuna.storages.BaseStorage:
