@@ -402,8 +402,11 @@ def test_an_interrupted_training_saves_and_ends_like_one_that_was_not(fit, state
     assert list(states()) == [8, 7, 5]
 
 
-def test_an_interrupt_in_the_last_step_comes_too_late(fit):
-    outcome = fit(dropped(), load=batches(at={7: interrupt}))
+def test_an_interrupt_in_the_last_step_acts_when_all_is_saved(fit, states):
+    with pytest.raises(KeyboardInterrupt):
+        fit(dropped(), load=batches(at={7: interrupt}), save_every=1e9)
+    assert list(states()) == [8]
+    outcome = fit(dropped(1))
     assert (outcome.step, outcome.interrupted) == (8, False)
 
 

@@ -140,7 +140,11 @@ def search_stage(context: Context) -> SearchOutcome:
             raise UserError(f"{place} cannot be written: {reason}") from error
     outcome = make_search_outcome(found, table, study, config.search, seconds=watch.seconds, **more)
     close_storage(storage)
-    return directory.finish(outcome)
+    kept = directory.finish(outcome)
+    if interrupt.requested:
+        # It came with the last candidate.
+        raise KeyboardInterrupt
+    return kept
 
 
 def _with_metric(context: Context, supernet: Supernet, result: SearchResult) -> SearchResult:

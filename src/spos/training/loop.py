@@ -205,6 +205,9 @@ def train(
             raise UserError(
                 f"the batches ended after step {step} of {recipe.steps}: provide one batch per step"
             )
+    if interrupt.requested and last:
+        # All steps are saved; who asked does not want what comes after them.
+        raise KeyboardInterrupt
     if average is not None and step == end < recipe.steps:
         average.apply()
     return Outcome(step, spent(), interrupted=step < end)
