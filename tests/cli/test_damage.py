@@ -195,7 +195,7 @@ def test_an_altered_digit_is_noticed(name: str, digit: str, cli: Cli, finished: 
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("channels", -1), ("outputs", 0), ("image_size", 2**63), ("train", -5)]
+    ("key", "value"), [("channels", -1), ("outputs", 0), ("image_size", 2**62), ("train", -5)]
 )
 def test_images_that_nobody_has_are_refused(
     key: str, value: int, cli: Cli, finished: Path, tmp_path: Path
