@@ -195,7 +195,7 @@ def test_an_altered_digit_is_noticed(name: str, digit: str, cli: Cli, finished: 
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("channels", -1), ("outputs", 0), ("image_size", 2**62), ("train", -5)]
+    ("key", "value"), [("channels", -1), ("outputs", 0), ("image_size", 2**63), ("train", -5)]
 )
 def test_images_that_nobody_has_are_refused(
     key: str, value: int, cli: Cli, finished: Path, tmp_path: Path
@@ -208,6 +208,10 @@ def test_images_that_nobody_has_are_refused(
 
 def of_another_candidate(content: dict[str, Any]) -> None:
     content["candidates"][0]["score"] -= 1
+
+
+def of_another_space(content: dict[str, Any]) -> None:
+    content["candidates"][2]["architecture"] = "1000000,0,0"
 
 
 def of_another_network(content: dict[str, Any]) -> None:
@@ -226,6 +230,7 @@ def of_other_images(content: dict[str, Any]) -> None:
     ("stage", "change", "told"),
     [
         ("search", of_another_candidate, "in study.db"),
+        ("search", of_another_space, "architecture 1000000,0,0, none of the space"),
         ("retrain", of_another_network, "network 3,3,3, the network "),
         ("compare", of_another_training, "in retrain.json"),
         ("predictions", of_other_images, "of 359 in retrain.json"),
@@ -247,6 +252,17 @@ def test_files_of_two_runs_disagree(
     mistake = cli("run", "--out", finished).mistake
     assert mistake.startswith(f"{path} disagrees with the rest of the run: ")
     assert told in mistake
+
+
+@pytest.mark.parametrize("number", [-1, 10, 10**30])
+def test_predictions_of_a_class_that_is_none_are_damage(
+    number: int, cli: Cli, finished: Path
+) -> None:
+    path = finished / "predictions.json"
+    content = read_json(path)
+    content["predictions"]["counts"][0][1] = number
+    write_json(path, content)
+    assert cli("run", "--out", finished).mistake.startswith(f"{path} is damaged (predictions")
 
 
 def test_files_without_a_digest_are_read(cli: Cli, finished: Path) -> None:

@@ -156,6 +156,6 @@ def test_a_folder_in_the_place_of_the_card_is_seen_before_anything_is_written(
     (tmp_path / "a.onnx").write_text("former")
     (tmp_path / "a.onnx.md").mkdir()
     told = cli("export", finished, "--out", tmp_path / "a.onnx").mistake
-    assert told.endswith("a.onnx.md is there, and not a file; give another name")
+    assert told.endswith("a.onnx.md exists and is not a file; give another name")
     assert (tmp_path / "a.onnx").read_text() == "former"
     assert sorted(one.name for one in tmp_path.glob("a.*")) == ["a.onnx", "a.onnx.md"]

@@ -43,6 +43,10 @@ GIVEN = {
         "supernet.steps 'many': must be a valid integer",
     ),
     "type of an option": (["run", "--out", "OUT", "--seed", "x"], "'--seed': 'x' is not a valid"),
+    "size of a seed": (
+        ["run", "--out", "OUT", "--seed", "1000000000000000001"],
+        "run.seed 1000000000000000001: must be at most 1e+18",
+    ),
     "range of a setting": (
         ["run", "--out", "OUT", "--supernet-steps", "0"],
         "supernet.steps 0: must be at least 1",
@@ -256,7 +260,7 @@ def test_a_device_in_place_of_a_settings_file_is_one_line(cli: Cli) -> None:
 
 
 def test_an_option_of_other_commands_names_them(cli: Cli) -> None:
-    told = "spos run has no --num-nodes; these have: spos train, spos retrain"
+    told = "spos run has no option --num-nodes; commands that have it: spos train, spos retrain"
     assert cli("run", "--num-nodes", "2").mistake == told
 
 
@@ -386,7 +390,7 @@ def test_a_bound_that_was_refused_can_be_mended(cli: Cli, finished: Path) -> Non
 
 def test_an_empty_run_directory_is_not_taken_for_none(cli: Cli) -> None:
     told = cli("run", "--data", "digits", "--out", "").mistake
-    assert told == "--out: is empty; give a run directory, or leave it out"
+    assert told == "--out is empty: give a run directory, or leave the option out"
 
 
 def test_a_character_that_an_output_lacks_does_not_end_a_command(finished_run: Path) -> None:

@@ -131,7 +131,7 @@ def test_the_shell_completes_options(cli: Cli, monkeypatch: pytest.MonkeyPatch) 
     completed = cli("run")
     assert completed.status == 0 and completed.out.split() == ["plain,--max-flops"]
     monkeypatch.delenv("COMP_WORDS")
-    assert cli("run").mistake.startswith("_SPOS_COMPLETE=bash_complete is for shells")
+    assert cli("run").mistake.startswith("_SPOS_COMPLETE=bash_complete: the shell did not")
 
 
 def test_a_long_run_is_confirmed_with_its_plan_in_sight(

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from spos._cli.console import ConsoleListener
+
 #: A command that writes to a file and to both streams, and then the number of the file.
 SCRIPT = """
 import os, sys
@@ -76,3 +78,10 @@ def test_a_run_goes_on_without_a_terminal_that_is_closed(redirected: bool) -> No
     out, _ = started.communicate(b"\n", timeout=60)
     assert started.returncode == 0
     assert out == (b"told\n" if redirected else None)
+
+
+def test_a_message_has_no_characters_that_a_terminal_would_obey(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ConsoleListener().message("--reuse a\x1b[31mb\nc: all settings as there")
+    assert capsys.readouterr().err == "spos: --reuse a\\x1b[31mb\\x0ac: all settings as there\n"

@@ -183,9 +183,9 @@ def test_the_images_of_a_folder_are_found_in_order(tmp_path: Path):
     [
         (
             lambda images: torch.zeros(len(images), 10, 2),
-            r"shape \[1, 10, 2\]; needed",
+            r"the shape \[1, 10, 2\], expected is \[1, 10\]",
         ),
-        (lambda images: torch.tensor(0.0), r"the shape \[\]; needed is \[1, 10\]"),
+        (lambda images: torch.tensor(0.0), r"the shape \[\], expected is \[1, 10\]"),
         (lambda images: torch.full((len(images), 10), torch.nan), "not finite numbers"),
         (lambda images: 1 / 0, "the network cannot be run .*division by zero"),
     ],

@@ -61,8 +61,14 @@ def test_where_there_is_little_room_each_reads_them(
     assert torch.equal(validation, context.data.validation.pixels([3]))
 
 
-def test_images_that_cannot_be_sent_are_read_by_each(context: Context) -> None:
+def test_images_that_cannot_be_sent_are_read_by_each(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = context.data
+    assert images_to_share(context) is data
+    monkeypatch.setattr(shared_images, "LARGEST_SENT", 100)
+    assert images_to_share(context) is None
+    monkeypatch.undo()
     vars(context)["data"] = replace(data, test=lambda: data.test())
     assert images_to_share(context) is None
 

@@ -233,7 +233,7 @@ def test_a_file_that_another_program_has_locked_is_not_called_damaged(
     monkeypatch.setattr("spos.search.sqlite.LOCK_TIMEOUT", 0.1)
     other = sqlite3.connect(filled)
     other.execute("BEGIN EXCLUSIVE")
-    with pytest.raises(UserError, match="another program has locked it"):
+    with pytest.raises(UserError, match="is locked by another program"):
         open_study(filled, "test", tower.space)
     other.close()
     assert open_study(filled, "test", tower.space).trials

@@ -102,9 +102,9 @@ def test_what_is_altered_is_noticed(tmp_path: Path):
         (b"{", "Expecting property name"),
         (b"\xff", "can't decode"),
         (b"[" * 100_000, "nested too deeply"),
-        (b"1" * 5000, "a number of 5000 digits"),
-        (b"9223372036854775808", "a number of 19 digits"),
-        (b"1e101", "a number of 1e.101"),
+        (b"1" * 5000, "a number above 1e.300"),
+        (b"-1" + b"0" * 301, "a number above 1e.300"),
+        (b"1e301", "a number above 1e.300"),
     ],
 )
 def test_what_is_not_json_is_an_error(content: bytes, reason: str, tmp_path: Path):

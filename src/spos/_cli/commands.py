@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
+from spos._cli.common import say
 from spos._cli.console import ConsoleListener
 from spos._cli.options import COUNT, logger_option
-from spos._util.text import printable
 
 
 @click.command("dashboard")
@@ -27,7 +27,7 @@ def dashboard_command(run: str, port: int) -> None:
     from spos.run.dashboard import make_dashboard
 
     with make_dashboard(Path(run), port) as server:
-        click.echo(printable(f"{server.address} shows the search of {run}; Ctrl-C ends it"))
+        say(f"{server.address} shows the search of {run}; Ctrl-C ends it")
         try:
             server.serve_forever()
         except KeyboardInterrupt:
@@ -67,7 +67,7 @@ def export_command(
         click.echo(line)
     files = [(target.parent if target else Path(run)) / name for name in facts["files"]]
     for file in files:
-        click.echo(printable(f"{file}"))
+        say(file)
     if loggers:
         with closing(ConsoleListener()) as listener:
             attach(Path(run), loggers, files, listener)
@@ -106,7 +106,7 @@ def predict_command(
         click.echo(json.dumps(found, indent=2))
         return
     for row in found:
-        click.echo(printable(row["file"]))
+        say(row["file"])
         for best in row["classes"]:
             click.echo(f"  {best['probability']:7.2%}  {best['class']}")
 
@@ -119,5 +119,5 @@ def _exported(run: Path) -> Path:
     path = run / NETWORK_FILE
     if not path.exists():
         export_run(run)
-        click.echo(printable(f"spos: exported {path}"), err=True)
+        say(f"spos: exported {path}", err=True)
     return path

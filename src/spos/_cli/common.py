@@ -7,8 +7,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from spos._cli.options import read_settings
 from spos._util.errors import UserError
+from spos._util.text import printable
 
 if TYPE_CHECKING:
     from spos.run.nodes import Nodes
@@ -92,3 +95,8 @@ def print_tables(tables: Iterable[Any]) -> None:
     console = Console()
     for table in tables:
         console.print(table)
+
+
+def say(text: object, *, err: bool = False) -> None:
+    """Print a line; a name in it may have characters that a terminal would obey."""
+    click.echo(printable(str(text)), err=err)

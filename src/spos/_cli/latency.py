@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from spos._cli.common import print_tables
+from spos._cli.common import print_tables, say
 from spos._cli.options import COUNT, PROCESSORS
 from spos._util.errors import UserError
 from spos._util.text import printable
@@ -66,7 +66,7 @@ def _measure(out: Path, given: dict[str, Any]) -> None:
     from spos._cli.latency_summary import summary_table
 
     print_tables([summary_table(table, supernet)])
-    click.echo(printable(str(out)))
+    say(out)
     if not table.fit.networks:
         click.echo(
             "a network takes more or less than the sum of its parts: correct the table with\n"
@@ -84,4 +84,4 @@ def _validate(path: Path, given: dict[str, Any]) -> None:
 
     print_tables([validation_table(result)])
     for file in written:
-        click.echo(printable(str(file)))
+        say(file)

@@ -20,7 +20,7 @@ from spos._cli.commands import (
     predict_command,
     push_command,
 )
-from spos._cli.common import execution, print_tables, run_stage
+from spos._cli.common import execution, print_tables, run_stage, say
 from spos._cli.help import TopicCommand
 from spos._cli.latency import latency_command
 from spos._cli.options import (
@@ -112,7 +112,7 @@ def _finish(out: Path, result: Any) -> None:
     print_tables(result_tables(result))
     for name in ("report.html", "result.json"):
         if (out / name).exists():
-            click.echo(printable(f"{out / name}"))
+            say(out / name)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -158,7 +158,7 @@ def _run(**options: Any) -> None:
     out, result = perform_run(options)
     _finish(out, result)
     for line in next_commands(out, result):
-        click.echo(printable(line))
+        say(line)
 
 
 @main.command("plan", cls=TopicCommand)
@@ -272,9 +272,9 @@ def _import_official(checkpoint: str, out: str) -> None:
 
     facts = import_official_run(Path(checkpoint), Path(out))
     size = f"{facts['tensors']} tensors, {facts['classes']} classes"
-    click.echo(printable(f"{size}: {out} is ready to search"))
+    say(f"{size}: {out} is ready to search")
     named = shlex.quote(out)
-    click.echo(printable(f"next: spos search --out {named} --data folder:PATH --max-flops 330M"))
+    say(f"next: spos search --out {named} --data folder:PATH --max-flops 330M")
 
 
 for _command in (
@@ -295,9 +295,7 @@ def entry() -> None:
         try:
             sys.exit(shell_complete(main, {}, "spos", "_SPOS_COMPLETE", instruction))
         except (KeyError, ValueError) as error:
-            _fail(
-                f"_SPOS_COMPLETE={instruction} is for shells, which say what to complete ({error})"
-            )
+            _fail(f"_SPOS_COMPLETE={instruction}: the shell did not say what to complete ({error})")
     open_streams()
     # Before a library is imported that reads it.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -357,5 +355,5 @@ def _one_line(error: click.ClickException) -> str:
             if any(given in parameter.opts for parameter in command.params)
         ]
         if have:
-            return f"spos {name} has no {given}; these have: {', '.join(have)}"
+            return f"spos {name} has no option {given}; commands that have it: {', '.join(have)}"
     return text

@@ -37,7 +37,7 @@ def perform_run(options: dict[str, Any]) -> tuple[Path, Result]:
     """
     began = time.monotonic()
     if options["out"] == "":
-        raise UserError("--out: is empty; give a run directory, or leave it out")
+        raise UserError("--out is empty: give a run directory, or leave the option out")
     out = Path(options["out"] or _directory(options))
     text, yes = options.pop("duration"), options.pop("yes")
     given = read_settings(options)

@@ -35,7 +35,7 @@ def open_streams() -> None:
         sys.stderr = _stream(2, "w")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            # Of what its encoding lacks, such as a dash in ASCII.
+            # A character that the encoding lacks, such as a dash in ASCII, must not end a command.
             stream.reconfigure(errors="replace" if stream.errors == "strict" else stream.errors)
 
 

@@ -13,9 +13,8 @@ from spos._util.errors import UserError
 
 #: Key of the digest, SHA-256, of everything else in a JSON file: whatever is altered is noticed.
 DIGEST = "digest"
-#: The largest numbers that are read: whole ones are also indices of torch, and sums of larger ones
-#: may be infinite.
-LARGEST_WHOLE, LARGEST_NUMBER = (1 << 63) - 1, 1e100
+#: The largest number that is read: sums of larger ones may be infinite.
+LARGEST = 1e300
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
@@ -115,7 +114,7 @@ def parse_json(text: str) -> Any:
     """Parse JSON that may be damaged, or come from anybody.
 
     Raises:
-        ValueError: the text is not JSON, is nested too deeply, or has a number beyond all bounds.
+        ValueError: the text is not JSON, is nested too deeply, or has a number above 1e300.
     """
     try:
         return json.loads(text, parse_int=_whole, parse_float=_fraction)
@@ -124,20 +123,20 @@ def parse_json(text: str) -> Any:
 
 
 def _whole(text: str) -> int:
-    if len(text) > 20 or abs(int(text)) > LARGEST_WHOLE:
-        raise ValueError(f"a number of {len(text)} digits")
+    # Before it is parsed, for which Python has a limit of its own.
+    _fraction(text)
     return int(text)
 
 
 def _fraction(text: str) -> float:
     value = float(text)
-    if abs(value) > LARGEST_NUMBER:
-        raise ValueError(f"a number of {value:.1g}")
+    if abs(value) > LARGEST:
+        raise ValueError(f"a number above {LARGEST:g}")
     return value
 
 
 def check_regular(path: Path) -> None:
-    """Check that a file has an end, which a pipe or a device, to which a link may lead, has not.
+    """Refuse a pipe or a device, even behind a link: reading it might never end.
 
     Raises:
         ValueError: it is neither a regular file nor a directory.

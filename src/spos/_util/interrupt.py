@@ -15,8 +15,8 @@ Result = TypeVar("Result")
 
 #: What an interruption says where there is a state to go on from.
 SAVED = "the state is saved, rerun the same command to resume"
-# What ends a command where it may stop: Ctrl-C, a request to end, a terminal that is closed, which
-# nohup has ignored.
+# What ends a command: Ctrl-C, a request to end, and a terminal that is closed, unless nohup lets it
+# be ignored.
 SIGNALS = (
     signal.SIGINT,
     signal.SIGTERM,
@@ -93,11 +93,11 @@ def deferred_interrupt() -> Iterator[Interrupt]:
 
 
 def interruptible(work: Callable[[], Result]) -> Result:
-    """Call a function of a library that a signal would not interrupt, such as a loop of its own.
+    """Call a function of a library so that a signal interrupts the wait for it.
 
     Args:
-        work (Callable): the function. If this process is interrupted, it goes on until the process
-            ends.
+        work (Callable): the function. After an interruption it goes on in its thread until the
+            process ends.
 
     Example:
         >>> interruptible(lambda: 1 + 1)

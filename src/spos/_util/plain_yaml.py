@@ -1,4 +1,4 @@
-"""YAML of plain values, in which nothing means what its author cannot see."""
+"""YAML of plain values, without the surprises of YAML 1.1."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any
 
 import yaml
 
-#: Values that a text may have, with those that its aliases repeat.
+#: The most values in a text, counting those that aliases repeat.
 MOST_VALUES = 100_000
 
 
 def parse_yaml(text: str) -> Any:
     """Parse YAML, plain values alone.
 
-    Numbers are decimal, as in YAML 1.2: where the first version of YAML reads ``0100`` as 64 and
-    ``1:30`` as 90, they are texts, which a setting converts or refuses.
+    Numbers are decimal, as in YAML 1.2. YAML 1.1 reads ``0100`` as 64 and ``1:30`` as 90; here they
+    are texts, which a setting converts or refuses.
 
     Raises:
-        ValueError: the text is not YAML, has a key twice or too many values; the message is the
-            reason, in one line.
+        ValueError: the text is not YAML, gives a key twice, or has too many values; the message is
+            the reason, in one line.
 
     Example:
         >>> parse_yaml("[64, 160, 0100, 1:30]")
@@ -70,13 +70,13 @@ for _name, _pattern in _NUMBERS.items():
 
 
 def _count(value: Any) -> None:
-    """Count values, those of aliases each time: showing them in an error would not end."""
+    """Refuse aliases that multiply: to show such a value in an error would take for ever."""
     waiting, count = [value], 0
     while waiting:
         one = waiting.pop()
         count += 1
         if count > MOST_VALUES:
-            raise ValueError(f"it has more than {MOST_VALUES:,} values, with those of its aliases")
+            raise ValueError(f"more than {MOST_VALUES:,} values, counting what aliases repeat")
         if isinstance(one, Mapping):
             waiting += one.values()
         elif isinstance(one, (list, tuple, set)):

@@ -163,5 +163,5 @@ def _check_target(target: Path, kind: Format) -> None:
         raise UserError(f"--out {target}: the folder {target.parent} does not exist; create it")
     for beside in (target, card_of(target), facts_of(target)):
         if beside.exists() and not beside.is_file():
-            raise UserError(f"--out {target}: {beside} is there, and not a file; give another name")
+            raise UserError(f"--out {target}: {beside} exists and is not a file; give another name")
     kind.check(target)

@@ -103,7 +103,7 @@ class Classifier:
         wanted = (len(images), len(self.network.metadata.classes))
         if outputs.shape != wanted:
             raise UserError(
-                f"the network is damaged: its outputs have the shape {list(outputs.shape)}; needed "
+                f"the network is damaged: its output has the shape {list(outputs.shape)}, expected "
                 f"is {list(wanted)}"
             )
         if not bool(outputs.isfinite().all()):

@@ -46,6 +46,12 @@ class Predictions:
     counts: tuple[tuple[int, int, int], ...]
     mistakes: tuple[Mistake, ...]
 
+    def __post_init__(self) -> None:
+        numbers = {number for true, given, _ in self.counts for number in (true, given)}
+        numbers |= {number for one in self.mistakes for number in (one.true, one.predicted)}
+        if not numbers <= set(range(len(self.classes))):
+            raise ValueError(f"a class that is none of the {len(self.classes)}")
+
 
 @dataclass(frozen=True)
 class CandidateStages:

@@ -15,13 +15,17 @@ from spos.run.outcome import (
     SearchOutcome,
 )
 from spos.search.sqlite import recorded_scores
+from spos.space import SearchSpace
 
 
-def check_agreement(directory: RunDirectory, found: SearchOutcome | None, *, top1: bool) -> None:
+def check_agreement(
+    directory: RunDirectory, space: SearchSpace, found: SearchOutcome | None, *, top1: bool
+) -> None:
     """Check what the outcomes of a run say of each other.
 
     Args:
         directory (RunDirectory): directory of the run.
+        space (SearchSpace): space of the run.
         found (SearchOutcome | None): outcome of the search, with the winner that is retrained.
         top1 (bool): whether scores on the test images are top-1 accuracies.
 
@@ -30,6 +34,7 @@ def check_agreement(directory: RunDirectory, found: SearchOutcome | None, *, top
     """
     retrained = directory.outcome(RetrainOutcome)
     if found is not None:
+        _check_architectures(directory, space, found)
         _check_scores(directory, found)
     if retrained is None:
         return
@@ -54,6 +59,13 @@ def check_agreement(directory: RunDirectory, found: SearchOutcome | None, *, top
             here = f"{correct} of {images} test images right"
             there = f"{retrained.test_score:.2%} of {retrained.test_images} in retrain.json"
             raise _refusal(directory, PredictionsOutcome, here, there)
+
+
+def _check_architectures(directory: RunDirectory, space: SearchSpace, found: SearchOutcome) -> None:
+    for one in (*found.candidates, *found.top, *found.front):
+        if one.architecture not in space:
+            here = f"architecture {one.architecture}"
+            raise _refusal(directory, SearchOutcome, here, "none of the space in config.yaml")
 
 
 def _check_scores(directory: RunDirectory, found: SearchOutcome) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import warnings
 from collections.abc import Callable, Iterable
 from importlib.util import find_spec
@@ -64,7 +65,7 @@ def make_dashboard(run: Path, port: int) -> DashboardServer:
         warnings.simplefilter("ignore")
         import optuna_dashboard
 
-        application = only_here(only_reading(optuna_dashboard.wsgi(storage)))
+        application = guarded(optuna_dashboard.wsgi(storage))
     try:
         return make_server(HOST, port, application, DashboardServer, _Quiet)
     except OSError as error:
@@ -74,29 +75,21 @@ def make_dashboard(run: Path, port: int) -> DashboardServer:
         ) from error
 
 
-def only_reading(application: Application) -> Application:
-    """Let an application answer only the requests that change nothing."""
+def guarded(application: Application) -> Application:
+    """Let an application answer only requests that read, and that name this machine.
 
-    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        if environ["REQUEST_METHOD"] in ("GET", "HEAD"):
-            return application(environ, start_response)
-        start_response("405 Method Not Allowed", [("Content-Type", "application/json")])
-        return [b'{"reason": "spos dashboard only reads the study of a run"}']
-
-    return answer
-
-
-def only_here(application: Application) -> Application:
-    """Let an application answer only where it is asked for by the names of this machine.
-
-    A page of another site could ask by a name of its own that leads here.
+    A page of another site could reach it by a name of its own that leads here.
     """
 
     def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        if environ.get("HTTP_HOST", HOST).partition(":")[0] in (HOST, "localhost"):
+        if environ.get("HTTP_HOST", HOST).partition(":")[0] not in (HOST, "localhost"):
+            status, reason = "403 Forbidden", "spos dashboard only answers this machine"
+        elif environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+            status, reason = "405 Method Not Allowed", "spos dashboard only reads the study"
+        else:
             return application(environ, start_response)
-        start_response("403 Forbidden", [("Content-Type", "application/json")])
-        return [b'{"reason": "spos dashboard answers this machine alone"}']
+        start_response(status, [("Content-Type", "application/json")])
+        return [json.dumps({"reason": reason}).encode()]
 
     return answer
 

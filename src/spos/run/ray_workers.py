@@ -342,5 +342,5 @@ class RayWorkers:
 
 
 def _reason(error: Exception) -> str:
-    # Of a node, its address says more than 56 digits.
+    # The address of a node is enough; its ID has 56 digits.
     return re.sub(r", ID: \w+", "", " ".join(str(error).split()))[:200]

@@ -36,13 +36,13 @@ def collect_result(context: Context) -> report.Result:
     """
     config, directory = context.config, context.directory
     found, retrained = read_found(directory), directory.outcome(RetrainOutcome)
-    check_agreement(directory, found, top1=context.task.measures_top1)
     compared, trained = directory.outcome(CompareOutcome), directory.outcome(TrainOutcome)
     finals, known = directory.outcome(FinalistsOutcome), directory.outcome(KnownOutcome)
     own, named = family(config.space), config.network.name
     data = _data_facts(directory, retrained)
     with torch.device("meta"):
         space = own.build(config.layout, classes=data.outputs, image_channels=data.channels).space
+    check_agreement(directory, space, found, top1=context.task.measures_top1)
     choices = tuple(report.ChoiceFacts(one.name, tuple(one.options)) for one in space.choices)
     bounds, winner, search = config.bounds, None, None
     if found:

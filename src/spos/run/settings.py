@@ -62,7 +62,7 @@ class RunSettings(Settings):
     """Settings common to all stages of a run.
 
     Args:
-        seed (int): seed of all randomness, at least 0; that of the search as well, unless
+        seed (int): seed of all randomness, 0 to 1e18; that of the search as well, unless
             ``search.seed`` is given.
         precision (str): precision of Lightning Fabric: ``32-true``, ``bf16-mixed`` or ``16-mixed``.
         channels_last (bool): whether tensors are stored in the memory format channels last, which
@@ -79,7 +79,7 @@ class RunSettings(Settings):
 
     section = "run"
 
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, le=10**18)] = 0
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     channels_last: bool = True
     evaluation_batch: Annotated[int, Field(ge=2)] = 256

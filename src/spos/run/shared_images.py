@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import pickle
 import shutil
@@ -17,6 +16,8 @@ from spos.run.context import Context
 SHARED = Path("/dev/shm")
 #: Share of what is free there that images take at most.
 MOST = 0.5
+#: Bytes beside the tensors, such as names of files, that are copied for each process at most.
+LARGEST_SENT = 64 << 20
 
 
 def images_to_share(context: Context) -> ImageData | None:
@@ -35,26 +36,34 @@ def images_to_share(context: Context) -> ImageData | None:
     """
     if not (SHARED.is_dir() and os.access(SHARED, os.W_OK)):
         return None
-    counted = _Counted(io.BytesIO())
+    data, counted = context.data, _Counted()
     try:
-        counted.dump(context.data)
-    except (pickle.PicklingError, AttributeError, TypeError):
-        # They have a function that processes cannot be sent, and make it themselves.
+        counted.dump(data)
+    # What the user's own objects raise when they cannot be pickled may be anything.
+    except Exception:
         return None
     room = MOST * shutil.disk_usage(SHARED).free
-    return context.data if sum(counted.sizes.values()) <= room else None
+    return data if counted.shared <= room and counted.sent <= LARGEST_SENT else None
 
 
 class _Counted(pickle.Pickler):
-    """Counts the bytes of tensors in place of writing them."""
+    """Counts the bytes of tensors, and those of everything else, in place of writing them."""
 
-    def __init__(self, file: io.BytesIO) -> None:
-        super().__init__(file)
-        self.sizes: dict[int, int] = {}
+    def __init__(self) -> None:
+        # What is written comes back to this object.
+        super().__init__(self)
+        self.sent, self._tensors = 0, dict[int, int]()
+
+    @property
+    def shared(self) -> int:
+        return sum(self._tensors.values())
+
+    def write(self, content: bytes) -> None:
+        self.sent += len(content)
 
     def persistent_id(self, value: object) -> str | None:
         if not isinstance(value, Tensor):
             return None
         storage = value.untyped_storage()
-        self.sizes[storage.data_ptr()] = storage.nbytes()
+        self._tensors[storage.data_ptr()] = storage.nbytes()
         return "tensor"

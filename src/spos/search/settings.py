@@ -46,7 +46,7 @@ class SearchSettings(Settings):
             for no racing (:mod:`spos.search.racing`).
         from_known (bool): whether the first population consists of the best candidates that the
             study already contains.
-        seed (int): seed of all randomness, at least 0; in a run that of the run, if not given.
+        seed (int): seed of all randomness, 0 to 1e18; in a run that of the run, if not given.
         pareto (tuple[str, ...]): names of the costs to minimise in addition to maximising the
             score; not empty to search for a front.
 
@@ -79,7 +79,7 @@ class SearchSettings(Settings):
     naswot_weight: Annotated[float, Field(ge=0)] = 0.0
     racing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     from_known: bool = True
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, le=10**18)] = 0
     pareto: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -78,8 +78,8 @@ def open_study(
         where = storage if isinstance(storage, (str, Path)) else "its storage"
         if _is_locked(error):
             raise UserError(
-                f"study '{name}' in {where}: another program has locked it; rerun the same command "
-                "when that has ended"
+                f"study '{name}' in {where} is locked by another program: end that program, and "
+                "rerun the same command"
             ) from error
         raise UserError(
             f"study '{name}' in {where} cannot be read ({type(error).__name__}: {reason}): "

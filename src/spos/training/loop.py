@@ -185,7 +185,8 @@ def train(
                 average.update()
                 if step == recipe.steps:
                     average.apply()
-            stop = any_process(fabric, interrupt.requested) and not last
+            asked = any_process(fabric, interrupt.requested)
+            stop = asked and not last
             save_now = last or stop or now - saved >= save_every
             due = step % shares == 0 or now - reported >= report_every
             if save_now or due:
@@ -205,7 +206,7 @@ def train(
             raise UserError(
                 f"the batches ended after step {step} of {recipe.steps}: provide one batch per step"
             )
-    if interrupt.requested and last:
+    if last and (asked or interrupt.requested):
         # All steps are saved; who asked does not want what comes after them.
         raise KeyboardInterrupt
     if average is not None and step == end < recipe.steps:
