@@ -6,6 +6,7 @@ import errno
 import gzip
 import io
 import json
+import os
 import pickle
 import tarfile
 from pathlib import Path
@@ -134,6 +135,12 @@ def test_broken_images_are_named_or_left_out(samples: Any, tmp_path: Path) -> No
     data = load_data(f"webdataset:{path}", on_broken="skip")
     assert len(data.train) + len(data.validation) + len(data.test()) == 29
     assert data.skipped[0].startswith("a.tar/data/00003.png: ")
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "train.tar")
+    with pytest.raises(UserError, match=r"not a whole \.tar \(it is not a regular file\)"):
+        load_data(f"webdataset:{tmp_path}")
 
 
 def test_a_shard_that_ends_early_is_one_line(samples: Any, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from spos._util.errors import UserError
+from spos._util.files import check_regular
 from spos.data.decode import BrokenImageError
 from spos.data.files import check_file_size, unreadable
 from spos.data.peek import ImageFacts
@@ -241,6 +242,7 @@ class _Reader:
         """Name of each file of a shard, the content of labels, and where it is."""
         path = self.paths[shard]
         try:
+            check_regular(Path(path))
             # Without decompression, which has no random access.
             with tarfile.open(path, "r:") as archive:
                 for member in archive:
@@ -256,7 +258,7 @@ class _Reader:
                         file = archive.extractfile(member)
                         content = file.read() if file else b""
                     yield name, content, (shard, member.offset_data, member.size)
-        except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+        except (tarfile.TarError, OSError, EOFError, ValueError, zlib.error) as error:
             reason = " ".join(str(error).split())
             raise UserError(
                 f"{path}: not a whole .tar ({reason}); allowed: tar archives, not compressed"
