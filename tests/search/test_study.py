@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from sqlalchemy import event
 from spos._util.errors import UserError
 from spos.cost import Constraint
 from spos.search import SearchSettings, evaluations, open_storage, open_study, search
+from spos.search.sqlite import copy_database, open_to_read, recorded_scores
 from spos.space import Architecture, SearchSpace
 
 
@@ -237,3 +239,18 @@ def test_a_file_that_another_program_has_locked_is_not_called_damaged(
         open_study(filled, "test", tower.space)
     other.close()
     assert open_study(filled, "test", tower.space).trials
+
+
+def test_a_file_in_a_folder_that_cannot_be_written_is_read(filled, tmp_path, monkeypatch):
+    # Not by its permissions, which mean nothing to root.
+    monkeypatch.setattr("os.access", lambda path, mode: mode != os.W_OK)
+    before = sorted(filled.parent.iterdir())
+    # By its first bytes, a read of a file with a log is refused where nothing can be written.
+    assert filled.read_bytes()[18:20] == b"\x02\x02"
+    held = open_to_read(filled)
+    assert len(held.get_all_studies()) == 1
+    assert recorded_scores(filled)
+    (tmp_path / "copy").mkdir()
+    copy_database(filled, tmp_path / "copy" / "study.db")
+    assert recorded_scores(tmp_path / "copy" / "study.db") == recorded_scores(filled)
+    assert sorted(path for path in filled.parent.iterdir() if path.is_file()) == before

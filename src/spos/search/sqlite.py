@@ -38,10 +38,20 @@ _SCORES = """
 
 def connect(path: Path, pragmas: Sequence[str]) -> sqlite3.Connection:
     """Connect to a SQLite file, with some settings."""
-    connection = sqlite3.connect(path, timeout=LOCK_TIMEOUT, check_same_thread=False)
+    address = _address(path)
+    connection = sqlite3.connect(address, LOCK_TIMEOUT, check_same_thread=False, uri=True)
     for pragma in pragmas:
         connection.execute(f"PRAGMA {pragma}")
     return connection
+
+
+def _address(path: Path, mode: str = "rwc") -> str:
+    log = path.with_name(f"{path.name}-wal")
+    if not os.access(path.parent, os.W_OK) and not (log.exists() and log.stat().st_size):
+        # Even to read a file with a write-ahead log, SQLite writes beside it unless told that
+        # nobody changes it.
+        mode = "ro&immutable=1"
+    return f"{path.absolute().as_uri()}?mode={mode}"
 
 
 def open_file(path: Path) -> optuna.storages.RDBStorage:
@@ -158,9 +168,9 @@ def recorded_scores(path: Path) -> dict[str, set[float]]:
         Scores by architecture as text; empty if the file is missing or holds nothing of the kind.
     """
     found: dict[str, set[float]] = {}
-    # Never created, as a plain path would be.
-    uri = f"{path.absolute().as_uri()}?mode=rw"
-    with suppress(sqlite3.Error), closing(sqlite3.connect(uri, uri=True)) as connection:
+    # Never created.
+    address = _address(path, "rw")
+    with suppress(sqlite3.Error), closing(sqlite3.connect(address, uri=True)) as connection:
         for text, score in connection.execute(_SCORES):
             found.setdefault(json.loads(text), set()).add(score)
     return found
@@ -175,7 +185,7 @@ def copy_database(source: Path, target: Path) -> None:
     temporary = target.with_name(f".{target.name}.copy")
     temporary.unlink(missing_ok=True)
     try:
-        with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(temporary)) as new:
+        with closing(connect(source, ())) as old, closing(sqlite3.connect(temporary)) as new:
             old.backup(new)
             # Pages are copied as they are.
             (verdict,) = new.execute("PRAGMA integrity_check(1)").fetchone()
