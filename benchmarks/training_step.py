@@ -2,8 +2,8 @@
 
 All ways take turns on the same random paths and images, on one thread. The time of a step is that
 of the process: of each path the least over the rounds, which other work disturbs least, and the
-mean over the paths. What `torch.compile` would bring is measured on single options, since compiling
-all of a supernet takes longer than many trainings.
+mean over the paths. What `torch.compile` would bring is measured on single options and on batch
+norms with the ReLU after them, since compiling all of a supernet takes longer than many trainings.
 
     python benchmarks/training_step.py --out benchmarks/results/training_step
 """
@@ -73,7 +73,12 @@ WAYS: dict[str, Callable[[nn.Module], Any]] = {
     "and gradients written once, in one format: spos": spos,
     "torch, bfloat16": lambda supernet: lower(plain, supernet),
     "spos, bfloat16": lambda supernet: lower(spos, supernet),
+    "spos, two paths, half of the images each": spos,
 }
+#: Paths of a step, if more than one.
+PATHS = {"spos, two paths, half of the images each": 2}
+#: Images of batch norms that are compiled with the ReLU after them.
+NORMALISED = ((32, 48, 16, 16), (32, 96, 8, 8), (32, 192, 4, 4))
 
 
 class Steps:
@@ -96,15 +101,19 @@ class Steps:
         self.targets = torch.arange(images) % 10
         self.optimizer = torch.optim.SGD(self.supernet.parameters(), 0.01, 0.9, nesterov=True)
 
-    def step(self, path: Architecture, way: Callable[[nn.Module], Any]) -> float:
-        """Seconds of the process for one step."""
-        self.supernet.activate(path)
+    def step(self, paths: Sequence[Architecture], way: Callable[[nn.Module], Any]) -> float:
+        """Seconds of the process for one step, of which each path trains as many images."""
+        parts = zip(
+            paths, self.images.chunk(len(paths)), self.targets.chunk(len(paths)), strict=True
+        )
         with ExitStack() as stack:
             stack.enter_context(way(self.supernet))
             began = time.process_time()
             self.optimizer.zero_grad(set_to_none=True)
-            loss = F.cross_entropy(self.supernet(self.images).float(), self.targets)
-            loss.backward()
+            for path, images, targets in parts:
+                self.supernet.activate(path)
+                loss = F.cross_entropy(self.supernet(images).float(), targets) / len(paths)
+                loss.backward()
             self.optimizer.step()
             return time.process_time() - began
 
@@ -115,12 +124,13 @@ def compare_steps(case: tuple[str, str, int], paths: int, rounds: int) -> dict[s
     least: dict[str, list[float]] = {}
     for name, way in WAYS.items():
         # A warm-up, which nobody counts.
-        steps.step(steps.paths[0], way)
+        steps.step(steps.paths[:1], way)
         least[name] = [float("inf")] * len(steps.paths)
     for _ in range(rounds):
-        for index, path in enumerate(steps.paths):
+        for index in range(len(steps.paths)):
             for name, way in WAYS.items():
-                least[name][index] = min(least[name][index], steps.step(path, way))
+                chosen = [steps.paths[index - at] for at in range(PATHS.get(name, 1))]
+                least[name][index] = min(least[name][index], steps.step(chosen, way))
     whole = {name: sum(times) / len(times) for name, times in least.items()}
     space, preset, images = case
     return {
@@ -184,8 +194,11 @@ def compare_kernels(rounds: int) -> list[dict[str, Any]]:
 
 
 def compare_compiled(case: tuple[str, str, int], count: int, rounds: int) -> list[dict[str, Any]]:
-    """Time of single options, forward and backward: as spos trains them, and compiled."""
-    steps, rows = Steps(case, 1), []
+    """Time of parts of networks, forward and backward: as spos trains them, and compiled.
+
+    These are single options, and batch norms with the ReLU after them.
+    """
+    steps = Steps(case, 1)
     layers: list[tuple[OneOf, Tensor]] = []
     hooks = [
         module.register_forward_hook(lambda layer, inputs, _: layers.append((layer, inputs[0])))
@@ -196,33 +209,45 @@ def compare_compiled(case: tuple[str, str, int], count: int, rounds: int) -> lis
     for hook in hooks:
         hook.remove()
     # Layers from the first to the last, and the last option of each.
-    for layer, inputs in layers[:: max(1, len(layers) // max(1, count))][:count]:
-        option, images = layer.options[-1].train(), inputs.detach().requires_grad_()
-        compiled: Callable[[Tensor], Tensor] = torch.compile(option, dynamic=False)
-
-        def seconds(call: Callable[[Tensor], Tensor], images: Tensor = images) -> float:
-            began = time.process_time()
-            outputs = call(images)
-            outputs.backward(torch.ones_like(outputs))
-            return time.process_time() - began
-
-        began = time.monotonic()
-        seconds(compiled)
-        spent = time.monotonic() - began
-        times: dict[str, float] = {"spos": float("inf"), "compiled": float("inf")}
-        for _ in range(rounds):
-            with backward.fast_backward(option, CPU):
-                times["spos"] = min(times["spos"], seconds(option))
-            times["compiled"] = min(times["compiled"], seconds(compiled))
-        rows.append(
-            {
-                "option": f"{layer.option_names[-1]} of {tuple(inputs.shape)}",
-                "ms, spos": round(1e3 * times["spos"], 2),
-                "compiled": round(times["compiled"] / times["spos"], 2),
-                "seconds to compile": round(spent, 1),
-            }
+    layers = layers[:: max(1, len(layers) // max(1, count))][:count]
+    parts: list[tuple[str, nn.Module, Tensor]] = [
+        (layer.option_names[-1], layer.options[-1], inputs.detach()) for layer, inputs in layers
+    ]
+    for shape in NORMALISED[:count]:
+        images = torch.randn(shape).to(memory_format=torch.channels_last)
+        parts.append(
+            ("batch norm and ReLU", nn.Sequential(nn.BatchNorm2d(shape[1]), nn.ReLU()), images)
         )
-    return rows
+    return [
+        {"part": f"{name} of {tuple(images.shape)}", **compare_part(part.train(), images, rounds)}
+        for name, part, images in parts
+    ]
+
+
+def compare_part(part: nn.Module, images: Tensor, rounds: int) -> dict[str, Any]:
+    """Time of a part of a network, forward and backward, as spos trains it and compiled."""
+    images.requires_grad_()
+    compiled: Callable[[Tensor], Tensor] = torch.compile(part, dynamic=False)
+
+    def seconds(call: Callable[[Tensor], Tensor]) -> float:
+        began = time.process_time()
+        outputs = call(images)
+        outputs.backward(torch.ones_like(outputs))
+        return time.process_time() - began
+
+    began = time.monotonic()
+    seconds(compiled)
+    spent = time.monotonic() - began
+    times = {"spos": float("inf"), "compiled": float("inf")}
+    for _ in range(rounds):
+        with backward.fast_backward(part, CPU):
+            times["spos"] = min(times["spos"], seconds(part))
+        times["compiled"] = min(times["compiled"], seconds(compiled))
+    return {
+        "ms, spos": round(1e3 * times["spos"], 2),
+        "compiled": round(times["compiled"] / times["spos"], 2),
+        "seconds to compile": round(spent, 1),
+    }
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -230,7 +255,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--paths", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--compiled", type=int, default=3, help="options to compile")
+    parser.add_argument(
+        "--compiled", type=int, default=3, help="options, and batch norms with a ReLU, to compile"
+    )
     parser.add_argument(
         "--cases",
         nargs="+",
@@ -247,7 +274,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     tables = {
         "steps": [compare_steps(case, options.paths, options.rounds) for case in cases],
         "kernels": compare_kernels(4 * options.rounds),
-        "options": compare_compiled(cases[0], options.compiled, 4 * options.rounds),
+        "compiled": compare_compiled(cases[0], options.compiled, 4 * options.rounds),
     }
     write_tables(options.out / "summary", "Time of a training step on one CPU thread", tables)
 
