@@ -3,8 +3,9 @@
 Small image folders are cut from a larger one, with so many test images that differences show; with
 --photos its images are enlarged to the different sizes of photographs. Where more classes are asked
 for than there are, the images of a class turned by a quarter are a class of their own. Runs follow
-one another, because each takes the whole machine. Rerun the same command to resume; finished runs
-are kept.
+one another, because each takes the whole machine. The time leaves few random networks to compare
+with: --compare trains more of them afterwards. Rerun the same command to resume; finished runs are
+kept.
 
     python benchmarks/first_command.py --data data/cifar10-train.zip --cases 300:3,1500:10 \\
         --times 5m,10m --seeds 2 --runs runs/first-command --out benchmarks/results/first_command
@@ -92,6 +93,12 @@ def first_command(folder: Path, given: str, seed: int, limit: str, out: Path) ->
     return float(json.loads(kept.read_text())["seconds"])
 
 
+def compare_more(count: int, out: Path) -> None:
+    """Compare the network of a finished run with as many random ones, trained as those it has."""
+    command = [*SPOS, "run", "--out", str(out), "--compare", str(count)]
+    run_command(command, out.with_name(f"{out.name}-compare.log"))
+
+
 def row(case: str, given: str, seed: int, seconds: float, result: Result) -> dict[str, Any]:
     """A row of the table: accuracies in percent of the test images."""
     compared, winner = result.comparison, result.winner
@@ -106,6 +113,7 @@ def row(case: str, given: str, seed: int, seconds: float, result: Result) -> dic
         "image size": result.data.image_size,
         "found": f"{found:.1%}",
         "mean of random": f"{statistics.fmean(scores):.1%}" if scores else "",
+        "deviation": f"{statistics.stdev(scores):.1%}" if len(scores) > 1 else "",
         "random below": f"{sum(score < found for score in scores)} of {len(scores)}",
         "uniform": f"{compared.uniform.test_score:.1%}" if compared and compared.uniform else "",
         "test images": result.data.test,
@@ -121,6 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--times", default="5m", help="durations, separated by commas")
     parser.add_argument("--max-flops", default="", help="limit, such as 60M; none by default")
     parser.add_argument("--seeds", type=int, default=1, help="number of seeds, from 0")
+    parser.add_argument("--compare", type=int, default=0, help="random networks, afterwards")
     parser.add_argument("--runs", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)
@@ -137,6 +146,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         kind = "-photos" if options.photos else ""
         out = runs / f"{count}-{classes}{kind}-{given}-{seed}"
         seconds = first_command(folder, given, seed, options.max_flops, out)
+        if options.compare:
+            compare_more(options.compare, out)
         rows.append(row(case, given, seed, seconds, read_result(out / "result.json")))
     options.out.mkdir(parents=True, exist_ok=True)
     write_record(

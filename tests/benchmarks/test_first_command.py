@@ -41,8 +41,11 @@ def test_folders_are_cut_and_runs_are_timed(
 
     def run_here(command: Sequence[str], log: Path) -> None:
         commands.append(command)
-        source = command[command.index("--data") + 1]
         out = Path(command[command.index("--out") + 1])
+        if "--compare" in command:
+            run_planned(out, {}, threads=1, compare=int(command[command.index("--compare") + 1]))
+            return
+        source = command[command.index("--data") + 1]
         run_planned(out, {"data": {"source": source}}, seconds=6, threads=1)
 
     monkeypatch.setattr(first_command, "run_command", run_here)
@@ -66,6 +69,12 @@ def test_folders_are_cut_and_runs_are_timed(
     assert only["test images"] == 40 and only["found"].endswith("%")
     first_command.main(arguments)
     assert len(commands) == 1
+    first_command.main([*arguments, "--compare", "4"])
+    (more,) = json.loads((tmp_path / "results" / "summary.json").read_text())["rows"]
+    assert more["random below"].endswith(" of 4") and more["deviation"].endswith("%")
+    assert {name: more[name] for name in ("found", "taken")} == {
+        name: only[name] for name in ("found", "taken")
+    }
 
 
 def test_photographs_are_enlarged_and_turned_images_are_further_classes(
