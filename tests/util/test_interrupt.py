@@ -22,6 +22,17 @@ def test_the_first_signal_is_noted_and_the_second_acts(number):
             signal.raise_signal(number)
 
 
+def test_a_closed_terminal_does_nothing_under_nohup():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with deferred_interrupt() as interrupt:
+            signal.raise_signal(signal.SIGHUP)
+            assert not interrupt.requested
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_the_handlers_are_put_back_whatever_happens():
     before = [signal.getsignal(number) for number in module.SIGNALS]
 

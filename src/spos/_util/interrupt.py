@@ -15,13 +15,8 @@ Result = TypeVar("Result")
 
 #: What an interruption says where there is a state to go on from.
 SAVED = "the state is saved, rerun the same command to resume"
-# What ends a command: Ctrl-C, a request to end, and a terminal that is closed, unless nohup lets it
-# be ignored.
-SIGNALS = (
-    signal.SIGINT,
-    signal.SIGTERM,
-    *((signal.SIGHUP,) if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN else ()),
-)
+# What ends a command: Ctrl-C, a request to end, and a terminal that is closed.
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Whether the process was asked to stop: a library may swallow the exception.
 _asked = False
 
@@ -43,7 +38,10 @@ def _report_others(unraisable: sys.UnraisableHookArgs) -> None:
 @contextmanager
 def handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     """Handle the signals that end a command by a function inside."""
-    before = {number: signal.signal(number, handler) for number in SIGNALS}
+    # Under nohup the terminal may be closed.
+    nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    handled = [number for number in SIGNALS if number != signal.SIGHUP or not nohup]
+    before = {number: signal.signal(number, handler) for number in handled}
     try:
         yield
     finally:
