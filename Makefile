@@ -41,7 +41,7 @@ demo: $(INSTALLED)
 		--seed $(SEED) --out $(OUT)
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -n 3 --dist loadfile
+	$(BIN)/python -m pytest -n 4 --dist loadfile
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
