@@ -17,7 +17,7 @@ from spos.report.measure import Measure
 from spos.report.spread import Spread, measure_spread
 from spos.report.table import ArchitectureTable, architectures_table, column, pairs_table, spaced
 from spos.report.template import fill_template
-from spos.report.words import wall_times
+from spos.report.words import stage_times
 
 #: Probability of chance below which networks are said to differ.
 SIGNIFICANT = 0.05
@@ -157,7 +157,7 @@ def doctor_tables(diagnosis: Diagnosis) -> list[RenderableType]:
         *map(Text, diagnosis.conclusions()),
     ]
     if diagnosis.seconds:
-        parts.append(pairs_table("Estimated wall time", wall_times(diagnosis.seconds)))
+        parts.append(pairs_table("Estimated wall time", stage_times(diagnosis.seconds)))
     return spaced(parts)
 
 
@@ -209,5 +209,5 @@ def doctor_page(diagnosis: Diagnosis, origin: Sequence[str]) -> str:
         chart=seeds_figure(diagnosis),
         table=sampled_networks_table(diagnosis),
         noun=diagnosis.metric.noun,
-        times=wall_times(diagnosis.seconds),
+        times=stage_times(diagnosis.seconds),
     )

@@ -63,11 +63,13 @@ def duration(seconds: float) -> str:
     return f"{whole} s"
 
 
-def wall_times(seconds: Mapping[str, float]) -> list[tuple[str, str]]:
-    """The wall time of each stage of a run, and of all of them.
+def stage_times(seconds: Mapping[str, float]) -> list[tuple[str, str]]:
+    """The time of each stage of a run, and of all of them.
+
+    Networks that were trained side by side count as if one had followed another.
 
     Example:
-        >>> wall_times({"train": 90, "search": 12})
+        >>> stage_times({"train": 90, "search": 12})
         [('Supernet training', '1 min 30 s'), ('Search', '12.0 s'), ('Total', '1 min 42 s')]
     """
     times = [(RUN_STAGES[stage], duration(spent)) for stage, spent in seconds.items()]
