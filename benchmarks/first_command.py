@@ -94,7 +94,7 @@ def first_command(folder: Path, given: str, seed: int, limit: str, out: Path) ->
 
 
 def compare_more(count: int, out: Path) -> None:
-    """Compare the network of a finished run with as many random ones, trained as those it has."""
+    """Compare the network of a finished run with as many random ones, trained like those it has."""
     command = [*SPOS, "run", "--out", str(out), "--compare", str(count)]
     run_command(command, out.with_name(f"{out.name}-compare.log"))
 

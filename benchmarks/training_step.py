@@ -67,16 +67,15 @@ def lower(way: Callable[[nn.Module], Any], supernet: nn.Module) -> Iterator[None
         yield
 
 
+TWO_PATHS = "spos, two paths, half of the images each"
 WAYS: dict[str, Callable[[nn.Module], Any]] = {
     "torch": plain,
     "depthwise kernels cut": depthwise,
     "and gradients written once, in one format: spos": spos,
     "torch, bfloat16": lambda supernet: lower(plain, supernet),
     "spos, bfloat16": lambda supernet: lower(spos, supernet),
-    "spos, two paths, half of the images each": spos,
+    TWO_PATHS: spos,
 }
-#: Paths of a step, if more than one.
-PATHS = {"spos, two paths, half of the images each": 2}
 #: Images of batch norms that are compiled with the ReLU after them.
 NORMALISED = ((32, 48, 16, 16), (32, 96, 8, 8), (32, 192, 4, 4))
 
@@ -129,7 +128,9 @@ def compare_steps(case: tuple[str, str, int], paths: int, rounds: int) -> dict[s
     for _ in range(rounds):
         for index in range(len(steps.paths)):
             for name, way in WAYS.items():
-                chosen = [steps.paths[index - at] for at in range(PATHS.get(name, 1))]
+                chosen = [steps.paths[index]]
+                if name == TWO_PATHS:
+                    chosen.append(steps.paths[index - 1])
                 least[name][index] = min(least[name][index], steps.step(chosen, way))
     whole = {name: sum(times) / len(times) for name, times in least.items()}
     space, preset, images = case

@@ -18,7 +18,7 @@ from spos.spaces.shufflenetv2 import PRESETS, Layout, shufflenetv2
 
 # Small convolutions on a busy machine are many times slower on two threads than on one.
 torch.set_num_threads(1)
-# Under nohup it is ignored, by this process and those that it starts, and tests send it.
+# Tests send SIGHUP, which this process and those that it starts would ignore under nohup.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 hypothesis.settings.register_profile(
     "spos", deadline=None, derandomize=True, database=None, max_examples=30

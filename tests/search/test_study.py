@@ -245,7 +245,7 @@ def test_a_file_in_a_folder_that_cannot_be_written_is_read(filled, tmp_path, mon
     # Not by its permissions, which mean nothing to root.
     monkeypatch.setattr("os.access", lambda path, mode: mode != os.W_OK)
     before = sorted(filled.parent.iterdir())
-    # By its first bytes, a read of a file with a log is refused where nothing can be written.
+    # Its header says that it has a write-ahead log: SQLite writes beside it even to read it.
     assert filled.read_bytes()[18:20] == b"\x02\x02"
     held = open_to_read(filled)
     assert len(held.get_all_studies()) == 1
