@@ -189,6 +189,8 @@ def test_another_budget_takes_over_the_supernet_within_a_time_of_its_own(
         spos.search(stack(), arrays(), settings={"search": {"algorithm": "fbnet"}}, **jointly)
     with pytest.raises(UserError, match=r"--reuse .*: it has no trained supernet"):
         spos.search("mobile", "digits", time=4, reuse=tmp_path, out=tmp_path / "other")
+    with pytest.raises(UserError, match=r"--reuse .*: no such folder"):
+        spos.search("mobile", "digits", time=4, reuse=tmp_path / "none", out=tmp_path / "other")
     assert not (tmp_path / "other").exists()
 
 

@@ -148,9 +148,12 @@ def check_reusable(other: RunDirectory, given: Mapping[str, Any]) -> None:
         given (Mapping): settings by section of the run that is to reuse it.
 
     Raises:
-        UserError: it has none, or one of the two runs trains the architecture with the weights.
+        UserError: it is missing or has none, or one of the two runs trains the architecture with
+            the weights.
     """
     flag = f"--reuse {other.path}"
+    if not other.path.exists():
+        raise UserError(f"{flag}: no such folder")
     if not other.is_finished("train") or not (other.path / "supernet").is_dir():
         raise UserError(f"{flag}: it has no trained supernet")
     stored = other.read_config()
