@@ -24,7 +24,7 @@ def test_a_plan_is_shown_and_written_as_json(cli: Cli, tmp_path: Path) -> None:
     given = ("plan", "--data", "digits", "--time", "1m", "--threads", "1")
     shown = cli(*given)
     assert shown.status == 0
-    for text in ("Chosen for you", "supernet.steps", "Expected time", "in all"):
+    for text in ("Chosen for you", "supernet.steps", "Expected time", "in all", "measured with"):
         assert text in shown.out
     plan = json.loads(cli(*given, "--json").out)
     assert plan["seconds"] == 60 and plan["speed"]["threads"] == 1

@@ -207,12 +207,26 @@ def test_several_processes_are_measured_against_this_one(
 
 
 @pytest.mark.parametrize(
-    ("seconds", "gain", "processes"), [(600, 1.6, 2), (None, 1.6, 2), (600, 1.0, 1), (100, 1.6, 1)]
+    ("seconds", "forks", "gain", "processes"),
+    [
+        (600, True, 1.6, 2),
+        (None, True, 1.6, 2),
+        (600, True, 1.0, 1),
+        (90, True, 1.6, 1),
+        (200, True, 1.6, 2),
+        # Each would take seconds to start.
+        (200, False, 1.6, 1),
+    ],
 )
 @pytest.mark.usefixtures("measured")
 def test_a_plan_counts_on_the_processes_that_gain_something(
-    monkeypatch: pytest.MonkeyPatch, seconds: float | None, gain: float, processes: int
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: float | None,
+    forks: bool,
+    gain: float,
+    processes: int,
 ):
+    monkeypatch.setattr(planning, "may_fork", lambda: forks)
     monkeypatch.setattr(planning, "measure_side_by_side", lambda *_, **__: gain)
     alone, made = Planner(DIGITS, seconds).plan(), Planner(DIGITS, seconds, processes=2).plan()
     assert (made.processes, made.parallel) == (processes, gain if processes > 1 else 1.0)

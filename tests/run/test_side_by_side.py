@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -175,7 +176,23 @@ def test_a_long_name_of_temporary_files_is_no_obstacle(
     folder = tmp_path / ("long" * 20)
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    assert not local_workers._may_fork()
+    assert not local_workers.may_fork()
+    workers = LocalWorkers(2, 1, always=False)
+    workers.warm()
+    assert not workers.always, "each would take seconds to start"
+
+
+def test_warm_processes_are_used_for_short_work(runs: dict[int, Path], tmp_path: Path) -> None:
+    workers = LocalWorkers(2, 1, always=False)
+    workers.warm()
+    told: list[str] = []
+    listener = SimpleNamespace(message=told.append, progress=lambda *_: None)
+    try:
+        run(tmp_path / "run", SETTINGS, compare=2, workers=workers, listener=listener)
+    finally:
+        workers.close()
+    assert "2 processes of 1 thread(s) each" in told
+    assert outcome(tmp_path / "run", "result.json") == outcome(runs[1], "result.json")
 
 
 def test_one_core_needs_no_processes(monkeypatch: pytest.MonkeyPatch) -> None:

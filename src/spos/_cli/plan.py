@@ -84,8 +84,8 @@ def make_plan(options: dict[str, Any]) -> Plan:
         ).plan()
 
 
-def plan_tables(plan: Plan) -> list[Table]:
-    """Tables of a plan: what is chosen and why, and the time of each stage."""
+def plan_tables(plan: Plan) -> list[Table | str]:
+    """Tables of a plan: what is chosen and why, and the time of each stage on this machine."""
     from rich.table import Column, Table
 
     from spos._util.settings import show_value
@@ -100,7 +100,7 @@ def plan_tables(plan: Plan) -> list[Table]:
     for one in plan.estimates:
         times.add_row(one.stage, duration(one.seconds))
     times.add_row("in all", duration(plan.total))
-    return [chosen, times] if chosen.rows else [times]
+    return [*([chosen] if chosen.rows else []), times, plan.machine]
 
 
 def next_commands(out: Path, result: Result) -> list[str]:

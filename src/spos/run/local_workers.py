@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -104,6 +105,17 @@ class LocalWorkers:
             if busy:
                 self._stop(context, busy)
 
+    def warm(self) -> None:
+        """Import in the background what the processes need, and use them for short work as well.
+
+        They start within a second then, where they are forks.
+        """
+        if self.count > 1 and may_fork():
+            self.always = True
+            multiprocessing.set_forkserver_preload(list(PRELOADED))
+            with signals_held(), _environment(OMP_NUM_THREADS=str(self._threads)):
+                forkserver.ensure_running()
+
     def close(self) -> None:
         """End the processes."""
         for connection, process in self._processes.items():
@@ -123,7 +135,7 @@ class LocalWorkers:
             # An error of the caller's own must not leave this process waiting for them at its end.
             atexit.register(self.close)
             context.listener.message(f"{count} processes of {self._threads} thread(s) each")
-        started: Any = multiprocessing.get_context("forkserver" if _may_fork() else "spawn")
+        started: Any = multiprocessing.get_context("forkserver" if may_fork() else "spawn")
         multiprocessing.set_forkserver_preload(list(PRELOADED))
         content, images = pickle.dumps(for_workers(context)), images_to_share(context)
         for number in range(len(self._processes), count):
@@ -166,7 +178,7 @@ class LocalWorkers:
             process.kill()
 
 
-def _may_fork() -> bool:
+def may_fork() -> bool:
     """Whether processes may be forks of a server that has imported what all need.
 
     It has computed nothing; on other systems than Linux their libraries do not survive a fork. The

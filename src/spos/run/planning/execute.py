@@ -147,6 +147,8 @@ def run_planned(
         )
     if plan.processes == 1 and isinstance(workers, LocalWorkers) and not workers.always:
         used = None
+    elif isinstance(workers, LocalWorkers):
+        workers.warm()
     with threads_set(plan.speed.threads):
         ready = time.monotonic()
         constraint = measured(plan.complete(given)).get("constraint", {})
@@ -189,10 +191,7 @@ def describe(plan: Plan) -> list[str]:
         if choice.reason
     ]
     stages = ", ".join(f"{one.stage} {duration(one.seconds)}" for one in plan.estimates)
-    several = ""
-    if plan.processes > 1:
-        several = f", {plan.processes} processes do {plan.parallel:.1f} times as much"
-    lines.append(f"measured with {plan.speed.threads} thread(s){several}; expected: {stages}")
+    lines.append(f"{plan.machine}; expected: {stages}")
     limit = "" if plan.seconds is None else f" of {duration(plan.seconds)}"
     lines.append(f"in all about {duration(plan.total)}{limit}")
     return lines

@@ -117,6 +117,14 @@ class Plan:
         )
 
     @property
+    def machine(self) -> str:
+        """What was measured: the number of threads, and what several processes gain."""
+        several, threads = "", self.speed.threads
+        if self.processes > 1:
+            several = f"; {self.processes} processes do {self.parallel:.1f} times as much"
+        return f"measured with {threads} thread{'s' * (threads > 1)}{several}"
+
+    @property
     def total(self) -> float:
         """Expected time of the whole run in seconds."""
         return self.spent + sum(one.seconds for one in self.estimates)

@@ -26,6 +26,7 @@ from spos.run.directory import RunDirectory
 from spos.run.fabric import make_fabric
 from spos.run.known_networks import count_known_flops
 from spos.run.latency import needs_table
+from spos.run.local_workers import may_fork
 from spos.run.planning.augmentations import measure_augmentation
 from spos.run.planning.layouts import SPACE, Chosen, build, choose_layout
 from spos.run.planning.mixtures import choose_cooling, make_parts, measure_mixture, split_sizes
@@ -62,11 +63,13 @@ COMFORTABLE = 60e6
 MOST_EPOCHS = 400
 #: Fewest validation images that rank networks well.
 WELL_RANKED = 200
-#: Seconds of a run below which its parts are too short to be shared by processes, which take
-#: seconds to start, and how much more these must do than one.
-LEAST_SHARED, LEAST_GAIN = 400.0, 1.1
-#: Side of the images on whose networks the speed is measured at first.
-REFERENCE = 32
+#: Seconds of a run below which its parts are too short to be shared by processes: where these are
+#: forks of one that has imported all they need, and where each takes seconds to start.
+LEAST_SHARED = {True: 100.0, False: 400.0}
+#: How much more processes must do than one.
+LEAST_GAIN = 1.1
+#: Side of the images on whose networks the speed is measured at first, and their number.
+REFERENCE, BATCH = 32, 32
 
 
 @dataclass
@@ -220,19 +223,18 @@ class Planner(Draft):
 
     def _share_work(self, supernet: Supernet, table: CostModel, speed: Speed) -> None:
         """Measure what several processes gain; if it is little, leave the work to this one."""
-        brief = self.limit is not None and self.limit < LEAST_SHARED
+        brief = self.limit is not None and self.limit < LEAST_SHARED[may_fork()]
         if self.processes > 1 and not brief:
             self.parallel = float(self.processes)
             if self.device.type == "cpu":
-                size = images_of_step(256, table.range()["flops"][1])
+                least, most = table.range()["flops"]
+                size, threads = images_of_step(256, most), self.threads or 1
                 measured = measure_side_by_side(
-                    supernet,
-                    table,
-                    size,
-                    speed.threads,
-                    processes=self.processes,
-                    of_each=self.threads or 1,
+                    supernet, table, size, threads, processes=self.processes
                 )
+                if threads != speed.threads:
+                    each = measure_speed(supernet, table, BATCH, [threads], self.device)
+                    measured /= speed.times(each, BATCH * (least + most) / 2)
                 self.parallel = min(measured, self.parallel)
         if self.parallel < LEAST_GAIN:
             self.processes, self.parallel = 1, 1.0
@@ -269,7 +271,7 @@ class Planner(Draft):
         table = space.costs(supernet)
         if self.seconds is not None:
             why = "what the time allows"
-            speed = measure_speed(supernet, table, 32, self.tried, self.device)
+            speed = measure_speed(supernet, table, BATCH, self.tried, self.device)
             self.tried = [speed.threads]
             self._share_work(supernet, table, speed)
             rest = self.seconds * (1 - sum(SHARES["scratch"])) / self._trainings(TRAININGS - 1)

@@ -83,6 +83,23 @@ class Speed:
     training: Line
     evaluation: Line
 
+    def times(self, other: Speed, flops: float) -> float:
+        """How many times as fast this speed is as another; the smaller one of both kinds of work.
+
+        Args:
+            other (Speed): speed with another number of threads.
+            flops (float): multiply-adds of a batch.
+
+        Example:
+            >>> fast, slow = Line(0.0, 1e-9), Line(0.0, 4e-9)
+            >>> Speed(2, fast, fast).times(Speed(1, slow, fast), 1e6)
+            1.0
+        """
+        return min(
+            other.training.seconds(flops, 1) / self.training.seconds(flops, 1),
+            other.evaluation.seconds(flops, 1) / self.evaluation.seconds(flops, 1),
+        )
+
 
 def measure_speed(
     supernet: Supernet,
@@ -116,15 +133,9 @@ def measure_speed(
 
 
 def measure_side_by_side(
-    supernet: Supernet,
-    table: CostModel,
-    batch_size: int,
-    threads: int,
-    *,
-    processes: int,
-    of_each: int = 1,
+    supernet: Supernet, table: CostModel, batch_size: int, threads: int, *, processes: int
 ) -> float:
-    """Measure how much more several processes do than this one in the same time.
+    """Measure how much more several processes do than one of them alone in the same time.
 
     Threads take the place of the processes, which would take seconds to start: what they share is
     the memory and the cores, and while these compute, threads of Python do not wait for each other.
@@ -133,24 +144,22 @@ def measure_side_by_side(
         supernet (Supernet): supernet with weights, on the CPU.
         table (CostModel): costs of its architectures.
         batch_size (int): images of a forward pass.
-        threads (int): CPU threads of this process.
+        threads (int): CPU threads of each process.
         processes (int): number of processes, at least 2.
-        of_each (int): CPU threads of each of them.
     """
     work = _Work(supernet.eval(), batch_size, torch.device("cpu"), table)
     path = max(work.costs, key=work.costs.__getitem__)
     supernet.activate(path)
-    with threads_set(threads):
+    with threads_set(threads), ThreadPoolExecutor(processes) as pool:
         alone = _seconds(work.evaluate)
-    times = max(2, round(LEAST / alone))
+        times = max(2, round(LEAST / alone))
 
-    def repeat(_: int) -> None:
-        # Threads begin with the number of the process, not with that of the caller.
-        torch.set_num_threads(of_each)
-        for _ in range(times):
-            work.evaluate()
+        def repeat(_: int) -> None:
+            # Threads begin with the number of the process, not with that of the caller.
+            torch.set_num_threads(threads)
+            for _ in range(times):
+                work.evaluate()
 
-    with threads_set(of_each), ThreadPoolExecutor(processes) as pool:
         *_, last = (
             timeit.timeit(lambda: [*pool.map(repeat, range(processes))], number=1) for _ in range(2)
         )
