@@ -38,7 +38,7 @@ SCALE = "SPOS_PAGES"
 #: First line of a block that is a file.
 FILE = re.compile(r"# ([\w/]+\.py)\n")
 #: Options that every command gets that knows them, unless the page gives them.
-ADDED = {"--config": str(SHORT), "--threads": "1", "--rounds": "1"}
+ADDED = {"--config": str(SHORT), "--threads": "1", "--rounds": "1", "--workers": "1"}
 #: Options that have these values where the page gives them.
 SMALLER = {
     "--population": "4",
