@@ -50,7 +50,7 @@ def test_everything_found_is_there(run: Run) -> None:
         "Network found",
         "Best candidates",
         "Against random networks",
-        "Time (trainings added up)",
+        "Supernet training",
     ):
         assert words in text
     assert "95.3%" in text

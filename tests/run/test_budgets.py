@@ -118,7 +118,7 @@ def test_an_architecture_is_retrained_once(finished: tuple[Path, Result]) -> Non
     assert len(stages) == len({row.winner.architecture for row in result.budgets})
     assert "retrain" in stages
     spent = sum(json.loads((out / f"{stage}.json").read_text())["seconds"] for stage in stages)
-    assert result.seconds["retrain"] == pytest.approx(spent)
+    assert spent <= result.seconds["retrain"] <= spent + 60
 
 
 def test_the_budgets_are_shown_and_reported(finished: tuple[Path, Result]) -> None:

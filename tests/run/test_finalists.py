@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +19,7 @@ from spos.run import run
 from spos.run.config import make_config
 from spos.run.directory import RunDirectory
 from spos.run.finalists import choose_finalists, plan_rungs, share_of_retraining
-from spos.run.outcome import SearchOutcome
+from spos.run.outcome import FinalistsOutcome, SearchOutcome
 from spos.run.planning.plan import Plan
 from spos.run.planning.schedule import Schedule
 from spos.run.planning.speed import Line, Speed
@@ -125,11 +126,14 @@ def test_a_scored_rung_is_not_scored_again_after_a_longer_training(
     whole: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(whole, tmp_path / "run")
-    before = (tmp_path / "run" / "finalists.json").read_text()
+    directory = RunDirectory(tmp_path / "run")
+    before = directory.outcome(FinalistsOutcome)
+    assert before is not None
     for name in ("finalists", "retrain", "result"):
         (tmp_path / "run" / f"{name}.json").unlink()
     run(tmp_path / "run", GIVEN)
-    assert (tmp_path / "run" / "finalists.json").read_text() == before
+    again = directory.outcome(FinalistsOutcome)
+    assert again is not None and replace(again, seconds=before.seconds) == before
 
 
 def test_with_budgets_they_are_refused(tmp_path: Path) -> None:

@@ -55,7 +55,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
     folder = tmp_path_factory.mktemp("runs")
     for count in (1, 2):
         workers: Workers = ThisProcess(1) if count == 1 else LocalWorkers(count, 1)
-        run(folder / str(count), SETTINGS, compare=2, workers=workers)
+        began = time.monotonic()
+        result = run(folder / str(count), SETTINGS, compare=2, workers=workers)
+        # Of trainings side by side not the sum.
+        assert sum(result.seconds.values()) <= time.monotonic() - began
         workers.close()
     return {count: folder / str(count) for count in (1, 2)}
 

@@ -49,7 +49,7 @@ def result_tables(result: Result) -> list[RenderableType]:
     if told := words.how_to_read(result):
         parts.append(plain_text("\n".join(told)))
     if result.seconds:
-        parts.append(pairs_table("Time (trainings added up)", words.stage_times(result.seconds)))
+        parts.append(pairs_table("Time", words.stage_times(result.seconds)))
     return spaced(parts)
 
 

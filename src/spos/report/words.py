@@ -66,8 +66,6 @@ def duration(seconds: float) -> str:
 def stage_times(seconds: Mapping[str, float]) -> list[tuple[str, str]]:
     """The time of each stage of a run, and of all of them.
 
-    Networks that were trained side by side count as if one had followed another.
-
     Example:
         >>> stage_times({"train": 90, "search": 12})
         [('Supernet training', '1 min 30 s'), ('Search', '12.0 s'), ('Total', '1 min 42 s')]

@@ -17,6 +17,7 @@ from spos.run.finalists import read_found
 from spos.run.fit import retrain_all
 from spos.run.network import load_checkpoint
 from spos.run.outcome import CompareOutcome, RetrainOutcome
+from spos.run.recorder import timed
 from spos.run.scoring import Scorer
 from spos.search import Feasible
 from spos.space import Architecture
@@ -61,7 +62,8 @@ def compare_stage(context: Context, count: int) -> CompareOutcome:
     for number, architecture in enumerate(chosen, 1):
         stages[architecture] = f"compare-{number}"
     networks = {stage: str(architecture) for architecture, stage in stages.items()}
-    outcomes = retrain_all(context, networks, "compare")
+    with timed(directory, CompareOutcome.stage) as watch:
+        outcomes = retrain_all(context, networks, "compare")
     for stage, outcome in outcomes.items():
         if outcome.architecture != networks[stage]:
             raise UserError(
@@ -94,8 +96,7 @@ def compare_stage(context: Context, count: int) -> CompareOutcome:
         found_test_score=winner.test_score,
         uniform=compared(f"all {uniform[0]}", uniform[1], None) if uniform else None,
     )
-    seconds = sum(one.seconds for stage, one in outcomes.items() if stage != "retrain")
-    return directory.finish(CompareOutcome(seconds=seconds, comparison=comparison))
+    return directory.finish(CompareOutcome(seconds=watch.seconds, comparison=comparison))
 
 
 def find_uniform(feasible: Feasible, config: Config) -> tuple[str, Architecture] | None:

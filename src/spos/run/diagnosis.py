@@ -25,6 +25,7 @@ from spos.run.directory import RunDirectory
 from spos.run.finalists import Brief, plan_rungs, plan_training, train_briefly
 from spos.run.outcome import DoctorOutcome
 from spos.run.pipeline import OWN_DATA
+from spos.run.recorder import timed
 from spos.run.side_by_side import ThisProcess, Workers
 from spos.run.task import Task, make_fitness
 from spos.search import Feasible
@@ -118,12 +119,13 @@ def _diagnose(context: Context, networks: int, seeds: int) -> Diagnosis:
     spent = 0.0
     trainings = [(str(one), config.run.seed + seed) for one in chosen for seed in range(seeds)]
     # Judged on the way as well, because a finalist is, and its training is used again.
-    for _, steps in rungs:
-        briefs = [
-            Brief(text, recipe, steps, f"training {number} of {len(trainings)}", seed)
-            for number, (text, seed) in enumerate(trainings, 1)
-        ]
-        trained = train_briefly(context, briefs, "trainings")
+    with timed(context.directory, DoctorOutcome.stage) as watch:
+        for _, steps in rungs:
+            briefs = [
+                Brief(text, recipe, steps, f"training {number} of {len(trainings)}", seed)
+                for number, (text, seed) in enumerate(trainings, 1)
+            ]
+            trained = train_briefly(context, briefs, "trainings")
     for number, architecture in enumerate(chosen):
         repeated = trained[number * seeds : (number + 1) * seeds]
         spent += sum(one.seconds for one in repeated)
@@ -137,7 +139,7 @@ def _diagnose(context: Context, networks: int, seeds: int) -> Diagnosis:
         networks=tuple(sampled),
         estimates=_estimate(context, table, sampled, spent / len(sampled) / seeds, recipe),
     )
-    context.directory.finish(DoctorOutcome(seconds=spent, diagnosis=diagnosis))
+    context.directory.finish(DoctorOutcome(seconds=watch.seconds, diagnosis=diagnosis))
     page = doctor_page(diagnosis, (config.space, config.preset, data.source))
     write_atomically(context.directory.path / "doctor.html", page)
     return diagnosis

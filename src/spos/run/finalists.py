@@ -17,6 +17,7 @@ from spos.run.fit import fit, train_side_by_side
 from spos.run.initial import begin
 from spos.run.network import build_run_network, loader
 from spos.run.outcome import FinalistsOutcome, SearchOutcome, ShortOutcome, make_winner
+from spos.run.recorder import timed
 from spos.run.task import make_fitness
 from spos.search import Candidate
 from spos.search.evaluation import score
@@ -117,25 +118,27 @@ def finalists_stage(context: Context) -> FinalistsOutcome | None:
     recipe, rungs = plan_training(context.config, len(chosen))
     trained: dict[int, ShortOutcome] = {}
     remaining = list(range(len(chosen)))
-    for count, steps in rungs:
-        # The order of the search decides between equals.
-        remaining = sorted(remaining[:count])
-        briefs = [
-            Brief(
-                str(chosen[place].architecture),
-                recipe,
-                steps,
-                f"finalist {place + 1} of {len(chosen)}",
-                context.config.run.seed,
-                context.config.network.weights,
-            )
-            for place in remaining
-        ]
-        trained |= dict(zip(remaining, train_briefly(context, briefs, "finalists"), strict=True))
-        remaining.sort(key=lambda place: -trained[place].rungs[-1].score)
+    with timed(directory, FinalistsOutcome.stage) as watch:
+        for count, steps in rungs:
+            # The order of the search decides between equals.
+            remaining = sorted(remaining[:count])
+            briefs = [
+                Brief(
+                    str(chosen[place].architecture),
+                    recipe,
+                    steps,
+                    f"finalist {place + 1} of {len(chosen)}",
+                    context.config.run.seed,
+                    context.config.network.weights,
+                )
+                for place in remaining
+            ]
+            outcomes = train_briefly(context, briefs, "finalists")
+            trained |= dict(zip(remaining, outcomes, strict=True))
+            remaining.sort(key=lambda place: -trained[place].rungs[-1].score)
     table = context.costs(context.supernet(), eager=False)
     outcome = FinalistsOutcome(
-        seconds=sum(one.seconds for one in trained.values()),
+        seconds=watch.seconds,
         winner=make_winner(chosen[remaining[0]], table),
         finalists=tuple(
             Finalist(**vars(one), rungs=trained[place].rungs) for place, one in enumerate(chosen)

@@ -12,6 +12,7 @@ from spos.run.fit import retrain_all
 from spos.run.known_networks import build_known_network, check_known, parse_known
 from spos.run.known_weights import digest_of
 from spos.run.outcome import KnownOutcome, RetrainOutcome
+from spos.run.recorder import timed
 
 
 def check_known_networks(context: Context, names: Sequence[str]) -> None:
@@ -47,17 +48,17 @@ def known_stage(context: Context, names: Sequence[str]) -> KnownOutcome:
     if before is not None and not missing:
         return before
     widths = {name: check_known(context, name)[0] for name in missing.values()}
-    outcomes = retrain_all(context, missing, "known", build_known_network)
+    with timed(directory, KnownOutcome.stage) as watch:
+        outcomes = retrain_all(context, missing, "known", build_known_network)
     for stage, name in missing.items():
         outcome = outcomes[stage]
         assert outcome.test_score is not None, "the first process tests the network"
         done[name] = KnownNetwork(
             name, outcome.costs, outcome.test_score, widths[name], outcome.weights
         )
-    seconds = sum(outcome.seconds for outcome in outcomes.values())
     return directory.finish(
         KnownOutcome(
-            seconds=seconds + (before.seconds if before else 0.0),
+            seconds=watch.seconds,
             networks=tuple(done.values()),
             found_test_score=winner.test_score,
         )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,6 +91,26 @@ class Stopwatch:
         if now - self._recorded > INTERVAL:
             self._recorded = now
             write_json(self.path, self.seconds)
+
+
+def stopwatch(directory: RunDirectory, stage: str) -> Stopwatch:
+    """The time of a stage of a run."""
+    return Stopwatch(directory.path / f".{stage}-seconds")
+
+
+@contextmanager
+def timed(directory: RunDirectory, stage: str) -> Iterator[Stopwatch]:
+    """Time a stage whose trainings may run side by side; what a killed process spent is not known.
+
+    Args:
+        directory (RunDirectory): directory of the run.
+        stage (str): name of the stage.
+    """
+    watch = stopwatch(directory, stage)
+    try:
+        yield watch
+    finally:
+        watch.record()
 
 
 @dataclass

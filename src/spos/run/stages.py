@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import replace
 
 from optuna.exceptions import StorageInternalError
@@ -21,7 +21,7 @@ from spos.run.fit import fit, retrain, retrain_all
 from spos.run.initial import begin
 from spos.run.network import load_checkpoint, read_train_outcome
 from spos.run.outcome import RetrainOutcome, SearchOutcome, TrainOutcome, make_search_outcome
-from spos.run.recorder import Stopwatch
+from spos.run.recorder import stopwatch, timed
 from spos.run.scoring import Scorer
 from spos.search import Candidate, Feasible, SearchResult, open_storage, open_study, search
 from spos.search.settings import check_objectives
@@ -76,7 +76,7 @@ def search_stage(context: Context) -> SearchOutcome:
     table = context.costs(supernet)
     _check_reachable(context, table)
     prior, more = read_prior(config, supernet, tensors, table)
-    watch = Stopwatch(directory.path / ".search-seconds")
+    watch = stopwatch(directory, SearchOutcome.stage)
     if watch.before and not config.constraint.storage and not directory.study_path.exists():
         raise UserError(
             f"{directory.study_path} is missing although the search was started: restore it, "
@@ -177,4 +177,6 @@ def retrain_stage(context: Context) -> RetrainOutcome:
         found = read_found(context.directory)
         assert found is not None, "the finalists are the best candidates of a search"
     networks = {stage: text for text, stage in found.retrainings.items()}
-    return next(iter(retrain_all(context, networks, "retrain").values()))
+    finished = all(map(context.directory.is_finished, networks))
+    with nullcontext() if finished else timed(context.directory, RetrainOutcome.stage):
+        return next(iter(retrain_all(context, networks, "retrain").values()))

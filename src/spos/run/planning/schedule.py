@@ -129,11 +129,7 @@ class Schedule:
         skipped = TrainOutcome if (folder / REUSED).exists() else None
         spent = self.plan.spent
         for outcome in (directory.outcome(kind) for kind in kinds if kind is not skipped):
-            if outcome is not None:
-                # Their time is that of all networks, of which several trained at a time.
-                several = isinstance(outcome, (FinalistsOutcome, KnownOutcome))
-                shared = self.plan.parallel if several else 1.0
-                spent += outcome.seconds / shared
+            spent += outcome.seconds if outcome is not None else 0.0
         return spent
 
     def _together(self, times: Sequence[float]) -> float:
