@@ -22,6 +22,10 @@ from spos import Constraint, CostTable, UserError
 from spos._util.listener import Silent
 from spos._util.randomness import generator
 from spos.data.peek import ImageFacts
+from spos.run.comparison import UNIFORM
+from spos.run.directory import RunDirectory
+from spos.run.local_workers import LocalWorkers
+from spos.run.outcome import RetrainOutcome
 from spos.run.planning import planner as planning
 from spos.run.planning import schedule as schedule_module
 from spos.run.planning import speed as speed_module
@@ -238,8 +242,9 @@ def test_a_plan_counts_on_the_processes_that_gain_something(
         assert times == pytest.approx(before, rel=0.1)
     elif seconds is None:
         assert times["search"] == pytest.approx(before["search"] / gain, rel=0.1)
-        # Two of the three others at a time: as if all took 2.5 times as long as the winner.
-        assert times["compare"] / times["retrain"] == pytest.approx(2 * 2 / gain)
+        # One of the three others beside the winner, the other two after them.
+        assert times["compare"] == times["retrain"]
+        assert times["retrain"] == pytest.approx(before["retrain"] * 2 / gain, rel=0.1)
     else:
         # Trainings in less time, so longer ones fit.
         assert times["retrain"] > 1.05 * before["retrain"]
@@ -284,6 +289,16 @@ def test_a_layout_has_networks_to_choose_from_within_the_limits(side, affordable
     family("mobile").build(found.layout, classes=3)
 
 
+def after_retraining(seconds: float, beside: float | None = None) -> Any:
+    """A run whose winner is trained, and maybe the uniform network beside it."""
+    times = {RetrainOutcome.stage: seconds} | ({} if beside is None else {UNIFORM: beside})
+    outcomes = {stage: SimpleNamespace(seconds=spent) for stage, spent in times.items()}
+    directory = SimpleNamespace(
+        path=Path(), outcome=lambda kind, stage=None: outcomes.get(stage or kind.stage)
+    )
+    return SimpleNamespace(directory=directory, listener=Silent())
+
+
 @pytest.mark.parametrize(
     ("used", "training", "compared"),
     # Each network takes what the retraining took, loading and testing included: 25 or 16 s.
@@ -297,14 +312,51 @@ def test_as_many_networks_are_compared_as_the_time_bears(monkeypatch, used, trai
     monkeypatch.setattr(Schedule, "before", lambda *_: used - each)
     monkeypatch.setattr(Schedule, "_keep", lambda *_: None)
     monkeypatch.setattr(Schedule, "_steps", lambda *_: (0.1, 0.1))
-    trained = SimpleNamespace(seconds=training)
-    directory = SimpleNamespace(path=Path(), outcome=lambda _: trained)
-    context = SimpleNamespace(directory=directory, listener=Silent())
-    assert schedule.networks(context) == compared
+    assert schedule.networks(after_retraining(training)) == compared
     # At most half a network beyond the tolerance; one where there would be none otherwise.
     assert used + (compared + 1 if compared else 0) * each <= 1.03 * 300 + each / 2 * (
         2 if compared == 1 else 1
     )
+
+
+@pytest.mark.parametrize(("used", "compared"), [(230, 5), (255, 4), (275, 2), (295, 1), (300, 0)])
+def test_where_the_uniform_network_is_trained_there_is_time_for_more(monkeypatch, used, compared):
+    made = Plan(300.0, 10.0, 300, 1e6, 0.2, SPEED, (), (), processes=2, parallel=1.6)
+    schedule = Schedule(made, 0.0)
+    monkeypatch.setattr(Schedule, "used", lambda *_: used)
+    # The winner took 20 s, the uniform network 30 s meanwhile, and the test of both 5 s more.
+    monkeypatch.setattr(Schedule, "before", lambda *_: used - 35)
+    monkeypatch.setattr(Schedule, "_keep", lambda *_: None)
+    # Two others at a time take 25 s, and one alone 20 s.
+    assert schedule.networks(after_retraining(20.0, beside=30.0)) == compared
+
+
+@pytest.mark.usefixtures("measured")
+def test_the_uniform_network_is_trained_beside_the_winner(monkeypatch, tmp_path):
+    class Heard(Silent):
+        def progress(self, stage: str, done: int, total: int, detail: str) -> None:
+            totals[stage] = total
+
+    totals: dict[str, int] = {}
+    monkeypatch.setattr(planning, "LEAST_SHARED", {True: 0.0, False: 0.0})
+    monkeypatch.setattr(planning, "measure_side_by_side", lambda *_, **__: 1.6)
+    workers = LocalWorkers(2, 1, always=False)
+    out = tmp_path / "run"
+    try:
+        result = run_planned(
+            out, DIGITS, seconds=6, threads=1, compare=1, workers=workers, listener=Heard()
+        )
+    finally:
+        workers.close()
+    assert result.retrain is not None and result.comparison is not None
+    assert totals["retrain"] == 2 * result.retrain.steps
+    assert not {UNIFORM, "compare"} & totals.keys()
+    assert totals["compare-1"] == result.retrain.steps
+    assert result.comparison.uniform is not None
+    uniform = RunDirectory(out).outcome(RetrainOutcome, UNIFORM)
+    assert uniform is not None
+    assert uniform.architecture == result.comparison.uniform.architecture
+    assert uniform.test_score == result.comparison.uniform.test_score
 
 
 def test_a_planned_run_is_resumed_by_its_plan(tmp_path):

@@ -22,6 +22,8 @@ from spos.run.scoring import Scorer
 from spos.search import Feasible
 from spos.space import Architecture
 
+#: Stage of the training of the uniform network.
+UNIFORM = "compare-uniform"
 #: Largest relative deviations from the winner's cost of a random network; the first for which a
 #: network is found applies. None allows any deviation.
 COST_TOLERANCES = (0.05, 0.1, 0.2, 0.4, None)
@@ -58,7 +60,7 @@ def compare_stage(context: Context, count: int) -> CompareOutcome:
     stages = {found.winner.architecture: "retrain"}
     if uniform:
         # The costliest one first, so that no process trains it while all others are done.
-        stages.setdefault(uniform[1], "compare-uniform")
+        stages.setdefault(uniform[1], UNIFORM)
     for number, architecture in enumerate(chosen, 1):
         stages[architecture] = f"compare-{number}"
     networks = {stage: str(architecture) for architecture, stage in stages.items()}

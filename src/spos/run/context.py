@@ -64,6 +64,8 @@ class Context:
         nodes (Machines | None): machines among which the processes of a training are divided; None
             for this one alone.
         notes (list[str]): what to tell once all checks have passed.
+        beside (Mapping[str, str]): networks to train at the same time as the winner, by the name of
+            the stage of the run.
     """
 
     config: Config
@@ -81,6 +83,7 @@ class Context:
     workers: Workers = field(default_factory=ThisProcess)
     nodes: Machines | None = None
     notes: list[str] = field(default_factory=list)
+    beside: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         # Computed once and sent to other processes, because there a class of the user's script has

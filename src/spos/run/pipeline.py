@@ -46,6 +46,9 @@ class Schedule(Protocol):
     def settings(self, stage: str, context: Context) -> Mapping[str, Any]:
         """Settings of a stage that is about to begin, by section."""
 
+    def beside(self, context: Context) -> Mapping[str, str]:
+        """Networks to train at the same time as the winner, by the name of the stage of the run."""
+
     def networks(self, context: Context) -> int:
         """Number of random networks to compare with."""
 
@@ -167,6 +170,7 @@ def run(
                     context.config, context.frozen = directory.resolve_config(
                         given, STAGE_SECTIONS[name]
                     )
+                    context.beside = schedule.beside(context) if name == "retrain" else {}
                 STAGES[name](context)
             result = _write(context)
             if compare_with:

@@ -68,10 +68,9 @@ def collect_result(context: Context) -> report.Result:
     seconds = {outcome.stage: outcome.seconds for outcome in outcomes if outcome}
     if retrained:
         further = [one for stage, one in retrainings.items() if one and stage != "retrain"]
-        if further:
-            # Of networks that may have trained side by side; former runs have only their sum.
-            spent = stopwatch(directory, RetrainOutcome.stage).before
-            seconds["retrain"] = spent or sum(one.seconds for one in (retrained, *further))
+        # Of networks that may have trained side by side; former runs have only their sum.
+        spent = stopwatch(directory, RetrainOutcome.stage).before
+        seconds["retrain"] = spent or sum(one.seconds for one in (retrained, *further))
     return report.Result(
         spos=__version__,
         space=report.SpaceFacts(config.space, config.preset, str(space.size), choices),

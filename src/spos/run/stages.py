@@ -160,7 +160,8 @@ def _with_metric(context: Context, supernet: Supernet, result: SearchResult) -> 
 def retrain_stage(context: Context) -> RetrainOutcome:
     """Train the winner, or a network given by name, and test it once.
 
-    With several budgets, the network found for each of them is trained in the same way.
+    With several budgets, the network found for each of them is trained in the same way, as networks
+    are that are to be trained at the same time.
 
     Raises:
         UserError: the run has neither a search result nor a network by name.
@@ -176,7 +177,7 @@ def retrain_stage(context: Context) -> RetrainOutcome:
     if finalists_stage(context) is not None:
         found = read_found(context.directory)
         assert found is not None, "the finalists are the best candidates of a search"
-    networks = {stage: text for text, stage in found.retrainings.items()}
+    networks = {stage: text for text, stage in found.retrainings.items()} | {**context.beside}
     finished = all(map(context.directory.is_finished, networks))
     with nullcontext() if finished else timed(context.directory, RetrainOutcome.stage):
         return next(iter(retrain_all(context, networks, "retrain").values()))

@@ -141,11 +141,37 @@ def side_by_side(times: Sequence[float], processes: int, parallel: float) -> flo
     Example:
         >>> side_by_side([1.0, 1.0, 2.0], 2, 1.6), side_by_side([], 2, 1.6)
         (2.5, 0.0)
+
+    A single one is trained in this process:
+
+        >>> side_by_side([2.0], 2, 1.6)
+        2.0
     """
+    if len(times) == 1:
+        return times[0]
     ends = [0.0] * processes
     for seconds in sorted(times, reverse=True):
         ends[ends.index(min(ends))] += seconds
     return max(ends) * processes / parallel
+
+
+def train_all(others: Sequence[float], processes: int, parallel: float) -> tuple[float, float]:
+    """Times of the training of the winner, and of others after it.
+
+    Where there are several processes, the first of the others is trained beside the winner.
+
+    Args:
+        others (Sequence[float]): times of the others, alone in this process, if the winner takes 1.
+        processes (int): number of processes, at least 1.
+        parallel (float): work that they do in the time in which this process alone does 1.
+
+    Example:
+        >>> train_all([1.0, 1.0, 1.0], 1, 1.0), train_all([1.0, 1.0, 1.0], 2, 1.6)
+        ((1.0, 3.0), (1.25, 1.25))
+    """
+    beside = 1 if processes > 1 else 0
+    first = side_by_side([1.0, *others[:beside]], processes, parallel) if others else 1.0
+    return first, side_by_side(others[beside:], processes, parallel)
 
 
 def as_sections(choices: tuple[Choice, ...]) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from spos.run.local_workers import may_fork
 from spos.run.planning.augmentations import measure_augmentation
 from spos.run.planning.layouts import SPACE, Chosen, build, choose_layout
 from spos.run.planning.mixtures import choose_cooling, make_parts, measure_mixture, split_sizes
-from spos.run.planning.plan import LEAST_STEPS, Draft, Plan, is_open, side_by_side
+from spos.run.planning.plan import LEAST_STEPS, Draft, Plan, is_open, side_by_side, train_all
 from spos.run.planning.speed import (
     Speed,
     images_of_step,
@@ -66,8 +66,8 @@ WELL_RANKED = 200
 #: Seconds of a run below which its parts are too short to be shared by processes: where these are
 #: forks of one that has imported all they need, and where each takes seconds to start.
 LEAST_SHARED = {True: 100.0, False: 400.0}
-#: How much more processes must do than one.
-LEAST_GAIN = 1.1
+#: How much more processes must do than one, and the most that is expected of each.
+LEAST_GAIN, MOST_GAIN = 1.1, 0.9
 #: Side of the images on whose networks the speed is measured at first, and their number.
 REFERENCE, BATCH = 32, 32
 
@@ -235,13 +235,13 @@ class Planner(Draft):
                 if threads != speed.threads:
                     each = measure_speed(supernet, table, BATCH, [threads], self.device)
                     measured /= speed.times(each, BATCH * (least + most) / 2)
-                self.parallel = min(measured, self.parallel)
+                self.parallel = min(measured, MOST_GAIN * self.processes)
         if self.parallel < LEAST_GAIN:
             self.processes, self.parallel = 1, 1.0
 
-    def _trainings(self, others: int) -> float:
-        """Time of the training of the winner and of others after it, if one takes 1."""
-        return 1 + side_by_side([1.0] * others, self.processes, self.parallel)
+    def _trainings(self, others: int) -> tuple[float, float]:
+        """Times of the training of the winner and of others after it, if one takes 1."""
+        return train_all([1.0] * others, self.processes, self.parallel)
 
     def _split(self, facts: ImageFacts) -> tuple[int, int]:
         """Choose the sizes of the splits.
@@ -274,7 +274,7 @@ class Planner(Draft):
             speed = measure_speed(supernet, table, BATCH, self.tried, self.device)
             self.tried = [speed.threads]
             self._share_work(supernet, table, speed)
-            rest = self.seconds * (1 - sum(SHARES["scratch"])) / self._trainings(TRAININGS - 1)
+            rest = self.seconds * (1 - sum(SHARES["scratch"])) / sum(self._trainings(TRAININGS - 1))
             trained = trained_images(sizes.images)
             sizes.grow(self.device, speed, lambda batch: rest * batch / trained)
             step = rest * sizes.network / trained
@@ -391,19 +391,19 @@ class Planner(Draft):
                 train, share = SHARES[config.network.weights]
                 search = self.seconds * (share / (1 - train) if self.reuse else share)
             rest = max(self.seconds - training - search, 0.0)
-            own = rest / (self._trainings(TRAININGS - 1) + known)
-            rest -= own * known
+            first, others = self._trainings(TRAININGS - 1)
+            own = rest / (first + others + known)
         else:
             unhurried = round(UNHURRIED * trained_images(images) / batch_size)
             steps = unhurried if self.free else config.retrain.steps
             own = steps * step
             # Beside the winner, the random networks and a uniform one.
             compared = self.compare if self.compare is not None or self.free else 0
-            others = TRAININGS - 1 if compared is None else compared + bool(compared)
-            rest = own * self._trainings(others)
-        times = {"train": training, "search": search, "retrain": own}
+            count = TRAININGS - 1 if compared is None else compared + bool(compared)
+            first, others = self._trainings(count)
+        times = {"train": training, "search": search, "retrain": own * first}
         times |= {"known": own * known} if known_flops else {}
-        times["compare"] = rest - own
+        times["compare"] = own * others
         if self.reuse:
             del times["train"]
         return tuple(map(StageEstimate, times, times.values()))

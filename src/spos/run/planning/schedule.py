@@ -10,7 +10,9 @@ from typing import Any
 
 from spos._util.files import read_own
 from spos._util.records import from_plain, write_record
-from spos.run.comparison import find_uniform
+from spos.cost import CostModel
+from spos.nn.supernet import Supernet
+from spos.run.comparison import UNIFORM, find_uniform
 from spos.run.context import Context
 from spos.run.directory import RunDirectory
 from spos.run.finalists import choose_finalists, read_found, share_of_retraining
@@ -24,16 +26,18 @@ from spos.run.outcome import (
     TrainOutcome,
 )
 from spos.run.planning.augmentations import measure_augmentation
-from spos.run.planning.plan import Plan, side_by_side
+from spos.run.planning.plan import Plan, side_by_side, train_all
 from spos.run.planning.planner import MOST_EPOCHS, SHARED, SHARES, TRAININGS, UNHURRIED
 from spos.run.planning.speed import images_of_step, measure_networks
 from spos.run.planning.trainings import trained_images
 from spos.run.reuse import FITTED, REUSED
 from spos.search import Feasible
+from spos.space import Architecture
 
 PLAN_FILE = "plan.json"
-#: Share of the time left that is kept for reading images, tests and the report.
-RESERVE = 0.03
+#: Share of the time left that is kept for reading images, tests and the report, by whether networks
+#: train side by side: then each of their processes has to begin.
+RESERVE = {False: 0.03, True: 0.08}
 #: By how much of its time a run may be longer for one more network.
 TOLERANCE = 0.03
 #: Candidates of a population, and populations.
@@ -85,6 +89,19 @@ class Schedule:
             return self._retrain(context)
         return {}
 
+    def beside(self, context: Context) -> dict[str, str]:
+        """The uniform network, if a process is free to train it while the winner is trained."""
+        wanted = self.compare if self.compare is not None else self.plan.compare
+        found = read_found(context.directory)
+        if self.plan.processes == 1 or found is None or found.budgets:
+            return {}
+        if wanted == 0 or (wanted is None and not self.plan.fitted):
+            return {}
+        _, _, uniform = self._uniform(context)
+        if uniform is None or uniform == found.winner.architecture:
+            return {}
+        return {UNIFORM: str(uniform)}
+
     def networks(self, context: Context) -> int:
         """Number of random networks to compare with, once the winner is trained."""
         decided = self.compare if self.compare is not None else self.plan.compare
@@ -99,13 +116,24 @@ class Schedule:
                 apart = (*BEFORE_RETRAINING, KnownOutcome)
                 before = self.before(context.directory.path, apart)
                 left = (1 + TOLERANCE) * self.plan.seconds - used
-                each = max(trained.seconds, used - before, 1e-3)
-                own, uniform = self._steps(context)
+                beside = context.directory.outcome(RetrainOutcome, UNIFORM)
+                longest = max(trained.seconds, beside.seconds if beside else 0.0)
+                each = trained.seconds + max(used - before - longest, 1e-3)
                 # The uniform network is compared wherever a random one is.
+                further = []
+                if beside is None:
+                    own, uniform = self._steps(context)
+                    further = [uniform / own * each]
+                else:
+                    # In one of several processes: alone it would have taken less.
+                    each *= self.plan.parallel / self.plan.processes
                 times = [0.0]
                 for number in range(1, MOST_COMPARED + 1):
-                    times.append(self._together([uniform / own * each, *[each] * number]))
-                decided = min(range(len(times)), key=lambda number: abs(times[number] - left))
+                    times.append(self._together([*further, *[each] * number]))
+                # Of as many as train in the same time, the most.
+                decided = min(
+                    range(len(times)), key=lambda number: (abs(times[number] - left), -number)
+                )
                 if not decided:
                     context.listener.message("no time is left for a comparison")
         self.plan = replace(self.plan, compare=decided)
@@ -166,15 +194,20 @@ class Schedule:
         found, batch = read_found(context.directory), context.config.retrain.batch_size
         if found is None:
             return self.plan.speed.training.seconds(self.plan.flops, batch), 0.0
-        supernet = context.supernet()
-        table = context.costs(supernet, eager=False)
-        feasible = Feasible(table.space, table, context.config.bounds)
-        uniform = find_uniform(feasible, context.config)
-        paths = [found.winner.architecture, *([uniform[1]] if uniform else [])]
+        supernet, table, uniform = self._uniform(context)
+        paths = [found.winner.architecture, *([uniform] if uniform else [])]
         few = images_of_step(batch, max(table.cost(path)["flops"] for path in paths))
         times = measure_networks(supernet, paths, few, context.fabric.device)
         own, most = (*(seconds * batch / few for seconds in times), 0.0)[:2]
         return own, most
+
+    def _uniform(self, context: Context) -> tuple[Supernet, CostModel, Architecture | None]:
+        """The supernet, its costs, and the uniform network that the winner is compared with."""
+        supernet = context.supernet()
+        table = context.costs(supernet, eager=False)
+        feasible = Feasible(table.space, table, context.config.bounds)
+        uniform = find_uniform(feasible, context.config)
+        return supernet, table, uniform[1] if uniform else None
 
     def _known(self, context: Context, own: float) -> list[float]:
         """Steps of the known networks as multiples of one of the winner, by multiply-adds."""
@@ -208,7 +241,9 @@ class Schedule:
             own, uniform = self._steps(context)
             compared = TRAININGS - 2 if self.compare is None else self.compare
             others = [uniform / own, *[1.0] * compared] if compared else []
-            trainings = 1 + self._together(others) + self._together(self._known(context, own))
+            processes, parallel = self.plan.processes, self.plan.parallel
+            trainings = sum(train_all(others, processes, parallel))
+            trainings += self._together(self._known(context, own))
             found = read_found(context.directory)
             finalists, distinct = context.config.finalists, context.fitness.is_loss
             if found is not None and not found.budgets:
@@ -216,7 +251,7 @@ class Schedule:
                 at_once = self.plan.processes
                 shorter = share_of_retraining(len(chosen), finalists.share, at_once)
                 trainings += shorter * at_once / self.plan.parallel
-            left = (self.plan.seconds - self.used(context)) * (1 - RESERVE)
+            left = (self.plan.seconds - self.used(context)) * (1 - RESERVE[processes > 1])
             steps = int(max(left, 0.0) / trainings / own)
         steps = max(20, min(steps, MOST_EPOCHS * max(images, 500) // batch))
         return {"retrain": {"steps": steps, "warmup_steps": min(steps // 20, 200)}}
