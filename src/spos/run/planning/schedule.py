@@ -93,14 +93,15 @@ class Schedule:
         """The uniform network, if a process is free to train it while the winner is trained."""
         wanted = self.compare if self.compare is not None else self.plan.compare
         found = read_found(context.directory)
-        if self.plan.processes == 1 or found is None or found.budgets:
+        # A training on several devices takes them all.
+        free = self.plan.processes > 1 and context.devices == 1
+        if not free or not (wanted or (wanted is None and self.plan.fitted)):
             return {}
-        if wanted == 0 or (wanted is None and not self.plan.fitted):
+        if found is None or found.budgets:
             return {}
         _, _, uniform = self._uniform(context)
-        if uniform is None or uniform == found.winner.architecture:
-            return {}
-        return {UNIFORM: str(uniform)}
+        same = uniform is None or uniform == found.winner.architecture
+        return {} if same else {UNIFORM: str(uniform)}
 
     def networks(self, context: Context) -> int:
         """Number of random networks to compare with, once the winner is trained."""
