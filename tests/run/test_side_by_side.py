@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -183,6 +184,25 @@ def test_a_long_name_of_temporary_files_is_no_obstacle(
     workers = LocalWorkers(2, 1, always=False)
     workers.warm()
     assert not workers.always, "each would take seconds to start"
+
+
+def test_one_that_is_left_is_trained_where_all_were(runs: dict[int, Path], tmp_path: Path) -> None:
+    class Counting(ThisProcess):
+        count = 2
+
+        def map(self, context: Any, work: Any, items: Any, label: str = "") -> Any:
+            worked.append((label, len(items)))
+            return super().map(context, work, items, label)
+
+    worked: list[tuple[str, int]] = []
+    out = tmp_path / "run"
+    shutil.copytree(runs[1], out)
+    for name in ("compare-1", "compare", "result"):
+        (out / f"{name}.json").unlink()
+    shutil.rmtree(out / "compare-1")
+    run(out, SETTINGS, compare=2, workers=Counting(1))
+    assert ("compare", 1) in worked
+    assert outcome(out, "result.json") == outcome(runs[1], "result.json")
 
 
 def test_warm_processes_are_used_for_short_work(runs: dict[int, Path], tmp_path: Path) -> None:

@@ -228,7 +228,9 @@ def train_briefly(context: Context, briefs: Sequence[Brief], label: str) -> list
         if brief.until not in (rung.steps for rung in rungs[number])
     }
     items = {stage: (briefs[number],) for stage, number in missing.items()}
-    for stage, (rung, seconds) in train_side_by_side(context, _train, items, label):
+    several = len(briefs) > 1
+    trained = train_side_by_side(context, _train, items, label, several=several)
+    for stage, (rung, seconds) in trained:
         number = missing[stage]
         brief = briefs[number]
         outcome = ShortOutcome(

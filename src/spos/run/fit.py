@@ -160,7 +160,8 @@ def retrain_all(
     items = {
         stage: (text, stage, build) for stage, text in networks.items() if stage not in outcomes
     }
-    for stage, outcome in train_side_by_side(context, _retrain, items, label):
+    several = len(networks) > 1
+    for stage, outcome in train_side_by_side(context, _retrain, items, label, several=several):
         outcomes[stage] = context.directory.finish(outcome, stage)
     return {stage: outcomes[stage] for stage in networks}
 
@@ -178,6 +179,8 @@ def train_side_by_side(
     training: Callable[..., Any],
     items: Mapping[str, tuple[Any, ...]],
     label: str,
+    *,
+    several: bool,
 ) -> Iterator[tuple[str, Any]]:
     """Carry out trainings: at the same time, unless each takes several devices.
 
@@ -187,13 +190,15 @@ def train_side_by_side(
             level of a module.
         items (Mapping): these arguments, by the name of the stage of the run.
         label (str): name of the trainings in progress reports, if several run at the same time.
+        several (bool): whether they are several, with those that are done: one that is left after
+            an interruption is trained where all would be, with as many threads.
 
     Returns:
         The name of a stage and the result of its training, as they end.
     """
-    several = len(items) > 1 and context.devices == 1 and context.workers.count > 1
-    workers = context.workers if several else ThisProcess()
-    if several:
+    shared = several and bool(items) and context.devices == 1 and context.workers.count > 1
+    workers = context.workers if shared else ThisProcess()
+    if shared:
         # Before they begin, so that only this process writes it.
         context.freeze()
     stages = list(items)

@@ -141,14 +141,7 @@ def side_by_side(times: Sequence[float], processes: int, parallel: float) -> flo
     Example:
         >>> side_by_side([1.0, 1.0, 2.0], 2, 1.6), side_by_side([], 2, 1.6)
         (2.5, 0.0)
-
-    A single one is trained in this process:
-
-        >>> side_by_side([2.0], 2, 1.6)
-        2.0
     """
-    if len(times) == 1:
-        return times[0]
     ends = [0.0] * processes
     for seconds in sorted(times, reverse=True):
         ends[ends.index(min(ends))] += seconds
