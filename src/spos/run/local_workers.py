@@ -112,8 +112,7 @@ class LocalWorkers:
         """
         if self.count > 1 and may_fork():
             self.always = True
-            multiprocessing.set_forkserver_preload(list(PRELOADED))
-            with signals_held(), _environment(OMP_NUM_THREADS=str(self._threads)):
+            with self._starting():
                 forkserver.ensure_running()
 
     def close(self) -> None:
@@ -136,17 +135,22 @@ class LocalWorkers:
             atexit.register(self.close)
             context.listener.message(f"{count} processes of {self._threads} thread(s) each")
         started: Any = multiprocessing.get_context("forkserver" if may_fork() else "spawn")
-        multiprocessing.set_forkserver_preload(list(PRELOADED))
         content, images = pickle.dumps(for_workers(context)), images_to_share(context)
         for number in range(len(self._processes), count):
             here, there = started.Pipe()
             arguments = (there, content, images, self._threads, number)
             process = started.Process(target=_serve, args=arguments)
             # A terminal sends Ctrl-C to all processes of its group: they are told by this one.
-            with signals_held(), _environment(OMP_NUM_THREADS=str(self._threads)):
+            with self._starting():
                 process.start()
             there.close()
             self._processes[here] = process
+
+    @contextmanager
+    def _starting(self) -> Iterator[None]:
+        multiprocessing.set_forkserver_preload(list(PRELOADED))
+        with signals_held(), _environment(OMP_NUM_THREADS=str(self._threads)):
+            yield
 
     def _receive(self, connection: Connection) -> tuple[Any, ...]:
         try:

@@ -70,7 +70,9 @@ def collect_result(context: Context) -> report.Result:
         further = [one for stage, one in retrainings.items() if one and stage != "retrain"]
         # Of networks that may have trained side by side; former runs have only their sum.
         spent = stopwatch(directory, RetrainOutcome.stage).before
-        seconds["retrain"] = spent or sum(one.seconds for one in (retrained, *further))
+        times = [one.seconds for one in (retrained, *further)]
+        # A training knows the time of attempts that were killed as well.
+        seconds["retrain"] = max(spent, *times) if spent else sum(times)
     return report.Result(
         spos=__version__,
         space=report.SpaceFacts(config.space, config.preset, str(space.size), choices),
