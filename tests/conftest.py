@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 from collections.abc import Callable
 
@@ -16,6 +17,9 @@ from spos.export import exporting
 from spos.run.planning import speed
 from spos.spaces.shufflenetv2 import PRESETS, Layout, shufflenetv2
 
+# What is imported and collected lives to the end: looked through again and again for garbage, it
+# would take a tenth of the suite's time.
+gc.disable()
 # Small convolutions on a busy machine are many times slower on two threads than on one.
 torch.set_num_threads(1)
 # Tests send SIGHUP, which this process and those that it starts would ignore under nohup.
@@ -24,6 +28,13 @@ hypothesis.settings.register_profile(
     "spos", deadline=None, derandomize=True, database=None, max_examples=30
 )
 hypothesis.settings.load_profile("spos")
+
+
+def pytest_collection_finish() -> None:
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 20)
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)
