@@ -94,9 +94,11 @@ class _Codes(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func in ACTIVATIONS:
-            signs = torch.where(args[0].flatten(1) > 0, 1.0, -1.0)
-            # Products of signs are 1 where two agree and -1 where they differ.
-            agreeing = (signs.shape[1] + signs @ signs.T).double() / 2
+            above = (args[0].flatten(1) > 0).float()
+            # Two agree in the units above 0 of both, and in those of neither.
+            counts = above.sum(1)
+            both = above @ above.T
+            agreeing = (above.shape[1] - counts[:, None] - counts + 2 * both).double()
             if self.agreeing is None:
                 self.agreeing = agreeing
             elif len(agreeing) == len(self.agreeing):
