@@ -33,6 +33,8 @@ def choose_validation(context: Context, count: int | None) -> Images:
     images = context.data.validation
     if count is None:
         return images
+    if count > len(images):
+        raise SystemExit(f"--validation {count}: the run has {len(images)} validation images")
     # In the order of a folder, the first images are all of one class.
     order = generator(0, "validation").permutation(len(images))
     return images.subset(sorted(order[:count].tolist()))

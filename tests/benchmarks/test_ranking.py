@@ -145,6 +145,9 @@ def test_a_ranking_is_compared_with_the_truth(
     ranking.main(arguments)
     assert scores.read_text() == first and scores.stat().st_mtime_ns == written
     assert len(json.loads(first)["scores"]) >= 18
+    more = ["--validation", "65", "--out", str(tmp_path / "more")]
+    with pytest.raises(SystemExit, match="65: the run has 64"):
+        ranking.main([*arguments, *more])
 
 
 def test_the_variants_of_supernets_are_valid_settings() -> None:
