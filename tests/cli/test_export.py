@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import sys
@@ -13,6 +14,7 @@ import pytest
 from commands import Ended, files_of
 from PIL import Image
 
+from spos._cli.main import main
 from spos.data import load_data
 
 Cli = Callable[..., Ended]
@@ -95,6 +97,20 @@ def test_another_network_of_the_run_in_a_file_of_a_name(
         in cli("predict", target, digits[0]).mistake
     )
     assert cli("predict", "--trust", target, digits[0]).status == 0
+
+
+def test_a_run_that_cannot_be_written_classifies_and_stays_as_it_is(
+    finished_run: Path,
+    digits: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    # As on a disk that is mounted for reading only; permissions do not bind the root user.
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    before = files_of(finished_run)
+    main.main(["predict", str(finished_run), str(digits[0])], standalone_mode=False)
+    assert capsys.readouterr().out.startswith(str(digits[0]))
+    assert files_of(finished_run) == before
 
 
 MISTAKES = {

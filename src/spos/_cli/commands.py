@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from contextlib import closing
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
 import click
@@ -100,8 +103,9 @@ def predict_command(
     from spos.export.predicting import find_images, open_classifier
 
     path = Path(model)
-    classifier = open_classifier(_exported(path) if path.is_dir() else path, trust=trust)
-    found = classifier.classify(find_images(map(Path, images)), top)
+    with _exported(path) if path.is_dir() else nullcontext(path) as file:
+        classifier = open_classifier(file, trust=trust)
+        found = classifier.classify(find_images(map(Path, images)), top)
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
@@ -111,13 +115,24 @@ def predict_command(
             click.echo(f"  {best['probability']:7.2%}  {best['class']}")
 
 
-def _exported(run: Path) -> Path:
-    """The exported network of a run; exported first if it is not there."""
+@contextmanager
+def _exported(run: Path) -> Iterator[Path]:
+    """The exported network of a run; exported first if it is not there.
+
+    That of a run that cannot be written is exported for this time only.
+    """
     from spos.export import export_run
     from spos.export.exporting import NETWORK_FILE
 
     path = run / NETWORK_FILE
-    if not path.exists():
+    if path.exists():
+        yield path
+    elif os.access(run, os.W_OK):
         export_run(run)
         say(f"spos: exported {path}", err=True)
-    return path
+        yield path
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / NETWORK_FILE
+            export_run(run, out=path)
+            yield path
