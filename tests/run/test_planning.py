@@ -116,6 +116,14 @@ def test_a_space_of_the_user_is_kept_and_its_steps_follow_the_time():
 
 
 @pytest.mark.usefixtures("measured")
+def test_candidates_have_a_second_score_where_the_space_is_chosen():
+    assert chosen(plan(DIGITS, 60))["search.naswot_weight"] == planning.NASWOT_WEIGHT
+    space = {"name": "nasbenchmacro", "preset": "tiny"}
+    for own in ({"space": space}, {"search": {"naswot_weight": 0.0}}):
+        assert "search.naswot_weight" not in chosen(plan({**DIGITS, **own}, 60))
+
+
+@pytest.mark.usefixtures("measured")
 @pytest.mark.parametrize("seconds", [None, 60, 3600])
 def test_the_stages_take_the_time_that_was_given(seconds):
     made = plan(DIGITS, seconds)
@@ -383,6 +391,10 @@ def test_a_planned_run_is_resumed_by_its_plan(tmp_path):
     with pytest.raises(UserError, match=r"--time 30.0 s: .* was planned for 4.0 s; give the same"):
         run_planned(out, DIGITS, seconds=30)
     assert json.loads((out / "plan.json").read_text())["compare"] == 1
+    # Its evaluations have both scores.
+    reusing = Planner({}, 4, reuse=RunDirectory(out))
+    assert "search.naswot_weight" not in chosen(reusing.plan())
+    assert reusing.given["search"]["naswot_weight"] == planning.NASWOT_WEIGHT
 
 
 @pytest.mark.usefixtures("measured")

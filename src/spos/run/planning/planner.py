@@ -27,6 +27,7 @@ from spos.run.fabric import make_fabric
 from spos.run.known_networks import count_known_flops
 from spos.run.latency import needs_table
 from spos.run.local_workers import may_fork
+from spos.run.network import NASWOT_IMAGES
 from spos.run.planning.augmentations import measure_augmentation
 from spos.run.planning.layouts import SPACE, Chosen, build, choose_layout
 from spos.run.planning.mixtures import choose_cooling, make_parts, measure_mixture, split_sizes
@@ -40,6 +41,7 @@ from spos.run.planning.speed import (
 )
 from spos.run.planning.trainings import BatchSizes, scale_recipe, suits, trained_images
 from spos.run.reuse import check_reusable, read_reused, take_over
+from spos.search.training_free import SAMPLE
 from spos.spaces import family
 from spos.spaces.mobile import layout_for
 from spos.training.recipe import Recipe
@@ -57,6 +59,10 @@ TRAININGS = 4
 SHARED = 1.5
 #: How many times as many where no time is given.
 UNHURRIED = 4
+#: Weight of the NASWOT score beside the loss, both in standard deviations over networks.
+NASWOT_WEIGHT = 0.5
+#: Images that are evaluated in the time of a NASWOT score.
+SCORED_AS = 2 * NASWOT_IMAGES
 #: Multiply-adds of a network where neither time nor a limit is given.
 COMFORTABLE = 60e6
 #: Most epochs of a training.
@@ -300,6 +306,10 @@ class Planner(Draft):
             sizes.grow(self.device, speed, lambda batch: line.seconds(chosen.limit, batch))
         self.choose("space.name", SPACE, "depth, kernels and expansions are searched")
         self.choose("space.preset", "small", "")
+        if not self.reuse and not base.required_method:
+            # Evaluations of another run have its score.
+            reason = "beside the loss, a score of the untrained network ranks better"
+            self.choose("search.naswot_weight", NASWOT_WEIGHT, reason)
         side = chosen.layout.image_size
         shrunk = "" if side == facts.side else f" of {facts.side} (median)"
         size = "the images' own" if not shrunk else f"{side} pixels{shrunk}: {why}"
@@ -377,6 +387,9 @@ class Planner(Draft):
         if config.required_method:
             count = settings.samples if settings.derive == "sample" else 1
         evaluated = min(config.run.calibration, images) + _size(config.data.validation, images)
+        if config.search.naswot_weight:
+            evaluated += SCORED_AS
+            count += SAMPLE
         search = count / SHARED * evaluated / batch * speed.evaluation.seconds(flops, batch)
         search /= self.parallel
         batch_size = config.retrain.batch_size

@@ -27,11 +27,19 @@ from spos.run.outcome import (
 )
 from spos.run.planning.augmentations import measure_augmentation
 from spos.run.planning.plan import Plan, side_by_side, train_all
-from spos.run.planning.planner import MOST_EPOCHS, SHARED, SHARES, TRAININGS, UNHURRIED
+from spos.run.planning.planner import (
+    MOST_EPOCHS,
+    SCORED_AS,
+    SHARED,
+    SHARES,
+    TRAININGS,
+    UNHURRIED,
+)
 from spos.run.planning.speed import images_of_step, measure_networks
 from spos.run.planning.trainings import trained_images
 from spos.run.reuse import FITTED, REUSED
 from spos.search import Feasible
+from spos.search.training_free import SAMPLE
 from spos.space import Architecture
 
 PLAN_FILE = "plan.json"
@@ -227,8 +235,11 @@ class Schedule:
         data, settings = context.data, context.config.run
         images = len(data.validation) + min(settings.calibration, len(data.train))
         batch = min(settings.evaluation_batch, images)
+        naswot = bool(context.config.search.naswot_weight)
+        images += SCORED_AS * naswot
         each = self.plan.speed.evaluation.seconds(self.plan.flops, batch) * images / batch
         count = seconds / (each * max(1.0, self._slowness(context))) * SHARED * self.plan.parallel
+        count = max(count - SAMPLE * naswot, 1.0)
         given = context.frozen.get("search", {})
         population = int(given.get("population", _within(round((2.5 * count) ** 0.5), POPULATIONS)))
         iterations = _within(int(count / population), ITERATIONS)
