@@ -24,12 +24,21 @@ from record import write_record
 from spos.report.result import Result, read_result
 
 
-def trained(out: Path, options: Sequence[str]) -> Result:
-    """Run ``spos run`` unless it has ended, and read its result."""
-    if not (out / "result.json").exists() or read_result(out / "result.json").comparison is None:
-        command = [*SPOS, "run", "--threads", "1", "--compare", "2", *options, "--out", str(out)]
+def trained(out: Path, options: Sequence[str], compare: int = 2) -> Result:
+    """Run ``spos run`` unless it has ended, and read its result.
+
+    Args:
+        out: run directory.
+        options: of the command.
+        compare: number of random networks; 0 for the network found alone.
+    """
+    path = out / "result.json"
+    known = read_result(path) if path.exists() else None
+    if known is None or (known.comparison if compare else known.retrain) is None:
+        command = [*SPOS, "run", "--threads", "1", *options, "--out", str(out)]
+        command += ["--compare", str(compare)] if compare else []
         run_command(command, out.with_name(f"{out.name}.log"))
-    return read_result(out / "result.json")
+    return read_result(path)
 
 
 def row(seed: int, steps: int, weights: str, rate: str, result: Result) -> dict[str, Any]:

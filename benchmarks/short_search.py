@@ -6,7 +6,7 @@ weights of the supernet, as such a run does. Rerun the same command to resume; f
 kept.
 
     python benchmarks/short_search.py --data data/cifar10-train.zip --case 1500:10 \\
-        --weights 0,0.5,1 --seeds 6 --processes 2 \\
+        --weights 0,0.5,1 --seeds 4 --processes 2 \\
         --runs runs/short-search --out benchmarks/results/short_search
 """
 
@@ -21,21 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from first_command import cut_folder
-from launch import SPOS, run_command
+from inherited import trained
 from record import write_tables
 from scipy import stats
 
-from spos.report.result import Result, read_result
-
 RANDOM = "random networks"
-
-
-def searched(out: Path, options: Sequence[str]) -> Result:
-    """Run ``spos run`` unless it has ended, and read its result."""
-    if not (out / "retrain.json").exists() or not (out / "result.json").exists():
-        command = [*SPOS, "run", "--threads", "1", "--workers", "1", *options, "--out", str(out)]
-        run_command(command, out.with_name(f"{out.name}.log"))
-    return read_result(out / "result.json")
 
 
 def search_supernet(
@@ -46,12 +36,12 @@ def search_supernet(
     base: Path | None = None
     for weight in weights:
         out = runs / f"{seed}-{weight}"
-        options = ["--set", f"search.naswot_weight={weight}"]
+        options = ["--workers", "1", "--set", f"search.naswot_weight={weight}"]
         if base is None:
-            options += ["--seed", str(seed), "--compare", str(compare), *given]
+            options += ["--seed", str(seed), *given]
         else:
             options += ["--reuse", str(base)]
-        result = searched(out, options)
+        result = trained(out, options, 0 if base else compare)
         assert result.retrain is not None and result.retrain.test_score is not None
         found[f"loss, {weight} NASWOT"] = [result.retrain.test_score]
         if base is None and result.comparison is not None:
@@ -77,9 +67,8 @@ def table(found: Sequence[dict[str, list[float]]]) -> list[dict[str, Any]]:
         if name != first:
             row["less the first"] = f"{statistics.fmean(less):+.2f}"
         if name != first and len(less) > 1:
-            half = stats.sem(less) * stats.t.ppf(0.975, len(less) - 1)
-            mean = statistics.fmean(less)
-            row["95% interval"] = f"{mean - half:+.2f} to {mean + half:+.2f}"
+            low, high = stats.ttest_1samp(less, 0).confidence_interval()
+            row["95% interval"] = f"{low:+.2f} to {high:+.2f}"
         rows.append(row)
     return rows
 

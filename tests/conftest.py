@@ -17,8 +17,8 @@ from spos.export import exporting
 from spos.run.planning import speed
 from spos.spaces.shufflenetv2 import PRESETS, Layout, shufflenetv2
 
-# What is imported and collected lives to the end: looked through again and again for garbage, it
-# would take a tenth of the suite's time.
+# Modules and collected tests live until the end; searching them for garbage took a tenth of the
+# suite's time.
 gc.disable()
 # Small convolutions on a busy machine are many times slower on two threads than on one.
 torch.set_num_threads(1)

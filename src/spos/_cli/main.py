@@ -298,7 +298,7 @@ def entry() -> None:
         except (KeyError, ValueError) as error:
             _fail(f"_SPOS_COMPLETE={instruction}: the shell did not say what to complete ({error})")
     open_streams()
-    # What is imported lives to the end: all of it is looked through for garbage a tenth as often.
+    # Imported objects live until the end: search them for garbage a tenth as often.
     gc.set_threshold(*gc.get_threshold()[:2], 100)
     # Before a library is imported that reads it.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

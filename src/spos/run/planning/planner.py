@@ -308,7 +308,7 @@ class Planner(Draft):
         self.choose("space.preset", "small", "")
         if not self.reuse and not base.required_method:
             # Evaluations of another run have its score.
-            reason = "beside the loss, a score of the untrained network ranks better"
+            reason = "with it networks are ranked better than by the loss alone"
             self.choose("search.naswot_weight", NASWOT_WEIGHT, reason)
         side = chosen.layout.image_size
         shrunk = "" if side == facts.side else f" of {facts.side} (median)"
