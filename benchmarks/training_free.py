@@ -17,7 +17,7 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -103,8 +103,36 @@ def rankings_of(
     return found
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+class Sample(NamedTuple):
+    """Networks whose accuracy is known, and what they are scored with.
+
+    Args:
+        truth (GroundTruth): table of the space.
+        drawn (list[int]): rows of random networks.
+        band (list[int]): rows of networks of one band of cost.
+        supernet (Supernet): supernet with fresh weights.
+        images (Tensor): a batch of training images.
+    """
+
+    truth: GroundTruth
+    drawn: list[int]
+    band: list[int]
+    supernet: Supernet
+    images: Tensor
+
+    @property
+    def rows(self) -> list[int]:
+        """Rows of all networks."""
+        return self.drawn + self.band
+
+    @property
+    def names(self) -> list[str]:
+        """The networks as text."""
+        return [str(Architecture(self.truth.options[row].tolist())) for row in self.rows]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a sample."""
     parser.add_argument("space", help="of the catalogue, such as nasbenchmacro")
     parser.add_argument("--preset", default="proxy")
     parser.add_argument("--table", type=Path, required=True)
@@ -114,14 +142,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--networks", type=int, default=500)
     parser.add_argument("--band", type=int, default=300)
     parser.add_argument("--images", type=int, default=64)
-    options = parser.parse_args(arguments)
-    torch.set_num_threads(1)
+
+
+def draw_sample(options: argparse.Namespace) -> Sample:
+    """Draw the networks that `ranking.py` draws, and the images."""
     layout = read_layout(options.space, options.preset, [])
     truth = read_ground_truth(options.space, options.table, layout)
     order = generator(0, "networks").permutation(len(truth.accuracy))
     drawn = order[: options.networks].tolist()
     band = order[truth.band()[order]][: options.band].tolist()
-    chosen = drawn + band
     data = load_data(options.data, image_size=layout.image_size, test=0.1)
     picked = generator(0, "images").permutation(len(data.train))[: options.images]
     images = data.train.subset(sorted(picked.tolist()))
@@ -132,7 +161,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     supernet = family(options.space).build(
         layout, classes=data.outputs, image_channels=data.channels
     )
-    untrained = Untrained(copy.deepcopy(supernet), batch)
+    return Sample(truth, drawn, band, supernet, batch)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    add_arguments(parser)
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    sample = draw_sample(options)
+    truth, chosen = sample.truth, sample.rows
+    untrained = Untrained(copy.deepcopy(sample.supernet), sample.images)
     rankings: dict[str, NDArray[Any]] = {
         "multiply-adds": truth.costs["flops"][chosen].astype(float),
         "layers": truth.layers()[chosen].astype(float),
@@ -140,7 +179,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             truth,
             chosen,
             {
-                "NASWOT": Naswot(supernet, batch),
+                "NASWOT": Naswot(sample.supernet, sample.images),
                 "SynFlow": untrained.synflow,
                 "gradient norm": untrained.gradient_norm,
                 "Jacobian covariance": untrained.jacobian_covariance,
@@ -148,9 +187,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ),
     }
     added = {name: standard(rankings[name]) for name in ("NASWOT", "SynFlow", "layers")}
-    names = [str(Architecture(truth.options[row].tolist())) for row in chosen]
     for path in options.scores:
-        loss = standard(one_shot_losses(path, names))
+        loss = standard(one_shot_losses(path, sample.names))
         rankings[f"{path.stem}: loss"] = loss
         for weight in WEIGHTS:
             rankings[f"{path.stem}: loss, {weight:g} NASWOT"] = loss + weight * added["NASWOT"]
@@ -160,11 +198,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rankings[f"{path.stem}: loss, 0.5 NASWOT, 0.5 layers"] = loss + 0.5 * both
     write_tables(
         options.out / "summary",
-        f"Ranking of {options.space} without training: {len(drawn)} networks, and {len(band)} of "
-        "a band of cost",
+        f"Ranking of {options.space} without training: {len(sample.drawn)} networks, "
+        f"and {len(sample.band)} of a band of cost",
         {
             "Rank correlation with the true accuracy (95% interval over networks)": correlations(
-                truth, drawn, band, rankings
+                truth, sample.drawn, sample.band, rankings
             )
         },
     )

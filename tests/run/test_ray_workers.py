@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from test_members import MEMBERS
 from test_side_by_side import SETTINGS, outcome
 
 from spos import UserError
@@ -75,6 +76,18 @@ def check_same(out: Path, alone: Path) -> None:
         if name == "search":
             one, two = {**one, "stages": None}, {**two, "stages": None}
         assert one == two, name
+
+
+def test_supernets_are_trained_side_by_side(cluster: Any, tmp_path: Path) -> None:
+    found = []
+    for workers in (ThisProcess(1), RayWorkers()):
+        out = tmp_path / str(workers.count)
+        run(out, MEMBERS, ("train", "search"), workers=workers)
+        workers.close()
+        found.append({**outcome(out, "search.json"), "stages": None})
+    assert workers.count == 2 and found[0] == found[1]
+    kept = [list((tmp_path / "2" / name).glob("step-*")) for name in ("supernet", "supernet-2")]
+    assert all(len(paths) == 1 for paths in kept)
 
 
 def test_a_run_that_loses_a_worker_and_a_node_is_as_in_one_process(

@@ -161,6 +161,10 @@ def make_config(values: Mapping[str, Any]) -> Config:
     algorithm.check(config.search)
     if config.constraint.budgets and config.search.pareto:
         raise UserError("constraint.budgets and search.pareto: give one of them, not both")
+    members, racing = config.supernet.members, config.search.racing
+    if members > 1 and (racing or algorithm.method):
+        other = "search.racing" if racing else f"--algorithm {config.search.algorithm}"
+        raise UserError(f"supernet.members {members} and {other}: give one of them, not both")
     if config.finalists.count > 1 and config.constraint.budgets:
         raise UserError("constraint.budgets and finalists.count: give one of them, not both")
     return config

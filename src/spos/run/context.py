@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property, partial
 from itertools import chain, islice
@@ -301,8 +301,11 @@ class Context:
                 inputs = inputs.contiguous(memory_format=torch.channels_last)
             yield inputs, targets
 
-    def evaluation_fingerprint(self, supernet: Supernet) -> str:
+    def evaluation_fingerprint(self, supernets: Sequence[Supernet]) -> str:
         """Hash everything that the score of an architecture depends on.
+
+        Args:
+            supernets (Sequence[Supernet]): trained supernets of the run.
 
         Returns:
             16 hexadecimal digits; evaluations with the same fingerprint agree.
@@ -317,7 +320,10 @@ class Context:
         if self.config.search.racing:
             # By another order of the images, so other in the last digits.
             parts["racing"] = True
-        return digest(supernet.state_dict(), json.dumps(parts, sort_keys=True))[:16]
+        first, *further = supernets
+        if further:
+            parts["further"] = [digest(supernet.state_dict(), "") for supernet in further]
+        return digest(first.state_dict(), json.dumps(parts, sort_keys=True))[:16]
 
 
 def _start_facts(data: ImageData) -> StartFacts:

@@ -194,7 +194,10 @@ def may_fork() -> bool:
 def _trained_long(context: Context) -> bool:
     """Whether the supernet was trained for long, as networks then are."""
     trained = context.directory.outcome(TrainOutcome)
-    return trained is not None and trained.seconds > LONG
+    if trained is None:
+        # Supernets that are to be trained at the same time.
+        return context.config.supernet.members > 1
+    return trained.seconds > LONG
 
 
 @contextmanager

@@ -34,8 +34,12 @@ def read_train_outcome(context: Context) -> TrainOutcome | None:
     return outcome
 
 
-def load_checkpoint(context: Context) -> tuple[Supernet, dict[str, Tensor]]:
-    """Load the trained supernet of a run and the tensors of its checkpoint.
+def load_checkpoint(context: Context, member: int = 0) -> tuple[Supernet, dict[str, Tensor]]:
+    """Load a trained supernet of a run and the tensors of its checkpoint.
+
+    Args:
+        context (Context): the run.
+        member (int): number of the supernet, below ``supernet.members``.
 
     Returns:
         The supernet on the device of the run, and the tensors of the last checkpoint by name.
@@ -54,12 +58,15 @@ def load_checkpoint(context: Context) -> tuple[Supernet, dict[str, Tensor]]:
             f"the supernet of {path} was trained on {outcome.classes} classes, {data.source} has "
             f"{data.outputs}: give the images that it was trained on"
         )
-    loaded = Checkpoints(path / "supernet").load()
+    folder = context.config.supernet.folders[member]
+    loaded = Checkpoints(path / folder).load()
     if loaded is None or loaded.step < steps:
         there = 0 if loaded is None else loaded.step
         damaged = "; ".join(loaded.damaged) if loaded else ""
+        which = f"{folder}: " if member else ""
         raise UserError(
-            f"{path} no longer has a trained supernet: its checkpoint is at step {there} of {steps}"
+            f"{path} no longer has a trained supernet: {which}its checkpoint is at step {there} of "
+            f"{steps}"
             f"{damaged and f' ({damaged})'}; restore the checkpoint, or delete train.json and run "
             "spos train to train the rest again"
         )
@@ -68,6 +75,12 @@ def load_checkpoint(context: Context) -> tuple[Supernet, dict[str, Tensor]]:
     if context.config.run.channels_last:
         supernet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return supernet.to(context.fabric.device), loaded.tensors
+
+
+def load_further(context: Context) -> list[Supernet]:
+    """Load the trained supernets of a run other than the first."""
+    members = context.config.supernet.members
+    return [load_checkpoint(context, member)[0] for member in range(1, members)]
 
 
 def make_naswot(context: Context) -> Naswot:

@@ -24,6 +24,7 @@ from spos._util.files import write_atomically
 from spos._util.processes import signals_held
 from spos.data import ImageData
 from spos.run.context import Context
+from spos.run.outcome import TrainOutcome
 from spos.run.serving import VERSIONS, Serving, for_workers, hear, needed_files
 from spos.run.side_by_side import Together, Work
 
@@ -177,6 +178,8 @@ class RayWorkers:
     threads: int = 1
     _workers: list[_Worker] = field(init=False, default_factory=list)
     _shared: Any = field(init=False, default=None)
+    #: Whether the supernets were trained when the workers began.
+    _trained: bool = field(init=False, default=False)
     _ours: bool = field(init=False, default=False)
     #: Workers that died before they could begin.
     _lost: int = field(init=False, default=0)
@@ -227,6 +230,11 @@ class RayWorkers:
             _Item(number, item, getattr(item, "folder", "")) for number, item in enumerate(items)
         )
         told = Together(context.listener.progress, label, len(items))
+        trained = context.directory.is_finished(TrainOutcome.stage)
+        if self._shared is not None and trained != self._trained:
+            # Those that trained the supernets have one each.
+            self._end()
+        self._trained = trained
         # One may wait for a place in the cluster for ever, if a node was lost: others go on.
         asked = {one.actor.refused.remote(): one for one in self._workers if not one.ready}
         left = len(items)
@@ -291,14 +299,19 @@ class RayWorkers:
         """End the actors, and leave the cluster."""
         ray: Any = importlib.import_module("ray")
 
+        self._end()
+        if self._ours and ray.is_initialized():
+            ray.shutdown()
+
+    def _end(self) -> None:
+        ray: Any = importlib.import_module("ray")
+
         # Those that died or were killed leave theirs to whoever empties temporary folders.
         ray.wait([worker.actor.clean.remote() for worker in self._workers] or [ray.put(0)])
         for worker in self._workers:
             ray.kill(worker.actor)
         self._workers.clear()
         self._shared = None
-        if self._ours and ray.is_initialized():
-            ray.shutdown()
 
     def _start(self, context: Context) -> _Worker:
         """Ask Ray for another worker."""

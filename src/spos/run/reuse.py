@@ -23,6 +23,7 @@ from spos.search.sqlite import copy_database
 from spos.spaces import family
 from spos.spaces.official import INPUT_MEAN, INPUT_STD, classes_of, load_official, to_supernet
 from spos.training.checkpoint import Checkpoints
+from spos.training.recipe import SupernetRecipe
 
 
 @dataclass(frozen=True)
@@ -83,13 +84,15 @@ def warm_start(
     if difference:
         raise UserError(f"{flag}: its supernet has other settings: {difference}")
     settings = take_over(stored, given, other)
-    plain = make_config(settings).as_plain()
-    _check_whole(other, int(plain["supernet"]["steps"]), flag)
-    copies = (directory.path / "supernet", directory.study_path, mark)
-    made = [*copies, *map(directory.stage_path, ("data", "train"))]
+    config = make_config(settings)
+    plain, folders = config.as_plain(), config.supernet.folders
+    _check_whole(other, config.supernet, flag)
+    made = [*(directory.path / folder for folder in folders), directory.study_path, mark]
+    made += map(directory.stage_path, ("data", "train"))
     made = [path for path in made if not path.exists()]
     try:
-        shutil.copytree(other.path / "supernet", copies[0], dirs_exist_ok=True)
+        for folder in folders:
+            shutil.copytree(other.path / folder, directory.path / folder, dirs_exist_ok=True)
         for name in ("data.json", "train.json"):
             write_atomically(directory.path / name, (other.path / name).read_bytes())
         if other.study_path.exists():
@@ -113,17 +116,19 @@ def warm_start(
     return settings, f"{flag}: {'; '.join([*different, rest])}"
 
 
-def _check_whole(other: RunDirectory, steps: int, flag: str) -> None:
+def _check_whole(other: RunDirectory, recipe: SupernetRecipe, flag: str) -> None:
     """Check that what is about to be copied can be read."""
     other.start_facts()
     other.outcome(TrainOutcome)
-    loaded = Checkpoints(other.path / "supernet").load()
-    if loaded is None or loaded.step < steps:
-        damaged = "; ".join(loaded.damaged) if loaded else ""
-        raise UserError(
-            f"{flag}: its supernet is not whole: its checkpoint is at step "
-            f"{0 if loaded is None else loaded.step} of {steps}{damaged and f' ({damaged})'}"
-        )
+    for folder in recipe.folders:
+        loaded = Checkpoints(other.path / folder).load()
+        if loaded is None or loaded.step < recipe.steps:
+            damaged = "; ".join(loaded.damaged) if loaded else ""
+            step = 0 if loaded is None else loaded.step
+            raise UserError(
+                f"{flag}: its {folder} is not whole: its checkpoint is at step {step} of "
+                f"{recipe.steps}{damaged and f' ({damaged})'}"
+            )
 
 
 def read_reused(other: RunDirectory, *, timed: bool = False) -> dict[str, Any]:
@@ -213,8 +218,9 @@ def take_over(
 def _identify(other: RunDirectory) -> str:
     """Digest of the trained supernet of a run; of nothing if it has none."""
     digest = hashlib.sha256()
-    for path in sorted((other.path / "supernet").glob("*")):
-        digest.update(path.name.encode() + path.read_bytes())
+    for folder in [other.path / "supernet", *sorted(other.path.glob("supernet-*"))]:
+        for path in sorted(folder.glob("*")):
+            digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()
 
 

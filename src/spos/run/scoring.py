@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -18,6 +19,7 @@ from spos.run.context import Context
 from spos.run.network import (
     calibration_loader,
     load_checkpoint,
+    load_further,
     loader,
     make_naswot,
     racing_loader,
@@ -100,7 +102,7 @@ def score_candidates(context: Context, item: Candidates) -> Iterator[tuple[Archi
         Each candidate with its scores.
     """
     sharing, memory = SharedStages(), PeakMemory(context.fabric.device)
-    supernet = _trained_supernet(context)
+    supernet, *further = _trained_supernets(context)
     fitness = make_fitness(context.task, item.setting) if item.setting else context.fitness
     racing = context.config.search.racing and not item.setting
     evaluate = OneShotEvaluator(
@@ -109,7 +111,7 @@ def score_candidates(context: Context, item: Candidates) -> Iterator[tuple[Archi
         racing_loader(context) if racing else loader(context, context.data.validation),
         metric=fitness.metric,
         evaluate=fitness.evaluate,
-        memory=item.memory,
+        memory=item.memory // (1 + len(further)),
         sharing=sharing,
         autocast=context.fabric.autocast,
     )
@@ -126,9 +128,14 @@ def score_candidates(context: Context, item: Candidates) -> Iterator[tuple[Archi
             for one in item.architectures
         }
         race = Race(context.config.search.racing, fitness.each, rival, ahead=ahead)
+    evaluators = [replace(evaluate, race=race)]
+    evaluators += [replace(evaluate, supernet=one) for one in further]
     try:
-        for architecture, value in replace(evaluate, race=race)(item.architectures):
-            values = [value, *(score(architecture) for score in scores)]
+        # Supernets of one space visit the candidates in one order.
+        for found in zip(*(each(item.architectures) for each in evaluators), strict=True):
+            (architecture,) = {one for one, _ in found}
+            mean = statistics.fmean(value for _, value in found)
+            values = [mean, *(score(architecture) for score in scores)]
             yield architecture, Known(values, race.dropped.get(architecture) if race else None)
     finally:
         # What only describes the run must not hide the error that ends it.
@@ -143,7 +150,7 @@ class Scorer:
 
     Args:
         context (Context): the run.
-        supernet (Supernet): its trained supernet.
+        supernet (Supernet): the first of its trained supernets.
         setting (str): fitness, one of the values of ``search.fitness``; empty for that of the run,
             with the scores that need no training.
         recorded (bool): whether the metrics of the run tell what was shared.
@@ -153,7 +160,8 @@ class Scorer:
         self, context: Context, supernet: Supernet, setting: str = "", *, recorded: bool = False
     ) -> None:
         self._context, self._supernet, self._recorded = context, supernet, recorded
-        context.kept["supernet"] = supernet
+        #: All trained supernets of the run.
+        self.supernets = context.kept["supernets"] = [supernet, *load_further(context)]
         self._setting = setting
         weights = {} if setting else context.fitness.added
         self._added = tuple(weights)
@@ -252,16 +260,18 @@ def _score_rival(
     return values
 
 
-def _trained_supernet(context: Context) -> Supernet:
-    if "supernet" not in context.kept:
-        context.kept["supernet"] = load_checkpoint(context)[0]
-    supernet: Supernet = context.kept["supernet"]
-    return supernet
+def _trained_supernets(context: Context) -> list[Supernet]:
+    if "supernets" not in context.kept:
+        context.kept["supernets"] = [load_checkpoint(context)[0], *load_further(context)]
+    supernets: list[Supernet] = context.kept["supernets"]
+    return supernets
 
 
 def _training_free(context: Context, name: str) -> Score:
     if name not in context.kept:
         depth = name == "depth"
-        context.kept[name] = Depth(_trained_supernet(context)) if depth else make_naswot(context)
+        context.kept[name] = (
+            Depth(_trained_supernets(context)[0]) if depth else make_naswot(context)
+        )
     score: Score = context.kept[name]
     return score

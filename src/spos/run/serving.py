@@ -75,13 +75,14 @@ def needed_files(context: Context, *folders: str) -> dict[str, bytes]:
 
     Args:
         context (Context): the run.
-        folders (str): folders of checkpoints besides that of the supernet.
+        folders (str): folders of checkpoints besides those of the supernets.
 
     Returns:
         Content of the files by their path in the run directory.
     """
     root = context.directory.path
-    kept = (path for folder in {"supernet", *folders} for path in (root / folder).glob("step-*"))
+    places = {*context.config.supernet.folders, *folders}
+    kept = (path for folder in places for path in (root / folder).glob("step-*"))
     paths = [path for path in (*(root / name for name in NEEDED), *kept) if path.exists()]
     files = {path.relative_to(root).as_posix(): path.read_bytes() for path in paths}
     given = context.config.constraint.latency_table

@@ -17,7 +17,7 @@ from spos.nn.supernet import Supernet
 from spos.run.context import Context
 from spos.run.differentiable import prepare_theta_training, read_prior
 from spos.run.finalists import finalists_stage, read_found
-from spos.run.fit import fit, retrain, retrain_all
+from spos.run.fit import fit, retrain, retrain_all, train_side_by_side
 from spos.run.initial import begin
 from spos.run.network import load_checkpoint, read_train_outcome
 from spos.run.outcome import RetrainOutcome, SearchOutcome, TrainOutcome, make_search_outcome
@@ -31,26 +31,43 @@ from spos.training.method import method_class
 
 
 def train_stage(context: Context) -> TrainOutcome:
-    """Train the supernet by the method of the run, or resume its training."""
+    """Train the supernets by the method of the run, or resume their training."""
     done = read_train_outcome(context)
     if done is not None:
         return done
     recipe, method = context.config.supernet, method_class(context.method)
-    seconds = context.launch(_train_supernet, folder="supernet")
+    seconds = _train_supernets(context)
     label = getattr(method, "label", "") or recipe.method
     outcome = TrainOutcome(steps=recipe.steps, method=recipe.method, label=label, seconds=seconds)
     return context.directory.finish(outcome)
 
 
-def _train_supernet(context: Context) -> float:
-    supernet = context.supernet()
+def _train_supernets(context: Context) -> float:
+    folders = context.config.supernet.folders
+    if len(folders) == 1:
+        return float(context.launch(_train_supernet, 0, folder=folders[0]))
+    items = {folder: (member,) for member, folder in enumerate(folders)}
+    with timed(context.directory, TrainOutcome.stage) as watch:
+        for _ in train_side_by_side(context, _train_supernet, items, "train", several=True):
+            pass
+    return watch.seconds
+
+
+def _train_supernet(context: Context, member: int) -> float:
     recipe, method, images = context.config.supernet, context.method, context.data.train
-    begin(context, supernet, "supernet", "supernet")
+    folder, seed, label = recipe.folders[member], context.config.run.seed, None
+    if recipe.members > 1:
+        label = f"train {member + 1} of {recipe.members}"
+    if member:
+        seed = int(generator(seed, "member", member).integers(1 << 31))
+    supernet = context.supernet(seed=seed)
+    begin(context, supernet, "supernet", folder, not member)
     if context.config.required_method:
         method, images = prepare_theta_training(context, supernet)
     else:
         _check_reachable(context, context.costs(supernet))
-    return fit(context, supernet, recipe, images, "train", method=method)
+    stage = folder if member else TrainOutcome.stage
+    return fit(context, supernet, recipe, images, stage, method=method, seed=seed, label=label)
 
 
 def _check_reachable(context: Context, table: CostModel) -> None:
@@ -83,13 +100,13 @@ def search_stage(context: Context) -> SearchOutcome:
             f"or delete {watch.path} to search from scratch"
         )
     context.freeze()
-    name = f"spos-{context.evaluation_fingerprint(supernet)}"
+    scorer = Scorer(context, supernet, recorded=True)
+    name = f"spos-{context.evaluation_fingerprint(scorer.supernets)}"
     place = config.constraint.storage or str(directory.study_path)
     storage = open_storage(place)
     study = open_study(storage, name, supernet.space)
     constraints = config.constraint.constraints
     found: list[tuple[Constraint, SearchResult]] = []
-    scorer = Scorer(context, supernet, recorded=True)
     best = -math.inf
     with deferred_interrupt() as interrupt:
 

@@ -95,6 +95,8 @@ class SupernetRecipe(Recipe):
             of the batch; otherwise each draws its own.
         distillation (bool): whether the other paths of ``sandwich`` learn from the outputs of the
             largest path, in classification, and not from the labels.
+        members (int): number of supernets, from 1 to 64, each trained from a seed of its own; the
+            one-shot score of an architecture is the mean of its scores in all of them.
         init (str): file of weights that the training begins from; empty for fresh weights.
         init_sha256 (str): digest of that file, which is filled in.
 
@@ -111,6 +113,7 @@ class SupernetRecipe(Recipe):
     widening_steps: Annotated[int, Field(ge=0)] = 0
     same_paths: bool = True
     distillation: bool = True
+    members: Annotated[int, Field(ge=1, le=64)] = 1
     init: str = ""
     init_sha256: str = ""
 
@@ -121,6 +124,11 @@ class SupernetRecipe(Recipe):
                 f"widening_steps {self.widening_steps}: must be below steps {self.steps}, or some "
                 "widths are never trained"
             )
+
+    @property
+    def folders(self) -> list[str]:
+        """Folders of a run with the checkpoints of the supernets."""
+        return ["supernet", *(f"supernet-{number}" for number in range(2, self.members + 1))]
 
 
 @dataclass(frozen=True)
