@@ -10,7 +10,7 @@ import torch
 import yaml
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, SubsetRandomSampler, TensorDataset
 
 import spos
 from spos import OneOf, UserError, _api
@@ -228,3 +228,55 @@ def test_a_mistake_is_one_line(
     with pytest.raises(UserError, match=says):
         spos.search(model, data, out=tmp_path / "run", **named)
     assert not (tmp_path / "run").exists()
+
+
+def test_other_images_of_the_same_labels_are_no_finished_run(
+    found: FoundNetwork, tmp_path: Path
+) -> None:
+    images, labels = arrays()
+    given: dict[str, Any] = {"max_flops": "200K", "settings": QUICK, "threads": 1, "compare": 1}
+    for other in ((255 - images, labels), (images, (labels + 1) % 10)):
+        with pytest.raises(UserError, match="images of dataset are not those that"):
+            spos.search(stack(), other, out=found.folder, **given)
+    with pytest.raises(UserError, match="images of dataset are not those that"):
+        spos.search(stack(), (255 - images, labels), out=tmp_path / "a", reuse=found, threads=1)
+
+
+def test_bounds_among_the_settings_are_kept(tmp_path: Path) -> None:
+    settings = {**QUICK, "constraint": {"maximum": {"params": 800}}}
+    found = spos.search(
+        stack(), arrays(), max_flops="200K", settings=settings, threads=1, out=tmp_path / "run"
+    )
+    assert found.costs["params"] <= 800 and found.costs["flops"] <= 200_000
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"sampler": SubsetRandomSampler([0, 1, 2])},
+        {"batch_sampler": [[0, 1], [2, 3]]},
+        {"collate_fn": lambda items: items},
+    ],
+)
+def test_a_loader_of_some_images_is_refused(part: dict[str, Any], tmp_path: Path) -> None:
+    loader = DataLoader(TensorDataset(*arrays()), **part)
+    with pytest.raises(UserError, match=f"a DataLoader with the {next(iter(part))} "):
+        spos.search(stack(), loader, out=tmp_path / "run")
+    assert not list(tmp_path.iterdir())
+
+
+def test_arrays_are_planned_as_sources_are(tmp_path: Path) -> None:
+    said: list[str] = []
+
+    def stop(stage: str, _: int, __: int, text: str) -> None:
+        said.append(text)
+        if stage != "message":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        spos.search(stack(), arrays(), callback=stop, threads=1, out=tmp_path / "run")
+    chosen = {line.partition(" ")[0] for line in said}
+    assert {"supernet.steps", "retrain.steps", "retrain.augment"} <= chosen
+    configured = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
+    assert configured["supernet"]["steps"] < 20_000
+    assert configured["supernet"]["augment"] == "crop", "grey digits are not flipped"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import inspect
 import re
 import time as clock
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +15,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    IterableDataset,
+    RandomSampler,
+    SequentialSampler,
+    TensorDataset,
+    default_collate,
+    default_convert,
+)
 
 from spos._util.errors import UserError
 from spos._util.listener import Listener
@@ -36,6 +46,15 @@ from spos.search import Candidate
 from spos.spaces import family
 from spos.spaces._own import PRESET, register_model
 
+#: What a DataLoader has unless more is given than batches and their order.
+_OF_LOADERS = (
+    SequentialSampler,
+    RandomSampler,
+    BatchSampler,
+    type(None),
+    default_collate,
+    default_convert,
+)
 #: Called with the stage, the steps done, all steps, and the details as text.
 Callback = Callable[[str, int, int, str], None]
 
@@ -261,7 +280,8 @@ def search(
         for section in ("supernet", "retrain"):
             given.setdefault(section, {}).setdefault("augment", name)
     if maximum:
-        given.setdefault("constraint", {})["maximum"] = maximum
+        constraint = given.setdefault("constraint", {})
+        constraint["maximum"] = {**constraint.get("maximum", {}), **maximum}
     images = None
     if isinstance(data, str):
         if test is not None:
@@ -273,6 +293,7 @@ def search(
         facts = peek(data)
     else:
         images = _Images(_dataset(data), _dataset(test), classes)
+        given.setdefault("data", {})["source"] = "dataset"
         facts = images.facts
     if isinstance(model, nn.Module):
         side = int(given.get("layout", {}).get("image_size", facts.side))
@@ -336,6 +357,15 @@ class _Told(Listener):
 
 def _dataset(data: Any) -> Any:
     if isinstance(data, DataLoader):
+        # Batches are made anew, of all images of the dataset.
+        for name in ("sampler", "batch_sampler", "collate_fn"):
+            part = getattr(data, name)
+            kind = part if inspect.isroutine(part) else type(part)
+            if kind not in _OF_LOADERS and not isinstance(data.dataset, IterableDataset):
+                raise UserError(
+                    f"a DataLoader with the {name} {kind.__name__}: it would not be used; give a "
+                    "Dataset of the images that are meant, such as a Subset"
+                )
         return data.dataset
     if isinstance(data, (tuple, list)) and len(data) == 2 and hasattr(data[0], "shape"):
         images, labels = map(torch.as_tensor, data)

@@ -166,7 +166,8 @@ class ImageData:
         skipped (tuple[str, ...]): broken files that were left out, each with the reason.
         notes (tuple[str, ...]): decisions made for the user, one line each.
         fingerprint (str): 16 hexadecimal digits that change with the source's name, the classes,
-            labels, file names, image size or split; a resumed run compares them.
+            labels, file names, image size or split, and with the images of a source without file
+            names; a resumed run compares them.
     """
 
     source: str

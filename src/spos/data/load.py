@@ -17,6 +17,8 @@ from spos.data.images import ImageData, Images, Indices, TensorImages
 from spos.data.source import SOURCES, DataOptions, Source
 from spos.data.split import split_targets
 
+COMPARED = 256
+"""Images of each set by whose pixels a source without file names is recognised."""
 STATISTICS_SAMPLE = 1000
 """Streamed training images from which mean and standard deviation are estimated."""
 
@@ -82,6 +84,11 @@ def assemble(spec: str, name: str, source: Source, options: DataOptions) -> Imag
     if names:
         files = os.fsencode("\0".join([*names[0], "", *names[1]]))
         digest.update(hashlib.sha256(files).digest())
+    else:
+        # What has no names of files may be other images of the same number and labels.
+        for images in (train, test):
+            places = np.linspace(0, len(images) - 1, min(len(images), COMPARED)).astype(int)
+            digest.update(hashlib.sha256(images.pixels(places).cpu().numpy().tobytes()).digest())
     digest.update(train.labels.numpy().tobytes() + test.labels.numpy().tobytes())
     if source.validation is None:
         rest, part = split_targets(train.labels, options.validation, options.seed, classes=classes)

@@ -237,7 +237,7 @@ def read_layout(space: str, preset: str, assignments: Iterable[str]) -> Any:
 
 def _channels(layout: Any, values: dict[str, Any]) -> dict[str, Any]:
     """Replace the width among the settings of a layout by the resulting channels."""
-    if "width" not in values:
+    if "width" not in values or hasattr(layout, "width"):
         return values
     rest = {name: value for name, value in values.items() if name != "width"}
     if "channels" in rest:

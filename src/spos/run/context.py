@@ -315,6 +315,8 @@ class Context:
             del plain[section][name]
         parts: dict[str, Any] = {name: plain[name] for name in ("layout", "run")}
         parts["data"] = self.data.fingerprint
+        # Early versions recalibrated with batches in the order of the source.
+        parts["calibration"] = "shuffled"
         if self.fitness.identity != DEFAULT_TASK_FACTS.fitness:
             parts["fitness"] = self.fitness.identity
         if self.config.search.racing:

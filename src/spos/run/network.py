@@ -149,8 +149,10 @@ def calibration_loader(context: Context) -> Loader:
     count = min(settings.calibration, len(train))
     # The mean over batches is the mean over images only where all batches are full.
     whole = max(count - count % settings.evaluation_batch, min(count, settings.evaluation_batch))
+    # In this order: in that of a folder, a batch would be of one class or two, and the variance
+    # between classes would be left out.
     chosen = generator(settings.seed, "calibration").permutation(len(train))[:whole]
-    return loader(context, train.subset(sorted(chosen.tolist())))
+    return loader(context, train.subset(chosen.tolist()))
 
 
 def build_run_network(

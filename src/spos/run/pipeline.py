@@ -157,6 +157,8 @@ def run(
             # A differentiable search depends on the training of theta, so it includes the training.
             stages = tuple(dict.fromkeys(("train", *stages)))
         context.check_task()
+        if load is not None and directory.start_facts():
+            _ = context.data  # A run that is finished is not that of other images.
         if config.network.name:
             _check_network(context, stages, compare, compare_with)
         check_known_networks(context, compare_with)

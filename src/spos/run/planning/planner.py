@@ -63,6 +63,8 @@ UNHURRIED = 4
 NASWOT_WEIGHT = 0.5
 #: Images that are evaluated in the time of a NASWOT score.
 SCORED_AS = 2 * NASWOT_IMAGES
+#: Why their augmentation is another one.
+GREY = "grey images: no flips"
 #: Multiply-adds of a network where neither time nor a limit is given.
 COMFORTABLE = 60e6
 #: Most epochs of a training.
@@ -168,6 +170,9 @@ class Planner(Draft):
             self._recipes(facts, sizes, searched)
         elif other:
             scale_recipe(self, base, images)
+            for section in ("supernet", "retrain"):
+                if facts.grey and getattr(base, section).augment == "standard":
+                    self.choose(f"{section}.augment", "crop", GREY)
         config = self.config()
         batch = config.supernet.batch_size
         supernet = build(config.space, config.layout, facts)
@@ -340,7 +345,7 @@ class Planner(Draft):
         self.choose("retrain.batch_size", sizes.network, few)
         self.choose("run.calibration", min(512, sizes.images // 2), f"{sizes.images} images")
         augment = "crop" if facts.grey else "standard"
-        reason = "grey images: no flips" if facts.grey else "crops and flips"
+        reason = GREY if facts.grey else "crops and flips"
         self.choose("supernet.augment", augment, reason)
         self.choose("retrain.augment", augment, "")
         # Supernets of larger batches diverge at rates that single networks bear.
