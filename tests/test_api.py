@@ -13,9 +13,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, SubsetRandomSampler, TensorDataset
 
 import spos
+import spos.spaces
 from spos import OneOf, UserError, _api
 from spos._api import FoundNetwork
 from spos.run.planning.schedule import Schedule, read_plan
+from spos.spaces._own import PRESET, OwnLayout, register_model
 
 #: A search of seconds.
 QUICK: dict[str, Any] = {
@@ -280,3 +282,78 @@ def test_arrays_are_planned_as_sources_are(tmp_path: Path) -> None:
     configured = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
     assert configured["supernet"]["steps"] < 20_000
     assert configured["supernet"]["augment"] == "crop", "grey digits are not flipped"
+
+
+class Shaped(nn.Sequential):
+    """A model with code and plain values of its own."""
+
+    scale = 1.0
+
+    def __init__(self, scale: float, act: Any) -> None:
+        super().__init__(*stack())
+        self.scale, self.act = scale, act
+
+    def forward(self, images: Tensor) -> Tensor:
+        for module in self[:-3]:
+            images = self.act(self.scale * module(images))
+        outputs: Tensor = self[-3:](images)
+        return outputs
+
+
+def known_as(model: nn.Module) -> str:
+    layout = spos.spaces.family(register_model(model, 8)).preset(PRESET)
+    assert isinstance(layout, OwnLayout)
+    return layout.model
+
+
+def test_a_model_is_known_by_its_code_and_its_values() -> None:
+    first = known_as(Shaped(1.0, torch.relu))
+    assert known_as(Shaped(1.0, torch.relu).eval()) == first, "with other random weights as well"
+    assert known_as(Shaped(-3.0, torch.relu)) != first
+    assert known_as(Shaped(1.0, torch.sin)) != first
+
+
+def test_a_module_that_knows_how_it_begins_has_the_last_word() -> None:
+    class Zero(nn.Sequential):
+        def reset_parameters(self) -> None:
+            nn.init.zeros_(self[0].weight)
+
+    def attention() -> nn.Module:
+        parts = (nn.Flatten(2), nn.TransformerEncoderLayer(64, 2, 32), nn.Flatten())
+        first = OneOf({"zero": Zero(nn.Conv2d(1, 1, 1)), "skip": nn.Identity()})
+        return nn.Sequential(first, *parts)
+
+    def built(model: nn.Module) -> nn.Module:
+        space = spos.spaces.family(register_model(model, 8))
+        torch.manual_seed(0)
+        return space.build(space.preset(PRESET), classes=64, image_channels=1)
+
+    # Whatever the caller's own random numbers were.
+    first, second = built(attention()), built(attention())
+    for (name, one), (_, two) in zip(
+        first.named_parameters(), second.named_parameters(), strict=True
+    ):
+        assert torch.equal(one, two), name
+    (zero,) = (module for module in first.modules() if isinstance(module, Zero))
+    assert not zero[0].weight.any()
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        (
+            nn.Sequential(*stack()[:-1], nn.Linear(12, 7)),
+            r"outputs of shape \[N, 7\]; allowed for 10 classes: \[N, 10\]",
+        ),
+        (nn.Sequential(*stack()[:-3]), r"outputs of shape \[N, 12, 8, 8\]"),
+        (nn.Sequential(*stack()[:-1], nn.LazyLinear(10)), "lazy layers, whose sizes are not known"),
+        (spos.Supernet(stack(), (1, 32, 32)), r"inputs of shape \[1, 32, 32\], the images have"),
+    ],
+)
+def test_a_model_that_does_not_suit_the_images_is_refused(
+    model: nn.Module, says: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=says) as refused:
+        spos.search(model, arrays(), out=tmp_path / "run", time="1m")
+    assert "\n" not in str(refused.value)
+    assert not list(tmp_path.iterdir())

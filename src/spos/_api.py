@@ -28,6 +28,7 @@ from torch.utils.data import (
 
 from spos._util.errors import UserError
 from spos._util.listener import Listener
+from spos.cost.outputs import check_outputs
 from spos.data import DataOptions, ImageData, Source, dataset_source
 from spos.data.load import assemble
 from spos.data.own_augmentation import Augmentation, register_augmentation
@@ -300,7 +301,10 @@ def search(
         name = register_model(model, side, affine=init == "model")
         given["space"] = {"name": name, "preset": PRESET}
         # Given, so that a run is not resumed with another model of the same name.
-        given.setdefault("layout", {})["model"] = family(name).preset(PRESET).model
+        layout = family(name).preset(PRESET)
+        given.setdefault("layout", {})["model"] = layout.model
+        supernet = family(name).build(layout, classes=facts.classes, image_channels=facts.channels)
+        check_outputs(supernet, facts.classes)
     elif model is not None:
         given.setdefault("space", {})["name"] = model
     folder = Path(out) if out is not None else _folder(model, data, maximum, seconds, seed)

@@ -15,6 +15,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from spos import Architecture, CostTable, OneOf, Supernet, UserError
+from spos.cost.count import count
+from spos.cost.part import Counter, Part
 from spos.spaces.plain import PRESETS, plain
 
 GetSupernet = Callable[[str], Supernet]
@@ -203,3 +205,20 @@ def test_the_range_of_a_large_stage_that_reads_a_width_again_is_exact():
     costs = table.many(rows)[:, 0]
     assert table.cost(heaviest)["flops"] == largest == table.range()["flops"][1]
     assert least <= costs.min() <= costs.max() <= largest
+
+
+def test_costs_are_whole_numbers() -> None:
+    layer = OneOf({"wide": nn.Linear(4, 8), "skip": nn.Linear(4, 8, bias=False)})
+    supernet = Supernet(layer, (4,))
+
+    def counter(factor: float) -> Counter:
+        def count_part(part: Part) -> tuple[tuple[int, ...], object]:
+            (params,), output = count(part.network(), part.value, ("params",))
+            return (factor * np.int64(params),), output
+
+        return Counter(("energy",), count_part)
+
+    costs = CostTable(supernet, counter=counter(2)).cost([0])
+    assert costs == {"energy": 80} and type(costs["energy"]) is int
+    with pytest.raises(UserError, match=r"energy 60.0: costs are whole numbers"):
+        CostTable(supernet, counter=counter(1.5)).cost([0])

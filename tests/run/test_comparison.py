@@ -14,7 +14,7 @@ from spos._util.records import to_plain
 from spos.cost.latency import LatencyTable
 from spos.cost.latency.plan import parts_of
 from spos.cost.latency.record import PartLatency, Runtime
-from spos.cost.latency.table import outputs_of
+from spos.cost.outputs import output_of
 from spos.report.result import read_result
 from spos.run import run
 from spos.spaces import family
@@ -62,7 +62,7 @@ def test_in_a_search_for_a_front_they_are_near_in_the_cost_that_it_minimises(
     nanoseconds = {"shuffle3x3": 1000, "shuffle5x5": 9000, "shuffle7x7": 100, "xception3x3": 3000}
     table = LatencyTable(
         *("shufflenetv2", "tiny", to_plain(layout), supernet.input_shape),
-        outputs=outputs_of(supernet),
+        outputs=output_of(supernet).numel(),
         runtime=Runtime("torch", "cpu", "a phone", 1, 1, False),
         versions={},
         date="",

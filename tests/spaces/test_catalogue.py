@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
-from spos import Supernet
+from spos import OneOf, Supernet, UserError
 from spos.cost import count_network
-from spos.cost.part import run
-from spos.spaces import SPACES, family
+from spos.cost.part import run as run_on_meta
+from spos.run import run
+from spos.spaces import SPACES, Family, family
 
 PRESETS = [(name, preset) for name in SPACES for preset in SPACES[name].presets]
 TINY = [name for name in SPACES if "tiny" in SPACES[name].presets]
@@ -41,7 +46,7 @@ def test_every_preset_runs_in_every_option(name: str, preset: str):
     for option in range(max(counts)):
         supernet.activate([min(option, count - 1) for count in counts])
         # As costs are counted: of batch norms shapes alone, thirty operations fewer each.
-        assert run(supernet, inputs).shape == (2, 10)
+        assert run_on_meta(supernet, inputs).shape == (2, 10)
     assert family(name).plan(preset).supernet.steps > 0
 
 
@@ -70,3 +75,64 @@ def test_the_costs_of_random_architectures_are_those_of_their_networks(name: str
         counted = count_network(supernet.subnet(row), supernet.input_shape)
         assert {cost: costs[cost] for cost in counted} == counted
         assert all(bounds[cost][0] <= value <= bounds[cost][1] for cost, value in costs.items())
+
+
+@dataclass(frozen=True)
+class Wide:
+    """A layout with a width of its own."""
+
+    image_size: int = 8
+    width: int = 4
+
+
+def made(layout: Wide, *, classes: int, image_channels: int = 3, tokens: bool = False) -> Supernet:
+    drop = torch.linspace(0, 0.1, 2)[1].item() if tokens else 0.1
+    kernels = {
+        str(size): nn.Conv2d(image_channels, layout.width, size, padding=size // 2)
+        for size in (1, 3)
+    }
+    head = (nn.Dropout(drop), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    model = nn.Sequential(OneOf(kernels), *head, nn.Linear(layout.width, classes))
+    return Supernet(model, (image_channels, 8, 8))
+
+
+def space_of(build: Any, layout: Wide | None = None) -> Family:
+    plan = family("plain").plan("tiny")
+    return Family("own", {"own": layout or Wide()}, build, {"own": plan})
+
+
+@pytest.mark.parametrize(
+    ("build", "says"),
+    [
+        (partial(made, tokens=True), "cannot be built on the meta device, where tensors have no"),
+        (lambda layout, **given: made(layout, **given).model, "build returned a Sequential"),
+    ],
+)
+def test_what_builds_no_supernet_is_refused(build: Any, says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        space_of(build).build(Wide(), classes=10)
+
+
+def test_a_supernet_is_of_the_size_of_the_images() -> None:
+    assert space_of(made).build(Wide(), classes=10).input_shape == (3, 8, 8)
+    with pytest.raises(UserError, match=r"shape \[3, 8, 8\], the images have \[3, 16, 16\]"):
+        space_of(made).build(Wide(16), classes=10)
+
+
+def test_a_run_with_a_width_in_its_layout_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SPACES, "wide", space_of(made))
+    recipe = {"steps": 3, "warmup_steps": 0, "batch_size": 16}
+    given = {
+        "space": {"name": "wide", "preset": "own"},
+        "layout": {"width": 6},
+        "data": {"source": "digits"},
+        "supernet": recipe,
+        "retrain": recipe,
+        "search": {"population": 2, "iterations": 1, "parents": 1},
+        "run": {"calibration": 64},
+    }
+    first = run(tmp_path, given)
+    assert first.winner is not None and first.winner.costs["params"] in (6 * 2 + 70, 6 * 10 + 70)
+    assert run(tmp_path, given) == first == run(tmp_path, {})

@@ -17,7 +17,8 @@ def identity(function: Callable[..., Any]) -> str:
     The source is that of the function, or of the class of a callable object. If it is not
     available, as for built-in functions, the name of the module takes its place. Plain values are
     the numbers, texts and booleans among the arguments of a ``functools.partial`` and the
-    attributes of an object. Called functions, enclosed variables and tensors are ignored.
+    attributes of an object, but for the mode of a module. Called functions, enclosed variables and
+    tensors are ignored.
 
     Example:
         >>> first, second = partial(round, ndigits=1), partial(round, ndigits=2)
@@ -43,4 +44,5 @@ def identity(function: Callable[..., Any]) -> str:
 
 
 def _plain(values: dict[str, Any]) -> str:
-    return repr(sorted((k, v) for k, v in values.items() if isinstance(v, _PLAIN)))
+    plain = ((k, v) for k, v in values.items() if isinstance(v, _PLAIN) and k != "training")
+    return repr(sorted(plain))

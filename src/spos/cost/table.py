@@ -11,6 +11,7 @@ otherwise it is counted on demand.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
@@ -207,13 +208,26 @@ class CostTable:
         if key not in self._known:
             part = Part(self._meta, first, number, options, value)
             try:
-                self._known[key] = self._counter.count(part)
+                self._known[key] = self._count(part)
             except UserError as error:
                 self._known[key] = error
         known = self._known[key]
         if isinstance(known, UserError):
             raise known.with_traceback(None)
         return known[0], self._node(number + 1, known[1])
+
+    def _count(self, part: Part) -> tuple[Costs, Any]:
+        costs, output = self._counter.count(part)
+        try:
+            # A user's own counter may return a number of numpy.
+            return tuple(map(operator.index, costs)), output
+        except TypeError:
+            counted = ", ".join(
+                f"{name} {value}" for name, value in zip(self.names, costs, strict=True)
+            )
+            raise UserError(
+                f"a counter returned {counted}: costs are whole numbers; count in a smaller unit"
+            ) from None
 
     def _build(self) -> None:
         if self._built:

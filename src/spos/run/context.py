@@ -106,7 +106,8 @@ class Context:
         restore_augmentations(state.pop("own_augmentations"))
         self.__dict__.update(state, workers=ThisProcess(), nodes=None)
         if model is not None:
-            register_model(model, self.config.layout.image_size)
+            layout = self.config.layout
+            register_model(model, layout.image_size, digest=layout.model)
 
     def check_picklable(self) -> None:
         """Check that everything of the user's own can be sent to other processes.

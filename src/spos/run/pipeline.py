@@ -13,6 +13,7 @@ from spos._util.errors import UserError
 from spos._util.listener import Listener, Silent
 from spos._util.records import write_record
 from spos._util.text import redact
+from spos.cost.outputs import check_outputs
 from spos.data import ImageData, check_batch
 from spos.data.own_augmentation import apply_own, find_augmentation, is_own
 from spos.report import write_report
@@ -219,6 +220,10 @@ def _check_ahead(context: Context, stages: tuple[str, ...]) -> None:
         context.check_picklable()
     if "train" in stages and read_train_outcome(context) is None:
         check_training_method(context)
+        if context.task.loss is None and context.data.classes:
+            with torch.device("meta"):
+                supernet = context.supernet()
+            check_outputs(supernet, len(context.data.classes))
         if config.supernet.init:
             _ = context.data  # Its pixels are not to be on the meta device.
             with torch.device("meta"):

@@ -53,7 +53,7 @@ class Family:
     notation: Callable[[Mapping[str, str]], str] | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "build", _within_memory(self.build))
+        object.__setattr__(self, "build", _checked(self.build))
 
     def preset(self, name: str) -> Any:
         """Return the layout of a preset.
@@ -113,18 +113,39 @@ class Family:
         return {} if self.notation is None else {"notation": self.notation(names)}
 
 
-def _within_memory(build: Callable[..., Supernet]) -> Callable[..., Supernet]:
+def _checked(build: Callable[..., Supernet]) -> Callable[..., Supernet]:
     # A run builds the same supernet many times.
     known: dict[str, int] = {}
 
     @wraps(build)
-    def checked(*arguments: Any, **named: Any) -> Supernet:
+    def checked(layout: Any, *, image_channels: int = 3, **named: Any) -> Supernet:
+        def made() -> Supernet:
+            try:
+                return build(layout, image_channels=image_channels, **named)
+            except (NotImplementedError, RuntimeError) as error:
+                if torch.get_default_device().type != "meta":
+                    raise
+                reason = str(error).splitlines()[0]
+                raise UserError(
+                    "the supernet cannot be built on the meta device, where tensors have no "
+                    f"values ({reason}): compute numbers in build without tensors"
+                ) from error
+
         if torch.get_default_device().type != "meta":
-            layout = repr((arguments, named))
-            if layout not in known:
-                known[layout] = weight_bytes(lambda: build(*arguments, **named))
-            check_weights(known[layout])
-        return build(*arguments, **named)
+            asked = repr((layout, image_channels, named))
+            if asked not in known:
+                known[asked] = weight_bytes(made)
+            check_weights(known[asked])
+        supernet = made()
+        if not isinstance(supernet, Supernet):
+            raise UserError(f"build returned a {type(supernet).__name__}; allowed: a spos.Supernet")
+        images = image_channels, layout.image_size, layout.image_size
+        if supernet.input_shape != images:
+            raise UserError(
+                f"the supernet is for inputs of shape {list(supernet.input_shape)}, the images "
+                f"have {list(images)}: build it for these"
+            )
+        return supernet
 
     return checked
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from torch import nn
+from torch.nn.parameter import UninitializedParameter
 
 from spos._util.errors import UserError
+from spos._util.identity import identity
 from spos.nn.supernet import Supernet
 from spos.spaces import SPACES, Family
 from spos.spaces._stages import sandwich_plan
+from spos.training.checkpoint import digest as tensors_digest
 from spos.training.recipes import PLANS
 
 #: Name of the preset of a model.
@@ -27,7 +32,8 @@ class OwnLayout:
 
     Args:
         image_size (int): side of the square input in pixels.
-        model (str): digest of its modules and of the shapes of its weights.
+        model (str): digest of its code, of its modules with the shapes of their weights, and of the
+            weights that no ``reset_parameters`` draws anew.
         affine (bool): whether batch norms keep their affine parameters, shared by all paths.
     """
 
@@ -36,7 +42,9 @@ class OwnLayout:
     affine: bool = False
 
 
-def register_model(model: nn.Module, image_size: int, *, affine: bool = False) -> str:
+def register_model(
+    model: nn.Module, image_size: int, *, affine: bool = False, digest: str | None = None
+) -> str:
     """Add a model with choices to the catalogue, for this process.
 
     Args:
@@ -44,14 +52,19 @@ def register_model(model: nn.Module, image_size: int, *, affine: bool = False) -
             supernet of one. It is copied before each training, and its layers get fresh weights.
         image_size (int): side of the square input in pixels.
         affine (bool): whether batch norms keep their affine parameters.
+        digest (str | None): what it is recognised by, as another process has found it; None to
+            find it.
 
     Returns:
         Name of the space.
     """
+    if any(isinstance(one, UninitializedParameter) for one in model.parameters()):
+        raise UserError(
+            "the model has lazy layers, whose sizes are not known yet: run it on an image first"
+        )
     # A class may have the name of a space of the catalogue.
     name = f"own-{type(model.model if isinstance(model, Supernet) else model).__name__}"
-    shapes = [f"{path} {tuple(one.shape)}" for path, one in model.state_dict().items()]
-    digest = hashlib.sha256("\n".join([repr(model), *shapes]).encode()).hexdigest()[:16]
+    digest = digest or _digest(model)
     _MODELS[digest] = copy.deepcopy(model)
     plan = sandwich_plan(PLANS["cifar"])
     SPACES[name] = Family(
@@ -61,6 +74,38 @@ def register_model(model: nn.Module, image_size: int, *, affine: bool = False) -
         plans={PRESET: replace(plan, data="dataset")},
     )
     return name
+
+
+def find_reset(module: nn.Module) -> Callable[[], None] | None:
+    """The method by which a module draws fresh weights; None without one.
+
+    Args:
+        module (nn.Module): any module.
+
+    Example:
+        >>> find_reset(nn.ReLU()) is None, find_reset(nn.Linear(2, 2)) is None
+        (True, False)
+    """
+    reset = getattr(module, "reset_parameters", None)
+    if reset is None and type(module).__module__.startswith("torch."):
+        # Attention has it under this name alone.
+        reset = getattr(module, "_reset_parameters", None)
+    return cast("Callable[[], None] | None", reset)
+
+
+def _digest(model: nn.Module) -> str:
+    """What a model is recognised by: its code, its modules, and the weights that it brings."""
+    shapes = [f"{path} {tuple(one.shape)}" for path, one in model.state_dict().items()]
+    parts = [repr(model), *shapes]
+    for path, module in model.named_modules():
+        if not type(module).__module__.startswith(("torch.", "spos.")):
+            called = (one for one in vars(module).values() if inspect.isroutine(one))
+            parts += [path, identity(module), *map(identity, called)]
+        if find_reset(module) is None:
+            # They are not drawn anew.
+            kept = {f"{path}.{name}": one for name, one in module.named_parameters(recurse=False)}
+            parts.append(tensors_digest(kept, ""))
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
 def own_model(layout: Any) -> nn.Module | None:
@@ -78,9 +123,11 @@ def _build(layout: OwnLayout, *, classes: int, image_channels: int = 3) -> Super
             f"layout.model {layout.model}: this process has no such model; give it to spos.search"
         )
     fresh = copy.deepcopy(_MODELS[layout.model])
-    for module in fresh.modules():
-        if hasattr(module, "reset_parameters"):
-            cast(Any, module).reset_parameters()
+    # Those inside a module first: it may know better how they begin.
+    for module in reversed(list(fresh.modules())):
+        reset = find_reset(module)
+        if reset is not None:
+            reset()
     if isinstance(fresh, Supernet):
         return fresh
     shape = (image_channels, layout.image_size, layout.image_size)

@@ -25,7 +25,8 @@ from spos.cost.latency.backend import Backend, Sampler, Step, check_runtime, mak
 from spos.cost.latency.plan import Row, computes_nothing, network_of, parts_of, rows_of
 from spos.cost.latency.record import PartKey, PartLatency, Runtime, as_stored, part_key
 from spos.cost.latency.rounds import Samples, median, sample_rounds, spread
-from spos.cost.latency.table import LatencyTable, outputs_of
+from spos.cost.latency.table import LatencyTable
+from spos.cost.outputs import output_of
 from spos.cost.part import Part
 from spos.nn.supernet import Supernet
 
@@ -98,7 +99,7 @@ def measure_latency(
         "preset": preset,
         "layout": {} if layout is None else to_plain(layout),
         "input_shape": supernet.input_shape,
-        "outputs": outputs_of(supernet),
+        "outputs": output_of(supernet).numel(),
     }
     parts = parts_of(supernet)
     rows = rows_of(next(iter(parts.values())).supernet, parts.values())

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from spos._util.errors import UserError
 from spos._util.files import read_json, write_json
 from spos._util.records import to_plain
@@ -23,7 +21,8 @@ from spos.cost.latency.record import (
     from_stored,
     part_key,
 )
-from spos.cost.part import Costs, Counter, Options, Part, on_meta, run
+from spos.cost.outputs import output_of
+from spos.cost.part import Costs, Counter, Options, Part, run
 from spos.cost.table import ENUMERATED
 from spos.nn.supernet import Supernet
 
@@ -119,7 +118,7 @@ class LatencyTable(Measured):
             ("preset", self.preset, preset),
             *((f"layout.{k}", self.layout.get(k), plain.get(k)) for k in {**plain, **self.layout}),
             ("input shape", self.input_shape, supernet.input_shape),
-            ("number of outputs", self.outputs, outputs_of(supernet)),
+            ("number of outputs", self.outputs, output_of(supernet).numel()),
         ]
         for what, there, here in pairs:
             if there != here:
@@ -200,16 +199,3 @@ class LatencyTable(Measured):
 def one_changed(counts: Sequence[int], place: int, option: int) -> Options:
     """Return the first option of every choice except for one choice."""
     return (0,) * place + (option,) + (0,) * (len(counts) - place - 1)
-
-
-def outputs_of(supernet: Supernet) -> int:
-    """Return the number of outputs of a network per image.
-
-    Raises:
-        UserError: the network does not run, or its output is not a tensor.
-    """
-    network = on_meta(supernet).extract([0] * len(supernet.space))
-    output = run(network, torch.empty(1, *supernet.input_shape, device="meta"))
-    if not isinstance(output, torch.Tensor):
-        raise UserError(f"the supernet gives a {type(output).__name__}, not a tensor of outputs")
-    return output.numel()
