@@ -45,6 +45,19 @@ def test_trainings_alone_are_no_difference_of_networks() -> None:
     assert np.mean([one.probability < 0.05 for one in found]) == pytest.approx(0.05, abs=0.03)
 
 
+@pytest.mark.parametrize("count", [5, 12])
+def test_the_upper_half_varies_as_all_do_where_both_halves_are_alike(count: int) -> None:
+    random = np.random.default_rng(2)
+    found = [
+        measure_spread(
+            (random.normal(0, 1, (count, 1)) + random.normal(0, 0.1, (count, 2))).tolist()
+        )
+        for _ in range(3000)
+    ]
+    # Less by the median, which is that of the networks themselves.
+    assert 0.85 < np.mean([one.upper**2 for one in found]) < 1.05
+
+
 def test_a_comparison_of_that_size_shows_the_difference() -> None:
     spread = measure_spread([[0.70, 0.71], [0.73, 0.74], [0.76, 0.75], [0.72, 0.70]])
     difference = 0.06

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import multiprocessing
+import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from torch import nn
 
+import spos
+from spos import OneOf, Supernet
 from spos._util.errors import UserError
 from spos._util.listener import Silent
+from spos.cost.latency import measure_latency
+from spos.report.result import read_result
 from spos.run import latency as measuring
+from spos.run import reuse as reusing
+from spos.run import run
 from spos.run.planning import planner as planning
 from spos.run.planning.execute import run_planned
 from spos.run.planning.planner import Planner
@@ -72,6 +83,71 @@ def test_another_limit_reuses_the_table(measured: Path) -> None:
         assert run_planned(out, slow, reuse=moved) == result
     finally:
         moved.rename(measured)
+
+
+@pytest.mark.usefixtures("nothing_is_measured")
+@pytest.mark.parametrize("ending", ["Ctrl-C", "kill"])
+def test_a_run_that_ended_while_it_copied_another_goes_on(
+    measured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    def end(*_: object) -> None:
+        if ending == "kill":
+            os._exit(9)
+        raise KeyboardInterrupt
+
+    def begin() -> None:
+        monkeypatch.setattr(reusing, "write_atomically", end)
+        with suppress(KeyboardInterrupt):
+            run_planned(tmp_path / "run", {}, reuse=measured)
+
+    child = multiprocessing.get_context("fork").Process(target=begin)
+    child.start()
+    child.join()
+    left = {path.name for path in (tmp_path / "run").glob("*")}
+    assert ("supernet" in left) == ("config.yaml" in left) == (ending == "kill")
+    assert "train.json" not in left
+    found = run_planned(tmp_path / "run", {}, reuse=measured)
+    assert found.winner == read_result(measured / "result.json").winner
+
+
+def test_a_table_without_its_correction_is_corrected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    def measure(limit: str) -> int:
+        given = {**GIVEN, "constraint": {"maximum": {"latency": limit}}}
+        told = {"reuse": None, "facts": None, "accelerator": "cpu", "listener": Silent()}
+        settings = measuring.measure_for_run(tmp_path / "run", given, **told)
+        table = Path(settings["constraint"]["latency_table"])
+        networks: int = json.loads(table.read_text())["fit"]["networks"]
+        return networks
+
+    # A run that was started.
+    run(tmp_path / "run", {**GIVEN, "constraint": {}}, ("train",))
+    with monkeypatch.context() as patch:
+        patch.setattr(measuring, "validate_file", end)
+        with pytest.raises(KeyboardInterrupt):
+            measure("10s")
+    assert measure("10s") == measuring.QUICK_NETWORKS
+
+
+def test_the_latency_of_few_networks_is_bounded_as_well(tmp_path: Path) -> None:
+    kernels = OneOf({str(size): nn.Conv2d(1, 4, size, padding=size // 2) for size in (1, 3, 5)})
+    model = nn.Sequential(kernels, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    model.append(nn.Linear(4, 10))
+    settings = {name: GIVEN[name] for name in ("supernet", "retrain", "run")}
+    settings["search"] = {"population": 2, "iterations": 1, "parents": 1}
+    bounded = {"limits": {"latency": "10s"}, "settings": settings, "threads": 1}
+    found = spos.search(model, "digits", **bounded, out=tmp_path / "run")
+    assert 0 < found.costs["latency"] < 10e9
+    # One that a script has measured has no name of a space.
+    table = tmp_path / "table.json"
+    measure_latency(Supernet(copy.deepcopy(model), (1, 8, 8)), table, rounds=2)
+    settings["constraint"] = {"latency_table": str(table)}
+    again = spos.search(model, "digits", **bounded, out=tmp_path / "again")
+    assert 0 < again.costs["latency"] < 10e9
 
 
 def test_a_table_of_the_user_is_not_measured_again(measured: Path, tmp_path: Path) -> None:

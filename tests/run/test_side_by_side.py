@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,10 +19,16 @@ import psutil
 import pytest
 import torch
 
-from spos import UserError
+from spos import Architecture, UserError
 from spos._util.files import read_json
+from spos._util.listener import Silent
+from spos.cost.latency.backend import threads_set
 from spos.run import local_workers, run
+from spos.run.context import Context
+from spos.run.directory import RunDirectory
 from spos.run.local_workers import LocalWorkers
+from spos.run.network import load_checkpoint
+from spos.run.scoring import Candidates, Known, Scorer
 from spos.run.side_by_side import ThisProcess, Workers
 from spos.run.workers import make_workers
 from spos.search.sqlite import recorded_scores
@@ -123,6 +130,47 @@ def test_a_mistake_in_a_process_is_one_line(tmp_path: Path) -> None:
         with pytest.raises(UserError, match="no longer has a trained supernet"):
             run(tmp_path / "a", settings, ("search",), workers=workers)
     workers.close()
+
+
+def double(_: Any, item: int) -> list[int]:
+    return [2 * item]
+
+
+def test_a_process_that_was_killed_meanwhile_is_one_line(runs: dict[int, Path]) -> None:
+    directory = RunDirectory(runs[1])
+    config, fixed = directory.resolve_config({}, ())
+    workers = LocalWorkers(2, 1)
+    context = Context(config, fixed, directory, Silent(), accelerator="cpu", workers=workers)
+    assert dict(workers.map(context, double, range(4))) == {0: 0, 1: 2, 2: 4, 3: 6}
+    killed = next(iter(workers._processes.values()))
+    killed.kill()
+    killed.join()
+    with pytest.raises(UserError, match="a worker process was killed: possibly out of memory"):
+        list(workers.map(context, double, range(4)))
+    # The next ones take their place.
+    assert dict(workers.map(context, double, range(4))) == {0: 0, 1: 2, 2: 4, 3: 6}
+    workers.close()
+
+
+def test_one_candidate_is_scored_with_as_many_threads_as_several(
+    runs: dict[int, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = RunDirectory(runs[1])
+    config, fixed = directory.resolve_config({}, ())
+    context = Context(
+        config, fixed, directory, Silent(), accelerator="cpu", workers=LocalWorkers(2, 1)
+    )
+    threads = []
+
+    def score(_: Any, item: Candidates) -> Iterator[tuple[Architecture, Known]]:
+        threads.append(torch.get_num_threads())
+        yield from ((one, Known([1.0], None)) for one in item.architectures)
+
+    monkeypatch.setattr("spos.run.scoring.score_candidates", score)
+    supernet, _ = load_checkpoint(context)
+    with threads_set(3):
+        assert len(dict(Scorer(context, supernet)([supernet.active]))) == 1
+    assert threads == [1]
 
 
 SCRIPT = """

@@ -51,8 +51,14 @@ def test_a_folded_convolution_has_the_same_outputs(bias: bool, affine: bool):
     check(model, IMAGES, 2)
 
 
-def test_a_folded_linear_layer_has_the_same_outputs():
-    check(nn.Sequential(nn.Flatten(), nn.Linear(192, 4), nn.BatchNorm1d(4)), IMAGES, 1)
+def test_linear_layers_keep_their_batch_norms():
+    # Of tokens, a batch norm counts the tokens as channels.
+    tokens = nn.Sequential(nn.Flatten(2), nn.Linear(64, 5), nn.BatchNorm1d(3))
+    check(tokens, IMAGES, 0)
+    features = (nn.Flatten(), nn.Linear(192, 4), nn.BatchNorm1d(4, affine=False))
+    check(nn.Sequential(*features), IMAGES, 0)
+    convolution = (nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, affine=False))
+    check(nn.Sequential(*convolution), IMAGES, 1)
 
 
 def test_the_memory_format_of_the_weights_stays():

@@ -146,6 +146,18 @@ def test_checkpoints_are_kept_in_the_order_of_their_steps(tmp_path: Path):
         assert checkpoints.load().step == step
 
 
+def test_a_damaged_later_checkpoint_does_not_push_out_good_ones(tmp_path: Path):
+    checkpoints = Checkpoints(tmp_path)
+    for step in (50, 100):
+        checkpoints.save(step, {"weight": torch.zeros(1)}, {})
+    (tmp_path / "step-00000100.safetensors").write_bytes(b"damaged")
+    assert checkpoints.load().step == 50
+    for step in (60, 70):
+        checkpoints.save(step, {"weight": torch.zeros(1)}, {})
+    kept = sorted(path.name for path in tmp_path.iterdir())
+    assert kept == ["step-00000060.safetensors", "step-00000070.safetensors"]
+
+
 def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-5])
 

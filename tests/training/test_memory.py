@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from spos import OneOf, Supernet, UserError
-from spos.training.memory import activation_bytes, check_memory
+from spos.nn import BitPair, ElasticConv2d, FixedBitsConv2d, Stride, StridedConv2d, Width
+from spos.training.memory import activation_bytes, check_memory, supports_channels_last
 
 GetSupernet = Callable[[str], Supernet]
 CPU = torch.device("cpu")
@@ -118,3 +119,19 @@ def test_where_not_even_the_weights_fit_no_batch_is_named(
 
 def test_a_small_training_fits_this_machine(supernet_of: GetSupernet):
     check_memory(supernet_of("small"), (3, 8, 8), 4, CPU)
+
+
+@pytest.mark.parametrize(
+    ("layer", "safe"),
+    [
+        (nn.Conv2d(8, 8, 1, stride=2), True),
+        (nn.Conv2d(8, 8, 1, stride=2, groups=2), False),
+        (StridedConv2d(4, 8, 1, Stride([1, 2])), False),
+        (StridedConv2d(4, 8, 3, Stride([1, 2])), True),
+        (ElasticConv2d(Width([4, 16]), 8, 1, stride=2), False),
+        (ElasticConv2d(Width([8, 16]), 8, 1, stride=2), True),
+        (FixedBitsConv2d(nn.Conv2d(4, 8, 1, 2, bias=False), BitPair(2, 2)), False),
+    ],
+)
+def test_channels_last_is_left_where_torch_corrupts_memory(layer: nn.Module, safe: bool):
+    assert supports_channels_last(nn.Sequential(layer), CPU) == safe

@@ -17,7 +17,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spos import Choice, OneOf, SearchSpace, Supernet, UserError
+from spos import Choice, CostTable, OneOf, SearchSpace, Supernet, UserError
 from spos._util.randomness import torch_generator
 from spos.nn import ElasticConv2d, ElasticLinear, Width
 from spos.spaces.blocks.cells import Zero
@@ -233,6 +233,18 @@ def test_every_method_resumes_exactly(tmp_path, name, killed):
     assert resumed.keys() == whole.keys()
     assert all(torch.equal(resumed[key], whole[key]) for key in whole)
     assert ("theta.0" in whole) == METHODS[name].trains_theta
+
+
+@pytest.mark.parametrize("name", ["fbnet", "darts"])
+def test_after_a_differentiable_search_a_supernet_has_single_paths_again(tmp_path, name):
+    supernet = blocks()
+    fit(tmp_path, supernet, SupernetRecipe(**NUMBERS, method=name))
+    inputs = torch.randn(2, *supernet.input_shape)
+    supernet.eval()
+    assert CostTable(supernet).range()["flops"][0] > 0
+    for path in ([0] * len(supernet.space), [1] * len(supernet.space)):
+        supernet.activate(path)
+        assert torch.equal(supernet(inputs), supernet.subnet(path)(inputs))
 
 
 class Mirrored(Method):

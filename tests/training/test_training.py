@@ -30,7 +30,7 @@ from spos.training.loop import (
     train,
 )
 from spos.training.methods.uniform import uniform_paths
-from spos.training.progress import Progress
+from spos.training.progress import Progress, Window
 from spos.training.recipe import Recipe, SupernetRecipe
 
 GetSupernet = Callable[[str], Supernet]
@@ -342,6 +342,15 @@ def test_progress_says_how_it_goes(fit):
     assert progress.images_per_second > 0
 
 
+def test_the_throughput_counts_each_image_of_a_step_once(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("time.monotonic", lambda: 100.0)
+    window = Window(0, top1=False, passes=3, processes=2, began=96.0)
+    # Two steps of three paths, on this process's half of 16 images.
+    for _ in range(6):
+        window.add(torch.tensor(1.0), torch.zeros(8, 10), torch.zeros(8, dtype=torch.int64))
+    assert window.close(2, RECIPE, 4.0).images_per_second == pytest.approx(2 * 16 / 4)
+
+
 def test_a_custom_loss_serves_targets_that_are_not_classes(fit):
     log = Log()
 
@@ -543,20 +552,18 @@ from spos.training.checkpoint import Checkpoints
 from spos.data.batches import training_batches
 from spos.data.images import ImageData, TensorImages
 from spos.training.recipe import SupernetRecipe
-from spos.spaces.shufflenetv2 import Layout, shufflenetv2
+from spos.spaces import family
 from spos.training.loop import train
 
-LAYOUT = Layout(
-    image_size=8, stem_channels=8, stem_stride=1, channels=(16, 32), depths=(2, 1),
-    strides=(1, 2), head_channels=32, dropout=0.0,
-)
 NUMBERS = dict(steps=4, batch_size=16, learning_rate=0.1, label_smoothing=0.0, paths=2)
 RECIPES = {name: SupernetRecipe(**NUMBERS, same_paths=name == "same") for name in ("same", "own")}
 
 
 def supernet():
+    # Of blocks, and of numbers of channels.
     torch.manual_seed(0)
-    return shufflenetv2(LAYOUT, classes=10, image_channels=1)
+    joint = family("shufflenetv2-joint")
+    return joint.build(joint.preset("tiny"), classes=10, image_channels=1)
 
 
 def batches(rank, world_size, start=0):

@@ -15,6 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from spos._util.errors import UserError
 from spos.nn.choice import ChoiceModule, Searchable
 from spos.nn.copying import copy_module
+from spos.nn.one_of import OneOf
 from spos.space import Architecture, Choice, SearchSpace
 
 
@@ -145,6 +146,8 @@ class Supernet(nn.Module):
         valid = self.space.validate(architecture)
         for module, position in self._readers:
             module.active = valid[position]
+            if isinstance(module, OneOf):
+                module.mixture = None
 
     def forward(self, *inputs: Tensor) -> Any:
         """Run the active path."""

@@ -83,7 +83,8 @@ def measure_spread(scores: Sequence[Sequence[float]]) -> Spread:
     between = seeds * statistics.variance(means)
     ratio = between / within if within else math.inf
     median = statistics.median(means)
-    above = statistics.fmean((mean - median) ** 2 for mean in means if mean >= median)
+    # Of half of them: an odd number has the median itself among those that are not below it.
+    above = sum((mean - median) ** 2 for mean in means if mean > median) / (count / 2)
     return Spread(
         median=median,
         upper=math.sqrt(max(0.0, above - within / seeds)),

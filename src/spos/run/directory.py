@@ -30,8 +30,10 @@ REMOVED_RETRAIN_SETTINGS = {"paths": 1, "widening_steps": 0}
 TEMPORARY_PATTERNS = (
     ".*.json*.*",
     ".*-seconds.*",
+    ".*.csv.*",
+    ".*.html.*",
+    ".*.safetensors.*",
     ".config.yaml.*",
-    ".report.html.*",
     ".study.db.*",
     "*/.step-*.safetensors.*",
 )

@@ -92,6 +92,8 @@ def fit(
     if channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     elif wanted:
+        # With the weights of a supernet it comes in that format.
+        model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         context.listener.message(
             f"{label or stage}: run.channels_last is off for this training, because on the CPU "
             "torch's strided 1x1 convolutions of few channels corrupt memory in that format"

@@ -16,7 +16,7 @@ from spos._util.settings import replace_settings
 from spos.cost.latency.backend import check_runtime
 from spos.cost.latency.measure import ROUNDS, auxiliary_path, measure_latency
 from spos.cost.latency.table import LatencyTable
-from spos.cost.latency.validate import Validation, validate
+from spos.cost.latency.validate import LEAST_NETWORKS, Validation, validate
 from spos.data.peek import ImageFacts, peek
 from spos.nn.supernet import Supernet
 from spos.report.latency import validation_page
@@ -217,7 +217,7 @@ def measure_for_run(
     config = make_config(settings)
     if not needs_table(config):
         return given
-    if not (stored and path.exists()):
+    if not (stored and path.exists() and LatencyTable.read(path).fit.networks):
         facts = facts or peek(config.data.source)
         classes, channels = max(facts.classes, 1), facts.channels
         source = Source(config.space, config.preset, config.layout, classes, channels)
@@ -230,10 +230,14 @@ def measure_for_run(
                 "image and one thread"
             )
             kind = make_fabric(accelerator, config.run.precision).device.type
-            measure_file(path, source, accelerator=kind, rounds=QUICK_ROUNDS, listener=listener)
-            validate_file(
-                path, networks=QUICK_NETWORKS, rounds=QUICK_ROUNDS, fit=True, listener=listener
+            _, supernet, _ = measure_file(
+                path, source, accelerator=kind, rounds=QUICK_ROUNDS, listener=listener
             )
+            networks = min(QUICK_NETWORKS, supernet.space.size)
+            if networks >= LEAST_NETWORKS:
+                validate_file(
+                    path, networks=networks, rounds=QUICK_ROUNDS, fit=True, listener=listener
+                )
     return merge_sections(given, {"constraint": {"latency_table": str(path)}})
 
 

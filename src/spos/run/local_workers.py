@@ -58,7 +58,7 @@ class LocalWorkers:
 
     def __init__(self, count: int, threads: int, *, always: bool = True) -> None:
         self.count = count
-        self._threads, self.always = threads, always
+        self.threads, self.always = threads, always
         self._processes: dict[Connection, multiprocessing.process.BaseProcess] = {}
 
     def map(
@@ -75,7 +75,7 @@ class LocalWorkers:
             if spent / max(done, 1) * len(waiting) > LONG or (label and _trained_long(context)):
                 break
             number, item = waiting.popleft()
-            for _, value in ThisProcess(self._threads).map(context, work, [item]):
+            for _, value in ThisProcess(self.threads).map(context, work, [item]):
                 yield number, value
         if not waiting:
             return
@@ -88,7 +88,9 @@ class LocalWorkers:
                 while idle and waiting:
                     number, item = waiting.popleft()
                     connection = idle.pop()
-                    connection.send((settings, work, item))
+                    # A process that was killed is noticed when it is heard.
+                    with suppress(OSError):
+                        connection.send((settings, work, item))
                     busy[connection] = number
                 ready = wait(list(busy))
                 for connection in [one for one in busy if one in ready]:
@@ -133,12 +135,12 @@ class LocalWorkers:
         if not self._processes:
             # An error of the caller's own must not leave this process waiting for them at its end.
             atexit.register(self.close)
-            context.listener.message(f"{count} processes of {self._threads} thread(s) each")
+            context.listener.message(f"{count} processes of {self.threads} thread(s) each")
         started: Any = multiprocessing.get_context("forkserver" if may_fork() else "spawn")
         content, images = pickle.dumps(for_workers(context)), images_to_share(context)
         for number in range(len(self._processes), count):
             here, there = started.Pipe()
-            arguments = (there, content, images, self._threads, number)
+            arguments = (there, content, images, self.threads, number)
             process = started.Process(target=_serve, args=arguments)
             # A terminal sends Ctrl-C to all processes of its group: they are told by this one.
             with self._starting():
@@ -149,7 +151,7 @@ class LocalWorkers:
     @contextmanager
     def _starting(self) -> Iterator[None]:
         multiprocessing.set_forkserver_preload(list(PRELOADED))
-        with signals_held(), _environment(OMP_NUM_THREADS=str(self._threads)):
+        with signals_held(), _environment(OMP_NUM_THREADS=str(self.threads)):
             yield
 
     def _receive(self, connection: Connection) -> tuple[Any, ...]:

@@ -30,6 +30,8 @@ from spos.run.side_by_side import Together, Work
 
 #: How often an item is begun at most, where workers die.
 TRIES = 3
+#: Seconds that actors may take to delete what they have written.
+PATIENCE = 10.0
 #: Seconds between looks at what a worker has written.
 INTERVAL = 1.0
 
@@ -307,7 +309,9 @@ class RayWorkers:
         ray: Any = importlib.import_module("ray")
 
         # Those that died or were killed leave theirs to whoever empties temporary folders.
-        ray.wait([worker.actor.clean.remote() for worker in self._workers] or [ray.put(0)])
+        cleaning = [worker.actor.clean.remote() for worker in self._workers if worker.ready]
+        if cleaning:
+            ray.wait(cleaning, num_returns=len(cleaning), timeout=PATIENCE)
         for worker in self._workers:
             ray.kill(worker.actor)
         self._workers.clear()

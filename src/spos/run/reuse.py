@@ -66,7 +66,9 @@ def warm_start(
         # Recognised by its supernet, because a folder of runs may be moved.
         known = read_record(_Reused, mark) if mark.exists() else _Reused()
         place = str(other.path.resolve())
-        if known.reused and (known.reused == place or known.supernet == _identify(other)):
+        if not known.reused or (place != known.reused and known.supernet != _identify(other)):
+            raise UserError(f"{flag}: {directory.path} was already started without it")
+        if directory.is_finished(TrainOutcome.stage):
             # A stage that was started keeps its settings, whatever became of the other run.
             own = directory.read_config()
             stored = merge_sections(read_reused(other, timed=timed), own)
@@ -76,7 +78,7 @@ def warm_start(
             if table and "latency_table" not in given.get("constraint", {}):
                 settings["constraint"]["latency_table"] = table
             return settings, None
-        raise UserError(f"{flag}: {directory.path} was already started without it")
+        # Its process was killed while it copied.
     check_reusable(other, given)
     stored = read_reused(other, timed=timed)
     trained = {name: stored[name] for name in STAGE_SECTIONS["train"] if name in stored}
@@ -88,20 +90,20 @@ def warm_start(
     plain, folders = config.as_plain(), config.supernet.folders
     _check_whole(other, config.supernet, flag)
     made = [*(directory.path / folder for folder in folders), directory.study_path, mark]
-    made += map(directory.stage_path, ("data", "train"))
+    made += [directory.config_path, *map(directory.stage_path, ("data", "train"))]
     made = [path for path in made if not path.exists()]
     try:
-        for folder in folders:
-            shutil.copytree(other.path / folder, directory.path / folder, dirs_exist_ok=True)
-        for name in ("data.json", "train.json"):
-            write_atomically(directory.path / name, (other.path / name).read_bytes())
-        if other.study_path.exists():
-            copy_database(other.study_path, directory.study_path)
         write_record(mark, _Reused(str(other.path.resolve()), _identify(other)))
-        # Last, because a run counts as started once this file exists.
         # Only what the supernet was trained with: a refused bound can be mended.
         directory.write_config(trained)
-    except Exception:
+        if other.study_path.exists():
+            copy_database(other.study_path, directory.study_path)
+        for folder in folders:
+            shutil.copytree(other.path / folder, directory.path / folder, dirs_exist_ok=True)
+        # The outcome last: until it is there, all is copied again.
+        for name in ("data.json", "train.json"):
+            write_atomically(directory.path / name, (other.path / name).read_bytes())
+    except BaseException:
         # A run that did not start leaves nothing behind.
         for path in made:
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)

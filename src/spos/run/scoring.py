@@ -210,7 +210,9 @@ class Scorer:
         self, architectures: Sequence[Architecture]
     ) -> Iterator[tuple[Architecture, float]]:
         context = self._context
-        workers = context.workers if len(architectures) > 1 else ThisProcess()
+        # With as many threads, on which the last digit of a score depends.
+        alone = ThisProcess(context.workers.threads)
+        workers = context.workers if len(architectures) > 1 else alone
         # Neighbours begin alike, and share what they begin with.
         ordered = sorted(set(architectures), key=self._path)
         number = count_pieces(len(ordered), workers.count)

@@ -26,6 +26,10 @@ class Workers(Protocol):
 
     count: int
 
+    @property
+    def threads(self) -> int | None:
+        """CPU threads for each; None for those of this process."""
+
     def map(
         self, context: Any, work: Work, items: Sequence[Any], label: str = ""
     ) -> Iterator[tuple[int, Any]]:
@@ -69,7 +73,7 @@ class ThisProcess:
     count = 1
 
     def __init__(self, threads: int | None = None) -> None:
-        self._threads = threads
+        self.threads = threads
 
     def map(
         self, context: Any, work: Work, items: Sequence[Any], label: str = ""
@@ -78,7 +82,7 @@ class ThisProcess:
         for number, item in enumerate(items):
             values = iter(work(context, item))
             while True:
-                with threads_set(self._threads or torch.get_num_threads()):
+                with threads_set(self.threads or torch.get_num_threads()):
                     value = next(values, _END)
                 if value is _END:
                     break

@@ -141,8 +141,8 @@ class OneShotEvaluator:
     """The evaluation of architectures with the weights of a supernet, which is not changed.
 
     After its recalibration, a candidate is validated with its batch norms folded into the layers
-    before them. This changes scores in their last digits, the same ones however candidates are
-    grouped.
+    before them. This changes scores in the last digits of the precision, the same ones however
+    candidates are grouped.
 
     Args:
         supernet (Supernet): trained supernet on its device.

@@ -10,11 +10,12 @@ from collections import Counter
 from typing import Any
 
 from torch import fx, nn
-from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 #: The name of a layer, and that of the batch norm that alone reads its output.
 Pair = tuple[str, str]
 
+# Not linear layers: of tokens, their channels are not those of a batch norm.
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
@@ -50,7 +51,7 @@ def foldable(module: nn.Module) -> tuple[Pair, ...]:
 
     found = []
     for node in graph.nodes:
-        if plain(node, (*_CONVOLUTIONS, nn.Linear)) and len(node.users) == 1:
+        if plain(node, _CONVOLUTIONS) and len(node.users) == 1:
             (user,) = node.users
             if plain(user, _NORMS) and modules[str(user.target)].running_mean is not None:
                 found.append((str(node.target), str(user.target)))
@@ -73,8 +74,7 @@ def fold(module: nn.Module, pairs: tuple[Pair, ...]) -> None:
     for name, follower in pairs:
         layer: Any = module.get_submodule(name)
         norm: Any = module.get_submodule(follower)
-        fuse = fuse_linear_bn_weights if isinstance(layer, nn.Linear) else fuse_conv_bn_weights
-        layer.weight, layer.bias = fuse(
+        layer.weight, layer.bias = fuse_conv_bn_weights(
             layer.weight,
             layer.bias,
             norm.running_mean,

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from spos._util.processes import exchanging
 from spos._util.randomness import torch_seed
+from spos.nn.region import region, use
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -69,13 +70,42 @@ def average_gradients(fabric: Fabric, model: nn.Module, own_paths: bool) -> None
 
 
 def _fill_gradients(fabric: Fabric, parameters: list[nn.Parameter]) -> None:
-    """Give weights that another process has used a gradient of zeros.
+    """Give weights that another process has used a gradient of zeros, and the slice that it used.
 
-    The mean is then the gradient of the loss of the whole batch, whose parts took other paths.
+    The mean is then the gradient of the loss of the whole batch, whose parts took other paths, and
+    all processes update the same weights.
     """
-    used = torch.tensor([float(one.grad is not None) for one in parameters])
+    sizes = [used_sizes(one) for one in parameters]
     with exchanging():
-        anywhere = cast(Tensor, fabric.all_reduce(used, reduce_op="sum")).tolist()
-    for parameter, count in zip(parameters, anywhere, strict=True):
-        if count and parameter.grad is None:
+        here = torch.tensor([float(size) for each in sizes for size in each])
+        largest = cast(Tensor, fabric.all_reduce(here, reduce_op="max")).long()
+    parts = largest.split_with_sizes([len(each) for each in sizes])
+    for parameter, anywhere in zip(parameters, parts, strict=True):
+        if not anywhere.all():
+            continue
+        if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
+        if parameter.dim():
+            use(parameter, *anywhere.tolist())
+
+
+def used_sizes(parameter: nn.Parameter) -> tuple[int, ...]:
+    """The size of the slice that a step used, in each dimension; zeros for none.
+
+    Args:
+        parameter (nn.Parameter): parameter after a backward pass.
+
+    Example:
+        >>> weight = nn.Parameter(torch.ones(4, 3))
+        >>> used_sizes(weight)
+        (0, 0)
+        >>> use(weight, 2).sum().backward()
+        >>> used_sizes(weight)
+        (2, 3)
+    """
+    if parameter.grad is None:
+        # A single number has no sizes, and is used as a whole.
+        return (0,) * max(parameter.dim(), 1)
+    shape = tuple(parameter.shape) or (1,)
+    recorded = region(parameter)
+    return *recorded, *shape[len(recorded) :]

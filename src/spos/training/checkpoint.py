@@ -125,8 +125,10 @@ class Checkpoints:
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"step-{step:08d}.safetensors"
         write_tensors(path, tensors, {**metadata, "step": step})
-        # Partial files of a process that was killed are deleted as well.
-        for old in [*self._paths()[: -self.keep], *self.folder.glob(".step-*")]:
+        # Later ones are damaged, or this training would have gone on from them. Partial files of a
+        # process that was killed are deleted as well.
+        kept = [one for one in self._paths() if one.name <= path.name][-self.keep :]
+        for old in {*self._paths(), *self.folder.glob(".step-*")} - {*kept}:
             old.unlink()
 
     def load(self) -> Loaded | None:

@@ -138,7 +138,7 @@ def train(
     fabric_optimizer: Any = fabric.setup_optimizers(optimizer)
     if teacher is not None:
         teacher.network.to(fabric.device).eval()
-    window = Window(step, top1, chosen.passes)
+    window = Window(step, top1, chosen.passes, fabric.world_size)
     shares = report_interval(recipe.steps)
     began = saved = reported = time.monotonic()
 
@@ -195,7 +195,7 @@ def train(
                 if observer and fabric.is_global_zero:
                     observer.progressed(progress)
                 # After the observer, whose time is none of the training.
-                window = Window(step, top1, chosen.passes)
+                window = Window(step, top1, chosen.passes, fabric.world_size)
                 reported = now
             if save_now:
                 save()

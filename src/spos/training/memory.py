@@ -13,8 +13,12 @@ from torch.overrides import TorchFunctionMode
 from spos._util.errors import UserError
 from spos.cost.part import on_meta
 from spos.cost.units import COUNT
+from spos.nn.elastic import ElasticConv2d
 from spos.nn.one_of import OneOf
+from spos.nn.quantised import FixedBitsConv2d
+from spos.nn.strided import StridedConv2d
 from spos.nn.supernet import Supernet
+from spos.nn.width import Width
 from spos.training.theta import set_mixture
 
 #: Input channels below which torch's strided 1x1 convolutions are not safe in channels_last.
@@ -198,10 +202,24 @@ def supports_channels_last(model: nn.Module, device: torch.device) -> bool:
     """
     if device.type != "cpu":
         return True
+    found = (_kernel_stride_channels(module) for module in model.modules())
     return not any(
-        isinstance(module, nn.Conv2d)
-        and module.kernel_size == (1, 1)
-        and max(module.stride) > 1
-        and module.in_channels // module.groups < SAFE_CHANNELS
-        for module in model.modules()
+        one is not None and one[0] == (1, 1) and one[1] > 1 and one[2] < SAFE_CHANNELS
+        for one in found
     )
+
+
+def _kernel_stride_channels(module: nn.Module) -> tuple[tuple[int, ...], int, int] | None:
+    """Kernel size, largest stride and fewest input channels of a convolution."""
+    if isinstance(module, ElasticConv2d):
+        # Its largest size, of one stride, is a convolution of its own.
+        strides: tuple[int, ...] = (module.stride,)
+        if isinstance(module, StridedConv2d):
+            strides = module.searched_stride.strides
+        inputs = module.inputs
+        fewest = inputs.sizes[0] if isinstance(inputs, Width) else inputs.current
+        return module.full.kernel_size, max(strides), 1 if module.depthwise else fewest
+    if isinstance(module, (nn.Conv2d, FixedBitsConv2d)):
+        _, channels, *kernel = module.weight.shape
+        return tuple(kernel), max(module.stride), channels
+    return None

@@ -60,11 +60,13 @@ class Window:
         first (int): number of finished steps at its beginning.
         top1 (bool): whether to count the images classified correctly.
         passes (int): losses per step.
+        processes (int): processes of the training, of which each has a part of a batch.
     """
 
     first: int
     top1: bool
     passes: int = 1
+    processes: int = 1
     began: float = field(default_factory=time.monotonic)
     losses: list[Tensor] = field(default_factory=list)
     correct: list[Tensor] = field(default_factory=list)
@@ -89,6 +91,7 @@ class Window:
         if len(bad):
             at = self.first + int(bad[0]) // self.passes + 1
             raise divergence_error(f"the loss became {losses[bad[0]].item()}", at, recipe)
+        elapsed = max(time.monotonic() - self.began, 1e-9)
         top1 = float(torch.stack(self.correct).sum()) / self.images if self.correct else None
         return Progress(
             step=step,
@@ -96,6 +99,6 @@ class Window:
             loss=float(losses.mean()),
             top1=top1,
             learning_rate=recipe.rate(step - 1),
-            images_per_second=self.images / max(time.monotonic() - self.began, 1e-9),
+            images_per_second=self.images * self.processes / self.passes / elapsed,
             seconds=seconds,
         )

@@ -116,6 +116,11 @@ class Theta:
         """Compute the option probabilities, one tensor of shape (options,) per choice."""
         return [torch.softmax(value.detach(), dim=0) for value in self.values]
 
+    def end_mixtures(self) -> None:
+        """Leave all modules with one active option."""
+        for module, _ in self._readers:
+            module.mixture = None
+
     def set_mixtures(self, mixtures: Sequence[Mixture]) -> None:
         """Set the mixture weights of all modules."""
         for module, position in self._readers:

@@ -113,10 +113,14 @@ class LatencyTable(Measured):
                 difference.
         """
         plain = to_plain(layout)
-        pairs: list[tuple[str, Any, Any]] = [
+        named: list[tuple[str, Any, Any]] = [
             ("space", self.space, space),
             ("preset", self.preset, preset),
             *((f"layout.{k}", self.layout.get(k), plain.get(k)) for k in {**plain, **self.layout}),
+        ]
+        # One of a model of the user's own, measured in a script, has no names.
+        pairs = [
+            *(named if self.space else ()),
             ("input shape", self.input_shape, supernet.input_shape),
             ("number of outputs", self.outputs, output_of(supernet).numel()),
         ]

@@ -26,6 +26,8 @@ from spos.cost.latency.table import LatencyTable
 from spos.nn.supernet import Supernet
 from spos.space import Architecture
 
+#: Fewest networks that a fit is judged on.
+LEAST_NETWORKS = 4
 #: Samples of each network; even, so that they can be split into two halves.
 ROUNDS = 20
 
@@ -109,8 +111,8 @@ def validate(
     Raises:
         UserError: the table is of another device or supernet, or too few networks are asked for.
     """
-    if networks < 4:
-        raise UserError(f"--networks {networks}: must be at least 4, better 50")
+    if networks < LEAST_NETWORKS:
+        raise UserError(f"--networks {networks}: must be at least {LEAST_NETWORKS}, better 50")
     if rounds < 2 or rounds % 2:
         raise UserError(f"--rounds {rounds}: must be even and at least 2, for two halves")
     there = table.runtime

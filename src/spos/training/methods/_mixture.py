@@ -108,6 +108,7 @@ class MixtureMethod(Method):
                 raise self._broken("theta became non-finite", step)
         if step + 1 == steps:
             self._tell(step + 1)
+            self.theta.end_mixtures()
 
     def _learn(self, step: int) -> None:
         """Compute the gradients of theta on a batch of its own images."""
