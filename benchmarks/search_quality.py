@@ -20,7 +20,7 @@ import torch
 import yaml
 from record import write_record
 
-from spos._cli.console import ConsoleListener
+from spos._util.console import ConsoleListener
 from spos.report.result import Result
 from spos.run import run
 

@@ -21,7 +21,7 @@ import torch
 import yaml
 from record import write_record
 
-from spos._cli.console import ConsoleListener
+from spos._util.console import ConsoleListener
 from spos._util.records import read_record
 from spos.run import run
 from spos.run.outcome import SearchOutcome

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from PIL import Image
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, SubsetRandomSampler, TensorDataset
@@ -16,6 +17,7 @@ import spos
 import spos.spaces
 from spos import OneOf, UserError, _api
 from spos._api import FoundNetwork
+from spos.data.images import TensorImages
 from spos.run.planning.schedule import Schedule, read_plan
 from spos.spaces._own import PRESET, OwnLayout, register_model
 
@@ -244,12 +246,15 @@ def test_other_images_of_the_same_labels_are_no_finished_run(
         spos.search(stack(), (255 - images, labels), out=tmp_path / "a", reuse=found, threads=1)
 
 
-def test_bounds_among_the_settings_are_kept(tmp_path: Path) -> None:
+def test_bounds_among_the_settings_are_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     settings = {**QUICK, "constraint": {"maximum": {"params": 800}}}
     found = spos.search(
         stack(), arrays(), max_flops="200K", settings=settings, threads=1, out=tmp_path / "run"
     )
     assert found.costs["params"] <= 800 and found.costs["flops"] <= 200_000
+    assert "spos: train 60/60" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -357,3 +362,46 @@ def test_a_model_that_does_not_suit_the_images_is_refused(
         spos.search(model, arrays(), out=tmp_path / "run", time="1m")
     assert "\n" not in str(refused.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_random_numbers_of_the_caller_go_on(found: FoundNetwork) -> None:
+    model = stack()
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    given: dict[str, Any] = {"max_flops": "200K", "settings": QUICK, "threads": 1, "compare": 1}
+    spos.search(model, arrays(), out=found.folder, **given)
+    assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"time": -5}, "write a duration above 0"),
+        ({"time": 0}, "write a duration above 0"),
+        ({"threads": 0}, "threads 0: must be at least 1"),
+        ({"compare": -1}, "compare -1: must be at least 0"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(given: dict[str, Any], says: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=says):
+        spos.search(stack(), arrays(), **given, out=tmp_path / "run")
+    assert not list(tmp_path.iterdir())
+
+
+def test_images_that_are_not_square_are_cut_and_it_is_said() -> None:
+    pixels, labels = arrays()
+    wide = torch.nn.functional.pad(pixels, (3, 3))
+    data = _api._Images(TensorDataset(wide, labels), None, None).load({}, 0)
+    assert "images of 14x8 pixels: the middle 8x8" in data.notes
+    assert data.train.pixels([0]).shape == (1, 1, 8, 8)
+
+
+def test_images_of_several_sizes_are_resized_to_the_one_that_is_given() -> None:
+    images = [Image.new("RGB", (20 + number % 3, 24)) for number in range(30)]
+    items = [(image, number % 2) for number, image in enumerate(images)]
+    with pytest.raises(UserError, match="set the side to resize to: image_size=20"):
+        _api._Images(items, None, None)
+    planned = {"layout": {"image_size": 16}, "data": {"test": 4, "stream": "always"}}
+    data = _api._Images(items, None, None, 16).load(planned, 0)
+    assert data.image_size == 16 and not isinstance(data.train, TensorImages)

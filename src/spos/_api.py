@@ -7,7 +7,7 @@ import inspect
 import re
 import time as clock
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing, nullcontext
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -26,6 +26,7 @@ from torch.utils.data import (
     default_convert,
 )
 
+from spos._util.console import ConsoleListener
 from spos._util.errors import UserError
 from spos._util.listener import Listener
 from spos.cost.outputs import check_outputs
@@ -246,7 +247,8 @@ def search(
             ``"ray"``, or the address of a Ray cluster. With several, a script needs
             ``if __name__ == "__main__":`` around the call, and the classes of a model have to be
             in a module, not in a notebook.
-        callback (Callable | None): function that is told of progress: stage, done, total, details.
+        callback (Callable | None): function that is told of progress: stage, done, total, details;
+            None to write it to standard error.
         reuse (FoundNetwork | str | Path | None): earlier search of the same space and images, or
             its run directory, whose supernet, evaluations and settings are taken over.
         out (str | Path | None): run directory; None for one named after model and limits.
@@ -267,7 +269,12 @@ def search(
         >>> smaller = search("mobile", "digits", max_flops="600K", reuse=found)  # doctest: +SKIP
     """
     began = clock.monotonic()
-    seconds = parse_duration(time) if isinstance(time, str) else time
+    seconds = None
+    if time is not None:
+        seconds = parse_duration(time if isinstance(time, str) else f"{time:f}s")
+    for name, value, least in (("threads", threads, 1), ("compare", compare, 0)):
+        if value is not None and value < least:
+            raise UserError(f"{name} {value}: must be at least {least}")
     bounds = {"flops": max_flops, "params": max_params, **(limits or {})}
     maximum = {
         cost: read_bound(cost, str(value), f"max_{cost}")
@@ -293,7 +300,8 @@ def search(
         given.setdefault("data", {})["source"] = data
         facts = peek(data)
     else:
-        images = _Images(_dataset(data), _dataset(test), classes)
+        side = given.get("layout", {}).get("image_size")
+        images = _Images(_dataset(data), _dataset(test), classes, side and int(side))
         given.setdefault("data", {})["source"] = "dataset"
         facts = images.facts
     if isinstance(model, nn.Module):
@@ -303,8 +311,9 @@ def search(
         # Given, so that a run is not resumed with another model of the same name.
         layout = family(name).preset(PRESET)
         given.setdefault("layout", {})["model"] = layout.model
-        supernet = family(name).build(layout, classes=facts.classes, image_channels=facts.channels)
-        check_outputs(supernet, facts.classes)
+        sizes = {"classes": facts.classes, "image_channels": facts.channels}
+        with torch.random.fork_rng(devices=[]):
+            check_outputs(family(name).build(layout, **sizes), facts.classes)
     elif model is not None:
         given.setdefault("space", {})["name"] = model
     folder = Path(out) if out is not None else _folder(model, data, maximum, seconds, seed)
@@ -324,8 +333,16 @@ def search(
     # This process takes the threads of the plan.
     processes = None if workers == 1 else make_workers(workers, threads)
     module = model if init == "model" and isinstance(model, nn.Module) else None
-    weights = nullcontext() if module is None else brought(module, folder)
-    with closing(processes) if processes else nullcontext(), weights:
+    listener = ConsoleListener() if callback is None else _Told(callback)
+    with ExitStack() as stack:
+        # The caller's random numbers go on as if nothing had been drawn.
+        stack.enter_context(torch.random.fork_rng(devices=[]))
+        if processes is not None:
+            stack.enter_context(closing(processes))
+        if module is not None:
+            stack.enter_context(brought(module, folder))
+        if isinstance(listener, ConsoleListener):
+            stack.enter_context(closing(listener))
         result = run_planned(
             folder,
             given,
@@ -333,7 +350,7 @@ def search(
             threads=threads,
             compare=compare,
             compare_with=compare_with,
-            listener=None if callback is None else _Told(callback),
+            listener=listener,
             began=began,
             facts=facts,
             make_load=make_load,
@@ -384,9 +401,11 @@ def _dataset(data: Any) -> Any:
 class _Images:
     """The images of a Dataset, read once for the plan and kept for the run."""
 
-    def __init__(self, dataset: Any, test: Any, classes: Sequence[str] | None) -> None:
+    def __init__(
+        self, dataset: Any, test: Any, classes: Sequence[str] | None, side: int | None = None
+    ) -> None:
         self.dataset, self.test, self.classes = dataset, test, classes
-        self.source: Source | None = self._read(DataOptions())
+        self.source: Source | None = self._read(DataOptions(image_size=side))
         train = self.source.train
         self.facts = ImageFacts(
             count=len(train),
@@ -406,10 +425,12 @@ class _Images:
             validation=chosen.get("validation", 0.1),
             image_size=planned.get("layout", {}).get("image_size", self.facts.side),
             seed=seed,
+            **{name: chosen[name] for name in ("stream", "workers") if name in chosen},
         )
         # Given away: splitting rearranges the memory of the images.
         source, self.source = self.source, None
-        if source is None or options.image_size != self.facts.side:
+        held = options.stream == "auto" and options.image_size == self.facts.side
+        if source is None or not held:
             source = self._read(options)
         return assemble("dataset", "dataset", source, options)
 

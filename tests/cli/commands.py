@@ -23,7 +23,7 @@ FORKS = multiprocessing.get_context("forkserver")
 #: One server forks these commands and the workers of a run, so both import the same.
 PRELOADED = (
     *local_workers.PRELOADED,
-    "spos._cli.console",
+    "spos._util.console",
     "spos.export.exporting",
     "alembic.command",
     "lightning_fabric.loggers.tensorboard",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from spos._cli.console import ConsoleListener
+from spos._util.console import ConsoleListener
 
 #: A command that writes to a file and to both streams, and then the number of the file.
 SCRIPT = """
@@ -49,7 +49,7 @@ def test_an_error_that_cannot_be_told_keeps_its_status(tmp_path: Path) -> None:
 #: Progress before and after the terminal is closed.
 PROGRESS = """
 import os, sys
-from spos._cli.console import ConsoleListener
+from spos._util.console import ConsoleListener
 
 listener = ConsoleListener()
 listener.progress("train", 1, 3, "")

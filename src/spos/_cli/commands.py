@@ -12,8 +12,8 @@ from pathlib import Path
 import click
 
 from spos._cli.common import say
-from spos._cli.console import ConsoleListener
 from spos._cli.options import COUNT, logger_option
+from spos._util.console import ConsoleListener
 
 
 @click.command("dashboard")

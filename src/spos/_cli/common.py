@@ -23,7 +23,7 @@ def execution(options: dict[str, Any]) -> Iterator[dict[str, Any]]:
     threads = options["threads"]
     _set_threads(threads)
 
-    from spos._cli.console import ConsoleListener
+    from spos._util.console import ConsoleListener
     from spos.run.workers import make_workers
 
     given = {name: options[name] for name in ("devices", "accelerator")}

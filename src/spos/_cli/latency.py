@@ -55,7 +55,7 @@ def latency_command(**options: Any) -> None:
 
 
 def _measure(out: Path, given: dict[str, Any]) -> None:
-    from spos._cli.console import ConsoleListener
+    from spos._util.console import ConsoleListener
     from spos.run.latency import measure_file, resolve_source
 
     source = resolve_source(**{name: given.pop(name) for name in _SOURCE if name in given})
@@ -75,7 +75,7 @@ def _measure(out: Path, given: dict[str, Any]) -> None:
 
 
 def _validate(path: Path, given: dict[str, Any]) -> None:
-    from spos._cli.console import ConsoleListener
+    from spos._util.console import ConsoleListener
     from spos.run.latency import validate_file
 
     with closing(ConsoleListener()) as listener:

@@ -34,9 +34,9 @@ from spos._cli.options import (
     read_settings,
     setting_options,
 )
-from spos._cli.streams import open_streams
 from spos._util.errors import UserError, nearest
 from spos._util.interrupt import SIGNALS, raise_interrupt
+from spos._util.streams import open_streams
 from spos._util.text import printable, redact
 from spos._util.version import __version__
 

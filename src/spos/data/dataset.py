@@ -96,12 +96,16 @@ def dataset_source(
             )
     values = targets == "values"
     items = _Items(train, "train", values)
-    side = options.image_size or min(items.open(0, None).size)
+    width, height = items.open(0, None).size
+    side = options.image_size or min(width, height)
+    notes = []
+    if width != height and options.image_size is None:
+        notes.append(f"images of {width}x{height} pixels: the middle {side}x{side}")
     streamed = options.streams(len(items), items.channels, side)
     images = items.read(options.image_size, streamed, options.workers)
     names = [] if values else _class_names(train, classes, int(images.labels.max()))
     if test is None:
-        return Source(images, names)
+        return Source(images, names, notes=notes)
     others = _Items(test, "test", values, items.channels)
     test_images = others.read(side, streamed, options.workers)
     labels = test_images.labels
@@ -112,7 +116,7 @@ def dataset_source(
         )
     if not values and int(labels.max()) >= len(names):
         raise UserError(f"test: label {int(labels.max())}; allowed: 0 to {len(names) - 1}")
-    return Source(images, names, test=test_images)
+    return Source(images, names, test=test_images, notes=notes)
 
 
 def _class_names(dataset: Any, classes: Sequence[str] | None, largest: int) -> list[str]:

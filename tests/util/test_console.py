@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from spos._cli.console import LINE_INTERVAL, ConsoleListener
+from spos._util.console import LINE_INTERVAL, ConsoleListener
 from spos.run.planning.execute import Countdown
 
 
@@ -17,7 +17,7 @@ def test_a_file_gets_the_first_and_the_last_line_of_a_stage_and_one_a_minute(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [100.0]
-    monkeypatch.setattr("spos._cli.console.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("spos._util.console.time.monotonic", lambda: now[0])
     listener = ConsoleListener()
     for done in range(1, 11):
         listener.progress("train", done, 10, f"loss {done}")

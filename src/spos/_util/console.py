@@ -16,7 +16,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from spos._cli.streams import terminal_may_close
+from spos._util.streams import terminal_may_close
 from spos._util.text import printable
 
 #: Seconds between lines where the output is a file.
