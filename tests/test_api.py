@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,11 @@ from torch.utils.data import DataLoader, SubsetRandomSampler, TensorDataset
 
 import spos
 import spos.spaces
-from spos import OneOf, UserError, _api
+from spos import Architecture, OneOf, UserError, _api
 from spos._api import FoundNetwork
 from spos.data.images import TensorImages
 from spos.run.planning.schedule import Schedule, read_plan
+from spos.run.scoring import Candidates, score_candidates
 from spos.spaces._own import PRESET, OwnLayout, register_model
 
 #: A search of seconds.
@@ -405,3 +408,39 @@ def test_images_of_several_sizes_are_resized_to_the_one_that_is_given() -> None:
     planned = {"layout": {"image_size": 16}, "data": {"test": 4, "stream": "always"}}
     data = _api._Images(items, None, None, 16).load(planned, 0)
     assert data.image_size == 16 and not isinstance(data.train, TensorImages)
+
+
+def test_an_option_inside_of_another_counts_where_it_is_chosen(tmp_path: Path) -> None:
+    kernels = {f"{k}x{k}": nn.Conv2d(8, 8, k, padding=k // 2) for k in (1, 3, 5)}
+    acts = {"relu": nn.ReLU(), "gelu": nn.GELU(), "silu": nn.SiLU()}
+    block = nn.Sequential(OneOf(kernels), nn.BatchNorm2d(8), OneOf(acts))
+    head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10))
+    model = nn.Sequential(nn.Conv2d(1, 8, 1), OneOf({"skip": nn.Identity(), "block": block}), *head)
+    supernet = spos.Supernet(copy.deepcopy(model), (1, 8, 8))
+    every = [Architecture(each) for each in itertools.product(range(2), range(3), range(3))]
+    assert len({supernet.canonical(one) for one in every}) == 1 + 9
+    evaluated: list[tuple[Architecture, ...]] = []
+
+    def score(context: Any, item: Candidates) -> Any:
+        evaluated.append(tuple(item.architectures))
+        yield from score_candidates(context, item)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("spos.run.scoring.score_candidates", score)
+        found = spos.search(
+            model,
+            arrays(),
+            settings={**QUICK, "search": {"population": 12, "iterations": 1, "parents": 2}},
+            compare=3,
+            threads=1,
+            out=tmp_path / "run",
+        )
+    assert len(found.candidates) == 12
+    assert len(evaluated[0]) == len(
+        {supernet.canonical(one.architecture) for one in found.candidates}
+    )
+    assert len(evaluated[0]) < 12
+    assert found.comparison is not None
+    compared = [one.architecture for one in found.comparison.networks]
+    networks = map(supernet.space.parse, [*compared, str(found.winner.architecture)])
+    assert len({supernet.canonical(one) for one in networks}) == len(compared) + 1

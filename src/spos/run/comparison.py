@@ -6,9 +6,12 @@ import statistics
 from functools import cache
 from itertools import compress
 
+import numpy as np
+
 from spos._util.errors import UserError
 from spos._util.randomness import generator
 from spos.cost import CostModel
+from spos.nn.supernet import Supernet
 from spos.report.result import ComparedNetwork, Comparison, Winner
 from spos.run.config import Config
 from spos.run.context import Context
@@ -27,6 +30,8 @@ UNIFORM = "compare-uniform"
 #: Largest relative deviations from the winner's cost of a random network; the first for which a
 #: network is found applies. None allows any deviation.
 COST_TOLERANCES = (0.05, 0.1, 0.2, 0.4, None)
+#: Draws of architectures of networks that are known already, before a deviation is given up.
+SAME = 100
 
 
 def compare_stage(context: Context, count: int) -> CompareOutcome:
@@ -53,7 +58,7 @@ def compare_stage(context: Context, count: int) -> CompareOutcome:
         raise UserError(f"{directory.path} has no retrained winner to compare with")
     supernet, _ = load_checkpoint(context)
     table = context.costs(supernet)
-    chosen = _random_like(context, table, found.winner, count)
+    chosen = _random_like(context, supernet, table, found.winner, count)
     uniform = find_uniform(Feasible(table.space, table, context.config.bounds), context.config)
     scored = [*chosen, *([uniform[1]] if uniform else [])]
     one_shot = dict(Scorer(context, supernet)(scored))
@@ -123,7 +128,7 @@ def find_uniform(feasible: Feasible, config: Config) -> tuple[str, Architecture]
 
 
 def _random_like(
-    context: Context, table: CostModel, winner: Winner, count: int
+    context: Context, supernet: Supernet, table: CostModel, winner: Winner, count: int
 ) -> dict[Architecture, float | None]:
     """Draw random networks about as costly as the winner.
 
@@ -145,12 +150,24 @@ def _random_like(
         return Feasible(table.space, table, bounds)
 
     chosen: dict[Architecture, float | None] = {}
+    known = {winner.architecture: supernet.canonical(winner.architecture)}
+
+    def draw(feasible: Feasible, random: np.random.Generator) -> Architecture | None:
+        for _ in range(SAME):
+            drawn = feasible.draw(1, random, {*known})
+            if not drawn:
+                break
+            before = {*known.values()}
+            known[drawn[0]] = supernet.canonical(drawn[0])
+            if known[drawn[0]] not in before:
+                return drawn[0]
+        return None
+
     for number in range(count):
         for near in COST_TOLERANCES:
-            random = generator(config.run.seed, "compare", number)
-            drawn = level(near).draw(1, random, {winner.architecture, *chosen})
-            if drawn:
-                chosen[drawn[0]] = near
+            one = draw(level(near), generator(config.run.seed, "compare", number))
+            if one is not None:
+                chosen[one] = near
                 break
     if not chosen:
         raise UserError(

@@ -213,8 +213,11 @@ class Scorer:
         # With as many threads, on which the last digit of a score depends.
         alone = ThisProcess(context.workers.threads)
         workers = context.workers if len(architectures) > 1 else alone
+        alike: dict[Architecture, list[Architecture]] = {}
+        for architecture in dict.fromkeys(architectures):
+            alike.setdefault(self._supernet.canonical(architecture), []).append(architecture)
         # Neighbours begin alike, and share what they begin with.
-        ordered = sorted(set(architectures), key=self._path)
+        ordered = sorted(alike, key=self._path)
         number = count_pieces(len(ordered), workers.count)
         pieces = [
             Candidates(
@@ -230,9 +233,10 @@ class Scorer:
             )
             for piece in np.array_split(np.arange(len(ordered)), number)
         ]
-        for _, (architecture, known) in workers.map(context, score_candidates, pieces):
-            self._known[architecture] = known
-            yield architecture, known.scores[0]
+        for _, (scored, known) in workers.map(context, score_candidates, pieces):
+            for architecture in alike[scored]:
+                self._known[architecture] = known
+                yield architecture, known.scores[0]
 
     def _look_up(self, place: int) -> Callable[[Architecture], float]:
         return lambda architecture: self._known[architecture].scores[place]
