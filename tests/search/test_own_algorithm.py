@@ -64,6 +64,39 @@ def test_it_resumes_after_a_kill(neighbours, tower, evaluator, new_study):
     assert search(tower.space, tower, WITHIN, evaluator(fitness), study, how) == whole
 
 
+@pytest.mark.parametrize(
+    ("proposed", "says"),
+    [
+        ({(0,) * 12: "x", tuple(np.ones(12, np.int64)): "y"}, None),
+        ([Architecture([0] * 12)], r"Own\.propose returned a list; allowed: a mapping"),
+        ({Architecture([9] * 12): "x"}, "option 9 of choice"),
+        ({Architecture([0, 0]): "x"}, "2 options"),
+    ],
+)
+def test_proposals_in_any_form_are_architectures_or_refused(
+    proposed, says, tower, evaluator, new_study
+):
+    class Own(Algorithm):
+        def propose(self, iteration: int, history) -> Mapping[Architecture, str]:
+            return proposed
+
+    ALGORITHMS.register("own")(Own)
+    assert Own.label == "Own"
+    how = SearchSettings("own", population=2, iterations=1)
+
+    def found():
+        return search(tower.space, tower, Constraint(), evaluator(sum), new_study(), how)
+
+    if says is None:
+        assert [str(one.architecture) for one in found().candidates] == [
+            ",".join("0" * 12),
+            ",".join("1" * 12),
+        ]
+    else:
+        with pytest.raises(UserError, match=says):
+            found()
+
+
 def test_an_unknown_algorithm_is_reported_with_the_nearest(tower, evaluator, new_study):
     with pytest.raises(UserError, match="unknown search algorithm 'evolutoin': did you mean 'ev"):
         search(tower.space, tower, WITHIN, evaluator(sum), new_study(), SearchSettings("evolutoin"))

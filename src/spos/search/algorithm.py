@@ -55,7 +55,7 @@ class Algorithm(ABC):
         True
     """
 
-    #: Name of the algorithm in reports and tables.
+    #: Name of the algorithm in reports and tables; that of the class unless it is given.
     label: ClassVar[str]
     #: The training method that the supernet needs; None for any method that trains single paths.
     method: ClassVar[str | None] = None
@@ -67,6 +67,12 @@ class Algorithm(ABC):
     finds_fronts: ClassVar[bool] = False
     #: Whether random candidates fill the places that the proposals leave.
     fills: ClassVar[bool] = True
+
+    def __init_subclass__(cls, **given: Any) -> None:
+        super().__init_subclass__(**given)
+        if not hasattr(cls, "label"):
+            # Reports ask for it only after the search.
+            cls.label = cls.__name__
 
     def __init__(
         self, feasible: Feasible, settings: SearchSettings, prior: Prior | None = None

@@ -84,7 +84,15 @@ class Course:
             # Before any score of the population is known, whatever was scored before a kill.
             self.rival = history.rival(algorithm.settings.parents)
         seen = history.seen
-        proposed = algorithm.propose(iteration, history)
+        asked = algorithm.propose(iteration, history)
+        if not isinstance(asked, Mapping):
+            raise UserError(
+                f"{type(algorithm).__name__}.propose returned a {type(asked).__name__}; allowed: a "
+                "mapping of architectures to what each came from"
+            )
+        # Option indices in any form are an architecture.
+        valid = algorithm.feasible.space.validate
+        proposed = {valid(one): str(origin) for one, origin in asked.items()}
         new = [architecture for architecture in proposed if architecture not in seen]
         kept = compress(new, algorithm.feasible.satisfied(new))
         population = {one: proposed[one] for one in islice(kept, algorithm.population)}
