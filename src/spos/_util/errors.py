@@ -43,6 +43,8 @@ def nearest(given: object, allowed: Iterable[str]) -> str:
         "did you mean '16'? allowed: 8, 16, 71"
     """
     allowed = list(allowed)
+    if not allowed:
+        return "there is none"
     with suppress(ValueError):
         number = float(str(given))
         # Numbers are compared by value, not by digits.

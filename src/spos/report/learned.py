@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -236,9 +237,12 @@ def _difference(one: Values, other: Values) -> tuple[float, float]:
     from scipy.stats import ttest_ind
 
     gain = float(one.mean() - other.mean())
-    if not one.var() and not other.var():
+    if not np.ptp(one) and not np.ptp(other):
         return gain, 0.0
-    ends = ttest_ind(one, other, equal_var=False).confidence_interval(0.95)
+    with warnings.catch_warnings():
+        # Of scores that are all equal on one side, as of several names of one network.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        ends = ttest_ind(one, other, equal_var=False).confidence_interval(0.95)
     return gain, float(ends.high - ends.low) / 2
 
 
