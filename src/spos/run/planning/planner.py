@@ -196,6 +196,8 @@ class Planner(Draft):
                 step = measure_mixture(config, supernet, parts, few) * batch / few
         step += self._augmenting(config.supernet, supernet, speed)
         augmenting = self._augmenting(config.retrain, supernet, speed)
+        # Supernets whose scores are averaged are trained side by side.
+        step *= side_by_side([1.0] * config.supernet.members, self.processes, self.parallel)
         steps = self._supernet_steps(config, step, images) if self.free else config.supernet.steps
         training = 0.0 if self.reuse else steps * step
         epoch = None
@@ -392,6 +394,7 @@ class Planner(Draft):
         if config.required_method:
             count = settings.samples if settings.derive == "sample" else 1
         evaluated = min(config.run.calibration, images) + _size(config.data.validation, images)
+        evaluated *= config.supernet.members
         if config.search.naswot_weight:
             evaluated += SCORED_AS
             count += SAMPLE

@@ -234,6 +234,7 @@ class Schedule:
         seconds = max(left, 0.0) * search / (1 - train)
         data, settings = context.data, context.config.run
         images = len(data.validation) + min(settings.calibration, len(data.train))
+        images *= context.config.supernet.members
         batch = min(settings.evaluation_batch, images)
         naswot = bool(context.config.search.naswot_weight)
         images += SCORED_AS * naswot
