@@ -79,6 +79,10 @@ def test_the_search_does_not_depend_on_the_number_of_processes(runs: list[Path])
     assert one == two
 
 
+def test_the_report_says_how_many_there_are(runs: list[Path]) -> None:
+    assert "2 supernets, 10 steps each" in (runs[0] / "report.html").read_text()
+
+
 def test_a_score_is_the_mean_of_those_in_each(runs: list[Path], tmp_path: Path) -> None:
     context = opened(runs[0])
     space, random = context.supernet().space, generator(0, "members")

@@ -74,7 +74,9 @@ def collect_resources(
 
 def _work(result: Result, stage: str, reused: bool) -> str:
     if stage == "train" and result.train:
-        return f"{result.train.steps:,} steps{', by the run that is reused' if reused else ''}"
+        members, steps = result.train.members, f"{result.train.steps:,} steps"
+        steps = f"{members} supernets, {steps} each" if members > 1 else steps
+        return f"{steps}, by the run that is reused" if reused else steps
     if stage == "search" and result.search:
         return f"{words.counted(result.search.evaluated, 'candidate')} scored"
     if stage == "finalists":

@@ -80,11 +80,19 @@ class LatencyFacts:
 
 @dataclass(frozen=True)
 class TrainFacts:
-    """The training of the supernet: its steps, its method, and what the method is called."""
+    """The training of the supernet: its steps, its method, and what the method is called.
+
+    Args:
+        steps (int): steps of each supernet.
+        method (str): name of the method.
+        label (str): what a report calls it.
+        members (int): number of supernets, whose scores are averaged.
+    """
 
     steps: int
     method: str = "uniform"
     label: str = ""
+    members: int = 1
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,11 @@ def collect_result(context: Context) -> report.Result:
         constraint=report.ConstraintFacts(str(bounds), dict(bounds.maximum), dict(bounds.minimum)),
         primary_cost=find_primary_cost(config),
         latency=report.LatencyFacts(unit="ns", **asdict(table.runtime)) if table else None,
-        train=report.TrainFacts(trained.steps, trained.method, trained.label) if trained else None,
+        train=report.TrainFacts(
+            trained.steps, trained.method, trained.label, config.supernet.members
+        )
+        if trained
+        else None,
         search=search,
         winner=winner,
         network=report.NamedNetwork(named, retrained.costs, config.network.width)
