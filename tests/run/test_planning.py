@@ -23,6 +23,7 @@ from spos._util.listener import Silent
 from spos._util.randomness import generator
 from spos.data.peek import ImageFacts
 from spos.run.comparison import UNIFORM
+from spos.run.config import Config, make_config, merge_sections
 from spos.run.directory import RunDirectory
 from spos.run.local_workers import LocalWorkers
 from spos.run.outcome import RetrainOutcome
@@ -256,6 +257,34 @@ def test_a_plan_counts_on_the_processes_that_gain_something(
     else:
         # Trainings in less time, so longer ones fit.
         assert times["retrain"] > 1.05 * before["retrain"]
+
+
+@pytest.mark.usefixtures("measured")
+def test_a_long_plan_trains_a_supernet_in_each_process(monkeypatch: pytest.MonkeyPatch):
+    gain = 1.6
+    monkeypatch.setattr(planning, "may_fork", lambda: True)
+    monkeypatch.setattr(planning, "measure_side_by_side", lambda *_, **__: gain)
+
+    def planned(seconds: float, processes: int = 2, **given: Any) -> tuple[Plan, Config, float]:
+        one = Planner(merge_sections(DIGITS, given), seconds, processes=processes).plan()
+        times = {each.stage: each.seconds for each in one.estimates}
+        config = make_config(one.complete(merge_sections(DIGITS, given)))
+        return one, config, times["train"]
+
+    alone, single, seconds = planned(7200, 1)
+    made, config, together = planned(7200)
+    assert (single.supernet.members, config.supernet.members) == (1, 2)
+    # Both in the time of one, with fewer steps each.
+    assert together == pytest.approx(seconds, rel=0.1)
+    assert config.supernet.steps == pytest.approx(single.supernet.steps * gain / 2, rel=0.1)
+    assert made.step_seconds == pytest.approx(alone.step_seconds * 2 / gain, rel=0.1)
+    assert any(line.startswith("supernet.members 2: side by side") for line in describe(made))
+    # Not where they are short, and not against what is given.
+    assert planned(600)[1].supernet.members == 1
+    assert planned(7200, supernet={"members": 1})[1].supernet.members == 1
+    assert planned(7200, search={"racing": 0.9})[1].supernet.members == 1
+    assert planned(7200, search={"algorithm": "fbnet"})[1].supernet.members == 1
+    assert planned(600, supernet={"members": 3})[1].supernet.members == 3
 
 
 def test_finalists_that_train_at_the_same_time_leave_more_for_the_retraining(monkeypatch):

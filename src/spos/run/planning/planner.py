@@ -65,6 +65,9 @@ NASWOT_WEIGHT = 0.5
 SCORED_AS = 2 * NASWOT_IMAGES
 #: Why their augmentation is another one.
 GREY = "grey images: no flips"
+#: Seconds of one process for which each of several supernets is trained at least, and their number
+#: at most: more of them hardly rank better, and supernets of minutes rank no better together.
+LEAST_MEMBER, MOST_MEMBERS = 600.0, 4
 #: Multiply-adds of a network where neither time nor a limit is given.
 COMFORTABLE = 60e6
 #: Most epochs of a training.
@@ -196,6 +199,8 @@ class Planner(Draft):
                 step = measure_mixture(config, supernet, parts, few) * batch / few
         step += self._augmenting(config.supernet, supernet, speed)
         augmenting = self._augmenting(config.retrain, supernet, speed)
+        self._choose_members(config)
+        config = self.config()
         # Supernets whose scores are averaged are trained side by side.
         step *= side_by_side([1.0] * config.supernet.members, self.processes, self.parallel)
         steps = self._supernet_steps(config, step, images) if self.free else config.supernet.steps
@@ -361,6 +366,18 @@ class Planner(Draft):
                 rate = getattr(self.config(), section).learning_rate
                 reason = "larger batches" if sizes.growth > 1 else ""
                 self.choose(f"{section}.learning_rate", factor * rate, reason)
+
+    def _choose_members(self, config: Config) -> None:
+        """Train a supernet in each process, where all are trained for long."""
+        members = min(self.processes, MOST_MEMBERS)
+        if members == 1 or self.seconds is None or self.reuse or not self.free:
+            return
+        if config.required_method or config.search.racing:
+            return
+        alone = SHARES[config.network.weights][0] * self.seconds
+        if alone / side_by_side([1.0] * members, self.processes, self.parallel) >= LEAST_MEMBER:
+            reason = "side by side; candidates are ranked better by the mean of their scores"
+            self.choose("supernet.members", members, reason)
 
     def _supernet_steps(self, config: Config, step: float, images: int) -> int:
         batch = config.supernet.batch_size
