@@ -2,196 +2,37 @@
 
 from __future__ import annotations
 
-import html
-import inspect
 import re
 import time as clock
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
-from functools import cached_property, partial
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.utils.data import (
-    BatchSampler,
-    DataLoader,
-    IterableDataset,
-    RandomSampler,
-    SequentialSampler,
-    TensorDataset,
-    default_collate,
-    default_convert,
-)
+from torch import nn
 
+from spos._api.found import FoundNetwork
+from spos._api.own_images import OwnImages, as_dataset
 from spos._util.console import ConsoleListener
 from spos._util.errors import UserError
 from spos._util.listener import Listener
 from spos.cost.outputs import check_outputs
-from spos.data import DataOptions, ImageData, Source, dataset_source
-from spos.data.load import assemble
+from spos.data import ImageData
 from spos.data.own_augmentation import Augmentation, register_augmentation
-from spos.data.peek import ImageFacts, is_grey, peek
-from spos.export.exporting import export_run
-from spos.export.trained import Trained, load_trained
-from spos.report.result import Comparison, KnownNetwork, Result, Winner
-from spos.run.directory import RunDirectory
+from spos.data.peek import peek
 from spos.run.initial import BROUGHT, brought
-from spos.run.outcome import SearchOutcome
 from spos.run.planning.duration import parse_duration
 from spos.run.planning.execute import run_planned
 from spos.run.settings import read_bound
 from spos.run.workers import make_workers
-from spos.search import Candidate
 from spos.spaces import family
 from spos.spaces._own import PRESET, register_model
 
-#: What a DataLoader has unless more is given than batches and their order.
-_OF_LOADERS = (
-    SequentialSampler,
-    RandomSampler,
-    BatchSampler,
-    type(None),
-    default_collate,
-    default_convert,
-)
 #: Called with the stage, the steps done, all steps, and the details as text.
 Callback = Callable[[str, int, int, str], None]
-
-
-@dataclass(frozen=True)
-class FoundNetwork:
-    """The network that a search found, trained and tested.
-
-    Args:
-        result (Result): everything that came of the run.
-        folder (Path): run directory.
-        load (Callable | None): function that returns the images of the run; None for those of its
-            configuration.
-    """
-
-    result: Result
-    folder: Path
-    load: Callable[[], ImageData] | None = field(default=None, repr=False)
-
-    @property
-    def accuracy(self) -> float:
-        """Share of the test images that the network classifies correctly, in [0, 1]."""
-        assert self.result.test_score is not None, "a run that ended has tested its network"
-        return self.result.test_score
-
-    @property
-    def winner(self) -> Winner:
-        """The architecture with its one-shot score."""
-        assert self.result.winner is not None, "a run that ended has a winner"
-        return self.result.winner
-
-    @property
-    def architecture(self) -> Mapping[str, str]:
-        """The option of each choice."""
-        return self.winner.names
-
-    @property
-    def costs(self) -> Mapping[str, int]:
-        """Costs by name: ``flops`` are multiply-adds."""
-        return self.winner.costs
-
-    @property
-    def comparison(self) -> Comparison | None:
-        """Networks that were trained in the same way; None without any."""
-        return self.result.comparison
-
-    @property
-    def known(self) -> Sequence[KnownNetwork]:
-        """Known networks that were trained in the same way."""
-        return self.result.known
-
-    @cached_property
-    def _searched(self) -> SearchOutcome:
-        outcome = RunDirectory(self.folder).outcome(SearchOutcome)
-        assert outcome is not None, "a run that ended has searched"
-        return outcome
-
-    @property
-    def candidates(self) -> Sequence[Candidate]:
-        """All candidates of the search with their scores, by iteration."""
-        return self._searched.candidates
-
-    @property
-    def front(self) -> Sequence[Candidate]:
-        """Candidates that no other dominates, the cheapest first; empty without ``pareto``."""
-        return self._searched.front
-
-    @property
-    def report(self) -> Path:
-        """The report, an HTML file."""
-        return self.folder / "report.html"
-
-    @cached_property
-    def _trained(self) -> Trained:
-        return load_trained(self.folder, load=self.load)
-
-    @property
-    def network(self) -> nn.Module:
-        """The trained network: plain torch modules, on the CPU; reads normalised images."""
-        return self._trained.network
-
-    def predict(self, images: Tensor) -> list[str]:
-        """Classify images.
-
-        Args:
-            images (Tensor): uint8 of the size of the run, shape (N, C, S, S), such as pixels of
-                ``load_data(...)``.
-
-        Returns:
-            The name of the most probable class of each image.
-
-        Raises:
-            UserError: shape or type differ.
-        """
-        data = self._trained.data
-        shape = (data.channels, data.image_size, data.image_size)
-        if images.dtype != torch.uint8 or tuple(images.shape[1:]) != shape:
-            raise UserError(
-                f"images of {images.dtype}, shape {list(images.shape)}; allowed: uint8, shape "
-                f"[N, {', '.join(map(str, shape))}]"
-            )
-        mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (data.mean, data.std))
-        with torch.inference_mode():
-            outputs = self.network((images.float() / 255 - mean) / std)
-        return [data.classes[place] for place in outputs.argmax(1).tolist()]
-
-    def export(self, path: str | Path | None = None, form: str = "onnx") -> Path:
-        """Write the network to a file, checked on the test images.
-
-        Args:
-            path (str | Path | None): file to write; None for one in the run directory.
-            form (str): ``"onnx"``, ``"torch-export"`` or ``"state-dict"``.
-
-        Returns:
-            The file.
-        """
-        target = None if path is None else Path(path)
-        facts = export_run(self.folder, form, target, load=self.load)
-        return self.folder / facts["file"] if target is None else target
-
-    def _repr_html_(self) -> str:
-        rows = {
-            "test accuracy": f"{self.accuracy:.1%}",
-            **{name: f"{value:,}" for name, value in self.costs.items()},
-            "architecture": str(self.winner.architecture),
-            "report": str(self.report),
-        }
-        if self.comparison is not None:
-            rows["random networks of its cost"] = f"{self.comparison.random_mean:.1%} on average"
-        cells = "".join(
-            f"<tr><th style='text-align:left'>{html.escape(name)}</th>"
-            f"<td>{html.escape(value)}</td></tr>"
-            for name, value in rows.items()
-        )
-        return f"<table>{cells}</table>"
 
 
 def search(
@@ -301,7 +142,7 @@ def search(
         facts = peek(data)
     else:
         side = given.get("layout", {}).get("image_size")
-        images = _Images(_dataset(data), _dataset(test), classes, side and int(side))
+        images = OwnImages(as_dataset(data), as_dataset(test), classes, side and int(side))
         given.setdefault("data", {})["source"] = "dataset"
         facts = images.facts
     if isinstance(model, nn.Module):
@@ -374,72 +215,6 @@ class _Told(Listener):
 
     def progress(self, stage: str, done: int, total: int, detail: str) -> None:
         self.callback(stage, done, total, detail)
-
-
-def _dataset(data: Any) -> Any:
-    if isinstance(data, DataLoader):
-        # Batches are made anew, of all images of the dataset.
-        for name in ("sampler", "batch_sampler", "collate_fn"):
-            part = getattr(data, name)
-            kind = part if inspect.isroutine(part) else type(part)
-            if kind not in _OF_LOADERS and not isinstance(data.dataset, IterableDataset):
-                raise UserError(
-                    f"a DataLoader with the {name} {kind.__name__}: it would not be used; give a "
-                    "Dataset of the images that are meant, such as a Subset"
-                )
-        return data.dataset
-    if isinstance(data, (tuple, list)) and len(data) == 2 and hasattr(data[0], "shape"):
-        images, labels = map(torch.as_tensor, data)
-        if len(images) != len(labels):
-            raise UserError(
-                f"{len(images)} images and {len(labels)} classes: give one class for each image"
-            )
-        return TensorDataset(images, labels)
-    return data
-
-
-class _Images:
-    """The images of a Dataset, read once for the plan and kept for the run."""
-
-    def __init__(
-        self, dataset: Any, test: Any, classes: Sequence[str] | None, side: int | None = None
-    ) -> None:
-        self.dataset, self.test, self.classes = dataset, test, classes
-        self.source: Source | None = self._read(DataOptions(image_size=side))
-        train = self.source.train
-        self.facts = ImageFacts(
-            count=len(train),
-            classes=len(self.source.classes),
-            side=train.image_size,
-            channels=train.channels,
-            grey=is_grey(train.pixels(range(min(len(train), 200)))),
-            has_validation=False,
-            has_test=test is not None,
-        )
-
-    def load(self, planned: Mapping[str, Any], seed: int) -> ImageData:
-        """The images, split and resized by the settings of a plan."""
-        chosen = planned.get("data", {})
-        options = DataOptions(
-            test=chosen.get("test", 0.1),
-            validation=chosen.get("validation", 0.1),
-            image_size=planned.get("layout", {}).get("image_size", self.facts.side),
-            seed=seed,
-            **{name: chosen[name] for name in ("stream", "workers") if name in chosen},
-        )
-        # Given away: splitting rearranges the memory of the images.
-        source, self.source = self.source, None
-        held = options.stream == "auto" and options.image_size == self.facts.side
-        if source is None or not held:
-            source = self._read(options)
-        return assemble("dataset", "dataset", source, options)
-
-    def _read(self, options: DataOptions) -> Source:
-        return dataset_source(self.dataset, options, test=self.test, classes=self.classes)
-
-    def __getstate__(self) -> dict[str, Any]:
-        # Other processes read the images themselves.
-        return {**self.__dict__, "source": None}
 
 
 def _folder(

@@ -1,0 +1,154 @@
+"""What a search has found: the trained network, and all that is known of it."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from spos._util.errors import UserError
+from spos.data import ImageData
+from spos.export.exporting import export_run
+from spos.export.trained import Trained, load_trained
+from spos.report.result import Comparison, KnownNetwork, Result, Winner
+from spos.run.directory import RunDirectory
+from spos.run.outcome import SearchOutcome
+from spos.search import Candidate
+
+
+@dataclass(frozen=True)
+class FoundNetwork:
+    """The network that a search found, trained and tested.
+
+    Args:
+        result (Result): everything that came of the run.
+        folder (Path): run directory.
+        load (Callable | None): function that returns the images of the run; None for those of its
+            configuration.
+    """
+
+    result: Result
+    folder: Path
+    load: Callable[[], ImageData] | None = field(default=None, repr=False)
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the test images that the network classifies correctly, in [0, 1]."""
+        assert self.result.test_score is not None, "a run that ended has tested its network"
+        return self.result.test_score
+
+    @property
+    def winner(self) -> Winner:
+        """The architecture with its one-shot score."""
+        assert self.result.winner is not None, "a run that ended has a winner"
+        return self.result.winner
+
+    @property
+    def architecture(self) -> Mapping[str, str]:
+        """The option of each choice."""
+        return self.winner.names
+
+    @property
+    def costs(self) -> Mapping[str, int]:
+        """Costs by name: ``flops`` are multiply-adds."""
+        return self.winner.costs
+
+    @property
+    def comparison(self) -> Comparison | None:
+        """Networks that were trained in the same way; None without any."""
+        return self.result.comparison
+
+    @property
+    def known(self) -> Sequence[KnownNetwork]:
+        """Known networks that were trained in the same way."""
+        return self.result.known
+
+    @cached_property
+    def _searched(self) -> SearchOutcome:
+        outcome = RunDirectory(self.folder).outcome(SearchOutcome)
+        assert outcome is not None, "a run that ended has searched"
+        return outcome
+
+    @property
+    def candidates(self) -> Sequence[Candidate]:
+        """All candidates of the search with their scores, by iteration."""
+        return self._searched.candidates
+
+    @property
+    def front(self) -> Sequence[Candidate]:
+        """Candidates that no other dominates, the cheapest first; empty without ``pareto``."""
+        return self._searched.front
+
+    @property
+    def report(self) -> Path:
+        """The report, an HTML file."""
+        return self.folder / "report.html"
+
+    @cached_property
+    def _trained(self) -> Trained:
+        return load_trained(self.folder, load=self.load)
+
+    @property
+    def network(self) -> nn.Module:
+        """The trained network: plain torch modules, on the CPU; reads normalised images."""
+        return self._trained.network
+
+    def predict(self, images: Tensor) -> list[str]:
+        """Classify images.
+
+        Args:
+            images (Tensor): uint8 of the size of the run, shape (N, C, S, S), such as pixels of
+                ``load_data(...)``.
+
+        Returns:
+            The name of the most probable class of each image.
+
+        Raises:
+            UserError: shape or type differ.
+        """
+        data = self._trained.data
+        shape = (data.channels, data.image_size, data.image_size)
+        if images.dtype != torch.uint8 or tuple(images.shape[1:]) != shape:
+            raise UserError(
+                f"images of {images.dtype}, shape {list(images.shape)}; allowed: uint8, shape "
+                f"[N, {', '.join(map(str, shape))}]"
+            )
+        mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (data.mean, data.std))
+        with torch.inference_mode():
+            outputs = self.network((images.float() / 255 - mean) / std)
+        return [data.classes[place] for place in outputs.argmax(1).tolist()]
+
+    def export(self, path: str | Path | None = None, form: str = "onnx") -> Path:
+        """Write the network to a file, checked on the test images.
+
+        Args:
+            path (str | Path | None): file to write; None for one in the run directory.
+            form (str): ``"onnx"``, ``"torch-export"`` or ``"state-dict"``.
+
+        Returns:
+            The file.
+        """
+        target = None if path is None else Path(path)
+        facts = export_run(self.folder, form, target, load=self.load)
+        return self.folder / facts["file"] if target is None else target
+
+    def _repr_html_(self) -> str:
+        rows = {
+            "test accuracy": f"{self.accuracy:.1%}",
+            **{name: f"{value:,}" for name, value in self.costs.items()},
+            "architecture": str(self.winner.architecture),
+            "report": str(self.report),
+        }
+        if self.comparison is not None:
+            rows["random networks of its cost"] = f"{self.comparison.random_mean:.1%} on average"
+        cells = "".join(
+            f"<tr><th style='text-align:left'>{html.escape(name)}</th>"
+            f"<td>{html.escape(value)}</td></tr>"
+            for name, value in rows.items()
+        )
+        return f"<table>{cells}</table>"

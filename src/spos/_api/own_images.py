@@ -1,0 +1,115 @@
+"""Images that a user has in memory, or as a Dataset."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    IterableDataset,
+    RandomSampler,
+    SequentialSampler,
+    TensorDataset,
+    default_collate,
+    default_convert,
+)
+
+from spos._util.errors import UserError
+from spos.data import DataOptions, ImageData, Source, dataset_source
+from spos.data.load import assemble
+from spos.data.peek import ImageFacts, is_grey
+
+#: What a DataLoader has unless more is given than batches and their order.
+_OF_LOADERS = (
+    SequentialSampler,
+    RandomSampler,
+    BatchSampler,
+    type(None),
+    default_collate,
+    default_convert,
+)
+
+
+def as_dataset(data: Any) -> Any:
+    """Images with classes in any form as a Dataset; what is none already is returned as it is.
+
+    Args:
+        data (Any): Dataset, DataLoader of one, or pair of arrays of images and classes.
+
+    Raises:
+        UserError: the loader has more than batches and their order, or the arrays differ in length.
+    """
+    if isinstance(data, DataLoader):
+        # Batches are made anew, of all images of the dataset.
+        for name in ("sampler", "batch_sampler", "collate_fn"):
+            part = getattr(data, name)
+            kind = part if inspect.isroutine(part) else type(part)
+            if kind not in _OF_LOADERS and not isinstance(data.dataset, IterableDataset):
+                raise UserError(
+                    f"a DataLoader with the {name} {kind.__name__}: it would not be used; give a "
+                    "Dataset of the images that are meant, such as a Subset"
+                )
+        return data.dataset
+    if isinstance(data, (tuple, list)) and len(data) == 2 and hasattr(data[0], "shape"):
+        images, labels = map(torch.as_tensor, data)
+        if len(images) != len(labels):
+            raise UserError(
+                f"{len(images)} images and {len(labels)} classes: give one class for each image"
+            )
+        return TensorDataset(images, labels)
+    return data
+
+
+class OwnImages:
+    """The images of a Dataset, read once for the plan and kept for the run.
+
+    Args:
+        dataset (Any): images with classes, as for :func:`spos.data.dataset_source`.
+        test (Any): test images; None to split them off.
+        classes (Sequence[str] | None): names of the classes.
+        side (int | None): side to resize images to; None for that of the first.
+    """
+
+    def __init__(
+        self, dataset: Any, test: Any, classes: Sequence[str] | None, side: int | None = None
+    ) -> None:
+        self.dataset, self.test, self.classes = dataset, test, classes
+        self.source: Source | None = self._read(DataOptions(image_size=side))
+        train = self.source.train
+        self.facts = ImageFacts(
+            count=len(train),
+            classes=len(self.source.classes),
+            side=train.image_size,
+            channels=train.channels,
+            grey=is_grey(train.pixels(range(min(len(train), 200)))),
+            has_validation=False,
+            has_test=test is not None,
+        )
+
+    def load(self, planned: Mapping[str, Any], seed: int) -> ImageData:
+        """The images, split and resized by the settings of a plan."""
+        chosen = planned.get("data", {})
+        options = DataOptions(
+            test=chosen.get("test", 0.1),
+            validation=chosen.get("validation", 0.1),
+            image_size=planned.get("layout", {}).get("image_size", self.facts.side),
+            seed=seed,
+            **{name: chosen[name] for name in ("stream", "workers") if name in chosen},
+        )
+        # Given away: splitting rearranges the memory of the images.
+        source, self.source = self.source, None
+        held = options.stream == "auto" and options.image_size == self.facts.side
+        if source is None or not held:
+            source = self._read(options)
+        return assemble("dataset", "dataset", source, options)
+
+    def _read(self, options: DataOptions) -> Source:
+        return dataset_source(self.dataset, options, test=self.test, classes=self.classes)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Other processes read the images themselves.
+        return {**self.__dict__, "source": None}

@@ -1,0 +1,201 @@
+"""``spos.search``: everything in one call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from own_models import QUICK, arrays, layer, stack
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+import spos
+import spos.spaces
+from spos import OneOf, UserError
+from spos._api import FoundNetwork
+from spos.run.planning.schedule import Schedule, read_plan
+
+
+def test_a_model_and_arrays_are_enough(found: FoundNetwork) -> None:
+    assert found.costs["flops"] <= 200_000
+    assert set(found.architecture.values()) <= {"1x1", "3x3", "5x5"}
+    assert 0.15 < found.accuracy <= 1
+    assert len(found.candidates) == 12 and found.front == ()
+    assert found.comparison is not None and len(found.comparison.networks) == 1
+    assert found.report.exists()
+    assert f"{found.accuracy:.1%}" in found._repr_html_()
+
+
+def test_processes_find_what_one_finds(found: FoundNetwork, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"max_flops": "200K", "settings": QUICK, "compare": 1, "threads": 1}
+    both = spos.search(stack(), arrays(), **options, workers=2, out=tmp_path / "run")
+    assert both.winner == found.winner and both.accuracy == found.accuracy
+    assert both.comparison == found.comparison
+
+
+def test_what_other_processes_cannot_have_is_refused_before_the_training(tmp_path: Path) -> None:
+    class Local(nn.Sequential):
+        """Known in this function alone."""
+
+    with pytest.raises(UserError, match="model cannot be sent to other processes"):
+        spos.search(Local(*stack()), arrays(), settings=QUICK, workers=2, out=tmp_path / "run")
+    assert not list(tmp_path.glob("run/*.json"))
+
+
+def test_the_network_found_predicts_and_is_exported(found: FoundNetwork, tmp_path: Path) -> None:
+    images, labels = arrays()
+    said = torch.tensor([int(name) for name in found.predict(images)])
+    assert (said == labels).float().mean() > found.accuracy - 0.15
+    assert not any(isinstance(module, OneOf) for module in found.network.modules())
+    with pytest.raises(UserError, match=r"images of torch.float32, shape .*; allowed: uint8"):
+        found.predict(images.float())
+    assert found.export(tmp_path / "digits.onnx").stat().st_size > 1000
+
+
+def test_the_same_call_resumes_and_another_model_is_refused(found: FoundNetwork) -> None:
+    class Named(nn.Sequential):
+        pass
+
+    before = (found.folder / "result.json").read_bytes()
+    given: dict[str, Any] = {"max_flops": "200K", "settings": QUICK, "threads": 1}
+    loader = DataLoader(TensorDataset(*arrays()), batch_size=8)
+    again = spos.search(stack(), loader, compare=1, out=found.folder, **given)
+    assert again.result == found.result
+    assert (found.folder / "result.json").read_bytes() == before
+    wider = nn.Sequential(layer(1, 16), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 10))
+    with pytest.raises(UserError, match=r"layout\.model is \w+ there and \w+ here"):
+        spos.search(wider, arrays(), out=found.folder, **given)
+    with pytest.raises(UserError, match=r"space\.name is own-Sequential there and own-Named here"):
+        spos.search(Named(*stack()), arrays(), out=found.folder, **given)
+
+
+def test_another_budget_takes_over_the_supernet_within_a_time_of_its_own(
+    found: FoundNetwork, tmp_path: Path
+) -> None:
+    def another(out: Path, **given: Any) -> FoundNetwork:
+        limits: dict[str, Any] = {"max_flops": "150K", "reuse": found, "threads": 1}
+        limits["settings"] = {"search": {"algorithm": "random"}}
+        result: FoundNetwork = spos.search(stack(), arrays(), out=out, **limits, **given)
+        return result
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Schedule, "_keep", killed)
+        with pytest.raises(KeyboardInterrupt):
+            another(tmp_path / "timed", time=4)
+    assert read_plan(tmp_path / "timed") is None
+    smaller = another(tmp_path / "timed", time=4)
+    assert smaller.costs["flops"] <= 150_000 and smaller.result.train == found.result.train
+    configured = yaml.safe_load((smaller.folder / "config.yaml").read_text())
+    # The sizes of the stages fit the time, and everything else is as it was there.
+    retrained = [configured["retrain"][name] for name in ("steps", "warmup_steps")]
+    assert configured["search"]["population"] >= 10 and retrained != [60, 4]
+    assert configured["data"] == yaml.safe_load((found.folder / "config.yaml").read_text())["data"]
+    plan = read_plan(smaller.folder)
+    assert plan is not None and plan.estimates[0].stage == "search"
+    assert plan.total == pytest.approx(4, rel=0.15)
+    with pytest.raises(UserError, match=r"planned for 4.0 s; give the same"):
+        another(tmp_path / "timed", time=60)
+    assert another(tmp_path / "timed", time=4).result == smaller.result
+    jointly: dict[str, Any] = {"time": 4, "reuse": found, "out": tmp_path / "other"}
+    with pytest.raises(UserError, match="--algorithm fbnet trains its own weights"):
+        spos.search(stack(), arrays(), settings={"search": {"algorithm": "fbnet"}}, **jointly)
+    with pytest.raises(UserError, match=r"--reuse .*: it has no trained supernet"):
+        spos.search("mobile", "digits", time=4, reuse=tmp_path, out=tmp_path / "other")
+    with pytest.raises(UserError, match=r"--reuse .*: no such folder"):
+        spos.search("mobile", "digits", time=4, reuse=tmp_path / "none", out=tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_space_by_name_and_a_source_are_enough_and_progress_is_told(tmp_path: Path) -> None:
+    told: list[tuple[str, int, int, str]] = []
+    settings = {**QUICK, "layout": {"depths": [1, 1, 1]}, "space": {"preset": "tiny"}}
+    result = spos.search(
+        "nasbenchmacro",
+        "digits:cluttered",
+        max_flops="400K",
+        settings={**settings, "supernet": {"steps": 4}, "retrain": {"steps": 4}},
+        compare=1,
+        threads=1,
+        time=30,
+        callback=lambda *one: told.append(one),
+        out=tmp_path / "run",
+    )
+    assert result.result.space.name == "nasbenchmacro"
+    assert {"message", "train", "search", "retrain"} <= {one[0] for one in told}
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "named", "says"),
+    [
+        ("mobil", "digits", {}, "unknown space 'mobil': did you mean 'mobile'"),
+        ("mobile", "digits", {"time": "soon"}, "--time soon: write a duration"),
+        ("mobile", "digits", {"max_flops": "many"}, "max_flops 'many' is not a positive number"),
+        ("mobile", [1, 2, 3], {}, "item 0: int; allowed: "),
+        (None, "folder:missing", {}, "--data folder:missing: no such folder"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    model: Any, data: Any, named: dict[str, Any], says: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=says):
+        spos.search(model, data, out=tmp_path / "run", **named)
+    assert not (tmp_path / "run").exists()
+
+
+def test_bounds_among_the_settings_are_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = {**QUICK, "constraint": {"maximum": {"params": 800}}}
+    found = spos.search(
+        stack(), arrays(), max_flops="200K", settings=settings, threads=1, out=tmp_path / "run"
+    )
+    assert found.costs["params"] <= 800 and found.costs["flops"] <= 200_000
+    assert "spos: train 60/60" in capsys.readouterr().err
+
+
+def test_arrays_are_planned_as_sources_are(tmp_path: Path) -> None:
+    said: list[str] = []
+
+    def stop(stage: str, _: int, __: int, text: str) -> None:
+        said.append(text)
+        if stage != "message":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        spos.search(stack(), arrays(), callback=stop, threads=1, out=tmp_path / "run")
+    chosen = {line.partition(" ")[0] for line in said}
+    assert {"supernet.steps", "retrain.steps", "retrain.augment"} <= chosen
+    configured = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
+    assert configured["supernet"]["steps"] < 20_000
+    assert configured["supernet"]["augment"] == "crop", "grey digits are not flipped"
+
+
+def test_the_random_numbers_of_the_caller_go_on(found: FoundNetwork) -> None:
+    model = stack()
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    given: dict[str, Any] = {"max_flops": "200K", "settings": QUICK, "threads": 1, "compare": 1}
+    spos.search(model, arrays(), out=found.folder, **given)
+    assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"time": -5}, "write a duration above 0"),
+        ({"time": 0}, "write a duration above 0"),
+        ({"threads": 0}, "threads 0: must be at least 1"),
+        ({"compare": -1}, "compare -1: must be at least 0"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(given: dict[str, Any], says: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=says):
+        spos.search(stack(), arrays(), **given, out=tmp_path / "run")
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,99 @@
+"""Images in memory, or as a Dataset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from own_models import QUICK, arrays, stack
+from PIL import Image
+from torch.utils.data import DataLoader, SubsetRandomSampler, TensorDataset
+
+import spos
+from spos import UserError
+from spos._api import FoundNetwork
+from spos._api.own_images import OwnImages
+from spos.data.images import TensorImages
+
+
+@pytest.mark.parametrize(("side", "times"), [(8, 1), (6, 2)])
+def test_a_dataset_is_read_once_unless_its_images_are_shrunk(side: int, times: int) -> None:
+    class Counted(TensorDataset):
+        read = 0
+
+        def __getitem__(self, index: int) -> Any:
+            self.read += 1
+            return super().__getitem__(index)
+
+    pixels, labels = arrays()
+    dataset = Counted(pixels, labels)
+    images = OwnImages(dataset, None, None)
+    data = images.load({"layout": {"image_size": side}, "data": {"test": 20}}, 0)
+    assert data.image_size == side and images.facts.count == len(pixels)
+    # The first item a few times more, for its size and channels.
+    assert round(dataset.read / len(pixels)) == times
+    again = images.load({"layout": {"image_size": side}, "data": {"test": 20}}, 0)
+    assert again.fingerprint == data.fingerprint
+    assert torch.equal(again.train.pixels([0, 1]), data.train.pixels([0, 1]))
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"data": "digits", "test": arrays()}, "test: digits is a source with test images of its"),
+        ({"data": (arrays()[0], arrays()[1][:30])}, "1797 images and 30 classes: give one class"),
+    ],
+)
+def test_images_that_do_not_go_together_are_refused(
+    given: dict[str, Any], says: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=says):
+        spos.search("mobile", **given, time="1m", out=tmp_path / "run")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"sampler": SubsetRandomSampler([0, 1, 2])},
+        {"batch_sampler": [[0, 1], [2, 3]]},
+        {"collate_fn": lambda items: items},
+    ],
+)
+def test_a_loader_of_some_images_is_refused(part: dict[str, Any], tmp_path: Path) -> None:
+    loader = DataLoader(TensorDataset(*arrays()), **part)
+    with pytest.raises(UserError, match=f"a DataLoader with the {next(iter(part))} "):
+        spos.search(stack(), loader, out=tmp_path / "run")
+    assert not list(tmp_path.iterdir())
+
+
+def test_images_that_are_not_square_are_cut_and_it_is_said() -> None:
+    pixels, labels = arrays()
+    wide = torch.nn.functional.pad(pixels, (3, 3))
+    data = OwnImages(TensorDataset(wide, labels), None, None).load({}, 0)
+    assert "images of 14x8 pixels: the middle 8x8" in data.notes
+    assert data.train.pixels([0]).shape == (1, 1, 8, 8)
+
+
+def test_images_of_several_sizes_are_resized_to_the_one_that_is_given() -> None:
+    images = [Image.new("RGB", (20 + number % 3, 24)) for number in range(30)]
+    items = [(image, number % 2) for number, image in enumerate(images)]
+    with pytest.raises(UserError, match="set the side to resize to: image_size=20"):
+        OwnImages(items, None, None)
+    planned = {"layout": {"image_size": 16}, "data": {"test": 4, "stream": "always"}}
+    data = OwnImages(items, None, None, 16).load(planned, 0)
+    assert data.image_size == 16 and not isinstance(data.train, TensorImages)
+
+
+def test_other_images_of_the_same_labels_are_no_finished_run(
+    found: FoundNetwork, tmp_path: Path
+) -> None:
+    images, labels = arrays()
+    given: dict[str, Any] = {"max_flops": "200K", "settings": QUICK, "threads": 1, "compare": 1}
+    for other in ((255 - images, labels), (images, (labels + 1) % 10)):
+        with pytest.raises(UserError, match="images of dataset are not those that"):
+            spos.search(stack(), other, out=found.folder, **given)
+    with pytest.raises(UserError, match="images of dataset are not those that"):
+        spos.search(stack(), (255 - images, labels), out=tmp_path / "a", reuse=found, threads=1)

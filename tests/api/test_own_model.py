@@ -1,0 +1,139 @@
+"""What a model is recognised by, and which one is refused."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from own_models import QUICK, arrays, layer, stack
+from torch import Tensor, nn
+
+import spos
+import spos.spaces
+from spos import Architecture, OneOf, UserError
+from spos.run.scoring import Candidates, score_candidates
+from spos.spaces._own import PRESET, OwnLayout, register_model
+
+
+def test_a_score_that_the_model_cannot_have_is_refused_before_the_training(tmp_path: Path) -> None:
+    head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10))
+    linear = nn.Sequential(layer(1, 8)[0], *head)
+    settings = {**QUICK, "search": {**QUICK["search"], "naswot_weight": 0.5}}
+    with pytest.raises(UserError, match="naswot_weight: the network has no activation"):
+        spos.search(linear, arrays(), settings=settings, threads=1, out=tmp_path / "run")
+    assert not list(tmp_path.glob("run/*.json"))
+
+
+class Shaped(nn.Sequential):
+    """A model with code and plain values of its own."""
+
+    scale = 1.0
+
+    def __init__(self, scale: float, act: Any) -> None:
+        super().__init__(*stack())
+        self.scale, self.act = scale, act
+
+    def forward(self, images: Tensor) -> Tensor:
+        for module in self[:-3]:
+            images = self.act(self.scale * module(images))
+        outputs: Tensor = self[-3:](images)
+        return outputs
+
+
+def known_as(model: nn.Module) -> str:
+    layout = spos.spaces.family(register_model(model, 8)).preset(PRESET)
+    assert isinstance(layout, OwnLayout)
+    return layout.model
+
+
+def test_a_model_is_known_by_its_code_and_its_values() -> None:
+    first = known_as(Shaped(1.0, torch.relu))
+    assert known_as(Shaped(1.0, torch.relu).eval()) == first, "with other random weights as well"
+    assert known_as(Shaped(-3.0, torch.relu)) != first
+    assert known_as(Shaped(1.0, torch.sin)) != first
+
+
+def test_a_module_that_knows_how_it_begins_has_the_last_word() -> None:
+    class Zero(nn.Sequential):
+        def reset_parameters(self) -> None:
+            nn.init.zeros_(self[0].weight)
+
+    def attention() -> nn.Module:
+        parts = (nn.Flatten(2), nn.TransformerEncoderLayer(64, 2, 32), nn.Flatten())
+        first = OneOf({"zero": Zero(nn.Conv2d(1, 1, 1)), "skip": nn.Identity()})
+        return nn.Sequential(first, *parts)
+
+    def built(model: nn.Module) -> nn.Module:
+        space = spos.spaces.family(register_model(model, 8))
+        torch.manual_seed(0)
+        return space.build(space.preset(PRESET), classes=64, image_channels=1)
+
+    # Whatever the caller's own random numbers were.
+    first, second = built(attention()), built(attention())
+    for (name, one), (_, two) in zip(
+        first.named_parameters(), second.named_parameters(), strict=True
+    ):
+        assert torch.equal(one, two), name
+    (zero,) = (module for module in first.modules() if isinstance(module, Zero))
+    assert not zero[0].weight.any()
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        (
+            nn.Sequential(*stack()[:-1], nn.Linear(12, 7)),
+            r"outputs of shape \[N, 7\]; allowed for 10 classes: \[N, 10\]",
+        ),
+        (nn.Sequential(*stack()[:-3]), r"outputs of shape \[N, 12, 8, 8\]"),
+        (nn.Sequential(*stack()[:-1], nn.LazyLinear(10)), "lazy layers, whose sizes are not known"),
+        (spos.Supernet(stack(), (1, 32, 32)), r"inputs of shape \[1, 32, 32\], the images have"),
+    ],
+)
+def test_a_model_that_does_not_suit_the_images_is_refused(
+    model: nn.Module, says: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=says) as refused:
+        spos.search(model, arrays(), out=tmp_path / "run", time="1m")
+    assert "\n" not in str(refused.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_option_inside_of_another_counts_where_it_is_chosen(tmp_path: Path) -> None:
+    kernels = {f"{k}x{k}": nn.Conv2d(8, 8, k, padding=k // 2) for k in (1, 3, 5)}
+    acts = {"relu": nn.ReLU(), "gelu": nn.GELU(), "silu": nn.SiLU()}
+    block = nn.Sequential(OneOf(kernels), nn.BatchNorm2d(8), OneOf(acts))
+    head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10))
+    model = nn.Sequential(nn.Conv2d(1, 8, 1), OneOf({"skip": nn.Identity(), "block": block}), *head)
+    supernet = spos.Supernet(copy.deepcopy(model), (1, 8, 8))
+    every = [Architecture(each) for each in itertools.product(range(2), range(3), range(3))]
+    assert len({supernet.canonical(one) for one in every}) == 1 + 9
+    evaluated: list[tuple[Architecture, ...]] = []
+
+    def score(context: Any, item: Candidates) -> Any:
+        evaluated.append(tuple(item.architectures))
+        yield from score_candidates(context, item)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("spos.run.scoring.score_candidates", score)
+        found = spos.search(
+            model,
+            arrays(),
+            settings={**QUICK, "search": {"population": 12, "iterations": 1, "parents": 2}},
+            compare=3,
+            threads=1,
+            out=tmp_path / "run",
+        )
+    assert len(found.candidates) == 12
+    assert len(evaluated[0]) == len(
+        {supernet.canonical(one.architecture) for one in found.candidates}
+    )
+    assert len(evaluated[0]) < 12
+    assert found.comparison is not None
+    compared = [one.architecture for one in found.comparison.networks]
+    networks = map(supernet.space.parse, [*compared, str(found.winner.architecture)])
+    assert len({supernet.canonical(one) for one in networks}) == len(compared) + 1
