@@ -118,17 +118,16 @@ class Supernet(nn.Module):
             raise UserError(
                 f"{type(model).__name__} has no choice in it: put a spos.nn.OneOf where one is"
             )
-        self.space = SearchSpace(choices.values())
         read: dict[nn.Module, int] = dict(self._readers)
+        inside: list[list[list[tuple[int, int]]]] = [[] for _ in choices]
+        for module, outer in _placed(model, ()):
+            inside[read[module]].append([(read[one], option) for one, option in outer])
+        self.space = SearchSpace(choices.values(), inside)
         self.stages = tuple(
             Stage(path, module, tuple(sorted({read[m] for m in module.modules() if m in read})))
             for path, module in _stage_modules(model)
         )
         self._stripped = set() if affine else set(_strip_affine(model))
-        #: For each choice, the options of others that it is inside of, once for every place.
-        self._inside: list[list[list[tuple[int, int]]]] = [[] for _ in self.space.choices]
-        for module, outer in _placed(model, ()):
-            self._inside[read[module]].append([(read[one], option) for one, option in outer])
 
     @property
     def active(self) -> Architecture:
@@ -152,30 +151,6 @@ class Supernet(nn.Module):
             module.active = valid[position]
             if isinstance(module, OneOf):
                 module.mixture = None
-
-    def canonical(self, architecture: Iterable[int]) -> Architecture:
-        """The one of all architectures of the same network whose choices without effect are 0.
-
-        A choice inside of an option has none while another option is chosen.
-
-        Args:
-            architecture (Iterable[int]): one option index per choice.
-
-        Raises:
-            UserError: ``architecture`` is not in the space.
-
-        Example:
-            >>> from spos.nn import OneOf
-            >>> kernel = OneOf({"1x1": nn.Conv2d(3, 3, 1), "3x3": nn.Conv2d(3, 3, 3, padding=1)})
-            >>> supernet = Supernet(OneOf({"skip": nn.Identity(), "block": kernel}), (3, 8, 8))
-            >>> str(supernet.canonical([0, 1])), str(supernet.canonical([1, 1]))
-            ('0,0', '1,1')
-        """
-        valid = self.space.validate(architecture)
-        return Architecture(
-            option if any(all(valid[at] == one for at, one in outer) for outer in places) else 0
-            for option, places in zip(valid, self._inside, strict=True)
-        )
 
     def forward(self, *inputs: Tensor) -> Any:
         """Run the active path."""

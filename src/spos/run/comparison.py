@@ -11,7 +11,6 @@ import numpy as np
 from spos._util.errors import UserError
 from spos._util.randomness import generator
 from spos.cost import CostModel
-from spos.nn.supernet import Supernet
 from spos.report.result import ComparedNetwork, Comparison, Winner
 from spos.run.config import Config
 from spos.run.context import Context
@@ -58,7 +57,7 @@ def compare_stage(context: Context, count: int) -> CompareOutcome:
         raise UserError(f"{directory.path} has no retrained winner to compare with")
     supernet, _ = load_checkpoint(context)
     table = context.costs(supernet)
-    chosen = _random_like(context, supernet, table, found.winner, count)
+    chosen = _random_like(context, table, found.winner, count)
     uniform = find_uniform(Feasible(table.space, table, context.config.bounds), context.config)
     scored = [*chosen, *([uniform[1]] if uniform else [])]
     one_shot = dict(Scorer(context, supernet)(scored))
@@ -128,7 +127,7 @@ def find_uniform(feasible: Feasible, config: Config) -> tuple[str, Architecture]
 
 
 def _random_like(
-    context: Context, supernet: Supernet, table: CostModel, winner: Winner, count: int
+    context: Context, table: CostModel, winner: Winner, count: int
 ) -> dict[Architecture, float | None]:
     """Draw random networks about as costly as the winner.
 
@@ -150,7 +149,8 @@ def _random_like(
         return Feasible(table.space, table, bounds)
 
     chosen: dict[Architecture, float | None] = {}
-    known = {winner.architecture: supernet.canonical(winner.architecture)}
+    canonical = table.space.canonical
+    known = {winner.architecture: canonical(winner.architecture)}
 
     def draw(feasible: Feasible, random: np.random.Generator) -> Architecture | None:
         for _ in range(SAME):
@@ -158,7 +158,7 @@ def _random_like(
             if not drawn:
                 break
             before = {*known.values()}
-            known[drawn[0]] = supernet.canonical(drawn[0])
+            known[drawn[0]] = canonical(drawn[0])
             if known[drawn[0]] not in before:
                 return drawn[0]
         return None

@@ -215,7 +215,7 @@ class Scorer:
         workers = context.workers if len(architectures) > 1 else alone
         alike: dict[Architecture, list[Architecture]] = {}
         for architecture in dict.fromkeys(architectures):
-            alike.setdefault(self._supernet.canonical(architecture), []).append(architecture)
+            alike.setdefault(self._supernet.space.canonical(architecture), []).append(architecture)
         # Neighbours begin alike, and share what they begin with.
         ordered = sorted(alike, key=self._path)
         number = count_pieces(len(ordered), workers.count)

@@ -90,17 +90,25 @@ class Course:
                 f"{type(algorithm).__name__}.propose returned a {type(asked).__name__}; allowed: a "
                 "mapping of architectures to what each came from"
             )
-        # Option indices in any form are an architecture.
-        valid = algorithm.feasible.space.validate
-        proposed = {valid(one): str(origin) for one, origin in asked.items()}
+        # Option indices in any form are an architecture, and each network has one.
+        canonical = algorithm.feasible.space.canonical
+        proposed: dict[Architecture, str] = {}
+        for one, origin in asked.items():
+            proposed.setdefault(canonical(one), str(origin))
         new = [architecture for architecture in proposed if architecture not in seen]
         kept = compress(new, algorithm.feasible.satisfied(new))
         population = {one: proposed[one] for one in islice(kept, algorithm.population)}
-        missing = algorithm.population - len(population)
-        if missing and algorithm.fills:
+        if algorithm.fills and len(population) < algorithm.population:
             random = generator(algorithm.settings.seed, "population", iteration)
-            drawn = algorithm.feasible.draw(missing, random, seen | population.keys())
-            population |= dict.fromkeys(drawn, "random")
+            met = seen | population.keys()
+            while len(population) < algorithm.population:
+                wanted = algorithm.population - len(population)
+                drawn = algorithm.feasible.draw(wanted, random, met)
+                if not drawn:
+                    break
+                others = [one for one in map(canonical, drawn) if one not in met]
+                population |= dict.fromkeys(others, "random")
+                met |= {*drawn, *others}
         history.population = [
             Proposal(architecture, iteration, position, origin)
             for position, (architecture, origin) in enumerate(population.items())

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from operator import index
 from typing import Any
@@ -27,6 +27,9 @@ class SearchSpace:
 
     Args:
         choices (Iterable[Choice]): at least one choice, with distinct names.
+        inside (Sequence | None): for each choice the places where it is read, each as the options
+            that it is inside of: pairs of the position of a choice and the index of its option.
+            None if none is inside of another.
 
     Raises:
         UserError: ``choices`` is empty, or two choices share a name.
@@ -39,8 +42,13 @@ class SearchSpace:
         1,2
     """
 
-    def __init__(self, choices: Iterable[Choice]) -> None:
+    def __init__(
+        self,
+        choices: Iterable[Choice],
+        inside: Sequence[Sequence[Sequence[tuple[int, int]]]] | None = None,
+    ) -> None:
         self.choices = tuple(choices)
+        self._inside = inside
         if not self.choices:
             raise UserError("a search space needs at least one choice")
         names = [choice.name for choice in self.choices]
@@ -118,6 +126,31 @@ of range, allowed: 0 (3x3), 1 (5x5)
                     f"{position}) is out of range, allowed: {allowed}"
                 )
         return valid
+
+    def canonical(self, architecture: Iterable[int]) -> Architecture:
+        """Return the one of all architectures of a network whose choices without effect are 0.
+
+        A choice inside of an option has no effect while another option is chosen.
+
+        Args:
+            architecture (Iterable[int]): one option index per choice.
+
+        Raises:
+            UserError: ``architecture`` is not in the space.
+
+        Example:
+            >>> block, kernel = Choice("block", ("skip", "conv")), Choice("kernel", ("3x3", "5x5"))
+            >>> space = SearchSpace([block, kernel], [[[]], [[(0, 1)]]])
+            >>> str(space.canonical([0, 1])), str(space.canonical([1, 1]))
+            ('0,0', '1,1')
+        """
+        valid = self.validate(architecture)
+        if self._inside is None:
+            return valid
+        return Architecture(
+            option if any(all(valid[at] == one for at, one in outer) for outer in places) else 0
+            for option, places in zip(valid, self._inside, strict=True)
+        )
 
     def parse(self, text: str) -> Architecture:
         """Parse an architecture from option indices or from a JSON object of option names.
