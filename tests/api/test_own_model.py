@@ -7,6 +7,7 @@ import itertools
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 import torch
 from own_models import QUICK, arrays, layer, stack
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 import spos
 import spos.spaces
 from spos import Architecture, OneOf, UserError
+from spos.search import SearchSettings, search
 from spos.spaces._own import PRESET, OwnLayout, register_model
 
 
@@ -127,3 +129,40 @@ def test_an_option_inside_of_another_counts_where_it_is_chosen(tmp_path: Path) -
     compared = [one.architecture for one in found.comparison.networks]
     networks = map(supernet.space.parse, [*compared, str(found.winner.architecture)])
     assert len(set(map(canonical, networks))) == len(compared) + 1
+
+
+def test_a_search_of_few_networks_of_many_names_ends() -> None:
+    def inner() -> OneOf:
+        return OneOf({"1": nn.Conv2d(4, 4, 1), "3": nn.Conv2d(4, 4, 3, padding=1)})
+
+    def block() -> OneOf:
+        return OneOf({"skip": nn.Identity(), "conv": nn.Sequential(*(inner() for _ in range(3)))})
+
+    supernet = spos.Supernet(nn.Sequential(*(block() for _ in range(7))), (4, 8, 8))
+    table = spos.CostTable(supernet)
+    study = optuna.create_study(direction="maximize")
+    result = search(
+        supernet.space,
+        table,
+        spos.Constraint({"flops": 0}),
+        lambda candidates: ((one, 1.0) for one in candidates),
+        study,
+        SearchSettings(population=50, iterations=2),
+    )
+    # All are the network that skips everything.
+    assert [str(one.architecture) for one in result.candidates] == [",".join("0" * 28)]
+    assert result.exhausted
+
+
+def test_a_subclass_of_a_choice_may_hold_further_choices() -> None:
+    class Gated(OneOf):
+        def __init__(self) -> None:
+            super().__init__({"a": nn.Conv2d(4, 4, 1), "b": nn.Conv2d(4, 4, 1)})
+            self.gate = OneOf({"open": nn.Identity(), "half": nn.Hardtanh()})
+
+        def forward(self, images: Tensor) -> Tensor:
+            gated: Tensor = self.gate(super().forward(images))
+            return gated
+
+    space = spos.Supernet(Gated(), (4, 8, 8)).space
+    assert [space.canonical(one) for one in space] == list(space)

@@ -106,6 +106,9 @@ def test_a_run_that_ended_while_it_copied_another_goes_on(
     left = {path.name for path in (tmp_path / "run").glob("*")}
     assert ("supernet" in left) == ("config.yaml" in left) == (ending == "kill")
     assert "train.json" not in left
+    if ending == "kill":
+        with pytest.raises(UserError, match="the copy of another run was cut short: --reuse"):
+            run(tmp_path / "run", {}, ("train",))
     found = run_planned(tmp_path / "run", {}, reuse=measured)
     assert found.winner == read_result(measured / "result.json").winner
 

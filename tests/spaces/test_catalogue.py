@@ -104,7 +104,10 @@ def space_of(build: Any, layout: Wide | None = None) -> Family:
 @pytest.mark.parametrize(
     ("build", "says"),
     [
-        (partial(made, tokens=True), "cannot be built on the meta device, where tensors have no"),
+        (
+            partial(made, tokens=True),
+            "cannot be built on the meta device .*: tensors have no values there",
+        ),
         (lambda layout, **given: made(layout, **given).model, "build returned a Sequential"),
     ],
 )

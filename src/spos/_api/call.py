@@ -177,7 +177,7 @@ def search(
     listener = ConsoleListener() if callback is None else _Told(callback)
     with ExitStack() as stack:
         # The caller's random numbers go on as if nothing had been drawn.
-        stack.enter_context(torch.random.fork_rng(devices=[]))
+        stack.enter_context(torch.random.fork_rng(devices=range(torch.cuda.device_count())))
         if processes is not None:
             stack.enter_context(closing(processes))
         if module is not None:

@@ -241,7 +241,8 @@ def _placed(
     """The modules of choices, in every place, with the options that they are inside of."""
     if isinstance(module, ChoiceModule):
         yield module, outer
-    if isinstance(module, OneOf):
+    # A subclass may run other options, and other modules, than the active one.
+    if type(module) is OneOf:
         for option, child in enumerate(module.options):
             yield from _placed(child, (*outer, (module, option)))
     else:

@@ -12,8 +12,8 @@ from spos.report.result import Result
 #: Stage of the lines of ``metrics.jsonl`` that tell what evaluations took.
 EVALUATION = "evaluation"
 #: How the stages of these lines begin, by stage of the run.
-_RECORDED = {
-    "train": "train",
+_RECORDED: dict[str, str | tuple[str, ...]] = {
+    "train": ("train", "supernet-"),
     "search": EVALUATION,
     "finalists": "short-",
     "retrain": "retrain",
@@ -61,7 +61,7 @@ def collect_resources(
         The stages of the run; None before the first one is finished.
     """
 
-    def recorded(beginning: str, key: str) -> list[int]:
+    def recorded(beginning: str | tuple[str, ...], key: str) -> list[int]:
         return [line.get(key, 0) for line in metrics if line["stage"].startswith(beginning)]
 
     rows = []

@@ -228,9 +228,10 @@ class Context:
         self.task.check(bool(data.classes), data.source)
         stored = self.directory.start_facts()
         if stored and stored.fingerprint != data.fingerprint:
+            same = " (a Dataset has to give the same images at every call)" if self.load else ""
             raise UserError(
                 f"the images of {data.source} are not those that {self.directory.path} was started "
-                f"with, see {self.directory.data_path}: restore them, or give another --out"
+                f"with, see {self.directory.data_path}: restore them{same}, or give another --out"
             )
         return data
 

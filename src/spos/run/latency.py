@@ -225,10 +225,11 @@ def measure_for_run(
             # What a run that was never started left may be of another layout.
             if not stored:
                 _remove_table(out)
-            listener.message(
-                "no --latency-table: measuring the latency of every option on this device, for one "
-                "image and one thread"
-            )
+            if not path.exists():
+                listener.message(
+                    "no --latency-table: measuring the latency of every option on this device, for "
+                    "one image and one thread"
+                )
             kind = make_fabric(accelerator, config.run.precision).device.type
             _, supernet, _ = measure_file(
                 path, source, accelerator=kind, rounds=QUICK_ROUNDS, listener=listener

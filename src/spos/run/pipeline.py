@@ -31,7 +31,7 @@ from spos.run.known_comparison import check_known_networks, known_stage
 from spos.run.network import build_run_network, make_naswot, read_train_outcome
 from spos.run.outcome import DoctorOutcome, PredictionsOutcome, RetrainOutcome, SearchOutcome
 from spos.run.result import collect_result
-from spos.run.reuse import REUSED, warm_start
+from spos.run.reuse import REUSED, check_copied, warm_start
 from spos.run.side_by_side import Machines, ThisProcess, Workers
 from spos.run.stages import retrain_stage, search_stage, train_stage
 from spos.run.task import Task
@@ -133,7 +133,9 @@ def run(
     with directory.open():
         check_latency_table(str(given.get("constraint", {}).get("latency_table") or ""), out)
         reused = None
-        if reuse is not None:
+        if reuse is None:
+            check_copied(directory)
+        else:
             timed = schedule is not None
             given, reused = warm_start(directory, RunDirectory(reuse), given, timed=timed)
         sections = STAGE_SECTIONS[stages[-1 if schedule is None else 0]]

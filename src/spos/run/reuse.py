@@ -118,6 +118,21 @@ def warm_start(
     return settings, f"{flag}: {'; '.join([*different, rest])}"
 
 
+def check_copied(directory: RunDirectory) -> None:
+    """Check that a run which another one was copied to has all of it.
+
+    Args:
+        directory (RunDirectory): directory of the run.
+
+    Raises:
+        UserError: the copy was cut short.
+    """
+    mark = directory.path / REUSED
+    if mark.exists() and not directory.is_finished(TrainOutcome.stage):
+        place = read_record(_Reused, mark).reused
+        raise UserError(f"{directory.path}: the copy of another run was cut short: --reuse {place}")
+
+
 def _check_whole(other: RunDirectory, recipe: SupernetRecipe, flag: str) -> None:
     """Check that what is about to be copied can be read."""
     other.start_facts()

@@ -48,9 +48,10 @@ def _train_supernets(context: Context) -> float:
         return float(context.launch(_train_supernet, 0, folder=folders[0]))
     items = {folder: (member,) for member, folder in enumerate(folders)}
     with timed(context.directory, TrainOutcome.stage) as watch:
-        for _ in train_side_by_side(context, _train_supernet, items, "train", several=True):
-            pass
-    return watch.seconds
+        trained = train_side_by_side(context, _train_supernet, items, "train", several=True)
+        spent = [float(seconds) for _, seconds in trained]
+    # Attempts that were killed are known to the trainings alone.
+    return max(watch.seconds, *spent)
 
 
 def _train_supernet(context: Context, member: int) -> float:

@@ -25,6 +25,9 @@ from spos.search.study import Mirror, make_trial
 from spos.search.trials import read_dropped, read_scores, read_trials
 from spos.space import Architecture, SearchSpace
 
+#: Draws in a row of nothing but networks that are known, after which a search has no further ones.
+BARREN = 100
+
 
 class Course:
     """The course of one search, a function only of its algorithm and of the scores.
@@ -100,15 +103,16 @@ class Course:
         population = {one: proposed[one] for one in islice(kept, algorithm.population)}
         if algorithm.fills and len(population) < algorithm.population:
             random = generator(algorithm.settings.seed, "population", iteration)
-            met = seen | population.keys()
-            while len(population) < algorithm.population:
+            met, barren = seen | population.keys(), 0
+            while len(population) < algorithm.population and barren < BARREN:
                 wanted = algorithm.population - len(population)
                 drawn = algorithm.feasible.draw(wanted, random, met)
                 if not drawn:
                     break
-                others = [one for one in map(canonical, drawn) if one not in met]
-                population |= dict.fromkeys(others, "random")
+                others = {one: "random" for one in map(canonical, drawn) if one not in met}
+                population |= others
                 met |= {*drawn, *others}
+                barren = 0 if others else barren + 1
         history.population = [
             Proposal(architecture, iteration, position, origin)
             for position, (architecture, origin) in enumerate(population.items())

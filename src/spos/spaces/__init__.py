@@ -118,32 +118,33 @@ def _checked(build: Callable[..., Supernet]) -> Callable[..., Supernet]:
     known: dict[str, int] = {}
 
     @wraps(build)
-    def checked(layout: Any, *, image_channels: int = 3, **named: Any) -> Supernet:
+    def checked(layout: Any, *arguments: Any, **named: Any) -> Supernet:
         def made() -> Supernet:
             try:
-                return build(layout, image_channels=image_channels, **named)
+                return build(layout, *arguments, **named)
             except (NotImplementedError, RuntimeError) as error:
                 if torch.get_default_device().type != "meta":
                     raise
                 reason = str(error).splitlines()[0]
                 raise UserError(
-                    "the supernet cannot be built on the meta device, where tensors have no "
-                    f"values ({reason}): compute numbers in build without tensors"
+                    f"the supernet cannot be built on the meta device ({reason}): tensors have no "
+                    "values there, so compute numbers in build without them"
                 ) from error
 
         if torch.get_default_device().type != "meta":
-            asked = repr((layout, image_channels, named))
+            asked = repr((layout, arguments, named))
             if asked not in known:
                 known[asked] = weight_bytes(made)
             check_weights(known[asked])
         supernet = made()
         if not isinstance(supernet, Supernet):
             raise UserError(f"build returned a {type(supernet).__name__}; allowed: a spos.Supernet")
-        images = image_channels, layout.image_size, layout.image_size
-        if supernet.input_shape != images:
+        shape, side = supernet.input_shape, layout.image_size
+        images = named.get("image_channels", shape[0]), side, side
+        if shape != images:
             raise UserError(
-                f"the supernet is for inputs of shape {list(supernet.input_shape)}, the images "
-                f"have {list(images)}: build it for these"
+                f"the supernet is for inputs of shape {list(shape)}, the images have "
+                f"{list(images)}: build it for these"
             )
         return supernet
 

@@ -78,7 +78,7 @@ def _fill_gradients(fabric: Fabric, parameters: list[nn.Parameter]) -> None:
     sizes = [used_sizes(one) for one in parameters]
     with exchanging():
         here = torch.tensor([float(size) for each in sizes for size in each])
-        largest = cast(Tensor, fabric.all_reduce(here, reduce_op="max")).long()
+        largest = cast(Tensor, fabric.all_reduce(here, reduce_op="max")).long().cpu()
     parts = largest.split_with_sizes([len(each) for each in sizes])
     for parameter, anywhere in zip(parameters, parts, strict=True):
         if not anywhere.all():

@@ -370,7 +370,10 @@ class Planner(Draft):
     def _choose_members(self, config: Config) -> None:
         """Train a supernet in each process, where all are trained for long."""
         members = min(self.processes, MOST_MEMBERS)
-        if members == 1 or self.seconds is None or self.reuse or not self.free:
+        if self.device.type == "cuda":
+            # What several do on one of them is not measured.
+            members = min(members, torch.cuda.device_count())
+        if members <= 1 or self.seconds is None or self.reuse or not self.free:
             return
         if config.required_method or config.search.racing:
             return
