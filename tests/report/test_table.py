@@ -32,11 +32,22 @@ def test_the_architectures_of_20_blocks_fit_80_columns(make: Callable[..., Run])
     assert max(len(line) for line in text.splitlines()) <= 80
 
 
+def test_headings_of_several_words_leave_room_for_architectures(make: Callable[..., Run]) -> None:
+    run = make(depths=(12,))
+    measure = replace(run.result.one_shot, name="loss with NASWOT")
+    top = tuple(replace(one, metric_score=0.25) for one in run.result.top)
+    text = printed(run.change(fitness=measure, top=top).result)
+    assert max(len(line) for line in text.splitlines()) <= 80
+    rows = [line for line in text.splitlines() if str(top[0].architecture) in line]
+    assert any(line.endswith(top[0].origin) or top[0].origin in line for line in rows)
+    assert " ".join(text.split()).count("NASWOT") >= 2
+
+
 def test_long_architectures_fold_and_lose_nothing(make: Callable[..., Run]) -> None:
     run = make(depths=(40,), count=20, networks=1)
     lines = printed(run.result).splitlines()
     assert max(map(len, lines)) <= 80
-    column = next(line for line in lines if "one-shot" in line and "iter" in line)
+    column = next(line for line in lines if "architecture" in line and "iter" in line)
     start = column.index("architecture")
     begin = lines.index(column) + 2
     end = next(n for n in range(begin, len(lines)) if not lines[n].strip())

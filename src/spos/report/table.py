@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -51,8 +52,12 @@ class ArchitectureTable:
     best: int
 
 
-#: Characters of an architecture from which a table on a terminal is kept narrow.
+#: Characters of an architecture from which a table on a terminal has no standard errors.
 LONG = 30
+#: Characters of an architecture from which the columns of such a table are narrow.
+MANY = 20
+#: Characters of a line of a heading on a terminal, by whether columns are narrow.
+HEADING = {False: 14, True: 9}
 #: Stands for the same heading on the terminal as on the page.
 SAME = "="
 #: What a row is about.
@@ -197,8 +202,9 @@ def pairs_table(title: str, rows: Iterable[tuple[str, str]]) -> Table:
 
 def architectures_table(title: str, content: ArchitectureTable) -> Table:
     """A table with an architecture in each row."""
-    # The 20 blocks of the paper's space fit into 80 columns only with single spaces.
-    padding = (0, 1 if max(map(len, content.architectures)) < LONG else 0, 0, 0)
+    # A dozen choices fit into 80 columns only with single spaces and narrow headings.
+    narrow = max(map(len, content.architectures)) >= MANY
+    padding, line = (0, 0 if narrow else 1, 0, 0), HEADING[narrow]
     table = _titled(title, box=box.SIMPLE_HEAD, padding=padding, show_edge=False)
     # Only architectures and names give way where a line is too long: they fold.
     architecture = column("architecture", content.architectures, text=True)
@@ -206,7 +212,7 @@ def architectures_table(title: str, content: ArchitectureTable) -> Table:
     columns = [*content.leading, architecture, *shown]
     for one in columns:
         table.add_column(
-            one.brief or "",
+            textwrap.fill(one.brief or "", line, break_long_words=False),
             justify="left" if one.text else "right",
             overflow="fold",
             no_wrap=not one.text or one in shown,
