@@ -14,6 +14,7 @@ from multiprocessing.queues import SimpleQueue
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from torch import distributed
 from torch.multiprocessing.spawn import ProcessException
 
 from spos._util.errors import UserError, explain
@@ -139,6 +140,13 @@ def _passing_on() -> Iterator[list[int]]:
         yield noted
 
 
+def _leave_group() -> None:
+    # Its threads would be destroyed while they run when the interpreter ends, which now and then
+    # aborts the process.
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
 def _process(
     fabric: Fabric,
     answers: SimpleQueue[tuple[str, int, Any]],
@@ -161,9 +169,11 @@ def _process(
         if parent is not None and not parent.is_alive():
             raise KeyboardInterrupt
         answer("done", work(fabric, *arguments))
+        _leave_group()
         return
     except KeyboardInterrupt:
         answer("interrupted")
+        _leave_group()
         return
     except LostError:
         # Whatever ended the other one says more.
