@@ -189,8 +189,8 @@ def test_the_random_numbers_of_the_caller_go_on(found: FoundNetwork) -> None:
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"time": -5}, "write a duration above 0"),
-        ({"time": 0}, "write a duration above 0"),
+        ({"time": -5}, "time -5: must be above 0 seconds"),
+        ({"time": 0}, "time 0: must be above 0 seconds"),
         ({"threads": 0}, "threads 0: must be at least 1"),
         ({"compare": -1}, "compare -1: must be at least 0"),
     ],

@@ -112,7 +112,9 @@ def search(
     began = clock.monotonic()
     seconds = None
     if time is not None:
-        seconds = parse_duration(time if isinstance(time, str) else f"{time:f}s")
+        seconds = parse_duration(time) if isinstance(time, str) else time
+        if seconds <= 0:
+            raise UserError(f"time {time}: must be above 0 seconds")
     for name, value, least in (("threads", threads, 1), ("compare", compare, 0)):
         if value is not None and value < least:
             raise UserError(f"{name} {value}: must be at least {least}")

@@ -160,8 +160,11 @@ class Scorer:
         self, context: Context, supernet: Supernet, setting: str = "", *, recorded: bool = False
     ) -> None:
         self._context, self._supernet, self._recorded = context, supernet, recorded
+        known = context.kept.get("supernets", [None])
+        if known[0] is not supernet:
+            known = context.kept["supernets"] = [supernet, *load_further(context)]
         #: All trained supernets of the run.
-        self.supernets = context.kept["supernets"] = [supernet, *load_further(context)]
+        self.supernets: list[Supernet] = known
         self._setting = setting
         weights = {} if setting else context.fitness.added
         self._added = tuple(weights)
@@ -213,11 +216,8 @@ class Scorer:
         # With as many threads, on which the last digit of a score depends.
         alone = ThisProcess(context.workers.threads)
         workers = context.workers if len(architectures) > 1 else alone
-        alike: dict[Architecture, list[Architecture]] = {}
-        for architecture in dict.fromkeys(architectures):
-            alike.setdefault(self._supernet.space.canonical(architecture), []).append(architecture)
         # Neighbours begin alike, and share what they begin with.
-        ordered = sorted(alike, key=self._path)
+        ordered = sorted(set(architectures), key=self._path)
         number = count_pieces(len(ordered), workers.count)
         pieces = [
             Candidates(
@@ -233,10 +233,9 @@ class Scorer:
             )
             for piece in np.array_split(np.arange(len(ordered)), number)
         ]
-        for _, (scored, known) in workers.map(context, score_candidates, pieces):
-            for architecture in alike[scored]:
-                self._known[architecture] = known
-                yield architecture, known.scores[0]
+        for _, (architecture, known) in workers.map(context, score_candidates, pieces):
+            self._known[architecture] = known
+            yield architecture, known.scores[0]
 
     def _look_up(self, place: int) -> Callable[[Architecture], float]:
         return lambda architecture: self._known[architecture].scores[place]
