@@ -17,6 +17,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
+from spos._util.interrupt import SIGNALS
 from spos.run import local_workers
 
 FORKS = multiprocessing.get_context("forkserver")
@@ -99,6 +100,7 @@ class Started:
         arguments: of the command.
         fork: whether the processes of its devices are forks, which start at once.
         variables: added to its environment.
+        nohup: whether it ignores SIGHUP when it starts.
     """
 
     def __init__(
@@ -107,12 +109,13 @@ class Started:
         *arguments: object,
         fork: bool = False,
         variables: Mapping[str, str] | None = None,
+        nohup: bool = False,
     ) -> None:
         _serve()
         self._out, self._err = folder / "stdout", folder / "stderr"
         self.process = FORKS.Process(
             target=_main,
-            args=(fork, variables or {}, self._out, self._err, *map(str, arguments)),
+            args=(fork, nohup, variables or {}, self._out, self._err, *map(str, arguments)),
         )
         self.process.start()
 
@@ -168,9 +171,17 @@ def _serve() -> None:
 
 
 def _main(
-    fork: bool, variables: Mapping[str, str], stdout: Path, stderr: Path, *arguments: str
+    fork: bool,
+    nohup: bool,
+    variables: Mapping[str, str],
+    stdout: Path,
+    stderr: Path,
+    *arguments: str,
 ) -> None:
     os.setsid()
+    signal.signal(signal.SIGHUP, signal.SIG_IGN if nohup else signal.SIG_DFL)
+    # The server was started while they were held, if workers of a run were its first forks.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     os.environ.update(variables)
     for descriptor, path in ((1, stdout), (2, stderr)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), descriptor)

@@ -62,11 +62,14 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Started]]:
     started: list[Started] = []
 
     def run(
-        *arguments: object, fork: bool = False, variables: Mapping[str, str] | None = None
+        *arguments: object,
+        fork: bool = False,
+        variables: Mapping[str, str] | None = None,
+        nohup: bool = False,
     ) -> Started:
         folder = tmp_path / f"process{len(started)}"
         folder.mkdir()
-        started.append(Started(folder, *arguments, fork=fork, variables=variables))
+        started.append(Started(folder, *arguments, fork=fork, variables=variables, nohup=nohup))
         return started[-1]
 
     yield run

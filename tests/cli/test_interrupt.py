@@ -59,3 +59,19 @@ def test_an_interruption_before_the_first_step_is_a_line_too(
         line = LINE if out.exists() else "spos: interrupted"
         assert (ended.status, ended.told) == (130, [line])
     assert out.exists()
+
+
+def test_under_nohup_a_closed_terminal_ends_nothing(
+    start: Callable[..., Started], tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    run = start("train", *SMALL, "--set", "supernet.steps=100000", "--out", out, nohup=True)
+    until((out / "config.yaml").exists, run.process)
+    for _ in range(2):
+        before = newest(out, "supernet/step-*")
+        run.signal(signal.SIGHUP)
+        until(lambda seen=before: newest(out, "supernet/step-*") != seen, run.process)
+    run.signal(signal.SIGTERM)
+    ended = run.wait()
+    assert (ended.status, ended.told) == (130, [LINE])
+    assert newest(out, "supernet/step-*") != before

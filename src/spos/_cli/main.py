@@ -35,7 +35,7 @@ from spos._cli.options import (
     setting_options,
 )
 from spos._util.errors import UserError, nearest
-from spos._util.interrupt import SIGNALS, raise_interrupt
+from spos._util.interrupt import handle_by, raise_interrupt
 from spos._util.streams import open_streams
 from spos._util.text import printable, redact
 from spos._util.version import __version__
@@ -302,8 +302,7 @@ def entry() -> None:
     gc.set_threshold(*gc.get_threshold()[:2], 100)
     # Before a library is imported that reads it.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    for number in SIGNALS:
-        signal.signal(number, raise_interrupt)
+    handle_by(raise_interrupt)
     try:
         # Not main(), which would print an empty line before ours on Ctrl-C.
         with main.make_context("spos", sys.argv[1:]) as context:

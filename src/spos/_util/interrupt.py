@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import SimpleQueue
 from types import FrameType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
@@ -38,15 +38,25 @@ def _report_others(unraisable: sys.UnraisableHookArgs) -> None:
 @contextmanager
 def handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     """Handle the signals that end a command by a function inside."""
-    # Under nohup the terminal may be closed.
-    nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    handled = [number for number in SIGNALS if number != signal.SIGHUP or not nohup]
-    before = {number: signal.signal(number, handler) for number in handled}
+    before = handle_by(handler)
     try:
         yield
     finally:
         for number, former in before.items():
             signal.signal(number, former)
+
+
+def handle_by(handler: Callable[[int, FrameType | None], object]) -> dict[int, Any]:
+    """Set the handler of the signals that end a command.
+
+    Under nohup, which ignores SIGHUP, a terminal that is closed ends nothing.
+
+    Returns:
+        The former handlers.
+    """
+    nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    handled = [number for number in SIGNALS if number != signal.SIGHUP or not nohup]
+    return {int(number): signal.signal(number, handler) for number in handled}
 
 
 class Interrupt:

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -151,6 +151,8 @@ class LocalWorkers:
     @contextmanager
     def _starting(self) -> Iterator[None]:
         multiprocessing.set_forkserver_preload(list(PRELOADED))
+        # It starts with the first process, and lets signals through again.
+        resource_tracker.ensure_running()
         with signals_held(), _environment(OMP_NUM_THREADS=str(self.threads)):
             yield
 
