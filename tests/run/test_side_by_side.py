@@ -266,6 +266,20 @@ def test_warm_processes_are_used_for_short_work(runs: dict[int, Path], tmp_path:
     assert outcome(tmp_path / "run", "result.json") == outcome(runs[1], "result.json")
 
 
+@pytest.mark.parametrize(
+    ("count", "threads", "faster"),
+    [(2, 2, "--workers 2 --threads 1"), (5, 1, "--workers 3 --threads 1"), (3, 1, "")],
+)
+def test_more_threads_than_cores_are_said(
+    count: int, threads: int, faster: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2}, raising=False)
+    workers = LocalWorkers(count, threads)
+    told = workers._describe(count)
+    assert told.startswith(f"{count} processes of {threads} thread(s) each")
+    assert told.endswith(f", more than the 3 core(s) here: {faster} is faster") == bool(faster)
+
+
 def test_one_core_needs_no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0}, raising=False)
     assert make_workers(None, None, "cpu").count == 1

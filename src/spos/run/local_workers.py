@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 
+from spos._util.cores import usable_cores
 from spos._util.errors import UserError
 from spos._util.interrupt import SIGNALS
 from spos._util.processes import signals_held
@@ -135,7 +136,7 @@ class LocalWorkers:
         if not self._processes:
             # An error of the caller's own must not leave this process waiting for them at its end.
             atexit.register(self.close)
-            context.listener.message(f"{count} processes of {self.threads} thread(s) each")
+            context.listener.message(self._describe(count))
         started: Any = multiprocessing.get_context("forkserver" if may_fork() else "spawn")
         content, images = pickle.dumps(for_workers(context)), images_to_share(context)
         for number in range(len(self._processes), count):
@@ -147,6 +148,16 @@ class LocalWorkers:
                 process.start()
             there.close()
             self._processes[here] = process
+
+    def _describe(self, count: int) -> str:
+        text = f"{count} processes of {self.threads} thread(s) each"
+        cores = usable_cores()
+        if count * self.threads <= cores:
+            return text
+        # Threads of one process wait for each other, and each of them for a core.
+        fitting = max(cores // count, 1)
+        fewer = f"--workers {min(count, cores)} --threads {fitting}"
+        return f"{text}, more than the {cores} core(s) here: {fewer} is faster"
 
     @contextmanager
     def _starting(self) -> Iterator[None]:

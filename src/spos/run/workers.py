@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
 import psutil
 import torch
 
+from spos._util.cores import usable_cores
 from spos._util.errors import UserError
 from spos.run.local_workers import LocalWorkers
 from spos.run.ray_workers import RayWorkers
@@ -59,9 +58,7 @@ def make_workers(
     if accelerator != "cpu" and torch.cuda.is_available():
         count = torch.cuda.device_count()
     elif accelerator == "cpu" or not torch.backends.mps.is_available():
-        cores = psutil.cpu_count(logical=False) or 1
-        if hasattr(os, "sched_getaffinity"):
-            cores = min(cores, len(os.sched_getaffinity(0)))
+        cores = min(psutil.cpu_count(logical=False) or 1, usable_cores())
         # Each has the libraries and the images in its memory, as this one has.
         used = psutil.Process().memory_info().rss + MEMORY
         count = min(cores // threads, int(psutil.virtual_memory().available // used))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, field
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from spos._util.cores import usable_cores
 from spos._util.errors import UserError
 from spos._util.randomness import generator
 from spos.cost import CostModel
@@ -120,9 +120,7 @@ class Planner(Draft):
         if self.reuse:
             check_reusable(self.reuse, self.given)
             self.given = take_over(read_reused(self.reuse, timed=True), self.given, self.reuse)
-        affinity = getattr(os, "sched_getaffinity", None)  # Not on macOS.
-        cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-        self.tried = [self.threads] if self.threads else sorted({1, cores})
+        self.tried = [self.threads] if self.threads else sorted({1, usable_cores()})
         # Whether the recipes are chosen, and not those of a preset.
         self.free = self.limit is not None or is_open(self.given)
 
