@@ -199,8 +199,8 @@ def _command(arguments: list[str]) -> int:
         patch.object(torch.autograd, "backward", interrupt),
         patch.object(DashboardServer, "serve_forever", interrupt),
         patch("spos.run.latency.measure_latency", interrupt),
-        patch("spos.run.planning.planner.measure_speed", lambda *given: SPEED),
-        patch("spos.run.planning.planner.measure_side_by_side", lambda *given, **named: 1.0),
+        patch("spos.run.planning.capacity.measure_speed", lambda *given: SPEED),
+        patch("spos.run.planning.capacity.measure_side_by_side", lambda *given, **named: 1.0),
     ):
         try:
             entry()

@@ -16,6 +16,7 @@ from spos.cost import CostTable
 from spos.data.peek import ImageFacts
 from spos.run.config import make_config
 from spos.run.directory import RunDirectory
+from spos.run.planning import capacity
 from spos.run.planning import planner as planning
 from spos.run.planning import speed as speed_module
 from spos.run.planning.execute import describe, run_planned
@@ -35,7 +36,7 @@ LAST = 5 * 0.956**89
 
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(planning, "measure_speed", lambda *_: SPEED)
+    monkeypatch.setattr(capacity, "measure_speed", lambda *_: SPEED)
     monkeypatch.setattr(planning, "measure_mixture", lambda *_: STEP)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from spos.data import register_augmentation
 from spos.data.peek import ImageFacts
 from spos.run.config import make_config
-from spos.run.planning import planner as planning
+from spos.run.planning import capacity
 from spos.run.planning import schedule as scheduling
 from spos.run.planning.plan import Draft, Plan, as_sections
 from spos.run.planning.planner import Planner
@@ -28,7 +28,7 @@ CIFAR: dict[str, Any] = {"space": {"preset": "cifar"}, "data": {"source": "folde
 
 @pytest.fixture(autouse=True)
 def measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(planning, "measure_speed", lambda *_: SPEED)
+    monkeypatch.setattr(capacity, "measure_speed", lambda *_: SPEED)
 
 
 def plan(count: int, given: dict[str, Any] = CIFAR, compare: int | None = None) -> Plan:

@@ -27,6 +27,7 @@ from spos.run.config import Config, make_config, merge_sections
 from spos.run.directory import RunDirectory
 from spos.run.local_workers import LocalWorkers
 from spos.run.outcome import RetrainOutcome
+from spos.run.planning import capacity
 from spos.run.planning import planner as planning
 from spos.run.planning import schedule as schedule_module
 from spos.run.planning import speed as speed_module
@@ -46,7 +47,7 @@ DIGITS: dict[str, Any] = {"data": {"source": "digits"}}
 
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(planning, "measure_speed", lambda *_: SPEED)
+    monkeypatch.setattr(capacity, "measure_speed", lambda *_: SPEED)
 
 
 def plan(given: dict[str, Any], seconds: float | None) -> Plan:
@@ -156,7 +157,7 @@ def test_one_class_is_refused_before_anything_is_measured(photos):
 @pytest.mark.parametrize(("device", "batches"), [("cpu", (32, 64)), ("cuda", (128, 256))])
 def test_batches_grow_where_an_accelerator_waits_for_launches(monkeypatch, device, batches):
     launching = Speed(1, Line(0.02, 1e-13), Line(0.005, 1e-13))
-    monkeypatch.setattr(planning, "measure_speed", lambda *_: launching)
+    monkeypatch.setattr(capacity, "measure_speed", lambda *_: launching)
     monkeypatch.setattr(
         planning, "make_fabric", lambda *_: SimpleNamespace(device=torch.device(device))
     )
@@ -195,8 +196,8 @@ def test_the_speed_of_an_accelerator_is_measured_by_larger_batches(monkeypatch):
 
 
 def test_the_threads_of_the_user_are_not_chosen_anew():
-    assert Planner(DIGITS, 60, threads=64).tried == [64]
-    assert Planner(DIGITS, 60).tried[0] == 1
+    assert Planner(DIGITS, 60, threads=64).capacity.tried == [64]
+    assert Planner(DIGITS, 60).capacity.tried[0] == 1
 
 
 @pytest.mark.parametrize(("shared", "gain"), [(False, 2.0), (True, 1.0)])
@@ -239,8 +240,8 @@ def test_a_plan_counts_on_the_processes_that_gain_something(
     gain: float,
     processes: int,
 ):
-    monkeypatch.setattr(planning, "may_fork", lambda: forks)
-    monkeypatch.setattr(planning, "measure_side_by_side", lambda *_, **__: gain)
+    monkeypatch.setattr(capacity, "may_fork", lambda: forks)
+    monkeypatch.setattr(capacity, "measure_side_by_side", lambda *_, **__: gain)
     alone, made = Planner(DIGITS, seconds).plan(), Planner(DIGITS, seconds, processes=2).plan()
     assert (made.processes, made.parallel) == (processes, gain if processes > 1 else 1.0)
     times = {one.stage: one.seconds for one in made.estimates}
@@ -262,8 +263,8 @@ def test_a_plan_counts_on_the_processes_that_gain_something(
 @pytest.mark.usefixtures("measured")
 def test_a_long_plan_trains_a_supernet_in_each_process(monkeypatch: pytest.MonkeyPatch):
     gain = 1.6
-    monkeypatch.setattr(planning, "may_fork", lambda: True)
-    monkeypatch.setattr(planning, "measure_side_by_side", lambda *_, **__: gain)
+    monkeypatch.setattr(capacity, "may_fork", lambda: True)
+    monkeypatch.setattr(capacity, "measure_side_by_side", lambda *_, **__: gain)
 
     def planned(seconds: float, processes: int = 2, **given: Any) -> tuple[Plan, Config, float]:
         one = Planner(merge_sections(DIGITS, given), seconds, processes=processes).plan()
@@ -375,8 +376,8 @@ def test_the_uniform_network_is_trained_beside_the_winner(monkeypatch, tmp_path)
             totals[stage] = total
 
     totals: dict[str, int] = {}
-    monkeypatch.setattr(planning, "LEAST_SHARED", {True: 0.0, False: 0.0})
-    monkeypatch.setattr(planning, "measure_side_by_side", lambda *_, **__: 1.6)
+    monkeypatch.setattr(capacity, "LEAST_SHARED", {True: 0.0, False: 0.0})
+    monkeypatch.setattr(capacity, "measure_side_by_side", lambda *_, **__: 1.6)
     workers = LocalWorkers(2, 1, always=False)
     out = tmp_path / "run"
     try:

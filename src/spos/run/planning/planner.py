@@ -9,16 +9,12 @@ from pathlib import Path
 
 import torch
 
-from spos._util.cores import usable_cores
 from spos._util.errors import UserError
 from spos._util.randomness import generator
-from spos.cost import CostModel
 from spos.cost.latency.backend import threads_set
 from spos.cost.units import COUNT
 from spos.data import DataOptions, check_batch
 from spos.data.peek import ImageFacts, peek
-from spos.nn.supernet import Supernet
-from spos.report.diagnosis import StageEstimate
 from spos.run.config import Config
 from spos.run.costs import add_bounded_costs
 from spos.run.differentiable import check_theta_settings
@@ -26,43 +22,23 @@ from spos.run.directory import RunDirectory
 from spos.run.fabric import make_fabric
 from spos.run.known_networks import count_known_flops
 from spos.run.latency import needs_table
-from spos.run.local_workers import may_fork
-from spos.run.network import NASWOT_IMAGES
 from spos.run.planning.augmentations import measure_augmentation
+from spos.run.planning.capacity import Capacity
+from spos.run.planning.estimates import SHARES, TRAININGS, UNHURRIED, count_split, estimate_stages
 from spos.run.planning.layouts import SPACE, Chosen, build, choose_layout
 from spos.run.planning.mixtures import choose_cooling, make_parts, measure_mixture, split_sizes
-from spos.run.planning.plan import LEAST_STEPS, Draft, Plan, is_open, side_by_side, train_all
-from spos.run.planning.speed import (
-    Speed,
-    images_of_step,
-    latency_line,
-    measure_side_by_side,
-    measure_speed,
-)
+from spos.run.planning.plan import LEAST_STEPS, Draft, Plan, is_open
+from spos.run.planning.speed import images_of_step, latency_line
 from spos.run.planning.trainings import BatchSizes, scale_recipe, suits, trained_images
 from spos.run.reuse import check_reusable, read_reused, take_over
-from spos.search.training_free import SAMPLE
 from spos.spaces import family
 from spos.spaces.mobile import layout_for
-from spos.training.recipe import Recipe
 
-#: Shares of the time of a run for the training of the supernet and for the search, by the weights
-#: that the winner and the networks that it is compared with begin from; their trainings take the
-#: rest.
-SHARES = {"scratch": (0.42, 0.08), "supernet": (0.55, 0.08), "file": (0.42, 0.08)}
 #: Learning rate of a training that begins from the weights of the supernet, as a share of that of
 #: one from scratch.
 GENTLER = 0.5
-#: Networks trained at the end: the winner, two random ones and a uniform one.
-TRAININGS = 4
-#: Candidates that are evaluated in the time of one, because they share their beginnings.
-SHARED = 1.5
-#: How many times as many where no time is given.
-UNHURRIED = 4
 #: Weight of the NASWOT score beside the loss, both in standard deviations over networks.
 NASWOT_WEIGHT = 0.5
-#: Images that are evaluated in the time of a NASWOT score.
-SCORED_AS = 2 * NASWOT_IMAGES
 #: Why their augmentation is another one.
 GREY = "grey images: no flips"
 #: Seconds of one process for which each of several supernets is trained at least, and their number
@@ -74,13 +50,8 @@ COMFORTABLE = 60e6
 MOST_EPOCHS = 400
 #: Fewest validation images that rank networks well.
 WELL_RANKED = 200
-#: Seconds of a run below which its parts are too short to be shared by processes: where these are
-#: forks of one that has imported all they need, and where each takes seconds to start.
-LEAST_SHARED = {True: 100.0, False: 400.0}
-#: How much more processes must do than one, and the most that is expected of each.
-LEAST_GAIN, MOST_GAIN = 1.1, 0.9
-#: Side of the images on whose networks the speed is measured at first, and their number.
-REFERENCE, BATCH = 32, 32
+#: Side of the images on whose networks the speed is measured at first.
+REFERENCE = 32
 
 
 @dataclass
@@ -114,22 +85,14 @@ class Planner(Draft):
     known: Sequence[str] = ()
     reuse: RunDirectory | None = None
     processes: int = 1
-    parallel: float = field(init=False, default=1.0)
 
     def __post_init__(self) -> None:
+        self.capacity = Capacity(self.limit, self.began, self.threads, self.processes)
         if self.reuse:
             check_reusable(self.reuse, self.given)
             self.given = take_over(read_reused(self.reuse, timed=True), self.given, self.reuse)
-        self.tried = [self.threads] if self.threads else sorted({1, usable_cores()})
         # Whether the recipes are chosen, and not those of a preset.
         self.free = self.limit is not None or is_open(self.given)
-
-    @property
-    def seconds(self) -> float | None:
-        """Time that is left for the stages; at least a tenth of the whole."""
-        if self.limit is None:
-            return None
-        return max(self.limit - (time.monotonic() - self.began), self.limit / 10)
 
     def plan(self) -> Plan:
         """Look at the images, measure this machine, and choose.
@@ -145,10 +108,7 @@ class Planner(Draft):
         base = self.config()
         if base.required_method:
             check_theta_settings(base)
-        self.device = make_fabric(self.accelerator, base.run.precision).device
-        if self.device.type != "cpu":
-            # Its launches come from one thread.
-            self.tried = self.tried[-1:]
+        self.capacity.use(make_fabric(self.accelerator, base.run.precision).device)
         source = base.data.source
         facts = self.facts or peek(source)
         # Refuses sizes that are none before anything is measured.
@@ -183,9 +143,9 @@ class Planner(Draft):
         sample = table.many(table.space.sample_many(500, generator(0, "plan")))
         flops = float(sample[:, table.names.index("flops")].mean())
         largest = float(table.range()["flops"][1])
-        measured = images_of_step(batch, flops)
-        speed = measure_speed(supernet, table, measured, self.tried, self.device)
-        self._share_work(supernet, table, speed)
+        capacity = self.capacity
+        speed = capacity.measure(supernet, table, images_of_step(batch, flops))
+        capacity.share_work(supernet, table, speed)
         sandwich = config.supernet.method == "sandwich"
         if parts is None:
             step = speed.training.seconds(flops, batch) * config.supernet.paths
@@ -195,12 +155,12 @@ class Planner(Draft):
             few = images_of_step(batch, flops * max(table.space.option_counts))
             with threads_set(speed.threads):
                 step = measure_mixture(config, supernet, parts, few) * batch / few
-        step += self._augmenting(config.supernet, supernet, speed)
-        augmenting = self._augmenting(config.retrain, supernet, speed)
+        step += capacity.augmenting(config.supernet, supernet, speed)
+        augmenting = capacity.augmenting(config.retrain, supernet, speed)
         self._choose_members(config)
         config = self.config()
         # Supernets whose scores are averaged are trained side by side.
-        step *= side_by_side([1.0] * config.supernet.members, self.processes, self.parallel)
+        step *= capacity.side_by_side([1.0] * config.supernet.members)
         steps = self._supernet_steps(config, step, images) if self.free else config.supernet.steps
         training = 0.0 if self.reuse else steps * step
         epoch = None
@@ -221,43 +181,24 @@ class Planner(Draft):
             step_seconds=step,
             speed=speed,
             choices=tuple(self.choices),
-            estimates=self._estimates(
-                config, speed, augmenting, training, min(limit, largest), images, known
+            estimates=estimate_stages(
+                config,
+                capacity,
+                speed,
+                training=training,
+                flops=min(limit, largest),
+                images=images,
+                augmenting=augmenting,
+                known_flops=known,
+                reused=self.reuse is not None,
+                free=self.free,
+                compare=self.compare,
             ),
             fitted=self.free,
             epoch=epoch,
-            processes=self.processes,
-            parallel=self.parallel,
+            processes=capacity.processes,
+            parallel=capacity.parallel,
         )
-
-    def _augmenting(self, recipe: Recipe, supernet: Supernet, speed: Speed) -> float:
-        """Time in which a function of the user's own augments a batch; 0 without one."""
-        with threads_set(speed.threads):
-            return measure_augmentation(
-                recipe.augment, recipe.batch_size, supernet.input_shape, self.device
-            )
-
-    def _share_work(self, supernet: Supernet, table: CostModel, speed: Speed) -> None:
-        """Measure what several processes gain; if it is little, leave the work to this one."""
-        brief = self.limit is not None and self.limit < LEAST_SHARED[may_fork()]
-        if self.processes > 1 and not brief:
-            self.parallel = float(self.processes)
-            if self.device.type == "cpu":
-                least, most = table.range()["flops"]
-                size, threads = images_of_step(256, most), self.threads or 1
-                measured = measure_side_by_side(
-                    supernet, table, size, threads, processes=self.processes
-                )
-                if threads != speed.threads:
-                    each = measure_speed(supernet, table, BATCH, [threads], self.device)
-                    measured /= speed.times(each, BATCH * (least + most) / 2)
-                self.parallel = min(measured, MOST_GAIN * self.processes)
-        if self.parallel < LEAST_GAIN:
-            self.processes, self.parallel = 1, 1.0
-
-    def _trainings(self, others: int) -> tuple[float, float]:
-        """Times of the training of the winner and of others after it, if one takes 1."""
-        return train_all([1.0] * others, self.processes, self.parallel)
 
     def _split(self, facts: ImageFacts) -> tuple[int, int]:
         """Choose the sizes of the splits.
@@ -269,13 +210,13 @@ class Planner(Draft):
         if not facts.has_test:
             share = 0.2 if count < 1000 else 0.1
             test = self.choose("data.test", round(share * count), f"{share:.0%} of {count} images")
-            count -= _size(test, count)
+            count -= count_split(test, count)
         searched = count
         if not facts.has_validation:
             wanted = max(min(1000, round(0.15 * count)), 2 * facts.classes)
             few = f"; fewer than {WELL_RANKED} rank networks badly" if wanted < WELL_RANKED else ""
             wanted = self.choose("data.validation", wanted, f"to compare candidates{few}")
-            searched -= _size(wanted, count)
+            searched -= count_split(wanted, count)
         return count, searched
 
     def _lay_out(self, facts: ImageFacts, sizes: BatchSizes, base: Config) -> Chosen:
@@ -285,18 +226,19 @@ class Planner(Draft):
         most, why = COMFORTABLE, "moderate, as no time is given"
         step: float | None = None
         table = space.costs(supernet)
-        if self.seconds is not None:
+        capacity = self.capacity
+        if capacity.seconds is not None:
             why = "what the time allows"
-            speed = measure_speed(supernet, table, BATCH, self.tried, self.device)
-            self.tried = [speed.threads]
-            self._share_work(supernet, table, speed)
-            rest = self.seconds * (1 - sum(SHARES["scratch"])) / sum(self._trainings(TRAININGS - 1))
+            speed = capacity.measure(supernet, table)
+            capacity.share_work(supernet, table, speed)
+            rest = capacity.seconds * (1 - sum(SHARES["scratch"]))
+            rest /= sum(capacity.train_all(TRAININGS - 1))
             trained = trained_images(sizes.images)
-            sizes.grow(self.device, speed, lambda batch: rest * batch / trained)
+            sizes.grow(capacity.device, speed, lambda batch: rest * batch / trained)
             step = rest * sizes.network / trained
             most = speed.training.flops(step, sizes.network)
         if needs_table(base) and "latency" in bounds.maximum:
-            fast = latency_line(supernet, table, self.device)
+            fast = latency_line(supernet, table, capacity.device)
             fitting = fast.flops(bounds.maximum["latency"] / 1e9, 1)
             if fitting < most:
                 most, why = fitting, "what is fast enough for your limit"
@@ -307,13 +249,13 @@ class Planner(Draft):
             # A function of the user's own may take longer than the network, by the image's size.
             with threads_set(speed.threads):
                 shape, policy = (facts.channels, side, side), base.retrain.augment
-                own = measure_augmentation(policy, sizes.network, shape, self.device)
+                own = measure_augmentation(policy, sizes.network, shape, capacity.device)
             return min(most, speed.training.flops(step - own, sizes.network))
 
         chosen = choose_layout(facts, affordable, bounds)
-        if self.seconds is not None:
+        if self.limit is not None:
             line = speed.training
-            sizes.grow(self.device, speed, lambda batch: line.seconds(chosen.limit, batch))
+            sizes.grow(capacity.device, speed, lambda batch: line.seconds(chosen.limit, batch))
         self.choose("space.name", SPACE, "depth, kernels and expansions are searched")
         self.choose("space.preset", "small", "")
         if not self.reuse and not base.required_method:
@@ -355,7 +297,7 @@ class Planner(Draft):
         self.choose("retrain.augment", augment, "")
         # Supernets of larger batches diverge at rates that single networks bear.
         rates = {"supernet": sizes.growth**0.5, "retrain": float(sizes.growth)}
-        if self.seconds is not None:
+        if self.limit is not None:
             reason = "inherited weights need fewer steps than fresh ones"
             if self.choose("network.weights", "supernet", reason) == "supernet":
                 rates["retrain"] *= GENTLER
@@ -367,87 +309,33 @@ class Planner(Draft):
 
     def _choose_members(self, config: Config) -> None:
         """Train a supernet in each process, where all are trained for long."""
-        members = min(self.processes, MOST_MEMBERS)
-        if self.device.type == "cuda":
+        capacity = self.capacity
+        members = min(capacity.processes, MOST_MEMBERS)
+        if capacity.device.type == "cuda":
             # What several do on one of them is not measured.
             members = min(members, torch.cuda.device_count())
-        if members <= 1 or self.seconds is None or self.reuse or not self.free:
+        if members <= 1 or capacity.seconds is None or self.reuse or not self.free:
             return
         if config.required_method or config.search.racing:
             return
-        alone = SHARES[config.network.weights][0] * self.seconds
-        if alone / side_by_side([1.0] * members, self.processes, self.parallel) >= LEAST_MEMBER:
+        alone = SHARES[config.network.weights][0] * capacity.seconds
+        if alone / capacity.side_by_side([1.0] * members) >= LEAST_MEMBER:
             reason = "side by side; candidates are ranked better by the mean of their scores"
             self.choose("supernet.members", members, reason)
 
     def _supernet_steps(self, config: Config, step: float, images: int) -> int:
         batch = config.supernet.batch_size
         most = MOST_EPOCHS * max(images, 500) // batch
-        if self.seconds is None:
+        seconds = self.capacity.seconds
+        if seconds is None:
             steps = min(most, round(UNHURRIED * trained_images(images) / batch))
             reason = f"{steps * batch / images:.0f} epochs"
         else:
             share, _ = SHARES[config.network.weights]
-            steps = min(most, int(share * self.seconds / step))
+            steps = min(most, int(share * seconds / step))
             reason = f"{share:.0%} of the time, {steps * batch / images:.0f} epochs"
         least = LEAST_STEPS["supernet.steps"]
         steps = int(self.choose("supernet.steps", max(steps, least), reason))
         if "steps" not in self.given.get("supernet", {}):
             self.choose_warm_up("supernet", steps)
         return steps
-
-    def _estimates(
-        self,
-        config: Config,
-        speed: Speed,
-        augmenting: float,
-        training: float,
-        flops: float,
-        images: int,
-        known_flops: Sequence[int],
-    ) -> tuple[StageEstimate, ...]:
-        """Expected times; those of the later stages are adjusted to the time that is left."""
-        settings, batch = config.differentiable, config.run.evaluation_batch
-        count = config.search.population * config.search.iterations
-        if config.required_method:
-            count = settings.samples if settings.derive == "sample" else 1
-        evaluated = min(config.run.calibration, images) + _size(config.data.validation, images)
-        evaluated *= config.supernet.members
-        if config.search.naswot_weight:
-            evaluated += SCORED_AS
-            count += SAMPLE
-        search = count / SHARED * evaluated / batch * speed.evaluation.seconds(flops, batch)
-        search /= self.parallel
-        batch_size = config.retrain.batch_size
-        step, *further = (
-            speed.training.seconds(each, batch_size) + augmenting for each in (flops, *known_flops)
-        )
-        # In trainings of the winner.
-        ratios = [each / step for each in further]
-        known = side_by_side(ratios, self.processes, self.parallel)
-        if self.seconds is not None:
-            if not config.required_method:
-                train, share = SHARES[config.network.weights]
-                search = self.seconds * (share / (1 - train) if self.reuse else share)
-            rest = max(self.seconds - training - search, 0.0)
-            first, others = self._trainings(TRAININGS - 1)
-            own = rest / (first + others + known)
-        else:
-            unhurried = round(UNHURRIED * trained_images(images) / batch_size)
-            steps = unhurried if self.free else config.retrain.steps
-            own = steps * step
-            # Beside the winner, the random networks and a uniform one.
-            compared = self.compare if self.compare is not None or self.free else 0
-            count = TRAININGS - 1 if compared is None else compared + bool(compared)
-            first, others = self._trainings(count)
-        times = {"train": training, "search": search, "retrain": own * first}
-        times |= {"known": own * known} if known_flops else {}
-        times["compare"] = own * others
-        if self.reuse:
-            del times["train"]
-        return tuple(map(StageEstimate, times, times.values()))
-
-
-def _size(size: int | float, images: int) -> int:
-    """Number of images of a split, given as a number or a fraction."""
-    return int(size if size >= 1 else size * images)

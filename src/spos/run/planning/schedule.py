@@ -26,15 +26,9 @@ from spos.run.outcome import (
     TrainOutcome,
 )
 from spos.run.planning.augmentations import measure_augmentation
+from spos.run.planning.estimates import SCORED_AS, SHARED, SHARES, TRAININGS, UNHURRIED
 from spos.run.planning.plan import Plan, side_by_side, train_all
-from spos.run.planning.planner import (
-    MOST_EPOCHS,
-    SCORED_AS,
-    SHARED,
-    SHARES,
-    TRAININGS,
-    UNHURRIED,
-)
+from spos.run.planning.planner import MOST_EPOCHS
 from spos.run.planning.speed import images_of_step, measure_networks
 from spos.run.planning.trainings import trained_images
 from spos.run.reuse import FITTED, REUSED

@@ -1,0 +1,104 @@
+"""The expected time of each stage of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from spos.report.diagnosis import StageEstimate
+from spos.run.config import Config
+from spos.run.network import NASWOT_IMAGES
+from spos.run.planning.capacity import Capacity
+from spos.run.planning.speed import Speed
+from spos.run.planning.trainings import trained_images
+from spos.search.training_free import SAMPLE
+
+#: Shares of the time of a run for the training of the supernet and for the search, by the weights
+#: that the winner and the networks that it is compared with begin from; their trainings take the
+#: rest.
+SHARES = {"scratch": (0.42, 0.08), "supernet": (0.55, 0.08), "file": (0.42, 0.08)}
+#: Networks trained at the end: the winner, two random ones and a uniform one.
+TRAININGS = 4
+#: Candidates that are evaluated in the time of one, because they share their beginnings.
+SHARED = 1.5
+#: How many times as many where no time is given.
+UNHURRIED = 4
+#: Images that are evaluated in the time of a NASWOT score.
+SCORED_AS = 2 * NASWOT_IMAGES
+
+
+def estimate_stages(
+    config: Config,
+    capacity: Capacity,
+    speed: Speed,
+    *,
+    training: float,
+    flops: float,
+    images: int,
+    augmenting: float = 0.0,
+    known_flops: Sequence[int] = (),
+    reused: bool = False,
+    free: bool = True,
+    compare: int | None = None,
+) -> tuple[StageEstimate, ...]:
+    """Estimate the time of each stage; those of later ones are adjusted when they begin.
+
+    Args:
+        config (Config): configuration of the run.
+        capacity (Capacity): what the machine does in the time of the run.
+        speed (Speed): measured speed of the machine.
+        training (float): time of the training of the supernet in seconds.
+        flops (float): multiply-adds of the winner.
+        images (int): images to train on.
+        augmenting (float): time in which a batch of the retraining is augmented.
+        known_flops (Sequence[int]): multiply-adds of known networks to compare with.
+        reused (bool): whether the supernet is that of another run.
+        free (bool): whether the recipes are chosen, and not those of a preset.
+        compare (int | None): number of random networks to compare with; None to choose it.
+    """
+    settings, batch = config.differentiable, config.run.evaluation_batch
+    count = config.search.population * config.search.iterations
+    if config.required_method:
+        count = settings.samples if settings.derive == "sample" else 1
+    evaluated = min(config.run.calibration, images) + count_split(config.data.validation, images)
+    evaluated *= config.supernet.members
+    if config.search.naswot_weight:
+        evaluated += SCORED_AS
+        count += SAMPLE
+    search = count / SHARED * evaluated / batch * speed.evaluation.seconds(flops, batch)
+    search /= capacity.parallel
+    batch_size = config.retrain.batch_size
+    step, *further = (
+        speed.training.seconds(each, batch_size) + augmenting for each in (flops, *known_flops)
+    )
+    # In trainings of the winner.
+    known = capacity.side_by_side([each / step for each in further])
+    if (seconds := capacity.seconds) is not None:
+        if not config.required_method:
+            train, share = SHARES[config.network.weights]
+            search = seconds * (share / (1 - train) if reused else share)
+        rest = max(seconds - training - search, 0.0)
+        first, others = capacity.train_all(TRAININGS - 1)
+        own = rest / (first + others + known)
+    else:
+        unhurried = round(UNHURRIED * trained_images(images) / batch_size)
+        own = (unhurried if free else config.retrain.steps) * step
+        # Beside the winner, the random networks and a uniform one.
+        compared = compare if compare is not None or free else 0
+        first, others = capacity.train_all(
+            TRAININGS - 1 if compared is None else compared + bool(compared)
+        )
+    times = {} if reused else {"train": training}
+    times |= {"search": search, "retrain": own * first}
+    times |= {"known": own * known} if known_flops else {}
+    times["compare"] = own * others
+    return tuple(map(StageEstimate, times, times.values()))
+
+
+def count_split(size: int | float, images: int) -> int:
+    """Number of images of a split, given as a number or a fraction.
+
+    Example:
+        >>> count_split(30, 100), count_split(0.2, 100)
+        (30, 20)
+    """
+    return int(size if size >= 1 else size * images)
