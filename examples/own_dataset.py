@@ -19,8 +19,8 @@ from spos import OneOf, Supernet
 from spos.data import ImageData, dataset_data
 from spos.run import run
 from spos.spaces import SPACES, Family
+from spos.training.defaults import Defaults
 from spos.training.recipe import Recipe
-from spos.training.recipes import Plan
 
 
 class Digits(Dataset[tuple[np.ndarray, int]]):
@@ -65,9 +65,9 @@ def build(layout: Layout, *, classes: int, image_channels: int) -> Supernet:
 
 
 recipe = Recipe(steps=300, batch_size=64, learning_rate=0.1, warmup_steps=20, augment="crop")
-plan = Plan(supernet=recipe, retrain=recipe, calibration=512, data="dataset")
+defaults = Defaults(supernet=recipe, retrain=recipe, calibration=512, data="dataset")
 SPACES["stack"] = Family(
-    paper="none", presets={"small": Layout()}, build=build, plans={"small": plan}
+    paper="none", presets={"small": Layout()}, build=build, defaults={"small": defaults}
 )
 
 

@@ -16,8 +16,8 @@ from spos import OneOf, Supernet
 from spos.nn import ElasticConv2d, Width
 from spos.run import run
 from spos.spaces import SPACES, Family
+from spos.training.defaults import Defaults
 from spos.training.recipe import Recipe
-from spos.training.recipes import Plan
 
 
 class Block(nn.Module):
@@ -68,9 +68,9 @@ def build(layout: Layout, *, classes: int, image_channels: int) -> Supernet:
 
 
 recipe = Recipe(steps=500, batch_size=64, learning_rate=0.1, warmup_steps=20, augment="crop")
-plan = Plan(supernet=recipe, retrain=recipe, calibration=512, data="digits", validation=0.3)
+defaults = Defaults(supernet=recipe, retrain=recipe, calibration=512, data="digits", validation=0.3)
 SPACES["residual"] = Family(
-    paper="none", presets={"small": Layout()}, build=build, plans={"small": plan}
+    paper="none", presets={"small": Layout()}, build=build, defaults={"small": defaults}
 )
 
 

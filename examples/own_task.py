@@ -22,8 +22,8 @@ from spos import OneOf, Supernet, Task
 from spos.data import ImageData, dataset_data
 from spos.run import run
 from spos.spaces import SPACES, Family
+from spos.training.defaults import Defaults
 from spos.training.recipe import Recipe
-from spos.training.recipes import Plan
 
 CLOSED = (0, 6, 8, 9)
 
@@ -90,9 +90,9 @@ def build(layout: Layout, *, classes: int, image_channels: int) -> Supernet:
 
 
 recipe = Recipe(steps=400, batch_size=64, learning_rate=0.1, warmup_steps=20, augment="crop")
-plan = Plan(supernet=recipe, retrain=recipe, calibration=512, data="dataset")
+defaults = Defaults(supernet=recipe, retrain=recipe, calibration=512, data="dataset")
 SPACES["properties"] = Family(
-    paper="none", presets={"small": Layout()}, build=build, plans={"small": plan}
+    paper="none", presets={"small": Layout()}, build=build, defaults={"small": defaults}
 )
 
 

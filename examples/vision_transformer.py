@@ -22,8 +22,8 @@ from spos.nn import ElasticConv2d, ElasticLayerNorm, ElasticLinear, Searchable, 
 from spos.nn.region import use
 from spos.run import run
 from spos.spaces import SPACES, Family
+from spos.training.defaults import Defaults
 from spos.training.recipe import Recipe
-from spos.training.recipes import Plan
 
 #: Features of one head, the same for any number of them (Chen et al., "AutoFormer", ICCV 2021).
 HEAD = 8
@@ -195,9 +195,11 @@ SPACES["transformer"] = Family(
     paper="none",
     presets={"digits": Layout(), "fashion": Layout(image_size=28, patch=4, widths=(32, 48, 64))},
     build=build,
-    plans={
-        "digits": Plan(recipe(2000), recipe(2000), calibration=2, data="digits", validation=0.3),
-        "fashion": Plan(recipe(6000), recipe(6000), calibration=2, data="fashion-mnist"),
+    defaults={
+        "digits": Defaults(
+            recipe(2000), recipe(2000), calibration=2, data="digits", validation=0.3
+        ),
+        "fashion": Defaults(recipe(6000), recipe(6000), calibration=2, data="fashion-mnist"),
     },
 )
 BUDGETS = {"digits": 400_000, "fashion": 4_000_000}

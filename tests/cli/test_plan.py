@@ -14,7 +14,7 @@ from PIL import Image
 
 from spos._cli.plan import _confirm, _directory
 from spos.report.diagnosis import StageEstimate
-from spos.run.planning.plan import Choice, Plan
+from spos.run.planning.plan import Plan, PlannedSetting
 from spos.run.planning.speed import Line, Speed
 
 Cli = Callable[..., Ended]
@@ -145,7 +145,7 @@ def test_a_long_run_is_confirmed_with_its_plan_in_sight(
         flops=1e6,
         step_seconds=0.1,
         speed=Speed(1, line, line),
-        choices=(Choice("supernet.steps", 500, "5 epochs"),),
+        choices=(PlannedSetting("supernet.steps", 500, "5 epochs"),),
         estimates=(StageEstimate("train", 7200.0),),
     )
     for stream in (sys.stdin, sys.stderr):

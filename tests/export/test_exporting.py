@@ -23,8 +23,8 @@ from spos.export.source import load_source
 from spos.export.weights_file import read_weights
 from spos.run import run
 from spos.spaces import SPACES, Family
+from spos.training.defaults import Defaults
 from spos.training.recipe import Recipe
-from spos.training.recipes import Plan
 
 
 def test_weights_come_with_their_source(own_run: Path):
@@ -183,8 +183,10 @@ def test_a_network_of_values_is_exported_but_predicts_no_classes(
     from spos.export import open_classifier
 
     recipe = Recipe(steps=8, batch_size=8, learning_rate=0.01)
-    plan = Plan(supernet=recipe, retrain=recipe, calibration=64, data="dataset")
-    member = Family(build=build, presets={"small": Layout()}, plans={"small": plan}, paper="none")
+    defaults = Defaults(supernet=recipe, retrain=recipe, calibration=64, data="dataset")
+    member = Family(
+        build=build, presets={"small": Layout()}, defaults={"small": defaults}, paper="none"
+    )
     monkeypatch.setitem(SPACES, "own", member)
     out = tmp_path / "run"
     task = Task("closeness", loss=nn.functional.l1_loss, metric=closeness)

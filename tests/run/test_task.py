@@ -19,8 +19,8 @@ from spos.report.measure import Measure
 from spos.report.result import read_result
 from spos.run import run
 from spos.spaces import SPACES, Family
+from spos.training.defaults import Defaults
 from spos.training.recipe import Recipe
-from spos.training.recipes import Plan
 
 
 @dataclass(frozen=True)
@@ -81,9 +81,9 @@ GIVEN = {
 @pytest.fixture(scope="module", autouse=True)
 def pixels() -> Iterator[None]:
     recipe = Recipe(steps=60, batch_size=32, learning_rate=0.02, augment="none")
-    plan = Plan(supernet=recipe, retrain=recipe, calibration=64, data="dataset")
+    defaults = Defaults(supernet=recipe, retrain=recipe, calibration=64, data="dataset")
     SPACES["pixels"] = Family(
-        paper="none", presets={"small": Layout()}, build=build, plans={"small": plan}
+        paper="none", presets={"small": Layout()}, build=build, defaults={"small": defaults}
     )
     yield
     del SPACES["pixels"]
@@ -204,7 +204,7 @@ def test_a_model_that_cannot_be_retrained_is_refused_before_anything_is_trained(
         model = nn.Sequential(Deciding(), build(layout, classes=classes, image_channels=1).model)
         return Supernet(model, (image_channels, 8, 8))
 
-    plans = SPACES["pixels"].plans
+    plans = SPACES["pixels"].defaults
     SPACES["deciding"] = Family("none", {"small": Layout()}, build_deciding, plans)
     given = {**GIVEN, "space": {"name": "deciding", "preset": "small"}}
     try:

@@ -47,7 +47,7 @@ def test_every_preset_runs_in_every_option(name: str, preset: str):
         supernet.activate([min(option, count - 1) for count in counts])
         # As costs are counted: of batch norms shapes alone, thirty operations fewer each.
         assert run_on_meta(supernet, inputs).shape == (2, 10)
-    assert family(name).plan(preset).supernet.steps > 0
+    assert family(name).defaults_of(preset).supernet.steps > 0
 
 
 @pytest.mark.parametrize("name", TINY)
@@ -97,8 +97,8 @@ def made(layout: Wide, *, classes: int, image_channels: int = 3, tokens: bool = 
 
 
 def space_of(build: Any, layout: Wide | None = None) -> Family:
-    plan = family("plain").plan("tiny")
-    return Family("own", {"own": layout or Wide()}, build, {"own": plan})
+    defaults = family("plain").defaults_of("tiny")
+    return Family("own", {"own": layout or Wide()}, build, {"own": defaults})
 
 
 @pytest.mark.parametrize(

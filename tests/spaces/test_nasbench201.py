@@ -205,7 +205,7 @@ def test_every_preset_runs_at_an_odd_image_size_in_every_option(name):
     for option in range(len(OPTIONS)):
         supernet.activate([option] * 6)
         assert supernet(torch.empty(2, *supernet.input_shape, device="meta")).shape == (2, 10)
-    assert name in family("nasbench201").plans
+    assert name in family("nasbench201").defaults
 
 
 @pytest.mark.parametrize(

@@ -86,8 +86,10 @@ def test_the_recipe_of_a_plain_network_knows_no_paths():
         Recipe(steps=1, batch_size=1, learning_rate=0.1, paths=4)
 
 
-def test_every_preset_has_a_plan():
+def test_every_preset_has_default_settings():
     for spaces in SPACES.values():
-        assert set(spaces.plans) == set(spaces.presets)
-    with pytest.raises(UserError, match="no plan for the preset 'imagenette': did you mean"):
-        SPACES["shufflenetv2"].plan("imagenette")
+        assert set(spaces.defaults) == set(spaces.presets)
+    with pytest.raises(
+        UserError, match="no default settings of the preset 'imagenette': did you mean"
+    ):
+        SPACES["shufflenetv2"].defaults_of("imagenette")

@@ -25,7 +25,7 @@ from spos.spaces.shufflenetv2 import Layout, shufflenetv2
 from spos.training.between import seed_of_paths
 from spos.training.checkpoint import Checkpoints, Loaded, load_model
 from spos.training.loop import (
-    Outcome,
+    TrainingEnd,
     make_optimizer,
     train,
 )
@@ -99,7 +99,7 @@ class Log:
 
 
 @pytest.fixture
-def fit(tmp_path: Path) -> Callable[..., Outcome]:
+def fit(tmp_path: Path) -> Callable[..., TrainingEnd]:
     """Train with a checkpoint after every step, all of which are kept."""
 
     def fit(
@@ -108,7 +108,7 @@ def fit(tmp_path: Path) -> Callable[..., Outcome]:
         load: Batches | None = None,
         folder: str = "run",
         **options: object,
-    ) -> Outcome:
+    ) -> TrainingEnd:
         fabric = options.pop("fabric", None) or Fabric(accelerator="cpu", devices=1)
         options = {"save_every": 0.0, "seed": SEED, **options}
         load = load or batches(recipe.steps)
@@ -287,7 +287,7 @@ def test_parameters_used_twice_are_optimised_once():
     assert [len(group["params"]) for group in groups] == [1, 2]
 
 
-def clipped_norm(fit: Callable[..., Outcome], model: nn.Module, **options: object) -> float:
+def clipped_norm(fit: Callable[..., TrainingEnd], model: nn.Module, **options: object) -> float:
     """The norm of the gradient of a single step of learning rate 1 without anything else."""
     recipe = Recipe(
         steps=1,
@@ -377,9 +377,9 @@ def test_the_loss_of_classification_smooths_labels_as_the_recipe_says(fit, state
 # Interruption
 
 
-def finished(fit: Callable[..., Outcome], make: Callable[[], nn.Module]) -> dict[str, Tensor]:
+def finished(fit: Callable[..., TrainingEnd], make: Callable[[], nn.Module]) -> dict[str, Tensor]:
     model = make()
-    assert fit(model, folder="whole") == Outcome(8, pytest.approx(0, abs=60), interrupted=False)
+    assert fit(model, folder="whole") == TrainingEnd(8, pytest.approx(0, abs=60), interrupted=False)
     return {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
 

@@ -10,7 +10,7 @@ from spos.cost import CostTable
 from spos.cost.cost import format_cost
 from spos.cost.latency.record import PartKey, PartLatency
 from spos.cost.latency.table import LatencyTable
-from spos.cost.latency.validate import Validation
+from spos.cost.latency.validate import ValidatedTable
 from spos.nn.supernet import Supernet
 from spos.report.latency import HEADINGS, agreement_rows
 
@@ -42,7 +42,7 @@ def summary_table(table: LatencyTable, supernet: Supernet) -> Table:
     return shown
 
 
-def validation_table(result: Validation) -> Table:
+def validation_table(result: ValidatedTable) -> Table:
     """How well a latency table predicts whole networks."""
     numbers = (Column(heading, justify="right") for heading in HEADINGS[1:])
     title = f"{len(result.networks)} networks  {result.table.runtime}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from spos.cost.cost import format_cost
-from spos.cost.latency.validate import Validation
+from spos.cost.latency.validate import ValidatedTable
 from spos.report.chart import (
     ACCENT,
     SOFT,
@@ -32,7 +32,7 @@ COMPARED = (
 )
 
 
-def agreement_rows(result: Validation) -> list[list[str]]:
+def agreement_rows(result: ValidatedTable) -> list[list[str]]:
     """The predictions that a validation compares, in the order of the headings."""
     rows = []
     for name, one in zip(COMPARED, (result.before, result.after, result.noise), strict=True):
@@ -41,7 +41,7 @@ def agreement_rows(result: Validation) -> list[list[str]]:
     return rows
 
 
-def validation_page(result: Validation) -> str:
+def validation_page(result: ValidatedTable) -> str:
     """The page of a validation, which needs no other file."""
     named = " ".join(filter(None, (result.table.space, result.table.preset)))
     return fill_template(
@@ -54,7 +54,7 @@ def validation_page(result: Validation) -> str:
     )
 
 
-def _chart(result: Validation) -> Chart:
+def _chart(result: ValidatedTable) -> Chart:
     colours = dict(zip(COMPARED, (WARM, ACCENT), strict=False))
     rows: list[dict[str, Any]] = [
         {

@@ -112,21 +112,21 @@ def make_config(values: Mapping[str, Any]) -> Config:
     space, preset = names.pop("name", "shufflenetv2"), names.pop("preset", "tiny")
     if names:
         raise UserError(f"unknown setting 'space.{next(iter(names))}': allowed: name, preset")
-    layout, plan = family(space).preset(preset), family(space).plan(preset)
+    layout, usual = family(space).preset(preset), family(space).defaults_of(preset)
     values["layout"] = _channels(layout, values.get("layout", {}))
     values["constraint"] = read_constraint(values.get("constraint", {}))
-    run = replace_settings(RunSettings(calibration=plan.calibration), values.get("run", {}), "run")
+    run = replace_settings(RunSettings(calibration=usual.calibration), values.get("run", {}), "run")
     defaults = {
         "layout": layout,
-        "data": DataSettings(source=plan.data, validation=plan.validation),
+        "data": DataSettings(source=usual.data, validation=usual.validation),
         "run": run,
-        "supernet": _shortened(plan.supernet, values, "supernet"),
+        "supernet": _shortened(usual.supernet, values, "supernet"),
         "search": SearchSettings(seed=run.seed),
         "differentiable": DifferentiableSettings(),
         "constraint": ConstraintSettings(),
         "network": NetworkSettings(),
         "finalists": FinalistSettings(),
-        "retrain": _shortened(plan.retrain, values, "retrain"),
+        "retrain": _shortened(usual.retrain, values, "retrain"),
     }
     sections: dict[str, Any] = {
         name: replace_settings(default, values.get(name, {}), name)

@@ -16,7 +16,7 @@ from spos._util.settings import replace_settings
 from spos.cost.latency.backend import check_runtime
 from spos.cost.latency.measure import ROUNDS, auxiliary_path, measure_latency
 from spos.cost.latency.table import LatencyTable
-from spos.cost.latency.validate import LEAST_NETWORKS, Validation, validate
+from spos.cost.latency.validate import LEAST_NETWORKS, ValidatedTable, validate
 from spos.data.peek import ImageFacts, peek
 from spos.nn.supernet import Supernet
 from spos.report.latency import validation_page
@@ -41,7 +41,7 @@ QUICK_ROUNDS, QUICK_NETWORKS = 4, 8
 
 
 @dataclasses.dataclass(frozen=True)
-class Source:
+class SupernetSource:
     """The arguments that a supernet of the catalogue is built with."""
 
     space: str
@@ -67,7 +67,7 @@ def resolve_source(
     assignments: tuple[str, ...] = (),
     classes: int = 0,
     image_channels: int = 0,
-) -> Source:
+) -> SupernetSource:
     """Determine the supernet to measure.
 
     Args:
@@ -96,17 +96,19 @@ def resolve_source(
                 f"{directory.data_path} is missing: start the run first, or give --space and "
                 "--classes"
             )
-        return Source(config.space, config.preset, config.layout, data.outputs, data.channels)
+        return SupernetSource(
+            config.space, config.preset, config.layout, data.outputs, data.channels
+        )
     if not space:
         raise UserError("--space NAME is missing (or --run DIR): spos spaces lists them")
     preset = preset or "imagenet"
     layout = read_layout(space, preset, assignments)
     classes = classes or (1000 if preset.startswith("imagenet") else 10)
-    return Source(space, preset, layout, classes, image_channels or 3)
+    return SupernetSource(space, preset, layout, classes, image_channels or 3)
 
 
 def measure_file(
-    out: Path, source: Source, *, listener: Listener, rounds: int = ROUNDS, **given: Any
+    out: Path, source: SupernetSource, *, listener: Listener, rounds: int = ROUNDS, **given: Any
 ) -> tuple[LatencyTable, Supernet, bool]:
     """Measure a latency table, unless the file already contains it.
 
@@ -141,7 +143,7 @@ def measure_file(
 
 def validate_file(
     path: Path, *, listener: Listener, fit: bool = False, **drawn: Any
-) -> tuple[Validation, list[Path]]:
+) -> tuple[ValidatedTable, list[Path]]:
     """Validate the latency table of a catalogue space on whole networks.
 
     Returns:
@@ -159,7 +161,7 @@ def validate_file(
         )
     layout = replace_settings(family(table.space).preset(table.preset), table.layout, "layout")
     channels = table.input_shape[0]
-    supernet = Source(table.space, table.preset, layout, table.outputs, channels).build()
+    supernet = SupernetSource(table.space, table.preset, layout, table.outputs, channels).build()
     table.check_supernet(table.space, table.preset, layout, supernet)
     out = path.with_name(f"{path.stem}-validation.json")
     page = out.with_suffix(".html")
@@ -220,7 +222,7 @@ def measure_for_run(
     if not (stored and path.exists() and LatencyTable.read(path).fit.networks):
         facts = facts or peek(config.data.source)
         classes, channels = max(facts.classes, 1), facts.channels
-        source = Source(config.space, config.preset, config.layout, classes, channels)
+        source = SupernetSource(config.space, config.preset, config.layout, classes, channels)
         with directory.open():
             # What a run that was never started left may be of another layout.
             if not stored:

@@ -14,8 +14,8 @@ from spos._util.registry import Registry
 from spos.cost import CostModel, CostTable
 from spos.nn.supernet import Supernet
 from spos.space import Architecture, SearchSpace
+from spos.training.defaults import Defaults
 from spos.training.memory import check_weights, weight_bytes
-from spos.training.recipes import Plan
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Family:
         build (Callable[..., Supernet]): function that builds the supernet, called as
             ``build(layout, classes=10, image_channels=3)``: first on the meta device, which shows
             whether its weights fit into memory.
-        plans (Mapping[str, Plan]): default settings by preset name.
+        defaults (Mapping[str, Defaults]): default settings by preset name.
         networks (Mapping[str, tuple[str, str]]): published architectures by name, each a preset
             name and option indices joined by commas.
         costs (Callable[..., CostModel]): function that creates the cost model, called as
@@ -46,7 +46,7 @@ class Family:
     paper: str
     presets: Mapping[str, Any]
     build: Callable[..., Supernet]
-    plans: Mapping[str, Plan]
+    defaults: Mapping[str, Defaults]
     networks: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     costs: Callable[..., CostModel] = CostTable
     translate: Callable[[str], str] = str
@@ -68,7 +68,7 @@ class Family:
             raise UserError(f"unknown preset '{name}': {nearest(name, self.presets)}")
         return self.presets[name]
 
-    def plan(self, name: str) -> Plan:
+    def defaults_of(self, name: str) -> Defaults:
         """Return the default settings of a preset.
 
         Args:
@@ -77,9 +77,11 @@ class Family:
         Raises:
             UserError: the preset has no default settings.
         """
-        if name not in self.plans:
-            raise UserError(f"no plan for the preset '{name}': {nearest(name, self.plans)}")
-        return self.plans[name]
+        if name not in self.defaults:
+            raise UserError(
+                f"no default settings of the preset '{name}': {nearest(name, self.defaults)}"
+            )
+        return self.defaults[name]
 
     def parse(self, space: SearchSpace, preset: str, text: str) -> Architecture:
         """Parse an architecture from the name of a published network or from its text form.

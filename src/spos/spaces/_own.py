@@ -16,9 +16,9 @@ from spos._util.errors import UserError
 from spos._util.identity import identity
 from spos.nn.supernet import Supernet
 from spos.spaces import SPACES, Family
-from spos.spaces._stages import sandwich_plan
+from spos.spaces._stages import sandwich_defaults
 from spos.training.checkpoint import digest as tensors_digest
-from spos.training.recipes import PLANS
+from spos.training.defaults import DEFAULTS
 
 #: Name of the preset of a model.
 PRESET = "own"
@@ -66,12 +66,12 @@ def register_model(
     name = f"own-{type(model.model if isinstance(model, Supernet) else model).__name__}"
     digest = digest or _digest(model)
     _MODELS[digest] = copy.deepcopy(model)
-    plan = sandwich_plan(PLANS["cifar"])
+    defaults = sandwich_defaults(DEFAULTS["cifar"])
     SPACES[name] = Family(
         paper="a model of your own",
         presets={PRESET: OwnLayout(image_size, digest, affine)},
         build=_build,
-        plans={PRESET: replace(plan, data="dataset")},
+        defaults={PRESET: replace(defaults, data="dataset")},
     )
     return name
 

@@ -1,4 +1,4 @@
-"""Networks of stages of blocks: their layouts, places and classifiers, and plans to train them."""
+"""Networks of stages of blocks: their layouts, places and classifiers, and default settings."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from torch import nn
 
 from spos._util.errors import UserError
 from spos.nn import Width
+from spos.training.defaults import DEFAULTS, Defaults
 from spos.training.recipe import Recipe
-from spos.training.recipes import PLANS, Plan
 
 
 class Place(NamedTuple):
@@ -175,44 +175,48 @@ def scaled_width(channels: int, scales: tuple[float, ...], name: str) -> Width:
     return Width({str(scale): max(1, int(channels * scale)) for scale in scales}, name=name)
 
 
-def sandwich_plan(plan: Plan, **changes: Any) -> Plan:
-    """Change the method of a plan to the sandwich rule, with half the steps: each trains two paths.
+def sandwich_defaults(defaults: Defaults, **changes: Any) -> Defaults:
+    """Train by the sandwich rule in half the steps, each of which trains two paths.
 
     Args:
-        plan (Plan): default settings of a preset.
+        defaults (Defaults): default settings of a preset.
         **changes: further settings of the supernet's recipe.
     """
-    recipe: dict[str, Any] = {"method": "sandwich", "steps": plan.supernet.steps // 2, **changes}
-    return replace(plan, supernet=replace(plan.supernet, **recipe))
+    recipe: dict[str, Any] = {
+        "method": "sandwich",
+        "steps": defaults.supernet.steps // 2,
+        **changes,
+    }
+    return replace(defaults, supernet=replace(defaults.supernet, **recipe))
 
 
-def small_plan(**changes: Any) -> Plan:
-    """Plan of a preset whose networks train in minutes on a CPU core: CIFAR-10 six times.
+def small_defaults(**changes: Any) -> Defaults:
+    """Settings for networks that train in minutes on a CPU core: CIFAR-10 six times.
 
     Args:
         **changes: further settings of both recipes.
     """
-    cifar = PLANS["cifar"]
+    cifar = DEFAULTS["cifar"]
     supernet = replace(cifar.supernet, batch_size=32, warmup_steps=50, **changes)
     retrain = replace(cifar.retrain, steps=4200, batch_size=64, warmup_steps=100, **changes)
-    plan = replace(cifar, supernet=supernet, retrain=retrain, calibration=2000)
-    return sandwich_plan(plan, steps=7500)
+    defaults = replace(cifar, supernet=supernet, retrain=retrain, calibration=2000)
+    return sandwich_defaults(defaults, steps=7500)
 
 
-def cluttered_plan() -> Plan:
-    """Plan of a preset for the cluttered digits, which is trained in minutes on a CPU core."""
-    plan = sandwich_plan(PLANS["tiny"], augment="none")
-    retrain = replace(plan.retrain, augment="none", nesterov=True)
-    return replace(plan, data="digits:cluttered", retrain=retrain)
+def cluttered_defaults() -> Defaults:
+    """Settings for the cluttered digits, trained in minutes on a CPU core."""
+    defaults = sandwich_defaults(DEFAULTS["tiny"], augment="none")
+    retrain = replace(defaults.retrain, augment="none", nesterov=True)
+    return replace(defaults, data="digits:cluttered", retrain=retrain)
 
 
-def proxy_plans() -> dict[str, Plan]:
+def proxy_defaults() -> dict[str, Defaults]:
     """Plans of a space of a benchmark, whose preset ``proxy`` trains in minutes on a CPU core."""
 
     def shorten(recipe: Recipe) -> Recipe:
         return replace(recipe, steps=2500, batch_size=64, warmup_steps=50)
 
-    cifar = PLANS["cifar"]
+    cifar = DEFAULTS["cifar"]
     supernet, retrain = shorten(cifar.supernet), shorten(cifar.retrain)
     proxy = replace(cifar, supernet=supernet, retrain=retrain, calibration=2000)
-    return {"cifar": cifar, "tiny": PLANS["tiny"], "proxy": proxy}
+    return {"cifar": cifar, "tiny": DEFAULTS["tiny"], "proxy": proxy}

@@ -26,7 +26,7 @@ from spos.spaces._mobile import TINY, MobileLayout, mobile_supernet
 from spos.spaces._stages import Place
 from spos.spaces.blocks.convolution import convolution
 from spos.spaces.blocks.mobile import inverted_residual
-from spos.training.recipes import PLANS
+from spos.training.defaults import DEFAULTS
 
 #: Kernel, expansion and groups of each option but the skip.
 _BLOCKS = {
@@ -106,6 +106,6 @@ SPACES["fbnet"] = Family(
     paper="Wu et al., FBNet: Hardware-Aware Efficient ConvNet Design, CVPR 2019",
     presets=PRESETS,
     build=fbnet,
-    plans=PLANS,
+    defaults=DEFAULTS,
     networks={name: ("imagenet", text) for name, text in PUBLISHED.items()},
 )

@@ -15,19 +15,19 @@ from torch import nn
 from spos.nn.supernet import Supernet
 from spos.spaces import SPACES, Family
 from spos.spaces._mobile import MobileLayout, mobile_supernet
-from spos.spaces._stages import Place, cluttered_plan, sandwich_plan, small_plan
+from spos.spaces._stages import Place, cluttered_defaults, sandwich_defaults, small_defaults
 from spos.spaces.blocks.mobile import inverted_residual
-from spos.training.recipes import PLANS as COMMON_PLANS
+from spos.training.defaults import DEFAULTS as COMMON_DEFAULTS
 
 #: Kernel and expansion of each block.
 _BLOCKS = {"k3_e3": (3, 3), "k3_e6": (3, 6), "k5_e3": (5, 3), "k5_e6": (5, 6)}
 #: All options; the first is missing where the shape changes.
 OPTIONS = ("skip", *_BLOCKS)
 
-PLANS = {
-    "cifar": sandwich_plan(COMMON_PLANS["cifar"]),
-    "small": small_plan(),
-    "tiny": cluttered_plan(),
+DEFAULTS = {
+    "cifar": sandwich_defaults(COMMON_DEFAULTS["cifar"]),
+    "small": small_defaults(),
+    "tiny": cluttered_defaults(),
 }
 
 
@@ -104,5 +104,5 @@ SPACES["mobile"] = Family(
     paper="Sandler et al., MobileNetV2, CVPR 2018 (blocks); depth and kernels searched",
     presets=PRESETS,
     build=mobile,
-    plans=PLANS,
+    defaults=DEFAULTS,
 )

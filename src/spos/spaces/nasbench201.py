@@ -19,7 +19,7 @@ from spos._util.errors import UserError, nearest
 from spos.nn import OneOf
 from spos.nn.supernet import Supernet
 from spos.spaces import SPACES, Family
-from spos.spaces._stages import check_stages, classifier, proxy_plans
+from spos.spaces._stages import check_stages, classifier, proxy_defaults
 from spos.spaces.blocks.cells import operation
 from spos.spaces.blocks.convolution import convolution
 
@@ -51,10 +51,10 @@ PRESETS = {
 }
 
 
-_PROXIES = proxy_plans()
+_PROXIES = proxy_defaults()
 _PROXY = _PROXIES["proxy"]
 # After fewer steps the loss ranks networks by chance: pooling is learned before convolutions are.
-PLANS = {**_PROXIES, "proxy": replace(_PROXY, supernet=replace(_PROXY.supernet, steps=20_000))}
+DEFAULTS = {**_PROXIES, "proxy": replace(_PROXY, supernet=replace(_PROXY.supernet, steps=20_000))}
 
 
 class DenseCell(nn.Module):
@@ -213,7 +213,7 @@ SPACES["nasbench201"] = Family(
     paper="Dong and Yang, NAS-Bench-201, ICLR 2020",
     presets=PRESETS,
     build=nasbench201,
-    plans=PLANS,
+    defaults=DEFAULTS,
     translate=translate,
     notation=architecture_string,
 )

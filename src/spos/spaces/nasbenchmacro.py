@@ -17,7 +17,7 @@ from torch import nn
 from spos.nn.supernet import Supernet
 from spos.spaces import SPACES, Family
 from spos.spaces._mobile import MobileLayout, mobile_supernet
-from spos.spaces._stages import Place, cluttered_plan, proxy_plans, sandwich_plan
+from spos.spaces._stages import Place, cluttered_defaults, proxy_defaults, sandwich_defaults
 from spos.spaces.blocks.convolution import convolution
 from spos.spaces.blocks.mobile import inverted_residual
 
@@ -39,12 +39,12 @@ PRESETS = {
     ),
 }
 
-_PROXIES = proxy_plans()
-PLANS = {
-    "cifar": sandwich_plan(_PROXIES["cifar"]),
+_PROXIES = proxy_defaults()
+DEFAULTS = {
+    "cifar": sandwich_defaults(_PROXIES["cifar"]),
     # Small batches and images: more steps in the same minutes.
-    "proxy": sandwich_plan(_PROXIES["proxy"], steps=7500, batch_size=32, nesterov=True),
-    "tiny": cluttered_plan(),
+    "proxy": sandwich_defaults(_PROXIES["proxy"], steps=7500, batch_size=32, nesterov=True),
+    "tiny": cluttered_defaults(),
 }
 
 
@@ -105,7 +105,7 @@ SPACES["nasbenchmacro"] = Family(
     paper="Su et al., Prioritized Architecture Sampling (NAS-Bench-Macro), CVPR 2021",
     presets=PRESETS,
     build=nasbenchmacro,
-    plans=PLANS,
+    defaults=DEFAULTS,
     translate=translate,
     notation=digits,
 )

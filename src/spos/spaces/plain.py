@@ -18,7 +18,7 @@ from spos.nn import ElasticBatchNorm2d, ElasticLinear, OneOf, Stride, StridedCon
 from spos.nn.supernet import Supernet
 from spos.spaces import SPACES, Family
 from spos.spaces._stages import check_positive, classifier
-from spos.training.recipes import PLANS
+from spos.training.defaults import DEFAULTS
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,6 @@ SPACES["plain"] = Family(
     paper="Zoph and Le, Neural Architecture Search with Reinforcement Learning, ICLR 2017",
     presets=PRESETS,
     build=plain,
-    plans={name: PLANS[name] for name in PRESETS},
+    defaults={name: DEFAULTS[name] for name in PRESETS},
     costs=plain_costs,
 )

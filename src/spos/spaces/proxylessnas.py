@@ -23,7 +23,7 @@ from spos.spaces import SPACES, Family
 from spos.spaces._mobile import TINY, MobileLayout, mobile_supernet
 from spos.spaces._stages import Place
 from spos.spaces.blocks.mobile import inverted_residual
-from spos.training.recipes import PLANS
+from spos.training.defaults import DEFAULTS
 
 #: Kernel and expansion of each block.
 _BLOCKS = {f"k{k}_e{e}": (k, e) for k in (3, 5, 7) for e in (3, 6)}
@@ -86,6 +86,6 @@ SPACES["proxylessnas"] = Family(
     paper="Cai et al., ProxylessNAS: Direct Neural Architecture Search, ICLR 2019",
     presets=PRESETS,
     build=proxylessnas,
-    plans=PLANS,
+    defaults=DEFAULTS,
     networks={name: ("imagenet", text) for name, text in PUBLISHED.items()},
 )

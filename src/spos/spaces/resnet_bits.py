@@ -22,12 +22,12 @@ from spos.spaces._stages import (
     check_stages,
     classifier,
     scaled_width,
-    small_plan,
+    small_defaults,
     stages,
 )
 from spos.spaces.blocks.convolution import Size, convolution
 from spos.spaces.blocks.residual import basic_block
-from spos.training.recipes import PLANS
+from spos.training.defaults import DEFAULTS
 
 #: Pairs of weight and activation bits in the paper.
 PAIRS = ("w1a2", "w2a2", "w1a4", "w2a4", "w3a4", "w4a4")
@@ -163,9 +163,9 @@ SPACES["resnet-bits"] = Family(
     paper="Guo et al., Single Path One-Shot Neural Architecture Search, ECCV 2020 (bits)",
     presets=PRESETS,
     build=resnet_bits,
-    plans={
-        **PLANS,
-        "imagenet34": PLANS["imagenet"],
-        "small": small_plan(learning_rate=0.05, weight_decay=1e-4),
+    defaults={
+        **DEFAULTS,
+        "imagenet34": DEFAULTS["imagenet"],
+        "small": small_defaults(learning_rate=0.05, weight_decay=1e-4),
     },
 )

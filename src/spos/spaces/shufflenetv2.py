@@ -16,10 +16,17 @@ from spos._util.errors import UserError
 from spos.nn import OneOf
 from spos.nn.supernet import Supernet
 from spos.spaces import SPACES, Family
-from spos.spaces._stages import Place, StagedLayout, check_stages, classifier, places, small_plan
+from spos.spaces._stages import (
+    Place,
+    StagedLayout,
+    check_stages,
+    classifier,
+    places,
+    small_defaults,
+)
 from spos.spaces.blocks.convolution import convolution
 from spos.spaces.blocks.shuffle import OPTIONS, choice_block
-from spos.training.recipes import PLANS as COMMON_PLANS
+from spos.training.defaults import DEFAULTS as COMMON_DEFAULTS
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,7 @@ PRESETS = {
     ),
 }
 
-PLANS = {**COMMON_PLANS, "small": small_plan()}
+DEFAULTS = {**COMMON_DEFAULTS, "small": small_defaults()}
 
 
 def around(
@@ -134,6 +141,6 @@ SPACES["shufflenetv2"] = Family(
     paper="Guo et al., Single Path One-Shot Neural Architecture Search, ECCV 2020",
     presets=PRESETS,
     build=shufflenetv2,
-    plans=PLANS,
+    defaults=DEFAULTS,
     networks={name: ("imagenet", text) for name, text in PUBLISHED.items()},
 )

@@ -15,7 +15,7 @@ from spos.nn.supernet import Supernet
 from spos.spaces import SPACES, Family
 from spos.spaces._stages import Place, scaled_width
 from spos.spaces.blocks.shuffle import OPTIONS, choice_block
-from spos.spaces.shufflenetv2 import PLANS, Layout, around
+from spos.spaces.shufflenetv2 import DEFAULTS, Layout, around
 from spos.spaces.shufflenetv2 import PRESETS as BLOCK_PRESETS
 
 #: Value of ``layout.blocks`` with which blocks are searched as well.
@@ -120,5 +120,5 @@ SPACES["shufflenetv2-channels"] = Family(
     paper="Guo et al., Single Path One-Shot Neural Architecture Search, ECCV 2020 (channels)",
     presets=CHANNEL_PRESETS,
     build=shufflenetv2_channels,
-    plans=PLANS,
+    defaults=DEFAULTS,
 )

@@ -33,8 +33,8 @@ class Observer(Protocol):
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """The outcome of a training.
+class TrainingEnd:
+    """How a training ended.
 
     Args:
         step (int): number of finished steps.
@@ -63,7 +63,7 @@ def train(
     until: int | None = None,
     save_every: float = 60.0,
     report_every: float = 2.0,
-) -> Outcome:
+) -> TrainingEnd:
     """Train a supernet or a plain network, resuming from its last checkpoint.
 
     The training method determines what a step trains: by default the method of the recipe, or a
@@ -134,7 +134,7 @@ def train(
     if step >= end:
         if average is not None and step < recipe.steps:
             average.apply()
-        return Outcome(step, seconds, interrupted=False)
+        return TrainingEnd(step, seconds, interrupted=False)
     fabric_optimizer: Any = fabric.setup_optimizers(optimizer)
     if teacher is not None:
         teacher.network.to(fabric.device).eval()
@@ -211,7 +211,7 @@ def train(
         raise KeyboardInterrupt
     if average is not None and step == end < recipe.steps:
         average.apply()
-    return Outcome(step, spent(), interrupted=step < end)
+    return TrainingEnd(step, spent(), interrupted=step < end)
 
 
 def report_interval(steps: int) -> int:

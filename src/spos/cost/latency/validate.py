@@ -33,7 +33,7 @@ ROUNDS = 20
 
 
 @dataclass(frozen=True)
-class Network:
+class TimedNetwork:
     """Measured and predicted latency of one network, in nanoseconds.
 
     Args:
@@ -52,13 +52,13 @@ class Network:
 
 
 @dataclass(frozen=True)
-class Validation:
+class ValidatedTable:
     """Result of the validation of a latency table.
 
     Args:
         table (LatencyTable): table as it stands.
         fit (Fit): fit to all measured networks.
-        networks (tuple[Network, ...]): measured networks.
+        networks (tuple[TimedNetwork, ...]): measured networks.
         before (Agreement): agreement of the table as it stands.
         after (Agreement): agreement of the table with a fit, where each network is predicted from a
             fit to all others.
@@ -69,7 +69,7 @@ class Validation:
 
     table: LatencyTable
     fit: Fit
-    networks: tuple[Network, ...]
+    networks: tuple[TimedNetwork, ...]
     before: Agreement
     after: Agreement
     noise: Agreement
@@ -93,7 +93,7 @@ def validate(
     rounds: int = ROUNDS,
     listener: Listener | None = None,
     make: MakeBackend = make_backend,
-) -> Validation:
+) -> ValidatedTable:
     """Measure random networks on this device and compare them with the predictions of a table.
 
     Args:
@@ -143,10 +143,10 @@ def validate(
     fit = Fit(*fit_line(parts, computing, measured), len(measured))
     fitted = left_out(parts, computing, measured)
     rows = [
-        Network(name, median(times), spread(times), int(now[n]), int(fitted[n]))
+        TimedNetwork(name, median(times), spread(times), int(now[n]), int(fitted[n]))
         for n, (name, times) in enumerate(zip(items, whole, strict=True))
     ]
-    result = Validation(
+    result = ValidatedTable(
         table,
         fit,
         tuple(rows),

@@ -28,7 +28,7 @@ class Split:
 
 
 @dataclass
-class Layout:
+class FoundImages:
     """Images found in a folder.
 
     Args:
@@ -63,7 +63,7 @@ def label_classes(labels: Collection[int | str]) -> list[Any]:
     return sorted(labels, key=str)
 
 
-def find_layout(names: Iterable[str]) -> Layout:
+def find_layout(names: Iterable[str]) -> FoundImages:
     """Find the images in a list of files.
 
     Files may lie deeper than in the class's folder. Hidden files are ignored, other files that are
@@ -104,7 +104,7 @@ def find_layout(names: Iterable[str]) -> Layout:
     if others:
         kinds = ", ".join(f"{kind or 'no extension'}: {n}" for kind, n in sorted(others.items()))
         notes.append(f"files that are not images in a class folder, not read ({kinds})")
-    return Layout(classes, splits, notes)
+    return FoundImages(classes, splits, notes)
 
 
 def _hidden(name: str) -> bool:

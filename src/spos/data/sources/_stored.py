@@ -19,7 +19,7 @@ from spos.data.images import Images, TensorImages
 from spos.data.peek import ImageFacts, is_grey
 from spos.data.photograph import resized_side
 from spos.data.source import DataOptions, Source
-from spos.data.sources._layout import Layout, Split
+from spos.data.sources._layout import FoundImages, Split
 from spos.data.streamed import Photographs, StreamedImages
 
 PHOTOGRAPH = 224
@@ -38,7 +38,7 @@ class SplitNames:
 
 
 def read_source(
-    store: Store, layout: Layout, options: DataOptions, called: SplitNames = SplitNames()
+    store: Store, layout: FoundImages, options: DataOptions, called: SplitNames = SplitNames()
 ) -> Source:
     """Read the images of a store.
 
@@ -48,7 +48,7 @@ def read_source(
 
     Args:
         store (Store): where the files are.
-        layout (Layout): its files by split.
+        layout (FoundImages): its files by split.
         options (DataOptions): how the images are read.
         called (SplitNames): what notes call the splits.
 
@@ -81,7 +81,7 @@ def read_source(
     )
 
 
-def look_at(store: Store, layout: Layout) -> ImageFacts:
+def look_at(store: Store, layout: FoundImages) -> ImageFacts:
     """Look at a sample of the images of a store.
 
     Raises:

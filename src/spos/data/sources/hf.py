@@ -17,7 +17,7 @@ from spos.data.files import check_file_size, read_image_file
 from spos.data.peek import ImageFacts
 from spos.data.source import SOURCES, DataOptions, Source
 from spos.data.sources._hub import on_hub
-from spos.data.sources._layout import Layout, Split, label_classes
+from spos.data.sources._layout import FoundImages, Split, label_classes
 from spos.data.sources._query import split_query
 from spos.data.sources._stored import SplitNames, look_at, read_source
 
@@ -98,7 +98,7 @@ class TableStore:
         return bytes(cell["bytes"])
 
 
-def _open(argument: str) -> tuple[TableStore, Layout, SplitNames]:
+def _open(argument: str) -> tuple[TableStore, FoundImages, SplitNames]:
     """The store, its splits, and what they are called."""
     place, query = split_query(argument, KEYS)
     if not place:
@@ -134,7 +134,7 @@ def _open(argument: str) -> tuple[TableStore, Layout, SplitNames]:
     called = SplitNames(
         f"the split {names['train']}", f"the split {names.get('val', 'validation')}", "split test"
     )
-    return TableStore(encoded, image, folders), Layout(classes, splits, notes), called
+    return TableStore(encoded, image, folders), FoundImages(classes, splits, notes), called
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from spos.data.decode import BrokenImageError
 from spos.data.files import check_file_size, unreadable
 from spos.data.peek import ImageFacts
 from spos.data.source import SOURCES, DataOptions, Source
-from spos.data.sources._layout import EXTENSIONS, Layout, Split, label_classes
+from spos.data.sources._layout import EXTENSIONS, FoundImages, Split, label_classes
 from spos.data.sources._query import split_query
 from spos.data.sources._stored import SplitNames, look_at, read_source
 
@@ -128,7 +128,7 @@ class _Shard:
         return os.pread(self.file.fileno(), size, offset)
 
 
-def _open(argument: str) -> tuple[ShardStore, Layout]:
+def _open(argument: str) -> tuple[ShardStore, FoundImages]:
     place, query = split_query(argument, KEYS)
     if not place:
         raise UserError("the pattern is missing; allowed: webdataset:FOLDER or webdataset:PATTERN")
@@ -285,7 +285,7 @@ class _Reader:
             raise UserError(f"{name}: label {value!r:.50}; allowed: a whole number or a name")
         return value
 
-    def layout(self, samples: dict[str, list[tuple[str, int | str]]]) -> Layout:
+    def layout(self, samples: dict[str, list[tuple[str, int | str]]]) -> FoundImages:
         """The samples with their labels as numbers of classes."""
         for split, found in samples.items():
             if not found:
@@ -303,4 +303,4 @@ class _Reader:
                 [name for name, _ in found], [number[str(label)] for _, label in found]
             )
         notes = [f"samples without an image, not read: {self.imageless}"] if self.imageless else []
-        return Layout([str(label) for label in known], splits, notes)
+        return FoundImages([str(label) for label in known], splits, notes)

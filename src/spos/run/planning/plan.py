@@ -17,7 +17,7 @@ COOLING = "differentiable.temperature_decay"
 
 
 @dataclass(frozen=True)
-class Choice:
+class PlannedSetting:
     """A setting that was chosen for the user.
 
     Args:
@@ -42,7 +42,7 @@ class Plan:
         flops (float): multiply-adds of a random network.
         step_seconds (float): expected time of a step of the supernet.
         speed (Speed): measured speed of this machine.
-        choices (tuple[Choice, ...]): settings that are fixed from the start.
+        choices (tuple[PlannedSetting, ...]): settings that are fixed from the start.
         estimates (tuple[StageEstimate, ...]): expected time of each stage.
         compare (int | None): number of random networks to compare with; None until it is known
             how long a training takes.
@@ -59,7 +59,7 @@ class Plan:
     flops: float
     step_seconds: float
     speed: Speed
-    choices: tuple[Choice, ...]
+    choices: tuple[PlannedSetting, ...]
     estimates: tuple[StageEstimate, ...]
     compare: int | None = None
     fitted: bool = True
@@ -80,7 +80,7 @@ class Plan:
         Example:
             >>> from spos.run.planning.speed import Line
             >>> line = Line(0.0, 1.0)
-            >>> steps = (Choice("supernet.steps", 100, "because"),)
+            >>> steps = (PlannedSetting("supernet.steps", 100, "because"),)
             >>> train = (StageEstimate("train", 50.0),)
             >>> plan = Plan(110.0, 10.0, 64, 1e6, 0.5, Speed(1, line, line), steps, train)
             >>> plan.after(20.0).choices[0].value, plan.after(20.0).total
@@ -103,7 +103,7 @@ class Plan:
             estimates=tuple(replace(one, seconds=one.seconds * rest) for one in self.estimates),
         )
 
-    def _cooled(self, choices: tuple[Choice, ...]) -> tuple[Choice, ...]:
+    def _cooled(self, choices: tuple[PlannedSetting, ...]) -> tuple[PlannedSetting, ...]:
         """Let a temperature fall as far in fewer epochs."""
         before, after = (
             as_sections(ones).get("supernet", {}).get("steps") for ones in (self.choices, choices)
@@ -167,11 +167,12 @@ def train_all(others: Sequence[float], processes: int, parallel: float) -> tuple
     return first, side_by_side(others[beside:], processes, parallel)
 
 
-def as_sections(choices: tuple[Choice, ...]) -> dict[str, Any]:
+def as_sections(choices: tuple[PlannedSetting, ...]) -> dict[str, Any]:
     """Arrange settings by section.
 
     Example:
-        >>> as_sections((Choice("constraint.maximum", {"flops": 5}, ""), Choice("run.seed", 1, "")))
+        >>> limit = PlannedSetting("constraint.maximum", {"flops": 5}, "")
+        >>> as_sections((limit, PlannedSetting("run.seed", 1, "")))
         {'constraint': {'maximum': {'flops': 5}}, 'run': {'seed': 1}}
     """
     sections: dict[str, Any] = {}
@@ -221,7 +222,7 @@ class Draft:
     """
 
     given: Mapping[str, Any]
-    choices: list[Choice] = field(init=False, default_factory=list)
+    choices: list[PlannedSetting] = field(init=False, default_factory=list)
 
     def choose(self, setting: str, value: Any, reason: str) -> Any:
         """Choose a setting, unless the user gave it; return the value that applies.
@@ -232,7 +233,7 @@ class Draft:
         given = self.given.get(section, {})
         if name in given and setting != "constraint.maximum":
             return given[name]
-        self.choices.append(Choice(setting, value, reason))
+        self.choices.append(PlannedSetting(setting, value, reason))
         return value
 
     def choose_warm_up(self, section: str, steps: int) -> None:

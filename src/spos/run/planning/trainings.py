@@ -40,7 +40,7 @@ def suits(config: Config, count: int) -> bool:
         >>> suits(config, 60_000), suits(config, 2_000)
         (True, False)
     """
-    return 0.5 <= count / family(config.space).plan(config.preset).images <= 2
+    return 0.5 <= count / family(config.space).defaults_of(config.preset).images <= 2
 
 
 def is_short(config: Config, table: CostModel) -> bool:
@@ -60,7 +60,7 @@ def scale_recipe(draft: Draft, config: Config, images: int) -> None:
         config (Config): configuration with the recipes of the preset.
         images (int): images to train on.
     """
-    reference = family(config.space).plan(config.preset).images
+    reference = family(config.space).defaults_of(config.preset).images
     for section in ("supernet", "retrain"):
         recipe, batch = getattr(config, section), getattr(config, section).batch_size
         given = "batch_size" in draft.given.get(section, {})

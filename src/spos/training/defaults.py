@@ -1,4 +1,4 @@
-"""Plans: the default settings of the presets, known to work."""
+"""The default settings of the presets, known to work."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from spos.training.recipe import Recipe, SupernetRecipe
 
 
 @dataclass(frozen=True)
-class Plan:
+class Defaults:
     """The default settings of a preset.
 
     Args:
@@ -35,9 +35,9 @@ class Plan:
 _IMAGENET = Recipe(steps=150_000, batch_size=1024, learning_rate=0.5, augment="imagenet")
 _CIFAR = Recipe(steps=100_000, batch_size=128, learning_rate=0.1, nesterov=True, warmup_steps=1000)
 _TINY = Recipe(steps=2000, batch_size=64, learning_rate=0.1, warmup_steps=50, augment="crop")
-PLANS = {
+DEFAULTS = {
     # Guo et al., Section 4: the setting of the paper.
-    "imagenet": Plan(
+    "imagenet": Defaults(
         supernet=_IMAGENET,
         retrain=replace(_IMAGENET, steps=300_000),
         calibration=20_000,
@@ -45,14 +45,14 @@ PLANS = {
         validation=50_000,
         images=1_281_167,
     ),
-    "cifar": Plan(
+    "cifar": Defaults(
         supernet=_CIFAR,
         retrain=replace(_CIFAR, weight_decay=5e-4, schedule="cosine"),
         calibration=10_000,
         data="folder:cifar10",
         images=50_000,
     ),
-    "tiny": Plan(
+    "tiny": Defaults(
         supernet=_TINY,
         retrain=replace(_TINY, steps=500),
         calibration=512,
