@@ -133,6 +133,17 @@ def test_where_the_distribution_never_meets_the_bound_it_is_topped_up():
     assert sum(drawn[0]) == 3
 
 
+def test_options_without_effect_make_no_further_networks():
+    table = Sums([[1, 1]] * 5)
+    # The other choices are inside of the second option of the first one.
+    table.space = SearchSpace(table.space.choices, [[[]], *[[[(0, 1)]]] * 4])
+    distribution = Distribution(
+        Feasible(table.space, table, Constraint()), [np.array([0.9, 0.1]), *[np.ones(2) / 2] * 4]
+    )
+    drawn = distribution.sample(12, np.random.default_rng(0))
+    assert len({table.space.canonical(one) for one in drawn}) == len(drawn) == 12
+
+
 def test_fewer_are_drawn_where_there_are_no_more():
     table = Sums([[1, 5], [1, 5]])
     feasible = Feasible(table.space, table, Constraint({"flops": 6}))

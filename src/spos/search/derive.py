@@ -76,7 +76,7 @@ class Distribution:
         return Architecture(self._order(self._optima(best))[0].tolist())
 
     def sample(self, count: int, random: np.random.Generator) -> list[Architecture]:
-        """Draw distinct architectures from the distribution, restricted to the constraint.
+        """Draw different networks from the distribution, restricted to the constraint.
 
         If the distribution hardly ever satisfies the constraint, local optima near random feasible
         architectures fill the missing places.
@@ -89,14 +89,18 @@ class Distribution:
         while len(found) < count and drawn < DRAWS * count:
             columns = [random.choice(len(p), CHUNK, p=p) for p in self._probabilities]
             rows = np.stack(columns, axis=1)[: DRAWS * count - drawn]
-            found |= _architectures(rows[self._feasible.within(rows)])
+            found |= self._networks(rows[self._feasible.within(rows)])
             drawn += len(rows)
         if len(found) < count:
             starts = np.array(self._feasible.draw(2 * count, random, found), dtype=np.int64)
             if len(starts):
                 climbed = np.stack([self._climb(row, pairs=False) for row in starts])
-                found |= _architectures(self._order(climbed)) | _architectures(self._order(starts))
+                found |= self._networks(self._order(climbed)) | self._networks(self._order(starts))
         return list(found)[:count]
+
+    def _networks(self, rows: NDArray[np.int64]) -> dict[Architecture, None]:
+        """One architecture of each network, in the order of the rows."""
+        return dict.fromkeys(map(self._feasible.space.canonical, rows.tolist()))
 
     def _order(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Sort rows by decreasing probability, and equally probable ones by their indices."""
@@ -158,7 +162,3 @@ class Distribution:
         changed = np.repeat(row[None], len(chosen), axis=0)
         np.put_along_axis(changed, places[chosen], options[chosen], axis=1)
         return changed
-
-
-def _architectures(rows: NDArray[np.int64]) -> dict[Architecture, None]:
-    return dict.fromkeys(map(Architecture, rows.tolist()))
