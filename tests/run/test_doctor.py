@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,11 @@ from spos.report.diagnosis import Diagnosis, SampledNetwork, StageEstimate, doct
 from spos.report.measure import Measure
 from spos.report.spread import measure_spread
 from spos.run import doctor, run
+from spos.run.planning import diagnosing
+from spos.run.planning.diagnosing import doctor_planned
+from spos.run.planning.planner import Planner
+from spos.run.planning.schedule import read_plan
+from spos.run.planning.trainings import unhurried_steps
 
 RECIPE = {"steps": 6, "batch_size": 16, "warmup_steps": 2}
 GIVEN: dict[str, Any] = {
@@ -140,3 +146,34 @@ def test_networks_that_learn_nothing_do_not_promise_a_gain() -> None:
     found = diagnosis([*good, (0.10, 0.10), (0.10, 0.11)])
     assert 0 < found.gain < 0.1
     assert found.spread.median + found.gain <= 1
+
+
+def test_trainings_are_as_long_as_those_of_the_run_that_follows(tmp_path: Path) -> None:
+    out, told = tmp_path / "run", list[str]()
+    given = {"data": {"source": "digits"}, "constraint": {"maximum": {"flops": "300K"}}}
+    listener = SimpleNamespace(message=told.append, progress=lambda *_: None)
+
+    def confirm(seconds: float) -> bool:
+        told.append(f"asked {seconds > 0}")
+        return False
+
+    with pytest.raises(UserError, match=r"^not started; give --yes, fewer --networks, or "):
+        doctor_planned(out, given, threads=1, listener=listener, confirm=confirm)
+    assert told[-1] == "asked True"
+    assert told[-2].startswith("expected: 24 trainings in ")
+    assert not out.exists() or not any(out.glob("*.json"))
+    given["retrain"] = {"steps": 20}
+    checked = doctor_planned(out, given, networks=2, threads=1, listener=listener)
+    assert checked.steps == 4
+    settings = read_plan(out).complete(given)
+    assert settings["space"]["name"] == "mobile"
+    again = doctor_planned(out, given, networks=2, threads=1, listener=listener)
+    assert again.networks == checked.networks
+
+
+def test_without_the_steps_they_are_those_of_an_unhurried_retraining() -> None:
+    given = {"data": {"source": "digits"}}
+    plan = Planner(given, None, threads=1).plan()
+    steps = diagnosing._complete(plan, given)["retrain"]["steps"]
+    assert steps == unhurried_steps(plan.images, plan.complete(given)["retrain"]["batch_size"])
+    assert steps < 5000

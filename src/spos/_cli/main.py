@@ -21,7 +21,7 @@ from spos._cli.commands import (
     predict_command,
     push_command,
 )
-from spos._cli.common import execution, print_tables, run_stage, say
+from spos._cli.common import print_tables, run_stage, say
 from spos._cli.help import TopicCommand
 from spos._cli.latency import latency_command
 from spos._cli.options import (
@@ -31,7 +31,6 @@ from spos._cli.options import (
     WORKERS,
     combine_options,
     logger_option,
-    read_settings,
     setting_options,
 )
 from spos._util.errors import UserError, nearest
@@ -184,19 +183,13 @@ def _plan(as_json: bool, **options: Any) -> None:
 @_execution_options
 @click.option("--networks", type=COUNT, default=12, metavar="N", help="Random networks to train.")
 @click.option("--seeds", type=COUNT, default=2, metavar="N", help="Trainings of each network.")
+@click.option("--yes", is_flag=True, help="Do not ask before a check of more than an hour.")
 def _doctor(networks: int, seeds: int, **options: Any) -> None:
     """Check whether a search can find a better network at all."""
-    if options["reuse"] is not None:
-        raise UserError("--reuse: spos doctor trains networks without a supernet; leave it out")
-    given = read_settings(options)
-    with execution(options) as arguments:
-        from spos.report.diagnosis import doctor_tables
-        from spos.run.diagnosis import doctor
-        from spos.run.initial import with_digests
+    from spos._cli.plan import perform_check
+    from spos.report.diagnosis import doctor_tables
 
-        given = with_digests(given)
-        diagnosis = doctor(options["out"], given, networks=networks, seeds=seeds, **arguments)
-    print_tables(doctor_tables(diagnosis))
+    print_tables(doctor_tables(perform_check(options, networks=networks, seeds=seeds)))
 
 
 @main.command("show")

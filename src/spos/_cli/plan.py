@@ -1,4 +1,4 @@
-"""Runs whose settings are planned: ``spos run`` and ``spos plan``."""
+"""Runs whose settings are planned: ``spos run``, ``spos plan`` and ``spos doctor``."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from spos._util.errors import UserError
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from spos.report.diagnosis import Diagnosis
     from spos.report.result import Result
     from spos.run.planning.plan import Plan
 
@@ -56,6 +57,29 @@ def perform_run(options: dict[str, Any]) -> tuple[Path, Result]:
             **arguments,
         )
     return out, result
+
+
+def perform_check(options: dict[str, Any], *, networks: int, seeds: int) -> Diagnosis:
+    """Check by the options of the command line whether a space can be searched.
+
+    Raises:
+        UserError: an option is not valid, or the check was not confirmed.
+    """
+    if options["reuse"] is not None:
+        raise UserError("--reuse: spos doctor trains networks without a supernet; leave it out")
+    yes, given = options.pop("yes"), read_settings(options)
+    with execution(options) as arguments:
+        from spos.run.planning.diagnosing import doctor_planned
+
+        return doctor_planned(
+            Path(options["out"]),
+            given,
+            threads=options["threads"],
+            confirm=None if yes else lambda seconds: seconds < LONG or _asked(),
+            networks=networks,
+            seeds=seeds,
+            **arguments,
+        )
 
 
 def make_plan(options: dict[str, Any]) -> Plan:
@@ -137,14 +161,22 @@ def _round_up(value: float) -> float:
 
 
 def _confirm(plan: Plan) -> bool:
-    asks = sys.stdin.isatty() and sys.stderr.isatty()
-    if plan.seconds is not None or plan.total < LONG or not asks:
+    if plan.seconds is not None or plan.total < LONG or not _asks():
         return True
     from spos.run.planning.execute import describe
 
     for line in describe(plan):
         click.echo(f"spos: {line}", err=True)
-    return click.confirm("Start it?", default=True, err=True)
+    return _asked()
+
+
+def _asks() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _asked() -> bool:
+    """Ask whether to begin; nobody is asked who cannot answer."""
+    return not _asks() or click.confirm("Start it?", default=True, err=True)
 
 
 def _directory(options: dict[str, Any]) -> str:

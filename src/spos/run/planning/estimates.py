@@ -9,7 +9,7 @@ from spos.run.config import Config
 from spos.run.network import NASWOT_IMAGES
 from spos.run.planning.capacity import Capacity
 from spos.run.planning.speed import Speed
-from spos.run.planning.trainings import trained_images
+from spos.run.planning.trainings import unhurried_steps
 from spos.search.training_free import SAMPLE
 
 #: Shares of the time of a run for the training of the supernet and for the search, by the weights
@@ -20,8 +20,6 @@ SHARES = {"scratch": (0.42, 0.08), "supernet": (0.55, 0.08), "file": (0.42, 0.08
 TRAININGS = 4
 #: Candidates that are evaluated in the time of one, because they share their beginnings.
 SHARED = 1.5
-#: How many times as many where no time is given.
-UNHURRIED = 4
 #: Images that are evaluated in the time of a NASWOT score.
 SCORED_AS = 2 * NASWOT_IMAGES
 
@@ -80,8 +78,7 @@ def estimate_stages(
         first, others = capacity.train_all(TRAININGS - 1)
         own = rest / (first + others + known)
     else:
-        unhurried = round(UNHURRIED * trained_images(images) / batch_size)
-        own = (unhurried if free else config.retrain.steps) * step
+        own = step * (unhurried_steps(images, batch_size) if free else config.retrain.steps)
         # Beside the winner, the random networks and a uniform one.
         compared = compare if compare is not None or free else 0
         first, others = capacity.train_all(

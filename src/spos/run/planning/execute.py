@@ -185,13 +185,18 @@ class Countdown(Listener):
 
 def describe(plan: Plan) -> list[str]:
     """Describe a plan in lines: what was chosen and why, and how long each stage takes."""
-    lines = [
-        f"{choice.setting} {show_value(choice.value)}: {choice.reason}"
-        for choice in plan.choices
-        if choice.reason
-    ]
+    lines = describe_choices(plan)
     stages = ", ".join(f"{one.stage} {duration(one.seconds)}" for one in plan.estimates)
     lines.append(f"{plan.machine}; expected: {stages}")
     limit = "" if plan.seconds is None else f" of {duration(plan.seconds)}"
     lines.append(f"in all about {duration(plan.total)}{limit}")
     return lines
+
+
+def describe_choices(plan: Plan) -> list[str]:
+    """Describe what a plan chose and why, a line each."""
+    return [
+        f"{choice.setting} {show_value(choice.value)}: {choice.reason}"
+        for choice in plan.choices
+        if choice.reason
+    ]

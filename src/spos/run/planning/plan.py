@@ -196,6 +196,16 @@ def count_falls(steps: int, epoch: int) -> int:
     return (steps - 1) // epoch
 
 
+def warm_up(steps: int) -> int:
+    """Steps of the warm-up of a training.
+
+    Example:
+        >>> warm_up(100), warm_up(100_000)
+        (5, 200)
+    """
+    return min(steps // 20, 200)
+
+
 def is_open(given: Mapping[str, Any]) -> bool:
     """Whether the user left the space and its layout to the plan.
 
@@ -238,7 +248,7 @@ class Draft:
 
     def choose_warm_up(self, section: str, steps: int) -> None:
         """Choose the steps of warm-up of a training."""
-        self.choose(f"{section}.warmup_steps", min(steps // 20, 200), "")
+        self.choose(f"{section}.warmup_steps", warm_up(steps), "")
 
     def config(self) -> Config:
         """The configuration by what is given and chosen."""

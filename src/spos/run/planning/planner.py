@@ -24,12 +24,19 @@ from spos.run.known_networks import count_known_flops
 from spos.run.latency import needs_table
 from spos.run.planning.augmentations import measure_augmentation
 from spos.run.planning.capacity import Capacity
-from spos.run.planning.estimates import SHARES, TRAININGS, UNHURRIED, count_split, estimate_stages
+from spos.run.planning.estimates import SHARES, TRAININGS, count_split, estimate_stages
 from spos.run.planning.layouts import SPACE, Chosen, build, choose_layout
 from spos.run.planning.mixtures import choose_cooling, make_parts, measure_mixture, split_sizes
 from spos.run.planning.plan import LEAST_STEPS, Draft, Plan, is_open
 from spos.run.planning.speed import images_of_step, latency_line
-from spos.run.planning.trainings import BatchSizes, scale_recipe, suits, trained_images
+from spos.run.planning.trainings import (
+    BatchSizes,
+    most_steps,
+    scale_recipe,
+    suits,
+    trained_images,
+    unhurried_steps,
+)
 from spos.run.reuse import check_reusable, read_reused, take_over
 from spos.spaces import family
 from spos.spaces.mobile import layout_for
@@ -46,8 +53,6 @@ GREY = "grey images: no flips"
 LEAST_MEMBER, MOST_MEMBERS = 600.0, 4
 #: Multiply-adds of a network where neither time nor a limit is given.
 COMFORTABLE = 60e6
-#: Most epochs of a training.
-MOST_EPOCHS = 400
 #: Fewest validation images that rank networks well.
 WELL_RANKED = 200
 #: Side of the images on whose networks the speed is measured at first.
@@ -324,18 +329,20 @@ class Planner(Draft):
             self.choose("supernet.members", members, reason)
 
     def _supernet_steps(self, config: Config, step: float, images: int) -> int:
-        batch = config.supernet.batch_size
-        most = MOST_EPOCHS * max(images, 500) // batch
-        seconds = self.capacity.seconds
-        if seconds is None:
-            steps = min(most, round(UNHURRIED * trained_images(images) / batch))
-            reason = f"{steps * batch / images:.0f} epochs"
-        else:
-            share, _ = SHARES[config.network.weights]
-            steps = min(most, int(share * seconds / step))
-            reason = f"{share:.0%} of the time, {steps * batch / images:.0f} epochs"
-        least = LEAST_STEPS["supernet.steps"]
-        steps = int(self.choose("supernet.steps", max(steps, least), reason))
+        batch, seconds = config.supernet.batch_size, self.capacity.seconds
+        steps, share = unhurried_steps(images, batch), ""
+        if seconds is not None:
+            part, _ = SHARES[config.network.weights]
+            least, most = LEAST_STEPS["supernet.steps"], most_steps(images, batch)
+            affordable = int(part * seconds / step)
+            steps = max(min(affordable, most), least)
+            if least <= affordable <= most:
+                share = f"{part:.0%} of the time, "
+            else:
+                share = "the fewest, " if affordable < least else "the most that bring anything, "
+        epochs = max(round(steps * batch / images), 1)
+        reason = f"{share}{epochs} epoch{'s' * (epochs > 1)}"
+        steps = int(self.choose("supernet.steps", steps, reason))
         if "steps" not in self.given.get("supernet", {}):
             self.choose_warm_up("supernet", steps)
         return steps

@@ -26,11 +26,10 @@ from spos.run.outcome import (
     TrainOutcome,
 )
 from spos.run.planning.augmentations import measure_augmentation
-from spos.run.planning.estimates import SCORED_AS, SHARED, SHARES, TRAININGS, UNHURRIED
-from spos.run.planning.plan import Plan, side_by_side, train_all
-from spos.run.planning.planner import MOST_EPOCHS
+from spos.run.planning.estimates import SCORED_AS, SHARED, SHARES, TRAININGS
+from spos.run.planning.plan import Plan, side_by_side, train_all, warm_up
 from spos.run.planning.speed import images_of_step, measure_networks
-from spos.run.planning.trainings import trained_images
+from spos.run.planning.trainings import most_steps, unhurried_steps
 from spos.run.reuse import FITTED, REUSED
 from spos.search import Feasible
 from spos.search.training_free import SAMPLE
@@ -243,7 +242,7 @@ class Schedule:
 
     def _retrain(self, context: Context) -> dict[str, Any]:
         batch, images = context.config.retrain.batch_size, self.plan.images
-        steps = round(UNHURRIED * trained_images(images) / batch)
+        steps = unhurried_steps(images, batch)
         if self.plan.seconds is not None:
             own, uniform = self._steps(context)
             compared = TRAININGS - 2 if self.compare is None else self.compare
@@ -260,8 +259,8 @@ class Schedule:
                 trainings += shorter * at_once / self.plan.parallel
             left = (self.plan.seconds - self.used(context)) * (1 - RESERVE[processes > 1])
             steps = int(max(left, 0.0) / trainings / own)
-        steps = max(20, min(steps, MOST_EPOCHS * max(images, 500) // batch))
-        return {"retrain": {"steps": steps, "warmup_steps": min(steps // 20, 200)}}
+        steps = max(20, min(steps, most_steps(images, batch)))
+        return {"retrain": {"steps": steps, "warmup_steps": warm_up(steps)}}
 
 
 def _within(value: int, limits: tuple[int, int]) -> int:

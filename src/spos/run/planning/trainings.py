@@ -24,6 +24,10 @@ FORWARD_AND_BACKWARD = 3
 #: Images of a training for which the networks are chosen, for a data set of 1,000 images; they grow
 #: with its size to the power of `GROWTH`.
 IMAGES = 25_000
+#: How many times as many where no time is given.
+UNHURRIED = 4
+#: Most epochs of a training.
+MOST_EPOCHS = 400
 #: Largest batches of a network and of a supernet, before they grow.
 NETWORK, SUPERNET = 64, 32
 #: Share of a step that kernel launches may take on an accelerator before batches are doubled, and
@@ -152,6 +156,28 @@ class BatchSizes:
             and speed.training.fixed > WAITING * seconds(self.network)
         ):
             self.growth *= 2
+
+
+def most_steps(images: int, batch: int) -> int:
+    """The most steps of a training that bring anything: 400 epochs, of 500 images at least.
+
+    Example:
+        >>> most_steps(1000, 100), most_steps(100, 100)
+        (4000, 2000)
+    """
+    return MOST_EPOCHS * max(images, 500) // batch
+
+
+def unhurried_steps(images: int, batch: int) -> int:
+    """Steps of a training for which no time is given.
+
+    Example:
+        >>> unhurried_steps(1000, 50)
+        2000
+    """
+    return max(
+        min(round(UNHURRIED * trained_images(images) / batch), most_steps(images, batch)), 20
+    )
 
 
 def trained_images(count: int) -> float:
