@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import multiprocessing
 import os
@@ -17,7 +18,10 @@ import spos
 from spos import OneOf, Supernet
 from spos._util.errors import UserError
 from spos._util.listener import Silent
-from spos.cost.latency import measure_latency
+from spos.cost.latency import LatencyTable, measure_latency
+from spos.cost.latency.agreement import Agreement
+from spos.cost.latency.record import Fit
+from spos.cost.latency.validate import ValidatedTable
 from spos.report.result import read_result
 from spos.run import latency as measuring
 from spos.run import reuse as reusing
@@ -27,6 +31,7 @@ from spos.run.planning import planner as planning
 from spos.run.planning.execute import run_planned
 from spos.run.planning.planner import Planner
 from spos.run.planning.speed import Line, Speed
+from spos.spaces import family
 
 SPEED = Speed(1, Line(0.01, 1 / 3e9), Line(0.003, 1 / 9e9))
 RECIPE = {"steps": 4, "batch_size": 16}
@@ -135,6 +140,23 @@ def test_a_table_without_its_correction_is_corrected(
         with pytest.raises(KeyboardInterrupt):
             measure("10s")
     assert measure("10s") == measuring.QUICK_NETWORKS
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "intercept", "used"),
+    [(0.6, 0.1, 1000, True), (0.1, 0.6, 1000, False), (0.6, 0.1, -(10**12), False)],
+)
+def test_a_fit_is_used_where_it_predicts_better(
+    measured: Path, before: float, after: float, intercept: int, used: bool
+) -> None:
+    table = LatencyTable.read(measured / "latency.json")
+    errors = [Agreement(8, error, 0.0, None, None) for error in (before, after, 0.0)]
+    fit = Fit(intercept, 0, 8)
+    result = ValidatedTable(dataclasses.replace(table, fit=Fit()), fit, (), *errors, "")
+    sizes = {"channels": (16, 32), "depths": (1, 2)}
+    layout = dataclasses.replace(family("shufflenetv2").preset("tiny"), **sizes)
+    supernet = family("shufflenetv2").build(layout, classes=10, image_channels=1)
+    assert measuring.choose_fit(result, supernet).fit == (fit if used else Fit(networks=8))
 
 
 def test_the_latency_of_few_networks_is_bounded_as_well(tmp_path: Path) -> None:

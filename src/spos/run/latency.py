@@ -13,8 +13,10 @@ from spos._util.errors import UserError
 from spos._util.files import write_atomically
 from spos._util.listener import Listener
 from spos._util.settings import replace_settings
+from spos.cost import CostTable
 from spos.cost.latency.backend import check_runtime
 from spos.cost.latency.measure import ROUNDS, auxiliary_path, measure_latency
+from spos.cost.latency.record import Fit
 from spos.cost.latency.table import LatencyTable
 from spos.cost.latency.validate import LEAST_NETWORKS, ValidatedTable, validate
 from spos.data.peek import ImageFacts, peek
@@ -38,6 +40,8 @@ DEFAULT_CONDITIONS: Mapping[str, Any] = {
 #: Samples of each row of parts, and networks by which the sum of the parts is corrected, while a
 #: run waits for its table: fewer than spos latency takes.
 QUICK_ROUNDS, QUICK_NETWORKS = 4, 8
+#: Difference of repeated measurements, as a share, of which the user is told.
+NOISY = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -238,10 +242,35 @@ def measure_for_run(
             )
             networks = min(QUICK_NETWORKS, supernet.space.size)
             if networks >= LEAST_NETWORKS:
-                validate_file(
-                    path, networks=networks, rounds=QUICK_ROUNDS, fit=True, listener=listener
+                result, _ = validate_file(
+                    path, networks=networks, rounds=QUICK_ROUNDS, listener=listener
                 )
+                choose_fit(result, supernet).write(path)
+                if result.noise.error > NOISY:
+                    listener.message(
+                        f"the latency of a network differs by {result.noise.error:.0%} from one "
+                        "measurement to the next: other programs use this machine, and limits are "
+                        "kept no better than that"
+                    )
     return merge_sections(given, {"constraint": {"latency_table": str(path)}})
+
+
+def choose_fit(result: ValidatedTable, supernet: Supernet) -> LatencyTable:
+    """The table with the fit of its validation, where that predicts networks better.
+
+    A fit to few networks of a busy machine may be worse than none, and take more from a cheap
+    network than all that it costs.
+
+    Args:
+        result (ValidatedTable): validation of the table.
+        supernet (Supernet): its supernet.
+    """
+    fitted = dataclasses.replace(result.table, fit=result.fit)
+    least, _ = CostTable(supernet, counter=fitted.counter(supernet)).range()["latency"]
+    if result.after.error < result.before.error and least > 0:
+        return fitted
+    # Without one, but known to be validated.
+    return dataclasses.replace(result.table, fit=Fit(networks=result.fit.networks))
 
 
 def discard_table(out: Path) -> None:
