@@ -82,7 +82,7 @@ def test_the_first_command_needs_nothing_but_images(
         ),
         (("--time", "soon"), "--time soon: write a duration above 0"),
         (("--data", "folder:missing"), "--data folder:missing: no such folder or file"),
-        (("--max-flops", "1"), "no network for images of 8 pixels satisfies flops <= 1"),
+        (("--max-flops", "1"), "satisfies flops <= 1; the smallest has 34.08K flops"),
     ],
 )
 def test_a_mistake_is_one_line(

@@ -69,6 +69,15 @@ def test_bounds_out_of_reach_are_refused_with_the_reachable_range(table):
             constraint.check(table)
 
 
+def test_bounds_that_every_network_satisfies_are_said(table):
+    least, largest = table.range()["flops"]
+    assert Constraint({"flops": largest - 1}, {"flops": least + 1}).without_effect(table) == []
+    high, low = Constraint({"flops": largest}, {"flops": least}).without_effect(table)
+    assert high.startswith("max flops ")
+    assert low.startswith("min flops ")
+    assert " limits nothing: networks of this space have " in high
+
+
 def test_an_unknown_cost_is_refused_with_the_nearest(table):
     with pytest.raises(UserError, match="unknown cost 'flop': did you mean 'flops'"):
         Constraint(maximum={"flop": 1e6}).check(table)

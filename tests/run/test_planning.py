@@ -462,3 +462,16 @@ def test_an_augmentation_of_ones_own_leaves_less_time_for_the_network(
     )
     assert sides[0] == 64
     assert 0 < own.flops < plain.flops
+
+
+@pytest.mark.usefixtures("measured")
+@pytest.mark.parametrize(
+    "given",
+    [{"constraint": {"budgets": {"flops": ["1M", "60M"]}}}, {"search": {"pareto": "flops"}}],
+)
+def test_networks_narrower_than_the_limits_allow_are_explained(given: dict[str, Any]) -> None:
+    if "search" in given:
+        given = {**given, "constraint": {"maximum": {"flops": "60M"}}}
+    plan = Planner(merge_sections(DIGITS, given), 60).plan()
+    (width,) = (one.reason for one in plan.choices if one.setting == "layout.channels")
+    assert width.endswith(": what the time allows (below your 60.00M)")

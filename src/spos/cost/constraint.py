@@ -97,3 +97,19 @@ class Constraint:
                     f"{format_cost(name, value)}: reachable are {format_cost(name, least)} to "
                     f"{format_cost(name, largest)} ({least} to {largest})"
                 )
+
+    def without_effect(self, table: CostModel) -> list[str]:
+        """Describe the bounds that every network of a space satisfies, a line each.
+
+        Args:
+            table (CostModel): costs of the space.
+        """
+        reachable = table.range()
+        return [
+            f"{'max' if sign > 0 else 'min'} {name} {format_cost(name, value)} limits nothing: "
+            f"networks of this space have {format_cost(name, least)} to "
+            f"{format_cost(name, largest)}"
+            for name, value, sign in self.bounds
+            for least, largest in (reachable[name],)
+            if (value >= largest if sign > 0 else value <= least)
+        ]

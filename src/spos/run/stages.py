@@ -101,6 +101,9 @@ def search_stage(context: Context) -> SearchOutcome:
             f"or delete {watch.path} to search from scratch"
         )
     context.freeze()
+    for constraint in config.constraint.constraints if not watch.before else ():
+        for text in constraint.without_effect(table):
+            context.listener.message(text)
     scorer = Scorer(context, supernet, recorded=True)
     name = f"spos-{context.evaluation_fingerprint(scorer.supernets)}"
     place = config.constraint.storage or str(directory.study_path)

@@ -12,6 +12,7 @@ import torch
 from spos._util.errors import UserError
 from spos._util.randomness import generator
 from spos.cost import Constraint, CostModel, CostTable
+from spos.cost.cost import format_cost
 from spos.data.peek import ImageFacts
 from spos.nn.supernet import Supernet
 from spos.search import Feasible
@@ -86,7 +87,12 @@ def choose_layout(
             # The user's own limit applies where it leaves networks to choose from.
             near = own <= timely * 1.1 and 0.35 < own / chosen.limit * LIMIT < 0.85
             return replace(chosen, limit=own if near else min(chosen.limit, own))
-    raise UserError(f"no network for images of {side} pixels satisfies {bounds}")
+    least = {
+        name: cost for name, (cost, _) in chosen.table.range().items() if name in bounds.maximum
+    }
+    smallest = ", ".join(f"{format_cost(name, cost)} {name}" for name, cost in least.items())
+    known = f"; the smallest has {smallest}" if smallest else ""
+    raise UserError(f"no network for images of {image_size} pixels satisfies {bounds}{known}")
 
 
 # A plan tries several, and the next plan the same ones.

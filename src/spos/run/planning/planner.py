@@ -270,17 +270,21 @@ class Planner(Draft):
         side = chosen.layout.image_size
         shrunk = "" if side == facts.side else f" of {facts.side} (median)"
         size = "the images' own" if not shrunk else f"{side} pixels{shrunk}: {why}"
+        own = bounds.maximum.get("flops")
+        below = f" (below your {COUNT.format(own)})" if own and own != chosen.limit else ""
+        several = self.given.get("constraint", {}).get("budgets")
+        several = several or self.given.get("search", {}).get("pareto")
+        width = f"width {chosen.width:g}"
+        if several and own != chosen.limit:
+            width += f": {why}{below}"
         for name, value in vars(chosen.layout).items():
             # The other values of the layout follow from these two.
-            reason = {"image_size": size, "channels": f"width {chosen.width:g}"}.get(name, "")
+            reason = {"image_size": size, "channels": width}.get(name, "")
             if reason or value != vars(space.preset("small"))[name]:
                 plain = list(value) if isinstance(value, tuple) else value
                 self.choose(f"layout.{name}", plain, reason)
-        own = bounds.maximum.get("flops")
-        several = self.given.get("constraint", {}).get("budgets")
-        if own != chosen.limit and not several and not self.given.get("search", {}).get("pareto"):
-            within = f" (below your {COUNT.format(own)})" if own else ""
-            reason = f"at most {COUNT.format(chosen.limit)} multiply-adds{within}: {why}"
+        if own != chosen.limit and not several:
+            reason = f"at most {COUNT.format(chosen.limit)} multiply-adds{below}: {why}"
             limits = {**bounds.maximum, "flops": round(chosen.limit)}
             self.choose("constraint.maximum", limits, reason)
         return chosen
