@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property, partial
 from itertools import chain, islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -66,6 +67,7 @@ class Context:
         notes (list[str]): what to tell once all checks have passed.
         beside (Mapping[str, str]): networks to train at the same time as the winner, by the name of
             the stage of the run.
+        copied_from (Path | None): run whose supernet was just copied here; None if none was.
     """
 
     config: Config
@@ -84,6 +86,7 @@ class Context:
     nodes: Machines | None = None
     notes: list[str] = field(default_factory=list)
     beside: Mapping[str, str] = field(default_factory=dict)
+    copied_from: Path | None = None
 
     def __post_init__(self) -> None:
         # Computed once and sent to other processes, because there a class of the user's script has
@@ -229,9 +232,11 @@ class Context:
         stored = self.directory.start_facts()
         if stored and stored.fingerprint != data.fingerprint:
             same = " (a Dataset has to give the same images at every call)" if self.load else ""
+            run = self.directory if self.copied_from is None else RunDirectory(self.copied_from)
+            other = "leave --reuse out" if self.copied_from else "give another --out"
             raise UserError(
-                f"the images of {data.source} are not those that {self.directory.path} was started "
-                f"with, see {self.directory.data_path}: restore them{same}, or give another --out"
+                f"the images of {data.source} are not those that {run.path} was started with, see "
+                f"{run.data_path}: restore them{same}, or {other}"
             )
         return data
 

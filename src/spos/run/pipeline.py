@@ -31,7 +31,7 @@ from spos.run.known_comparison import check_known_networks, known_stage
 from spos.run.network import build_run_network, make_naswot, read_train_outcome
 from spos.run.outcome import DoctorOutcome, PredictionsOutcome, RetrainOutcome, SearchOutcome
 from spos.run.result import collect_result
-from spos.run.reuse import REUSED, check_copied, warm_start
+from spos.run.reuse import REUSED, Reuse, check_copied, warm_start
 from spos.run.side_by_side import Machines, ThisProcess, Workers
 from spos.run.stages import retrain_stage, search_stage, train_stage
 from spos.run.task import Task
@@ -132,12 +132,13 @@ def run(
     kinds = check_loggers(loggers)
     with directory.open():
         check_latency_table(str(given.get("constraint", {}).get("latency_table") or ""), out)
-        reused = None
+        reused = Reuse({})
         if reuse is None:
             check_copied(directory)
         else:
             timed = schedule is not None
-            given, reused = warm_start(directory, RunDirectory(reuse), given, timed=timed)
+            reused = warm_start(directory, RunDirectory(reuse), given, timed=timed)
+            given = reused.settings
         sections = STAGE_SECTIONS[stages[-1 if schedule is None else 0]]
         searching = "search" in stages
         config, frozen = directory.resolve_config(given, sections, searching=searching)
@@ -154,8 +155,15 @@ def run(
             teacher=Teacher(teacher) if isinstance(teacher, nn.Module) else teacher,
             workers=workers or ThisProcess(),
             nodes=nodes,
-            notes=[*notes, *([reused] if reused else [])],
+            notes=[*notes, *([reused.told] if reused.told else [])],
+            copied_from=reuse if reused.undo else None,
         )
+        if reused.undo:
+            try:
+                _ = context.data  # Those of the other run.
+            except BaseException:
+                reused.undo()
+                raise
         if searching and config.required_method:
             # A differentiable search depends on the training of theta, so it includes the training.
             stages = tuple(dict.fromkeys(("train", *stages)))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from spos._util.errors import UserError
 from spos._util.files import write_atomically
@@ -42,9 +43,23 @@ PRESET = "imagenet"
 FITTED = {"search": ("population", "iterations", "parents"), "retrain": ("steps", "warmup_steps")}
 
 
+class Reuse(NamedTuple):
+    """What a run takes over from another one.
+
+    Args:
+        settings (dict): the given settings, with those of the other run that are not given.
+        told (str | None): which of them differ, in words; None if that was told before.
+        undo (Callable | None): function that removes the copy; None if it was there before.
+    """
+
+    settings: dict[str, Any]
+    told: str | None = None
+    undo: Callable[[], None] | None = None
+
+
 def warm_start(
     directory: RunDirectory, other: RunDirectory, given: Mapping[str, Any], *, timed: bool = False
-) -> tuple[dict[str, Any], str | None]:
+) -> Reuse:
     """Copy the trained supernet and the evaluations of another run, unless already done.
 
     Args:
@@ -52,10 +67,6 @@ def warm_start(
         other (RunDirectory): directory of the run whose supernet is reused.
         given (Mapping): settings by section.
         timed (bool): whether the settings in :data:`FITTED` are left out.
-
-    Returns:
-        The given settings with those of the other run that are not given, and which of them differ
-        in words; None if that was told before.
 
     Raises:
         UserError: the other run has no trained supernet, or the run was started without it.
@@ -77,7 +88,7 @@ def warm_start(
             table = own.get("constraint", {}).get("latency_table")
             if table and "latency_table" not in given.get("constraint", {}):
                 settings["constraint"]["latency_table"] = table
-            return settings, None
+            return Reuse(settings)
         # Its process was killed while it copied.
     check_reusable(other, given)
     stored = read_reused(other, timed=timed)
@@ -104,9 +115,7 @@ def warm_start(
         for name in ("data.json", "train.json"):
             write_atomically(directory.path / name, (other.path / name).read_bytes())
     except BaseException:
-        # A run that did not start leaves nothing behind.
-        for path in made:
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        _remove(made)
         raise
     different = [
         f"{section}.{name} {show_value(value)} there, {show_value(plain[section][name])} here"
@@ -115,7 +124,13 @@ def warm_start(
         if name in plain[section] and plain[section][name] != value
     ]
     rest = "everything else as there" if different else "all settings as there"
-    return settings, f"{flag}: {'; '.join([*different, rest])}"
+    return Reuse(settings, f"{flag}: {'; '.join([*different, rest])}", partial(_remove, made))
+
+
+def _remove(made: Sequence[Path]) -> None:
+    """Leave nothing behind of a run that did not start."""
+    for path in made:
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def check_copied(directory: RunDirectory) -> None:
