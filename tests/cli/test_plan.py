@@ -12,8 +12,9 @@ import pytest
 from commands import Ended
 from PIL import Image
 
-from spos._cli.plan import _confirm, _directory
+from spos._cli.plan import _confirm, _directory, next_commands
 from spos.report.diagnosis import StageEstimate
+from spos.report.result import read_result
 from spos.run.planning.plan import Plan, PlannedSetting
 from spos.run.planning.speed import Line, Speed
 
@@ -67,6 +68,16 @@ def test_the_first_command_needs_nothing_but_images(
         json.loads(path.read_text()) for path in sorted(tmp_path.glob("runs/*/result.json"))
     )
     assert here["winner"]["costs"]["flops"] < there["winner"]["costs"]["flops"]
+
+
+def test_the_next_budget_is_of_what_the_user_limited(finished_run: Path) -> None:
+    result = read_result(finished_run / "result.json")
+    assert result.winner
+    costs = {name: 4 * value for name, value in result.winner.costs.items()}
+    costly = replace(result, winner=replace(result.winner, costs=costs))
+    for limits, cost in ((["latency", "params"], "params"), (["flops"], "flops"), ([], "flops")):
+        budget = next_commands(finished_run, costly, limits)[2]
+        assert f" --max-{cost} " in budget
 
 
 @pytest.mark.parametrize(

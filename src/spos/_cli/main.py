@@ -155,9 +155,9 @@ def _run(**options: Any) -> None:
     """
     from spos._cli.plan import next_commands, perform_run
 
-    out, result = perform_run(options)
+    out, result, limited = perform_run(options)
     _finish(out, result)
-    for line in next_commands(out, result):
+    for line in next_commands(out, result, limited):
         say(line)
 
 

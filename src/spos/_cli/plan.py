@@ -7,6 +7,7 @@ import re
 import shlex
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,11 +28,11 @@ if TYPE_CHECKING:
 LONG = 3600.0
 
 
-def perform_run(options: dict[str, Any]) -> tuple[Path, Result]:
+def perform_run(options: dict[str, Any]) -> tuple[Path, Result, list[str]]:
     """Run all stages by the options of the command line.
 
     Returns:
-        The run directory, and the result.
+        The run directory, the result, and the costs that the user limited.
 
     Raises:
         UserError: an option is not valid.
@@ -56,7 +57,7 @@ def perform_run(options: dict[str, Any]) -> tuple[Path, Result]:
             **{name: options[name] for name in ("compare", "compare_with")},
             **arguments,
         )
-    return out, result
+    return out, result, list(given.get("constraint", {}).get("maximum", {}))
 
 
 def perform_check(options: dict[str, Any], *, networks: int, seeds: int) -> Diagnosis:
@@ -127,22 +128,32 @@ def plan_tables(plan: Plan) -> list[Table | str]:
     return [*([chosen] if chosen.rows else []), times, plan.machine]
 
 
-def next_commands(out: Path, result: Result) -> list[str]:
-    """Commands to go on with after a run: another budget, a file, a prediction."""
+def next_commands(out: Path, result: Result, limited: Sequence[str] = ()) -> list[str]:
+    """Commands to go on with after a run: another budget, a file, a prediction.
+
+    Args:
+        out (Path): run directory.
+        result (Result): result of the run.
+        limited (Sequence[str]): costs that the user limited; the budget is of the first of them.
+    """
     from spos.run import RunDirectory
     from spos.run.outcome import SearchOutcome
 
     lines, named = [], shlex.quote(str(out))
     searched = RunDirectory(out).outcome(SearchOutcome)
     if searched is not None and result.winner is not None and not result.budgets:
-        flops = result.winner.costs["flops"]
+        cost = next((name for name in limited if name in result.winner.costs), "flops")
+        value = result.winner.costs[cost]
         # A budget that some network is known to satisfy.
-        least = min(candidate.costs["flops"] for candidate in searched.candidates)
-        budget = _round_up(max(0.6 * flops, least))
-        if budget < 0.95 * flops:
+        least = min(candidate.costs[cost] for candidate in searched.candidates)
+        budget = _round_up(max(0.6 * value, least))
+        if budget < 0.95 * value:
             text = f"{budget / 1e6:g}M" if budget >= 1e6 else f"{budget / 1e3:g}K"
+            if cost == "latency":
+                text = f"{budget / 1e6:g}ms"
+            flag = f"--max-{cost} {text}" if f"max_{cost}" in BOUNDS else f"--max {cost}={text}"
             other = shlex.quote(f"{out}-{text}")
-            lines.append(f"spos run --reuse {named} --max-flops {text} --out {other}")
+            lines.append(f"spos run --reuse {named} {flag} --out {other}")
     if result.test_score is not None:
         lines.append(f"spos export {named}")
         lines += [f"spos predict {named} photo.jpg"] if result.metric.name == "top-1" else []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -37,6 +37,7 @@ class Capacity:
         threads (int | None): CPU threads that the user gave; None to choose them.
         processes (int): processes of this machine that the run may use for independent work; 1
             once it is known that they gain too little.
+        tell (Callable | None): function that is told what takes a while; None for nobody.
 
     Attributes:
         device (torch.device): device of the run.
@@ -53,6 +54,7 @@ class Capacity:
     began: float
     threads: int | None
     processes: int
+    tell: Callable[[str], object] | None = None
     device: torch.device = field(init=False, default=torch.device("cpu"))
     tried: list[int] = field(init=False)
     parallel: float = field(init=False, default=1.0)
@@ -76,6 +78,9 @@ class Capacity:
 
     def measure(self, supernet: Supernet, table: CostModel, images: int = BATCH) -> Speed:
         """Measure the speed of training and evaluation, with the best of the numbers of threads."""
+        if self.tell:
+            self.tell("measuring the speed of this machine")
+            self.tell = None
         speed = measure_speed(supernet, table, images, self.tried, self.device)
         self.tried = [speed.threads]
         return speed

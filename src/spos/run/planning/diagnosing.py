@@ -72,6 +72,7 @@ def doctor_planned(
             None,
             threads=threads,
             accelerator=accelerator,
+            tell=listener.message,
             processes=workers.count if workers else 1,
         )
         # Refuses a directory that cannot be used before anything is measured.

@@ -131,6 +131,7 @@ def run_planned(
             compare=compare,
             known=compare_with,
             reuse=other,
+            tell=listener.message,
             processes=workers.count if workers else 1,
             **here,
         )

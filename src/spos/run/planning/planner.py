@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 
@@ -75,6 +75,7 @@ class Planner(Draft):
         reuse (RunDirectory | None): run whose supernet is reused, with the settings that are not
             given anew; None to train one.
         processes (int): processes of this machine that the run may use for independent work.
+        tell (Callable | None): function that is told what takes a while; None for nobody.
 
     Raises:
         UserError: the supernet of the other run cannot be reused.
@@ -90,9 +91,10 @@ class Planner(Draft):
     known: Sequence[str] = ()
     reuse: RunDirectory | None = None
     processes: int = 1
+    tell: Callable[[str], object] | None = None
 
     def __post_init__(self) -> None:
-        self.capacity = Capacity(self.limit, self.began, self.threads, self.processes)
+        self.capacity = Capacity(self.limit, self.began, self.threads, self.processes, self.tell)
         if self.reuse:
             check_reusable(self.reuse, self.given)
             self.given = take_over(read_reused(self.reuse, timed=True), self.given, self.reuse)
