@@ -76,6 +76,10 @@ GIVEN = {
         "constraint.storage mysql://me:***@host/studies: a password is not kept on disk; name an "
         "environment variable in its place: 'mysql://me:$PASSWORD@host/studies'",
     ),
+    "password of a name with a space": (
+        ["run", "--out", "OUT", *SMALL, "--storage", "mysql://my own:secret word@host/studies"],
+        "constraint.storage mysql://my%20own:***@host/studies: a password is not kept on disk",
+    ),
     "variable of a password": (
         ["run", "--out", "OUT", *SMALL, "--storage", "mysql://me:$NOWHERE@host/studies"],
         "storage mysql://me:$NOWHERE@host/studies: there is no environment variable NOWHERE",

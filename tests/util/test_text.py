@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import pickle
+import re
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from spos import UserError
 from spos._util.text import all_printable, printable, redact
@@ -39,6 +43,15 @@ def test_texts_in_values_are_printable():
         ("redis://:secret@host:6379", "redis://:***@host:6379"),
         ("postgresql://host:5432/a?user=me&password=secret&b=1", None),
         ("a://b:secret@c there and a://b:secret@c here", "a://b:***@c there and a://b:***@c here"),
+        ("mysql://my own:secret@host/a", "mysql://my own:***@host/a"),
+        ("mysql://me:my secret@host/a is down", "mysql://me:***@host/a is down"),
+        ("mysql://m?e:secret@host/a", "mysql://m?e:***@host/a"),
+        ("mysql://m/e:secret@host/a", "mysql://m/e:***@host/a"),
+        ("mysql://me@work:secret@host/a", "mysql://me@work:***@host/a"),
+        ("mysql://me:secret is down", "mysql://me:*** is down"),
+        ("mysql://me:1secret/a", "mysql://me:***/a"),
+        ("mysql://host/a?api_key=secret&b=1", None),
+        ("mysql://host/a?auth=secret is down", None),
     ],
 )
 def test_passwords_are_not_shown(text: str, shown: str | None):
@@ -48,11 +61,21 @@ def test_passwords_are_not_shown(text: str, shown: str | None):
     assert str(error) == f"storage {redact(text)}\\x0a"
 
 
+@given(st.text("ab1:@/?$[]&=%* "))
+def test_what_sqlalchemy_takes_for_a_password_is_not_shown(rest: str):
+    address = f"mysql://{rest}".replace(" ", "%20")
+    with suppress(ArgumentError, ValueError):
+        password = make_url(address).password or ""
+        named = re.fullmatch(r"\$\{?\w+\}?", password)
+        assert not password or named or "***" in redact(address)
+
+
 @pytest.mark.parametrize(
     "text",
     [
         *("sqlite:///study.db", "sqlite:////a/b:c@d.db", "postgresql://host:5432/a"),
         *("mysql://me:$PASSWORD@host/a", "mysql://me:${PASSWORD}@host/a", "10:30 me@host"),
+        *("mysql://host:3306/a is down: ask me@host", "http://[::1]:80/a", "ray://HOST:PORT"),
     ],
 )
 def test_what_is_no_password_is_shown(text: str):

@@ -9,9 +9,18 @@ from typing import Any
 #: What a terminal obeys or UTF-8 cannot write: control characters, those that turn the direction of
 #: a line, and bytes of file names that are not UTF-8.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-#: The password in the address of a database, unless it names an environment variable.
-_PASSWORD = re.compile(r"(://[^\s/:@?]*:)(?!\$\{?\w+\}?@)\S+@")
-_PARAMETER = re.compile(r"(?i)([?&][^\s=&]*(?:pass|pwd|secret|token)[^\s=&]*=)(?!\$)[^\s&]+")
+#: The password in the address of a database, unless it names an environment variable; it may have
+#: spaces and slashes in it, as the name before it.
+_PASSWORD = re.compile(
+    r"(://(?!/)[^:\n]*:)(?!\$\{?\w+\}?@)(?!\d{1,5}(?:[/?][^\s@]*)?(?:\s|$))"
+    r"(?:(?!\s\S*://).)+(?=@)"
+)
+#: What stands in the place of a port and is none: a password that no host follows.
+_NO_PORT = re.compile(r"(://[^\s/:@?\[]*:)(?!\d+(?:[/?,:;)}'\"\s]|$)|PORT\b|[$*]|\S*@)[^\s/?]+")
+_PARAMETER = re.compile(
+    r"(?i)([?&](?:[^\s=&]*(?:pass|pwd|secret|token|api_?key|access_?key)[^\s=&]*|auth|key)=)"
+    r"(?!\$)[^\s&]+"
+)
 
 
 def printable(text: str) -> str:
@@ -51,7 +60,9 @@ def redact(text: str) -> str:
         >>> redact("mysql://bob:$PASSWORD@host/db"), redact("sqlite:///study.db")
         ('mysql://bob:$PASSWORD@host/db', 'sqlite:///study.db')
     """
-    return _PARAMETER.sub(r"\1***", _PASSWORD.sub(r"\1***@", text))
+    for secret in (_PASSWORD, _NO_PORT, _PARAMETER):
+        text = secret.sub(r"\1***", text)
+    return text
 
 
 def first_few(names: Sequence[str]) -> str:

@@ -165,9 +165,10 @@ class RunDirectory:
         before, address = (
             str(values.get("constraint", {}).get("storage", "")) for values in (stored, merged)
         )
-        shown = redact(address)
+        # An address is one word, whatever is in it.
+        shown = redact("%20".join(address.split(" ")))
         # Runs from before this was refused keep theirs.
-        if address not in (shown, before):
+        if "***" in shown and address != before:
             raise UserError(
                 f"constraint.storage {shown}: a password is not kept on disk; name an environment "
                 f"variable in its place: '{shown.replace('***', '$PASSWORD')}'"
