@@ -64,3 +64,16 @@ def test_aliases_do_not_expand_without_end(depth: int) -> None:
     with pytest.raises(ValueError, match="more than 100,000 values"):
         parse_yaml("\n".join(rows))
     assert parse_yaml("a: &a [1]\nb: *a") == {"a": [1], "b": [1]}
+
+
+@pytest.mark.parametrize("text", ["a: &a {b: 1}\nc: {<<: *a}", "{!!merge x: {a: 1}}"])
+def test_merge_keys_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="merge keys"):
+        parse_yaml(text)
+
+
+def test_merge_keys_do_not_expand_without_end() -> None:
+    rows = ["a0: &a0 {z: 1}"]
+    rows += [f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 10)}]}}" for n in range(1, 12)]
+    with pytest.raises(ValueError, match="merge keys"):
+        parse_yaml("\n".join(rows))

@@ -20,8 +20,8 @@ def parse_yaml(text: str) -> Any:
     are texts, which a setting converts or refuses.
 
     Raises:
-        ValueError: the text is not YAML, gives a key twice, or has too many values; the message is
-            the reason, in one line.
+        ValueError: the text is not YAML, gives a key twice, merges keys, or has too many values;
+            the message is the reason, in one line.
 
     Example:
         >>> parse_yaml("[64, 160, 0100, 1:30]")
@@ -52,6 +52,9 @@ class _Loader(yaml.SafeLoader):
         for name, count in names.most_common(1):
             if count > 1:
                 raise ValueError(f"{name} is given twice")
+        # They are filled in before the values can be counted, and multiply as aliases do.
+        if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):
+            raise ValueError("merge keys (<<) are not read: write out what they stand for")
         return super().construct_mapping(node, deep)
 
 
