@@ -143,6 +143,20 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
         load_data(f"webdataset:{tmp_path}")
 
 
+def test_a_size_below_0_is_refused_and_not_followed_for_ever(samples: Any, tmp_path: Path) -> None:
+    path = shard(tmp_path / "a.tar", samples())
+    content = bytearray(path.read_bytes())
+    start = content.rindex(b"data/00019.png")
+    header = content[start : start + 512]
+    header[124:136] = (-512).to_bytes(12, "big", signed=True)
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    content[start : start + 512] = header
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"not a whole \.tar \(a file in it has a size below 0\)"):
+        load_data(f"webdataset:{path}")
+
+
 def test_a_shard_that_ends_early_is_one_line(samples: Any, tmp_path: Path) -> None:
     path = shard(tmp_path / "a.tar", samples())
     path.write_bytes(path.read_bytes()[:6000])

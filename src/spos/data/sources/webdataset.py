@@ -245,7 +245,12 @@ class _Reader:
             check_regular(Path(path))
             # Without decompression, which has no random access.
             with tarfile.open(path, "r:") as archive:
+                last = -1
                 for member in archive:
+                    # After a size below 0 tarfile would go back, and read the same for ever.
+                    if member.offset <= last:
+                        raise ValueError("a file in it has a size below 0")
+                    last = member.offset
                     name = posixpath.normpath(member.name)
                     if not member.isreg() or posixpath.basename(name).startswith("."):
                         continue
