@@ -140,6 +140,7 @@ def test_every_network_that_scales_has_the_least_width(name: str) -> None:
         ("timm:untested", "timm:untested cannot be trained on images of 8 pixels: "),
         ("timm:patches", "timm:patches cannot be trained on images of 8 pixels: Calculated padded"),
         ("mobilenet_v2=none.pth", "none.pth cannot be read (No such file or directory): give"),
+        ("mobilenet_v2=/dev/zero", "/dev/zero cannot be read (it is not a regular file): give"),
         ("mobilenet_v2=none.bin", "none.bin cannot be read (No such file or directory): give"),
     ],
 )

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from spos._util import files
-from spos._util.files import read_json, write_atomically, write_json
+from spos._util.files import file_digest, read_json, write_atomically, write_json
 
 
 def test_a_file_is_written_and_written_again(tmp_path: Path):
@@ -119,3 +119,10 @@ def test_a_json_file_that_is_a_device_or_a_pipe_is_not_read(tmp_path: Path) -> N
     for name in ("pipe.json", "endless.json"):
         with pytest.raises(ValueError, match="it is not a regular file"):
             read_json(tmp_path / name)
+
+
+def test_a_pipe_or_a_device_has_no_digest(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(OSError, match="it is not a regular file"):
+            file_digest(path)

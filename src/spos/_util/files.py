@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -94,7 +95,7 @@ def file_digest(path: Path) -> str:
     """SHA-256 of the content of a file, in hexadecimal digits.
 
     Raises:
-        OSError: the file cannot be read.
+        OSError: the file cannot be read, or is a pipe or a device.
 
     Example:
         >>> import tempfile
@@ -103,6 +104,10 @@ def file_digest(path: Path) -> str:
         >>> file_digest(path)[:8]
         '5d5766cf'
     """
+    try:
+        check_regular(path)
+    except ValueError as error:
+        raise OSError(errno.EINVAL, str(error), str(path)) from None
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
