@@ -125,6 +125,11 @@ def of(image, label=0):
         ([(np.zeros((8, 8), np.uint16), 0)], {}, "values of type uint16; allowed: uint8"),
         ([(torch.zeros(3, 0, 4), 0)], {}, r"an image of shape \[3, 0, 4\]"),
         (Pairs(byte_tensor), {"classes": ["a"]}, "classes: 1 names for labels up to 2; .* 3"),
+        (
+            [(byte_tensor(n), n % 2 * 2**62) for n in range(60)],
+            {},
+            "train: label 4611686018427387904 of 60 images; allowed: below 1,000, numbers",
+        ),
         (Pairs(byte_tensor), {"validation": 2.0}, "^validation 2.0: must be a fraction"),
         (Pairs(byte_tensor), {"test_size": 1}, "^test 1: 1 of 60 images"),
         (Pairs(byte_tensor), {"test": Pairs(byte_tensor, 8, 4)}, "^test: label 3; .* 0 to 2"),

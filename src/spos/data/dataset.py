@@ -103,7 +103,7 @@ def dataset_source(
         notes.append(f"images of {width}x{height} pixels: the middle {side}x{side}")
     streamed = options.streams(len(items), items.channels, side)
     images = items.read(options.image_size, streamed, options.workers)
-    names = [] if values else _class_names(train, classes, int(images.labels.max()))
+    names = [] if values else _class_names(train, classes, images.labels)
     if test is None:
         return Source(images, names, notes=notes)
     others = _Items(test, "test", values, items.channels)
@@ -119,10 +119,18 @@ def dataset_source(
     return Source(images, names, test=test_images, notes=notes)
 
 
-def _class_names(dataset: Any, classes: Sequence[str] | None, largest: int) -> list[str]:
+def _class_names(dataset: Any, classes: Sequence[str] | None, labels: Tensor) -> list[str]:
+    largest = int(labels.max())
     own = getattr(dataset, "classes", None)
     if classes is None and isinstance(own, (list, tuple)) and len(own) > largest:
         classes = own
+    most = max(1000, 10 * len(labels))
+    # An output for each number would be absurd.
+    if classes is None and largest >= most:
+        raise UserError(
+            f"train: label {largest} of {len(labels):,} images; allowed: below {most:,}, numbers "
+            "of the classes from 0"
+        )
     names = list(map(str, range(largest + 1) if classes is None else classes))
     if len(names) <= largest:
         raise UserError(
