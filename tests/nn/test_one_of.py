@@ -54,6 +54,12 @@ def test_an_unknown_option_is_refused_and_changes_nothing(layer, option, says):
     assert layer.active == 1
 
 
+@pytest.mark.parametrize("options", [[nn.Identity(), nn.Identity()], {"a": nn.Identity}, None])
+def test_options_are_modules_by_name(options):
+    with pytest.raises(UserError, match="allowed are modules by name, such as"):
+        OneOf(options)
+
+
 def test_a_choice_needs_an_option():
     with pytest.raises(UserError, match="has no option"):
         OneOf({})

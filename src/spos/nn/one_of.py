@@ -25,7 +25,7 @@ class OneOf(ChoiceModule):
         name (str | None): name of the choice (see :class:`ChoiceModule`).
 
     Raises:
-        UserError: ``options`` is empty.
+        UserError: ``options`` is empty, or has something else in it than modules by name.
 
     Example:
         >>> import torch
@@ -39,6 +39,12 @@ class OneOf(ChoiceModule):
     """
 
     def __init__(self, options: Mapping[str, nn.Module], name: str | None = None) -> None:
+        known = isinstance(options, (Mapping, nn.ModuleDict))
+        if not known or not all(isinstance(one, nn.Module) for one in options.values()):
+            raise UserError(
+                f"options {options!r:.80}: allowed are modules by name, such as "
+                "{'3x3': nn.Conv2d(8, 8, 3, padding=1), 'skip': nn.Identity()}"
+            )
         super().__init__(tuple(options), name)
         self.options = nn.ModuleList(options.values())
         self.mixture: Sequence[tuple[int, Tensor]] | None = None
