@@ -137,6 +137,9 @@ def test_a_space_by_name_and_a_source_are_enough_and_progress_is_told(tmp_path: 
         ("mobile", "digits", {"time": "soon"}, "--time soon: write a duration"),
         ("mobile", "digits", {"max_flops": "many"}, "max_flops 'many' is not a positive number"),
         ("mobile", [1, 2, 3], {}, "item 0: int; allowed: "),
+        ("mobile", {"a": 1}, {}, "dataset dict: has no items by index"),
+        (nn.Conv2d, "digits", {}, "model <class .*Conv2d'>: must be a module with choices, the"),
+        (None, Path("missing"), {}, "--data folder:missing: no such folder"),
         (None, "folder:missing", {}, "--data folder:missing: no such folder"),
     ],
 )
@@ -198,4 +201,39 @@ def test_the_random_numbers_of_the_caller_go_on(found: FoundNetwork) -> None:
 def test_numbers_out_of_range_are_refused(given: dict[str, Any], says: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=says):
         spos.search(stack(), arrays(), **given, out=tmp_path / "run")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"time": float("nan")}, "time nan: must be above 0 seconds, and below 1e"),
+        ({"time": float("inf")}, "time inf: must be above 0 seconds, and below 1e"),
+        ({"time": 10**400}, "time 10*: must be above 0 seconds, and below 1e"),
+        ({"time": [1]}, r"time \[1\]: must be a duration"),
+        ({"limits": [1]}, r"limits \[1\]: must be upper bounds by the names of costs"),
+        ({"limits": {"flops": 1}, "max_flops": "10M"}, "flops is given as max_flops too; give one"),
+        ({"out": 3}, "out 3: must be a path"),
+        ({"out": ""}, "out '': must be a path"),
+        ({"init": ""}, "init '': must be a path"),
+        ({"reuse": ""}, "reuse '': must be an earlier search"),
+        ({"workers": True}, "workers True: must be a whole number"),
+        ({"seed": "a"}, "seed 'a': must be a whole number"),
+        ({"classes": 5}, "classes 5: must be a list of names"),
+        ({"compare_with": "resnet18"}, "compare_with 'resnet18': must be a list of names"),
+        ({"settings": "abc"}, "settings 'abc': must be settings by section"),
+        ({"settings": {"run": None}}, "section 'run' is not a mapping"),
+        ({"settings": {"layout": {"image_size": "abc"}}}, "image_size 'abc': must be a valid int"),
+        ({"settings": {"run": {"seed": "abc"}}}, "run.seed 'abc': must be a valid integer"),
+        (
+            {"settings": {"constraint": {"maximum": [1]}}, "max_flops": "10M"},
+            r"constraint.maximum \[1\]: must be bounds by the names of costs",
+        ),
+    ],
+)
+def test_arguments_of_another_kind_are_refused(
+    given: dict[str, Any], says: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=says):
+        spos.search(stack(), arrays(), **{"out": tmp_path / "run", **given})
     assert not list(tmp_path.iterdir())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from own_models import QUICK, arrays, stack
@@ -14,7 +15,7 @@ from torch.utils.data import DataLoader, SubsetRandomSampler, TensorDataset
 import spos
 from spos import UserError
 from spos._api import FoundNetwork
-from spos._api.own_images import OwnImages
+from spos._api.own_images import OwnImages, as_dataset
 from spos.data.images import TensorImages
 
 
@@ -99,3 +100,43 @@ def test_other_images_of_the_same_labels_are_no_finished_run(
         spos.search(stack(), (255 - images, labels), out=tmp_path / "a", reuse=found, threads=1)
     # Nothing was copied that the run would then be of.
     assert not (tmp_path / "a").exists()
+
+
+PIXELS = np.arange(80 * 64, dtype=np.uint8).reshape(80, 1, 8, 8)
+LABELS = np.arange(80) % 2
+
+
+@pytest.mark.parametrize(
+    ("images", "labels"),
+    [
+        (PIXELS[::-1].copy()[::-1], LABELS),
+        (PIXELS, (1 - LABELS)[::-1]),
+        (PIXELS, LABELS.astype(">i8")),
+        ((PIXELS / 255).astype(">f4"), LABELS),
+    ],
+)
+def test_arrays_in_any_order_of_memory_are_the_same_images(images: Any, labels: Any) -> None:
+    data, expected = (
+        OwnImages(as_dataset(pair), None, None).load({}, 0)
+        for pair in ((images, labels), (PIXELS, LABELS))
+    )
+    assert data.fingerprint == expected.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "says"),
+    [
+        (PIXELS, np.array(["a", "b"] * 40), "classes of type <U1; allowed: whole numbers from 0"),
+        (PIXELS, LABELS.astype(object), "classes of type object; allowed"),
+        (PIXELS, np.zeros(80, [("a", "i4")]), "classes of type .*; allowed"),
+        (PIXELS, np.array(3), "classes of type int64; allowed"),
+        (PIXELS, [0, 2**63], "classes of type list; allowed"),
+        (PIXELS, torch.tensor(LABELS).to("meta"), "classes of type torch.int64; allowed"),
+        (np.array(3), LABELS, "images of type int64; allowed: a dense array or tensor"),
+        (torch.tensor(PIXELS).bfloat16(), LABELS, "images of type torch.bfloat16; allowed"),
+        (torch.tensor(PIXELS).to_sparse(), LABELS, "images of type torch.uint8; allowed"),
+    ],
+)
+def test_what_is_no_array_of_numbers_is_refused(images: Any, labels: Any, says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        as_dataset((images, labels))

@@ -108,6 +108,11 @@ def of(image, label=0):
         ([(byte_tensor(0), "cat")], {}, "item 0: label 'cat'; allowed: an integer"),
         ([(byte_tensor(0), -1)], {}, "label -1"),
         ([(byte_tensor(0), 0.5)], {}, "label 0.5"),
+        ([(byte_tensor(0), 2**63)], {}, "label 9223372036854775808; allowed"),
+        ([(byte_tensor(0), torch.tensor(0, device="meta"))], {}, "item 0: a tensor of .* on meta"),
+        ([(byte_tensor(0).bfloat16(), 0)], {}, "item 0: a tensor of torch.bfloat16, .*; allowed"),
+        ([(byte_tensor(0).to_sparse(), 0)], {}, "item 0: a tensor of torch.uint8, torch.sparse"),
+        ({0: (byte_tensor(0), 0)}, {}, "dataset dict: has no items by index"),
         ([(byte_tensor(0), torch.tensor([1, 2]))], {}, "label tensor"),
         ([("a.png", 0)], {}, "item 0: str; allowed: a PIL image, a tensor, or an array"),
         (

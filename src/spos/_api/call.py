@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import time as clock
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
+from numbers import Integral, Real
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +22,10 @@ from spos._util.console import ConsoleListener
 from spos._util.errors import UserError
 from spos._util.listener import Listener
 from spos.cost.outputs import check_outputs
-from spos.data import ImageData
+from spos.data import DataOptions, ImageData
 from spos.data.own_augmentation import Augmentation, register_augmentation
 from spos.data.peek import peek
+from spos.run.config import check_sections
 from spos.run.initial import BROUGHT, brought
 from spos.run.planning.duration import parse_duration
 from spos.run.planning.execute import run_planned
@@ -33,6 +36,23 @@ from spos.spaces._own import PRESET, register_model
 
 #: Called with the stage, the steps done, all steps, and the details as text.
 Callback = Callable[[str, int, int, str], None]
+
+#: Seconds that no search takes.
+LONGEST = 1e15
+_PATH = (str, PathLike), "a path that is not empty"
+_NUMBER = (Integral,), "a whole number"
+#: Types of the arguments, and what to call them.
+_KINDS: dict[str, tuple[tuple[type, ...], str]] = {
+    "model": ((nn.Module, str), "a module with choices, the name of a space, or None"),
+    "time": ((str, Real), "a duration such as '1h', or seconds"),
+    "limits": ((Mapping,), "upper bounds by the names of costs, such as {'params': '1M'}"),
+    "settings": ((Mapping,), "settings by section, such as {'search': {'population': 20}}"),
+    "workers": ((Integral, str), "a whole number, 'ray', or the address of a Ray cluster"),
+    "reuse": ((FoundNetwork, *_PATH[0]), "an earlier search, or its run directory"),
+    **dict.fromkeys(("classes", "compare_with", "loggers"), ((Iterable,), "a list of names")),
+    **dict.fromkeys(("seed", "compare", "threads"), _NUMBER),
+    **dict.fromkeys(("out", "init"), _PATH),
+}
 
 
 def search(
@@ -110,21 +130,29 @@ def search(
         >>> smaller = search("mobile", "digits", max_flops="600K", reuse=found)  # doctest: +SKIP
     """
     began = clock.monotonic()
+    _check_kinds(model=model, time=time, limits=limits, settings=settings, seed=seed)
+    _check_kinds(classes=classes, compare_with=compare_with, loggers=loggers)
+    _check_kinds(compare=compare, threads=threads, workers=workers, reuse=reuse, out=out, init=init)
+    if isinstance(data, Path):
+        data = f"folder:{data}"
     seconds = None
     if time is not None:
         seconds = parse_duration(time) if isinstance(time, str) else time
-        if seconds <= 0:
-            raise UserError(f"time {time}: must be above 0 seconds")
-    for name, value, least in (("threads", threads, 1), ("compare", compare, 0)):
-        if value is not None and value < least:
-            raise UserError(f"{name} {value}: must be at least {least}")
+        if not 0 < seconds < LONGEST:
+            raise UserError(f"time {time!s:.40}: must be above 0 seconds, and below {LONGEST:g}")
+    for name, number, least in (("threads", threads, 1), ("compare", compare, 0)):
+        if number is not None and number < least:
+            raise UserError(f"{name} {number}: must be at least {least}")
+    for cost, bound in {"flops": max_flops, "params": max_params}.items():
+        if bound is not None and cost in (limits or {}):
+            raise UserError(f"limits: {cost} is given as max_{cost} too; give one of them")
     bounds = {"flops": max_flops, "params": max_params, **(limits or {})}
     maximum = {
         cost: read_bound(cost, str(value), f"max_{cost}")
         for cost, value in bounds.items()
         if value is not None
     }
-    given: dict[str, Any] = {name: dict(values) for name, values in (settings or {}).items()}
+    given = check_sections(settings or {})
     given.setdefault("run", {}).setdefault("seed", seed)
     if augment is not None:
         name = register_augmentation(augment)
@@ -132,8 +160,12 @@ def search(
             given.setdefault(section, {}).setdefault("augment", name)
     if maximum:
         constraint = given.setdefault("constraint", {})
-        constraint["maximum"] = {**constraint.get("maximum", {}), **maximum}
+        own = constraint.get("maximum", {})
+        if not isinstance(own, Mapping):
+            raise UserError(f"constraint.maximum {own!r:.80}: must be bounds by the names of costs")
+        constraint["maximum"] = {**own, **maximum}
     images = None
+    side = DataOptions(image_size=given.get("layout", {}).get("image_size")).image_size
     if isinstance(data, str):
         if test is not None:
             raise UserError(
@@ -143,13 +175,11 @@ def search(
         given.setdefault("data", {})["source"] = data
         facts = peek(data)
     else:
-        side = given.get("layout", {}).get("image_size")
-        images = OwnImages(as_dataset(data), as_dataset(test), classes, side and int(side))
+        images = OwnImages(as_dataset(data), as_dataset(test), classes, side)
         given.setdefault("data", {})["source"] = "dataset"
         facts = images.facts
     if isinstance(model, nn.Module):
-        side = int(given.get("layout", {}).get("image_size", facts.side))
-        name = register_model(model, side, affine=init == "model")
+        name = register_model(model, side or facts.side, affine=init == "model")
         given["space"] = {"name": name, "preset": PRESET}
         # Given, so that a run is not resumed with another model of the same name.
         layout = family(name).preset(PRESET)
@@ -170,7 +200,7 @@ def search(
 
     def make_load(planned: Mapping[str, Any]) -> Callable[[], ImageData] | None:
         if images is not None:
-            loaded["load"] = partial(images.load, planned, int(given["run"]["seed"]))
+            loaded["load"] = partial(images.load, planned, given["run"]["seed"])
         return loaded.get("load")
 
     # This process takes the threads of the plan.
@@ -204,6 +234,16 @@ def search(
             loggers=loggers,
         )
     return FoundNetwork(result, folder, loaded.get("load"))
+
+
+def _check_kinds(**given: Any) -> None:
+    for name, value in given.items():
+        kinds, allowed = _KINDS[name]
+        known = isinstance(value, kinds) and not isinstance(value, bool)
+        if isinstance(value, str):
+            known = str in kinds and value != ""
+        if value is not None and not known:
+            raise UserError(f"{name} {value!r:.80}: must be {allowed}")
 
 
 @dataclass

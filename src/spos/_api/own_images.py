@@ -6,7 +6,9 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import (
     BatchSampler,
     DataLoader,
@@ -20,6 +22,7 @@ from torch.utils.data import (
 
 from spos._util.errors import UserError
 from spos.data import DataOptions, ImageData, Source, dataset_source
+from spos.data.dataset import in_memory
 from spos.data.load import assemble
 from spos.data.peek import ImageFacts, is_grey
 
@@ -32,6 +35,11 @@ _OF_LOADERS = (
     default_collate,
     default_convert,
 )
+#: What the two arrays of images and classes can be.
+ALLOWED = {
+    "images": "a dense array or tensor of uint8, or of float in 0 to 1, one image in each row",
+    "classes": "whole numbers from 0, one for each image; names of the classes go to classes=",
+}
 
 
 def as_dataset(data: Any) -> Any:
@@ -41,7 +49,8 @@ def as_dataset(data: Any) -> Any:
         data (Any): Dataset, DataLoader of one, or pair of arrays of images and classes.
 
     Raises:
-        UserError: the loader has more than batches and their order, or the arrays differ in length.
+        UserError: the loader has more than batches and their order, the arrays differ in length,
+            or are not of numbers.
     """
     if isinstance(data, DataLoader):
         # Batches are made anew, of all images of the dataset.
@@ -55,13 +64,28 @@ def as_dataset(data: Any) -> Any:
                 )
         return data.dataset
     if isinstance(data, (tuple, list)) and len(data) == 2 and hasattr(data[0], "shape"):
-        images, labels = map(torch.as_tensor, data)
+        images, labels = (_as_tensor(data[place], what) for place, what in enumerate(ALLOWED))
         if len(images) != len(labels):
             raise UserError(
                 f"{len(images)} images and {len(labels)} classes: give one class for each image"
             )
         return TensorDataset(images, labels)
     return data
+
+
+def _as_tensor(values: Any, what: str) -> Tensor:
+    try:
+        if isinstance(values, np.ndarray):
+            # Torch reads neither an array backwards nor one of another byte order.
+            order: Any = "C" if min(values.strides, default=0) < 0 else "K"
+            values = np.asarray(values, values.dtype.newbyteorder("="), order=order)
+        tensor = torch.as_tensor(values)
+        # Which images can be read is known by the first.
+        in_memory(tensor[:1], what)
+    except (TypeError, ValueError, IndexError, RuntimeError):
+        kind = getattr(values, "dtype", type(values).__name__)
+        raise UserError(f"{what} of type {kind}; allowed: {ALLOWED[what]}") from None
+    return tensor
 
 
 class OwnImages:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,8 @@ from spos.data.streamed import Photographs, StreamedImages
 
 TARGETS = ("classes", "values")
 """What the targets of a Dataset can be."""
+LARGEST_LABEL = 2**63 - 1
+"""The largest that a tensor holds."""
 
 
 def dataset_data(
@@ -89,6 +91,7 @@ def dataset_source(
         raise UserError("classes: targets='values' have none; give one of them")
     for dataset in (train,) if test is None else (train, test):
         indexed = hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")
+        indexed = indexed and not isinstance(dataset, Mapping)
         if isinstance(dataset, IterableDataset) or not indexed:
             raise UserError(
                 f"dataset {type(dataset).__name__}: has no items by index;"
@@ -216,9 +219,11 @@ def to_label(label: Any, where: str) -> Tensor:
         >>> to_label(np.array([3]), "train, item 0")
         tensor(3)
     """
-    if isinstance(label, (Tensor, np.ndarray)) and len(label.reshape(-1)) == 1:
-        label = label.item()
-    if isinstance(label, bool) or not isinstance(label, (int, np.integer)) or label < 0:
+    array = in_memory(label, where) if isinstance(label, Tensor) else label
+    if isinstance(array, np.ndarray) and array.size == 1:
+        label = array.item()
+    whole = isinstance(label, (int, np.integer)) and not isinstance(label, bool)
+    if not whole or not 0 <= label <= LARGEST_LABEL:
         raise UserError(
             f"{where}: label {label!r:.50}; allowed: an integer from 0; for numbers to be "
             "predicted give targets='values'"
@@ -268,11 +273,26 @@ def to_image(image: Any, where: str) -> Image.Image:
     return image if image.mode == "L" else to_rgb(image)
 
 
+def in_memory(tensor: Tensor, where: str) -> np.ndarray[Any, Any]:
+    """The values of a tensor as an array.
+
+    Raises:
+        UserError: it is sparse, quantised, without values, or of a type that NumPy lacks.
+    """
+    try:
+        return tensor.detach().cpu().numpy()
+    except (TypeError, RuntimeError):
+        raise UserError(
+            f"{where}: a tensor of {tensor.dtype}, {tensor.layout}, on {tensor.device}; allowed: a "
+            "dense one with values, of a type that NumPy has, such as uint8, int64 or float32"
+        ) from None
+
+
 def _pixels(image: Any, where: str) -> np.ndarray[Any, np.dtype[np.uint8]]:
     channels: tuple[int, ...]
     if isinstance(image, Tensor):
         channels, allowed = (1, 3), "a tensor [C, H, W] with 1 or 3 channels"
-        array = image.detach().cpu().numpy()
+        array = in_memory(image, where)
         array = np.moveaxis(array, 0, -1) if array.ndim == 3 else array
     elif isinstance(image, np.ndarray):
         channels, allowed = (1, 3, 4), "an array [H, W] or [H, W, C] with 1, 3 or 4 channels"
