@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ from spos import UserError
 from spos.run import RunDirectory, run
 from spos.run.initial import BROUGHT, brought
 from spos.training.checkpoint import Checkpoints
+from spos.training.weights import read_state
 
 #: Nothing moves: what a training begins from is what it ends with.
 STILL = {"steps": 2, "batch_size": 16, "learning_rate": 1e-30, "weight_decay": 0.0}
@@ -178,6 +180,34 @@ def test_code_in_a_file_never_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(UserError, match="refused: reading it would run"):
         run(tmp_path / "run", given(supernet={"init": "harmful.pt"}))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["harmful.pt"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        Tensor.to_sparse,
+        lambda value: value.to("meta"),
+        lambda value: torch.quantize_per_tensor(value, 0.1, 0, torch.qint8),
+        lambda value: value.to(torch.complex64),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_tensors_that_are_no_weights_are_refused(change: Any, tmp_path: Path) -> None:
+    path = tmp_path / "weights.pth"
+    torch.save({"a": torch.zeros(2, 2), "b": change(torch.ones(2, 2))}, path)
+    with pytest.raises(
+        UserError, match=r"b is a tensor of .*; allowed: dense ones of real numbers"
+    ):
+        read_state(path)
+
+
+def test_a_file_is_refused_without_a_warning(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    (tmp_path / "weights.pth").write_bytes(pickle.dumps({"a": [1]}, protocol=4))
+    with pytest.raises(UserError, match="damaged or not a checkpoint"):
+        read_state(tmp_path / "weights.pth")
+    assert not list(recwarn)
 
 
 @pytest.mark.parametrize(

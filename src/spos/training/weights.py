@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -61,7 +62,7 @@ def read_state(file: Path) -> dict[str, Tensor]:
             ``state_dict`` or ``model`` of a dictionary.
 
     Raises:
-        UserError: the file is missing or damaged, or holds something else.
+        UserError: the file is missing or damaged, or holds something else, such as sparse tensors.
     """
     content = read_weights(file)
     if isinstance(content, Mapping):
@@ -73,6 +74,13 @@ def read_state(file: Path) -> dict[str, Tensor]:
         raise UserError(
             f"{file} holds no tensors by name: give a state dict, or one of safetensors"
         )
+    for name, value in found.items():
+        dense = value.layout == torch.strided and not (value.is_nested or value.is_meta)
+        if not dense or value.is_quantized or value.is_complex():
+            raise UserError(
+                f"{file}: {name} is a tensor of {value.dtype}, {value.layout}, on {value.device}; "
+                "allowed: dense ones of real numbers, not quantised"
+            )
     return found
 
 
@@ -166,7 +174,10 @@ def read_weights(file: Path) -> Any:
                 damaged = archive.testzip()
             if damaged is not None:
                 raise UserError(f"{file} is damaged: the checksum of {damaged} in it differs")
-        return torch.load(file, weights_only=True, map_location="cpu")
+        with warnings.catch_warnings():
+            # Of how the file was written, which says less than the error.
+            warnings.simplefilter("ignore")
+            return torch.load(file, weights_only=True, map_location="cpu")
     except UserError:
         raise
     except PermissionError:
