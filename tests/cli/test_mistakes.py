@@ -80,6 +80,14 @@ GIVEN = {
         ["run", "--out", "OUT", *SMALL, "--storage", "mysql://my own:secret word@host/studies"],
         "constraint.storage mysql://my%20own:***@host/studies: a password is not kept on disk",
     ),
+    "CPU cores of a worker": (
+        ["run", "--out", "OUT", *SMALL, "--worker-cpus", "nan"],
+        "--worker-cpus nan: must be a number, at least 0",
+    ),
+    "GPUs of a worker": (
+        ["run", "--out", "OUT", *SMALL, "--worker-gpus", "inf"],
+        "--worker-gpus inf: must be a number, at least 0",
+    ),
     "variable of a password": (
         ["run", "--out", "OUT", *SMALL, "--storage", "mysql://me:$NOWHERE@host/studies"],
         "storage mysql://me:$NOWHERE@host/studies: there is no environment variable NOWHERE",

@@ -133,6 +133,11 @@ def test_more_than_the_cluster_has_is_one_line(cluster: Any) -> None:
         RayWorkers(cpus=64)
 
 
+def test_a_worker_without_a_core_is_one_line() -> None:
+    with pytest.raises(UserError, match="--worker-cpus 0: must be above 0"):
+        RayWorkers(cpus=0)
+
+
 def test_a_worker_without_memory_is_named(cluster: Any, tmp_path: Path) -> None:
     # Ray ends the workers of this node, as if others had taken its memory.
     poor = {"RAY_memory_usage_threshold": "0.01", "RAY_memory_monitor_refresh_ms": "100"}

@@ -27,6 +27,8 @@ from spos.space import Architecture
         ({"seed": -3}, "search.seed -3: must be at least 0"),
         ({"mutation": 1.2}, "search.mutation 1.2: must be at most 1"),
         ({"mutation": float("nan")}, "search.mutation nan"),
+        ({"depth_weight": 1e308}, "search.depth_weight 1e+308: must be at most 1000"),
+        ({"naswot_weight": 1e308}, "search.naswot_weight 1e+308: must be at most 1000"),
         ({"crossover_children": 30, "mutation_children": 30}, "at most 50 together"),
         ({"crossover_children": 51}, "more than the population of 50"),
         ({"mutation_children": 51}, "more than the population of 50"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from functools import reduce
 from pathlib import Path
@@ -34,6 +35,19 @@ class Count(click.IntRange):
         return int(text)
 
 
+class Share(click.FloatRange):
+    """Type of an option that is a number of things, parts of them included."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, context: click.Context | None
+    ) -> float:
+        number: float = super().convert(value, param, context)
+        if not math.isfinite(number):
+            flag = param.opts[0] if param else ""
+            raise UserError(f"{flag} {value}: must be a number, at least 0, such as 0.5")
+        return number
+
+
 class Workers(click.ParamType[Any]):
     """Type of an option that is a number of processes, or a Ray cluster."""
 
@@ -51,7 +65,7 @@ class Workers(click.ParamType[Any]):
 #: A number of things, and one of processes or threads, of which no machine has as many.
 COUNT, PROCESSORS = Count(10**6), Count(1024)
 WORKERS = Workers()
-SHARE = click.FloatRange(min=0)
+SHARE = Share(min=0)
 
 
 def number_or_fraction(text: str) -> int | float:

@@ -191,6 +191,8 @@ class RayWorkers:
             ray: Any = importlib.import_module("ray")
         except ImportError:
             raise UserError("--workers ray needs Ray: pip install 'spos[ray]'") from None
+        if self.cpus <= 0:
+            raise UserError(f"--worker-cpus {self.cpus:g}: must be above 0")
         if not ray.is_initialized():
             self._ours = True
             try:

@@ -36,8 +36,8 @@ class SearchSettings(Settings):
         fitness (str): score of a candidate: ``loss`` on the validation images, which ranks networks
             better than their accuracy does if the images are few; ``metric`` of the run; ``auto``
             for the loss in classification, and the metric of a task of your own.
-        depth_weight (float): weight of the depth of a network beside its one-shot score, at least
-            0, both in standard deviations over random networks. For spaces in which layers
+        depth_weight (float): weight of the depth of a network beside its one-shot score, 0 to
+            1000, both in standard deviations over random networks. For spaces in which layers
             may be skipped, where one-shot scores undervalue deep networks; 0.5 is a good start.
         naswot_weight (float): weight of the NASWOT score of the untrained network
             (:class:`spos.search.naswot.Naswot`), likewise.
@@ -75,8 +75,8 @@ class SearchSettings(Settings):
     mutation_children: Annotated[int, Field(ge=0)] | None = None
     tries: Annotated[int, Field(ge=1)] = 100
     fitness: Literal["auto", "loss", "metric"] = "auto"
-    depth_weight: Annotated[float, Field(ge=0)] = 0.0
-    naswot_weight: Annotated[float, Field(ge=0)] = 0.0
+    depth_weight: Annotated[float, Field(ge=0, le=1000)] = 0.0
+    naswot_weight: Annotated[float, Field(ge=0, le=1000)] = 0.0
     racing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     from_known: bool = True
     seed: Annotated[int, Field(ge=0, le=10**18)] = 0
