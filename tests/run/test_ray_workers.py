@@ -133,6 +133,15 @@ def test_more_than_the_cluster_has_is_one_line(cluster: Any) -> None:
         RayWorkers(cpus=64)
 
 
+def test_ray_does_not_replace_what_a_signal_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda *_, **__: signal.signal(signal.SIGTERM, print))
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 1.0})
+    before = signal.getsignal(signal.SIGTERM)
+    RayWorkers()
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
 def test_a_worker_without_a_core_is_one_line() -> None:
     with pytest.raises(UserError, match="--worker-cpus 0: must be above 0"):
         RayWorkers(cpus=0)

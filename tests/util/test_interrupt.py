@@ -9,7 +9,13 @@ import threading
 import pytest
 
 from spos._util import interrupt as module
-from spos._util.interrupt import deferred_interrupt, handled_by, interruptible, raise_interrupt
+from spos._util.interrupt import (
+    deferred_interrupt,
+    handled_by,
+    handlers_kept,
+    interruptible,
+    raise_interrupt,
+)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -20,6 +26,15 @@ def test_the_first_signal_is_noted_and_the_second_acts(number):
         assert interrupt.requested
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(number)
+
+
+def test_a_library_does_not_replace_handlers():
+    def handler(*_: object) -> None: ...
+
+    with handled_by(handler):
+        with handlers_kept():
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        assert signal.getsignal(signal.SIGTERM) is handler
 
 
 def test_a_closed_terminal_does_nothing_under_nohup():

@@ -59,6 +59,20 @@ def handle_by(handler: Callable[[int, FrameType | None], object]) -> dict[int, A
     return {int(number): signal.signal(number, handler) for number in handled}
 
 
+@contextmanager
+def handlers_kept() -> Iterator[None]:
+    """Set back the handlers of these signals that a library replaces inside."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        # Handlers can be set there alone; one that Python did not set is None.
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                if handler is not None:
+                    signal.signal(number, handler)
+
+
 class Interrupt:
     """Whether an interruption was requested.
 

@@ -21,6 +21,7 @@ import torch
 
 from spos._util.errors import UserError
 from spos._util.files import write_atomically
+from spos._util.interrupt import handlers_kept
 from spos._util.processes import signals_held
 from spos.data import ImageData
 from spos.run.context import Context
@@ -196,8 +197,9 @@ class RayWorkers:
         if not ray.is_initialized():
             self._ours = True
             try:
-                # Ctrl-C is for this process alone, which ends the others.
-                with signals_held(), warnings.catch_warnings():
+                # Ctrl-C is for this process alone, which ends the others. At a request to end Ray
+                # would end this one at once.
+                with signals_held(), handlers_kept(), warnings.catch_warnings():
                     # Of a cluster that is not there, which the error below says.
                     warnings.simplefilter("ignore")
                     ray.init(self.address, log_to_driver=False, logging_level=logging.ERROR)
