@@ -90,6 +90,18 @@ def test_a_network_that_does_not_run_is_refused_in_one_line(network, shape):
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("could not create a primitive")])
+def test_a_network_is_not_refused_for_a_lack_of_memory(error, monkeypatch):
+    def fails(*_: object) -> Tensor:
+        raise error
+
+    network = nn.Conv2d(3, 8, 3)
+    monkeypatch.setattr(nn.Conv2d, "forward", fails)
+    with pytest.raises(type(error)) as raised:
+        count_network(network, (3, 9, 9))
+    assert raised.value is error
+
+
 def quantised(pair: str, inputs: int, outputs: int, kernel: int) -> FixedBitsConv2d:
     convolution = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
     return FixedBitsConv2d(convolution, bit_pair(pair), weights="dorefa", activations="pact")

@@ -37,6 +37,20 @@ def test_memory_that_torch_cannot_have_is_reported() -> None:
     assert "\n" not in line
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("could not create a primitive"),
+        RuntimeError("could not create a memory object"),
+        ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+        OSError("libgomp.so.1: failed to map segment from shared object"),
+    ],
+)
+def test_memory_that_a_library_cannot_have_is_reported(error: Exception) -> None:
+    assert str(explain(error)).startswith("out of memory (")
+
+
 def test_a_mistake_is_one_line_and_an_error_of_the_program_is_not() -> None:
     assert explain(UserError("--seed x")) == "--seed x"
     for error in (KeyError("weight"), RuntimeError("shapes differ"), AssertionError()):

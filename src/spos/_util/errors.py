@@ -9,6 +9,14 @@ from contextlib import suppress
 
 from spos._util.text import printable, redact
 
+#: What allocators of the CPU, oneDNN and the loader of libraries say, without a class of their own.
+_OUT_OF_MEMORY = (
+    "can't allocate memory",
+    "could not create a primitive",
+    "could not create a memory",
+    "failed to map segment",
+)
+
 
 class UserError(ValueError):
     """A mistake in the user's input: one line with what was given and what is allowed.
@@ -67,15 +75,27 @@ def explain(error: BaseException) -> str | None:
     """
     if isinstance(error, UserError):
         return str(error)
+    if is_out_of_memory(error):
+        first = (str(error).strip() or "MemoryError").splitlines()[0].strip()
+        return f"out of memory ({first}): set a smaller batch_size or run.evaluation_batch"
     if isinstance(error, OSError):
         reason = error.strerror or " ".join(str(error).split()) or type(error).__name__
         # When a file is renamed, the name that it should get.
         name = error.filename2 or error.filename
         return f"{name}: {reason}" if name else f"a file cannot be read or written: {reason}"
-    torch = sys.modules.get("torch")
-    # The CPU allocator has no error class of its own.
-    allocator = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-    if allocator or isinstance(error, (MemoryError, torch.OutOfMemoryError if torch else ())):
-        first = (str(error).strip() or "MemoryError").splitlines()[0].strip()
-        return f"out of memory ({first}): set a smaller batch_size or run.evaluation_batch"
     return None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there is too little memory, of the machine or of an accelerator.
+
+    Example:
+        >>> is_out_of_memory(MemoryError()), is_out_of_memory(RuntimeError("shapes differ"))
+        (True, False)
+    """
+    # Not there while torch is being imported.
+    of_torch = getattr(sys.modules.get("torch"), "OutOfMemoryError", ())
+    if isinstance(error, (MemoryError, of_torch)):
+        return True
+    known = isinstance(error, (RuntimeError, ImportError, OSError))
+    return known and any(text in str(error) for text in _OUT_OF_MEMORY)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from spos._util.errors import UserError
+from spos._util.errors import UserError, is_out_of_memory
 from spos.nn.choice import ChoiceModule
 from spos.nn.copying import copy_module
 from spos.nn.supernet import Stage, Supernet
@@ -116,6 +116,8 @@ def run(module: nn.Module, value: Any, forward: Callable[[Any], Any] | None = No
         with torch.no_grad(), _NormsSkipped():
             return (forward or module)(value)
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         given = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else str(type(value))
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UserError(

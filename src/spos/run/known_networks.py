@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spos._util.errors import UserError
+from spos._util.errors import UserError, is_out_of_memory
 from spos._util.randomness import torch_seed
 from spos.cost.count import count_costs, count_network
 from spos.cost.part import on_meta
@@ -219,6 +219,8 @@ def check_known(context: Context, text: str) -> tuple[float, dict[str, int]]:
         found = on_meta(network).train()(batch)
         costs = _count(context, network)
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{text} cannot be trained on images of {side} pixels: {reason}") from error
     if not isinstance(found, Tensor) or found.shape != (2, outputs):
