@@ -16,7 +16,11 @@ from torch import Tensor, nn
 import spos
 import spos.spaces
 from spos import Architecture, OneOf, UserError
+from spos._api.own_model import add_model
+from spos.data.peek import ImageFacts
+from spos.run.planning.layouts import SIDES
 from spos.search import SearchSettings, search
+from spos.spaces import family
 from spos.spaces._own import PRESET, OwnLayout, register_model
 
 
@@ -166,3 +170,28 @@ def test_a_subclass_of_a_choice_may_hold_further_choices() -> None:
 
     space = spos.Supernet(Gated(), (4, 8, 8)).space
     assert [space.canonical(one) for one in space] == list(space)
+
+
+def test_images_are_made_smaller_where_no_network_of_the_model_is_within_the_limit() -> None:
+    facts = ImageFacts(80, 10, 100, 1, grey=True, has_validation=False, has_test=False)
+    own = family(add_model(stack(), facts, None, {})[0])
+    supernet = own.build(own.preset(PRESET), classes=10, image_channels=1)
+    least, most = own.costs(supernet).range()["flops"]
+    name, why = add_model(stack(), facts, None, {"flops": 0.9 * least})
+    side = family(name).preset(PRESET).image_size
+    assert side in SIDES and side < 100
+    assert why.startswith(f"images of {side} pixels of 100 (median): for larger ones hardly a")
+    # What the caller gave, or what leaves networks to choose from, stays.
+    assert add_model(stack(), facts, 100, {"flops": 0.9 * least})[1] == ""
+    assert add_model(stack(), facts, None, {"flops": most})[1] == ""
+    # Nothing is cheap enough: the search says what is reachable.
+    name, why = add_model(stack(), facts, None, {"flops": 10})
+    assert (family(name).preset(PRESET).image_size, why) == (100, "")
+
+
+def test_a_model_for_one_size_keeps_it() -> None:
+    facts = ImageFacts(80, 10, 100, 1, grey=True, has_validation=False, has_test=False)
+    kernels = {str(size): nn.Conv2d(1, 4, size, padding=size // 2) for size in (1, 3)}
+    model = nn.Sequential(OneOf(kernels), nn.Flatten(), nn.Linear(4 * 100 * 100, 10))
+    name, why = add_model(model, facts, None, {"flops": 1000})
+    assert (family(name).preset(PRESET).image_size, why) == (100, "")

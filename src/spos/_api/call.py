@@ -18,10 +18,10 @@ from torch import nn
 
 from spos._api.found import FoundNetwork
 from spos._api.own_images import OwnImages, as_dataset
+from spos._api.own_model import add_model
 from spos._util.console import ConsoleListener
 from spos._util.errors import UserError
 from spos._util.listener import Listener
-from spos.cost.outputs import check_outputs
 from spos.data import DataOptions, ImageData
 from spos.data.own_augmentation import Augmentation, register_augmentation
 from spos.data.peek import peek
@@ -32,7 +32,7 @@ from spos.run.planning.execute import run_planned
 from spos.run.settings import read_bound
 from spos.run.workers import make_workers
 from spos.spaces import family
-from spos.spaces._own import PRESET, register_model
+from spos.spaces._own import PRESET
 
 #: Called with the stage, the steps done, all steps, and the details as text.
 Callback = Callable[[str, int, int, str], None]
@@ -164,7 +164,7 @@ def search(
         if not isinstance(own, Mapping):
             raise UserError(f"constraint.maximum {own!r:.80}: must be bounds by the names of costs")
         constraint["maximum"] = {**own, **maximum}
-    images = None
+    images, smaller = None, ""
     side = DataOptions(image_size=given.get("layout", {}).get("image_size")).image_size
     if isinstance(data, str):
         if test is not None:
@@ -179,14 +179,13 @@ def search(
         given.setdefault("data", {})["source"] = "dataset"
         facts = images.facts
     if isinstance(model, nn.Module):
-        name = register_model(model, side or facts.side, affine=init == "model")
+        name, smaller = add_model(model, facts, side, maximum, affine=init == "model")
         given["space"] = {"name": name, "preset": PRESET}
         # Given, so that a run is not resumed with another model of the same name.
         layout = family(name).preset(PRESET)
         given.setdefault("layout", {})["model"] = layout.model
-        sizes = {"classes": facts.classes, "image_channels": facts.channels}
-        with torch.random.fork_rng(devices=[]):
-            check_outputs(family(name).build(layout, **sizes), facts.classes)
+        if smaller:
+            given["layout"]["image_size"] = layout.image_size
     elif model is not None:
         given.setdefault("space", {})["name"] = model
     folder = Path(out) if out is not None else _folder(model, data, maximum, seconds, seed)
@@ -216,6 +215,8 @@ def search(
             stack.enter_context(brought(module, folder))
         if isinstance(listener, ConsoleListener):
             stack.enter_context(closing(listener))
+        if smaller:
+            listener.message(smaller)
         result = run_planned(
             folder,
             given,
