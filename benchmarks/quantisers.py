@@ -21,6 +21,7 @@ from pathlib import Path
 import torch
 from lightning_fabric import Fabric
 from record import write_record
+from spos.training.recipes import PLANS
 from torch import Tensor
 
 from spos._util.files import read_json, write_json
@@ -32,7 +33,6 @@ from spos.spaces.resnet_bits import PRESETS, uniform
 from spos.training.checkpoint import Checkpoints
 from spos.training.loop import train
 from spos.training.recipe import Recipe
-from spos.training.recipes import PLANS
 
 LAYOUT = replace(PRESETS["cifar"].scaled(0.5), stem_stride=2)
 

@@ -104,7 +104,7 @@ def test_a_former_result_is_a_page(tmp_path: Path) -> None:
     result = read_result(write(tmp_path, former()))
     page = render(result, result.top, [])
     assert "Evolution scored 3 of 6 architectures" in page
-    assert "better than 1 of 1 random network." in page
+    assert "better than the one random network" in page
     assert "Over parameters" in page
 
 

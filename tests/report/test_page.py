@@ -191,7 +191,7 @@ def test_one_candidate_is_a_plot(make: Callable[..., Run]) -> None:
     page = Reader(render(*run.arguments))
     assert "The search" in page.text
     assert "nan" not in page.text
-    assert "One network says little." in page.text
+    assert "One random network says little" in page.text
 
 
 def test_a_random_network_as_good_as_the_winner_is_said(run: Run) -> None:

@@ -6,16 +6,20 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from io import StringIO
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from spos.report import render
 from spos.report.chart import Axis, Names, layer, make_chart, padded_range
 from spos.report.network import network_blocks
 from spos.report.result import ChoiceFacts, ConstraintFacts, Result, Retrained, StageCosts
-from spos.report.words import headline, sampling_error, verdict
+from spos.report.terminal import result_tables
+from spos.report.verdict import uncompared, verdict
+from spos.report.words import headline, sampling_error
 
 from .conftest import Run, compare
 
@@ -56,6 +60,14 @@ def drawing_of(run: Run, stages: Sequence[StageCosts], choices: Sequence[ChoiceF
     return render(changed.result, [], []).split("The network found</h2>")[1].split("</section>")[0]
 
 
+def printed(result: Result) -> str:
+    """A result as it is printed on a terminal, in one line."""
+    console = Console(file=StringIO(), width=100)
+    console.print(*result_tables(result))
+    assert isinstance(console.file, StringIO)
+    return " ".join(console.file.getvalue().split())
+
+
 def test_options_beyond_the_colours_are_drawn(run: Run) -> None:
     choices = [ChoiceFacts(f"c{n}", (f"width {n} of many",)) for n in range(20)]
     named = {choice.name: choice.options[0] for choice in choices}
@@ -79,7 +91,15 @@ def test_costs_of_nothing_are_not_an_error(run: Run) -> None:
         (0.96, [0.93, 0.95, 0.2, 0.3, 0.4], "this high in 1 of 6 cases; more random networks"),
         (0.96, [0.93] * 19, "this high in 1 of 20 cases: a clear advantage"),
         (0.96, [0.93, 0.95], "the standard deviation of the random networks is 1.4 points."),
-        (0.95, [0.93], "better than 1 of 1 random network."),
+        (0.95, [0.93], "better than the one random network that was trained as well. It classif"),
+        (0.93, [0.95], "is worse than the one random network that"),
+        (
+            0.93,
+            [0.95],
+            "93.0% of the test images correctly, the random network 95.0%: a differ",
+        ),
+        (0.93, [0.95], "a difference of 2.0 points. One random network says little"),
+        (0.93, [0.93], "as good as the one random network that was trained as well."),
     ],
 )
 def test_the_comparison_is_honest(
@@ -91,7 +111,25 @@ def test_the_comparison_is_honest(
 
 
 def test_nothing_to_compare_is_not_a_comparison(result: Result) -> None:
-    assert verdict(replace(result, comparison=None)) is None
+    alone = replace(result, comparison=None)
+    assert verdict(alone) is None
+    assert uncompared(alone).startswith("It was not compared with random networks of its cost. Mea")
+    assert uncompared(result) == uncompared(replace(alone, retrain=None)) == ""
+    for text in (render(alone, [], []), printed(alone)):
+        assert text.count("not compared with random networks") == 1
+        assert text.count("Measured on 359 test images") == 1
+
+
+@pytest.mark.parametrize("better", [True, False])
+def test_a_uniform_network_that_is_better_is_in_the_headline(result: Result, better: bool) -> None:
+    compared = compare(0.5, [0.4, 0.45])
+    score = 0.6 if better else 0.5
+    uniform = replace(compared.networks[0], name="all conv3", test_score=score)
+    other = replace(
+        result, comparison=replace(compared, uniform=uniform), retrain=Retrained(0.5, steps=1)
+    )
+    said = "The network of all conv3 is better: 60.0% with 1.000K multiply-adds."
+    assert (said in headline(other)) == better
 
 
 def test_an_accuracy_carries_the_error_of_its_test_set(result: Result) -> None:

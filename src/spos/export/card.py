@@ -9,6 +9,7 @@ from spos.cost.cost import format_cost
 from spos.report.measure import Measure
 from spos.report.result import Result
 from spos.report.template import environment
+from spos.report.verdict import verdict
 
 Facts = Mapping[str, Any]
 
@@ -24,6 +25,7 @@ def model_card(facts: Facts, result: Result | None, name: str) -> str:
         name=name,
         result=result,
         listed=LISTED_CLASSES,
+        verdict=verdict(result) if result else None,
         measure=result.metric if result else Measure(),
         one_shot=_one_shot(facts, result),
         file_lines=file_lines(facts),

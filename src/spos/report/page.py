@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from spos._util.files import write_atomically
-from spos.report import words
 from spos.report.at_work import collect_at_work
 from spos.report.attachments import Attachments, CandidateStages
 from spos.report.candidates import candidate_table
@@ -28,6 +27,7 @@ from spos.report.scatter import budgets_figure, search_figure
 from spos.report.table import budgets_table, comparison_table, finalists_table, front_table
 from spos.report.template import fill_template
 from spos.report.trust import comparison_figure, finalists_figure, trust_figure
+from spos.report.verdict import uncompared, verdict
 from spos.search.candidate import Candidate
 
 NOTHING = Attachments()
@@ -70,7 +70,8 @@ def render(
         budgets_figure=budgets_figure(result),
         front=front_table(result),
         finalists=finalists_table(result),
-        verdict=words.verdict(result),
+        verdict=verdict(result),
+        uncompared=uncompared(result),
         known_table=known_table(result),
         known_words=known_words(result),
         comparison=comparison_table(result),

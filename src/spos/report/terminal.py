@@ -20,6 +20,7 @@ from spos.report.table import (
     spaced,
     top_table,
 )
+from spos.report.verdict import uncompared, verdict
 
 
 def result_tables(result: Result) -> list[RenderableType]:
@@ -41,13 +42,12 @@ def result_tables(result: Result) -> list[RenderableType]:
         ("Against random networks", comparison_table(result)),
     ):
         parts += [architectures_table(title, table)] if table else []
-    judged = words.verdict(result) if result.winner else None
-    compared = [known_words(result), judged.words if judged else ""]
-    if any(compared):
-        sentences = filter(None, (*compared, words.sampling_error(result)))
-        parts.append(plain_text(" ".join(sentences)))
-    if told := words.how_to_read(result):
-        parts.append(plain_text("\n".join(told)))
+    judged = verdict(result) if result.winner else None
+    compared = f"{judged.words} {words.sampling_error(result)}" if judged else uncompared(result)
+    if told := f"{known_words(result)} {compared}".strip():
+        parts.append(plain_text(told))
+    if explained := words.how_to_read(result):
+        parts.append(plain_text("\n".join(explained)))
     if result.seconds:
         parts.append(pairs_table("Time", words.stage_times(result.seconds)))
     return spaced(parts)

@@ -22,7 +22,7 @@ from spos.report.chart import (
     make_chart,
 )
 from spos.report.result import Result
-from spos.report.words import verdict
+from spos.report.verdict import verdict
 
 #: Colours of the networks that were retrained.
 COLOURS = {"found": ACCENT, "random": SOFT, "uniform": WARM}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from spos.cost.cost import find_cost, format_cost
 from spos.report.result import ConstraintFacts, KnownNetwork, Result, SearchFacts
@@ -17,9 +16,6 @@ RUN_STAGES = {
     "known": "Known networks",
     "compare": "Comparison",
 }
-#: Chance that a random network is as good, up to which an advantage is clear, and above which it is
-#: none.
-CLEAR, WEAK = 0.05, 0.25
 #: What a table says below its columns.
 FLOPS_NOTE = "FLOPs are multiply-adds"
 
@@ -152,7 +148,20 @@ def headline(result: Result) -> str:
 
 
 def surpassed(result: Result) -> str:
-    """Say which known networks are better than the one found; empty if none is."""
+    """Say which other networks are better than the one found; empty if none is."""
+    return " ".join(filter(None, (_surpassed_by_uniform(result), _surpassed_by_known(result))))
+
+
+def _surpassed_by_uniform(result: Result) -> str:
+    uniform = result.comparison.uniform if result.comparison else None
+    if not uniform or result.test_score is None or uniform.test_score <= result.test_score:
+        return ""
+    cost, score = result.primary_cost, result.metric.show(uniform.test_score)
+    spent = f"{format_cost(cost, uniform.costs[cost])} {find_cost(cost).noun}"
+    return f"The network of {uniform.name} is better: {score} with {spent}."
+
+
+def _surpassed_by_known(result: Result) -> str:
     found, measure = result.test_score, result.metric
     better = [one for one in result.known if found is not None and one.test_score > found]
     told = []
@@ -178,70 +187,6 @@ def beginning(result: Result | None) -> str:
     weights = result.retrain.weights if result and result.retrain else "scratch"
     known = {"supernet": "from the weights of the supernet", "file": "from weights of a file"}
     return known.get(weights, "from scratch")
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """How the network found compares with random ones."""
-
-    short: str
-    words: str
-
-
-def verdict(result: Result) -> Verdict | None:
-    """Compare the network found with the random ones.
-
-    Returns:
-        The comparison in words; None where there is none.
-    """
-    if result.comparison is None:
-        return None
-    compared, measure = result.comparison, result.metric
-    scores = [network.test_score for network in compared.networks]
-    found, mean, deviation = compared.found_test_score, compared.random_mean, compared.random_std
-    several = len(scores) > 1
-    equal = sum(found == score for score in scores)
-    short = (
-        f"The network found is better than {sum(found > score for score in scores)} of "
-        f"{counted(len(scores), 'random network')}{f' and equal to {equal}' if equal else ''}."
-    )
-    if measure.top1:
-        said = f"It classifies {measure.show(found)} of the test images correctly"
-        theirs = "they" if several else "it"
-    else:
-        said = f"Its test score ({measure.name}) is {measure.show(found)}"
-        theirs = "theirs" if several else "its"
-    words = (
-        f"{short} {said}, {theirs} {measure.show(mean)}{' on average' if several else ''}: "
-        f"a difference of {measure.difference(found - mean)}"
-    )
-    if deviation is None:
-        words += ". One network says little."
-    else:
-        differ = measure.difference(deviation)
-        words += f"; the standard deviation of the random networks is {differ}. "
-        rank = 1 + sum(score >= found for score in scores)
-        words += "The search did not help here." if found < mean else _chance(rank, 1 + len(scores))
-    if compared.uniform:
-        score, cost = compared.uniform.test_score, result.primary_cost
-        spent = f"{format_cost(cost, compared.uniform.costs[cost])} {find_cost(cost).noun}"
-        words += (
-            f" The network of {compared.uniform.name}, with {spent}, has {measure.show(score)}."
-        )
-    return Verdict(short, words)
-
-
-def _chance(rank: int, networks: int) -> str:
-    """How often a network drawn at random would rank so high among all of them.
-
-    Each rank is equally likely for it, however the scores are distributed.
-    """
-    words = f"A network drawn at random would rank this high in {rank} of {networks} cases"
-    if rank / networks > WEAK:
-        return f"{words}: no clear advantage of the search."
-    if rank / networks > CLEAR:
-        return f"{words}; more random networks would say more."
-    return f"{words}: a clear advantage of the search."
 
 
 def sampling_error(result: Result) -> str:

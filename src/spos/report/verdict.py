@@ -1,0 +1,98 @@
+"""How the network found compares with random ones, in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from spos.cost.cost import find_cost, format_cost
+from spos.report.result import Comparison, Result
+from spos.report.words import counted, sampling_error
+
+#: Chance that a random network is as good, up to which an advantage is clear, and above which it is
+#: none.
+CLEAR, WEAK = 0.05, 0.25
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How the network found compares with random ones."""
+
+    short: str
+    words: str
+
+
+def verdict(result: Result) -> Verdict | None:
+    """Compare the network found with the random ones.
+
+    Returns:
+        The comparison in words; None where there is none.
+    """
+    compared, measure = result.comparison, result.metric
+    if compared is None:
+        return None
+    short, words = (_with_one if len(compared.networks) == 1 else _with_several)(result, compared)
+    if compared.uniform:
+        score, cost = compared.uniform.test_score, result.primary_cost
+        spent = f"{format_cost(cost, compared.uniform.costs[cost])} {find_cost(cost).noun}"
+        words += (
+            f" The network of {compared.uniform.name}, with {spent}, has {measure.show(score)}."
+        )
+    return Verdict(short, f"{short} {words}")
+
+
+def uncompared(result: Result) -> str:
+    """Say that nothing was compared, and how sure the score is; empty where something was."""
+    if result.test_score is None or result.comparison:
+        return ""
+    said = "It was not compared with random networks of its cost." if result.winner else ""
+    return " ".join(filter(None, (said, sampling_error(result))))
+
+
+def _with_one(result: Result, compared: Comparison) -> tuple[str, str]:
+    measure, found, other = result.metric, compared.found_test_score, compared.random_mean
+    judged = "better than" if found > other else "worse than" if found < other else "as good as"
+    short = f"The network found is {judged} the one random network that was trained as well."
+    theirs = "the random network" if measure.top1 else "that of the random network is"
+    words = f"{_said(result, found)}, {theirs} {measure.show(other)}"
+    if found != other:
+        words += f": a difference of {measure.difference(abs(found - other))}"
+    return short, f"{words}. One random network says little about the search."
+
+
+def _with_several(result: Result, compared: Comparison) -> tuple[str, str]:
+    measure, found, mean = result.metric, compared.found_test_score, compared.random_mean
+    scores = [network.test_score for network in compared.networks]
+    deviation = compared.random_std or 0.0
+    equal = sum(found == score for score in scores)
+    short = (
+        f"The network found is better than {sum(found > score for score in scores)} of "
+        f"{counted(len(scores), 'random network')}{f' and equal to {equal}' if equal else ''}."
+    )
+    words = (
+        f"{_said(result, found)}, {'they' if measure.top1 else 'theirs'} {measure.show(mean)} on "
+        f"average: a difference of {measure.difference(found - mean)}; the standard deviation of "
+        f"the random networks is {measure.difference(deviation)}. "
+    )
+    rank = 1 + sum(score >= found for score in scores)
+    chance = _chance(rank, 1 + len(scores))
+    return short, words + ("The search did not help here." if found < mean else chance)
+
+
+def _said(result: Result, found: float) -> str:
+    measure = result.metric
+    if measure.top1:
+        return f"It classifies {measure.show(found)} of the test images correctly"
+    return f"Its test score ({measure.name}) is {measure.show(found)}"
+
+
+def _chance(rank: int, networks: int) -> str:
+    """How often a network drawn at random would rank so high among all of them.
+
+    Each rank is equally likely for it, however the scores are distributed.
+    """
+    words = f"A network drawn at random would rank this high in {rank} of {networks} cases"
+    if rank / networks > WEAK:
+        return f"{words}: no clear advantage of the search."
+    if rank / networks > CLEAR:
+        return f"{words}; more random networks would say more."
+    return f"{words}: a clear advantage of the search."
