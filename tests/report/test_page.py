@@ -16,9 +16,10 @@ import pytest
 from spos.report import render, write_report
 from spos.report.candidates import candidate_table
 from spos.report.curves import iterations_figure
+from spos.report.measure import Measure
 from spos.report.result import ConstraintFacts, StageCosts
 
-from .conftest import Run, compare
+from .conftest import Run, compare, make_candidate
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}
 
@@ -211,6 +212,25 @@ def test_a_thousand_candidates_stay_small(make: Callable[..., Run]) -> None:
     page = render(*run.arguments)
     assert len(page.encode()) < 1_500_000
     assert len(rows_of(page)) == 1000
+
+
+@pytest.mark.parametrize(
+    ("measure", "scores", "says"),
+    [
+        (Measure("loss", share=False, negated=True), (-0.254, -0.248), "falls from 0.254 to 0.248"),
+        (Measure("loss", share=False, negated=True), (-2.094, -2.0939), "stays at 2.094"),
+        (Measure(), (0.5, 0.6), "rises from 50.0% to 60.0%"),
+    ],
+)
+def test_the_best_so_far_goes_the_way_of_the_metric(
+    measure: Measure, scores: tuple[float, float], says: str
+) -> None:
+    candidates = [
+        replace(make_candidate("0,1", score), iteration=iteration)
+        for iteration, score in enumerate(scores)
+    ]
+    figure = iterations_figure(measure, candidates)
+    assert figure is not None and f"The best so far {says}, the mean" in figure.description
 
 
 def test_candidates_that_were_dropped_in_a_race_are_told_from_others(run: Run) -> None:

@@ -66,13 +66,21 @@ def iterations_figure(measure: Measure, candidates: Sequence[Candidate]) -> Char
     return make_chart(
         "iterations",
         f"One-shot {measure.noun} over the iterations of the search",
-        f"The best so far rises from {show(best[0][1])} to {show(best[-1][1])}, the mean of "
+        f"The best so far {_course(measure, best[0][1], best[-1][1])}, the mean of "
         f"the population goes from {show(mean[0][1])} to {show(mean[-1][1])}.",
         Axis("iteration", *padded_range([at for at, _ in mean], 1, 0.02), whole=True),
         measure.axis(f"one-shot {measure.noun}", scores),
         layer("line", rows, encoding=colours),
         dots(rows, 45, encoding=colours),
     )
+
+
+def _course(measure: Measure, first: float, last: float) -> str:
+    """How a score that never gets worse goes on; a loss, which falls, is the negative of one."""
+    if measure.show(first) == measure.show(last):
+        return f"stays at {measure.show(first)}"
+    verb = "falls" if measure.negated else "rises"
+    return f"{verb} from {measure.show(first)} to {measure.show(last)}"
 
 
 def training_figures(metrics: Metrics, stage: str, measure: Measure) -> Iterator[Chart]:
