@@ -52,6 +52,10 @@ def test_every_budget_has_a_row_and_the_largest_is_the_networks(budgets: Run) ->
     page, tables = render(*budgets.arguments), shown(budgets.result)
     assert "is about the largest budget, and so is\n  the comparison" in page
     assert 'data-chart="budgets"' in page
+    assert (
+        "These are the 120 candidates of the search for the largest budget, 7 of which had not "
+        "been scored before." in page
+    )
     for text in ("110.0K", "118.0K", "124.0K"):
         assert text in tables and f">{text}</td>" in page
     for row in budgets.result.budgets:
