@@ -69,6 +69,14 @@ def test_more_iterations_pay_for_those_alone(tower, evaluator, new_study, run, s
     assert count_evaluations(run.study, longer, WITHIN) == 80
 
 
+def test_the_same_search_by_two_runs_at_a_time_is_counted_once(run):
+    _, paid = run(how())
+    for trial in run.study.get_trials():
+        run.study.add_trial(trial)
+    assert len(run.study.trials) == 2 * len(paid)
+    assert count_evaluations(run.study, how(), WITHIN) == len(paid)
+
+
 @pytest.mark.parametrize("then", [{}, FRONT])
 @pytest.mark.parametrize("before", [{}, {"algorithm": "random"}, FRONT])
 def test_another_algorithm_starts_from_what_is_known(run, before, then):

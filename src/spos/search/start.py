@@ -83,13 +83,14 @@ def count_evaluations(
     constraint: Constraint,
     table: CostModel | None = None,
 ) -> int:
-    """Count the evaluations in a study that were made by a search."""
+    """Count the architectures in a study that were evaluated by a search."""
     identity, space = search_id(settings, constraint, table), read_space(study)
     if space is None:
         return 0
     trials = read_trials(study, space)
     made = (TrialState.COMPLETE, TrialState.PRUNED)
-    return sum(one.search == identity and one.state in made for one in trials)
+    # Runs that share a study and make the same search at a time evaluate each of its candidates.
+    return len({t.architecture for t in trials if t.search == identity and t.state in made})
 
 
 def _decisive(
