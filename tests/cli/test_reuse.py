@@ -66,6 +66,10 @@ def test_a_copy_that_was_cut_short_is_made_again(
     told = [f"spos: --reuse {finished_run}: all settings as there"]
     assert (ended.status, ended.told) == (0, told)
     assert candidates(out) == candidates(finished_run)
+    train, there = (
+        json.loads((run / "result.json").read_text())["train"] for run in (out, finished_run)
+    )
+    assert train == {**there, "reused": True} and not there["reused"]
     (study,) = optuna.study.get_all_study_summaries(f"sqlite:///{out}/study.db")
     assert study.n_trials == 18
 

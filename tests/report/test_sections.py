@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from spos.report import render
+from spos.report import render, words
 from spos.report.at_work import AtWork, collect_at_work
 from spos.report.attachments import Attachments, Mistake, Predictions
 from spos.report.learned import FEWEST, collect_shares, effects_table
@@ -315,14 +315,29 @@ def test_finalists_are_part_of_what_a_run_took(run: Run) -> None:
     assert (row.work, row.memory, row.seconds) == ("5 networks", 1 << 30, 2.0)
 
 
+def test_the_planning_is_part_of_what_a_run_took(run: Run) -> None:
+    planned = run.change(seconds={"train": 30.0, "search": 10.0}, planning=20.0)
+    assert planned.result.total_time == 60.0
+    page = render(*planned.arguments)
+    part = section(page, "Time and memory")
+    assert '<td class="text">Planning</td>' in part and "width:33.3%" in part
+    assert "<td>1 min 0 s</td>" in part and "<dd>1 min 0 s</dd>" in page
+    times = words.stage_times(planned.result.times, planned.result.reused)
+    assert [time for _, time in times] == ["20.0 s", "30.0 s", "10.0 s", "1 min 0 s"]
+
+
 def test_counts_of_a_reused_run_agree(run: Run) -> None:
     assert run.result.search
     reused = run.change(search=replace(run.result.search, evaluated=12, candidates=24))
-    page = render(*reused.arguments, attachments=Attachments(reused=True))
+    assert reused.result.train
+    reused = reused.change(train=replace(reused.result.train, reused=True))
+    page = render(*reused.arguments)
     assert "Evolution compared 24 of 256 architectures" in page
     assert "12 had been scored before, and 12 were new" in page
     part = section(page, "Time and memory")
     assert "12 candidates scored" in part and "3,000 steps, by the run that is reused" in part
+    assert '<td class="text">Supernet training (reused)</td>' in part
+    assert "<td>12 min 52 s</td>" in part and "<dd>12 min 52 s</dd>" in page
     assert "Reuse saved 12 of 24 evaluations (50%)" in part
     facts = section(page, "Data and settings")
     for name, count in (("candidates", 24), ("scored before", 12), ("scored for this search", 12)):

@@ -421,6 +421,7 @@ def test_a_planned_run_is_resumed_by_its_plan(tmp_path):
     with pytest.raises(UserError, match=r"--time 30.0 s: .* was planned for 4.0 s; give the same"):
         run_planned(out, DIGITS, seconds=30)
     assert json.loads((out / "plan.json").read_text())["compare"] == 1
+    assert result.planning == made.spent > 0
     # Its evaluations have both scores.
     reusing = Planner({}, 4, reuse=RunDirectory(out))
     assert "search.naswot_weight" not in chosen(reusing.plan())

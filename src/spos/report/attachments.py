@@ -80,10 +80,8 @@ class Attachments:
         run (str): path of the run directory, as the user gave it; empty if it is not known.
         settings (str): text of its ``config.yaml``.
         predictions (Predictions | None): what its network says of the test images.
-        reused (bool): whether its supernet was trained by another run.
     """
 
     run: str = ""
     settings: str = ""
     predictions: Predictions | None = None
-    reused: bool = False

@@ -87,7 +87,7 @@ def render(
             for at in ("train", "search", "retrain")
         },
         validated=validation_note(metrics),
-        resources=collect_resources(result, metrics, reused=attachments.reused),
+        resources=collect_resources(result, metrics),
     )
 
 

@@ -24,12 +24,16 @@ _RECORDED: dict[str, str | tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class StageRow:
-    """A stage of the run as a row of a table; the peak memory is in bytes, 0 if not measured."""
+    """A stage of the run as a row of a table; the peak memory is in bytes, 0 if not measured.
+
+    The share of the time of the run is in [0, 1]; that of a stage that another run did is 0.
+    """
 
     name: str
     work: str
     seconds: float
     memory: int
+    share: float
 
 
 @dataclass(frozen=True)
@@ -47,15 +51,12 @@ class Resources:
     computed: int
 
 
-def collect_resources(
-    result: Result, metrics: Sequence[Mapping[str, Any]], *, reused: bool = False
-) -> Resources | None:
+def collect_resources(result: Result, metrics: Sequence[Mapping[str, Any]]) -> Resources | None:
     """Collect what a run took.
 
     Args:
         result (Result): result of the run.
         metrics (Sequence[Mapping]): lines of ``metrics.jsonl``.
-        reused (bool): whether the supernet was trained by another run.
 
     Returns:
         The stages of the run; None before the first one is finished.
@@ -65,18 +66,21 @@ def collect_resources(
         return [line.get(key, 0) for line in metrics if line["stage"].startswith(beginning)]
 
     rows = []
-    for stage, seconds in result.seconds.items():
-        peak = max(recorded(_RECORDED[stage], "peak_memory"), default=0)
-        rows.append(StageRow(words.RUN_STAGES[stage], _work(result, stage, reused), seconds, peak))
+    for stage, seconds in result.times.items() if result.seconds else ():
+        peak = max(recorded(_RECORDED.get(stage, ()), "peak_memory"), default=0)
+        own = 0.0 if stage in result.reused else seconds
+        share = own / (result.total_time or 1.0)
+        name = words.stage_name(stage, result.reused)
+        rows.append(StageRow(name, _work(result, stage), seconds, peak, share))
     stages, computed = (sum(recorded(EVALUATION, key)) for key in ("stages", "computed"))
     return Resources(rows, stages, computed) if rows else None
 
 
-def _work(result: Result, stage: str, reused: bool) -> str:
+def _work(result: Result, stage: str) -> str:
     if stage == "train" and result.train:
         members, steps = result.train.members, f"{result.train.steps:,} steps"
         steps = f"{members} supernets, {steps} each" if members > 1 else steps
-        return f"{steps}, by the run that is reused" if reused else steps
+        return f"{steps}, by the run that is reused" if result.train.reused else steps
     if stage == "search" and result.search:
         return f"{words.counted(result.search.evaluated, 'candidate')} scored"
     if stage == "finalists":

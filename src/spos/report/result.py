@@ -87,12 +87,14 @@ class TrainFacts:
         method (str): name of the method.
         label (str): what a report calls it.
         members (int): number of supernets, whose scores are averaged.
+        reused (bool): whether another run trained it.
     """
 
     steps: int
     method: str = "uniform"
     label: str = ""
     members: int = 1
+    reused: bool = False
 
 
 @dataclass(frozen=True)
@@ -286,6 +288,7 @@ class Result:
         comparison (Comparison | None): random networks beside the winner.
         known (tuple[KnownNetwork, ...]): known networks beside the winner, as they were given.
         seconds (Mapping[str, float]): wall time by stage.
+        planning (float | None): wall time of the planning, if the run was planned.
         seeds (Mapping[str, int]): seeds by section.
         versions (Mapping[str, str]): versions of Python and libraries.
         device (str): device of the run.
@@ -319,6 +322,22 @@ class Result:
     devices: int = 1
     fitness: Measure | None = None
     finalists: tuple[Finalist, ...] = ()
+    planning: float | None = None
+
+    @property
+    def times(self) -> dict[str, float]:
+        """Wall time by stage, the planning included, which is ``plan``."""
+        return {**({} if self.planning is None else {"plan": self.planning}), **self.seconds}
+
+    @property
+    def reused(self) -> tuple[str, ...]:
+        """The stages that another run did, whose time is not that of this run."""
+        return ("train",) if self.train and self.train.reused else ()
+
+    @property
+    def total_time(self) -> float:
+        """Wall time of all stages that the run did itself."""
+        return sum(time for stage, time in self.times.items() if stage not in self.reused)
 
     @property
     def one_shot(self) -> Measure:

@@ -49,7 +49,8 @@ def result_tables(result: Result) -> list[RenderableType]:
     if explained := words.how_to_read(result):
         parts.append(plain_text("\n".join(explained)))
     if result.seconds:
-        parts.append(pairs_table("Time", words.stage_times(result.seconds)))
+        times = words.stage_times(result.times, result.reused)
+        parts.append(pairs_table("Time", times))
     return spaced(parts)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from spos.cost.cost import find_cost, format_cost
 from spos.report.result import ConstraintFacts, KnownNetwork, Result, SearchFacts
 
 #: The stages of a run, as the report calls them.
 RUN_STAGES = {
+    "plan": "Planning",
     "train": "Supernet training",
     "search": "Search",
     "finalists": "Finalists",
@@ -59,15 +60,23 @@ def duration(seconds: float) -> str:
     return f"{whole} s"
 
 
-def stage_times(seconds: Mapping[str, float]) -> list[tuple[str, str]]:
-    """The time of each stage of a run, and of all of them.
+def stage_name(stage: str, reused: Collection[str] = ()) -> str:
+    """What a stage is called, and whether another run did it."""
+    return f"{RUN_STAGES[stage]}{' (reused)' if stage in reused else ''}"
+
+
+def stage_times(
+    seconds: Mapping[str, float], reused: Collection[str] = ()
+) -> list[tuple[str, str]]:
+    """The time of each stage of a run, and of all that are not reused.
 
     Example:
         >>> stage_times({"train": 90, "search": 12})
         [('Supernet training', '1 min 30 s'), ('Search', '12.0 s'), ('Total', '1 min 42 s')]
     """
-    times = [(RUN_STAGES[stage], duration(spent)) for stage, spent in seconds.items()]
-    return times + [("Total", duration(sum(seconds.values())))] * (len(times) > 1)
+    times = [(stage_name(stage, reused), duration(spent)) for stage, spent in seconds.items()]
+    total = sum(spent for stage, spent in seconds.items() if stage not in reused)
+    return times + [("Total", duration(total))] * (len(times) > 1)
 
 
 def size(text: str) -> str:

@@ -31,7 +31,7 @@ from spos.run.known_comparison import check_known_networks, known_stage
 from spos.run.network import build_run_network, make_naswot, read_train_outcome
 from spos.run.outcome import DoctorOutcome, PredictionsOutcome, RetrainOutcome, SearchOutcome
 from spos.run.result import collect_result
-from spos.run.reuse import REUSED, Reuse, check_copied, warm_start
+from spos.run.reuse import Reuse, check_copied, warm_start
 from spos.run.side_by_side import Machines, ThisProcess, Workers
 from spos.run.stages import retrain_stage, search_stage, train_stage
 from spos.run.task import Task
@@ -217,7 +217,6 @@ def _write(context: Context) -> Result:
                 run=str(directory.path),
                 settings=redact(directory.config_path.read_text(encoding="utf-8")),
                 predictions=predicted.predictions if predicted else None,
-                reused=(directory.path / REUSED).exists(),
             ),
         )
     return result

@@ -24,7 +24,9 @@ from spos.run.outcome import (
     RetrainOutcome,
     TrainOutcome,
 )
+from spos.run.planning.schedule import read_plan
 from spos.run.recorder import stopwatch
+from spos.run.reuse import REUSED
 from spos.search import ALGORITHMS
 from spos.spaces import family
 
@@ -61,7 +63,7 @@ def collect_result(context: Context) -> report.Result:
             pareto=config.search.pareto,
             **{name: getattr(config.search, name) for name in sizes},
         )
-    table = read_latency_table(config, directory.path)
+    plan, table = read_plan(directory.path), read_latency_table(config, directory.path)
     stages = found.retrainings if found else {}
     retrainings = {name: directory.outcome(RetrainOutcome, name) for name in stages.values()}
     outcomes = (trained, found, finals, retrained, known, compared)
@@ -82,7 +84,11 @@ def collect_result(context: Context) -> report.Result:
         primary_cost=find_primary_cost(config),
         latency=report.LatencyFacts(unit="ns", **asdict(table.runtime)) if table else None,
         train=report.TrainFacts(
-            trained.steps, trained.method, trained.label, config.supernet.members
+            trained.steps,
+            trained.method,
+            trained.label,
+            config.supernet.members,
+            reused=(directory.path / REUSED).exists(),
         )
         if trained
         else None,
@@ -116,6 +122,7 @@ def collect_result(context: Context) -> report.Result:
         devices=context.devices,
         fitness=context.fitness.measure,
         finalists=finals.finalists if finals else (),
+        planning=plan.spent if plan else None,
     )
 
 
