@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 
 from spos.report import render
 from spos.report.attachments import CandidateStages
+from spos.report.measure import Measure
+from spos.report.result import ConstraintFacts
 
 from .conftest import make_run
 
@@ -243,6 +246,52 @@ def test_a_phone_shows_every_column_and_a_tap_what_a_dot_is(phone: Any) -> None:
     assert 0 <= box["x"] <= box["x"] + box["width"] <= 390
     phone.locator("#sort").select_option("iteration")
     assert phone.locator("#rows td[data-label=iteration]").first.inner_text() == "0"
+
+
+@pytest.fixture(scope="module")
+def crowded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a run whose table of candidates has many columns with long headings."""
+    run = make_run(depths=(4, 4, 4), count=40, networks=2, scale=1)
+    candidates = [
+        replace(one, score=one.score - 2, costs={**one.costs, "latency": 1_234_000})
+        for one in run.candidates
+    ]
+    winner = run.result.winner
+    assert winner
+    run = run.change(
+        fitness=Measure("loss with NASWOT", share=False, negated=True),
+        winner=replace(winner, score=-1.25, costs={**winner.costs, "latency": 1_234_000}),
+        top=tuple(replace(one, metric_score=0.5) for one in candidates[:10]),
+        comparison=None,
+        constraint=ConstraintFacts(maximum={"latency": 2_000_000}),
+        primary_cost="latency",
+    )
+    path = tmp_path_factory.mktemp("crowded") / "report.html"
+    path.write_text(render(run.result, candidates, run.metrics), encoding="utf-8")
+    return path
+
+
+def test_all_columns_of_a_wide_table_are_in_sight(browser: Any, crowded: Path) -> None:
+    with Window(browser, crowded, viewport={"width": 1100, "height": 900}) as page:
+        assert page.locator("#headings th").count() == 9
+        overflow = "all => all.map(one => one.scrollWidth - one.clientWidth)"
+        assert set(page.locator(".scroll").evaluate_all(overflow)) == {0}
+        # A label of two lines moves no value.
+        values = page.locator(".figures dd")
+        assert len({values.nth(place).bounding_box()["y"] for place in range(6)}) == 1
+
+
+def test_a_phone_breaks_no_number(browser: Any, crowded: Path) -> None:
+    lines = """all => all.map(one => {
+        const range = document.createRange();
+        range.selectNodeContents(one);
+        return new Set([...range.getClientRects()].map(box => Math.round(box.top))).size;
+    })"""
+    with Window(browser, crowded, viewport=PHONE) as page:
+        cells = page.locator("#rows td:not(.text), .figures dd")
+        assert cells.count() > 70
+        assert set(cells.evaluate_all(lines)) == {1}
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
 
 
 def test_without_scripts_the_tables_are_there(browser: Any, report: Path) -> None:

@@ -74,7 +74,7 @@
       cell.dataset.label = column.heading;
       const text = shown(row, column);
       if (column.name !== "architecture") return cell.append(text), cell;
-      cell.className = `text code whole${text.length > 60 ? " wide" : ""}`;
+      cell.className = `text code whole${text.length > 30 ? " wide" : ""}`;
       const button = make("button", { type: "button", className: "choose", textContent: text });
       button.setAttribute("aria-pressed", String(row === state.chosen));
       cell.append(button);
