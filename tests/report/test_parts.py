@@ -15,6 +15,7 @@ from rich.console import Console
 
 from spos.report import render
 from spos.report.chart import Axis, Names, layer, make_chart, padded_range
+from spos.report.measure import Measure
 from spos.report.network import network_blocks
 from spos.report.result import ChoiceFacts, ConstraintFacts, Result, Retrained, StageCosts
 from spos.report.terminal import result_tables
@@ -138,6 +139,14 @@ def test_an_accuracy_carries_the_error_of_its_test_set(result: Result) -> None:
     assert error in sampling_error(tested)
     assert sampling_error(replace(tested, data=replace(result.data, test=None))) == ""
     assert sampling_error(replace(tested, retrain=None)) == ""
+
+
+def test_what_scores_are_called_is_explained_once(result: Result) -> None:
+    fitness = Measure("loss with NASWOT", share=False, negated=True)
+    for one, told in ((result, 0), (replace(result, fitness=fitness), 1)):
+        for text in (render(one, [], []).replace("&#39;", "'"), printed(one)):
+            assert text.count("One-shot scores use the weights of the supernet, before the ") == 1
+            assert text.count("NASWOT adds to them how well the untrained network tells") == told
 
 
 def test_no_limit_is_not_spoken_of(result: Result) -> None:

@@ -210,6 +210,16 @@ def sampling_error(result: Result) -> str:
     )
 
 
+def score_terms(result: Result) -> list[str]:
+    """Explain what the scores of candidates are called."""
+    if not result.winner:
+        return []
+    told = ["One-shot scores use the weights of the supernet, before the network's own training."]
+    if "NASWOT" in result.one_shot.name:
+        told.append("NASWOT adds to them how well the untrained network tells images apart.")
+    return told
+
+
 def how_to_read(result: Result) -> list[str]:
     """Explain what the tables of a result call one-shot and an architecture."""
     choices = result.space.choices
@@ -223,6 +233,6 @@ def how_to_read(result: Result) -> list[str]:
         named = ", ".join(f"{number} {name}" for number, name in enumerate(options))
         meant = f"{len(choices)} layers ({named})"
     return [
-        "One-shot scores use the weights of the supernet, before the network's own training.",
+        " ".join(score_terms(result)),
         f"Architecture {example}: one option for each of {meant}.",
     ]
