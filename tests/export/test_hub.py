@@ -7,11 +7,13 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from click.testing import CliRunner
+from PIL import Image
 
 import spos
 from spos import UserError
@@ -23,6 +25,7 @@ from spos.export.trained import load_trained
 from spos.training.checkpoint import read_tensors, write_tensors
 
 hub = pytest.importorskip("huggingface_hub", reason="the extra 'hub' is not installed")
+NotFoundError: Any = pytest.importorskip("huggingface_hub.errors").RepositoryNotFoundError
 #: Of the same choices, with weights that no memory holds.
 HUGE = {"channels": [10**6, 10**7], "depths": [1, 1]}
 FILES = ["README.md", "config.json", "network.py", "network.safetensors"]
@@ -44,7 +47,8 @@ def remote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
         def snapshot_download(self, name: str, *, allow_patterns: list[str]) -> str:
             if not (there / name).exists():
-                raise hub.errors.HFValidationError("401 Client Error: Repository Not Found")
+                response = SimpleNamespace(headers={}, request=None)
+                raise NotFoundError("404 Client Error", response=response)
             for file in allow_patterns:
                 (tmp_path / "cache" / name).mkdir(parents=True, exist_ok=True)
                 shutil.copy(there / name / file, tmp_path / "cache" / name / file)
@@ -166,7 +170,8 @@ def test_an_exported_file_is_loaded(trained_run: Path, tmp_path: Path) -> None:
 
 
 def test_what_is_not_there_is_one_line(remote: Path, tmp_path: Path, trained_run: Path) -> None:
-    with pytest.raises(UserError, match="not a folder here, and the hub cannot give it"):
+    missing = "ada/nothing: there is no such file or folder here, and the hub has no repository"
+    with pytest.raises(UserError, match=missing):
         spos.load("ada/nothing")
     with pytest.raises(UserError, match="nor the name of a repository on the hub; write USER/NAME"):
         push("digits", trained_run)
@@ -187,7 +192,8 @@ def test_a_hub_that_is_away_is_one_line(
     monkeypatch.setattr(hub.HfApi, "snapshot_download", away)
     with pytest.raises(UserError, match=r"the hub cannot be reached or refuses it \(\[Errno -2"):
         push("ada/digits", trained_run)
-    with pytest.raises(UserError, match=r"the hub cannot give it \(\[Errno -2"):
+    told = r"no such file or folder here, and the hub cannot give .* USER/NAME .* \(\[Errno -2"
+    with pytest.raises(UserError, match=told):
         spos.load("ada/digits")
 
 
@@ -198,3 +204,13 @@ def test_without_the_extra_it_says_which(
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(UserError, match=r"pip install 'spos\[hub\]'"):
         push("ada/digits", trained_run)
+    told = r"ada/digits: there is no such file or folder here, .* pip install 'spos\[hub\]'"
+    with pytest.raises(UserError, match=told):
+        spos.load("ada/digits")
+
+
+def test_a_single_file_is_classified_as_a_list_of_it(pushed: Path, tmp_path: Path) -> None:
+    network = spos.load("ada/digits")
+    path = tmp_path / "1.png"
+    Image.new("L", (8, 8), 200).save(path)
+    assert network.classify(path) == network.classify(str(path)) == network.classify([path])

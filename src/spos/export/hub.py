@@ -101,12 +101,23 @@ def download(name: str) -> Path:
         UserError: it does not exist, or cannot be reached.
     """
     _check_name(name)
-    hub = _hub(f"spos.load('{name}')")
+    missing = f"{name}: there is no such file or folder here, and"
+    try:
+        hub = _hub(f"spos.load('{name}')")
+    except UserError as error:
+        raise UserError(f"{missing} it cannot be looked for on the hub: {error}") from None
     try:
         return Path(hub.HfApi().snapshot_download(name, allow_patterns=[WEIGHTS, CONFIG]))
     except Exception as error:
+        from huggingface_hub.errors import RepositoryNotFoundError
+
+        if isinstance(error, RepositoryNotFoundError):
+            raise UserError(
+                f"{missing} the hub has no repository USER/NAME of this name, or none that you may "
+                "read without hf auth login"
+            ) from None
         raise UserError(
-            f"{name}: not a folder here, and the hub cannot give it ({reason(error)})"
+            f"{missing} the hub cannot give a repository USER/NAME of this name ({reason(error)})"
         ) from error
 
 

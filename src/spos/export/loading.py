@@ -61,16 +61,21 @@ class LoadedNetwork:
             raise UserError("the network was trained on values and has no classes: call it instead")
         return [self.metadata.classes[place] for place in self(images).argmax(1).tolist()]
 
-    def classify(self, files: Sequence[str | Path], top: int | None = None) -> list[dict[str, Any]]:
+    def classify(
+        self, files: str | Path | Sequence[str | Path], top: int | None = None
+    ) -> list[dict[str, Any]]:
         """The most probable classes of image files, with their probabilities.
 
         Args:
-            files (Sequence[str | Path]): JPEG, PNG, BMP or WebP files.
+            files (str | Path | Sequence[str | Path]): JPEG, PNG, BMP or WebP files, or a single
+                one.
             top (int | None): number of classes for each file; at most 5 if None.
 
         Raises:
             UserError: a file is not a whole image, or there are fewer classes.
         """
+        if isinstance(files, (str, Path)):
+            files = [files]
         return Classifier(self.opened).classify([Path(file) for file in files], top)
 
 
