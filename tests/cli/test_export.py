@@ -63,6 +63,18 @@ def test_an_exported_network_classifies_files_as_the_run_did(
     lines = cli("predict", model, digits[0]).out.splitlines()
     assert lines[0] == str(digits[0]) and len(lines) == 6
     assert re.fullmatch(r"  +\d+\.\d\d%  \d", lines[1])
+    folder = finished / "photos"
+    folder.mkdir()
+    broken = folder / "0.png"
+    broken.write_bytes(digits[0].read_bytes()[:60])
+    (folder / "empty").mkdir()
+    given = (digits[0], folder / "empty", folder, "missing.png", digits[1])
+    ended = cli("predict", model, *given, "--top", "1")
+    assert (ended.status, ended.out.splitlines()[::2]) == (2, [*map(str, digits[:2])])
+    refused = ended.err.splitlines()
+    assert all(line.startswith("spos: error: ") for line in refused)
+    for line, name in zip(refused, (folder / "empty", broken, "missing.png"), strict=True):
+        assert f"{name}: " in line
     # The code of the card, run beside the model.
     (code,) = (part.partition("```")[0] for part in card.split("```python\n")[1:])
     said = run_beside(code, finished, digits[0])

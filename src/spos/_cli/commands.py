@@ -14,6 +14,7 @@ import click
 from spos._cli.common import say
 from spos._cli.options import COUNT, logger_option
 from spos._util.console import ConsoleListener
+from spos._util.errors import UserError
 
 
 @click.command("dashboard")
@@ -103,16 +104,26 @@ def predict_command(
     from spos.export.predicting import find_images, open_classifier
 
     path = Path(model)
+    files: list[Path] = []
+    refused: list[UserError] = []
     with _exported(path) if path.is_dir() else nullcontext(path) as file:
         classifier = open_classifier(file, trust=trust)
-        found = classifier.classify(find_images(map(Path, images)), top)
-    if as_json:
+        for image in map(Path, images):
+            try:
+                files += find_images([image])
+            except UserError as error:
+                refused.append(error)
+        found = classifier.classify(files, top, refused.append)
+    if found and as_json:
         click.echo(json.dumps(found, indent=2))
-        return
-    for row in found:
+    for row in () if as_json else found:
         say(row["file"])
         for best in row["classes"]:
             click.echo(f"  {best['probability']:7.2%}  {best['class']}")
+    for one in refused:
+        say(f"spos: error: {one}", err=True)
+    if refused:
+        raise click.exceptions.Exit(2)
 
 
 @contextmanager

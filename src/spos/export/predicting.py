@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,12 +62,19 @@ class Classifier:
             image = image.convert("L")
         return torch.from_numpy(to_array(fit(image, metadata.image_size)).copy())
 
-    def classify(self, paths: Sequence[Path], top: int | None = None) -> list[dict[str, Any]]:
+    def classify(
+        self,
+        paths: Sequence[Path],
+        top: int | None = None,
+        refused: Callable[[UserError], object] | None = None,
+    ) -> list[dict[str, Any]]:
         """The most probable classes of image files.
 
         Args:
             paths (Sequence[Path]): image files.
             top (int | None): number of classes for each file; at most 5 if None.
+            refused (Callable | None): called with the error of each file that is not a whole image,
+                which is then left out; None to raise the first of them.
 
         Returns:
             list[dict]: for each file its name, and its classes with their probabilities (softmax
@@ -81,17 +88,28 @@ class Classifier:
             raise UserError(f"--top {top}: allowed: 1 to {len(names)}, the number of classes")
         count = min(5, len(names)) if top is None else top
         found = []
-        for path, outputs in zip(paths, self._outputs(paths), strict=True):
+        for path, outputs in self._outputs(paths, refused):
             shares, places = outputs.double().softmax(0).sort(descending=True, stable=True)
             best = zip(places[:count].tolist(), shares[:count].tolist(), strict=True)
             rows = [{"class": names[place], "probability": share} for place, share in best]
             found.append({"file": str(path), "classes": rows})
         return found
 
-    def _outputs(self, paths: Sequence[Path]) -> Iterator[Tensor]:
+    def _outputs(
+        self, paths: Sequence[Path], refused: Callable[[UserError], object] | None
+    ) -> Iterator[tuple[Path, Tensor]]:
         for begin in range(0, len(paths), BATCH):
-            images = torch.stack([self.read(path) for path in paths[begin : begin + BATCH]])
-            yield from self._run(images)
+            read: list[tuple[Path, Tensor]] = []
+            for path in paths[begin : begin + BATCH]:
+                try:
+                    read.append((path, self.read(path)))
+                except UserError as error:
+                    if refused is None:
+                        raise
+                    refused(error)
+            if read:
+                whole, images = zip(*read, strict=True)
+                yield from zip(whole, self._run(torch.stack(images)), strict=True)
 
     def _run(self, images: Tensor) -> Tensor:
         """Outputs of the network, which may be anybody's and compute anything."""
