@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,11 @@ def test_a_model_and_arrays_are_enough(found: FoundNetwork) -> None:
     assert found.comparison is not None and len(found.comparison.networks) == 1
     assert found.report.exists()
     assert f"{found.accuracy:.1%}" in found._repr_html_()
+    first, *told = str(found).splitlines()
+    assert first == f"FoundNetwork of {found.folder}" and repr(found) == str(found)
+    assert told[0] == f"  test accuracy: {found.accuracy:.1%}"
+    assert re.fullmatch(r"  costs: \S+ multiply-adds, \S+ parameters.*", told[1])
+    assert told[2:] == [f"  architecture: {found.winner.architecture}"]
 
 
 def test_processes_find_what_one_finds(found: FoundNetwork, tmp_path: Path) -> None:

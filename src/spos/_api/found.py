@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from spos._util.errors import UserError
+from spos.cost.cost import find_cost
 from spos.data import ImageData
 from spos.export.exporting import export_run
 from spos.export.trained import Trained, load_trained
@@ -21,7 +22,7 @@ from spos.run.outcome import SearchOutcome
 from spos.search import Candidate
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FoundNetwork:
     """The network that a search found, trained and tested.
 
@@ -34,7 +35,7 @@ class FoundNetwork:
 
     result: Result
     folder: Path
-    load: Callable[[], ImageData] | None = field(default=None, repr=False)
+    load: Callable[[], ImageData] | None = None
 
     @property
     def accuracy(self) -> float:
@@ -136,6 +137,20 @@ class FoundNetwork:
         target = None if path is None else Path(path)
         facts = export_run(self.folder, form, target, load=self.load)
         return self.folder / facts["file"] if target is None else target
+
+    def __repr__(self) -> str:
+        costs = (
+            f"{find_cost(n).format(value)} {find_cost(n).noun}" for n, value in self.costs.items()
+        )
+        measure = self.result.metric
+        return "\n".join(
+            (
+                f"{type(self).__name__} of {self.folder}",
+                f"  test {measure.noun}: {measure.show(self.result.test_score)}",
+                f"  costs: {', '.join(costs)}",
+                f"  architecture: {self.winner.architecture}",
+            )
+        )
 
     def _repr_html_(self) -> str:
         rows = {
