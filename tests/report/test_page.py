@@ -281,7 +281,7 @@ def test_other_stages_are_not_drawn(run: Run) -> None:
 def test_a_space_with_limits_on_parameters_only(run: Run) -> None:
     constraint = ConstraintFacts(maximum={"params": 4e6}, minimum={"flops": 1})
     page = Reader(render(*run.change(constraint=constraint).arguments))
-    assert "at most 4.000M parameters and at least 1 multiply-adds" in page.text
+    assert "at most 4.000M parameters, and at least 1 multiply-adds" in page.text
 
 
 def test_writing_is_whole_or_not_at_all(run: Run, tmp_path: Path) -> None:

@@ -109,13 +109,16 @@ def limits(constraint: ConstraintFacts) -> str:
     Example:
         >>> limits(ConstraintFacts(maximum={"flops": 400000}))
         'at most 400.0K multiply-adds'
+        >>> limits(ConstraintFacts(maximum={"latency": 8e6, "params": 3e4, "flops": 1e6}))
+        'at most 8ms of latency, 30.00K parameters and 1.000M multiply-adds'
     """
-    parts = [
-        f"{words} {format_cost(name, value)} {find_cost(name).noun}"
-        for words, bounds in (("at most", constraint.maximum), ("at least", constraint.minimum))
-        for name, value in bounds.items()
-    ]
-    return " and ".join(parts)
+    parts = []
+    for words, bounds in (("at most", constraint.maximum), ("at least", constraint.minimum)):
+        costs = [f"{format_cost(cost, n)} {find_cost(cost).noun}" for cost, n in bounds.items()]
+        if costs:
+            listed = " and ".join(filter(None, (", ".join(costs[:-1]), costs[-1])))
+            parts.append(f"{words} {listed}")
+    return ", and ".join(parts)
 
 
 def evaluations(search: SearchFacts) -> tuple[int, int]:
