@@ -262,7 +262,7 @@ def test_warm_processes_are_used_for_short_work(runs: dict[int, Path], tmp_path:
         run(tmp_path / "run", SETTINGS, compare=2, workers=workers, listener=listener)
     finally:
         workers.close()
-    assert "2 processes of 1 thread(s) each" in told
+    assert "2 processes of 1 thread each" in told
     assert outcome(tmp_path / "run", "result.json") == outcome(runs[1], "result.json")
 
 
@@ -276,8 +276,9 @@ def test_more_threads_than_cores_are_said(
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2}, raising=False)
     workers = LocalWorkers(count, threads)
     told = workers._describe(count)
-    assert told.startswith(f"{count} processes of {threads} thread(s) each")
-    assert told.endswith(f", more than the 3 core(s) here: {faster} is faster") == bool(faster)
+    named = "1 thread" if threads == 1 else f"{threads} threads"
+    assert told.startswith(f"{count} processes of {named} each")
+    assert told.endswith(f", more than the 3 cores here: {faster} is faster") == bool(faster)
 
 
 def test_one_core_needs_no_processes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -150,14 +150,15 @@ class LocalWorkers:
             self._processes[here] = process
 
     def _describe(self, count: int) -> str:
-        text = f"{count} processes of {self.threads} thread(s) each"
+        text = f"{_counted(count, 'process', 'es')} of {_counted(self.threads, 'thread')}"
+        text += " each" if count > 1 else ""
         cores = usable_cores()
         if count * self.threads <= cores:
             return text
         # Threads of one process wait for each other, and each of them for a core.
         fitting = max(cores // count, 1)
         fewer = f"--workers {min(count, cores)} --threads {fitting}"
-        return f"{text}, more than the {cores} core(s) here: {fewer} is faster"
+        return f"{text}, more than the {_counted(cores, 'core')} here: {fewer} is faster"
 
     @contextmanager
     def _starting(self) -> Iterator[None]:
@@ -232,6 +233,10 @@ def _environment(**values: str) -> Iterator[None]:
 def _follow(parent: multiprocessing.process.BaseProcess) -> None:
     parent.join()
     os._exit(1)
+
+
+def _counted(number: int, what: str, ending: str = "s") -> str:
+    return f"{number} {what}{'' if number == 1 else ending}"
 
 
 def _serve(
