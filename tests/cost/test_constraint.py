@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -76,6 +77,12 @@ def test_bounds_that_every_network_satisfies_are_said(table):
     assert high.startswith("max flops ")
     assert low.startswith("min flops ")
     assert " limits nothing: networks of this space have " in high
+
+
+def test_a_range_of_times_is_in_no_nanoseconds():
+    table = SimpleNamespace(range=lambda: {"latency": (3_368_833, 11_402_427)})
+    with pytest.raises(UserError, match=r"max latency 1us: reachable are 3.369ms to 11.4ms$"):
+        Constraint(maximum={"latency": 1000}).check(table)
 
 
 def test_an_unknown_cost_is_refused_with_the_nearest(table):

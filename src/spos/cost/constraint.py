@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spos._util.errors import UserError, nearest
-from spos.cost.cost import format_cost
+from spos.cost.cost import find_cost, format_cost
 from spos.cost.model import CostModel
 
 
@@ -92,10 +92,12 @@ class Constraint:
                 raise UserError(f"unknown cost '{name}': {nearest(name, reachable)}")
             least, largest = reachable[name]
             if value < least if sign > 0 else value > largest:
+                # Of a time, people do not count the nanoseconds.
+                exact = "" if find_cost(name).unit.symbol else f" ({least} to {largest})"
                 raise UserError(
                     f"no network of this space satisfies {'max' if sign > 0 else 'min'} {name} "
                     f"{format_cost(name, value)}: reachable are {format_cost(name, least)} to "
-                    f"{format_cost(name, largest)} ({least} to {largest})"
+                    f"{format_cost(name, largest)}{exact}"
                 )
 
     def without_effect(self, table: CostModel) -> list[str]:
