@@ -141,6 +141,15 @@ def test_an_accuracy_carries_the_error_of_its_test_set(result: Result) -> None:
     assert sampling_error(replace(tested, retrain=None)) == ""
 
 
+def test_a_latency_is_said_to_come_from_a_table(result: Result) -> None:
+    assert result.winner
+    winner = replace(result.winner, costs={**result.winner.costs, "latency": 2_094_000})
+    limit = ConstraintFacts(maximum={"latency": 8e6})
+    # Only the winner is printed here: no other candidate has a latency.
+    text = printed(replace(result, winner=winner, constraint=limit, top=(), comparison=None))
+    assert "latency (by the measured table) 2.094ms" in text
+
+
 def test_what_scores_are_called_is_explained_once(result: Result) -> None:
     fitness = Measure("loss with NASWOT", share=False, negated=True)
     for one, told in ((result, 0), (replace(result, fitness=fitness), 1)):

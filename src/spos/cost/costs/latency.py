@@ -7,7 +7,7 @@ register_cost(
     Cost(
         "latency",
         noun="of latency",
-        title="latency by the table of the device",
+        title="latency (by the measured table)",
         help="of latency, such as 4ms or 350us",
         unit=TIME,
     )
