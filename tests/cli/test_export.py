@@ -71,10 +71,13 @@ def test_an_exported_network_classifies_files_as_the_run_did(
     given = (digits[0], folder / "empty", folder, "missing.png", digits[1])
     ended = cli("predict", model, *given, "--top", "1")
     assert (ended.status, ended.out.splitlines()[::2]) == (2, [*map(str, digits[:2])])
-    refused = ended.err.splitlines()
-    assert all(line.startswith("spos: error: ") for line in refused)
+    *refused, last = ended.err.splitlines()
+    assert last == "spos: error: 3 of the images given cannot be read"
     for line, name in zip(refused, (folder / "empty", broken, "missing.png"), strict=True):
-        assert f"{name}: " in line
+        assert line.startswith(f"spos: {name}: ")
+    ended = cli("predict", model, broken, digits[1], "--top", "1")
+    assert (ended.status, ended.out.splitlines()[0]) == (2, str(digits[1]))
+    assert ended.mistake.startswith(f"{broken}: ")
     # The code of the card, run beside the model.
     (code,) = (part.partition("```")[0] for part in card.split("```python\n")[1:])
     said = run_beside(code, finished, digits[0])

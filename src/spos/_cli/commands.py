@@ -120,10 +120,12 @@ def predict_command(
         say(row["file"])
         for best in row["classes"]:
             click.echo(f"  {best['probability']:7.2%}  {best['class']}")
+    if len(refused) == 1:
+        raise refused[0]
     for one in refused:
-        say(f"spos: error: {one}", err=True)
+        say(f"spos: {one}", err=True)
     if refused:
-        raise click.exceptions.Exit(2)
+        raise UserError(f"{len(refused)} of the images given cannot be read")
 
 
 @contextmanager
