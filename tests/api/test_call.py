@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import spos
 import spos.spaces
 from spos import OneOf, UserError
 from spos._api import FoundNetwork
+from spos._api.call import _folder
 from spos.run.planning.schedule import Schedule, read_plan
 
 
@@ -96,7 +98,8 @@ def test_another_budget_takes_over_the_supernet_within_a_time_of_its_own(
             another(tmp_path / "timed", time=4)
     assert read_plan(tmp_path / "timed") is None
     smaller = another(tmp_path / "timed", time=4)
-    assert smaller.costs["flops"] <= 150_000 and smaller.result.train == found.result.train
+    assert smaller.costs["flops"] <= 150_000 and smaller.result.train and found.result.train
+    assert smaller.result.train == replace(found.result.train, reused=True)
     configured = yaml.safe_load((smaller.folder / "config.yaml").read_text())
     # The sizes of the stages fit the time, and everything else is as it was there.
     retrained = [configured["retrain"][name] for name in ("steps", "warmup_steps")]
@@ -243,3 +246,9 @@ def test_arguments_of_another_kind_are_refused(
     with pytest.raises(UserError, match=says):
         spos.search(stack(), arrays(), **{"out": tmp_path / "run", **given})
     assert not list(tmp_path.iterdir())
+
+
+def test_runs_are_named_after_what_was_asked() -> None:
+    bounds = {"flops": "1M", "params": None, "latency": 5e6}
+    named = _folder(nn.Sequential(), (1, 2), bounds, 60.0, 0)
+    assert named == Path("runs/Sequential-images-1M-flops-5000000-latency-60s")

@@ -188,7 +188,7 @@ def search(
             given["layout"]["image_size"] = layout.image_size
     elif model is not None:
         given.setdefault("space", {})["name"] = model
-    folder = Path(out) if out is not None else _folder(model, data, maximum, seconds, seed)
+    folder = Path(out) if out is not None else _folder(model, data, bounds, seconds, seed)
     if init == "model" and not isinstance(model, nn.Module):
         raise UserError(f"init 'model': {model} is no model with weights; give a model, or a file")
     kept = folder / BROUGHT if init == "model" else init
@@ -263,13 +263,17 @@ class _Told(Listener):
 def _folder(
     model: nn.Module | str | None,
     data: Any,
-    maximum: Mapping[str, float],
+    bounds: Mapping[str, Any],
     seconds: float | None,
     seed: int,
 ) -> Path:
     named = type(model).__name__ if isinstance(model, nn.Module) else model or "search"
-    parts = [named, data if isinstance(data, str) else type(data).__name__]
-    parts += [f"{value:g} {cost}" for cost, value in maximum.items()]
+    parts = [named, data if isinstance(data, str) else "images"]
+    parts += [
+        f"{value if isinstance(value, str) else format(value, '.12g')} {cost}"
+        for cost, value in bounds.items()
+        if value is not None
+    ]
     parts += [f"{seconds:g}s"] if seconds else []
     parts += [f"seed {seed}"] if seed else []
     return Path("runs") / re.sub(r"[^A-Za-z0-9._]+", "-", " ".join(parts)).strip("-.")

@@ -12,7 +12,7 @@ import filelock
 import yaml
 
 from spos._util.errors import UserError
-from spos._util.files import parse_json, write_atomically
+from spos._util.files import parse_json, read_own, write_atomically
 from spos._util.interrupt import SAVED, deferred_interrupt
 from spos._util.plain_yaml import parse_yaml
 from spos._util.records import read_record, write_record
@@ -26,6 +26,8 @@ Kept = TypeVar("Kept", bound=Outcome)
 
 #: Former settings of the section ``retrain``, each with the value that had no effect.
 REMOVED_RETRAIN_SETTINGS = {"paths": 1, "widening_steps": 0}
+#: File of the plan that a run was started by, if it was.
+PLAN_FILE = "plan.json"
 #: Names under which the files of a run are written before they are complete.
 TEMPORARY_PATTERNS = (
     ".*.json*.*",
@@ -91,13 +93,18 @@ class RunDirectory:
             raise KeyboardInterrupt(SAVED) from None
         finally:
             if lock.is_locked and not self.config_path.exists():
-                for name in (".lock", "plan.json"):
+                for name in (".lock", PLAN_FILE):
                     (self.path / name).unlink(missing_ok=True)
                 # Others may use a folder above it by now.
                 with suppress(OSError):
                     for folder in new:
                         folder.rmdir()
             lock.release()
+
+    def planning_seconds(self) -> float | None:
+        """Seconds that the plan of the run took; None without one."""
+        path = self.path / PLAN_FILE
+        return float(read_own(path)["spent"]) if path.exists() else None
 
     def _lock(self, lock: filelock.BaseFileLock) -> None:
         try:

@@ -24,7 +24,6 @@ from spos.run.outcome import (
     RetrainOutcome,
     TrainOutcome,
 )
-from spos.run.planning.schedule import read_plan
 from spos.run.recorder import stopwatch
 from spos.run.reuse import REUSED
 from spos.search import ALGORITHMS
@@ -63,7 +62,7 @@ def collect_result(context: Context) -> report.Result:
             pareto=config.search.pareto,
             **{name: getattr(config.search, name) for name in sizes},
         )
-    plan, table = read_plan(directory.path), read_latency_table(config, directory.path)
+    table = read_latency_table(config, directory.path)
     stages = found.retrainings if found else {}
     retrainings = {name: directory.outcome(RetrainOutcome, name) for name in stages.values()}
     outcomes = (trained, found, finals, retrained, known, compared)
@@ -122,7 +121,7 @@ def collect_result(context: Context) -> report.Result:
         devices=context.devices,
         fitness=context.fitness.measure,
         finalists=finals.finalists if finals else (),
-        planning=plan.spent if plan else None,
+        planning=directory.planning_seconds(),
     )
 
 

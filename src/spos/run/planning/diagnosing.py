@@ -15,13 +15,13 @@ from spos.report.diagnosis import Diagnosis
 from spos.report.words import duration
 from spos.run.config import make_config, merge_sections
 from spos.run.diagnosis import doctor
-from spos.run.directory import RunDirectory
+from spos.run.directory import PLAN_FILE, RunDirectory
 from spos.run.finalists import plan_training
 from spos.run.initial import with_digests
 from spos.run.planning.execute import describe_choices
 from spos.run.planning.plan import Plan, warm_up
 from spos.run.planning.planner import Planner
-from spos.run.planning.schedule import PLAN_FILE, read_plan
+from spos.run.planning.schedule import read_plan
 from spos.run.planning.trainings import needs_plan, unhurried_steps
 from spos.run.side_by_side import Workers
 

@@ -14,7 +14,7 @@ from spos.cost import CostModel
 from spos.nn.supernet import Supernet
 from spos.run.comparison import UNIFORM, find_uniform
 from spos.run.context import Context
-from spos.run.directory import RunDirectory
+from spos.run.directory import PLAN_FILE, RunDirectory
 from spos.run.finalists import choose_finalists, read_found, share_of_retraining
 from spos.run.known_networks import check_known
 from spos.run.outcome import (
@@ -35,12 +35,13 @@ from spos.search import Feasible
 from spos.search.training_free import SAMPLE
 from spos.space import Architecture
 
-PLAN_FILE = "plan.json"
 #: Share of the time left that is kept for reading images, tests and the report, by whether networks
 #: train side by side: then each of their processes has to begin.
 RESERVE = {False: 0.03, True: 0.08}
 #: By how much of its time a run may be longer for one more network.
 TOLERANCE = 0.03
+#: By how much it may be longer at most, as the time of a training is only estimated.
+MOST_OVERRUN = 0.1
 #: Candidates of a population, and populations.
 POPULATIONS, ITERATIONS = (10, 50), (2, 20)
 MOST_COMPARED = 5
@@ -132,10 +133,10 @@ class Schedule:
                 times = [0.0]
                 for number in range(1, MOST_COMPARED + 1):
                     times.append(self._together([*further, *[each] * number]))
+                most = left + MOST_OVERRUN * self.plan.seconds
+                timely = [number for number, taken in enumerate(times) if taken <= most] or [0]
                 # Of as many as train in the same time, the most.
-                decided = min(
-                    range(len(times)), key=lambda number: (abs(times[number] - left), -number)
-                )
+                decided = min(timely, key=lambda number: (abs(times[number] - left), -number))
                 if not decided:
                     context.listener.message("no time is left for a comparison")
         self.plan = replace(self.plan, compare=decided)
