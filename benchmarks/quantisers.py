@@ -21,7 +21,6 @@ from pathlib import Path
 import torch
 from lightning_fabric import Fabric
 from record import write_record
-from spos.training.recipes import PLANS
 from torch import Tensor
 
 from spos._util.files import read_json, write_json
@@ -31,6 +30,7 @@ from spos.nn.quantisers import ACTIVATIONS, WEIGHTS
 from spos.search.evaluation import score
 from spos.spaces.resnet_bits import PRESETS, uniform
 from spos.training.checkpoint import Checkpoints
+from spos.training.defaults import DEFAULTS
 from spos.training.loop import train
 from spos.training.recipe import Recipe
 
@@ -89,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     recipe = replace(
-        PLANS["cifar"].retrain,
+        DEFAULTS["cifar"].retrain,
         steps=options.steps,
         batch_size=options.batch_size,
         warmup_steps=min(100, options.steps // 10),

@@ -366,6 +366,7 @@ def test_too_few_images_to_split_are_named(make_folder):
     path = make_folder(train=10)
     for file in sorted((path / "train/owl").iterdir())[1:]:
         file.unlink()
+    assert peek(f"folder:{path}").smallest == ("owl", 1)
     with pytest.raises(UserError, match=r"^test 0\.1: class 'owl' has 1 image left to split"):
         load_data(f"folder:{path}")
     with pytest.raises(UserError, match="3 classes needs an image in both parts"):

@@ -7,17 +7,17 @@ import yaml
 
 from spos import UserError
 from spos.run.config import SECTIONS, STAGE_SECTIONS, make_config
-from spos.spaces.shufflenetv2 import PLANS, PRESETS
+from spos.spaces.shufflenetv2 import DEFAULTS, PRESETS
 
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_preset_decides_everything_that_is_not_given(preset):
     config = make_config({"space": {"preset": preset}})
-    plan = PLANS[preset]
+    defaults = DEFAULTS[preset]
     assert config.layout == PRESETS[preset]
-    assert (config.supernet, config.retrain) == (plan.supernet, plan.retrain)
-    assert config.data.source == plan.data
-    assert config.run.calibration == plan.calibration
+    assert (config.supernet, config.retrain) == (defaults.supernet, defaults.retrain)
+    assert config.data.source == defaults.data
+    assert config.run.calibration == defaults.calibration
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -7,6 +7,7 @@ import shutil
 import threading
 import time
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -476,3 +477,24 @@ def test_networks_narrower_than_the_limits_allow_are_explained(given: dict[str, 
     plan = Planner(merge_sections(DIGITS, given), 60).plan()
     (width,) = (one.reason for one in plan.choices if one.setting == "layout.channels")
     assert width.endswith(": what the time allows (below your 60.00M)")
+
+
+@pytest.mark.usefixtures("measured")
+def test_a_class_with_too_few_images_for_the_parts_is_refused() -> None:
+    kinds = {"grey": False, "has_validation": False, "has_test": False}
+    facts = ImageFacts(100, 3, 32, 3, **kinds, smallest=("owl", 2))
+    message = "class 'owl' has 2 images; a class needs at least 3, one each for training, test, "
+    with pytest.raises(UserError, match=message):
+        Planner({"data": {"source": "folder:x"}}, 60, facts=facts).plan()
+    enough = replace(facts, has_test=True)
+    assert Planner({"data": {"source": "folder:x"}}, 60, facts=enough).plan()
+
+
+@pytest.mark.usefixtures("measured")
+def test_of_panoramas_it_is_said_how_much_is_cut_off() -> None:
+    kinds = {"grey": False, "has_validation": False, "has_test": False}
+    for cut, told in ((0.81, True), (0.25, False)):
+        facts = ImageFacts(1000, 3, 100, 3, **kinds, cut=cut)
+        plan = Planner({"data": {"source": "folder:x"}}, 600, facts=facts).plan()
+        (reason,) = (one.reason for one in plan.choices if one.setting == "layout.image_size")
+        assert reason.endswith("; the middle square, without 81% of an image") == told

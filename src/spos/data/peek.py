@@ -22,6 +22,9 @@ class ImageFacts:
         grey (bool): whether the images have no colour, whatever their channels.
         has_validation (bool): whether the source has a validation set of its own.
         has_test (bool): whether the source has a test set of its own.
+        smallest (tuple[str, int] | None): class with the fewest training images, and their number;
+            None if that is not known.
+        cut (float): share of an image that is lost when a square is cut from its middle, median.
     """
 
     count: int
@@ -31,6 +34,8 @@ class ImageFacts:
     grey: bool
     has_validation: bool
     has_test: bool
+    smallest: tuple[str, int] | None = None
+    cut: float = 0.0
 
 
 def peek(spec: str) -> ImageFacts:

@@ -89,13 +89,16 @@ def look_at(store: Store, layout: FoundImages) -> ImageFacts:
     """
     train = layout.splits["train"]
     chosen = np.unique(np.linspace(0, len(train.names) - 1, SAMPLE).astype(int))
-    sides, grey = [], True
+    sides, cuts, grey = [], [], True
     for image in _whole_images(store, (train.names[at] for at in chosen)):
         sides.append(min(image.size))
+        cuts.append(1 - min(image.size) / max(image.size))
         pixels = torch.from_numpy(np.array(image.resize((16, 16)).convert("RGB")))
         grey = grey and is_grey(pixels.permute(2, 0, 1)[None])
     if not sides:
         raise UserError("no image of it can be read")
+    present, counts = np.unique(train.labels, return_counts=True)
+    fewest = int(counts.argmin())
     return ImageFacts(
         count=len(train.names),
         classes=len(layout.classes),
@@ -104,6 +107,8 @@ def look_at(store: Store, layout: FoundImages) -> ImageFacts:
         grey=grey,
         has_validation={"val", "test"} <= set(layout.splits),
         has_test=bool({"val", "test"} & set(layout.splits)),
+        smallest=(layout.classes[present[fewest]], int(counts[fewest])),
+        cut=sorted(cuts)[len(cuts) // 2],
     )
 
 

@@ -53,6 +53,8 @@ GREY = "grey images: no flips"
 LEAST_MEMBER, MOST_MEMBERS = 600.0, 4
 #: Multiply-adds of a network where neither time nor a limit is given.
 COMFORTABLE = 60e6
+#: Share of an image outside of its middle square that is worth a word.
+MUCH = 0.4
 #: Fewest validation images that rank networks well.
 WELL_RANKED = 200
 #: Side of the images on whose networks the speed is measured at first.
@@ -213,7 +215,15 @@ class Planner(Draft):
         Returns:
             Numbers of images that a network and a supernet are trained on.
         """
-        count = facts.count
+        count, parts = facts.count, ["training"]
+        parts += [] if facts.has_test else ["test"]
+        parts += [] if facts.has_validation else ["validation"]
+        if facts.smallest is not None and facts.smallest[1] < len(parts):
+            name, images = facts.smallest
+            raise UserError(
+                f"class '{name}' has {images} image{'s' * (images > 1)}; a class needs at least "
+                f"{len(parts)}, one each for {', '.join(parts)}: add some, or take its folder out"
+            )
         if not facts.has_test:
             share = 0.2 if count < 1000 else 0.1
             test = self.choose("data.test", round(share * count), f"{share:.0%} of {count} images")
@@ -272,6 +282,8 @@ class Planner(Draft):
         side = chosen.layout.image_size
         shrunk = "" if side == facts.side else f" of {facts.side} (median)"
         size = "the images' own" if not shrunk else f"{side} pixels{shrunk}: {why}"
+        if facts.cut > MUCH:
+            size += f"; the middle square, without {facts.cut:.0%} of an image"
         own = bounds.maximum.get("flops")
         below = f" (below your {COUNT.format(own)})" if own and own != chosen.limit else ""
         several = self.given.get("constraint", {}).get("budgets")
