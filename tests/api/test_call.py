@@ -252,3 +252,6 @@ def test_runs_are_named_after_what_was_asked() -> None:
     bounds = {"flops": "1M", "params": None, "latency": 5e6}
     named = _folder(nn.Sequential(), (1, 2), bounds, 60.0, 0)
     assert named == Path("runs/Sequential-images-1M-flops-5000000-latency-60s")
+    assert _folder("mobile", TensorDataset(), {}, None, 1) == Path(
+        "runs/mobile-TensorDataset-seed-1"
+    )

@@ -9,13 +9,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from rich.console import Console
 
 from spos import UserError
+from spos._util.records import write_record
 from spos.report.diagnosis import Diagnosis, SampledNetwork, StageEstimate, doctor_tables
 from spos.report.measure import Measure
 from spos.report.spread import measure_spread
 from spos.run import doctor, run
+from spos.run.config import make_config
+from spos.run.directory import RunDirectory
 from spos.run.planning import diagnosing
 from spos.run.planning.diagnosing import doctor_planned
 from spos.run.planning.planner import Planner
@@ -171,9 +175,37 @@ def test_trainings_are_as_long_as_those_of_the_run_that_follows(tmp_path: Path) 
     assert again.networks == checked.networks
 
 
-def test_without_the_steps_they_are_those_of_an_unhurried_retraining() -> None:
+def test_without_the_steps_they_are_those_of_an_unhurried_retraining(tmp_path: Path) -> None:
     given = {"data": {"source": "digits"}}
     plan = Planner(given, None, threads=1).plan()
-    steps = diagnosing._complete(plan, given)["retrain"]["steps"]
+    steps = diagnosing._complete(plan, given, RunDirectory(tmp_path))["retrain"]["steps"]
     assert steps == unhurried_steps(plan.images, plan.complete(given)["retrain"]["batch_size"])
     assert steps < 5000
+
+
+def test_a_run_within_a_time_has_trainings_of_no_known_length(tmp_path: Path) -> None:
+    out, given = tmp_path / "run", {"data": {"source": "digits"}}
+    told = {"networks": 2, "threads": 1}
+    with pytest.raises(UserError, match=r"^--seeds 1: must be at least 2"):
+        doctor_planned(out, given, seeds=1, **told)
+    plan = Planner(given, 20, threads=1).plan()
+    with RunDirectory(out).open():
+        write_record(out / "plan.json", plan)
+        RunDirectory(out).write_config(make_config(plan.complete(given)).as_plain())
+    before = (out / "config.yaml").read_text()
+    settings = yaml.safe_load(before)
+    del settings["retrain"]["steps"]
+    (out / "config.yaml").write_text(yaml.safe_dump(settings))
+    with pytest.raises(UserError, match=r"run has --time 20.0 s, and chooses the length of its"):
+        doctor_planned(out, given, **told)
+    # What was planned for one limit is not for a smaller one.
+    limited = {**given, "constraint": {"maximum": {"flops": "1K"}}}
+    with pytest.raises(UserError, match=r"^flops at most 1.000K: the run was planned for "):
+        plan.complete(limited)
+
+
+def test_a_limit_of_the_latency_is_measured_for_the_check(tmp_path: Path) -> None:
+    given = {**GIVEN, "constraint": {"maximum": {"latency": "10s"}}}
+    checked = doctor_planned(tmp_path / "run", given, networks=2, threads=1)
+    assert checked.cost == "latency"
+    assert (tmp_path / "run/latency.json").exists()

@@ -26,10 +26,11 @@ from spos.data import DataOptions, ImageData
 from spos.data.own_augmentation import Augmentation, register_augmentation
 from spos.data.peek import peek
 from spos.run.config import check_sections
+from spos.run.directory import RunDirectory
 from spos.run.initial import BROUGHT, brought
 from spos.run.planning.duration import parse_duration
 from spos.run.planning.execute import run_planned
-from spos.run.settings import read_bound
+from spos.run.settings import read_bound, read_constraint
 from spos.run.workers import make_workers
 from spos.spaces import family
 from spos.spaces._own import PRESET
@@ -179,7 +180,13 @@ def search(
         given.setdefault("data", {})["source"] = "dataset"
         facts = images.facts
     if isinstance(model, nn.Module):
-        name, smaller = add_model(model, facts, side, maximum, affine=init == "model")
+        if reuse and side is None:
+            # That of its supernet.
+            other = RunDirectory(_folder_of(reuse)).read_config()
+            side = other.get("layout", {}).get("image_size")
+        bounded = read_constraint(given.get("constraint", {})).get("maximum")
+        known = bounded if isinstance(bounded, Mapping) else {}
+        name, smaller = add_model(model, facts, side, known, affine=init == "model")
         given["space"] = {"name": name, "preset": PRESET}
         # Given, so that a run is not resumed with another model of the same name.
         layout = family(name).preset(PRESET)
@@ -228,9 +235,7 @@ def search(
             began=began,
             facts=facts,
             make_load=make_load,
-            reuse=Path(reuse.folder if isinstance(reuse, FoundNetwork) else reuse)
-            if reuse
-            else None,
+            reuse=_folder_of(reuse) if reuse else None,
             workers=processes,
             loggers=loggers,
         )
@@ -260,6 +265,10 @@ class _Told(Listener):
         self.callback(stage, done, total, detail)
 
 
+def _folder_of(run: FoundNetwork | str | PathLike[str]) -> Path:
+    return run.folder if isinstance(run, FoundNetwork) else Path(run)
+
+
 def _folder(
     model: nn.Module | str | None,
     data: Any,
@@ -268,7 +277,8 @@ def _folder(
     seed: int,
 ) -> Path:
     named = type(model).__name__ if isinstance(model, nn.Module) else model or "search"
-    parts = [named, data if isinstance(data, str) else "images"]
+    kind = "images" if isinstance(data, (tuple, list)) else type(data).__name__
+    parts = [named, data if isinstance(data, str) else kind]
     parts += [
         f"{value if isinstance(value, str) else format(value, '.12g')} {cost}"
         for cost, value in bounds.items()

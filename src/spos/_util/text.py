@@ -12,7 +12,7 @@ _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\
 #: The password in the address of a database, unless it names an environment variable; it may have
 #: spaces and slashes in it, as the name before it.
 _PASSWORD = re.compile(
-    r"(://(?!/)[^:\n]*:)(?!\$\{?\w+\}?@)(?!\d{1,5}(?:[/?][^\s@]*)?(?:\s|$))"
+    r"(://(?!/)[^:\n]*:)(?!\$\{?\w+\}?@)(?!\s)(?!\d{1,5}(?:[/?][^\s@]*)?(?:[\s,;)]|$))"
     r"(?:(?!\s\S*://).)+(?=@)"
 )
 #: What stands in the place of a port and is none: a password that no host follows.

@@ -82,9 +82,7 @@ def doctor(
         UserError: an argument or a setting is not valid.
         KeyboardInterrupt: the check was interrupted; its state is saved.
     """
-    for name, value in (("networks", networks), ("seeds", seeds)):
-        if value < 2:
-            raise UserError(f"--{name} {value}: must be at least 2, or no spread can be measured")
+    check_counts(networks, seeds)
     if load is not None:
         given = merge_sections(given, OWN_DATA)
     directory = RunDirectory(out)
@@ -103,6 +101,17 @@ def doctor(
         )
         context.check_task()
         return _diagnose(context, networks, seeds)
+
+
+def check_counts(networks: int, seeds: int) -> None:
+    """Check that a spread of networks and of trainings can be measured.
+
+    Raises:
+        UserError: there are fewer than two.
+    """
+    for name, value in (("networks", networks), ("seeds", seeds)):
+        if value < 2:
+            raise UserError(f"--{name} {value}: must be at least 2, or no spread can be measured")
 
 
 def _diagnose(context: Context, networks: int, seeds: int) -> Diagnosis:

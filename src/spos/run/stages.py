@@ -6,6 +6,7 @@ import math
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import replace
+from itertools import chain
 
 from optuna.exceptions import StorageInternalError
 
@@ -101,8 +102,9 @@ def search_stage(context: Context) -> SearchOutcome:
             f"or delete {watch.path} to search from scratch"
         )
     context.freeze()
-    for constraint in config.constraint.constraints if not watch.before else ():
-        for text in constraint.without_effect(table):
+    if not watch.before:
+        several = (one.without_effect(table) for one in config.constraint.constraints)
+        for text in dict.fromkeys(chain.from_iterable(several)):
             context.listener.message(text)
     scorer = Scorer(context, supernet, recorded=True)
     name = f"spos-{context.evaluation_fingerprint(scorer.supernets)}"

@@ -14,10 +14,11 @@ from spos.data.peek import peek
 from spos.report.diagnosis import Diagnosis
 from spos.report.words import duration
 from spos.run.config import make_config, merge_sections
-from spos.run.diagnosis import doctor
+from spos.run.diagnosis import check_counts, doctor
 from spos.run.directory import PLAN_FILE, RunDirectory
 from spos.run.finalists import plan_training
 from spos.run.initial import with_digests
+from spos.run.latency import discard_table, measure_for_run
 from spos.run.planning.execute import describe_choices
 from spos.run.planning.plan import Plan, warm_up
 from spos.run.planning.planner import Planner
@@ -60,13 +61,24 @@ def doctor_planned(
         UserError: an argument or a setting is not valid, or the check was not confirmed.
         KeyboardInterrupt: the check was interrupted; its state is saved.
     """
+    check_counts(networks, seeds)
     given, directory, listener = with_digests(given), RunDirectory(out), listener or Silent()
-    trainings = {"networks": networks, "seeds": seeds}
-    execution |= {"accelerator": accelerator, "listener": listener, "workers": workers, **trainings}
+    execution |= {"accelerator": accelerator, "listener": listener, "workers": workers}
+
+    def check(settings: Mapping[str, Any]) -> Diagnosis:
+        try:
+            measured = measure_for_run(
+                out, settings, reuse=None, facts=None, accelerator=accelerator, listener=listener
+            )
+            return doctor(out, measured, networks=networks, seeds=seeds, **execution)
+        except UserError:
+            discard_table(out)
+            raise
+
     plan = read_plan(out)
     if plan is None:
         if directory.config_path.exists() or not _is_open(given):
-            return doctor(out, given, **execution)
+            return check(given)
         planner = Planner(
             given,
             None,
@@ -78,15 +90,16 @@ def doctor_planned(
         # Refuses a directory that cannot be used before anything is measured.
         with directory.open():
             plan = planner.plan()
-        expected = _expected(plan, given, networks * seeds)
+        expected = _expected(plan, _complete(plan, given, directory), networks * seeds)
         for line in describe_choices(plan):
             listener.message(line)
         listener.message(f"expected: {networks * seeds} trainings in {duration(expected)}")
         if confirm is not None and not confirm(expected):
             raise UserError("not started; give --yes, fewer --networks, or --set retrain.steps=N")
+    settings = _complete(plan, given, directory)
     with directory.open(), threads_set(plan.speed.threads if threads is None else threads):
         write_record(out / PLAN_FILE, plan)
-        return doctor(out, _complete(plan, given), **execution)
+        return check(settings)
 
 
 def _is_open(given: Mapping[str, Any]) -> bool:
@@ -94,19 +107,24 @@ def _is_open(given: Mapping[str, Any]) -> bool:
     return needs_plan(given, peek(source).channels if source else 3)
 
 
-def _complete(plan: Plan, given: Mapping[str, Any]) -> dict[str, Any]:
+def _complete(plan: Plan, given: Mapping[str, Any], directory: RunDirectory) -> dict[str, Any]:
     """Complete the settings, with the steps that the run will choose for its retraining."""
-    settings = plan.complete(given)
-    if not plan.fitted:
+    settings, stored = plan.complete(given), directory.read_config()
+    known = merge_sections(stored, settings)
+    if not plan.fitted or "steps" in known.get("retrain", {}):
         return settings
-    batch = make_config(settings).retrain.batch_size
-    steps = unhurried_steps(plan.images, batch)
+    if plan.seconds is not None:
+        raise UserError(
+            f"{directory.path} has --time {duration(plan.seconds)}, and chooses the length of its "
+            "trainings when they begin: give another --out"
+        )
+    steps = unhurried_steps(plan.images, make_config(known).retrain.batch_size)
     return merge_sections({"retrain": {"steps": steps, "warmup_steps": warm_up(steps)}}, settings)
 
 
-def _expected(plan: Plan, given: Mapping[str, Any], trainings: int) -> float:
+def _expected(plan: Plan, settings: Mapping[str, Any], trainings: int) -> float:
     """Expected time of the short trainings in seconds."""
-    config = make_config(_complete(plan, given))
+    config = make_config(settings)
     recipe, _ = plan_training(config, max(2, config.finalists.count))
     each = recipe.steps * plan.speed.training.seconds(plan.flops, recipe.batch_size)
     return trainings * each / plan.parallel

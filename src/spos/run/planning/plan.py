@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from spos._util.errors import UserError
+from spos.cost.cost import format_cost
 from spos.report.diagnosis import StageEstimate
 from spos.run.config import Config, make_config, merge_sections
 from spos.run.planning.speed import Speed
+from spos.run.settings import read_constraint
 
 #: Steps of the supernet and of its warm-up at least.
 LEAST_STEPS = {"supernet.steps": 20, "supernet.warmup_steps": 0}
@@ -68,8 +72,21 @@ class Plan:
     parallel: float = 1.0
 
     def complete(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Add the chosen settings to those that the user gave."""
+        """Add the chosen settings to those that the user gave.
+
+        Raises:
+            UserError: a limit is below that of the plan.
+        """
         chosen = as_sections(self.choices)
+        planned = chosen.get("constraint", {}).get("maximum")
+        own = read_constraint(given.get("constraint", {})).get("maximum")
+        for cost, bound in own.items() if planned and own else ():
+            if bound < planned.get(cost, math.inf):
+                there = format_cost(cost, planned[cost]) if cost in planned else "no limit"
+                raise UserError(
+                    f"{cost} at most {format_cost(cost, bound)}: the run was planned for {there}; "
+                    "give the same limits, or another --out"
+                )
         # The plan's limits contain the user's.
         limits = {"constraint": chosen["constraint"]} if "constraint" in chosen else {}
         return merge_sections(merge_sections(chosen, given), limits)

@@ -133,7 +133,7 @@ class Schedule:
                 times = [0.0]
                 for number in range(1, MOST_COMPARED + 1):
                     times.append(self._together([*further, *[each] * number]))
-                most = left + MOST_OVERRUN * self.plan.seconds
+                most = (1 + MOST_OVERRUN) * self.plan.seconds - used
                 timely = [number for number, taken in enumerate(times) if taken <= most] or [0]
                 # Of as many as train in the same time, the most.
                 decided = min(timely, key=lambda number: (abs(times[number] - left), -number))
