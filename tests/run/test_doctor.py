@@ -17,7 +17,7 @@ from spos._util.records import write_record
 from spos.report.diagnosis import Diagnosis, SampledNetwork, StageEstimate, doctor_tables
 from spos.report.measure import Measure
 from spos.report.spread import measure_spread
-from spos.run import doctor, run
+from spos.run import doctor, latency, run
 from spos.run.config import make_config
 from spos.run.directory import RunDirectory
 from spos.run.planning import diagnosing
@@ -204,7 +204,11 @@ def test_a_run_within_a_time_has_trainings_of_no_known_length(tmp_path: Path) ->
         plan.complete(limited)
 
 
-def test_a_limit_of_the_latency_is_measured_for_the_check(tmp_path: Path) -> None:
+def test_a_limit_of_the_latency_is_measured_for_the_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(latency, "QUICK_ROUNDS", 2)
+    monkeypatch.setattr(latency, "QUICK_NETWORKS", 4)
     given = {**GIVEN, "constraint": {"maximum": {"latency": "10s"}}}
     checked = doctor_planned(tmp_path / "run", given, networks=2, threads=1)
     assert checked.cost == "latency"

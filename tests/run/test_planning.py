@@ -201,9 +201,9 @@ def test_the_threads_of_the_user_are_not_chosen_anew():
     assert Planner(DIGITS, 60).capacity.tried[0] == 1
 
 
-@pytest.mark.parametrize(("shared", "gain"), [(False, 2.0), (True, 1.0)])
+@pytest.mark.parametrize("shared", [False, True])
 def test_several_processes_are_measured_against_this_one(
-    monkeypatch: pytest.MonkeyPatch, shared: bool, gain: float
+    monkeypatch: pytest.MonkeyPatch, shared: bool
 ):
     layout = family("mobile").preset("tiny")
     supernet = family("mobile").build(layout, classes=10)
@@ -217,7 +217,8 @@ def test_several_processes_are_measured_against_this_one(
     monkeypatch.setattr(speed_module._Work, "evaluate", evaluate)
     threads = torch.get_num_threads()
     found = speed_module.measure_side_by_side(supernet, CostTable(supernet), 8, 1, processes=2)
-    assert found == pytest.approx(gain, rel=0.2)
+    # Twice as much, or as much, on a machine that may be busy meanwhile.
+    assert (found > 1.5) != shared
     assert torch.get_num_threads() == threads
 
 
