@@ -26,6 +26,7 @@ from spos.training.checkpoint import read_tensors, write_tensors
 
 hub = pytest.importorskip("huggingface_hub", reason="the extra 'hub' is not installed")
 NotFoundError: Any = pytest.importorskip("huggingface_hub.errors").RepositoryNotFoundError
+AwayError: Any = pytest.importorskip("huggingface_hub.errors").LocalEntryNotFoundError
 #: Of the same choices, with weights that no memory holds.
 HUGE = {"channels": [10**6, 10**7], "depths": [1, 1]}
 FILES = ["README.md", "config.json", "network.py", "network.safetensors"]
@@ -182,17 +183,25 @@ def test_what_is_not_there_is_one_line(remote: Path, tmp_path: Path, trained_run
 def test_a_hub_that_is_away_is_one_line(
     remote: Path, trained_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class AwayError(Exception):
+    class RefusedError(Exception):
         """As the client of the network has it, of no class of Python."""
 
     def away(*values: Any, **named: Any) -> None:
-        raise AwayError("[Errno -2] Name or service not known")
+        raise RefusedError("[Errno -2] Name or service not known")
 
     monkeypatch.setattr(hub.HfApi, "create_repo", away)
     monkeypatch.setattr(hub.HfApi, "snapshot_download", away)
     with pytest.raises(UserError, match=r"the hub cannot be reached or refuses it \(\[Errno -2"):
         push("ada/digits", trained_run)
     told = r"no such file or folder here, and the hub cannot give .* USER/NAME .* \(\[Errno -2"
+    with pytest.raises(UserError, match=told):
+        spos.load("ada/digits")
+
+    def nothing_here(*values: Any, **named: Any) -> None:
+        raise AwayError("(Got: ConnectError) for the specified revision on )")
+
+    monkeypatch.setattr(hub.HfApi, "snapshot_download", nothing_here)
+    told = r"here, the hub cannot be reached, and no repository .* was fetched before$"
     with pytest.raises(UserError, match=told):
         spos.load("ada/digits")
 

@@ -109,8 +109,13 @@ def download(name: str) -> Path:
     try:
         return Path(hub.HfApi().snapshot_download(name, allow_patterns=[WEIGHTS, CONFIG]))
     except Exception as error:
-        from huggingface_hub.errors import RepositoryNotFoundError
+        from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
 
+        if isinstance(error, LocalEntryNotFoundError):
+            raise UserError(
+                f"{missing.removesuffix(' and')} the hub cannot be reached, and no repository "
+                "USER/NAME of this name was fetched before"
+            ) from None
         if isinstance(error, RepositoryNotFoundError):
             raise UserError(
                 f"{missing} the hub has no repository USER/NAME of this name, or none that you may "
