@@ -25,10 +25,11 @@ def counted(number: int, what: str = "") -> str:
     """A number, and what it counts.
 
     Example:
-        >>> counted(1, "step"), counted(2000, "step"), counted(2000)
-        ('1 step', '2,000 steps', '2,000')
+        >>> counted(1, "step"), counted(2000, "step"), counted(2, "process"), counted(2000)
+        ('1 step', '2,000 steps', '2 processes', '2,000')
     """
-    return f"{number:,} {what}{'' if number == 1 else 's'}" if what else f"{number:,}"
+    plural = "es" if what.endswith("s") else "s"
+    return f"{number:,} {what}{'' if number == 1 else plural}" if what else f"{number:,}"
 
 
 def memory(size: int) -> str:

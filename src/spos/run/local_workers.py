@@ -26,6 +26,7 @@ from spos._util.errors import UserError
 from spos._util.interrupt import SIGNALS
 from spos._util.processes import signals_held
 from spos.data import ImageData
+from spos.report.words import counted
 from spos.run.context import Context
 from spos.run.outcome import TrainOutcome
 from spos.run.serving import RECORDED, Serving, for_workers, hear
@@ -150,7 +151,7 @@ class LocalWorkers:
             self._processes[here] = process
 
     def _describe(self, count: int) -> str:
-        text = f"{_counted(count, 'process', 'es')} of {_counted(self.threads, 'thread')}"
+        text = f"{counted(count, 'process')} of {counted(self.threads, 'thread')}"
         text += " each" if count > 1 else ""
         cores = usable_cores()
         if count * self.threads <= cores:
@@ -158,7 +159,7 @@ class LocalWorkers:
         # Threads of one process wait for each other, and each of them for a core.
         fitting = max(cores // count, 1)
         fewer = f"--workers {min(count, cores)} --threads {fitting}"
-        return f"{text}, more than the {_counted(cores, 'core')} here: {fewer} is faster"
+        return f"{text}, more than the {counted(cores, 'core')} here: {fewer} is faster"
 
     @contextmanager
     def _starting(self) -> Iterator[None]:
@@ -233,10 +234,6 @@ def _environment(**values: str) -> Iterator[None]:
 def _follow(parent: multiprocessing.process.BaseProcess) -> None:
     parent.join()
     os._exit(1)
-
-
-def _counted(number: int, what: str, ending: str = "s") -> str:
-    return f"{number} {what}{'' if number == 1 else ending}"
 
 
 def _serve(
