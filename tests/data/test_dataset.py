@@ -63,11 +63,15 @@ def test_every_form_of_an_image_gives_the_same_pixels(form, stream):
     assert sorted(seen) == list(range(60))
 
 
-def test_a_test_dataset_is_the_test_set():
-    data = dataset_data(Pairs(byte_tensor), test=Pairs(byte_tensor, 12), validation=6)
+@pytest.mark.parametrize(
+    ("stream", "expected"), [("never", TensorImages), ("always", StreamedImages)]
+)
+def test_a_test_dataset_is_the_test_set(stream, expected):
+    images, others = Pairs(byte_tensor), Pairs(byte_tensor, 12)
+    data = dataset_data(images, test=others, validation=6, stream=stream)
     assert [len(data.train), len(data.validation), len(data.test())] == [54, 6, 12]
     assert data.notes == ("12 of the 12 test images are equal to training or validation images",)
-    assert isinstance(data.test(), TensorImages)
+    assert isinstance(data.test(), expected)
 
 
 def test_a_large_dataset_is_streamed_and_makes_the_same_batches():

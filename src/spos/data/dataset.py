@@ -13,7 +13,7 @@ from torch.utils.data import Dataset, IterableDataset
 
 from spos._util.errors import UserError, nearest
 from spos.data.decode import to_array, to_rgb
-from spos.data.images import ImageData, Images, TensorImages
+from spos.data.images import ImageData, Images, TensorImages, digest
 from spos.data.load import assemble
 from spos.data.photograph import fit
 from spos.data.source import DataOptions, Source
@@ -174,7 +174,7 @@ class _Items(Photographs):
         labels = torch.empty((len(self), *target.shape), dtype=target.dtype)
         kept = 0 if streamed else len(self)
         pixels = torch.empty((kept, self.channels, side, side), dtype=torch.uint8)
-        rows = pixels.numpy()
+        rows, self.digests = pixels.numpy(), np.empty(len(self), np.int64)
         for index in range(len(self)):
             image, labels[index] = self._item(index, tuple(target.shape))
             if image_size is None and image.size != first.size:
@@ -182,11 +182,12 @@ class _Items(Photographs):
                     f"{self.name}, item {index}: {image.width}x{image.height} pixels, the first has"
                     f" {first.width}x{first.height}; set the side to resize to: image_size={side}"
                 )
+            self.digests[index] = digest(image.tobytes())
             if not streamed:
                 rows[index] = to_array(fit(image, side))
         if streamed:
             return StreamedImages(self, labels, side, workers)
-        return TensorImages(pixels, labels, owned=True)
+        return TensorImages(pixels, labels, owned=True, digests=self.digests)
 
     def _item(self, index: int, shape: tuple[int, ...] | None = None) -> tuple[Image.Image, Tensor]:
         item = self.dataset[index]

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from spos._util.errors import UserError
 from spos.data.decode import BrokenImageError, check, decode_and_measure, to_array
+from spos.data.images import digest
 from spos.data.photograph import fit
 
 FILES_PER_TASK = 64
@@ -208,7 +209,7 @@ def read_files(
 
     Returns:
         tuple: pixels, uint8, shape (N, 3, S, S), those of broken files arbitrary, and none after a
-        check; a number for each file, the same for equal ones in this process; the sizes of whole
+        check; a number for each file, the same for equal ones; the sizes of whole
         files, as stored; the reason for each broken file, by its index.
     """
     shape = (len(names) if image_size else 0, 3, image_size or 0, image_size or 0)
@@ -218,7 +219,7 @@ def read_files(
     def attempt(at: int) -> tuple[int, int] | str:
         try:
             content = store.read(names[at])
-            digests[at] = hash(content)
+            digests[at] = digest(content)
             if image_size is None:
                 return check(content)
             image, size = decode_and_measure(content, image_size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -28,6 +30,16 @@ def as_indices(indices: Indices) -> Tensor:
         tensor([2, 0])
     """
     return torch.as_tensor(indices, dtype=torch.int64, device="cpu").reshape(-1)
+
+
+def digest(content: bytes) -> int:
+    """A number of 64 bits that tells contents apart.
+
+    Example:
+        >>> digest(b"an image") == digest(b"another")
+        False
+    """
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big", signed=True)
 
 
 class Images(ABC):
@@ -65,7 +77,7 @@ class Images(ABC):
         """The same images on a device; streamed images stay where they are."""
 
     def digests(self) -> Sequence[int]:
-        """A number for each image, the same for equal images in this process; none if unknown."""
+        """A number for each image, the same for equal images everywhere; none if unknown."""
         return ()
 
     def split_off(self, rest: Indices, part: Indices) -> tuple[Images, Images]:
@@ -84,6 +96,8 @@ class TensorImages(Images):
         labels (Tensor): int64, shape (N,), or float32, shape (N, ...), on the same device.
         owned (bool): whether nothing else uses the memory of the images, so that splitting them may
             rearrange it.
+        digests (Sequence[int]): the :func:`digest` of the file of each image; empty for those of
+            the pixels.
 
     Raises:
         UserError: shapes or types differ from these.
@@ -94,7 +108,14 @@ class TensorImages(Images):
         tensor([2, 0])
     """
 
-    def __init__(self, images: Tensor, labels: Tensor, *, owned: bool = False) -> None:
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        owned: bool = False,
+        digests: npt.ArrayLike = (),
+    ) -> None:
         if images.dtype != torch.uint8 or images.dim() != 4 or images.shape[2] != images.shape[3]:
             raise UserError(
                 f"images of {images.dtype}, shape {list(images.shape)}; allowed: uint8 [N, C, S, S]"
@@ -108,27 +129,38 @@ class TensorImages(Images):
         self.images = images
         self.labels = labels
         self.owned = owned
+        self._digests = np.asarray(digests, np.int64)
         self.channels, self.image_size = images.shape[1:3]
 
     def pixels(self, indices: Indices) -> Tensor:
         return self.images[as_indices(indices).to(self.images.device)]
 
     def digests(self) -> list[int]:
-        return [hash(image.tobytes()) for image in self.images.cpu().numpy()]
+        if len(self._digests):
+            return list(map(int, self._digests))
+        return [digest(image.tobytes()) for image in self.images.cpu().numpy()]
+
+    def _digests_at(self, at: Tensor) -> npt.NDArray[np.int64]:
+        return self._digests[at.cpu().numpy()] if len(self._digests) else self._digests
 
     def subset(self, indices: Indices) -> TensorImages:
         at = as_indices(indices).to(self.images.device)
-        return TensorImages(self.images[at], self.labels[at], owned=True)
+        digests = self._digests_at(at)
+        return TensorImages(self.images[at], self.labels[at], owned=True, digests=digests)
 
     def join(self, other: Images) -> TensorImages:
         if not isinstance(other, TensorImages) or other.images.shape[1:] != self.images.shape[1:]:
             raise ValueError("only images of one source can be joined")
+        known = len(self._digests) and len(other._digests)
         return TensorImages(
-            torch.cat((self.images, other.images)), torch.cat((self.labels, other.labels))
+            torch.cat((self.images, other.images)),
+            torch.cat((self.labels, other.labels)),
+            digests=np.concatenate((self._digests, other._digests)) if known else (),
         )
 
     def to(self, device: torch.device | str) -> TensorImages:
-        return TensorImages(self.images.to(device), self.labels.to(device))
+        images, labels = self.images.to(device), self.labels.to(device)
+        return TensorImages(images, labels, digests=self._digests)
 
     def split_off(self, rest: Indices, part: Indices) -> tuple[TensorImages, TensorImages]:
         kept = as_indices(rest)
@@ -141,9 +173,11 @@ class TensorImages(Images):
             chunk = kept[begin : begin + ROWS_MOVED]
             self.images[begin : begin + len(chunk)] = self.images[chunk.to(self.images.device)]
         labels = self.labels[kept.to(self.labels.device)]
-        rearranged = TensorImages(self.images[: len(kept)], labels, owned=True)
+        digests = self._digests_at(kept)
+        rearranged = TensorImages(self.images[: len(kept)], labels, owned=True, digests=digests)
         # Whoever still holds these images must not see them under wrong labels.
         self.images, self.labels = self.images[:0], self.labels[:0]
+        self._digests = self._digests[:0]
         return rearranged, taken
 
 
@@ -166,8 +200,7 @@ class ImageData:
         skipped (tuple[str, ...]): broken files that were left out, each with the reason.
         notes (tuple[str, ...]): decisions made for the user, one line each.
         fingerprint (str): 16 hexadecimal digits that change with the source's name, the classes,
-            labels, file names, image size or split, and with the images of a source without file
-            names; a resumed run compares them.
+            labels, images, image size or split; a resumed run compares them.
     """
 
     source: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from functools import partial
 from typing import Any
 
@@ -13,12 +12,12 @@ import torch
 from spos._util.errors import UserError
 from spos._util.randomness import generator
 from spos._util.text import printable
-from spos.data.images import ImageData, Images, Indices, TensorImages
+from spos.data.images import ImageData, Images, Indices, TensorImages, digest
 from spos.data.source import SOURCES, DataOptions, Source
 from spos.data.split import split_targets
 
 COMPARED = 256
-"""Images of each set by whose pixels a source without file names is recognised."""
+"""Images of each set by which a source is recognised that streams them and has no digests."""
 STATISTICS_SAMPLE = 1000
 """Streamed training images from which mean and standard deviation are estimated."""
 
@@ -66,7 +65,7 @@ def assemble(spec: str, name: str, source: Source, options: DataOptions) -> Imag
         UserError: the training images cannot be split like this, or are of one class.
     """
     classes, notes = source.classes, list(source.notes)
-    train, test, names = source.train, source.test, source.names
+    train, test = source.train, source.test
     labels = train.labels
     if not labels.is_floating_point() and int(labels.min()) == int(labels.max()):
         raise UserError(
@@ -77,26 +76,18 @@ def assemble(spec: str, name: str, source: Source, options: DataOptions) -> Imag
         rest, part = split_targets(labels, options.test, 0, option="test", classes=classes)
         notes.append(f"no test set: {len(part)} of the {len(labels)} training images held out")
         train, test = train.split_off(rest, part)
-        names = names and ([names[0][at] for at in rest], [names[0][at] for at in part])
     counts = f"{len(train)} {len(test)}"
     facts = [name, str(train.channels), str(train.image_size), counts, *classes]
-    digest = hashlib.sha256("\0".join(facts).encode("utf-8", "surrogateescape"))
-    if names:
-        files = os.fsencode("\0".join([*names[0], "", *names[1]]))
-        digest.update(hashlib.sha256(files).digest())
-    else:
-        # What has no names of files may be other images of the same number and labels.
-        for images in (train, test):
-            places = np.linspace(0, len(images) - 1, min(len(images), COMPARED)).astype(int)
-            digest.update(hashlib.sha256(images.pixels(places).cpu().numpy().tobytes()).digest())
-    digest.update(train.labels.numpy().tobytes() + test.labels.numpy().tobytes())
+    fingerprint = hashlib.sha256("\0".join(facts).encode("utf-8", "surrogateescape"))
+    for images in (train, test):
+        fingerprint.update(_content(images) + images.labels.numpy().tobytes())
     if source.validation is None:
         rest, part = split_targets(train.labels, options.validation, options.seed, classes=classes)
-        digest.update(part.tobytes())
+        fingerprint.update(part.tobytes())
         train, validation = train.split_off(rest, part)
     else:
         validation = source.validation
-        digest.update(validation.labels.numpy().tobytes())
+        fingerprint.update(_content(validation) + validation.labels.numpy().tobytes())
     notes += duplicates(train, validation, test)
     mean, deviation = statistics(train)
     return ImageData(
@@ -111,8 +102,17 @@ def assemble(spec: str, name: str, source: Source, options: DataOptions) -> Imag
         std=deviation,
         skipped=tuple(map(printable, source.skipped)),
         notes=tuple(map(printable, notes)),
-        fingerprint=digest.hexdigest()[:16],
+        fingerprint=fingerprint.hexdigest()[:16],
     )
+
+
+def _content(images: Images) -> bytes:
+    digests = images.digests()
+    if not digests:
+        # All images of a source that does not know them would have to be read once more.
+        places = np.linspace(0, len(images) - 1, min(len(images), COMPARED)).astype(int)
+        digests = [digest(image.tobytes()) for image in images.pixels(places).cpu().numpy()]
+    return np.array(digests, np.int64).tobytes()
 
 
 def duplicates(train: Images, validation: Images, test: Images) -> list[str]:

@@ -78,8 +78,6 @@ class Source:
         classes (Sequence[str]): name of each class; empty where targets are values.
         test (Images | None): test images; None to split them off ``train``.
         validation (Images | None): validation images; None to split them off ``train``.
-        names (tuple[Sequence[str], Sequence[str]] | None): file name of each training and each
-            test image, by which a resumed run recognises them.
         skipped (list[str]): broken files that were left out, each with the reason.
         notes (list[str]): decisions made for the user, one line each.
     """
@@ -88,7 +86,6 @@ class Source:
     classes: Sequence[str]
     test: Images | None = None
     validation: Images | None = None
-    names: tuple[Sequence[str], Sequence[str]] | None = None
     skipped: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 

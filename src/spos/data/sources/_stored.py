@@ -61,7 +61,7 @@ def read_source(
     validation = test_images = None
     test = layout.splits.get("test") or layout.splits.get("val")
     if test is not None:
-        test, test_images, _ = reader.read(test)
+        test_images = reader.read(test)[1]
         if "test" not in layout.splits:
             notes.append(
                 f"no {called.test}: {called.val} is the test set; validation is split off "
@@ -75,7 +75,6 @@ def read_source(
         classes=layout.classes,
         test=test_images,
         validation=validation,
-        names=(train.names, test.names if test is not None else ()),
         skipped=reader.skipped,
         notes=notes,
     )
@@ -212,7 +211,7 @@ class _Reader:
             )
         if streamed:
             return kept, self._streamed(kept), sizes
-        images = TensorImages(pixels, torch.tensor(split.labels), owned=True)
+        images = TensorImages(pixels, torch.tensor(split.labels), owned=True, digests=digests)
         return kept, images.split_off(whole, [])[0], sizes
 
     def _streamed(self, split: Split) -> StreamedImages:
