@@ -156,6 +156,29 @@ def test_one_class_is_refused_before_anything_is_measured(photos):
         plan(given, 60)
 
 
+@pytest.mark.parametrize(
+    ("settings", "known", "reason"),
+    [
+        (
+            {"constraint": {"storage": "mysql://me:secret@host/db"}},
+            [],
+            r"storage mysql://me:\*\*\*@",
+        ),
+        ({}, ["mobilenot_v2"], "unknown network 'mobilenot_v2': did you mean 'mobilenet_v2'?"),
+        ({}, ["mobilenet_v2=missing.pth"], "missing.pth"),
+        ({}, ["mobilenet_v2@half"], "the width must be a number from 0.1 to 4, or fit"),
+    ],
+)
+def test_mistakes_are_refused_before_anything_is_measured(
+    tmp_path, monkeypatch, settings, known, reason
+):
+    monkeypatch.setattr(capacity.Capacity, "measure", lambda *_: pytest.fail("measured"))
+    with pytest.raises(UserError, match=reason) as caught:
+        run_planned(tmp_path / "run", {**DIGITS, **settings}, seconds=6, compare_with=known)
+    assert "secret" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(("device", "batches"), [("cpu", (32, 64)), ("cuda", (128, 256))])
 def test_batches_grow_where_an_accelerator_waits_for_launches(monkeypatch, device, batches):
     launching = Speed(1, Line(0.02, 1e-13), Line(0.005, 1e-13))

@@ -41,6 +41,31 @@ TEMPORARY_PATTERNS = (
 )
 
 
+def refuse_password(given: Mapping[str, Any]) -> None:
+    """Refuse settings whose storage of evaluations has a password in its address.
+
+    Args:
+        given (Mapping): settings by section.
+
+    Raises:
+        UserError: it has one.
+
+    Example:
+        >>> refuse_password({"constraint": {"storage": "mysql://me:secret@host/studies"}})
+        Traceback (most recent call last):
+        ...
+        spos.UserError: constraint.storage mysql://me:***@host/studies: a password is not kept on \
+disk; name an environment variable in its place: 'mysql://me:$PASSWORD@host/studies'
+    """
+    # An address is one word, whatever is in it.
+    shown = redact("%20".join(str(given.get("constraint", {}).get("storage", "")).split(" ")))
+    if "***" in shown:
+        raise UserError(
+            f"constraint.storage {shown}: a password is not kept on disk; name an environment "
+            f"variable in its place: '{shown.replace('***', '$PASSWORD')}'"
+        )
+
+
 class RunDirectory:
     """A folder that holds one run.
 
@@ -169,17 +194,11 @@ class RunDirectory:
         """
         stored = self.read_config()
         merged = merge_sections(stored, given)
-        before, address = (
-            str(values.get("constraint", {}).get("storage", "")) for values in (stored, merged)
-        )
-        # An address is one word, whatever is in it.
-        shown = redact("%20".join(address.split(" ")))
-        # Runs from before this was refused keep theirs.
-        if "***" in shown and address != before:
-            raise UserError(
-                f"constraint.storage {shown}: a password is not kept on disk; name an environment "
-                f"variable in its place: '{shown.replace('***', '$PASSWORD')}'"
-            )
+        # Runs from before passwords were refused keep theirs.
+        if merged.get("constraint", {}).get("storage") != stored.get("constraint", {}).get(
+            "storage"
+        ):
+            refuse_password(merged)
         config = make_config(merged)
         plain = config.as_plain()
         known = self._allow_more_iterations(stored, config) if searching else stored

@@ -105,6 +105,22 @@ def parse_known(text: str) -> KnownName:
     return KnownName(text, name, library, width, file)
 
 
+def check_name(text: str) -> None:
+    """Check what needs no images of a known network: its name, and the file of its weights.
+
+    Args:
+        text (str): name of the network (:func:`parse_known`).
+
+    Raises:
+        UserError: there is no such network, or the file has no weights.
+    """
+    known = parse_known(text)
+    if not known.library:
+        NETWORKS.find(known.name)
+    if known.file:
+        read_state(Path(known.file).expanduser())
+
+
 def build_known(
     known: KnownName,
     *,

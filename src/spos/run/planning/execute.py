@@ -20,9 +20,10 @@ from spos.data.peek import ImageFacts
 from spos.report.result import Result
 from spos.report.words import duration
 from spos.run.config import merge_sections
-from spos.run.directory import RunDirectory
+from spos.run.directory import RunDirectory, refuse_password
 from spos.run.following import check_loggers
 from spos.run.initial import with_digests
+from spos.run.known_networks import check_name
 from spos.run.latency import discard_table, measure_for_run
 from spos.run.local_workers import LocalWorkers
 from spos.run.pipeline import run
@@ -135,7 +136,10 @@ def run_planned(
             processes=workers.count if workers else 1,
             **here,
         )
-        # Refuses a directory that cannot be used before anything is measured.
+        # What can be refused before anything is measured.
+        refuse_password(given)
+        for name in compare_with:
+            check_name(name)
         with directory.open():
             plan = planner.plan()
         if confirm is not None and not confirm(plan):
