@@ -14,19 +14,9 @@ from PIL import Image
 from spos.data import load_data
 from spos.export import export_run
 from spos.export.card import model_card
+from spos.report.facts import ConstraintFacts, DataFacts, SearchFacts, SpaceFacts
 from spos.report.measure import Measure
-from spos.report.result import (
-    ComparedNetwork,
-    Comparison,
-    ConstraintFacts,
-    DataFacts,
-    NamedNetwork,
-    Result,
-    Retrained,
-    SearchFacts,
-    SpaceFacts,
-    Winner,
-)
+from spos.report.result import ComparedNetwork, Comparison, NamedNetwork, Result, Retrained, Winner
 from spos.space import Architecture
 
 FACTS: dict[str, Any] = {

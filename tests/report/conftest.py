@@ -10,21 +10,16 @@ from typing import Any
 
 import pytest
 
-from spos.report.measure import Measure
-from spos.report.result import (
+from spos.report.facts import (
     ChoiceFacts,
-    ComparedNetwork,
-    Comparison,
     ConstraintFacts,
     DataFacts,
-    Result,
-    Retrained,
     SearchFacts,
     SpaceFacts,
-    StageCosts,
     TrainFacts,
-    Winner,
 )
+from spos.report.measure import Measure
+from spos.report.result import ComparedNetwork, Comparison, Result, Retrained, StageCosts, Winner
 from spos.search import Candidate
 from spos.space import Architecture
 

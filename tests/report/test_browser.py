@@ -13,8 +13,8 @@ import pytest
 
 from spos.report import render
 from spos.report.attachments import CandidateStages
+from spos.report.facts import ConstraintFacts
 from spos.report.measure import Measure
-from spos.report.result import ConstraintFacts
 
 from .conftest import make_run
 

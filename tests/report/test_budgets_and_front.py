@@ -10,8 +10,9 @@ import pytest
 from rich.console import Console
 
 from spos.report import render, result_tables
+from spos.report.facts import ConstraintFacts, SearchFacts
 from spos.report.measure import Measure
-from spos.report.result import BudgetWinner, ConstraintFacts, Result, SearchFacts
+from spos.report.result import BudgetWinner, Result
 from spos.report.scatter import budgets_figure, front_layers
 from spos.report.words import shown_costs
 from spos.search import Candidate

@@ -16,8 +16,9 @@ import pytest
 from spos.report import render, write_report
 from spos.report.candidates import candidate_table
 from spos.report.curves import iterations_figure
+from spos.report.facts import ConstraintFacts
 from spos.report.measure import Measure
-from spos.report.result import ConstraintFacts, StageCosts
+from spos.report.result import StageCosts
 
 from .conftest import Run, compare, make_candidate
 

@@ -13,9 +13,10 @@ import pytest
 from spos.report import render, words
 from spos.report.at_work import AtWork, collect_at_work
 from spos.report.attachments import Attachments, Mistake, Predictions
+from spos.report.facts import ChoiceFacts, LatencyFacts
 from spos.report.learned import FEWEST, collect_shares, effects_table
 from spos.report.resources import EVALUATION, collect_resources
-from spos.report.result import ChoiceFacts, Finalist, LatencyFacts, Result
+from spos.report.result import Finalist, Result
 from spos.search import Candidate
 from spos.space import Architecture
 

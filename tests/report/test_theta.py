@@ -10,8 +10,8 @@ import pytest
 
 from spos.report import render
 from spos.report.curves import Decision, choice_figures, decisions, entropy_figure
+from spos.report.facts import ChoiceFacts
 from spos.report.network import option_colours
-from spos.report.result import ChoiceFacts
 
 from .conftest import Run
 

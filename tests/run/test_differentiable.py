@@ -15,7 +15,8 @@ from spos._util.errors import UserError
 from spos._util.listener import Silent
 from spos.cost import CostTable
 from spos.cost.latency import measure_latency
-from spos.report.result import Result, TrainFacts, read_result
+from spos.report.facts import TrainFacts
+from spos.report.result import Result, read_result
 from spos.run import run
 from spos.run.latency import resolve_source
 from spos.training.checkpoint import Checkpoints

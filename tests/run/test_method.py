@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from spos._util.errors import UserError
 from spos._util.listener import Silent
-from spos.report.result import Result, TrainFacts, read_result
+from spos.report.facts import TrainFacts
+from spos.report.result import Result, read_result
 from spos.run import run
 from spos.training import Checkpoints, Method, Pass, Teacher
 

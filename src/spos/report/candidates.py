@@ -9,9 +9,10 @@ from typing import Any
 
 from spos.cost.cost import find_cost
 from spos.report.attachments import CandidateStages
+from spos.report.facts import ChoiceFacts
 from spos.report.measure import Measure
 from spos.report.network import Block, network_blocks
-from spos.report.result import ChoiceFacts, Result, StageCosts
+from spos.report.result import Result, StageCosts
 from spos.report.words import shown_costs
 from spos.search.candidate import Candidate
 

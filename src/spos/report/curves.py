@@ -28,9 +28,9 @@ from spos.report.chart import (
     make_chart,
     padded_range,
 )
+from spos.report.facts import ChoiceFacts
 from spos.report.measure import Measure
 from spos.report.network import option_colours
-from spos.report.result import ChoiceFacts
 from spos.search.candidate import Candidate
 
 #: Most points of a curve: more cannot be told apart.

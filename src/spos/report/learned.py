@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from spos.report.result import ChoiceFacts, Result
+from spos.report.facts import ChoiceFacts
+from spos.report.result import Result
 from spos.search.candidate import Candidate
 
 #: Options up to which three heat maps are shown, side by side; of more, the first and the last.

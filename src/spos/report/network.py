@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from spos.report.result import ChoiceFacts, StageCosts
+from spos.report.facts import ChoiceFacts
+from spos.report.result import StageCosts
 
 #: Colours of options; with more options than these the labels tell them apart.
 COLOURS = 8

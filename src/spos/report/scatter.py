@@ -25,8 +25,9 @@ from spos.report.chart import (
     make_chart,
     padded_range,
 )
+from spos.report.facts import ConstraintFacts
 from spos.report.measure import Measure
-from spos.report.result import ConstraintFacts, Result, Winner
+from spos.report.result import Result, Winner
 from spos.search.candidate import Candidate
 
 #: Names of the rows that the page has: the candidates that are shown, and the chosen one.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from spos.cost.cost import find_cost, format_cost
-from spos.report.result import ConstraintFacts, KnownNetwork, Result, SearchFacts
+from spos.report.facts import ConstraintFacts, SearchFacts
+from spos.report.result import KnownNetwork, Result
 
 #: The stages of a run, as the report calls them.
 RUN_STAGES = {

@@ -11,16 +11,9 @@ import optuna
 from spos.cost import Constraint, CostModel
 from spos.report.attachments import CandidateStages, Predictions
 from spos.report.diagnosis import Diagnosis
+from spos.report.facts import DataFacts
 from spos.report.former import upgrade_comparison, upgrade_retrain, upgrade_search
-from spos.report.result import (
-    Comparison,
-    DataFacts,
-    Finalist,
-    KnownNetwork,
-    Rung,
-    StageCosts,
-    Winner,
-)
+from spos.report.result import Comparison, Finalist, KnownNetwork, Rung, StageCosts, Winner
 from spos.run.task import DEFAULT_TASK_FACTS, TaskFacts
 from spos.search import Candidate, SearchResult, SearchSettings
 from spos.search.start import count_evaluations

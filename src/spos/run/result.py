@@ -8,10 +8,19 @@ from importlib.metadata import version
 
 import torch
 
-import spos.report.result as report
 from spos._util.errors import UserError
 from spos._util.version import __version__
+from spos.report.facts import (
+    ChoiceFacts,
+    ConstraintFacts,
+    DataFacts,
+    LatencyFacts,
+    SearchFacts,
+    SpaceFacts,
+    TrainFacts,
+)
 from spos.report.measure import Measure
+from spos.report.result import BudgetWinner, NamedNetwork, Result, Retrained
 from spos.run.agreement import check_agreement
 from spos.run.context import Context
 from spos.run.costs import find_primary_cost, read_latency_table
@@ -30,7 +39,7 @@ from spos.search import ALGORITHMS
 from spos.spaces import family
 
 
-def collect_result(context: Context) -> report.Result:
+def collect_result(context: Context) -> Result:
     """Collect the result of the finished stages of a run.
 
     Raises:
@@ -45,14 +54,14 @@ def collect_result(context: Context) -> report.Result:
     with torch.device("meta"):
         space = own.build(config.layout, classes=data.outputs, image_channels=data.channels).space
     check_agreement(directory, space, found, top1=context.task.measures_top1)
-    choices = tuple(report.ChoiceFacts(one.name, tuple(one.options)) for one in space.choices)
+    choices = tuple(ChoiceFacts(one.name, tuple(one.options)) for one in space.choices)
     bounds, winner, search = config.bounds, None, None
     if found:
         notation = own.notation(found.winner.names) if own.notation else None
         winner = replace(found.winner, notation=notation)
         algorithm = ALGORITHMS.find(config.search.algorithm)
         sizes = ("population", "iterations", "parents") if algorithm.method is None else ()
-        search = report.SearchFacts(
+        search = SearchFacts(
             algorithm=config.search.algorithm,
             label=algorithm.label,
             method=algorithm.method or "",
@@ -74,15 +83,15 @@ def collect_result(context: Context) -> report.Result:
         times = [one.seconds for one in (retrained, *further)]
         # A training knows the time of attempts that were killed as well.
         seconds["retrain"] = max(spent, *times) if spent else sum(times)
-    return report.Result(
+    return Result(
         spos=__version__,
-        space=report.SpaceFacts(config.space, config.preset, str(space.size), choices),
+        space=SpaceFacts(config.space, config.preset, str(space.size), choices),
         metric=Measure(context.task.name, context.task.share),
         data=data,
-        constraint=report.ConstraintFacts(str(bounds), dict(bounds.maximum), dict(bounds.minimum)),
+        constraint=ConstraintFacts(str(bounds), dict(bounds.maximum), dict(bounds.minimum)),
         primary_cost=find_primary_cost(config),
-        latency=report.LatencyFacts(unit="ns", **asdict(table.runtime)) if table else None,
-        train=report.TrainFacts(
+        latency=LatencyFacts(unit="ns", **asdict(table.runtime)) if table else None,
+        train=TrainFacts(
             trained.steps,
             trained.method,
             trained.label,
@@ -93,10 +102,10 @@ def collect_result(context: Context) -> report.Result:
         else None,
         search=search,
         winner=winner,
-        network=report.NamedNetwork(named, retrained.costs, config.network.width)
+        network=NamedNetwork(named, retrained.costs, config.network.width)
         if named and retrained
         else None,
-        retrain=report.Retrained(
+        retrain=Retrained(
             retrained.test_score, retrained.steps, retrained.teacher, retrained.weights
         )
         if retrained
@@ -104,7 +113,7 @@ def collect_result(context: Context) -> report.Result:
         top=found.top if found else (),
         front=found.front if found else (),
         budgets=tuple(
-            report.BudgetWinner(one.maximum, one.winner, one.evaluated, one.candidates, score)
+            BudgetWinner(one.maximum, one.winner, one.evaluated, one.candidates, score)
             for one in (found.budgets if found else ())
             for done in [retrainings[stages[str(one.winner.architecture)]]]
             for score in [done.test_score if done else None]
@@ -125,10 +134,10 @@ def collect_result(context: Context) -> report.Result:
     )
 
 
-def _data_facts(directory: RunDirectory, retrained: RetrainOutcome | None) -> report.DataFacts:
+def _data_facts(directory: RunDirectory, retrained: RetrainOutcome | None) -> DataFacts:
     stored = directory.start_facts()
     if stored is None:
         raise UserError(f"{directory.data_path} is missing: restore it, or give another --out")
-    facts = {one.name: getattr(stored, one.name) for one in fields(report.DataFacts)}
+    facts = {one.name: getattr(stored, one.name) for one in fields(DataFacts)}
     # The number of test images is known only once they were read, in the last stage.
-    return report.DataFacts(**{**facts, "test": retrained.test_images if retrained else None})
+    return DataFacts(**{**facts, "test": retrained.test_images if retrained else None})
