@@ -22,7 +22,7 @@ from torch.utils.data import (
 
 from spos._util.errors import UserError
 from spos.data import DataOptions, ImageData, Source, dataset_source
-from spos.data.dataset import in_memory
+from spos.data.items import in_memory
 from spos.data.load import assemble
 from spos.data.peek import ImageFacts, is_grey
 
