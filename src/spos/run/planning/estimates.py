@@ -9,6 +9,7 @@ from spos.run.config import Config
 from spos.run.network import NASWOT_IMAGES
 from spos.run.planning.capacity import Capacity
 from spos.run.planning.speed import Speed
+from spos.run.planning.splits import count_split
 from spos.run.planning.trainings import unhurried_steps
 from spos.search.training_free import SAMPLE
 
@@ -89,13 +90,3 @@ def estimate_stages(
     times |= {"known": own * known} if known_flops else {}
     times["compare"] = own * others
     return tuple(map(StageEstimate, times, times.values()))
-
-
-def count_split(size: int | float, images: int) -> int:
-    """Number of images of a split, given as a number or a fraction.
-
-    Example:
-        >>> count_split(30, 100), count_split(0.2, 100)
-        (30, 20)
-    """
-    return int(size if size >= 1 else size * images)

@@ -24,13 +24,16 @@ from spos.run.known_networks import count_known_flops
 from spos.run.latency import needs_table
 from spos.run.planning.augmentations import measure_augmentation
 from spos.run.planning.capacity import Capacity
-from spos.run.planning.estimates import SHARES, TRAININGS, count_split, estimate_stages
+from spos.run.planning.estimates import SHARES, TRAININGS, estimate_stages
 from spos.run.planning.layouts import SPACE, Chosen, build, choose_layout
-from spos.run.planning.mixtures import choose_cooling, make_parts, measure_mixture, split_sizes
+from spos.run.planning.mixtures import choose_cooling, make_parts, measure_mixture
 from spos.run.planning.plan import LEAST_STEPS, Draft, Plan, is_open
 from spos.run.planning.speed import images_of_step, latency_line
+from spos.run.planning.splits import choose_split
 from spos.run.planning.trainings import (
+    GREY,
     BatchSizes,
+    choose_recipes,
     most_steps,
     scale_recipe,
     suits,
@@ -41,13 +44,8 @@ from spos.run.reuse import check_reusable, read_reused, take_over
 from spos.spaces import family
 from spos.spaces.mobile import layout_for
 
-#: Learning rate of a training that begins from the weights of the supernet, as a share of that of
-#: one from scratch.
-GENTLER = 0.5
 #: Weight of the NASWOT score beside the loss, both in standard deviations over networks.
 NASWOT_WEIGHT = 0.5
-#: Why their augmentation is another one.
-GREY = "grey images: no flips"
 #: Seconds of one process for which each of several supernets is trained at least, and their number
 #: at most: more of them hardly rank better, and supernets of minutes rank no better together.
 LEAST_MEMBER, MOST_MEMBERS = 600.0, 4
@@ -55,8 +53,6 @@ LEAST_MEMBER, MOST_MEMBERS = 600.0, 4
 COMFORTABLE = 60e6
 #: Share of an image outside of its middle square that is worth a word.
 MUCH = 0.4
-#: Fewest validation images that rank networks well.
-WELL_RANKED = 200
 #: Side of the images on whose networks the speed is measured at first.
 REFERENCE = 32
 
@@ -126,7 +122,7 @@ class Planner(Draft):
             raise UserError(f"--data {source}: only one class; a classifier needs at least 2")
         self.choose("data.source", source, "")
         other = self.free or not suits(base, facts.count)
-        images, searched = self._split(facts) if other else (facts.count, facts.count)
+        images, searched = choose_split(self, facts) if other else (facts.count, facts.count)
         sizes = BatchSizes(images)
         if is_open(self.given):
             chosen = self._lay_out(facts, sizes, base)
@@ -137,7 +133,7 @@ class Planner(Draft):
             table = family(base.space).costs(supernet, eager=False)
             limit = base.bounds.maximum.get("flops", table.range()["flops"][1])
         if self.free:
-            self._recipes(facts, sizes, searched)
+            choose_recipes(self, facts, sizes, searched, hurried=self.limit is not None)
         elif other:
             scale_recipe(self, base, images)
             for section in ("supernet", "retrain"):
@@ -209,33 +205,6 @@ class Planner(Draft):
             parallel=capacity.parallel,
         )
 
-    def _split(self, facts: ImageFacts) -> tuple[int, int]:
-        """Choose the sizes of the splits.
-
-        Returns:
-            Numbers of images that a network and a supernet are trained on.
-        """
-        count, parts = facts.count, ["training"]
-        parts += [] if facts.has_test else ["test"]
-        parts += [] if facts.has_validation else ["validation"]
-        if facts.smallest is not None and facts.smallest[1] < len(parts):
-            name, images = facts.smallest
-            raise UserError(
-                f"class '{name}' has {images} image{'s' * (images > 1)}; a class needs at least "
-                f"{len(parts)}, one each for {', '.join(parts)}: add some, or take its folder out"
-            )
-        if not facts.has_test:
-            share = 0.2 if count < 1000 else 0.1
-            test = self.choose("data.test", round(share * count), f"{share:.0%} of {count} images")
-            count -= count_split(test, count)
-        searched = count
-        if not facts.has_validation:
-            wanted = max(min(1000, round(0.15 * count)), 2 * facts.classes)
-            few = f"; fewer than {WELL_RANKED} rank networks badly" if wanted < WELL_RANKED else ""
-            wanted = self.choose("data.validation", wanted, f"to compare candidates{few}")
-            searched -= count_split(wanted, count)
-        return count, searched
-
     def _lay_out(self, facts: ImageFacts, sizes: BatchSizes, base: Config) -> Chosen:
         """Choose space, layout and limit."""
         space, bounds = family(SPACE), base.bounds
@@ -302,33 +271,6 @@ class Planner(Draft):
             limits = {**bounds.maximum, "flops": round(chosen.limit)}
             self.choose("constraint.maximum", limits, reason)
         return chosen
-
-    def _recipes(self, facts: ImageFacts, sizes: BatchSizes, searched: int) -> None:
-        """Choose batches, augmentation and calibration."""
-        few = f"{sizes.images} images"
-        if sizes.growth > 1:
-            few += "; larger batches hide kernel launches"
-        batch, config = sizes.supernet, self.config()
-        if config.required_method:
-            batch = max(2, min(batch, *split_sizes(config, searched)))
-        self.choose("supernet.batch_size", batch, few)
-        self.choose("retrain.batch_size", sizes.network, few)
-        self.choose("run.calibration", min(512, sizes.images // 2), f"{sizes.images} images")
-        augment = "crop" if facts.grey else "standard"
-        reason = GREY if facts.grey else "crops and flips"
-        self.choose("supernet.augment", augment, reason)
-        self.choose("retrain.augment", augment, "")
-        # Supernets of larger batches diverge at rates that single networks bear.
-        rates = {"supernet": sizes.growth**0.5, "retrain": float(sizes.growth)}
-        if self.limit is not None:
-            reason = "inherited weights need fewer steps than fresh ones"
-            if self.choose("network.weights", "supernet", reason) == "supernet":
-                rates["retrain"] *= GENTLER
-        for section, factor in rates.items():
-            if factor != 1:
-                rate = getattr(self.config(), section).learning_rate
-                reason = "larger batches" if sizes.growth > 1 else ""
-                self.choose(f"{section}.learning_rate", factor * rate, reason)
 
     def _choose_members(self, config: Config) -> None:
         """Train a supernet in each process, where all are trained for long."""

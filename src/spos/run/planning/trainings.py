@@ -8,7 +8,9 @@ from typing import Any
 import torch
 
 from spos.cost import CostModel
+from spos.data.peek import ImageFacts
 from spos.run.config import Config, make_config
+from spos.run.planning.mixtures import split_sizes
 from spos.run.planning.plan import LEAST_STEPS, Draft, is_open
 from spos.run.planning.speed import Speed
 from spos.spaces import family
@@ -33,6 +35,11 @@ NETWORK, SUPERNET = 64, 32
 #: Share of a step that kernel launches may take on an accelerator before batches are doubled, and
 #: by how much they grow at most.
 WAITING, MOST_GROWTH = 0.25, 4
+#: Learning rate of a training that begins from the weights of the supernet, as a share of that of
+#: one from scratch.
+GENTLER = 0.5
+#: Why their augmentation is another one.
+GREY = "grey images: no flips"
 
 
 def suits(config: Config, count: int) -> bool:
@@ -156,6 +163,44 @@ class BatchSizes:
             and speed.training.fixed > WAITING * seconds(self.network)
         ):
             self.growth *= 2
+
+
+def choose_recipes(
+    draft: Draft, facts: ImageFacts, sizes: BatchSizes, searched: int, *, hurried: bool
+) -> None:
+    """Choose batches, learning rates, augmentation and calibration.
+
+    Args:
+        draft (Draft): settings so far; they are chosen there.
+        facts (ImageFacts): what the images are like.
+        sizes (BatchSizes): batch sizes for the images.
+        searched (int): images that the supernet is trained on.
+        hurried (bool): whether there is a time for the whole run.
+    """
+    few = f"{sizes.images} images"
+    if sizes.growth > 1:
+        few += "; larger batches hide kernel launches"
+    batch, config = sizes.supernet, draft.config()
+    if config.required_method:
+        batch = max(2, min(batch, *split_sizes(config, searched)))
+    draft.choose("supernet.batch_size", batch, few)
+    draft.choose("retrain.batch_size", sizes.network, few)
+    draft.choose("run.calibration", min(512, sizes.images // 2), f"{sizes.images} images")
+    augment = "crop" if facts.grey else "standard"
+    reason = GREY if facts.grey else "crops and flips"
+    draft.choose("supernet.augment", augment, reason)
+    draft.choose("retrain.augment", augment, "")
+    # Supernets of larger batches diverge at rates that single networks bear.
+    rates = {"supernet": sizes.growth**0.5, "retrain": float(sizes.growth)}
+    if hurried:
+        reason = "inherited weights need fewer steps than fresh ones"
+        if draft.choose("network.weights", "supernet", reason) == "supernet":
+            rates["retrain"] *= GENTLER
+    for section, factor in rates.items():
+        if factor != 1:
+            rate = getattr(draft.config(), section).learning_rate
+            reason = "larger batches" if sizes.growth > 1 else ""
+            draft.choose(f"{section}.learning_rate", factor * rate, reason)
 
 
 def most_steps(images: int, batch: int) -> int:
