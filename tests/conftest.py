@@ -14,7 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from spos import OneOf, Supernet
 from spos.export import exporting
-from spos.run.planning import speed
+from spos.run.planning import measuring
 from spos.spaces.shufflenetv2 import PRESETS, Layout, shufflenetv2
 
 # Modules and collected tests live until the end; searching them for garbage took a tenth of the
@@ -40,7 +40,7 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """A plan and an export measure each speed as briefly as they can."""
-    monkeypatch.setattr(speed, "LEAST", 0.0)
+    monkeypatch.setattr(measuring, "LEAST", 0.0)
     monkeypatch.setattr(exporting, "TIMED_SECONDS", 0.01)
 
 

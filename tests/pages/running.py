@@ -29,7 +29,7 @@ from spos._cli.main import entry, main
 from spos.export import exporting
 from spos.run import latency
 from spos.run.config import merge_sections
-from spos.run.planning import speed
+from spos.run.planning import measuring
 from spos.spaces import SPACES
 
 SHORT = Path(__file__).with_name("short.yaml")
@@ -199,7 +199,7 @@ def shorten() -> None:
 
     spos.run.run, spos._api.search = short_run, short_search
     # Few measurements and two spaces of the catalogue show that a page works.
-    speed.LEAST, latency.QUICK_ROUNDS, latency.QUICK_NETWORKS = 0.0, 2, 4
+    measuring.LEAST, latency.QUICK_ROUNDS, latency.QUICK_NETWORKS = 0.0, 2, 4
     exporting.TIMED_SECONDS = 0.01
     costs.SPACES = {name: SPACES[name] for name in ("mobile", "nasbenchmacro")}
 

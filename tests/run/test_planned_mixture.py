@@ -16,15 +16,15 @@ from spos.cost import CostTable
 from spos.data.peek import ImageFacts
 from spos.run.config import make_config
 from spos.run.directory import RunDirectory
-from spos.run.planning import capacity
+from spos.run.planning import capacity, measuring
 from spos.run.planning import planner as planning
-from spos.run.planning import speed as speed_module
 from spos.run.planning.execute import describe, run_planned
+from spos.run.planning.measuring import measure_networks
 from spos.run.planning.mixtures import make_parts, measure_mixture, split_sizes
 from spos.run.planning.plan import Plan, as_sections
 from spos.run.planning.planner import Planner
 from spos.run.planning.schedule import Schedule, read_plan
-from spos.run.planning.speed import Line, Speed, measure_networks
+from spos.run.planning.speed import Line, Speed
 from spos.training.recipe import DifferentiableSettings
 
 SPEED = Speed(1, Line(0.01, 1 / 3e9), Line(0.003, 1 / 9e9))
@@ -172,7 +172,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
         work()
         return Second.clock - began
 
-    monkeypatch.setattr(speed_module, "_seconds", seconds)
+    monkeypatch.setattr(measuring, "_seconds", seconds)
 
 
 def space(options: dict[str, nn.Module], outputs: int) -> Supernet:
@@ -214,7 +214,7 @@ def test_steps_are_measured_in_the_memory_format_of_the_training(
     layers = nn.Sequential(nn.Conv2d(4, channels, 3), nn.Conv2d(channels, 8, 1, stride=2))
     supernet, seen = space({"both": layers}, 8), []
     supernet.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    monkeypatch.setattr(speed_module, "_seconds", lambda work: work() or 1.0)
+    monkeypatch.setattr(measuring, "_seconds", lambda work: work() or 1.0)
     measure_networks(supernet, [Architecture([0])], 4, torch.device("cpu"))
     for tensor in (seen[0], layers[0].weight):
         assert tensor.is_contiguous(memory_format=torch.channels_last) is last

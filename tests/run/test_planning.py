@@ -29,10 +29,9 @@ from spos.run.config import Config, make_config, merge_sections
 from spos.run.directory import RunDirectory
 from spos.run.local_workers import LocalWorkers
 from spos.run.outcome import RetrainOutcome
-from spos.run.planning import capacity
+from spos.run.planning import capacity, measuring
 from spos.run.planning import planner as planning
 from spos.run.planning import schedule as schedule_module
-from spos.run.planning import speed as speed_module
 from spos.run.planning.duration import parse_duration
 from spos.run.planning.execute import describe, run_planned
 from spos.run.planning.layouts import choose_layout
@@ -211,11 +210,11 @@ def test_the_speed_of_an_accelerator_is_measured_by_larger_batches(monkeypatch):
         # Ten milliseconds of launches, and a microsecond of arithmetic for an image.
         return 0.01 + 1e-6 * seen[-1]
 
-    monkeypatch.setattr(speed_module, "_seconds", seconds)
-    found = speed_module.measure_speed(supernet, table, 32, [1], torch.device("meta"))
+    monkeypatch.setattr(measuring, "_seconds", seconds)
+    found = measuring.measure_speed(supernet, table, 32, [1], torch.device("meta"))
     assert seen[:8] == [32, 64, 128, 256, 512, 1024, 2048, 4096]
     assert found.training.fixed == pytest.approx(0.01)
-    drawn = supernet.space.sample_many(speed_module.SAMPLES, generator(0, "speed"))
+    drawn = supernet.space.sample_many(measuring.SAMPLES, generator(0, "speed"))
     costly = max(int(flops) for flops in table.many(drawn)[:, table.names.index("flops")])
     assert found.training.seconds(costly, 1000) == pytest.approx(0.011)
 
@@ -243,11 +242,11 @@ def test_several_processes_are_measured_against_this_one(
         # A machine on which there is room for all of them, or for one alone.
         return (sum if shared else max)(spent.values())
 
-    monkeypatch.setattr(speed_module._Work, "evaluate", evaluate)
-    monkeypatch.setattr(speed_module, "_seconds", lambda _: 1.0)
-    monkeypatch.setattr(speed_module, "timeit", SimpleNamespace(timeit=timed))
+    monkeypatch.setattr(measuring._Work, "evaluate", evaluate)
+    monkeypatch.setattr(measuring, "_seconds", lambda _: 1.0)
+    monkeypatch.setattr(measuring, "timeit", SimpleNamespace(timeit=timed))
     threads = torch.get_num_threads()
-    found = speed_module.measure_side_by_side(supernet, CostTable(supernet), 8, 1, processes=2)
+    found = measuring.measure_side_by_side(supernet, CostTable(supernet), 8, 1, processes=2)
     assert found == gain
     assert torch.get_num_threads() == threads
 

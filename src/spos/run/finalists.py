@@ -16,8 +16,9 @@ from spos.run.directory import RunDirectory
 from spos.run.fit import fit, train_side_by_side
 from spos.run.initial import begin
 from spos.run.network import build_run_network, loader
-from spos.run.outcome import FinalistsOutcome, SearchOutcome, ShortOutcome, make_winner
+from spos.run.outcome import FinalistsOutcome, SearchOutcome, ShortOutcome
 from spos.run.recorder import timed
+from spos.run.search_outcome import make_winner
 from spos.run.task import make_fitness
 from spos.search import Candidate
 from spos.search.evaluation import score

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-import optuna
-
-from spos.cost import Constraint, CostModel
 from spos.report.attachments import CandidateStages, Predictions
 from spos.report.diagnosis import Diagnosis
 from spos.report.facts import DataFacts
 from spos.report.former import upgrade_comparison, upgrade_retrain, upgrade_search
-from spos.report.result import Comparison, Finalist, KnownNetwork, Rung, StageCosts, Winner
+from spos.report.result import Comparison, Finalist, KnownNetwork, Rung, Winner
 from spos.run.task import DEFAULT_TASK_FACTS, TaskFacts
-from spos.search import Candidate, SearchResult, SearchSettings
-from spos.search.start import count_evaluations
+from spos.search import Candidate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,74 +231,3 @@ class DoctorOutcome(Outcome):
     stage: ClassVar[str] = "doctor"
 
     diagnosis: Diagnosis
-
-
-def make_search_outcome(
-    found: Sequence[tuple[Constraint, SearchResult]],
-    table: CostModel,
-    study: optuna.Study,
-    settings: SearchSettings,
-    **more: Any,
-) -> SearchOutcome:
-    """Make the outcome of a search, or of one search for each of several budgets.
-
-    Args:
-        found (Sequence): the constraint of each search and its result.
-        table (CostModel): costs of the architectures.
-        study (optuna.Study): the evaluations.
-        settings (SearchSettings): settings of the search.
-        **more: further fields of the outcome.
-    """
-    result = found[-1][1]
-    several = len(found) > 1
-    paid = [count_evaluations(study, settings, constraint, table) for constraint, _ in found]
-    return SearchOutcome(
-        winner=make_winner(result.top[0], table),
-        top=result.top,
-        candidates=result.candidates,
-        evaluated=sum(paid) if several else result.evaluated,
-        exhausted=result.exhausted,
-        front=result.front,
-        budgets=tuple(
-            BudgetOutcome(
-                maximum=dict(constraint.maximum),
-                winner=make_winner(each.top[0], table),
-                top=each.top,
-                evaluated=new,
-                candidates=len(each.candidates),
-                exhausted=each.exhausted,
-            )
-            for (constraint, each), new in zip(found, paid, strict=True)
-            if several
-        ),
-        stages=_collect_stages(result.candidates, table),
-        **more,
-    )
-
-
-def make_winner(best: Candidate, table: CostModel) -> Winner:
-    """Make the record of the winner.
-
-    Args:
-        best (Candidate): the winner.
-        table (CostModel): costs of the architectures.
-    """
-    names = table.space.names(best.architecture)
-    return Winner(**vars(best), names=names, stages=_stages(best, table))
-
-
-def _stages(one: Candidate, table: CostModel) -> tuple[StageCosts, ...]:
-    return tuple(
-        StageCosts(stage["name"], stage["choices"], {name: stage[name] for name in table.names})
-        for stage in table.stages(one.architecture)
-    )
-
-
-def _collect_stages(candidates: Sequence[Candidate], table: CostModel) -> CandidateStages:
-    """The stages of candidates, which share most of them."""
-    seen: dict[str, tuple[int, StageCosts]] = {}
-    places = {}
-    for one in candidates:
-        pairs = [seen.setdefault(repr(stage), (len(seen), stage)) for stage in _stages(one, table)]
-        places[str(one.architecture)] = ",".join(str(number) for number, _ in pairs)
-    return CandidateStages(tuple(stage for _, stage in seen.values()), places)

@@ -21,9 +21,10 @@ from spos.run.finalists import finalists_stage, read_found
 from spos.run.fit import fit, retrain, retrain_all, train_side_by_side
 from spos.run.initial import begin
 from spos.run.network import load_checkpoint, read_train_outcome
-from spos.run.outcome import RetrainOutcome, SearchOutcome, TrainOutcome, make_search_outcome
+from spos.run.outcome import RetrainOutcome, SearchOutcome, TrainOutcome
 from spos.run.recorder import stopwatch, timed
 from spos.run.scoring import Scorer
+from spos.run.search_outcome import make_search_outcome
 from spos.search import Candidate, Feasible, SearchResult, open_storage, open_study, search
 from spos.search.settings import check_objectives
 from spos.search.study import close_storage

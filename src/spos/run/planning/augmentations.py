@@ -7,7 +7,7 @@ import itertools
 import torch
 
 from spos.data.own_augmentation import apply_own, find_augmentation, is_own
-from spos.run.planning.speed import LEAST
+from spos.run.planning.measuring import LEAST
 
 #: Images of a call that is measured; such functions change one image at a time.
 IMAGES = 4

@@ -14,8 +14,9 @@ from spos.cost.latency.backend import threads_set
 from spos.nn.supernet import Supernet
 from spos.run.local_workers import may_fork
 from spos.run.planning.augmentations import measure_augmentation
+from spos.run.planning.measuring import measure_side_by_side, measure_speed
 from spos.run.planning.plan import side_by_side, train_all
-from spos.run.planning.speed import Speed, images_of_step, measure_side_by_side, measure_speed
+from spos.run.planning.speed import Speed, images_of_step
 from spos.training.recipe import Recipe
 
 #: Seconds of a run below which its parts are too short to be shared by processes: where these are

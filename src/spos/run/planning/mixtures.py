@@ -15,8 +15,8 @@ from spos.nn.supernet import Supernet
 from spos.run.config import Config
 from spos.run.costs import find_charged_cost
 from spos.run.differentiable import charge_theta
+from spos.run.planning.measuring import measure_method, random_images
 from spos.run.planning.plan import COOLING, Draft, count_falls
-from spos.run.planning.speed import measure_method, random_images
 from spos.training.method import METHODS, MakeMethod, make_method
 from spos.training.methods._mixture import EPOCHS
 from spos.training.recipe import DifferentiableSettings

@@ -26,9 +26,10 @@ from spos.run.planning.augmentations import measure_augmentation
 from spos.run.planning.capacity import Capacity
 from spos.run.planning.estimates import SHARES, TRAININGS, estimate_stages
 from spos.run.planning.layouts import SPACE, Chosen, build, choose_layout
+from spos.run.planning.measuring import latency_line
 from spos.run.planning.mixtures import choose_cooling, make_parts, measure_mixture
 from spos.run.planning.plan import LEAST_STEPS, Draft, Plan, is_open
-from spos.run.planning.speed import images_of_step, latency_line
+from spos.run.planning.speed import images_of_step
 from spos.run.planning.splits import choose_split
 from spos.run.planning.trainings import (
     GREY,

@@ -27,8 +27,9 @@ from spos.run.outcome import (
 )
 from spos.run.planning.augmentations import measure_augmentation
 from spos.run.planning.estimates import SCORED_AS, SHARED, SHARES, TRAININGS
+from spos.run.planning.measuring import measure_networks
 from spos.run.planning.plan import Plan, side_by_side, train_all, warm_up
-from spos.run.planning.speed import images_of_step, measure_networks
+from spos.run.planning.speed import images_of_step
 from spos.run.planning.trainings import most_steps, unhurried_steps
 from spos.run.reuse import FITTED, REUSED
 from spos.search import Feasible
