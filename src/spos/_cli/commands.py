@@ -1,4 +1,4 @@
-"""What becomes of a run: ``dashboard``, ``export``, ``push`` and ``predict``."""
+"""What becomes of a run: ``show``, ``dashboard``, ``export``, ``push`` and ``predict``."""
 
 from __future__ import annotations
 
@@ -11,10 +11,28 @@ from pathlib import Path
 
 import click
 
-from spos._cli.common import say
+from spos._cli.common import print_tables, say
 from spos._cli.options import COUNT, logger_option
 from spos._util.console import ConsoleListener
 from spos._util.errors import UserError
+
+
+@click.command("show")
+@click.argument("run", metavar="DIR")
+@click.option("--json", "as_json", is_flag=True, help="Print result.json unchanged.")
+def show_command(run: str, as_json: bool) -> None:
+    """Print the result of a run as tables."""
+    path = Path(run) / "result.json"
+    if not path.exists():
+        raise UserError(f"{run} is not a run directory: it has no result.json")
+    from spos.report import result_tables
+    from spos.report.result import read_result
+
+    result = read_result(path)
+    if as_json:
+        click.echo(path.read_text(encoding="utf-8"), nl=False)
+    else:
+        print_tables(result_tables(result))
 
 
 @click.command("dashboard")

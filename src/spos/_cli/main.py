@@ -1,39 +1,34 @@
-"""The command line."""
+"""The command line: its commands, and how its process begins and ends."""
 
 from __future__ import annotations
 
 import gc
-import json
 import os
-import shlex
 import signal
 import sys
-from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
-from typing import Any
 
 import click
 
+from spos._cli.catalogue import profile_command, spaces_command
 from spos._cli.commands import (
     dashboard_command,
     export_command,
     predict_command,
     push_command,
+    show_command,
 )
-from spos._cli.common import print_tables, run_stage, say
-from spos._cli.help import TopicCommand
 from spos._cli.latency import latency_command
-from spos._cli.options import (
-    COUNT,
-    PROCESSORS,
-    SHARE,
-    WORKERS,
-    combine_options,
-    logger_option,
-    setting_options,
+from spos._cli.running import (
+    doctor_command,
+    import_official_command,
+    plan_command,
+    retrain_command,
+    run_command,
+    search_command,
+    train_command,
 )
-from spos._util.errors import UserError, nearest
+from spos._util.errors import nearest
 from spos._util.interrupt import handle_by, raise_interrupt
 from spos._util.streams import open_streams
 from spos._util.text import printable, redact
@@ -42,78 +37,6 @@ from spos._util.version import __version__
 #: Characters of the longest error line; what was given may be of any length.
 LONGEST = 1000
 
-_out_option = click.option(
-    "--out", type=Path, required=True, metavar="DIR", help="Run directory, such as runs/first."
-)
-_device_options = combine_options(
-    click.option(
-        "--devices",
-        type=PROCESSORS,
-        default=1,
-        metavar="N",
-        help="Processes, each with one device.",
-    ),
-    click.option(
-        "--accelerator",
-        default="auto",
-        metavar="NAME",
-        help="Kind of device: auto, cpu, cuda or mps.",
-    ),
-    click.option(
-        "--workers",
-        type=WORKERS,
-        metavar="N",
-        help="Processes that evaluate and train networks side by side; ray or ray://HOST:PORT for "
-        "those of a Ray cluster.",
-    ),
-    click.option(
-        "--worker-cpus", type=SHARE, metavar="X", help="CPU cores of each Ray worker, such as 2."
-    ),
-    click.option(
-        "--worker-gpus", type=SHARE, metavar="X", help="GPUs of each Ray worker, such as 0.5."
-    ),
-    click.option("--threads", type=PROCESSORS, metavar="N", help="CPU threads of each process."),
-    click.option(
-        "--reuse", type=Path, metavar="DIR", help="Run to take the supernet and evaluations from."
-    ),
-)
-_nodes_option = click.option(
-    "--num-nodes",
-    type=PROCESSORS,
-    default=1,
-    metavar="N",
-    help="Machines that train together, each with so many devices; the command is started on each "
-    "by torchrun or Slurm.",
-)
-_execution_options = combine_options(_out_option, _device_options)
-_time_option = click.option(
-    "--time", "duration", metavar="TIME", help="Time for everything, such as 20m or 1h30m."
-)
-_compare_options = combine_options(
-    click.option(
-        "--compare",
-        type=COUNT,
-        metavar="N",
-        help="Also retrain N random networks of the winner's cost.",
-    ),
-    click.option(
-        "--compare-with",
-        multiple=True,
-        metavar="NAME",
-        help="Also train a known network: mobilenet_v2, mobilenet_v2@fit, timm:NAME or "
-        "torchvision:NAME.",
-    ),
-)
-
-
-def _finish(out: Path, result: Any) -> None:
-    from spos.report import result_tables
-
-    print_tables(result_tables(result))
-    for name in ("report.html", "result.json"):
-        if (out / name).exists():
-            say(out / name)
-
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="spos")
@@ -121,162 +44,22 @@ def main() -> None:
     """Find the most accurate network within a budget, by single-path one-shot search."""
 
 
-def _add_stage(name: str, text: str, *options: Callable[[Any], Any]) -> None:
-    """Add the command of one stage of a run."""
-
-    @main.command(name, cls=TopicCommand, help=text)
-    @combine_options(setting_options, _execution_options, logger_option, *options)
-    def stage(**options: Any) -> None:
-        result = run_stage(name, options)
-        if result is not None:
-            _finish(options["out"], result)
-
-
-_add_stage("train", "Train the supernet.", _nodes_option)
-_add_stage("search", "Search the trained supernet for the best architecture.")
-_add_stage("retrain", "Train the winner from scratch and test it.", _compare_options, _nodes_option)
-
-
-@main.command("run", cls=TopicCommand)
-@setting_options
-@click.option(
-    "--out", metavar="DIR", help="Run directory; by default named after images, limits and time."
-)
-@_device_options
-@logger_option
-@_compare_options
-@_time_option
-@click.option("--yes", is_flag=True, help="Do not ask before a run of more than an hour.")
-def _run(**options: Any) -> None:
-    """Train, search and retrain, and write a report.
-
-    Without a space, everything that is not given is chosen to suit the images, the limits, the time
-    and this machine.
-    """
-    from spos._cli.plan import next_commands, perform_run
-
-    out, result, limited = perform_run(options)
-    _finish(out, result)
-    for line in next_commands(out, result, limited):
-        say(line)
-
-
-@main.command("plan", cls=TopicCommand)
-@setting_options
-@_device_options
-@_time_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def _plan(as_json: bool, **options: Any) -> None:
-    """Print what spos run would do, and how long it takes."""
-    from spos._cli.plan import make_plan, plan_tables
-    from spos._util.records import to_plain
-
-    plan = make_plan(options)
-    if as_json:
-        click.echo(json.dumps(to_plain(plan)))
-    else:
-        print_tables(plan_tables(plan))
-
-
-@main.command("doctor", cls=TopicCommand)
-@setting_options
-@_execution_options
-@click.option("--networks", type=COUNT, default=12, metavar="N", help="Random networks to train.")
-@click.option("--seeds", type=COUNT, default=2, metavar="N", help="Trainings of each network.")
-@click.option("--yes", is_flag=True, help="Do not ask before a check of more than an hour.")
-def _doctor(networks: int, seeds: int, **options: Any) -> None:
-    """Check whether a search can find a better network at all."""
-    from spos._cli.plan import perform_check
-    from spos.report.diagnosis import doctor_tables
-
-    print_tables(doctor_tables(perform_check(options, networks=networks, seeds=seeds)))
-
-
-@main.command("show")
-@click.argument("run", metavar="DIR")
-@click.option("--json", "as_json", is_flag=True, help="Print result.json unchanged.")
-def _show(run: str, as_json: bool) -> None:
-    """Print the result of a run as tables."""
-    path = Path(run) / "result.json"
-    if not path.exists():
-        raise UserError(f"{run} is not a run directory: it has no result.json")
-    from spos.report import result_tables
-    from spos.report.result import read_result
-
-    result = read_result(path)
-    if as_json:
-        click.echo(path.read_text(encoding="utf-8"), nl=False)
-    else:
-        print_tables(result_tables(result))
-
-
-@main.command("profile")
-@click.argument("space", default="shufflenetv2")
-@click.option("--preset", default="imagenet", metavar="NAME", help="Preset of the space.")
-@click.option(
-    "--arch",
-    "architecture",
-    required=True,
-    help="Option indices, JSON of option names, or the name of a published network.",
-)
-@click.option("--classes", type=COUNT, default=1000, metavar="N", help="Number of classes.")
-@click.option(
-    "--image-channels", type=COUNT, default=3, metavar="N", help="3 for colour images, 1 for grey."
-)
-@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Layout setting.")
-@click.option("--latency-table", metavar="FILE", help="Table that spos latency wrote.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def _profile(as_json: bool, **options: Any) -> None:
-    """Print what an architecture costs."""
-    from spos._cli.costs import profile_architecture, profile_table
-
-    facts = profile_architecture(**options)
-    if as_json:
-        click.echo(json.dumps(facts))
-    else:
-        print_tables([profile_table(facts)])
-
-
-@main.command("spaces")
-@click.argument("name", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def _spaces(name: str | None, as_json: bool) -> None:
-    """List the search spaces, or the presets of one."""
-    from rich.console import Console
-
-    from spos._cli.costs import list_spaces, spaces_table
-
-    # Counting takes seconds for each space that is not of spos.
-    with Console(stderr=True).status("counting the costs of every space"):
-        rows = list(list_spaces(name))
-    if as_json:
-        click.echo(json.dumps(rows))
-        return
-    print_tables([spaces_table(rows)])
-    for paper in dict.fromkeys(f"{row['space']}: {row['paper']}" for row in rows):
-        click.echo(paper)
-
-
-@main.command("import-official")
-@click.argument("checkpoint", metavar="CHECKPOINT")
-@click.option("--out", required=True, metavar="DIR", help="Run directory, such as runs/official.")
-def _import_official(checkpoint: str, out: str) -> None:
-    """Start a run from the supernet of the official release."""
-    from spos.run.reuse import import_official_run
-
-    facts = import_official_run(Path(checkpoint), Path(out))
-    size = f"{facts['tensors']} tensors, {facts['classes']} classes"
-    say(f"{size}: {out} is ready to search")
-    named = shlex.quote(out)
-    say(f"next: spos search --out {named} --data folder:PATH --max-flops 330M")
-
-
 for _command in (
     dashboard_command,
+    doctor_command,
     export_command,
+    import_official_command,
     latency_command,
+    plan_command,
     predict_command,
+    profile_command,
     push_command,
+    retrain_command,
+    run_command,
+    search_command,
+    show_command,
+    spaces_command,
+    train_command,
 ):
     main.add_command(_command)
 
