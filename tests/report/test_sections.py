@@ -321,7 +321,7 @@ def test_the_planning_is_part_of_what_a_run_took(run: Run) -> None:
     assert planned.result.total_time == 60.0
     page = render(*planned.arguments)
     part = section(page, "Time and memory")
-    assert '<td class="text">Planning</td>' in part and "width:33.3%" in part
+    assert '<td class="text">Planning and reading</td>' in part and "width:33.3%" in part
     assert "<td>1 min 0 s</td>" in part and "<dd>1 min 0 s</dd>" in page
     times = words.stage_times(planned.result.times, planned.result.reused)
     assert [time for _, time in times] == ["20.0 s", "30.0 s", "10.0 s", "1 min 0 s"]

@@ -358,6 +358,26 @@ def test_a_layout_has_networks_to_choose_from_within_the_limits(side, affordable
     family("mobile").build(found.layout, classes=3)
 
 
+@pytest.mark.usefixtures("measured")
+def test_the_time_in_which_large_photographs_are_read_is_not_for_the_stages(monkeypatch):
+    facts = ImageFacts(5000, 5, 64, 3, grey=False, has_validation=False, has_test=False)
+    slow = replace(facts, reading=100.0)
+    times = []
+    for each in (facts, slow):
+        made = Planner({}, 300.0, facts=each).plan()
+        assert made.total == pytest.approx(300, rel=0.02)
+        times.append({one.stage: one.seconds for one in made.estimates})
+    assert "read" not in times[0] and times[1].pop("read") == 100
+    assert sum(times[1].values()) == pytest.approx(sum(times[0].values()) - 100, rel=0.02)
+    monkeypatch.setattr(Schedule, "_keep", lambda *_: None)
+    schedule = Schedule(made, 0.0)
+    directory = SimpleNamespace(is_finished=lambda _: True)
+    schedule.settings("train", SimpleNamespace(directory=directory, reading=90.0))
+    # As part of what was spent before the first stage, it is no part of a training either.
+    assert schedule.plan.spent == made.spent + 90.0
+    assert schedule.plan.total == pytest.approx(made.total - 10.0)
+
+
 def after_retraining(seconds: float, beside: float | None = None) -> Any:
     """A run whose winner is trained, and maybe the uniform network beside it."""
     times = {RetrainOutcome.stage: seconds} | ({} if beside is None else {UNIFORM: beside})

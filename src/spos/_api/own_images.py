@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -102,7 +103,9 @@ class OwnImages:
         self, dataset: Any, test: Any, classes: Sequence[str] | None, side: int | None = None
     ) -> None:
         self.dataset, self.test, self.classes = dataset, test, classes
+        began = time.monotonic()
         self.source: Source | None = self._read(DataOptions(image_size=side))
+        reading = time.monotonic() - began
         train = self.source.train
         self.facts = ImageFacts(
             count=len(train),
@@ -112,6 +115,8 @@ class OwnImages:
             grey=is_grey(train.pixels(range(min(len(train), 200)))),
             has_validation=False,
             has_test=test is not None,
+            # Once more, at the side of the plan.
+            reading=reading,
         )
 
     def load(self, planned: Mapping[str, Any], seed: int) -> ImageData:

@@ -17,6 +17,7 @@ from spos.data.images import ImageData, Images, TensorImages, digest
 from spos.data.items import to_image, to_label, to_values
 from spos.data.load import assemble
 from spos.data.photograph import fit
+from spos.data.reading import tell_read
 from spos.data.source import DataOptions, Source
 from spos.data.streamed import Photographs, StreamedImages
 
@@ -184,6 +185,7 @@ class _Items(Photographs):
             self.digests[index] = digest(image.tobytes())
             if not streamed:
                 rows[index] = to_array(fit(image, side))
+            tell_read(index + 1, len(self))
         if streamed:
             return StreamedImages(self, labels, side, workers)
         return TensorImages(pixels, labels, owned=True, digests=self.digests)

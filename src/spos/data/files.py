@@ -19,12 +19,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spos._util.cores import usable_cores
 from spos._util.errors import UserError
 from spos.data.decode import BrokenImageError, check, decode_and_measure, to_array
 from spos.data.images import digest
 from spos.data.photograph import fit
+from spos.data.reading import tell_read
 
-FILES_PER_TASK = 64
+FILES_PER_TASK = 16
 LARGEST = 128 << 20
 """Bytes of the largest file that is read: the images of data sets are far smaller."""
 
@@ -228,7 +230,7 @@ def read_files(
         except BrokenImageError as error:
             return str(error)
 
-    with warnings.catch_warnings(), ThreadPool(torch.get_num_threads()) as pool:
+    with warnings.catch_warnings(), ThreadPool(usable_cores()) as pool:
         # Pillow warns about odd metadata; only the pixels matter here.
         warnings.simplefilter("ignore")
         for at, result in enumerate(pool.imap(attempt, range(len(names)), FILES_PER_TASK)):
@@ -236,4 +238,6 @@ def read_files(
                 broken[at] = result
             else:
                 sizes[result] += 1
+            if (at + 1) % FILES_PER_TASK == 0 or at + 1 == len(names):
+                tell_read(at + 1, len(names))
     return torch.from_numpy(pixels), digests, sizes, broken

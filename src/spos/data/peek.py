@@ -25,6 +25,7 @@ class ImageFacts:
         smallest (tuple[str, int] | None): class with the fewest training images, and their number;
             None if that is not known.
         cut (float): share of an image that is lost when a square is cut from its middle, median.
+        reading (float): expected seconds until all images are read; 0 if they are in memory.
     """
 
     count: int
@@ -36,6 +37,7 @@ class ImageFacts:
     has_test: bool
     smallest: tuple[str, int] | None = None
     cut: float = 0.0
+    reading: float = 0.0
 
 
 def peek(spec: str) -> ImageFacts:

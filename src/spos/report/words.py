@@ -10,7 +10,7 @@ from spos.report.result import KnownNetwork, Result
 
 #: The stages of a run, as the report calls them.
 RUN_STAGES = {
-    "plan": "Planning",
+    "plan": "Planning and reading",
     "train": "Supernet training",
     "search": "Search",
     "finalists": "Finalists",

@@ -26,6 +26,7 @@ from spos.data.own_augmentation import (
     given_augmentations,
     restore_augmentations,
 )
+from spos.data.reading import reading
 from spos.nn.supernet import Supernet
 from spos.run.config import SETTINGS_WITHOUT_EFFECT, Config
 from spos.run.costs import LATENCY_TABLE, add_bounded_costs, read_latency_table
@@ -68,6 +69,9 @@ class Context:
         beside (Mapping[str, str]): networks to train at the same time as the winner, by the name of
             the stage of the run.
         copied_from (Path | None): run whose supernet was just copied here; None if none was.
+
+    Attributes:
+        reading (float): seconds in which the images were read; 0 before.
     """
 
     config: Config
@@ -87,6 +91,7 @@ class Context:
     notes: list[str] = field(default_factory=list)
     beside: Mapping[str, str] = field(default_factory=dict)
     copied_from: Path | None = None
+    reading: float = field(init=False, default=0.0)
 
     def __post_init__(self) -> None:
         # Computed once and sent to other processes, because there a class of the user's script has
@@ -217,11 +222,13 @@ class Context:
         """
         given = dict(vars(self.config.data))
         source, mean, std = (given.pop(name) for name in ("source", "mean", "std"))
-        if self.load:
-            data = self.load()
-        else:
-            side, seed = self.config.layout.image_size, self.config.run.seed
-            data = load_data(source, **given, image_size=side, seed=seed)
+        with reading(self.listener) as watch:
+            if self.load:
+                data = self.load()
+            else:
+                side, seed = self.config.layout.image_size, self.config.run.seed
+                data = load_data(source, **given, image_size=side, seed=seed)
+        self.reading = watch.seconds
         if mean:
             if len(mean) != data.channels:
                 raise UserError(

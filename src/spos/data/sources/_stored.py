@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -12,8 +13,9 @@ import numpy as np
 import torch
 from PIL import Image
 
+from spos._util.cores import usable_cores
 from spos._util.errors import UserError
-from spos.data.decode import BrokenImageError, decode
+from spos.data.decode import BrokenImageError, decode, decode_and_measure
 from spos.data.files import Sizes, Store, read_files
 from spos.data.images import Images, TensorImages
 from spos.data.peek import ImageFacts, is_grey
@@ -26,6 +28,8 @@ PHOTOGRAPH = 224
 """Side of ImageNet's images in pixels, for photographs of different sizes."""
 SAMPLE = 100
 """Images that are decoded to learn what those of a store are like."""
+TYPICAL = 96
+"""Side in pixels to which large photographs are read where another one is not known yet."""
 
 
 @dataclass(frozen=True)
@@ -89,13 +93,15 @@ def look_at(store: Store, layout: FoundImages) -> ImageFacts:
     train = layout.splits["train"]
     chosen = np.unique(np.linspace(0, len(train.names) - 1, SAMPLE).astype(int))
     sides, cuts, grey = [], [], True
-    for image in _whole_images(store, (train.names[at] for at in chosen)):
-        sides.append(min(image.size))
-        cuts.append(1 - min(image.size) / max(image.size))
+    began = time.monotonic()
+    for image, size in _whole_images(store, (train.names[at] for at in chosen)):
+        sides.append(min(size))
+        cuts.append(1 - min(size) / max(size))
         pixels = torch.from_numpy(np.array(image.resize((16, 16)).convert("RGB")))
         grey = grey and is_grey(pixels.permute(2, 0, 1)[None])
     if not sides:
         raise UserError("no image of it can be read")
+    each = (time.monotonic() - began) / len(chosen) / usable_cores()
     present, counts = np.unique(train.labels, return_counts=True)
     fewest = int(counts.argmin())
     return ImageFacts(
@@ -108,6 +114,7 @@ def look_at(store: Store, layout: FoundImages) -> ImageFacts:
         has_test=bool({"val", "test"} & set(layout.splits)),
         smallest=(layout.classes[present[fewest]], int(counts[fewest])),
         cut=sorted(cuts)[len(cuts) // 2],
+        reading=each * sum(len(split.names) for split in layout.splits.values()),
     )
 
 
@@ -139,10 +146,13 @@ class FilePhotographs(Photographs):
             raise UserError(f"{name}: {error}; it was whole when the run began") from None
 
 
-def _whole_images(store: Store, names: Iterable[str]) -> Iterator[Image.Image]:
+def _whole_images(
+    store: Store, names: Iterable[str]
+) -> Iterator[tuple[Image.Image, tuple[int, int]]]:
+    """Images, large ones made smaller, with their sizes as stored."""
     for name in names:
         with suppress(BrokenImageError):
-            yield decode(store.read(name))
+            yield decode_and_measure(store.read(name), TYPICAL)
 
 
 class _Reader:
@@ -157,7 +167,7 @@ class _Reader:
     def read_training(self, split: Split) -> tuple[Split, Images]:
         """Whole files of train/, and their images; decides the image size."""
         # Mostly all images are of the size of the first: then they are decoded once.
-        sides = (min(image.size) for image in _whole_images(self.store, split.names))
+        sides = (min(size) for _, size in _whole_images(self.store, split.names))
         self.image_size = self.options.image_size or next(sides, PHOTOGRAPH)
         split, images, sizes = self.read(split)
         if self.options.image_size is None:

@@ -41,6 +41,7 @@ class Capacity:
         tell (Callable | None): function that is told what takes a while; None for nobody.
 
     Attributes:
+        reading (float): seconds in which the images are read before the first stage.
         device (torch.device): device of the run.
         tried (list[int]): numbers of threads of which the fastest is not known yet.
         parallel (float): work that the processes do in the time in which one alone does 1.
@@ -56,6 +57,7 @@ class Capacity:
     threads: int | None
     processes: int
     tell: Callable[[str], object] | None = None
+    reading: float = field(init=False, default=0.0)
     device: torch.device = field(init=False, default=torch.device("cpu"))
     tried: list[int] = field(init=False)
     parallel: float = field(init=False, default=1.0)
@@ -68,7 +70,7 @@ class Capacity:
         """Time that is left for the stages; at least a tenth of the whole."""
         if self.limit is None:
             return None
-        return max(self.limit - (time.monotonic() - self.began), self.limit / 10)
+        return max(self.limit - (time.monotonic() - self.began) - self.reading, self.limit / 10)
 
     def use(self, device: torch.device) -> None:
         """Compute on a device."""

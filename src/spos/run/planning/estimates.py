@@ -21,6 +21,8 @@ SHARES = {"scratch": (0.42, 0.08), "supernet": (0.55, 0.08), "file": (0.42, 0.08
 TRAININGS = 4
 #: Candidates that are evaluated in the time of one, because they share their beginnings.
 SHARED = 1.5
+#: Seconds that are not worth a line.
+SHORT = 1.0
 #: Images that are evaluated in the time of a NASWOT score.
 SCORED_AS = 2 * NASWOT_IMAGES
 
@@ -85,7 +87,8 @@ def estimate_stages(
         first, others = capacity.train_all(
             TRAININGS - 1 if compared is None else compared + bool(compared)
         )
-    times = {} if reused else {"train": training}
+    times = {"read": capacity.reading} if capacity.reading > SHORT else {}
+    times |= {} if reused else {"train": training}
     times |= {"search": search, "retrain": own * first}
     times |= {"known": own * known} if known_flops else {}
     times["compare"] = own * others

@@ -41,7 +41,7 @@ class Plan:
 
     Args:
         seconds (float | None): time that the user gave; None without.
-        spent (float): seconds that the plan itself took.
+        spent (float): seconds that the plan itself took, and the images, once they are read.
         images (int): images to train on, without those of the test.
         flops (float): multiply-adds of a random network.
         step_seconds (float): expected time of a step of the supernet.
@@ -119,6 +119,11 @@ class Plan:
             choices=self._cooled(choices),
             estimates=tuple(replace(one, seconds=one.seconds * rest) for one in self.estimates),
         )
+
+    def begun(self, reading: float) -> Plan:
+        """The plan once the images are read, which took some seconds."""
+        left = tuple(one for one in self.estimates if one.stage != "read")
+        return replace(self, spent=self.spent + reading, estimates=left)
 
     def _cooled(self, choices: tuple[PlannedSetting, ...]) -> tuple[PlannedSetting, ...]:
         """Let a temperature fall as far in fewer epochs."""

@@ -117,6 +117,7 @@ class Planner(Draft):
         self.capacity.use(make_fabric(self.accelerator, base.run.precision).device)
         source = base.data.source
         facts = self.facts or peek(source)
+        self.capacity.reading = facts.reading
         # Refuses sizes that are none before anything is measured.
         DataOptions(validation=base.data.validation, test=base.data.test)
         if facts.classes == 1:

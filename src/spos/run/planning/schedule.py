@@ -81,6 +81,8 @@ class Schedule:
     def settings(self, stage: str, context: Context) -> dict[str, Any]:
         """Settings of a stage that is about to begin, by section."""
         if self.new:
+            # They were read by the checks before the first stage.
+            self.plan = self.plan.begun(context.reading)
             self._keep(context)
             self.new = False
         if context.directory.is_finished(stage) or not self.plan.fitted:
