@@ -117,6 +117,7 @@ class OwnImages:
             has_test=test is not None,
             # Once more, at the side of the plan.
             reading=reading,
+            decoding=reading / len(train),
         )
 
     def load(self, planned: Mapping[str, Any], seed: int) -> ImageData:

@@ -18,11 +18,15 @@ from torch.utils.data import DataLoader
 from spos._util.errors import UserError
 from spos._util.randomness import generator
 from spos.data.decode import to_array
-from spos.data.images import Images, Indices, as_indices
+from spos.data.images import Images, Indices, TensorImages, as_indices
 from spos.data.photograph import fit, random_photograph
 
 BatchIndices = Callable[[int], npt.NDArray[np.int64]]
 """Indices of the images of a step's batch."""
+
+
+READ_AT_ONCE = 64
+"""Images that a process decodes at a time where all are."""
 
 
 class Photographs(ABC):
@@ -96,6 +100,20 @@ class StreamedImages(Images):
 
     def to(self, device: torch.device | str) -> StreamedImages:
         return self
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that these images would take in memory."""
+        return len(self) * self.channels * self.image_size**2
+
+    def in_memory(self) -> TensorImages:
+        """Decode all of these images once."""
+        steps = range(-(-len(self) // READ_AT_ONCE))
+        batches = decoded_batches(self, self._part, steps, torch.device("cpu"))
+        return TensorImages(torch.cat([*batches]), self.labels, owned=True)
+
+    def _part(self, step: int) -> npt.NDArray[np.int64]:
+        return np.arange(step * READ_AT_ONCE, min((step + 1) * READ_AT_ONCE, len(self)))
 
     def decode(self, index: int, random: np.random.Generator | None = None) -> Image.Image:
         """One square image: the centre of the photograph, or a random training view.

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from spos._util.errors import UserError, nearest
 from spos._util.randomness import generator, torch_seed
 from spos.cost.count import count_costs
-from spos.data import Images, evaluation_batches, training_batches
+from spos.data import Images, StreamedImages, evaluation_batches, training_batches
 from spos.nn.supernet import Supernet
 from spos.run.context import Context
 from spos.run.outcome import TrainOutcome
@@ -22,6 +22,8 @@ from spos.training.recipe import Recipe
 
 #: Training images that the NASWOT score is about, as in its paper within a factor of two.
 NASWOT_IMAGES = 64
+#: Bytes of streamed images that are decoded once for all evaluations.
+HELD = 512 << 20
 
 
 def read_train_outcome(context: Context) -> TrainOutcome | None:
@@ -95,6 +97,9 @@ def make_naswot(context: Context) -> Naswot:
 def loader(context: Context, images: Images) -> Loader:
     """Make a loader of evaluation batches on the device of a run."""
     device, size = context.fabric.device, context.config.run.evaluation_batch
+    if isinstance(images, StreamedImages) and images.nbytes <= HELD:
+        # Every candidate is evaluated on the same few.
+        images = images.in_memory()
     images = images.to(device)
     return lambda: context.in_memory_format(
         evaluation_batches(context.data, images, batch_size=size, device=device)

@@ -43,7 +43,7 @@ class DataSettings(Settings):
     validation: int | float = 0.1
     test: int | float = 0.1
     on_broken: str = "fail"
-    stream: str = "auto"
+    stream: Literal["auto", "always", "never"] = "auto"
     workers: Annotated[int, Field(ge=0, le=1024)] = 0
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()

@@ -101,7 +101,7 @@ def look_at(store: Store, layout: FoundImages) -> ImageFacts:
         grey = grey and is_grey(pixels.permute(2, 0, 1)[None])
     if not sides:
         raise UserError("no image of it can be read")
-    each = (time.monotonic() - began) / len(chosen) / usable_cores()
+    each = (time.monotonic() - began) / len(chosen)
     present, counts = np.unique(train.labels, return_counts=True)
     fewest = int(counts.argmin())
     return ImageFacts(
@@ -114,7 +114,8 @@ def look_at(store: Store, layout: FoundImages) -> ImageFacts:
         has_test=bool({"val", "test"} & set(layout.splits)),
         smallest=(layout.classes[present[fewest]], int(counts[fewest])),
         cut=sorted(cuts)[len(cuts) // 2],
-        reading=each * sum(len(split.names) for split in layout.splits.values()),
+        reading=each * sum(len(split.names) for split in layout.splits.values()) / usable_cores(),
+        decoding=each,
     )
 
 

@@ -31,6 +31,7 @@ from spos.run.planning.mixtures import choose_cooling, make_parts, measure_mixtu
 from spos.run.planning.plan import LEAST_STEPS, Draft, Plan, is_open
 from spos.run.planning.speed import images_of_step
 from spos.run.planning.splits import choose_split
+from spos.run.planning.streaming import choose_streaming, loading
 from spos.run.planning.trainings import (
     GREY,
     BatchSizes,
@@ -164,6 +165,8 @@ class Planner(Draft):
                 step = measure_mixture(config, supernet, parts, few) * batch / few
         step += capacity.augmenting(config.supernet, supernet, speed)
         augmenting = capacity.augmenting(config.retrain, supernet, speed)
+        decoding = choose_streaming(self, config, facts, capacity.device)
+        step += loading(step, batch, decoding, capacity.device)
         self._choose_members(config)
         config = self.config()
         # Supernets whose scores are averaged are trained side by side.

@@ -30,6 +30,7 @@ from spos.run.planning.estimates import SCORED_AS, SHARED, SHARES, TRAININGS
 from spos.run.planning.measuring import measure_networks
 from spos.run.planning.plan import Plan, side_by_side, train_all, warm_up
 from spos.run.planning.speed import images_of_step
+from spos.run.planning.streaming import loading, measure_decoding
 from spos.run.planning.trainings import most_steps, unhurried_steps
 from spos.run.reuse import FITTED, REUSED
 from spos.search import Feasible
@@ -182,9 +183,13 @@ class Schedule:
 
     def _steps(self, context: Context) -> tuple[float, float]:
         """Steps of the winner and of the uniform network, 0 if there is none, with all they do."""
-        own, uniform = self._networks(context)
-        augmenting = self._augmenting(context)
-        return own + augmenting, uniform + augmenting if uniform else 0.0
+        decoding, device = measure_decoding(context.data.train), context.fabric.device
+        batch, augmenting = context.config.retrain.batch_size, self._augmenting(context)
+        own, uniform = (
+            step and step + augmenting + loading(step, batch, decoding, device)
+            for step in self._networks(context)
+        )
+        return own, uniform
 
     def _augmenting(self, context: Context) -> float:
         recipe, data = context.config.retrain, context.data
