@@ -57,11 +57,16 @@ class Measure:
         Example:
             >>> Measure().standard_error(0.9, 100)
             0.03
+            >>> round(Measure().standard_error(1.0, 98), 3)
+            0.01
         """
         # That of other metrics depends on more than their value.
         if not self.top1 or not images or score is None:
             return None
-        return math.sqrt(score * (1 - score) / images)
+        # Where all are right, as if one more were wrong and one right: 0 would claim certainty.
+        least = 1 / (images + 2)
+        share = min(max(score, least), 1 - least)
+        return math.sqrt(share * (1 - share) / images)
 
     def axis(self, label: str, scores: Sequence[float], share: float = 0.05) -> Axis:
         """An axis of scores with air around them; equal scores have an axis too."""
