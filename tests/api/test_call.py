@@ -114,9 +114,9 @@ def test_another_budget_takes_over_the_supernet_within_a_time_of_its_own(
     jointly: dict[str, Any] = {"time": 4, "reuse": found, "out": tmp_path / "other"}
     with pytest.raises(UserError, match="--algorithm fbnet trains its own weights"):
         spos.search(stack(), arrays(), settings={"search": {"algorithm": "fbnet"}}, **jointly)
-    with pytest.raises(UserError, match=r"--reuse .*: it has no trained supernet"):
+    with pytest.raises(UserError, match=r"^reuse .*: it has no trained supernet"):
         spos.search("mobile", "digits", time=4, reuse=tmp_path, out=tmp_path / "other")
-    with pytest.raises(UserError, match=r"--reuse .*: no such folder"):
+    with pytest.raises(UserError, match=r"^reuse .*: no such folder"):
         spos.search("mobile", "digits", time=4, reuse=tmp_path / "none", out=tmp_path / "other")
     assert not (tmp_path / "other").exists()
 
@@ -143,13 +143,13 @@ def test_a_space_by_name_and_a_source_are_enough_and_progress_is_told(tmp_path: 
     ("model", "data", "named", "says"),
     [
         ("mobil", "digits", {}, "unknown space 'mobil': did you mean 'mobile'"),
-        ("mobile", "digits", {"time": "soon"}, "--time soon: write a duration"),
+        ("mobile", "digits", {"time": "soon"}, "^time soon: write a duration"),
         ("mobile", "digits", {"max_flops": "many"}, "max_flops 'many' is not a positive number"),
         ("mobile", [1, 2, 3], {}, "item 0: int; allowed: "),
         ("mobile", {"a": 1}, {}, "dataset dict: has no items by index"),
         (nn.Conv2d, "digits", {}, "model <class .*Conv2d'>: must be a module with choices, the"),
-        (None, Path("missing"), {}, "--data folder:missing: no such folder"),
-        (None, "folder:missing", {}, "--data folder:missing: no such folder"),
+        (None, Path("missing"), {}, "^data folder:missing: no such folder"),
+        (None, "folder:missing", {}, "^data folder:missing: no such folder"),
     ],
 )
 def test_a_mistake_is_one_line(

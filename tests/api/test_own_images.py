@@ -96,7 +96,7 @@ def test_other_images_of_the_same_labels_are_no_finished_run(
     for other in ((255 - images, labels), (images, (labels + 1) % 10)):
         with pytest.raises(UserError, match="images of dataset are not those that"):
             spos.search(stack(), other, out=found.folder, **given)
-    with pytest.raises(UserError, match=rf"those that {found.folder} .* or leave --reuse out"):
+    with pytest.raises(UserError, match=rf"those that {found.folder} .* or leave reuse= out"):
         spos.search(stack(), (255 - images, labels), out=tmp_path / "a", reuse=found, threads=1)
     # Nothing was copied that the run would then be of.
     assert not (tmp_path / "a").exists()

@@ -19,6 +19,7 @@ from torch import nn
 from spos._api.found import FoundNetwork
 from spos._api.own_images import OwnImages, as_dataset
 from spos._api.own_model import add_model
+from spos._api.wording import told_in_python
 from spos._util.console import ConsoleListener
 from spos._util.errors import UserError
 from spos._util.listener import Listener
@@ -56,6 +57,7 @@ _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
 }
 
 
+@told_in_python
 def search(
     model: nn.Module | str | None,
     data: Any,
