@@ -130,8 +130,10 @@ def test_a_uniform_network_that_is_better_is_in_the_headline(result: Result, bet
     other = replace(
         result, comparison=replace(compared, uniform=uniform), retrain=Retrained(0.5, steps=1)
     )
-    said = "The network of all conv3 is better: 60.0% with 1.000K multiply-adds."
-    assert (said in headline(other)) == better
+    said = "The network of all conv3 is better: 60.0% with 1.000K multiply-adds"
+    assert (f"{said}." in headline(other)) == better
+    few = replace(other, data=replace(other.data, test=40))
+    assert (f"{said}, within the error of 40 test images." in headline(few)) == better
 
 
 def test_an_accuracy_carries_the_error_of_its_test_set(result: Result) -> None:

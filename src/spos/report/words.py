@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 
 from spos.cost.cost import find_cost, format_cost
@@ -172,7 +173,19 @@ def _surpassed_by_uniform(result: Result) -> str:
         return ""
     cost, score = result.primary_cost, result.metric.show(uniform.test_score)
     spent = f"{format_cost(cost, uniform.costs[cost])} {find_cost(cost).noun}"
-    return f"The network of {uniform.name} is better: {score} with {spent}."
+    chance = _within_error(result, uniform.test_score)
+    return f"The network of {uniform.name} is better: {score} with {spent}{chance}."
+
+
+def _within_error(result: Result, better: float) -> str:
+    """Say that a better score may be chance; empty where it is clear, or that is unknown."""
+    images, scores = result.data.test, (result.test_score, better)
+    errors = [result.metric.standard_error(score, images) for score in scores]
+    known = [error for error in errors if error is not None]
+    difference = better - (result.test_score or 0.0)
+    if len(known) < len(scores) or difference > math.hypot(*known):
+        return ""
+    return f", within the error of {images:,} test images"
 
 
 def _surpassed_by_known(result: Result) -> str:
@@ -183,7 +196,8 @@ def _surpassed_by_known(result: Result) -> str:
         flops = f"{format_cost('flops', one.costs['flops'])} {find_cost('flops').noun}"
         over = exceeded(result, one)
         beyond = f", over the limit of {' and '.join(over)}" if over else ""
-        told.append(f"{one.name} ({measure.show(one.test_score)} with {flops}{beyond})")
+        chance = _within_error(result, one.test_score)
+        told.append(f"{one.name} ({measure.show(one.test_score)} with {flops}{beyond}{chance})")
     if not told:
         return ""
     return f"Better {'is' if len(told) == 1 else 'are'} the known {'; '.join(told)}."
