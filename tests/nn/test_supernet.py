@@ -264,6 +264,15 @@ def test_a_batch_norm_that_never_had_affine_parameters_gets_none():
     assert not list(Supernet(model, (4,)).subnet([0]).parameters())
 
 
+@pytest.mark.parametrize("to", [torch.device("meta"), torch.float64])
+def test_restored_parameters_are_where_the_model_is(to: torch.device | torch.dtype):
+    option = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4, track_running_stats=False))
+    supernet = Supernet(nn.Sequential(OneOf({"a": option})), (3, 8, 8)).to(to)
+    restored = [*supernet.subnet([0]).parameters()]
+    assert len(restored) == 4
+    assert len({(one.device, one.dtype) for one in restored}) == 1
+
+
 def test_inactive_options_are_not_copied(make_supernet: GetSupernet):
     supernet = make_supernet("small")
     network = supernet.extract([0, 0, 0, 0])

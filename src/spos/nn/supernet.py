@@ -64,8 +64,8 @@ class Supernet(nn.Module):
     is a sequence of stages, whose results the evaluation of several candidates can share. Any other
     model is a single stage.
 
-    The model is modified in place: as in the paper, its batch norms lose their affine parameters,
-    which :meth:`subnet` restores.
+    The model is modified in place: as in the official release, its batch norms lose their affine
+    parameters, which :meth:`subnet` restores.
 
     Args:
         model (nn.Module): model that contains at least one :class:`spos.nn.ChoiceModule`.
@@ -175,6 +175,9 @@ class Supernet(nn.Module):
         before = self.active
         self.activate(architecture)
         memo: dict[int, Any] = {}
+        # A norm may have neither parameters nor statistics that tell where the model is.
+        tensors = chain(self.parameters(), self.buffers())
+        like = next((one for one in tensors if one.is_floating_point()), torch.empty(()))
 
         def duplicate(module: nn.Module) -> nn.Module:
             # deepcopy takes the replacement of a searchable module from the memo. So inactive
@@ -185,7 +188,7 @@ class Supernet(nn.Module):
                 if isinstance(part, Searchable):
                     memo[id(part)] = part.plain(duplicate)
                 elif part in self._stripped:
-                    memo[id(part)] = _restore_affine(part)
+                    memo[id(part)] = _restore_affine(part, like)
             return copy_module(module, memo)
 
         try:
@@ -279,11 +282,11 @@ def _strip_affine(model: nn.Module) -> Iterator[_BatchNorm]:
             yield module
 
 
-def _restore_affine(norm: _BatchNorm) -> _BatchNorm:
+def _restore_affine(norm: _BatchNorm, like: Tensor) -> _BatchNorm:
     restored = copy_module(norm, {})
-    mean = restored.running_mean
-    like = torch.empty(restored.num_features) if mean is None else mean
+    if restored.running_mean is not None:
+        like = restored.running_mean
     restored.affine = True
-    restored.weight = nn.Parameter(torch.ones_like(like))
-    restored.bias = nn.Parameter(torch.zeros_like(like))
+    restored.weight = nn.Parameter(like.new_ones(restored.num_features))
+    restored.bias = nn.Parameter(like.new_zeros(restored.num_features))
     return restored
