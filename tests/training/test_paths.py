@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,10 +19,11 @@ def drawn(steps: range, widening: int) -> np.ndarray:
     return np.array([next(uniform_paths(SPACE, 0, step, widening=widening)) for step in steps])
 
 
-def test_widths_open_from_the_largest_each_for_as_many_steps():
-    for part in range(5):
-        paths = drawn(range(part * 200, part * 200 + 200), widening=1000)
-        assert set(paths[1:, 1]) == set(range(4 - part, 5))
+@pytest.mark.parametrize("each", [1, 2, 7])
+def test_widths_open_from_the_largest_each_for_as_many_steps(each: int):
+    for step in range(5 * each):
+        paths = np.array([*uniform_paths(SPACE, 0, step, paths=64, widening=5 * each)])
+        assert set(paths[:, 1]) == set(range(4 - step // each, 5))
         assert set(paths[:, 0]) == {0, 1, 2}
 
 

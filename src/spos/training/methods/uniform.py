@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -70,10 +69,10 @@ def uniform_paths(
     random = generator(seed, "paths", step)
     least = [0] * len(space)
     if step < widening:
-        left = 1 - step / widening
+        counts = space.option_counts
         least = [
-            min(len(choice.options) - 1, math.floor(left * len(choice.options))) * choice.ordered
-            for choice in space.choices
+            (count - 1 - step * count // widening) * choice.ordered
+            for choice, count in zip(space.choices, counts, strict=True)
         ]
     for _ in range(paths):
         yield Architecture(random.integers(least, space.option_counts).tolist())
