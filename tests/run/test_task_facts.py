@@ -11,11 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from spos import Architecture, OneShotEvaluator, Supernet, Task, UserError
-from spos._util.listener import Silent
 from spos._util.records import to_plain
-from spos.run.config import make_config
-from spos.run.context import Context
 from spos.run.directory import RunDirectory
+from spos.run.started import check_same_task
 from spos.run.task import DEFAULT_TASK_FACTS, check_picklable
 from spos.search.recalibration import recalibrate
 
@@ -159,7 +157,7 @@ def test_the_metric_may_change_until_something_is_judged_the_loss_never(tmp_path
     (tmp_path / "data.json").write_text(json.dumps(stored))
 
     def resume(task: Task) -> None:
-        Context(make_config({}), {}, RunDirectory(tmp_path), Silent(), task=task).check_task()
+        check_same_task(RunDirectory(tmp_path), task.facts())
 
     resume(started)
     resume(judge)

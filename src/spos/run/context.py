@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property, partial
 from itertools import chain, islice
@@ -28,16 +27,15 @@ from spos.data.own_augmentation import (
 )
 from spos.data.reading import reading
 from spos.nn.supernet import Supernet
-from spos.run.config import SETTINGS_WITHOUT_EFFECT, Config
+from spos.run.config import Config
 from spos.run.costs import LATENCY_TABLE, add_bounded_costs, read_latency_table
 from spos.run.directory import RunDirectory
 from spos.run.fabric import make_fabric
-from spos.run.outcome import StartFacts
 from spos.run.side_by_side import Machines, ThisProcess, Workers
-from spos.run.task import DEFAULT_TASK_FACTS, Fitness, Task, check_picklable, make_fitness
+from spos.run.started import check_same_images, make_start_facts
+from spos.run.task import Fitness, Task, check_picklable, make_fitness
 from spos.spaces import family
 from spos.spaces._own import own_model, register_model
-from spos.training.checkpoint import digest
 from spos.training.method import METHODS, MakeMethod
 from spos.training.teacher import Teacher
 
@@ -205,8 +203,8 @@ class Context:
         if measured is not None:
             measured.write(self.directory.path / LATENCY_TABLE)
         data, stored = self.data, self.directory.start_facts()
-        # The former metric scored no network, or `check_task` would have refused this one.
-        facts = dataclasses.replace(stored or _start_facts(data), task=self.task_facts)
+        # The former metric scored no network, or `check_same_task` would have refused this one.
+        facts = dataclasses.replace(stored or make_start_facts(data), task=self.task_facts)
         if facts != stored:
             write_record(self.directory.data_path, facts)
         if not stored:
@@ -236,37 +234,8 @@ class Context:
                 )
             data = dataclasses.replace(data, mean=mean, std=std)
         self.task.check(bool(data.classes), data.source)
-        stored = self.directory.start_facts()
-        if stored and stored.fingerprint != data.fingerprint:
-            same = " (a Dataset has to give the same images at every call)" if self.load else ""
-            run = self.directory if self.copied_from is None else RunDirectory(self.copied_from)
-            other = "leave --reuse out" if self.copied_from else "give another --out"
-            raise UserError(
-                f"the images of {data.source} are not those that {run.path} was started with, see "
-                f"{run.data_path}: restore them{same}, or {other}"
-            )
+        check_same_images(self.directory, data, copied_from=self.copied_from, own=bool(self.load))
         return data
-
-    def check_task(self) -> None:
-        """Check that the task is the one that the run was started with.
-
-        The loss is fixed from the first step on, the metric once a network was chosen or tested by
-        it.
-
-        Raises:
-            UserError: the loss or the metric is another one.
-        """
-        stored = self.directory.start_facts()
-        judged = any(map(self.directory.is_finished, ("search", "retrain")))
-        names = {"loss": ("trained with", "loss"), "fitness": ("evaluated by", "metric")}
-        for part, (used, name) in names.items():
-            there = getattr(stored.task if stored else self.task_facts, part)
-            here = getattr(self.task_facts, part)
-            if there != here and (judged or part == "loss"):
-                raise UserError(
-                    f"{self.directory.path} was {used} {there}, not {here}: give the same {name}, "
-                    "or another --out"
-                )
 
     def supernet(self, purpose: str = "supernet", seed: int | None = None) -> Supernet:
         """Build a supernet with fresh weights.
@@ -314,41 +283,6 @@ class Context:
             if channels_last:
                 inputs = inputs.contiguous(memory_format=torch.channels_last)
             yield inputs, targets
-
-    def evaluation_fingerprint(self, supernets: Sequence[Supernet]) -> str:
-        """Hash everything that the score of an architecture depends on.
-
-        Args:
-            supernets (Sequence[Supernet]): trained supernets of the run.
-
-        Returns:
-            16 hexadecimal digits; evaluations with the same fingerprint agree.
-        """
-        plain = self.config.as_plain()
-        for section, name in (setting.split(".") for setting in SETTINGS_WITHOUT_EFFECT):
-            del plain[section][name]
-        parts: dict[str, Any] = {name: plain[name] for name in ("layout", "run")}
-        parts["data"] = self.data.fingerprint
-        # Early versions recalibrated with batches in the order of the source.
-        parts["calibration"] = "shuffled"
-        if self.fitness.identity != DEFAULT_TASK_FACTS.fitness:
-            parts["fitness"] = self.fitness.identity
-        if self.config.search.racing:
-            # By another order of the images, so other in the last digits.
-            parts["racing"] = True
-        first, *further = supernets
-        if further:
-            parts["further"] = [digest(supernet.state_dict(), "") for supernet in further]
-        return digest(first.state_dict(), json.dumps(parts, sort_keys=True))[:16]
-
-
-def _start_facts(data: ImageData) -> StartFacts:
-    same = ("source", "classes", "outputs", "image_size", "channels", "skipped", "notes")
-    return StartFacts(
-        **{name: getattr(data, name) for name in (*same, "fingerprint")},
-        train=len(data.train),
-        validation=len(data.validation),
-    )
 
 
 def _in_process(

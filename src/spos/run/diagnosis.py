@@ -27,6 +27,7 @@ from spos.run.outcome import DoctorOutcome
 from spos.run.pipeline import OWN_DATA
 from spos.run.recorder import timed
 from spos.run.side_by_side import ThisProcess, Workers
+from spos.run.started import check_same_task
 from spos.run.task import Task, make_fitness
 from spos.search import Feasible
 from spos.space import Architecture
@@ -99,7 +100,7 @@ def doctor(
             load=load,
             task=task or Task(),
         )
-        context.check_task()
+        check_same_task(context.directory, context.task_facts)
         return _diagnose(context, networks, seeds)
 
 

@@ -34,6 +34,7 @@ from spos.run.result import collect_result
 from spos.run.reuse import Reuse, check_copied, warm_start
 from spos.run.side_by_side import Machines, ThisProcess, Workers
 from spos.run.stages import retrain_stage, search_stage, train_stage
+from spos.run.started import check_same_task
 from spos.run.task import Task
 from spos.search import open_storage
 from spos.spaces import SPACES
@@ -167,7 +168,7 @@ def run(
         if searching and config.required_method:
             # A differentiable search depends on the training of theta, so it includes the training.
             stages = tuple(dict.fromkeys(("train", *stages)))
-        context.check_task()
+        check_same_task(context.directory, context.task_facts)
         if load is not None and directory.start_facts():
             _ = context.data  # A run that is finished is not that of other images.
         if config.network.name:

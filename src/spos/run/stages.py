@@ -18,6 +18,7 @@ from spos.nn.supernet import Supernet
 from spos.run.context import Context
 from spos.run.differentiable import prepare_theta_training, read_prior
 from spos.run.finalists import finalists_stage, read_found
+from spos.run.fingerprint import evaluation_fingerprint
 from spos.run.fit import fit, retrain, retrain_all, train_side_by_side
 from spos.run.initial import begin
 from spos.run.network import load_checkpoint, read_train_outcome
@@ -108,7 +109,7 @@ def search_stage(context: Context) -> SearchOutcome:
         for text in dict.fromkeys(chain.from_iterable(several)):
             context.listener.message(text)
     scorer = Scorer(context, supernet, recorded=True)
-    name = f"spos-{context.evaluation_fingerprint(scorer.supernets)}"
+    name = f"spos-{evaluation_fingerprint(context, scorer.supernets)}"
     place = config.constraint.storage or str(directory.study_path)
     storage = open_storage(place)
     study = open_study(storage, name, supernet.space)

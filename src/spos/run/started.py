@@ -1,0 +1,72 @@
+"""What a run was started with, and whether what is given now is the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from spos._util.errors import UserError
+from spos.data import ImageData
+from spos.run.directory import RunDirectory
+from spos.run.outcome import StartFacts
+from spos.run.task import TaskFacts
+
+
+def make_start_facts(data: ImageData) -> StartFacts:
+    """Make the facts about the images that a run is started with."""
+    same = ("source", "classes", "outputs", "image_size", "channels", "skipped", "notes")
+    return StartFacts(
+        **{name: getattr(data, name) for name in (*same, "fingerprint")},
+        train=len(data.train),
+        validation=len(data.validation),
+    )
+
+
+def check_same_images(
+    directory: RunDirectory, data: ImageData, *, copied_from: Path | None, own: bool
+) -> None:
+    """Check that the images are those that the run was started with.
+
+    Args:
+        directory (RunDirectory): directory of the run.
+        data (ImageData): the images that are given now.
+        copied_from (Path | None): run whose supernet was just copied here; None if none was.
+        own (bool): whether a function of the user's own returned them.
+
+    Raises:
+        UserError: they are others.
+    """
+    stored = directory.start_facts()
+    if stored and stored.fingerprint != data.fingerprint:
+        same = " (a Dataset has to give the same images at every call)" if own else ""
+        run = directory if copied_from is None else RunDirectory(copied_from)
+        other = "leave --reuse out" if copied_from else "give another --out"
+        raise UserError(
+            f"the images of {data.source} are not those that {run.path} was started with, see "
+            f"{run.data_path}: restore them{same}, or {other}"
+        )
+
+
+def check_same_task(directory: RunDirectory, task: TaskFacts) -> None:
+    """Check that the task is the one that the run was started with.
+
+    The loss is fixed from the first step on, the metric once a network was chosen or tested by
+    it.
+
+    Args:
+        directory (RunDirectory): directory of the run.
+        task (TaskFacts): the task that is given now.
+
+    Raises:
+        UserError: the loss or the metric is another one.
+    """
+    stored = directory.start_facts()
+    judged = any(map(directory.is_finished, ("search", "retrain")))
+    names = {"loss": ("trained with", "loss"), "fitness": ("evaluated by", "metric")}
+    for part, (used, name) in names.items():
+        there = getattr(stored.task if stored else task, part)
+        here = getattr(task, part)
+        if there != here and (judged or part == "loss"):
+            raise UserError(
+                f"{directory.path} was {used} {there}, not {here}: give the same {name}, "
+                "or another --out"
+            )
