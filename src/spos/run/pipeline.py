@@ -6,38 +6,31 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-import torch
 from torch import nn
 
-from spos._util.errors import UserError
 from spos._util.listener import Listener, Silent
 from spos._util.records import write_record
 from spos._util.text import redact
-from spos.cost.outputs import check_outputs
-from spos.data import ImageData, check_batch
-from spos.data.own_augmentation import apply_own, find_augmentation, is_own
+from spos.data import ImageData
 from spos.report import write_report
 from spos.report.attachments import Attachments
 from spos.report.result import Result
+from spos.run.ahead import check_ahead, check_network
 from spos.run.comparison import compare_stage
 from spos.run.config import STAGE_SECTIONS, check_sections, merge_sections
 from spos.run.context import Context
 from spos.run.costs import check_latency_table
-from spos.run.differentiable import check_training_method
 from spos.run.directory import RunDirectory
 from spos.run.following import check_loggers, following
-from spos.run.initial import check_beginning, with_digests
+from spos.run.initial import with_digests
 from spos.run.known_comparison import check_known_networks, known_stage
-from spos.run.network import build_run_network, make_naswot, read_train_outcome
-from spos.run.outcome import DoctorOutcome, PredictionsOutcome, RetrainOutcome, SearchOutcome
+from spos.run.outcome import DoctorOutcome, PredictionsOutcome, SearchOutcome
 from spos.run.result import collect_result
 from spos.run.reuse import Reuse, check_copied, warm_start
 from spos.run.side_by_side import Machines, ThisProcess, Workers
 from spos.run.stages import retrain_stage, search_stage, train_stage
 from spos.run.started import check_same_task
 from spos.run.task import Task
-from spos.search import open_storage
-from spos.spaces import SPACES
 from spos.training.method import MakeMethod, method_name
 from spos.training.teacher import Teacher
 
@@ -172,11 +165,11 @@ def run(
         if load is not None and directory.start_facts():
             _ = context.data  # A run that is finished is not that of other images.
         if config.network.name:
-            _check_network(context, stages, compare, compare_with)
+            check_network(context, stages, compare, compare_with)
         check_known_networks(context, compare_with)
         unfinished = not all(directory.is_finished(name) for name in stages if name != "retrain")
         if unfinished or directory.extended:
-            _check_ahead(context, stages)
+            check_ahead(context, stages)
         with following(directory, kinds, context.listener) as followed:
             for name in stages:
                 if schedule is not None:
@@ -221,90 +214,3 @@ def _write(context: Context) -> Result:
             ),
         )
     return result
-
-
-def _check_ahead(context: Context, stages: tuple[str, ...]) -> None:
-    """Check before the first stage what a later stage would reject only after hours."""
-    config = context.config
-    if context.workers.count > 1:
-        context.check_picklable()
-    if "train" in stages and read_train_outcome(context) is None:
-        check_training_method(context)
-        if context.task.loss is None and context.data.classes:
-            with torch.device("meta"):
-                supernet = context.supernet()
-            check_outputs(supernet, len(context.data.classes))
-        if config.supernet.init:
-            _ = context.data  # Its pixels are not to be on the meta device.
-            with torch.device("meta"):
-                models: list[nn.Module] = [context.supernet()]
-            check_beginning(context, models, "supernet")
-    if "search" in stages and config.constraint.storage:
-        open_storage(config.constraint.storage)
-    if {"train", "search"} <= {*stages} and config.search.naswot_weight:
-        make_naswot(context).check()
-    for section, stage in (("supernet", "train"), ("retrain", "retrain")):
-        if stage in stages and not context.directory.is_finished(stage):
-            augment, device = getattr(config, section).augment, context.fabric.device
-            if is_own(augment):
-                # Not after hours: a function may return something else than an image.
-                image = context.data.train.pixels([0]).to(device)
-                apply_own(find_augmentation(augment), image, config.run.seed, 0, 0)
-    if "retrain" in stages:
-        data = context.data
-        held_out = len(data.validation) * config.network.hold_out
-        images = len(data.train) + len(data.validation) - held_out
-        try:
-            check_batch(config.retrain.batch_size, images, world_size=context.devices)
-        except UserError as error:
-            raise UserError(f"retrain: {error}") from None
-        begins = (
-            config.network.weights == "file" and context.directory.outcome(RetrainOutcome) is None
-        )
-        if config.network.name or (config.space in SPACES.built_in and not begins):
-            return
-        # Networks of a user's model may not be graphs: those of one option everywhere are traced.
-        with torch.device("meta"):
-            supernet = context.supernet()
-            counts = supernet.space.option_counts
-            models = [
-                supernet.subnet(min(option, count - 1) for count in counts)
-                for option in range(max(counts))
-            ]
-        if begins:
-            check_beginning(context, models, "network")
-
-
-def _check_network(
-    context: Context, stages: tuple[str, ...], compare: int, compare_with: Sequence[str]
-) -> None:
-    """Check that a network by name is not trained in the directory of a search.
-
-    Its score would be mistaken for the winner's.
-    """
-    path, name = context.directory.path, context.config.network.name
-    searched = any(map(context.directory.is_finished, ("train", "search")))
-    if stages != ("retrain",) or searched:
-        where = f"{path} contains a search: give another --out" if searched else "use spos retrain"
-        raise UserError(f"--network {name}: a network by name is trained alone; {where}")
-    if compare:
-        raise UserError(
-            f"--network {name} and --compare {compare}: random networks are compared only with the "
-            "winner of a search; give one of the two, not both"
-        )
-    if compare_with:
-        raise UserError(
-            f"--network {name} and --compare-with {compare_with[0]}: known networks are compared "
-            "only with the winner of a search; train each with --network, in a directory of its own"
-        )
-    done = context.directory.outcome(RetrainOutcome)
-    if done is not None and done.architecture != name:
-        raise UserError(
-            f"{path} contains the training of {done.architecture}, not of {name}: give "
-            "another --out"
-        )
-    _ = context.data  # Its pixels are not to be on the meta device.
-    with torch.device("meta"):
-        network, _ = build_run_network(context, name)
-    if context.config.network.weights == "file" and done is None:
-        check_beginning(context, [network], "network")

@@ -1,0 +1,124 @@
+"""What is checked before a run begins, so that no stage fails after hours of others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from spos._util.errors import UserError
+from spos.cost.outputs import check_outputs
+from spos.data import check_batch
+from spos.data.own_augmentation import apply_own, find_augmentation, is_own
+from spos.run.context import Context
+from spos.run.differentiable import check_training_method
+from spos.run.initial import check_beginning
+from spos.run.network import build_run_network, make_naswot, read_train_outcome
+from spos.run.outcome import RetrainOutcome
+from spos.search import open_storage
+from spos.spaces import SPACES
+
+
+def check_ahead(context: Context, stages: tuple[str, ...]) -> None:
+    """Check before the first stage what a later one would reject only after hours.
+
+    Args:
+        context (Context): the run.
+        stages (tuple[str, ...]): its stages, of which some are not finished.
+
+    Raises:
+        UserError: a setting, the images or something of the user's own does not suit a stage.
+    """
+    config = context.config
+    if context.workers.count > 1:
+        context.check_picklable()
+    if "train" in stages and read_train_outcome(context) is None:
+        check_training_method(context)
+        if context.task.loss is None and context.data.classes:
+            with torch.device("meta"):
+                supernet = context.supernet()
+            check_outputs(supernet, len(context.data.classes))
+        if config.supernet.init:
+            _ = context.data  # Its pixels are not to be on the meta device.
+            with torch.device("meta"):
+                models: list[nn.Module] = [context.supernet()]
+            check_beginning(context, models, "supernet")
+    if "search" in stages and config.constraint.storage:
+        open_storage(config.constraint.storage)
+    if {"train", "search"} <= {*stages} and config.search.naswot_weight:
+        make_naswot(context).check()
+    for section, stage in (("supernet", "train"), ("retrain", "retrain")):
+        if stage in stages and not context.directory.is_finished(stage):
+            augment, device = getattr(config, section).augment, context.fabric.device
+            if is_own(augment):
+                # Not after hours: a function may return something else than an image.
+                image = context.data.train.pixels([0]).to(device)
+                apply_own(find_augmentation(augment), image, config.run.seed, 0, 0)
+    if "retrain" in stages:
+        data = context.data
+        held_out = len(data.validation) * config.network.hold_out
+        images = len(data.train) + len(data.validation) - held_out
+        try:
+            check_batch(config.retrain.batch_size, images, world_size=context.devices)
+        except UserError as error:
+            raise UserError(f"retrain: {error}") from None
+        begins = (
+            config.network.weights == "file" and context.directory.outcome(RetrainOutcome) is None
+        )
+        if config.network.name or (config.space in SPACES.built_in and not begins):
+            return
+        # Networks of a user's model may not be graphs: those of one option everywhere are traced.
+        with torch.device("meta"):
+            supernet = context.supernet()
+            counts = supernet.space.option_counts
+            models = [
+                supernet.subnet(min(option, count - 1) for count in counts)
+                for option in range(max(counts))
+            ]
+        if begins:
+            check_beginning(context, models, "network")
+
+
+def check_network(
+    context: Context, stages: tuple[str, ...], compare: int, compare_with: Sequence[str]
+) -> None:
+    """Check that a network by name is not trained in the directory of a search.
+
+    Its score would be mistaken for the winner's.
+
+    Args:
+        context (Context): the run, whose configuration names the network.
+        stages (tuple[str, ...]): stages that were asked for.
+        compare (int): number of random networks to compare with.
+        compare_with (Sequence[str]): names of known networks to compare with.
+
+    Raises:
+        UserError: it is, or the network is not alone, or does not suit the images.
+    """
+    path, name = context.directory.path, context.config.network.name
+    searched = any(map(context.directory.is_finished, ("train", "search")))
+    if stages != ("retrain",) or searched:
+        where = f"{path} contains a search: give another --out" if searched else "use spos retrain"
+        raise UserError(f"--network {name}: a network by name is trained alone; {where}")
+    if compare:
+        raise UserError(
+            f"--network {name} and --compare {compare}: random networks are compared only with the "
+            "winner of a search; give one of the two, not both"
+        )
+    if compare_with:
+        raise UserError(
+            f"--network {name} and --compare-with {compare_with[0]}: known networks are compared "
+            "only with the winner of a search; train each with --network, in a directory of its own"
+        )
+    done = context.directory.outcome(RetrainOutcome)
+    if done is not None and done.architecture != name:
+        raise UserError(
+            f"{path} contains the training of {done.architecture}, not of {name}: give "
+            "another --out"
+        )
+    _ = context.data  # Its pixels are not to be on the meta device.
+    with torch.device("meta"):
+        network, _ = build_run_network(context, name)
+    if context.config.network.weights == "file" and done is None:
+        check_beginning(context, [network], "network")
