@@ -38,8 +38,4 @@ __all__ = [
 _PACKAGES = ("cost", "data", "export", "nn", "report", "run", "search", "spaces", "training")
 
 if not TYPE_CHECKING:
-    __getattr__ = lazy_names(__name__, _PACKAGES)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_PACKAGES})
+    __getattr__, __dir__ = lazy_names(__name__, _PACKAGES)

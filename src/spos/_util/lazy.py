@@ -10,8 +10,10 @@ from importlib import import_module
 from typing import Any
 
 
-def lazy_names(package: str, packages: Iterable[str] = ()) -> Callable[[str], Any]:
-    """The ``__getattr__`` of a package whose names come from elsewhere.
+def lazy_names(
+    package: str, packages: Iterable[str] = ()
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """The ``__getattr__`` and the ``__dir__`` of a package whose names come from elsewhere.
 
     The names are those that the package imports under ``if TYPE_CHECKING``: one list serves type
     checkers, which read it, and the program, which imports a module when a name of it is asked for.
@@ -22,11 +24,13 @@ def lazy_names(package: str, packages: Iterable[str] = ()) -> Callable[[str], An
         packages (Iterable[str]): names of sub-packages.
 
     Returns:
-        A function from an attribute to its value. It raises AttributeError for any other name.
+        A function from an attribute to its value, which raises AttributeError for any other name;
+        and one that lists the names, for completion and for the reference.
 
     Example:
-        >>> lazy_names("spos")("Choice").__name__
-        'Choice'
+        >>> get, names = lazy_names("spos")
+        >>> get("Choice").__name__, "Choice" in names()
+        ('Choice', True)
     """
     tree = ast.parse(inspect.getsource(sys.modules[package]))
     imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
@@ -39,4 +43,7 @@ def lazy_names(package: str, packages: Iterable[str] = ()) -> Callable[[str], An
             return import_module(f"{package}.{name}")
         raise AttributeError(f"module '{package}' has no attribute '{name}'")
 
-    return get
+    def names() -> list[str]:
+        return sorted({*vars(sys.modules[package]), *modules, *packages})
+
+    return get, names

@@ -25,4 +25,4 @@ __all__ = [
 ]
 
 if not TYPE_CHECKING:
-    __getattr__ = lazy_names(__name__)
+    __getattr__, __dir__ = lazy_names(__name__)

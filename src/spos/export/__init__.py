@@ -11,4 +11,4 @@ if TYPE_CHECKING:
 __all__ = ["Classifier", "export_run", "open_classifier"]
 
 if not TYPE_CHECKING:
-    __getattr__ = lazy_names(__name__)
+    __getattr__, __dir__ = lazy_names(__name__)

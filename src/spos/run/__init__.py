@@ -15,4 +15,4 @@ if TYPE_CHECKING:
 __all__ = ["RunDirectory", "Task", "doctor", "run"]
 
 if not TYPE_CHECKING:
-    __getattr__ = lazy_names(__name__)
+    __getattr__, __dir__ = lazy_names(__name__)
