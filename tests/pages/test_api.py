@@ -42,6 +42,7 @@ def test_a_listed_name_is_there(module: str, name: str) -> None:
 
 def test_what_a_package_hands_on_is_listed() -> None:
     known = set(listed())
-    for room in ("spos", "spos.search", "spos.training", "spos.cost", "spos.run", "spos.export"):
+    rooms = "space nn cost cost.latency data training search run report export"
+    for room in ("spos", *(f"spos.{name}" for name in rooms.split())):
         for name in set(import_module(room).__all__) - {"__version__"}:
             assert (room, name) in known, f"{room}.{name}"

@@ -24,6 +24,9 @@ class UserError(ValueError):
     The command line prints it without a traceback and exits with status 2. Names of files and
     addresses of databases may be in it: it is safe to print, and shows no password.
 
+    Args:
+        line (str): what was given, and what is allowed.
+
     Example:
         >>> raise UserError("batch_size 0: a batch needs at least 1 image")
         Traceback (most recent call last):

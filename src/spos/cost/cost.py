@@ -61,11 +61,26 @@ class Cost:
                 object.__setattr__(self, field, getattr(self, source))
 
     def parse(self, text: str | float, what: str = "quantity") -> float:
-        """Parse a value; see :meth:`spos.cost.units.Unit.parse`."""
+        """Parse a value.
+
+        Args:
+            text (str | float): quantity such as ``"330M"``; numbers are in the smallest unit.
+            what (str): name of the quantity in an error.
+
+        Returns:
+            The value in the smallest unit, above 0.
+
+        Raises:
+            UserError: the text is not a positive quantity of the unit.
+        """
         return self.unit.parse(text, what)
 
     def format(self, value: float) -> str:
-        """Format a value with its unit and four significant digits."""
+        """Format a value with its unit and four significant digits.
+
+        Args:
+            value (float): value in the smallest unit.
+        """
         return self.unit.format(value)
 
     def exact(self, value: float) -> str:
@@ -93,6 +108,12 @@ def register_cost(cost: Cost) -> Cost:
 
     Returns:
         The cost.
+
+    Example:
+        >>> layers = register_cost(Cost("layers", label="number of layers"))
+        >>> find_cost("layers") is layers
+        True
+        >>> del COSTS["layers"]
     """
     return COSTS.register(cost.name)(cost)
 
@@ -101,6 +122,9 @@ def find_cost(name: str) -> Cost:
     """Return the descriptor of a cost.
 
     A cost that is not registered gets a default descriptor: a count labelled by its name.
+
+    Args:
+        name (str): name of the cost.
 
     Example:
         >>> find_cost("flops").noun, find_cost("skips").noun

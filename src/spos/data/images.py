@@ -58,15 +58,26 @@ class Images(ABC):
 
     @abstractmethod
     def pixels(self, indices: Indices) -> Tensor:
-        """Images at these indices as evaluation sees them: uint8, shape (n, C, S, S)."""
+        """Images as evaluation sees them: uint8, shape (n, C, S, S).
+
+        Args:
+            indices (Tensor | numpy.ndarray | Sequence[int]): positions of the images, from 0.
+        """
 
     @abstractmethod
     def subset(self, indices: Indices) -> Images:
-        """Images at these indices, in this order."""
+        """Some of these images, in another order.
+
+        Args:
+            indices (Tensor | numpy.ndarray | Sequence[int]): positions of the images, from 0.
+        """
 
     @abstractmethod
     def join(self, other: Images) -> Images:
         """These images followed by others of the same source.
+
+        Args:
+            other (Images): the others.
 
         Raises:
             ValueError: the others are of another source.
@@ -74,14 +85,23 @@ class Images(ABC):
 
     @abstractmethod
     def to(self, device: torch.device | str) -> Images:
-        """The same images on a device; streamed images stay where they are."""
+        """The same images on a device; streamed images stay where they are.
+
+        Args:
+            device (torch.device | str): device to hold them.
+        """
 
     def digests(self) -> Sequence[int]:
         """A number for each image, the same for equal images everywhere; none if unknown."""
         return ()
 
     def split_off(self, rest: Indices, part: Indices) -> tuple[Images, Images]:
-        """Two subsets. These images may be empty afterwards, because their memory is reused."""
+        """Two subsets. These images may be empty afterwards, because their memory is reused.
+
+        Args:
+            rest (Tensor | numpy.ndarray | Sequence[int]): positions of the images of the first.
+            part (Tensor | numpy.ndarray | Sequence[int]): positions of those of the second.
+        """
         return self.subset(rest), self.subset(part)
 
     def __len__(self) -> int:

@@ -63,7 +63,13 @@ class DataOptions(Settings):
         check_size("test", self.test)
 
     def streams(self, count: int, channels: int, image_size: int) -> bool:
-        """Whether images are decoded when they are needed instead of held in memory."""
+        """Whether images are decoded when they are needed instead of held in memory.
+
+        Args:
+            count (int): number of training images.
+            channels (int): 1 or 3.
+            image_size (int): side in pixels.
+        """
         if self.stream == "auto":
             return count * channels * image_size**2 > self.memory_limit
         return self.stream == "always"

@@ -128,7 +128,11 @@ class StreamedImages(Images):
         return fit(self.photographs.open(at, self.image_size), self.image_size)
 
     def stack(self, images: Iterable[Image.Image]) -> Tensor:
-        """Square images as one tensor: uint8, shape (n, C, S, S)."""
+        """Square images as one tensor: uint8, shape (n, C, S, S).
+
+        Args:
+            images (Iterable[Image.Image]): images of mode L or RGB, of the side of these.
+        """
         pixels = np.array([to_array(image) for image in images], dtype=np.uint8)
         return torch.from_numpy(pixels).view(-1, self.channels, self.image_size, self.image_size)
 

@@ -39,6 +39,21 @@ class ChoiceModule(Searchable):
         name (str | None): name of the choice. Modules with the same name share one choice and must
             have the same options. None uses the module's path in the model.
         ordered (bool): whether the options are sizes, listed from the smallest to the largest.
+
+    Raises:
+        UserError: ``options`` is empty or contains a duplicate.
+
+    Example:
+        >>> class Activation(ChoiceModule):
+        ...     def forward(self, x):
+        ...         return x.relu() if self.active == 0 else x.tanh()
+        ...
+        ...     def plain(self, copy):
+        ...         return nn.ReLU() if self.active == 0 else nn.Tanh()
+        >>> activation = Activation(("relu", "tanh"))
+        >>> activation.activate("tanh")
+        >>> activation.plain(lambda module: module)
+        Tanh()
     """
 
     def __init__(

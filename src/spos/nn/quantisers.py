@@ -3,7 +3,7 @@
 The forward pass returns exact quantisation levels. The backward pass uses the straight-through
 estimator (Bengio et al., "Estimating or Propagating Gradients Through Stochastic Neurons", 2013).
 Learned scalars are called ``step`` or ``clip``: weight decay applies to clips, as in PACT, but not
-to steps (see :func:`spos.training.loop.make_optimizer`).
+to steps (see :func:`spos.training.optimizer.make_optimizer`).
 """
 
 from __future__ import annotations

@@ -27,6 +27,12 @@ class Stage:
         name (str): path of the module in the model; empty if the whole model is one stage.
         module (nn.Module): module of the stage.
         choices (tuple[int, ...]): positions in the search space of the choices that it reads.
+
+    Example:
+        >>> layer = OneOf({"linear": nn.Linear(2, 2), "skip": nn.Identity()})
+        >>> stages = Supernet(nn.Sequential(layer, nn.ReLU()), (2,)).stages
+        >>> [(stage.name, stage.choices) for stage in stages]
+        [('0', (0,)), ('1', ())]
     """
 
     name: str

@@ -41,7 +41,19 @@ def render(
     diagnosis: Diagnosis | None = None,
     attachments: Attachments = NOTHING,
 ) -> str:
-    """The page of a run, finished or not; the same input gives the same page."""
+    """The page of a run, finished or not; the same input gives the same page.
+
+    Args:
+        result (Result): result of the run.
+        candidates (Sequence[Candidate]): all candidates of the search.
+        metrics (Sequence[Mapping]): lines of ``metrics.jsonl``.
+        stages (CandidateStages | None): stages of the candidates, to draw them with their costs.
+        diagnosis (Diagnosis | None): outcome of a check of the space in the same directory.
+        attachments (Attachments): what else belongs to the run.
+
+    Returns:
+        HTML that needs no other file.
+    """
     winner, choices = result.winner, result.space.choices
     front, method = (result.search.pareto, result.search.method) if result.search else ((), "")
     table = candidate_table(result, candidates, stages) if winner and candidates else None
@@ -100,16 +112,10 @@ def write_report(
     diagnosis: Diagnosis | None = None,
     attachments: Attachments = NOTHING,
 ) -> None:
-    """Write the page of a run atomically.
+    """Write the page of a run atomically; the other arguments are those of :func:`render`.
 
     Args:
         path (Path): file to write; its folder must exist.
-        result (Result): result of the run.
-        candidates (Sequence[Candidate]): all candidates of the search.
-        metrics (Sequence[Mapping]): lines of ``metrics.jsonl``.
-        stages (CandidateStages | None): stages of the candidates, to draw them with their costs.
-        diagnosis (Diagnosis | None): outcome of a check of the space in the same directory.
-        attachments (Attachments): what else belongs to the run.
 
     Raises:
         OSError: the folder does not exist or is not writable.

@@ -230,7 +230,11 @@ class RunDirectory:
             self.write_config(content)
 
     def write_config(self, content: Mapping[str, Any]) -> None:
-        """Write the configuration file, from which on the run counts as started."""
+        """Write the configuration file, from which on the run counts as started.
+
+        Args:
+            content (Mapping): settings by section.
+        """
         text = yaml.safe_dump(dict(content), sort_keys=False, default_flow_style=None, width=100)
         write_atomically(self.config_path, text)
 
@@ -273,11 +277,20 @@ class RunDirectory:
         return read_record(kind, path, advice=kind.advice, upgrade=kind.upgrade)
 
     def is_finished(self, stage: str) -> bool:
-        """Whether a stage of the run is finished."""
+        """Whether a stage of the run is finished.
+
+        Args:
+            stage (str): name of the stage, such as ``"train"``.
+        """
         return self.stage_path(stage).exists()
 
     def finish(self, outcome: Kept, stage: str | None = None) -> Kept:
-        """Write the outcome of a stage of the run, and return it."""
+        """Write the outcome of a stage of the run, and return it.
+
+        Args:
+            outcome (Outcome): record of the stage.
+            stage (str | None): name of the stage; None for the name in the record type.
+        """
         write_record(self.stage_path(stage or outcome.stage), outcome)
         return outcome
 

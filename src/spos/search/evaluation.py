@@ -163,6 +163,15 @@ class OneShotEvaluator:
             scores are those of the images so far.
 
     Source: Guo et al., Section 3.3.
+
+    Example:
+        >>> from spos import OneOf
+        >>> choice = OneOf({"linear": nn.Linear(2, 2), "skip": nn.Identity()})
+        >>> supernet = Supernet(nn.Sequential(choice), (2,))
+        >>> batches = [(torch.eye(2), torch.tensor([0, 1]))]
+        >>> evaluate = OneShotEvaluator(supernet, lambda: batches, lambda: batches)
+        >>> list(evaluate([Architecture([1])]))
+        [(Architecture(1), 1.0)]
     """
 
     supernet: Supernet

@@ -130,7 +130,14 @@ class Feasible:
         return list(found)
 
     def within(self, rows: NDArray[Any]) -> NDArray[np.bool_]:
-        """Check which rows of option indices, shape (count, choices), satisfy the constraint."""
+        """Check which architectures satisfy the constraint.
+
+        Args:
+            rows (NDArray): option indices, shape (count, number of choices).
+
+        Returns:
+            Shape (count,).
+        """
         return self.constraint.satisfied_many(self.table, self.table.many(rows))
 
     def _batches(

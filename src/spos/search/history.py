@@ -111,7 +111,10 @@ class History:
         return sorted(values, key=rank)[:count]
 
     def rival(self, count: int) -> Architecture | None:
-        """Find the candidate that the next ones have to beat to be among the best ``count``.
+        """Find the candidate that the next ones have to beat to be among the best.
+
+        Args:
+            count (int): number of the best, at least 1.
 
         Returns:
             The last of the best; None while fewer were scored on all images.

@@ -204,6 +204,15 @@ def evaluations(study: optuna.Study) -> dict[Architecture, float]:
 
     Raises:
         UserError: no search space is recorded in the study.
+
+    Example:
+        >>> import tempfile
+        >>> space = SearchSpace([Choice("kernel", ("3x3", "5x5"))])
+        >>> study = open_study(f"{tempfile.mkdtemp()}/study.db", "digits", space)
+        >>> found = Candidate(Architecture([1]), 0, 0, "random", 0.5)
+        >>> study.add_trial(make_trial(space, found, "first", [0.5]))
+        >>> evaluations(study)
+        {Architecture(1): 0.5}
     """
     space = read_space(study)
     if space is None:

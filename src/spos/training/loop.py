@@ -104,6 +104,21 @@ def train(
         LostError: another process of the training ended, or does not answer.
 
     Source: Guo et al., Sections 3.2 and 4 (training details).
+
+    Example:
+        >>> import itertools, pathlib, tempfile, torch
+        >>> from lightning_fabric import Fabric
+        >>> batch = torch.ones(4, 2), torch.zeros(4, dtype=torch.int64)
+        >>> end = train(
+        ...     Fabric(accelerator="cpu", devices=1),
+        ...     nn.Linear(2, 3),
+        ...     lambda step: itertools.repeat(batch),
+        ...     Recipe(steps=2, batch_size=4, learning_rate=0.1),
+        ...     Checkpoints(pathlib.Path(tempfile.mkdtemp())),
+        ...     seed=0,
+        ... )
+        >>> end.step, end.interrupted
+        (2, False)
     """
     loss = loss or nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
     if isinstance(loss, nn.Module):

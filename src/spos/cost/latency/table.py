@@ -178,6 +178,9 @@ class LatencyTable(Measured):
     def latency(self, part: Part) -> int:
         """Return the latency of a part including its share of the fit, in nanoseconds.
 
+        Args:
+            part (Part): part of the supernet of the table.
+
         Raises:
             UserError: the table does not contain the part.
         """
