@@ -17,9 +17,9 @@ from spos import UserError
 from spos._util.listener import Silent
 from spos.run.context import Context
 from spos.run.directory import RunDirectory
-from spos.run.fit import record_test
 from spos.run.outcome import PredictionsOutcome
 from spos.run.recorder import PeakMemory
+from spos.run.testing import record_test
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from torch import nn
 
 from spos.cost import count_network
 from spos.spaces.blocks.convolution import convolution
-from spos.spaces.blocks.mobile import Residual, depthwise_separable, inverted_residual
+from spos.spaces.blocks.mobile import Residual, inverted_residual
 
 
 @settings(max_examples=40)
@@ -86,7 +86,6 @@ def test_the_activation_is_the_one_given(activation):
     for block, count in (
         (inverted_residual(4, 6, 1, 3, 3, activation=activation), 2),
         (inverted_residual(4, 6, 1, 3, 1, activation=activation), 1),
-        (depthwise_separable(4, 6, 2, activation=activation), 2),
     ):
         assert sum(type(module) is activation for module in block.modules()) == count
     assert len(convolution(4, 6, activation=None)) == 2

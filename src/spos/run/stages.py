@@ -19,7 +19,7 @@ from spos.run.context import Context
 from spos.run.differentiable import prepare_theta_training, read_prior
 from spos.run.finalists import finalists_stage, read_found
 from spos.run.fingerprint import evaluation_fingerprint
-from spos.run.fit import fit, retrain, retrain_all, train_side_by_side
+from spos.run.fit import fit, retrain_all, train_side_by_side
 from spos.run.initial import begin
 from spos.run.network import load_checkpoint, read_train_outcome
 from spos.run.outcome import RetrainOutcome, SearchOutcome, TrainOutcome
@@ -193,7 +193,8 @@ def retrain_stage(context: Context) -> RetrainOutcome:
     """
     named, found = context.config.network.name, read_found(context.directory)
     if named:
-        return retrain(context, named)
+        stage = RetrainOutcome.stage
+        return retrain_all(context, {stage: named}, stage)[stage]
     done = context.directory.outcome(RetrainOutcome)
     if done is not None and not (found and found.budgets):
         return done

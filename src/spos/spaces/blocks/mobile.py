@@ -23,10 +23,13 @@ class Residual(nn.Module):
         return result
 
 
-def depthwise_separable(
-    inputs: int, outputs: int, stride: int, *, activation: Activation = nn.ReLU
-) -> nn.Sequential:
-    """A depthwise 3x3 and a 1x1 convolution, each with batch norm and activation.
+def depthwise_separable(inputs: int, outputs: int, stride: int) -> nn.Sequential:
+    """A depthwise 3x3 and a 1x1 convolution, each with batch norm and ReLU.
+
+    Args:
+        inputs (int): input channels.
+        outputs (int): output channels.
+        stride (int): stride of the depthwise convolution.
 
     Source: Howard et al., "MobileNets", 2017, Figure 3.
 
@@ -36,8 +39,8 @@ def depthwise_separable(
         torch.Size([1, 16, 3, 3])
     """
     return nn.Sequential(
-        *convolution(inputs, inputs, 3, stride, depthwise=True, activation=activation),
-        *convolution(inputs, outputs, activation=activation),
+        *convolution(inputs, inputs, 3, stride, depthwise=True),
+        *convolution(inputs, outputs),
     )
 
 
