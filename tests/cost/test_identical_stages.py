@@ -93,28 +93,25 @@ def test_the_supernet_stays_as_it_is():
     assert [module.choice_name for module in supernet.model] == ["0", "1"]
 
 
-def test_a_stage_is_counted_once_for_all_that_are_alike(monkeypatch: pytest.MonkeyPatch):
-    counted = []
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    found: list[object] = []
     original = spos.cost.count.count
 
     def count(*arguments):
-        counted.append(arguments)
+        found.append(arguments)
         return original(*arguments)
 
     monkeypatch.setattr(spos.cost.count, "count", count)
+    return found
+
+
+def test_a_stage_is_counted_once_for_all_that_are_alike(counted: list[object]):
     CostTable(Supernet(nn.Sequential(*(convolution() for _ in range(9))), (3, 8, 8)))
     assert len(counted) == 2
 
 
-def test_options_that_never_meet_are_not_tried(monkeypatch: pytest.MonkeyPatch):
-    counted = []
-    original = spos.cost.count.count
-
-    def count(*arguments):
-        counted.append(arguments)
-        return original(*arguments)
-
-    monkeypatch.setattr(spos.cost.count, "count", count)
+def test_options_that_never_meet_are_not_tried(counted: list[object]):
     widths = [Width([2, 4, 6], name=f"width{number}") for number in range(3)]
     inputs: list[int | Width] = [3, *widths]
     layers = [ElasticConv2d(i, o, 3) for i, o in zip(inputs, widths, strict=False)]
