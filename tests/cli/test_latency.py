@@ -157,7 +157,7 @@ def test_a_run_is_finished_on_another_machine(cli: Cli, tmp_path: Path, cpu: Pat
 
 
 def test_the_latency_of_an_architecture(cli: Cli, cpu: Path):
-    arguments = ("profile", "shufflenetv2", *SPACE[2:], "--arch", "0,1,2")
+    arguments = ("profile", "shufflenetv2", *SPACE[2:], "--architecture", "0,1,2")
     facts = json.loads(cli(*arguments, "--latency-table", cpu, "--json").out)
     assert facts["latency"] == 6_000_000 + 10 * facts["params"]
     assert sum(stage["latency"] for stage in facts["stages"]) == facts["latency"]
@@ -196,7 +196,16 @@ RUN = ("run", *FEW, "--out", "OUT", "--latency-table", "CPU")
         ((*RUN, "--max-latency", "7ms", "--space", "fbnet"), "its space is shufflenetv2, here"),
         (("train", *FEW, "--out", "OUT", "--max-latency", "7ms"), "give --latency-table FILE"),
         (
-            ("profile", "fbnet", "--preset", "tiny", "--arch", "FIRST", "--latency-table", "CPU"),
+            (
+                "profile",
+                "fbnet",
+                "--preset",
+                "tiny",
+                "--architecture",
+                "FIRST",
+                "--latency-table",
+                "CPU",
+            ),
             "its space is shufflenetv2, here it is fbnet",
         ),
     ],

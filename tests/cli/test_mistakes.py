@@ -206,10 +206,16 @@ GIVEN = {
     "search first": (["search", "--out", "OUT"], "run spos train first"),
     "show": (["show", "OUT"], "OUT is not a run directory"),
     "no settings file": (["run", "--out", "OUT", "--config", "OUT.yaml"], "No such file"),
-    "space of a profile": (["profile", "mobille", "--arch", "0"], "unknown space 'mobille'"),
-    "architecture too short": (["profile", "--arch", "0,1"], "20"),
-    "option out of range": (["profile", "--preset", "tiny", "--arch", "0,0,0,0,0,0,0,4"], "4"),
-    "no architecture": (["profile", "--preset", "tiny", "--arch", "a,b"], "a,b"),
+    "space of a profile": (
+        ["profile", "mobille", "--architecture", "0"],
+        "unknown space 'mobille'",
+    ),
+    "architecture too short": (["profile", "--architecture", "0,1"], "20"),
+    "option out of range": (
+        ["profile", "--preset", "tiny", "--architecture", "0,0,0,0,0,0,0,4"],
+        "4",
+    ),
+    "no architecture": (["profile", "--preset", "tiny", "--architecture", "a,b"], "a,b"),
     "no checkpoint": (["import-official", "OUT.pth", "--out", "OUT"], "does not exist"),
 }
 

@@ -22,12 +22,14 @@ PUBLISHED = "2,1,0,1,2,0,2,0,2,0,2,3,0,0,0,0,3,2,3,3"
 
 
 def test_the_published_network_costs_what_was_published(cli: Cli) -> None:
-    ended = cli("profile", "shufflenetv2", "--preset", "imagenet", "--arch", PUBLISHED, "--json")
+    ended = cli(
+        "profile", "shufflenetv2", "--preset", "imagenet", "--architecture", PUBLISHED, "--json"
+    )
     assert (ended.status, ended.err) == (0, "")
     facts = json.loads(ended.out)
     assert (facts["flops"], facts["params"]) == (322_918_720, 3_558_464)
     assert sum(stage["flops"] for stage in facts["stages"]) == facts["flops"]
-    table = cli("profile", "--arch", json.dumps(facts["names"]))
+    table = cli("profile", "--architecture", json.dumps(facts["names"]))
     assert (table.status, table.err) == (0, "")
     assert "322,918,720" in table.out
     assert "3,558,464" in table.out

@@ -33,14 +33,16 @@ def test_what_bits_cost_is_listed_where_nothing_else_varies(cli: Cli) -> None:
 def test_an_architecture_is_shown_in_the_notation_of_its_paper(cli: Cli) -> None:
     text = "|none~0|+|skip_connect~0|nor_conv_1x1~1|+|nor_conv_3x3~0|avg_pool_3x3~1|none~2|"
     arguments = ("profile", "nasbench201", "--preset", "tiny", "--classes", "10")
-    facts = json.loads(cli(*arguments, "--arch", "0,1,2,3,4,0", "--json").out)
+    facts = json.loads(cli(*arguments, "--architecture", "0,1,2,3,4,0", "--json").out)
     assert facts["notation"] == text
-    assert json.loads(cli(*arguments, "--arch", text, "--json").out) == facts
-    assert text in cli(*arguments, "--arch", text).out
-    told = cli(*arguments, "--arch", "none~0|+|none~0|none~1|").mistake
+    assert json.loads(cli(*arguments, "--architecture", text, "--json").out) == facts
+    assert text in cli(*arguments, "--architecture", text).out
+    told = cli(*arguments, "--architecture", "none~0|+|none~0|none~1|").mistake
     assert "has 2 nodes, not 3: write |OP~0|" in told
     assert "notation" not in json.loads(
-        cli("profile", "plain", "--preset", "tiny", "--arch", ",".join("0" * 12), "--json").out
+        cli(
+            "profile", "plain", "--preset", "tiny", "--architecture", ",".join("0" * 12), "--json"
+        ).out
     )
 
 

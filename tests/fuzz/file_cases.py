@@ -132,7 +132,7 @@ def latency_tables(random: Random, material: Path) -> list[str]:
         path.write_bytes(damage(path.read_bytes(), random))
     layout = ("--set", "layout.channels=16,24", "--set", "layout.depths=1,2")
     measure = (
-        *("profile", "shufflenetv2", "--preset", "tiny", *layout, "--arch", "0,0,0"),
+        *("profile", "shufflenetv2", "--preset", "tiny", *layout, "--architecture", "0,0,0"),
         *("--classes", "10", "--image-channels", "1", "--latency-table", "table.json"),
     )
     return random.choice(

@@ -15,8 +15,9 @@ from spos._cli.options import COUNT
 @click.argument("space", default="shufflenetv2")
 @click.option("--preset", default="imagenet", metavar="NAME", help="Preset of the space.")
 @click.option(
+    "--architecture",
+    # Its former name.
     "--arch",
-    "architecture",
     required=True,
     help="Option indices, JSON of option names, or the name of a published network.",
 )

@@ -21,7 +21,7 @@ _OF_TABLE = (*_SOURCE, "backend", "accelerator", "threads", "batch", "channels_l
 
 @click.command("latency")
 @click.option("--space", metavar="NAME", help="Search space.")
-@click.option("--preset", metavar="NAME", help="Preset of the space: imagenet, cifar or tiny.")
+@click.option("--preset", metavar="NAME", help="Preset of the space, such as cifar, small or tiny.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Layout setting.")
 @click.option("--classes", type=COUNT, metavar="N", help="Number of classes.")
 @click.option("--image-channels", type=COUNT, metavar="N", help="3 for colour images, 1 for grey.")

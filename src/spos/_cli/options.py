@@ -83,7 +83,7 @@ def number_or_fraction(text: str) -> int | float:
 #: Options that set one setting: option, setting, type, help.
 _ALIASES: tuple[tuple[str, str, Callable[[str], Any], str], ...] = (
     ("--space", "space.name", str, "Search space."),
-    ("--preset", "space.preset", str, "Preset of the space: imagenet, cifar or tiny."),
+    ("--preset", "space.preset", str, "Preset of the space, such as cifar, small or tiny."),
     ("--width", "layout.width", float, "Factor for the channels of the preset's stages."),
     ("--channels", "layout.channels", str, "Channels of each stage, such as 64,160,320,640."),
     ("--depths", "layout.depths", str, "Choice blocks of each stage, such as 4,4,8,4."),
