@@ -109,6 +109,20 @@ def test_a_step_moves_the_slice_alone(supernet, paths):
                 assert name.endswith("bias") or not torch.equal(now[used], then[used])
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_step_of_several_paths_moves_what_any_of_them_used(order: tuple[int, int]):
+    width = Width([2, 4])
+    layer = ElasticLinear(3, width, bias=False)
+    before = layer.full.weight.detach().clone()
+    optimizer = PathSGD(layer.parameters(), 0.1, weight_decay=0.5)
+    for option in order:
+        width.active = option
+        layer(torch.zeros(1, 3)).sum().backward()
+    optimizer.step()
+    # Of zeros there is no gradient: the decay alone moves what was used, the larger width.
+    torch.testing.assert_close(layer.full.weight.detach(), 0.95 * before)
+
+
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_where_all_is_used_it_is_the_sgd_of_torch(momentum):
     made = []

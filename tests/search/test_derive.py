@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
@@ -75,10 +76,11 @@ def test_of_a_small_space_it_is_the_most_probable_feasible_one(counts, share, se
     assert distribution.log_probability(np.array([found]))[0] == pytest.approx(best)
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_of_a_large_space_it_is_feasible_and_as_probable_as_the_knapsack_allows(seed):
+# In the last one, two options have to be changed at once.
+@pytest.mark.parametrize(("share", "seed"), [(0.3, 0), (0.3, 1), (0.3, 2), (0.5, 9)])
+def test_of_a_large_space_it_is_feasible_and_as_probable_as_the_knapsack_allows(share, seed):
     counts = [6] * 12
-    feasible, distribution, probabilities = make(counts, 0.3, seed)
+    feasible, distribution, probabilities = make(counts, share, seed)
     assert feasible.count is None
     found = distribution.most_probable()
     assert found == distribution.most_probable()
@@ -97,6 +99,12 @@ def test_of_a_large_space_it_is_feasible_and_as_probable_as_the_knapsack_allows(
     reached = distribution.log_probability(np.array([found]))[0]
     assert reached <= best.max() + 1e-9
     assert reached > best.max() - 0.7
+    # No change of one option or two improves it.
+    for places in combinations(range(12), 2):
+        changed = np.repeat([found], 36, axis=0)
+        changed[:, places] = list(product(range(6), repeat=2))
+        near = changed[feasible.within(changed)]
+        assert distribution.log_probability(near).max() <= reached + 1e-9
 
 
 def test_without_a_bound_it_is_the_argmax_of_each_choice():
