@@ -44,22 +44,23 @@ def main() -> None:
     """Find the most accurate network within a budget, by single-path one-shot search."""
 
 
+# In the order in which errors name them.
 for _command in (
-    dashboard_command,
-    doctor_command,
-    export_command,
-    import_official_command,
-    latency_command,
-    plan_command,
-    predict_command,
-    profile_command,
-    push_command,
+    train_command,
+    search_command,
     retrain_command,
     run_command,
-    search_command,
+    plan_command,
+    doctor_command,
     show_command,
+    profile_command,
     spaces_command,
-    train_command,
+    import_official_command,
+    dashboard_command,
+    export_command,
+    latency_command,
+    predict_command,
+    push_command,
 ):
     main.add_command(_command)
 
