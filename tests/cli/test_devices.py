@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
-from commands import SMALL, STEPS, Ended, Started, files_of, result_of, until
+from commands import FEW, SMALL, STEPS, Ended, Started, files_of, result_of, until
 
 from spos.training.checkpoint import Checkpoints
 
@@ -91,6 +91,25 @@ def slurm(node: int, port: int) -> dict[str, str]:
         "SLURM_NODELIST": "127.0.0.1",
         "MASTER_PORT": str(port),
     }
+
+
+def test_processes_of_one_machine_do_not_read_what_a_cluster_says(
+    start: Start, tmp_path: Path
+) -> None:
+    cluster = {**slurm(1, 1), **torchrun(1, 1), "MASTER_ADDR": "a.invalid", "NODE_RANK": "1"}
+    for name, variables in (("alone", {}), ("cluster", {**cluster, "SLURM_NTASKS": "4"})):
+        command = (*TRAIN, *FEW, "--devices", "2", "--out", tmp_path / name)
+        ended = start(*command, variables=variables).wait()
+        assert (ended.status, ended.told) == (0, [])
+    assert same(weights(tmp_path / "alone"), weights(tmp_path / "cluster"))
+
+
+def test_processes_that_cannot_be_connected_are_one_line(start: Start, tmp_path: Path) -> None:
+    variables = {"GLOO_SOCKET_IFNAME": "none0"}
+    command = (*TRAIN, "--devices", "2", "--out", tmp_path / "run")
+    mistake = start(*command, variables=variables, fork=True).wait().mistake
+    assert mistake.startswith("the processes of the training cannot be connected: ")
+    assert mistake.endswith("Unable to find address for: none0")
 
 
 @pytest.fixture

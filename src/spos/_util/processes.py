@@ -15,7 +15,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from torch import distributed
-from torch.multiprocessing.spawn import ProcessException
+from torch.multiprocessing.spawn import ProcessException, ProcessRaisedException
 
 from spos._util.errors import UserError, explain
 from spos._util.interrupt import SIGNALS, handle_by, handled_by
@@ -104,6 +104,10 @@ def launch(fabric: Fabric, work: Callable[..., Any], *arguments: Any) -> Any:
         raise KeyboardInterrupt
     if ended["failure"]:
         raise RuntimeError("in process {}: {}".format(*ended["failure"][0]))
+    if isinstance(died, ProcessRaisedException):
+        # Not in the work: before it, where torch connects the processes.
+        reason = str(died).strip().splitlines()[-1]
+        raise UserError(f"the processes of the training cannot be connected: {reason}")
     if isinstance(died, ProcessException):
         raise UserError(
             f"{died}: possibly out of memory; rerun the same command to resume from the last "

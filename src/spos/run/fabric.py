@@ -39,6 +39,8 @@ def make_fabric(
     from lightning_fabric import Fabric
     from lightning_fabric.strategies.ddp import DDPStrategy
 
+    from spos.run.own_processes import OwnProcesses
+
     quieten()
     try:
         with warnings.catch_warnings():
@@ -53,6 +55,7 @@ def make_fabric(
                 num_nodes=num_nodes,
                 strategy=strategy,
                 precision=precision,
+                plugins=[] if num_nodes > 1 else [OwnProcesses()],
             )
     except (RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())
