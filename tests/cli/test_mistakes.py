@@ -411,12 +411,21 @@ def test_an_empty_run_directory_is_not_taken_for_none(cli: Cli) -> None:
     assert told == "--out is empty: give a run directory, or leave the option out"
 
 
-def test_a_character_that_an_output_lacks_does_not_end_a_command(finished_run: Path) -> None:
+@pytest.mark.parametrize(
+    "locale",
+    [
+        {"PYTHONIOENCODING": "ascii"},
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    ],
+)
+def test_a_character_that_an_output_lacks_does_not_end_a_command(
+    locale: dict[str, str], finished_run: Path
+) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "spos", "show", str(finished_run)],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        env={**os.environ, **locale},
         check=False,
     )
     assert ended.returncode == 0 and "parameters ? the search allowed" in " ".join(

@@ -35,8 +35,10 @@ def open_streams() -> None:
         sys.stderr = _stream(2, "w")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            # A character that the encoding lacks, such as a dash in ASCII, must not end a command.
-            stream.reconfigure(errors="replace" if stream.errors == "strict" else stream.errors)
+            # A character that the encoding lacks, such as a dash in ASCII, must not end a command:
+            # in the locale C, Python has an encoding without it and another way to fail.
+            fails = stream.errors in ("strict", "surrogateescape")
+            stream.reconfigure(errors="replace" if fails else stream.errors)
 
 
 @contextmanager
