@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from commands import SAVED_ONCE, SMALL, Ended, files_of, result_of
+from commands import FEW, SAVED_ONCE, SMALL, Ended, files_of, result_of
 from safetensors.torch import load
 
 from spos._util.files import read_json, write_json
@@ -252,6 +252,20 @@ def test_files_of_two_runs_disagree(
     mistake = cli("run", "--out", finished).mistake
     assert mistake.startswith(f"{path} disagrees with the rest of the run: ")
     assert told in mistake
+
+
+@pytest.mark.parametrize("stage", ["train", "search", "compare-uniform"])
+def test_the_outcome_of_another_run_is_refused(
+    stage: str, cli: Cli, finished: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    command = ("run", *FEW, "--max-flops", "130K", "--compare", "1")
+    assert cli(*command, "--seed", "1", "--out", other).status == 0
+    shutil.copy(other / f"{stage}.json", finished)
+    forget(finished, "compare")
+    mistake = cli("run", "--compare", "2", "--out", finished).mistake
+    path, started = finished / f"{stage}.json", finished / "data.json"
+    assert mistake.startswith(f"{path} is of another run than {started}: restore the one ")
 
 
 @pytest.mark.parametrize("number", [-1, 10, 10**30])

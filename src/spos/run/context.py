@@ -204,7 +204,8 @@ class Context:
             measured.write(self.directory.path / LATENCY_TABLE)
         data, stored = self.data, self.directory.start_facts()
         # The former metric scored no network, or `check_same_task` would have refused this one.
-        facts = dataclasses.replace(stored or make_start_facts(data), task=self.task_facts)
+        started = stored or make_start_facts(data, self.config)
+        facts = dataclasses.replace(started, task=self.task_facts)
         if facts != stored:
             write_record(self.directory.data_path, facts)
         if not stored:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -269,12 +270,19 @@ class RunDirectory:
             The record; None while the stage is not finished.
 
         Raises:
-            UserError: the file is damaged, or was written by a newer version.
+            UserError: the file is damaged, of another run, or was written by a newer version.
         """
         path = self.stage_path(stage or kind.stage)
         if not path.exists():
             return None
-        return read_record(kind, path, advice=kind.advice, upgrade=kind.upgrade)
+        outcome = read_record(kind, path, advice=kind.advice, upgrade=kind.upgrade)
+        started = self.start_facts()
+        if started and started.run and outcome.run and outcome.run != started.run:
+            raise UserError(
+                f"{path} is of another run than {self.data_path}: restore the one that does not "
+                "belong here, or give another --out"
+            )
+        return outcome
 
     def is_finished(self, stage: str) -> bool:
         """Whether a stage of the run is finished.
@@ -291,8 +299,10 @@ class RunDirectory:
             outcome (Outcome): record of the stage.
             stage (str | None): name of the stage; None for the name in the record type.
         """
-        write_record(self.stage_path(stage or outcome.stage), outcome)
-        return outcome
+        started = self.start_facts()
+        kept = replace(outcome, run=started.run if started else "")
+        write_record(self.stage_path(stage or outcome.stage), kept)
+        return kept
 
     def start_facts(self) -> StartFacts | None:
         """Read the facts about the images and the task; None before the run was started.

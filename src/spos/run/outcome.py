@@ -21,9 +21,12 @@ class StartFacts(DataFacts):
 
     Args:
         task (TaskFacts): the task; classification in runs from before there was another one.
+        run (str): digest of the images and of the settings that the run was started with, which its
+            outcomes repeat; empty in former runs.
     """
 
     task: TaskFacts = DEFAULT_TASK_FACTS
+    run: str = ""
 
     @staticmethod
     def upgrade(plain: dict[str, Any]) -> dict[str, Any]:
@@ -37,6 +40,7 @@ class Outcome:
 
     Args:
         seconds (float): wall time of the stage in seconds, interrupted attempts included.
+        run (str): the run that it belongs to, as in :class:`StartFacts`; empty before it is kept.
     """
 
     #: Name of the stage, and of its file.
@@ -45,6 +49,7 @@ class Outcome:
     advice: ClassVar[str] = "delete it to repeat the stage"
 
     seconds: float
+    run: str = ""
 
     @staticmethod
     def upgrade(plain: dict[str, Any]) -> dict[str, Any]:

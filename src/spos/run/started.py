@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 
 from spos._util.errors import UserError
 from spos.data import ImageData
+from spos.run.config import SETTINGS_WITHOUT_EFFECT, Config
 from spos.run.directory import RunDirectory
 from spos.run.outcome import StartFacts
 from spos.run.task import TaskFacts
 
 
-def make_start_facts(data: ImageData) -> StartFacts:
-    """Make the facts about the images that a run is started with."""
+def make_start_facts(data: ImageData, config: Config) -> StartFacts:
+    """Make the facts about the images and the settings that a run is started with."""
     same = ("source", "classes", "outputs", "image_size", "channels", "skipped", "notes")
     return StartFacts(
         **{name: getattr(data, name) for name in (*same, "fingerprint")},
         train=len(data.train),
         validation=len(data.validation),
+        run=_digest(data, config),
     )
+
+
+def _digest(data: ImageData, config: Config) -> str:
+    # A search may go on with more iterations.
+    changing = (*SETTINGS_WITHOUT_EFFECT, "search.iterations")
+    settings = [
+        (section, name, value)
+        for section, values in config.as_plain().items()
+        for name, value in values.items()
+        if f"{section}.{name}" not in changing
+    ]
+    text = json.dumps([data.fingerprint, settings], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def check_same_images(
