@@ -334,6 +334,40 @@ def test_files_may_lie_deeper_than_in_the_class_folder(make_folder):
     assert len(load_data(f"folder:{path}").train) == 54
 
 
+def test_splits_may_have_other_usual_names(make_folder, tmp_path, zip_folder):
+    path = make_folder("usual", train=20, val=4, test=4)
+    data = load_data(f"folder:{path}")
+    other = shutil.copytree(path, tmp_path / "other")
+    for split, name in (("train", "Training"), ("val", "Valid"), ("test", "Testing")):
+        (other / split).rename(other / name)
+    for spec in (other, zip_folder(other, tmp_path / "other.zip", "set/")):
+        found = load_data(f"folder:{spec}")
+        assert found.fingerprint == data.fingerprint
+        assert found.notes[:3] == tuple(
+            f"{name}/ is taken as {split}/"
+            for split, name in (("train", "Training"), ("val", "Valid"), ("test", "Testing"))
+        )
+
+
+def test_folders_beside_the_splits_are_said_to_be_unread(make_folder):
+    path = make_folder(train=20, extra=4, more=4)
+    assert "beside train/, extra/ and 1 more are not read" in load_data(f"folder:{path}").notes
+
+
+def test_trains_may_be_a_class(make_folder):
+    path = make_folder(classes=("bus", "train", "tram"), train=10) / "train"
+    assert load_data(f"folder:{path}").classes == ("bus", "train", "tram")
+
+
+def test_an_archive_of_windows_is_read(make_folder, tmp_path):
+    path = make_folder(train=20)
+    archive = tmp_path / "set.zip"
+    with zipfile.ZipFile(archive, "w") as packed:
+        for file in sorted(path.rglob("*.png")):
+            packed.writestr(str(file.relative_to(path)).replace("/", "\\"), file.read_bytes())
+    assert load_data(f"folder:{archive}").fingerprint == load_data(f"folder:{path}").fingerprint
+
+
 def test_a_missing_folder_is_named_with_the_nearest(make_folder):
     path = make_folder("flowers", train=5)
     fails(path.parent / "flowrs", "no such folder or file; did you mean 'flowers'")
@@ -344,8 +378,14 @@ def test_mistakes_in_the_layout_are_named(make_folder, tmp_path, encode):
     empty = tmp_path / "empty"
     empty.mkdir()
     fails(empty, "no train/ in it.* folders found: none")
-    renamed = make_folder("a", training=3, testing=3)
-    fails(renamed, "no train/ in it, nor one .* folders found: testing/, training/")
+    renamed = make_folder("a", learn=3, judge=3)
+    fails(renamed, "no train/ in it, nor one .* folders found: judge/, learn/")
+    fails(make_folder("a2", train=3, val=3, valid=3), "val/ and valid/ are both val/: take one")
+    beside = make_folder("a3", train=3, test=3)
+    for folder in list((beside / "train").iterdir()):
+        folder.rename(beside / folder.name)
+    (beside / "train").rmdir()
+    fails(beside, "cat/, dog/, owl/, test/; beside test/, the classes belong in train/")
     nested = make_folder("b/inner", train=3)
     (nested.parent / "other").mkdir()
     fails(nested.parent, "train/ is in inner/: give that folder")

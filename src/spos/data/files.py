@@ -152,7 +152,9 @@ class ZipStore:
         # Of a name again the last one is read: a file that was replaced. Some tools write ./ before
         # all names.
         self._members = {
-            name.removeprefix("./"): member for name, member in self._archive.NameToInfo.items()
+            # Archives of old tools of Windows have names with backslashes.
+            (name if "/" in name else name.replace("\\", "/")).removeprefix("./"): member
+            for name, member in self._archive.NameToInfo.items()
         }
         self._process = os.getpid()
 

@@ -11,6 +11,8 @@ from typing import Any
 from spos._util.errors import UserError, nearest
 
 SPLITS = ("train", "val", "test")
+_CALLED = {split: split for split in SPLITS}
+_CALLED |= {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 _LONGEST_LIST = 300
 
@@ -86,18 +88,33 @@ def find_layout(names: Iterable[str]) -> FoundImages:
         ['cat/1.jpg', 'dog/1.jpg']
     """
     visible = [name for name in names if not _hidden(name)]
-    top, split_folders = _top(visible)
+    top, found = _top(visible)
     paths = [name[len(top) :].split("/") for name in visible if name.startswith(top)]
     notes: list[str] = []
     folders = {"train": paths}
-    if split_folders:
-        folders = {s: [p[1:] for p in paths if p[0] == s and len(p) > 1] for s in SPLITS}
+    if found:
+        folders = {
+            split: [p[1:] for p in paths if p[0] == found[split] and len(p) > 1]
+            for split in SPLITS
+            if split in found
+        }
+        notes += [f"{found[s]}/ is taken as {s}/" for s in SPLITS if found.get(s, s) != s]
+        unread = sorted({p[0] for p in paths if _is_image(p[-1])} - {*found.values()})
+        if unread:
+            more = f" and {len(unread) - 1} more" if len(unread) > 1 else ""
+            notes.append(f"beside {found['train']}/, {unread[0]}/{more} are not read")
     else:
         notes.append("no train/ in the folder: each of its folders is a class")
     classes = sorted({path[0] for path in folders["train"] if len(path) > 1})
     others: Counter[str] = Counter()
     splits = {
-        split: _split(top + f"{split}/" * split_folders, f"{split}/", inside, classes, others)
+        split: _split(
+            top + (f"{found[split]}/" if found else ""),
+            f"{found.get(split, split)}/",
+            inside,
+            classes,
+            others,
+        )
         for split, inside in folders.items()
         if inside
     }
@@ -111,34 +128,70 @@ def _hidden(name: str) -> bool:
     return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
 
 
-def _top(names: list[str]) -> tuple[str, bool]:
+def _split_folders(paths: list[list[str]]) -> dict[str, str]:
+    """Folders of the splits by split; none where there are no training images of their own.
+
+    Example:
+        >>> _split_folders([["Train", "cat", "1.jpg"], ["Valid", "cat", "2.jpg"]])
+        {'train': 'Train', 'val': 'Valid'}
+        >>> _split_folders([["train", "1.jpg"], ["bus", "2.jpg"]])
+        {}
+    """
+    folders = sorted({path[0] for path in paths if len(path) > 1})
+    found: dict[str, str] = {}
+    for folder in folders:
+        split = _CALLED.get(folder.lower())
+        if split in found:
+            raise UserError(
+                f"{found[split]}/ and {folder}/ are both {split}/: take one of them out"
+            )
+        if split is not None:
+            found[split] = folder
+    train = found.get("train")
+    if train is None or (train != "train" and len(found) < len(folders)):
+        return {}
+    images = [path for path in paths if _is_image(path[-1])]
+    if len(found) < len(folders) and images and max(map(len, images)) == 2:
+        # Trains beside buses.
+        return {}
+    return found
+
+
+def _top(names: list[str]) -> tuple[str, dict[str, str]]:
     """Find the folder that contains train/, or the folders of the classes.
 
     Returns:
-        The folder, none or the only one at the top; whether it contains train/.
+        The folder, none or the only one at the top; folders of the splits in it.
     """
-    folders = sorted({name.split("/")[0] for name in names if "/" in name})
-    inner = [folder for folder in folders if any(n.startswith(f"{folder}/train/") for n in names)]
-    if "train" in folders:
-        return "", True
+    paths = [name.split("/") for name in names]
+    folders = sorted({path[0] for path in paths if len(path) > 1})
+    if found := _split_folders(paths):
+        return "", found
+    inner = {
+        folder: found
+        for folder in folders
+        if (found := _split_folders([path[1:] for path in paths if path[0] == folder]))
+    }
     if len(folders) == 1 and inner:
-        return f"{inner[0]}/", True
+        return f"{folders[0]}/", inner[folders[0]]
     if inner:
-        raise UserError(f"no train/ in it; train/ is in {inner[0]}/: give that folder")
-    images = [name.split("/") for name in names if "/" in name and _is_image(name)]
-    if images and not set(folders) & set(SPLITS):
+        raise UserError(f"no train/ in it; train/ is in {min(inner)}/: give that folder")
+    images = [path for path in paths if len(path) > 1 and _is_image(path[-1])]
+    splits = sorted({*folders} & {"val", "test"})
+    if images and not splits:
         if min(map(len, images)) == 2:
-            return "", False
+            return "", {}
         if len(folders) == 1:
-            return f"{folders[0]}/", False
+            return f"{folders[0]}/", {}
         # The same folders in several ones are classes in splits, say training/ and testing/.
         inside = Counter(name for name, _ in {(path[1], path[0]) for path in images})
         if max(inside.values()) == 1:
-            return "", False
+            return "", {}
     shown = ", ".join(f"{folder}/" for folder in folders[:5]) or "none"
     more = ", ..." if len(folders) > 5 else ""
+    advice = f"; beside {splits[0]}/, the classes belong in train/" if splits else ""
     raise UserError(
-        f"no train/ in it, nor one folder of images per class; folders found: {shown}{more}"
+        f"no train/ in it, nor one folder of images per class; folders found: {shown}{more}{advice}"
     )
 
 
