@@ -104,7 +104,7 @@ def run(
         schedule (Schedule | None): what decides settings of each stage when it begins.
         notes (Sequence[str]): messages for the listener once all checks have passed.
         workers (Workers | None): processes that evaluate candidates and train networks at the same
-            time (:func:`spos.run.local_workers.make_workers`), which are left running; None for
+            time (:func:`spos.run.workers.make_workers`), which are left running; None for
             this one.
         nodes (Machines | None): machines among which the processes of ``devices`` are divided
             (:class:`spos.run.nodes.Nodes`); None for this one alone.
