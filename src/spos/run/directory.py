@@ -13,20 +13,19 @@ import filelock
 import yaml
 
 from spos._util.errors import UserError
-from spos._util.files import parse_json, read_own, write_atomically
+from spos._util.files import read_own, write_atomically
 from spos._util.interrupt import SAVED, deferred_interrupt
 from spos._util.plain_yaml import parse_yaml
 from spos._util.records import read_record, write_record
 from spos._util.text import redact
-from spos.report.resources import EVALUATION
 from spos.run.config import Config, check_sections, find_difference, make_config, merge_sections
+from spos.run.former import upgrade_settings
+from spos.run.metrics import read_metrics, rewind_metrics
 from spos.run.outcome import Outcome, StartFacts
 from spos.search import ALGORITHMS
 
 Kept = TypeVar("Kept", bound=Outcome)
 
-#: Former settings of the section ``retrain``, each with the value that had no effect.
-REMOVED_RETRAIN_SETTINGS = {"paths": 1, "widening_steps": 0}
 #: File of the plan that a run was started by, if it was.
 PLAN_FILE = "plan.json"
 #: Names under which the files of a run are written before they are complete.
@@ -173,7 +172,7 @@ class RunDirectory:
             sections = check_sections(stored)
         except ValueError as error:
             raise UserError(f"{self.config_path} is damaged: {error}") from error
-        return _upgrade_settings(sections, self.path)
+        return upgrade_settings(sections, self.path)
 
     def resolve_config(
         self, given: Mapping[str, Any], sections: Iterable[str], *, searching: bool = False
@@ -316,13 +315,7 @@ class RunDirectory:
 
     def metrics(self) -> list[dict[str, Any]]:
         """Read all recorded metrics; a line that is damaged, or truncated by a kill, is skipped."""
-        if not self.metrics_path.exists():
-            return []
-        lines = []
-        for line in self.metrics_path.read_text(encoding="utf-8", errors="replace").splitlines():
-            with suppress(ValueError):
-                lines.append(parse_json(line))
-        return list(filter(_is_metric, lines))
+        return read_metrics(self.metrics_path)
 
     def rewind_metrics(self, stage: str, step: int) -> None:
         """Drop the metrics that a stage recorded after a step.
@@ -331,10 +324,7 @@ class RunDirectory:
             stage (str): name of the stage of the run.
             step (int): last step whose metrics are kept, at least 0.
         """
-        kept = (m for m in self.metrics() if m.get("stage") != stage or m.get("step", 0) <= step)
-        text = "".join(json.dumps(metric) + "\n" for metric in kept)
-        if self.metrics_path.exists() and text != self.metrics_path.read_text(errors="replace"):
-            write_atomically(self.metrics_path, text)
+        rewind_metrics(self.metrics_path, stage, step)
 
     def record(self, metric: Mapping[str, Any]) -> None:
         """Append one line to the metrics.
@@ -344,27 +334,3 @@ class RunDirectory:
         """
         with self.metrics_path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(dict(metric)) + "\n")
-
-
-def _is_metric(line: Any) -> bool:
-    if not isinstance(line, dict) or not isinstance(line.get("stage"), str):
-        return False
-    counts = ("step", "peak_memory", "stages", "computed", "validation_images")
-    whole = all(isinstance(line.get(name, 0), int) for name in counts)
-    told = "held_out" in line or "validation_images" not in line
-    return whole and told and ("step" in line or line["stage"] == EVALUATION)
-
-
-def _upgrade_settings(sections: dict[str, dict[str, Any]], path: Path) -> dict[str, dict[str, Any]]:
-    """Convert stored settings of earlier versions; those that no longer exist had no effect."""
-    if "search" in sections and any((path / name).exists() for name in ("search.json", "study.db")):
-        # Searches from before there was a choice compared candidates by the metric.
-        sections["search"].setdefault("fitness", "metric")
-    for name, idle in REMOVED_RETRAIN_SETTINGS.items():
-        value = sections.get("retrain", {}).pop(name, idle)
-        if value != idle:
-            raise UserError(
-                f"{path} was made with retrain.{name} {value}, which is no longer a setting: a "
-                "plain network has no paths; give another --out"
-            )
-    return sections
