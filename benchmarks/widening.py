@@ -42,7 +42,7 @@ def measure(
     steps = given["supernet"]["steps"]
     supernet = {**given["supernet"], "widening_steps": round(share * steps)}
     listener = ConsoleListener()
-    torch_sgd = patch("spos.training.loop.PathSGD", torch.optim.SGD)
+    torch_sgd = patch("spos.training.optimizer.PathSGD", torch.optim.SGD)
     with torch_sgd if optimizer == "SGD" else nullcontext():
         run(out, {**given, "supernet": supernet}, ("train", "search"), listener=listener)
     listener.close()
