@@ -10,6 +10,7 @@ from unittest.mock import patch
 import pytest
 
 from spos import UserError
+from spos._util.listener import Silent
 from spos._util.records import to_plain
 from spos.cost.latency import LatencyTable
 from spos.cost.latency.plan import parts_of
@@ -40,6 +41,27 @@ def test_where_none_is_near_one_further_off_is_taken(tmp_path: Path) -> None:
     assert compared.networks[-1].within is None
     again = run(tmp_path / "run", given, compare=5).comparison
     assert again == compared
+
+
+def test_a_winner_that_alone_is_within_the_limits_is_compared_with_none(tmp_path: Path) -> None:
+    class Heard(Silent):
+        def message(self, text: str) -> None:
+            messages.append(text)
+
+    messages: list[str] = []
+    # The cheapest of the four networks is the one of the first option everywhere.
+    every = {**GIVEN, "search": {"population": 4, "iterations": 1, "parents": 4}}
+    (least,) = (
+        one.costs["bitops"]
+        for one in run(tmp_path / "free", every).top
+        if str(one.architecture) == "0,0"
+    )
+    given = {"constraint": {"maximum": {"bitops": least}}}
+    alone = run(tmp_path / "run", given, compare=2, reuse=tmp_path / "free", listener=Heard())
+    assert str(alone.winner.architecture) == "0,0"
+    assert alone.comparison is None
+    assert alone.retrain.test_score is not None
+    assert sum("none to compare it with" in text for text in messages) == 1
 
 
 def test_the_result_is_there_before_networks_are_compared(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ COST_TOLERANCES = (0.05, 0.1, 0.2, 0.4, None)
 SAME = 100
 
 
-def compare_stage(context: Context, count: int) -> CompareOutcome:
+def compare_stage(context: Context, count: int) -> CompareOutcome | None:
     """Retrain random networks, and a uniform one, with the recipe of the winner.
 
     Random networks are drawn under the same constraint, within 5% of the winner's primary cost
@@ -44,8 +44,12 @@ def compare_stage(context: Context, count: int) -> CompareOutcome:
         context (Context): run whose winner is retrained.
         count (int): number of networks, at least 1; networks that are already retrained count.
 
+    Returns:
+        The comparison; None where no network but the winner is within the bounds, which the
+        listener is told.
+
     Raises:
-        UserError: the run has no retrained winner, or the space has no other feasible network.
+        UserError: the run has no retrained winner.
     """
     directory = context.directory
     done = directory.outcome(CompareOutcome)
@@ -58,6 +62,13 @@ def compare_stage(context: Context, count: int) -> CompareOutcome:
     supernet, _ = load_checkpoint(context)
     table = context.costs(supernet)
     chosen = _random_like(context, table, found.winner, count)
+    if not chosen:
+        # No error: the winner is trained and tested, and nothing that was asked of it is missing.
+        context.listener.message(
+            "no network of the space but the winner satisfies the limits: there is none to compare "
+            "it with"
+        )
+        return None
     uniform = find_uniform(Feasible(table.space, table, context.config.bounds), context.config)
     scored = [*chosen, *([uniform[1]] if uniform else [])]
     one_shot = dict(Scorer(context, supernet)(scored))
@@ -135,7 +146,8 @@ def _random_like(
     deviation grows until the constraint alone applies.
 
     Returns:
-        The deviation that applied, as a share of the winner's cost, by architecture.
+        The deviation that applied, as a share of the winner's cost, by architecture; empty where
+        the winner alone satisfies the constraint.
     """
     config = context.config
     cost = find_primary_cost(config)
@@ -169,8 +181,4 @@ def _random_like(
             if one is not None:
                 chosen[one] = near
                 break
-    if not chosen:
-        raise UserError(
-            "no other network of the space satisfies the constraint: the winner cannot be compared"
-        )
     return chosen

@@ -185,8 +185,7 @@ def run(
                 result = _write(context)
             if schedule is not None:
                 compare = schedule.networks(context)
-            if compare:
-                compare_stage(context, compare)
+            if compare and compare_stage(context, compare) is not None:
                 result = _write(context)
             followed.append(result)
         return result
