@@ -14,7 +14,6 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 from spos import Constraint, CostTable, OneOf, OneShotEvaluator, Supernet
-from spos._util.randomness import torch_generator
 from spos.search import SearchSettings, search
 from spos.training.checkpoint import Checkpoints
 from spos.training.loop import train
@@ -61,7 +60,7 @@ def main() -> None:
     def batches(start: int) -> Iterator[tuple[Tensor, Tensor]]:
         # A function of the step alone, so that a training that was killed resumes exactly.
         for step in range(start, recipe.steps):
-            random = torch_generator(0, "batch", step)
+            random = torch.Generator().manual_seed(step)
             chosen = torch.randperm(1300, generator=random)[: recipe.batch_size]
             yield images[chosen], labels[chosen]
 

@@ -189,6 +189,19 @@ def test_images_are_made_smaller_where_no_network_of_the_model_is_within_the_lim
     assert (family(name).preset(PRESET).image_size, why) == (100, "")
 
 
+def test_images_get_the_size_that_the_model_is_for() -> None:
+    facts = ImageFacts(80, 10, 28, 1, grey=True, has_validation=False, has_test=False)
+    kernels = {str(size): nn.Conv2d(1, 4, size, padding=size // 2) for size in (1, 3)}
+    model = nn.Sequential(OneOf(kernels), nn.Flatten(), nn.Linear(4 * 64 * 64, 10))
+    name, why = add_model(model, facts, None, {})
+    assert family(name).preset(PRESET).image_size == 64
+    assert why == "images of 64 pixels: the model does not run on those of 28, their median"
+    for side, fitting in ((28, 64), (None, 77)):
+        model = nn.Sequential(OneOf(kernels), nn.Flatten(), nn.Linear(4 * fitting**2, 10))
+        with pytest.raises(UserError, match=r"does not run on input of shape \(1, 1, 28, 28\)"):
+            add_model(model, facts, side, {})
+
+
 def test_a_model_for_one_size_keeps_it() -> None:
     facts = ImageFacts(80, 10, 100, 1, grey=True, has_validation=False, has_test=False)
     kernels = {str(size): nn.Conv2d(1, 4, size, padding=size // 2) for size in (1, 3)}

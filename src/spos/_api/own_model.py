@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 import torch
 from torch import nn
@@ -11,6 +12,7 @@ from spos._util.errors import UserError
 from spos._util.randomness import generator
 from spos.cost import CostModel
 from spos.cost.outputs import check_outputs
+from spos.cost.part import InputError
 from spos.cost.units import COUNT
 from spos.data.peek import ImageFacts
 from spos.run.planning.layouts import SIDES
@@ -40,12 +42,23 @@ def add_model(
         affine (bool): whether batch norms keep their affine parameters.
 
     Returns:
-        The name of the space, and why the images are made smaller; empty if they are not.
+        The name of the space, and why images are resized; empty if they are not.
 
     Raises:
         UserError: the model does not run on such images, or has not one output for each class.
     """
-    name, table = _add(model, side or facts.side, facts, affine)
+    try:
+        name, table = _add(model, side or facts.side, facts, affine)
+    except InputError:
+        if side is not None:
+            raise
+        for other in sorted(SIDES, key=lambda one: abs(one - facts.side)):
+            with suppress(InputError):
+                return _add(model, other, facts, affine)[0], (
+                    f"images of {other} pixels: the model does not run on those of {facts.side}, "
+                    "their median"
+                )
+        raise
     limit = maximum.get("flops")
     if side is not None or limit is None or table.range()["flops"][0] <= limit:
         return name, ""

@@ -96,6 +96,10 @@ def on_meta(module: Module) -> Module:
     return copy_module(module, memo)
 
 
+class InputError(UserError):
+    """A module that does not run on an input of this shape."""
+
+
 def run(module: nn.Module, value: Any, forward: Callable[[Any], Any] | None = None) -> Any:
     """Run a module in evaluation mode on the meta device.
 
@@ -109,7 +113,7 @@ def run(module: nn.Module, value: Any, forward: Callable[[Any], Any] | None = No
         The output of the module.
 
     Raises:
-        UserError: the module does not run on the input.
+        InputError: the module does not run on the input.
     """
     module.eval()
     try:
@@ -120,7 +124,7 @@ def run(module: nn.Module, value: Any, forward: Callable[[Any], Any] | None = No
             raise
         given = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else str(type(value))
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise UserError(
+        raise InputError(
             f"{type(module).__name__} does not run on input of {given}: {reason}"
         ) from error
 

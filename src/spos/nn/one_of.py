@@ -39,10 +39,13 @@ class OneOf(ChoiceModule):
     """
 
     def __init__(self, options: Mapping[str, nn.Module], name: str | None = None) -> None:
-        known = isinstance(options, (Mapping, nn.ModuleDict))
-        if not known or not all(isinstance(one, nn.Module) for one in options.values()):
+        given: dict[str, object] = {"options": options}
+        if isinstance(options, (Mapping, nn.ModuleDict)):
+            items = options.items()
+            given = {f"option {key}": one for key, one in items if not isinstance(one, nn.Module)}
+        for what, other in given.items():
             raise UserError(
-                f"options {options!r:.80}: allowed are modules by name, such as "
+                f"{what} of type {type(other).__name__}: allowed are modules by name, such as "
                 "{'3x3': nn.Conv2d(8, 8, 3, padding=1), 'skip': nn.Identity()}"
             )
         super().__init__(tuple(options), name)
