@@ -7,6 +7,7 @@ import itertools
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 import torch
@@ -19,6 +20,7 @@ from spos import Architecture, OneOf, UserError
 from spos._api.own_model import add_model
 from spos.data.peek import ImageFacts
 from spos.run.planning.layouts import SIDES
+from spos.run.planning.planner import Planner
 from spos.search import SearchSettings, search
 from spos.spaces import family
 from spos.spaces._own import PRESET, OwnLayout, register_model
@@ -208,3 +210,26 @@ def test_a_model_for_one_size_keeps_it() -> None:
     model = nn.Sequential(OneOf(kernels), nn.Flatten(), nn.Linear(4 * 100 * 100, 10))
     name, why = add_model(model, facts, None, {"flops": 1000})
     assert (family(name).preset(PRESET).image_size, why) == (100, "")
+
+
+def test_a_model_without_batch_norm_does_not_diverge(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 3, 200)
+    images = (0.5 * random.random((200, 3, 28, 28)) + 0.15 * labels[:, None, None, None]).astype(
+        "f4"
+    )
+    options = {str(size): nn.Conv2d(8, 8, size, padding=size // 2) for size in (1, 3)}
+    model = nn.Sequential(
+        *(nn.Conv2d(3, 8, 3, stride=2, padding=1), OneOf(options), nn.Flatten()),
+        nn.Linear(8 * 14 * 14, 3),
+    )
+    # At the learning rates of a plan the loss of this one became infinite.
+    found = spos.search(
+        model, (images, labels), time="4s", threads=1, compare=0, out=tmp_path / "a"
+    )
+    assert found.accuracy is not None and found.accuracy > 0.9
+    chosen = {
+        one.setting: one.value
+        for one in Planner({"data": {"source": "digits"}}, 60.0).plan().choices
+    }
+    assert "supernet.gradient_clip" not in chosen

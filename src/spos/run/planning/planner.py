@@ -35,6 +35,7 @@ from spos.run.planning.streaming import choose_streaming, loading
 from spos.run.planning.trainings import (
     GREY,
     BatchSizes,
+    choose_clipping,
     choose_recipes,
     most_steps,
     scale_recipe,
@@ -145,6 +146,8 @@ class Planner(Draft):
         config = self.config()
         batch = config.supernet.batch_size
         supernet = build(config.space, config.layout, facts)
+        if self.free:
+            choose_clipping(self, supernet)
         costs = add_bounded_costs(table, supernet, config, Path(), eager=False, measured=False)
         check_batch(batch, images)
         parts = make_parts(config, supernet, costs) if config.required_method else None

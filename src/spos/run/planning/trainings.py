@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from spos.cost import CostModel
 from spos.data.peek import ImageFacts
+from spos.nn.supernet import Supernet
 from spos.run.config import Config, make_config
 from spos.run.planning.mixtures import split_sizes
 from spos.run.planning.plan import LEAST_STEPS, Draft, is_open
@@ -38,6 +40,8 @@ WAITING, MOST_GROWTH = 0.25, 4
 #: Learning rate of a training that begins from the weights of the supernet, as a share of that of
 #: one from scratch.
 GENTLER = 0.5
+#: Norm to which gradients are clipped without batch norm: the usual one.
+LARGEST_GRADIENT = 1.0
 #: Why their augmentation is another one.
 GREY = "grey images: no flips"
 
@@ -201,6 +205,19 @@ def choose_recipes(
             rate = getattr(draft.config(), section).learning_rate
             reason = "larger batches" if sizes.growth > 1 else ""
             draft.choose(f"{section}.learning_rate", factor * rate, reason)
+
+
+def choose_clipping(draft: Draft, supernet: Supernet) -> None:
+    """Clip gradients where no batch norm keeps the outputs of layers in bounds.
+
+    Args:
+        draft (Draft): settings so far; the clipping is chosen there.
+        supernet (Supernet): supernet of the run.
+    """
+    if any(isinstance(module, _BatchNorm) for module in supernet.modules()):
+        return
+    draft.choose("supernet.gradient_clip", LARGEST_GRADIENT, "networks have no batch norm")
+    draft.choose("retrain.gradient_clip", LARGEST_GRADIENT, "")
 
 
 def most_steps(images: int, batch: int) -> int:
