@@ -132,7 +132,7 @@ def test_the_later_trainings_are_fitted_to_such_a_function(
     recipe = SimpleNamespace(augment=register_augmentation(slow), batch_size=100)
     context: Any = SimpleNamespace(
         config=SimpleNamespace(retrain=recipe),
-        data=SimpleNamespace(channels=3, image_size=8),
+        data=SimpleNamespace(channels=3, image_size=8, train=None),
         fabric=SimpleNamespace(device=torch.device("cpu")),
     )
     schedule = Schedule(plan(2000), 0.0, known=("any",))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -183,18 +183,17 @@ class Schedule:
 
     def _steps(self, context: Context) -> tuple[float, float]:
         """Steps of the winner and of the uniform network, 0 if there is none, with all they do."""
-        decoding, device = measure_decoding(context.data.train), context.fabric.device
-        batch, augmenting = context.config.retrain.batch_size, self._augmenting(context)
-        own, uniform = (
-            step and step + augmenting + loading(step, batch, decoding, device)
-            for step in self._networks(context)
-        )
-        return own, uniform
+        complete = self._completion(context)
+        own, uniform = self._networks(context)
+        return complete(own), complete(uniform) if uniform else 0.0
 
-    def _augmenting(self, context: Context) -> float:
-        recipe, data = context.config.retrain, context.data
-        shape = (data.channels, data.image_size, data.image_size)
-        return measure_augmentation(recipe.augment, recipe.batch_size, shape, context.fabric.device)
+    def _completion(self, context: Context) -> Callable[[float], float]:
+        """A function that adds to the time of a step what its batch takes before it."""
+        recipe, data, device = context.config.retrain, context.data, context.fabric.device
+        shape, batch = (data.channels, data.image_size, data.image_size), recipe.batch_size
+        augmenting = measure_augmentation(recipe.augment, batch, shape, device)
+        decoding = measure_decoding(data.train)
+        return lambda step: step + augmenting + loading(step, batch, decoding, device)
 
     def _networks(self, context: Context) -> tuple[float, float]:
         """Measure training steps of the winner and of the uniform network, 0 if there is none.
@@ -222,10 +221,12 @@ class Schedule:
 
     def _known(self, context: Context, own: float) -> list[float]:
         """Steps of the known networks as multiples of one of the winner, by multiply-adds."""
+        if not self.known:
+            return []
         batch, line = context.config.retrain.batch_size, self.plan.speed.training
         flops = [check_known(context, name)[1]["flops"] for name in dict.fromkeys(self.known)]
-        augmenting = self._augmenting(context) if flops else 0.0
-        return [(line.seconds(each, batch) + augmenting) / own for each in flops]
+        complete = self._completion(context)
+        return [complete(line.seconds(each, batch)) / own for each in flops]
 
     def _search(self, context: Context) -> dict[str, Any]:
         # A differentiable search derives its networks by settings of the training.
