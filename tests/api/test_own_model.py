@@ -197,7 +197,7 @@ def test_images_get_the_size_that_the_model_is_for() -> None:
     model = nn.Sequential(OneOf(kernels), nn.Flatten(), nn.Linear(4 * 64 * 64, 10))
     name, why = add_model(model, facts, None, {})
     assert family(name).preset(PRESET).image_size == 64
-    assert why == "images of 64 pixels: the model does not run on those of 28, their median"
+    assert why == "images resized to 64 pixels: the model does not run on 28, their median"
     for side, fitting in ((28, 64), (None, 77)):
         model = nn.Sequential(OneOf(kernels), nn.Flatten(), nn.Linear(4 * fitting**2, 10))
         with pytest.raises(UserError, match=r"does not run on input of shape \(1, 1, 28, 28\)"):

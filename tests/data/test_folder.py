@@ -351,7 +351,10 @@ def test_splits_may_have_other_usual_names(make_folder, tmp_path, zip_folder):
 
 def test_folders_beside_the_splits_are_said_to_be_unread(make_folder):
     path = make_folder(train=20, extra=4, more=4)
-    assert "beside train/, extra/ and 1 more are not read" in load_data(f"folder:{path}").notes
+    assert (
+        "not read, as train/ has the classes: extra/ and 1 more"
+        in load_data(f"folder:{path}").notes
+    )
 
 
 def test_trains_may_be_a_class(make_folder):

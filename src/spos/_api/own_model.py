@@ -55,7 +55,7 @@ def add_model(
         for other in sorted(SIDES, key=lambda one: abs(one - facts.side)):
             with suppress(InputError):
                 return _add(model, other, facts, affine)[0], (
-                    f"images of {other} pixels: the model does not run on those of {facts.side}, "
+                    f"images resized to {other} pixels: the model does not run on {facts.side}, "
                     "their median"
                 )
         raise

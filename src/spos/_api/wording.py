@@ -25,6 +25,8 @@ def in_python(text: str, arguments: Collection[str]) -> str:
         'time 1h: it was planned for 2h; give another out='
         >>> in_python("give it with --on-broken skip", ["time", "out"])
         'give it with --on-broken skip'
+        >>> in_python("runs/a--out: no such folder", ["time", "out"])
+        'runs/a--out: no such folder'
     """
 
     def argument(found: re.Match[str]) -> str:
@@ -35,7 +37,7 @@ def in_python(text: str, arguments: Collection[str]) -> str:
         # What was given stands at the beginning, with its value.
         return name if found.start() == 0 else f"{name}="
 
-    return re.sub(r"--([a-z]+(?:-[a-z]+)*)\b", argument, text)
+    return re.sub(r"(?<![\w/.-])--([a-z]+(?:-[a-z]+)*)\b", argument, text)
 
 
 def told_in_python(function: Callable[_Given, _Result]) -> Callable[_Given, _Result]:

@@ -39,11 +39,11 @@ class Reading:
     def tell(self, done: int, total: int) -> None:
         """Tell how many images of a set are read."""
         now = time.monotonic()
-        self.seconds = now - self._began
+        seconds = now - self._began
         due = now - self._told >= INTERVAL or done == total
-        if not self._quiet and self.seconds > PATIENCE and due:
+        if not self._quiet and seconds > PATIENCE and due:
             self._told = now
-            self.listener.progress("read", done, total, f"{done / self.seconds:,.0f} images/s")
+            self.listener.progress("read", done, total, f"{done / seconds:,.0f} images/s")
 
 
 _CURRENT: ContextVar[Reading | None] = ContextVar("reading", default=None)

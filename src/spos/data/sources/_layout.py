@@ -102,7 +102,7 @@ def find_layout(names: Iterable[str]) -> FoundImages:
         unread = sorted({p[0] for p in paths if _is_image(p[-1])} - {*found.values()})
         if unread:
             more = f" and {len(unread) - 1} more" if len(unread) > 1 else ""
-            notes.append(f"beside {found['train']}/, {unread[0]}/{more} are not read")
+            notes.append(f"not read, as {found['train']}/ has the classes: {unread[0]}/{more}")
     else:
         notes.append("no train/ in the folder: each of its folders is a class")
     classes = sorted({path[0] for path in folders["train"] if len(path) > 1})
