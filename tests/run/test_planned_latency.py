@@ -26,8 +26,7 @@ from spos.report.result import read_result
 from spos.run import latency as measuring
 from spos.run import reuse as reusing
 from spos.run import run
-from spos.run.planning import capacity
-from spos.run.planning import planner as planning
+from spos.run.planning import capacity, networks
 from spos.run.planning.execute import run_planned
 from spos.run.planning.planner import Planner
 from spos.run.planning.speed import Line, Speed
@@ -186,7 +185,7 @@ def test_a_table_of_the_user_is_not_measured_again(measured: Path, tmp_path: Pat
 
 def test_a_limit_of_the_latency_chooses_narrower_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(capacity, "measure_speed", lambda *_: SPEED)
-    monkeypatch.setattr(planning, "latency_line", lambda *_: Line(1e-3, 1e-9))
+    monkeypatch.setattr(networks, "latency_line", lambda *_: Line(1e-3, 1e-9))
     given = {"data": {"source": "digits"}}
     free = Planner(given, 3600).plan()
     bounded = {**given, "constraint": {"maximum": {"latency": "1.2ms"}}}

@@ -16,8 +16,7 @@ from spos.cost import CostTable
 from spos.data.peek import ImageFacts
 from spos.run.config import make_config
 from spos.run.directory import RunDirectory
-from spos.run.planning import capacity, measuring
-from spos.run.planning import planner as planning
+from spos.run.planning import capacity, measuring, supernets
 from spos.run.planning.execute import describe, run_planned
 from spos.run.planning.measuring import measure_networks
 from spos.run.planning.mixtures import make_parts, measure_mixture, split_sizes
@@ -37,7 +36,7 @@ LAST = 5 * 0.956**89
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(capacity, "measure_speed", lambda *_: SPEED)
-    monkeypatch.setattr(planning, "measure_mixture", lambda *_: STEP)
+    monkeypatch.setattr(supernets, "measure_mixture", lambda *_: STEP)
 
 
 def given(algorithm: str = "fbnet", **sections: dict[str, Any]) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def test_what_the_user_gave_is_left_as_it_is() -> None:
 def test_batches_shrink_with_the_data_and_the_learning_rate_with_them() -> None:
     given = {"space": {"name": "shufflenetv2", "preset": "imagenet"}}
     draft = Draft(given)
-    scale_recipe(draft, make_config(given), 2000)
+    scale_recipe(draft, make_config(given), 2000, grey=False)
     choices = as_sections(tuple(draft.choices))
     assert choices["supernet"]["batch_size"] == 128
     assert choices["supernet"]["learning_rate"] == pytest.approx(0.5 / 8)

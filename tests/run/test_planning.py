@@ -506,7 +506,7 @@ def test_an_augmentation_of_ones_own_leaves_less_time_for_the_network(
         sides.extend([shape[-1]] if own else [])
         return 1e-3 * batch_size * (shape[-1] / 32) ** 2 if own else 0.0
 
-    monkeypatch.setattr(planning, "measure_augmentation", slow)
+    monkeypatch.setattr(capacity, "measure_augmentation", slow)
     facts = ImageFacts(5000, 5, 64, 3, grey=False, has_validation=False, has_test=False)
     plain, own = (
         Planner({"retrain": augment}, 3600, facts=facts).plan()

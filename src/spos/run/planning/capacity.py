@@ -17,7 +17,6 @@ from spos.run.planning.augmentations import measure_augmentation
 from spos.run.planning.measuring import measure_side_by_side, measure_speed
 from spos.run.planning.plan import side_by_side, train_all
 from spos.run.planning.speed import Speed, images_of_step
-from spos.training.recipe import Recipe
 
 #: Seconds of a run below which its parts are too short to be shared by processes: where these are
 #: forks of one that has imported all they need, and where each takes seconds to start.
@@ -88,12 +87,12 @@ class Capacity:
         self.tried = [speed.threads]
         return speed
 
-    def augmenting(self, recipe: Recipe, supernet: Supernet, speed: Speed) -> float:
+    def augmenting(
+        self, policy: str, batch_size: int, shape: tuple[int, ...], speed: Speed
+    ) -> float:
         """Time in which a function of the user's own augments a batch; 0 without one."""
         with threads_set(speed.threads):
-            return measure_augmentation(
-                recipe.augment, recipe.batch_size, supernet.input_shape, self.device
-            )
+            return measure_augmentation(policy, batch_size, shape, self.device)
 
     def share_work(self, supernet: Supernet, table: CostModel, speed: Speed) -> None:
         """Measure what several processes gain; if it is little, leave the work to this one."""

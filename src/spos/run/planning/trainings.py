@@ -65,15 +65,17 @@ def is_short(config: Config, table: CostModel) -> bool:
     return FORWARD_AND_BACKWARD * flops * images < SHORT
 
 
-def scale_recipe(draft: Draft, config: Config, images: int) -> None:
+def scale_recipe(draft: Draft, config: Config, images: int, *, grey: bool) -> None:
     """Scale the trainings of a preset to a number of images.
 
-    Chosen are batch size, learning rate and steps of both trainings, as far as they change.
+    Chosen are batch size, learning rate, steps and augmentation of both trainings, as far as they
+    change.
 
     Args:
         draft (Draft): settings so far; they are chosen there.
         config (Config): configuration with the recipes of the preset.
         images (int): images to train on.
+        grey (bool): whether they are grey.
     """
     reference = family(config.space).defaults_of(config.preset).images
     for section in ("supernet", "retrain"):
@@ -92,6 +94,8 @@ def scale_recipe(draft: Draft, config: Config, images: int) -> None:
             f"{reference:,} images"
         )
         draft.choose(f"{section}.steps", steps, reason)
+        if grey and recipe.augment == "standard":
+            draft.choose(f"{section}.augment", "crop", GREY)
 
 
 def needs_plan(given: Mapping[str, Any], channels: int = 3) -> bool:
