@@ -14,12 +14,13 @@ from spos._util.interrupt import deferred_interrupt
 from spos._util.randomness import seed_generators, torch_seed
 from spos.training.backward import fast_backward
 from spos.training.between import any_process, average_gradients, seed_of_paths
-from spos.training.checkpoint import Checkpoints, Loaded, load_state, state_tensors
+from spos.training.checkpoint import Checkpoints, Loaded
 from spos.training.method import Batches, Loss, MakeMethod, Method, Pass, make_method
-from spos.training.optimizer import WeightAverage, make_optimizer
-from spos.training.progress import Progress, Window, divergence_error
+from spos.training.optimizer import make_optimizer
+from spos.training.progress import Progress, Window
 from spos.training.recipe import Recipe, SupernetRecipe
-from spos.training.teacher import Teacher, check_same_teacher
+from spos.training.state import TrainingState
+from spos.training.teacher import Teacher
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -124,109 +125,104 @@ def train(
     if isinstance(loss, nn.Module):
         loss.to(fabric.device)
     model.to(fabric.device).train()
-    optimizer = make_optimizer(model, recipe)
     own_paths = isinstance(recipe, SupernetRecipe) and not recipe.same_paths
     paths_seed = seed_of_paths(seed, fabric.global_rank if own_paths else 0)
     chosen = make_method(method, model, loss, recipe, paths_seed)
-    average = WeightAverage(model, recipe.ema) if recipe.ema else None
     if isinstance(teacher, nn.Module):
         teacher = Teacher(teacher)
     taught = None if teacher is None else teacher.identity()
-    loaded = checkpoints.load()
-    step, seconds = 0, 0.0
-    if loaded is not None:
-        check_same_teacher(loaded.metadata.get("teacher"), taught)
-        load_state(model, optimizer, loaded.tensors)
-        chosen.load(loaded.tensors)
-        if average is not None:
-            average.load(loaded.tensors)
-        step, seconds = loaded.step, loaded.metadata["seconds"]
-        if loaded.metadata.get("precision"):
-            fabric.strategy.precision.load_state_dict(loaded.metadata["precision"])
-        if observer and fabric.is_global_zero:
-            observer.resumed(loaded)
+    state = TrainingState(fabric, model, make_optimizer(model, recipe), chosen, recipe, taught)
+    loaded = state.resume(checkpoints)
+    if loaded and observer and fabric.is_global_zero:
+        observer.resumed(loaded)
     end = recipe.steps if until is None else min(until, recipe.steps)
-    if step >= end:
-        if average is not None and step < recipe.steps:
-            average.apply()
-        return TrainingEnd(step, seconds, interrupted=False)
-    fabric_optimizer: Any = fabric.setup_optimizers(optimizer)
-    if teacher is not None:
-        teacher.network.to(fabric.device).eval()
-    window = Window(step, top1, chosen.passes, fabric.world_size)
+    if state.step >= end:
+        state.pause()
+        return TrainingEnd(state.step, state.seconds, interrupted=False)
+    update = _Update(state, teacher, seed, own_paths=own_paths)
+    window = Window(state.step, top1, chosen.passes, fabric.world_size)
     shares = report_interval(recipe.steps)
     began = saved = reported = time.monotonic()
 
     def spent() -> float:
-        return seconds + time.monotonic() - began
-
-    def save() -> None:
-        if not fabric.is_global_zero:
-            return
-        tensors = {**state_tensors(model, optimizer), **chosen.tensors()}
-        if average is not None:
-            tensors.update(average.tensors())
-        for name, tensor in tensors.items():
-            if tensor.is_floating_point() and not tensor.isfinite().all():
-                raise divergence_error(f"non-finite weights ({name})", step, recipe)
-        precision = fabric.strategy.precision.state_dict()
-        facts = {"seconds": spent(), "precision": precision, "teacher": taught}
-        checkpoints.save(step, tensors, facts)
+        return state.seconds + time.monotonic() - began
 
     with fast_backward(model, fabric.device), deferred_interrupt() as interrupt:
-        for inputs, targets in batches(step):
-            own_seed = torch_seed(seed, "step", step, fabric.global_rank)
-            seed_generators(own_seed, fabric.device)
-            for group in optimizer.param_groups:
-                group["lr"] = recipe.rate(step)
-            fabric_optimizer.zero_grad(set_to_none=True)
-            for one in forward_passes(fabric, chosen, teacher, step, inputs, targets):
-                fabric.backward(one.loss / chosen.passes)
-                window.add(one.loss.detach(), one.outputs, targets)
-            average_gradients(fabric, model, own_paths)
-            if recipe.gradient_clip:
-                # Fabric's function instead of torch's, because it first unscales the gradients of
-                # half precision.
-                most = recipe.gradient_clip
-                fabric.clip_gradients(
-                    model, fabric_optimizer, max_norm=most, error_if_nonfinite=False
-                )
-            fabric_optimizer.step()
-            chosen.after_step(step)
-            step += 1
+        for inputs, targets in batches(state.step):
+            update(inputs, targets, window)
+            state.end_step()
             now = time.monotonic()
-            last = step == end
-            if average is not None:
-                average.update()
-                if step == recipe.steps:
-                    average.apply()
+            last = state.step == end
             asked = any_process(fabric, interrupt.requested)
             stop = asked and not last
             save_now = last or stop or now - saved >= save_every
-            due = step % shares == 0 or now - reported >= report_every
+            due = state.step % shares == 0 or now - reported >= report_every
             if save_now or due:
                 # Raises on a non-finite loss, which must not reach a checkpoint.
-                progress = window.close(step, recipe, spent())
+                progress = window.close(state.step, recipe, spent())
                 if observer and fabric.is_global_zero:
                     observer.progressed(progress)
                 # After the observer, whose time is none of the training.
-                window = Window(step, top1, chosen.passes, fabric.world_size)
+                window = Window(state.step, top1, chosen.passes, fabric.world_size)
                 reported = now
             if save_now:
-                save()
+                state.save(checkpoints, spent())
                 saved = now
             if last or stop:
                 break
         else:
             raise UserError(
-                f"the batches ended after step {step} of {recipe.steps}: provide one batch per step"
+                f"the batches ended after step {state.step} of {recipe.steps}: provide one batch "
+                "per step"
             )
     if last and (asked or interrupt.requested):
         # All steps are saved; who asked does not want what comes after them.
         raise KeyboardInterrupt
-    if average is not None and step == end < recipe.steps:
-        average.apply()
-    return TrainingEnd(step, spent(), interrupted=step < end)
+    if last:
+        state.pause()
+    return TrainingEnd(state.step, spent(), interrupted=state.step < end)
+
+
+class _Update:
+    """One update of the weights by a batch.
+
+    Args:
+        state (TrainingState): state of the training; its step is counted elsewhere.
+        teacher (Teacher | None): trained network to learn from besides the targets.
+        seed (int): seed of dropout.
+        own_paths (bool): whether each process trains paths of its own.
+    """
+
+    def __init__(
+        self, state: TrainingState, teacher: Teacher | None, seed: int, *, own_paths: bool
+    ) -> None:
+        self._state, self._teacher, self._seed, self._own_paths = state, teacher, seed, own_paths
+        self._optimizer: Any = state.fabric.setup_optimizers(state.optimizer)
+        if teacher is not None:
+            teacher.network.to(state.fabric.device).eval()
+
+    def __call__(self, inputs: Tensor, targets: Tensor, window: Window) -> None:
+        state, fabric, recipe = self._state, self._state.fabric, self._state.recipe
+        own_seed = torch_seed(self._seed, "step", state.step, fabric.global_rank)
+        seed_generators(own_seed, fabric.device)
+        for group in state.optimizer.param_groups:
+            group["lr"] = recipe.rate(state.step)
+        self._optimizer.zero_grad(set_to_none=True)
+        passes = forward_passes(fabric, state.method, self._teacher, state.step, inputs, targets)
+        for one in passes:
+            fabric.backward(one.loss / state.method.passes)
+            window.add(one.loss.detach(), one.outputs, targets)
+        average_gradients(fabric, state.model, self._own_paths)
+        if recipe.gradient_clip:
+            # Fabric's function instead of torch's, because it first unscales the gradients of half
+            # precision.
+            fabric.clip_gradients(
+                state.model,
+                self._optimizer,
+                max_norm=recipe.gradient_clip,
+                error_if_nonfinite=False,
+            )
+        self._optimizer.step()
 
 
 def report_interval(steps: int) -> int:
