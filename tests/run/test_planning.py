@@ -29,7 +29,7 @@ from spos.run.config import Config, make_config, merge_sections
 from spos.run.directory import RunDirectory
 from spos.run.local_workers import LocalWorkers
 from spos.run.outcome import RetrainOutcome
-from spos.run.planning import capacity, measuring
+from spos.run.planning import capacity, execute, measuring
 from spos.run.planning import planner as planning
 from spos.run.planning import schedule as schedule_module
 from spos.run.planning.duration import parse_duration
@@ -491,6 +491,25 @@ def test_a_run_that_was_not_planned_gets_no_time(tmp_path):
     (tmp_path / "config.yaml").write_text("run: {seed: 0}\n")
     with pytest.raises(UserError, match=r"--time: .* was started without it; leave it out"):
         run_planned(tmp_path, DIGITS, seconds=20)
+
+
+@pytest.mark.usefixtures("measured")
+def test_a_run_that_reuses_a_planned_one_keeps_its_threads_when_it_is_resumed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    threads = []
+    monkeypatch.setattr(execute, "run", lambda *_, **__: threads.append(torch.get_num_threads()))
+    monkeypatch.setattr(execute, "read_plan", lambda folder: made if folder == other else None)
+    other, out = tmp_path / "other", tmp_path / "run"
+    made = replace(plan(DIGITS, 60), speed=replace(SPEED, threads=7))
+    for folder in (other, out):
+        folder.mkdir()
+    (other / "config.yaml").write_text("data: {source: digits}\n")
+    run_planned(out, {}, reuse=other)
+    (out / "config.yaml").write_text("data: {source: digits}\n")
+    run_planned(out, {}, reuse=other)
+    run_planned(out, {}, reuse=other, threads=3)
+    assert threads == [7, 7, 3]
 
 
 def test_an_augmentation_of_ones_own_leaves_less_time_for_the_network(

@@ -104,26 +104,12 @@ def run_planned(
                 discard_table(out)
             raise
 
-    def unplanned() -> Result:
-        return execute(measured(given), listener, compare=compare or 0)
-
     plan = read_plan(out)
     new = plan is None
     if plan is None:
-        # One that was killed before its plan was kept is planned again.
-        fresh = seconds is not None and other is not None and is_fresh(directory)
-        if directory.config_path.exists() and not fresh:
-            if seconds is not None:
-                raise UserError(f"--time: {out} was started without it; leave it out to resume")
-            return unplanned()
-        if seconds is None and other is not None:
-            reused = read_plan(other.path)
-            # As many as were measured to be the fastest.
-            fastest = reused.speed.threads if reused is not None else torch.get_num_threads()
-            with threads_set(threads or fastest):
-                return unplanned()
-        if seconds is None and not needs_plan(given, facts.channels if facts else 3):
-            return unplanned()
+        if not _gets_plan(directory, given, seconds, other, facts):
+            with threads_set(_fastest_threads(threads, other)):
+                return execute(measured(given), listener, compare=compare or 0)
         planner = Planner(
             given,
             seconds,
@@ -164,6 +150,37 @@ def run_planned(
         settings = {**plan.complete(given), "constraint": constraint}
         notes = describe(plan) if new else ()
         return execute(settings, Countdown(listener, until), schedule=schedule, notes=notes)
+
+
+def _gets_plan(
+    directory: RunDirectory,
+    given: Mapping[str, Any],
+    seconds: float | None,
+    other: RunDirectory | None,
+    facts: ImageFacts | None,
+) -> bool:
+    """Whether a run without a plan gets one.
+
+    Raises:
+        UserError: a time is given, but the run was started without.
+    """
+    # One that was killed before its plan was kept is planned again.
+    fresh = seconds is not None and other is not None and is_fresh(directory)
+    if directory.config_path.exists() and not fresh:
+        if seconds is not None:
+            raise UserError(
+                f"--time: {directory.path} was started without it; leave it out to resume"
+            )
+        return False
+    if seconds is not None:
+        return True
+    return other is None and needs_plan(given, facts.channels if facts else 3)
+
+
+def _fastest_threads(threads: int | None, other: RunDirectory | None) -> int:
+    """CPU threads without a plan: as many as the other run was measured to be fastest with."""
+    reused = None if other is None else read_plan(other.path)
+    return threads or (torch.get_num_threads() if reused is None else reused.speed.threads)
 
 
 @dataclass
