@@ -8,15 +8,17 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
+from scipy import stats
 from torch.nn import functional as F
 
 from spos import Task, UserError
 from spos.report.result import Result, read_result
 from spos.run import run
-from spos.run.task import make_fitness
+from spos.run.task import make_fitness, zscores
 from spos.search.evaluation import score
 
 RECIPE = {"steps": 6, "batch_size": 16, "warmup_steps": 2}
@@ -120,8 +122,41 @@ def test_a_search_from_before_there_was_a_choice_stays_one_by_the_metric(
     assert math.isfinite(after.retrain.test_score)
 
 
+def test_a_zscore_is_that_of_the_class_of_each_image() -> None:
+    outputs, targets = torch.randn(10, 5, dtype=torch.float64), torch.arange(10) % 5
+    expected = stats.zscore(outputs.numpy(), axis=1)[np.arange(10), targets.numpy()]
+    assert zscores(outputs, targets).numpy() == pytest.approx(expected, abs=1e-6)
+    fitness = make_fitness(Task(), "zscore")
+    assert not fitness.by_metric and not fitness.measure.negated
+    scaled = score(torch.nn.Identity(), lambda: [(7 * outputs + 3, targets)], fitness.metric)
+    assert scaled == pytest.approx(expected.mean(), abs=1e-6)
+
+
+def test_a_network_of_constant_outputs_has_a_zscore_of_0() -> None:
+    assert not zscores(torch.ones(3, 4), torch.tensor([0, 1, 2])).any()
+
+
+def test_a_zscore_is_of_classes() -> None:
+    task = Task("error", metric=lambda outputs, targets: -(outputs - targets).abs().sum())
+    with pytest.raises(UserError, match=r"search\.fitness zscore: of classes, but .* its error"):
+        make_fitness(task, "zscore")
+
+
+def test_a_run_by_zscores_keeps_the_accuracy_of_the_best(
+    by_loss: tuple[Path, Result], tmp_path: Path
+) -> None:
+    given = {**GIVEN, "search": {**GIVEN["search"], "fitness": "zscore", "racing": 0.9}}
+    result = run(tmp_path / "run", {**given, "finalists": {"count": 2}}, reuse=by_loss[0])
+    assert result.search.evaluated == 8
+    assert result.one_shot.name == "z-score"
+    assert all((one.metric_score * 64).is_integer() for one in result.top)
+    assert [one.score for one in result.top] == sorted((o.score for o in result.top), reverse=True)
+    assert math.isfinite(result.retrain.test_score)
+
+
 @pytest.mark.parametrize(
-    ("setting", "name"), [("depth_weight", "depth"), ("naswot_weight", "NASWOT")]
+    ("setting", "name"),
+    [("depth_weight", "depth"), ("naswot_weight", "NASWOT"), ("patterns_weight", "patterns")],
 )
 def test_scores_that_need_no_training_are_added_to_the_loss(
     by_loss: tuple[Path, Result], tmp_path: Path, setting: str, name: str

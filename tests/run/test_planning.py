@@ -330,7 +330,9 @@ def test_finalists_that_train_at_the_same_time_leave_more_for_the_retraining(mon
         recipe = SimpleNamespace(batch_size=1)
         finalists = SimpleNamespace(count=3, share=0.5)
         config = SimpleNamespace(retrain=recipe, finalists=finalists)
-        context = SimpleNamespace(config=config, directory=None, fitness=SimpleNamespace(is_loss=1))
+        context = SimpleNamespace(
+            config=config, directory=None, fitness=SimpleNamespace(by_metric=0)
+        )
         monkeypatch.setattr(schedule_module, "read_found", lambda _: SimpleNamespace(budgets=()))
         monkeypatch.setattr(schedule_module, "choose_finalists", lambda *_, **__: [0, 1, 2])
         steps.append(schedule._retrain(context)["retrain"]["steps"])

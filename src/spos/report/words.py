@@ -236,6 +236,10 @@ def score_terms(result: Result) -> list[str]:
     told = ["One-shot scores use the weights of the supernet, before the network's own training."]
     if "NASWOT" in result.one_shot.name:
         told.append("NASWOT adds to them how well the untrained network tells images apart.")
+    if "patterns" in result.one_shot.name:
+        told.append(
+            "Patterns add how many different responses to images the untrained network has."
+        )
     return told
 
 

@@ -14,7 +14,12 @@ from spos.data.own_augmentation import apply_own, find_augmentation, is_own
 from spos.run.context import Context
 from spos.run.differentiable import check_training_method
 from spos.run.initial import check_beginning
-from spos.run.network import build_run_network, make_naswot, read_train_outcome
+from spos.run.network import (
+    UNTRAINED,
+    build_run_network,
+    make_untrained,
+    read_train_outcome,
+)
 from spos.run.outcome import RetrainOutcome
 from spos.search import open_storage
 from spos.spaces import SPACES
@@ -46,8 +51,10 @@ def check_ahead(context: Context, stages: tuple[str, ...]) -> None:
             check_beginning(context, models, "supernet")
     if "search" in stages and config.constraint.storage:
         open_storage(config.constraint.storage)
-    if {"train", "search"} <= {*stages} and config.search.naswot_weight:
-        make_naswot(context).check()
+    if {"train", "search"} <= {*stages}:
+        for name in context.fitness.added:
+            if name in UNTRAINED:
+                make_untrained(context, name).check()
     for section, stage in (("supernet", "train"), ("retrain", "retrain")):
         if stage in stages and not context.directory.is_finished(stage):
             augment, device = getattr(config, section).augment, context.fabric.device

@@ -137,7 +137,11 @@ class Context:
     def fitness(self) -> Fitness:
         """Fitness of the search; a plan never changes it between stages."""
         search = self.config.search
-        added = {"depth": search.depth_weight, "naswot": search.naswot_weight}
+        added = {
+            "depth": search.depth_weight,
+            "naswot": search.naswot_weight,
+            "patterns": search.patterns_weight,
+        }
         fitness = make_fitness(self.task, search.fitness, added)
         if search.racing and fitness.each is None:
             raise UserError(

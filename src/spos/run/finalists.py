@@ -113,7 +113,7 @@ def finalists_stage(context: Context) -> FinalistsOutcome | None:
     found = directory.outcome(SearchOutcome)
     if found is None:
         raise UserError(f"{directory.path} has no search result: run spos search first")
-    chosen = choose_finalists(found, settings.count, distinct=context.fitness.is_loss)
+    chosen = choose_finalists(found, settings.count, distinct=not context.fitness.by_metric)
     if len(chosen) < 2:
         return None
     recipe, rungs = plan_training(context.config, len(chosen))
@@ -264,6 +264,6 @@ def _train(context: Context, brief: Brief) -> tuple[Rung, float]:
     batches = loader(context, data.validation)
     with context.fabric.autocast():
         value = by_metric = score(network, batches, fitness.metric, fitness.evaluate)
-        if fitness.is_loss:
+        if not fitness.by_metric:
             by_metric = score(network, batches, metric.metric, metric.evaluate)
     return Rung(until, value, by_metric), seconds

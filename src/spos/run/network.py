@@ -12,7 +12,9 @@ from spos.data import Images, StreamedImages, evaluation_batches, training_batch
 from spos.nn.supernet import Supernet
 from spos.run.context import Context
 from spos.run.outcome import TrainOutcome
+from spos.search.activations import Untrained
 from spos.search.naswot import Naswot
+from spos.search.patterns import Patterns
 from spos.search.recalibration import Loader, recalibrate
 from spos.spaces import family, is_name
 from spos.spaces.zoo import NETWORKS, build_network
@@ -20,8 +22,11 @@ from spos.training.checkpoint import Checkpoints, load_model
 from spos.training.method import Batches
 from spos.training.recipe import Recipe
 
-#: Training images that the NASWOT score is about, as in its paper within a factor of two.
-NASWOT_IMAGES = 64
+#: Training images that scores of untrained networks are about, as in the papers within a factor of
+#: two.
+UNTRAINED_IMAGES = 64
+#: Scores of untrained networks, by the names of their weights.
+UNTRAINED: dict[str, type[Untrained]] = {"naswot": Naswot, "patterns": Patterns}
 #: Bytes of streamed images that are decoded once for all evaluations.
 HELD = 512 << 20
 
@@ -85,13 +90,18 @@ def load_further(context: Context) -> list[Supernet]:
     return [load_checkpoint(context, member)[0] for member in range(1, members)]
 
 
-def make_naswot(context: Context) -> Naswot:
-    """Make the score of untrained networks, on training images."""
+def make_untrained(context: Context, name: str) -> Untrained:
+    """Make a score of untrained networks, on training images.
+
+    Args:
+        context (Context): the run.
+        name (str): name of the score in :data:`UNTRAINED`.
+    """
     train = context.data.train
-    order = generator(context.config.run.seed, "naswot").permutation(len(train))
-    images = train.subset(sorted(order[:NASWOT_IMAGES].tolist()))
+    order = generator(context.config.run.seed, name).permutation(len(train))
+    images = train.subset(sorted(order[:UNTRAINED_IMAGES].tolist()))
     inputs, _ = next(iter(loader(context, images)()))
-    return Naswot(context.supernet("naswot").to(context.fabric.device), inputs)
+    return UNTRAINED[name](context.supernet(name).to(context.fabric.device), inputs)
 
 
 def loader(context: Context, images: Images) -> Loader:

@@ -21,7 +21,7 @@ from spos.run.network import (
     load_checkpoint,
     load_further,
     loader,
-    make_naswot,
+    make_untrained,
     racing_loader,
 )
 from spos.run.recorder import PeakMemory
@@ -276,7 +276,7 @@ def _training_free(context: Context, name: str) -> Score:
     if name not in context.kept:
         depth = name == "depth"
         context.kept[name] = (
-            Depth(_trained_supernets(context)[0]) if depth else make_naswot(context)
+            Depth(_trained_supernets(context)[0]) if depth else make_untrained(context, name)
         )
     score: Score = context.kept[name]
     return score

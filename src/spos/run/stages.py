@@ -174,7 +174,7 @@ def search_stage(context: Context) -> SearchOutcome:
 
 def _with_metric(context: Context, supernet: Supernet, result: SearchResult) -> SearchResult:
     """Evaluate the best candidates by the metric of the run, where the fitness is another one."""
-    if not context.fitness.is_loss:
+    if context.fitness.by_metric:
         return result
     scorer = Scorer(context, supernet, "metric")
     scores = dict(scorer([candidate.architecture for candidate in result.top]))

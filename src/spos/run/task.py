@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -22,7 +23,7 @@ from spos.training.method import Loss
 #: The metric of classification.
 TOP1 = "top-1"
 #: Scores that need no training, by name, and what they are called.
-ADDED = {"depth": "depth", "naswot": "NASWOT"}
+ADDED = {"depth": "depth", "naswot": "NASWOT", "patterns": "patterns"}
 
 
 @dataclass(frozen=True)
@@ -178,6 +179,7 @@ class Fitness:
             outputs, by the names in :data:`ADDED`.
         each (Each | None): function of outputs and targets to the score of each image; None where
             a function of the user's own gives one number for a batch.
+        by_metric (bool): whether the score is the metric of the task.
     """
 
     measure: Measure
@@ -186,11 +188,7 @@ class Fitness:
     evaluate: Evaluate | None = None
     added: Mapping[str, float] = field(default_factory=dict)
     each: Each | None = None
-
-    @property
-    def is_loss(self) -> bool:
-        """Whether the score is the negative loss rather than the metric of the task."""
-        return self.measure.negated
+    by_metric: bool = False
 
 
 def make_fitness(task: Task, setting: str, added: Mapping[str, float] | None = None) -> Fitness:
@@ -198,13 +196,14 @@ def make_fitness(task: Task, setting: str, added: Mapping[str, float] | None = N
 
     Args:
         task (Task): loss and metric of the run.
-        setting (str): ``loss``, ``metric``, or ``auto`` for the loss in classification and the
-            metric of a task of its own.
+        setting (str): ``loss``, ``metric``, ``zscore``, or ``auto`` for the loss in classification
+            and the metric of a task of its own.
         added (Mapping[str, float] | None): weights of scores that need no training, at least 0, by
             the names in :data:`ADDED`.
 
     Raises:
-        UserError: the fitness is the loss, but the task is judged by an evaluate function.
+        UserError: the fitness is the loss, but the task is judged by an evaluate function, or it is
+            for classes, but the task has a metric of its own.
 
     Example:
         >>> make_fitness(Task(), "auto").measure.show(-0.51234)
@@ -228,7 +227,17 @@ def make_fitness(task: Task, setting: str, added: Mapping[str, float] | None = N
     if setting == "metric" or (setting == "auto" and not task.measures_top1):
         measure = Measure(task.name, task.share)
         each = _each_correct if task.measures_top1 else None
-        return Fitness(measure, task.fitness, task.metric or correct, task.evaluate, each=each)
+        return Fitness(
+            measure, task.fitness, task.metric or correct, task.evaluate, each=each, by_metric=True
+        )
+    if setting == "zscore":
+        if not task.measures_top1:
+            raise UserError(
+                f"search.fitness zscore: of classes, but the task is judged by its {task.name}; "
+                "allowed are metric and loss"
+            )
+        each = zscores
+        return Fitness(Measure("z-score", share=False), "z-score", _sum_zscores, each=each)
     if task.evaluate is not None:
         raise UserError(
             "search.fitness loss: a task with an evaluate function has batches of its own; allowed "
@@ -252,6 +261,34 @@ def _each_correct(outputs: Tensor, targets: Tensor) -> Tensor:
 
 def _each_negative_loss(outputs: Tensor, targets: Tensor) -> Tensor:
     return -F.cross_entropy(outputs.float(), targets, reduction="none")
+
+
+def zscores(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Standardise the output for the class of each image, over the outputs for the image.
+
+    Unlike the loss, it does not depend on the scale of the outputs, which the weights of a supernet
+    give to some networks and not to others. With two classes it tells no more than the accuracy.
+
+    Args:
+        outputs (Tensor): scores of the classes, shape (batch, classes).
+        targets (Tensor): classes, shape (batch,).
+
+    Returns:
+        Standard deviations above the mean, shape (batch,); 0 where all outputs are equal.
+
+    Example:
+        >>> import torch
+        >>> zscores(torch.tensor([[1.0, 1.0, 4.0], [2.0, 2.0, 2.0]]), torch.tensor([2, 0]))
+        tensor([1.4142, 0.0000])
+    """
+    centred = outputs.float() - outputs.float().mean(1, keepdim=True)
+    deviation = centred.square().mean(1).sqrt()
+    own = centred.gather(1, targets[:, None])[:, 0]
+    return own / deviation.clamp_min(torch.finfo(torch.float32).tiny)
+
+
+def _sum_zscores(outputs: Tensor, targets: Tensor) -> Tensor:
+    return zscores(outputs, targets).sum()
 
 
 def check_picklable(task: Task, load: Any, **others: Any) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from spos.search.feasible import Feasible
     from spos.search.history import History
     from spos.search.naswot import Naswot
+    from spos.search.patterns import Patterns
     from spos.search.settings import SearchSettings
     from spos.search.study import evaluations, open_storage, open_study
     from spos.search.training_free import WithTrainingFree
@@ -34,6 +35,7 @@ __all__ = [
     "History",
     "Naswot",
     "OneShotEvaluator",
+    "Patterns",
     "Prior",
     "Proposal",
     "SearchResult",

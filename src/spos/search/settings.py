@@ -34,13 +34,17 @@ class SearchSettings(Settings):
         tries (int): limit of the attempts to breed new feasible children, as a multiple of the
             children, at least 1; random candidates replace the missing ones.
         fitness (str): score of a candidate: ``loss`` on the validation images, which ranks networks
-            better than their accuracy does if the images are few; ``metric`` of the run; ``auto``
-            for the loss in classification, and the metric of a task of your own.
+            better than their accuracy does if the images are few; ``metric`` of the run;
+            ``zscore``, the standardised output for the class of an image, which does not depend on
+            the scale of the outputs; ``auto`` for the loss in classification, and the metric of a
+            task of your own.
         depth_weight (float): weight of the depth of a network beside its one-shot score, 0 to
             1000, both in standard deviations over random networks. For spaces in which layers
             may be skipped, where one-shot scores undervalue deep networks; 0.5 is a good start.
         naswot_weight (float): weight of the NASWOT score of the untrained network
             (:class:`spos.search.naswot.Naswot`), likewise.
+        patterns_weight (float): weight of the number of activation patterns of the untrained
+            network (:class:`spos.search.patterns.Patterns`), likewise.
         racing (float): confidence with which a candidate that is not among the ``parents`` best
             is dropped before it is scored on all validation images, at least 0.5 and below 1; 0
             for no racing (:mod:`spos.search.racing`).
@@ -74,9 +78,10 @@ class SearchSettings(Settings):
     crossover_children: Annotated[int, Field(ge=0)] | None = None
     mutation_children: Annotated[int, Field(ge=0)] | None = None
     tries: Annotated[int, Field(ge=1)] = 100
-    fitness: Literal["auto", "loss", "metric"] = "auto"
+    fitness: Literal["auto", "loss", "metric", "zscore"] = "auto"
     depth_weight: Annotated[float, Field(ge=0, le=1000)] = 0.0
     naswot_weight: Annotated[float, Field(ge=0, le=1000)] = 0.0
+    patterns_weight: Annotated[float, Field(ge=0, le=1000)] = 0.0
     racing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     from_known: bool = True
     seed: Annotated[int, Field(ge=0, le=10**18)] = 0

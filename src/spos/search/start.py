@@ -100,7 +100,7 @@ def _decisive(
     crossover, mutation = settings.children
     decisive |= {"crossover_children": crossover, "mutation_children": mutation}
     # A study has scores of one fitness alone.
-    for name in ("iterations", "fitness", "depth_weight", "naswot_weight"):
+    for name in ("iterations", "fitness", "depth_weight", "naswot_weight", "patterns_weight"):
         del decisive[name]
     if not settings.pareto:
         # Keeps the ids of searches that are older than this setting.

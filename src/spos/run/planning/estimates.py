@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from spos.report.diagnosis import StageEstimate
 from spos.run.config import Config
-from spos.run.network import NASWOT_IMAGES
+from spos.run.network import UNTRAINED_IMAGES
 from spos.run.planning.capacity import Capacity
 from spos.run.planning.speed import Speed
 from spos.run.planning.splits import count_split
@@ -23,8 +23,14 @@ TRAININGS = 4
 SHARED = 1.5
 #: Seconds that are not worth a line.
 SHORT = 1.0
-#: Images that are evaluated in the time of a NASWOT score.
-SCORED_AS = 2 * NASWOT_IMAGES
+#: Images that are evaluated in the time of a score of an untrained network.
+SCORED_AS = 2 * UNTRAINED_IMAGES
+
+
+def count_untrained(config: Config) -> int:
+    """Number of scores of untrained networks that a search adds to those of the supernet."""
+    search = config.search
+    return bool(search.naswot_weight) + bool(search.patterns_weight)
 
 
 def estimate_stages(
@@ -62,8 +68,8 @@ def estimate_stages(
         count = settings.samples if settings.derive == "sample" else 1
     evaluated = min(config.run.calibration, images) + count_split(config.data.validation, images)
     evaluated *= config.supernet.members
-    if config.search.naswot_weight:
-        evaluated += SCORED_AS
+    if added := count_untrained(config):
+        evaluated += SCORED_AS * added
         count += SAMPLE
     search = count / SHARED * evaluated / batch * speed.evaluation.seconds(flops, batch)
     search /= capacity.parallel

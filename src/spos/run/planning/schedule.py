@@ -26,7 +26,7 @@ from spos.run.outcome import (
     TrainOutcome,
 )
 from spos.run.planning.augmentations import measure_augmentation
-from spos.run.planning.estimates import SCORED_AS, SHARED, SHARES, TRAININGS
+from spos.run.planning.estimates import SCORED_AS, SHARED, SHARES, TRAININGS, count_untrained
 from spos.run.planning.measuring import measure_networks
 from spos.run.planning.plan import Plan, side_by_side, train_all, warm_up
 from spos.run.planning.speed import images_of_step
@@ -239,11 +239,11 @@ class Schedule:
         images = len(data.validation) + min(settings.calibration, len(data.train))
         images *= context.config.supernet.members
         batch = min(settings.evaluation_batch, images)
-        naswot = bool(context.config.search.naswot_weight)
-        images += SCORED_AS * naswot
+        added = count_untrained(context.config)
+        images += SCORED_AS * added
         each = self.plan.speed.evaluation.seconds(self.plan.flops, batch) * images / batch
         count = seconds / (each * max(1.0, self._slowness(context))) * SHARED * self.plan.parallel
-        count = max(count - SAMPLE * naswot, 1.0)
+        count = max(count - SAMPLE * bool(added), 1.0)
         given = context.frozen.get("search", {})
         population = int(given.get("population", _within(round((2.5 * count) ** 0.5), POPULATIONS)))
         iterations = _within(int(count / population), ITERATIONS)
@@ -261,7 +261,7 @@ class Schedule:
             trainings = sum(train_all(others, processes, parallel))
             trainings += self._together(self._known(context, own))
             found = read_found(context.directory)
-            finalists, distinct = context.config.finalists, context.fitness.is_loss
+            finalists, distinct = context.config.finalists, not context.fitness.by_metric
             if found is not None and not found.budgets:
                 chosen = choose_finalists(found, finalists.count, distinct=distinct)
                 at_once = self.plan.processes
