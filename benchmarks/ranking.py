@@ -36,13 +36,11 @@ from spos._util.randomness import generator
 from spos.run.directory import RunDirectory
 from spos.run.network import load_checkpoint
 from spos.run.scoring import Scorer
-from spos.run.task import Task
+from spos.run.task import Task, zscores
 from spos.search import SearchSettings
 
 Floats = NDArray[np.float64]
 
-#: A sum of losses is below it, so that one number holds both the loss and the correct images.
-_PACKED = 2.0**24
 RESAMPLES = 1000
 #: Budgets, as shares of the networks of the space that are within them.
 BUDGETS = (0.1, 0.25, 0.5, 0.75)
@@ -51,10 +49,25 @@ SEARCHES = ("evolution", "random")
 LAYERS = 0.5
 
 
-def both(outputs: Tensor, targets: Tensor) -> float:
-    """Sum of the losses and number of correct images of a batch, packed into one number."""
-    loss = F.cross_entropy(outputs.float(), targets, reduction="sum").double()
-    return float((outputs.argmax(1) == targets).sum() * _PACKED + loss)
+class Recorder:
+    """A metric that keeps several scores of a candidate: its loss, accuracy and z-score."""
+
+    def __init__(self) -> None:
+        self._sums, self._images = np.zeros(3), 0
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> float:
+        """Add the scores of a batch, and return the loss."""
+        loss = F.cross_entropy(outputs.float(), targets, reduction="sum")
+        sums = [loss, (outputs.argmax(1) == targets).sum(), zscores(outputs, targets).sum()]
+        self._sums += [float(one) for one in sums]
+        self._images += len(targets)
+        return float(sums[0])
+
+    def take(self) -> list[float]:
+        """Mean scores over the images since the last call."""
+        means = self._sums / self._images
+        self._sums, self._images = np.zeros(3), 0
+        return [float(one) for one in means]
 
 
 class Scores:
@@ -68,26 +81,24 @@ class Scores:
     """
 
     def __init__(self, run: Path, path: Path, truth: GroundTruth, images: tuple[int, int]) -> None:
-        self._context = open_run(run, images[0], Task("loss and accuracy", metric=both))
+        self._recorder = Recorder()
+        self._context = open_run(run, images[0], Task("several scores", metric=self._recorder))
         self._path, self._truth, self._validation = path, truth, images[1]
-        self._known: dict[str, tuple[float, float]] = {}
+        self._known: dict[str, list[float]] = {}
         self._evaluate: Callable[..., Iterator[tuple[Architecture, float]]] | None = None
         if path.exists():
             stored = json.loads(path.read_text())
             assert stored["images"] == list(images), f"{path} has scores of other images"
-            self._known = {key: tuple(pair) for key, pair in stored["scores"].items()}
+            self._known = stored["scores"]
         self._images = images
 
     def __call__(self, rows: Sequence[int]) -> Floats:
-        """Loss and accuracy of networks, shape (networks, 2)."""
+        """Loss, accuracy and z-score of networks, shape (networks, 3)."""
         wanted = {row: Architecture(self._truth.options[row].tolist()) for row in rows}
         new = [one for one in wanted.values() if str(one) not in self._known]
         for start in range(0, len(new), 100):
-            for architecture, packed in self._evaluator()(new[start : start + 100]):
-                total = packed * self._validation
-                correct = total // _PACKED
-                loss = (total - correct * _PACKED) / self._validation
-                self._known[str(architecture)] = (loss, correct / self._validation)
+            for architecture, _ in self._evaluator()(new[start : start + 100]):
+                self._known[str(architecture)] = self._recorder.take()
             content = {"images": self._images, "scores": self._known}
             write_atomically(self._path, json.dumps(content))
         return np.array([self._known[str(wanted[row])] for row in rows])
@@ -226,6 +237,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         losses.append(-values[:, 0])
         rankings[f"{run.name}: loss"] = -values[:, 0]
         rankings[f"{run.name}: accuracy"] = values[:, 1]
+        rankings[f"{run.name}: z-score"] = values[:, 2]
         rankings[f"{run.name}: ranks of loss and multiply-adds"] = rankdata(
             -values[:, 0]
         ) + rankdata(truth.costs["flops"][chosen])

@@ -33,11 +33,13 @@ from spos._util.randomness import generator
 from spos.data import evaluation_batches
 from spos.data.load import load_data
 from spos.run.config import read_layout
-from spos.search import Naswot
+from spos.search import Naswot, Patterns
 from spos.spaces import family
 
-#: Weights of a score beside the one-shot loss, both in standard deviations.
+#: Weights of a score beside the one-shot score, both in standard deviations.
 WEIGHTS = (0.25, 0.5, 1.0, 2.0)
+#: Scores that are added to it.
+ADDED = ("NASWOT", "patterns", "SynFlow", "layers")
 
 
 class Untrained:
@@ -85,10 +87,17 @@ class Untrained:
         return -float(np.sum(np.log(values) + 1 / values))
 
 
+def one_shot_scores(path: Path, chosen: Sequence[str]) -> dict[str, Floats]:
+    """The scores of networks in a file of `ranking.py`, higher is better."""
+    scores = json.loads(path.read_text())["scores"]
+    loss, *further = np.array([scores[one] for one in chosen]).T
+    # Files of before it was recorded have no z-score.
+    return dict(zip(("loss", "accuracy", "z-score"), (-loss, *further), strict=False))
+
+
 def one_shot_losses(path: Path, chosen: Sequence[str]) -> Floats:
     """The negative losses of networks in a file of `ranking.py`."""
-    scores = json.loads(path.read_text())["scores"]
-    return -np.array([scores[one][0] for one in chosen])
+    return one_shot_scores(path, chosen)["loss"]
 
 
 def rankings_of(
@@ -180,22 +189,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
             chosen,
             {
                 "NASWOT": Naswot(sample.supernet, sample.images),
+                "patterns": Patterns(copy.deepcopy(sample.supernet), sample.images),
                 "SynFlow": untrained.synflow,
                 "gradient norm": untrained.gradient_norm,
                 "Jacobian covariance": untrained.jacobian_covariance,
             },
         ),
     }
-    added = {name: standard(rankings[name]) for name in ("NASWOT", "SynFlow", "layers")}
+    added = {name: standard(rankings[name]) for name in ADDED}
     for path in options.scores:
-        loss = standard(one_shot_losses(path, sample.names))
-        rankings[f"{path.stem}: loss"] = loss
-        for weight in WEIGHTS:
-            rankings[f"{path.stem}: loss, {weight:g} NASWOT"] = loss + weight * added["NASWOT"]
-        rankings[f"{path.stem}: loss, 0.5 SynFlow"] = loss + 0.5 * added["SynFlow"]
-        rankings[f"{path.stem}: loss, 0.5 layers"] = loss + 0.5 * added["layers"]
-        both = added["NASWOT"] + added["layers"]
-        rankings[f"{path.stem}: loss, 0.5 NASWOT, 0.5 layers"] = loss + 0.5 * both
+        for name, values in one_shot_scores(path, sample.names).items():
+            label, score = f"{path.stem}: {name}", standard(values)
+            rankings[label] = score
+            for other in ("NASWOT", "patterns"):
+                for weight in WEIGHTS:
+                    rankings[f"{label}, {weight:g} {other}"] = score + weight * added[other]
+            rankings[f"{label}, 0.5 SynFlow"] = score + 0.5 * added["SynFlow"]
+            rankings[f"{label}, 0.5 layers"] = score + 0.5 * added["layers"]
+            both = added["NASWOT"] + added["layers"]
+            rankings[f"{label}, 0.5 NASWOT, 0.5 layers"] = score + 0.5 * both
+            more = added["patterns"] + 0.5 * added["layers"]
+            rankings[f"{label}, 1 patterns, 0.5 layers"] = score + more
     write_tables(
         options.out / "summary",
         f"Ranking of {options.space} without training: {len(sample.drawn)} networks, "

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from spos._util.settings import parse_assignments
 from spos.run import run
 from spos.run.config import make_config
+from spos.run.task import zscores
 
 #: Of the first layer to the last: how much a layer is worth.
 WORTH = (5, 1, 4, 1, 3, 1, 2, 1)
@@ -62,14 +63,18 @@ def test_regret_falls_within_the_budget(table: Path, name: str, tmp_path: Path) 
     assert regret[:, -1].mean() < regret[:, 0].mean()
 
 
-def test_a_loss_and_a_count_share_a_number() -> None:
-    from ranking import _PACKED, both
+def test_several_scores_of_a_candidate_are_kept_batch_by_batch() -> None:
+    from ranking import Recorder
 
     outputs, targets = torch.randn(64, 10), torch.arange(64) % 10
-    packed = both(outputs, targets)
-    assert packed // _PACKED == (outputs.argmax(1) == targets).sum()
-    loss = F.cross_entropy(outputs, targets, reduction="sum").item()
-    assert math.isclose(packed % _PACKED, loss, rel_tol=1e-4)
+    recorder = Recorder()
+    for _ in range(2):
+        for part in (slice(0, 40), slice(40, 64)):
+            recorder(outputs[part], targets[part])
+        loss, accuracy, zscore = recorder.take()
+        assert math.isclose(loss, F.cross_entropy(outputs, targets).item(), rel_tol=1e-5)
+        assert accuracy == (outputs.argmax(1) == targets).float().mean()
+        assert math.isclose(zscore, zscores(outputs, targets).mean().item(), abs_tol=1e-6)
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ def sample(tmp_path: Path) -> list[str]:
     rows = [f'"{one}",0,{1000 + number},9,{50 + number}' for number, one in enumerate(networks)]
     table = tmp_path / "table.csv"
     table.write_text("\n".join(["arch,seed,flops,params,test_top1", *rows]) + "\n")
-    scores = {one: [1.0 - 0.1 * number, 0.5] for number, one in enumerate(networks)}
+    scores = {one: [1.0 - 0.1 * number, 0.5, -number] for number, one in enumerate(networks)}
     (tmp_path / "a.json").write_text(json.dumps({"scores": scores}))
     options = ["mobile", "--preset", "tiny", "--table", str(table), "--data", "digits"]
     return [*options, "--images", "8", "--out", str(tmp_path / "out"), "--scores"]
@@ -43,8 +43,9 @@ def test_each_score_is_a_ranking_alone_and_beside_the_loss(
     training_free.main([*sample, str(tmp_path / "a.json")])
     (rows_found,) = tables(tmp_path / "out")
     taus = {row["ranking"]: row["tau, all"] for row in rows_found}
-    assert taus["a: loss"].startswith("1.000")
-    assert {"NASWOT", "SynFlow", "a: loss, 0.5 NASWOT"} <= taus.keys()
+    assert taus["a: loss"].startswith("1.000") and taus["a: z-score"].startswith("-1.000")
+    assert {"NASWOT", "patterns", "SynFlow", "a: loss, 0.5 NASWOT"} <= taus.keys()
+    assert "a: z-score, 1 patterns" in taus
     assert all(taus.values())
 
 
