@@ -11,6 +11,7 @@ import pytest
 import torch
 import yaml
 from own_models import QUICK, arrays, layer, stack
+from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -58,8 +59,17 @@ def test_the_network_found_predicts_and_is_exported(found: FoundNetwork, tmp_pat
     said = torch.tensor([int(name) for name in found.predict(images)])
     assert (said == labels).float().mean() > found.accuracy - 0.15
     assert not any(isinstance(module, OneOf) for module in found.network.modules())
-    with pytest.raises(UserError, match=r"images of torch.float32, shape .*; allowed: uint8"):
+    few = images[:20]
+    larger = [Image.fromarray(image.numpy()).resize((24, 24)).convert("RGB") for image in few[:, 0]]
+    for form in (few / 255, few.numpy(), few[:, 0].numpy(), list(few)):
+        assert found.predict(form) == found.predict(images)[:20]
+    same = zip(found.predict(larger), found.predict(few), strict=True)
+    assert sum(one == other for one, other in same) > 10
+    assert found.predict([]) == []
+    with pytest.raises(UserError, match=r"image 0: values of 0 to 239; allowed for float: 0 to 1"):
         found.predict(images.float())
+    with pytest.raises(UserError, match="image 0: str; allowed: a PIL image, a tensor, or an"):
+        found.predict(["photo.jpg"])
     assert found.export(tmp_path / "digits.onnx").stat().st_size > 1000
 
 
@@ -146,6 +156,7 @@ def test_a_space_by_name_and_a_source_are_enough_and_progress_is_told(tmp_path: 
         ("mobile", "digits", {"time": "soon"}, "^time soon: write a duration"),
         ("mobile", "digits", {"max_flops": "many"}, "max_flops 'many' is not a positive number"),
         ("mobile", [1, 2, 3], {}, "item 0: int; allowed: "),
+        (stack(), (arrays()[0], 0 * arrays()[1]), {}, "^data dataset: only one class"),
         ("mobile", {"a": 1}, {}, "dataset dict: has no items by index"),
         (nn.Conv2d, "digits", {}, "model <class .*Conv2d'>: must be a module with choices, the"),
         (None, Path("missing"), {}, "^data folder:missing: no such folder"),

@@ -81,11 +81,31 @@ def test_images_that_are_not_square_are_cut_and_it_is_said() -> None:
 def test_images_of_several_sizes_are_resized_to_the_one_that_is_given() -> None:
     images = [Image.new("RGB", (20 + number % 3, 24)) for number in range(30)]
     items = [(image, number % 2) for number, image in enumerate(images)]
-    with pytest.raises(UserError, match="set the side to resize to: image_size=20"):
-        OwnImages(items, None, None)
+    at_median = OwnImages(items, None, None)
+    assert at_median.facts.side == 21
+    for side in (21, 16):
+        data = at_median.load({"layout": {"image_size": side}, "data": {"test": 4}}, 0)
+        assert data.image_size == side
+        assert "images of several sizes: the middle square of each, resized" in data.notes
     planned = {"layout": {"image_size": 16}, "data": {"test": 4, "stream": "always"}}
     data = OwnImages(items, None, None, 16).load(planned, 0)
     assert data.image_size == 16 and not isinstance(data.train, TensorImages)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_arrays_may_have_their_channels_last_or_none(channels: int) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 9, 8, channels), dtype=np.uint8)
+    labels = np.arange(40) % 2
+    expected, *forms = [
+        pixels.transpose(0, 3, 1, 2),
+        pixels,
+        torch.tensor(pixels),
+        *([pixels[..., 0], pixels[..., 0] / 255] if channels == 1 else []),
+    ]
+    known = OwnImages(as_dataset((expected, labels)), None, None).load({}, 0).fingerprint
+    for form in forms:
+        data = OwnImages(as_dataset((form, labels)), None, None).load({}, 0)
+        assert data.fingerprint == known and data.channels == channels
 
 
 def test_other_images_of_the_same_labels_are_no_finished_run(

@@ -89,7 +89,7 @@ def test_a_dataset_of_test_images_may_have_values_of_its_own():
         (Valued(lambda i: 1, 0), {}, "^train: the Dataset is empty; it needs images$"),
         (Valued(lambda i: 1), {"classes": ["a"]}, "^classes: targets='values' have none"),
         (Valued(lambda i: 1), {"targets": "value"}, "^targets value: did you mean 'values'"),
-        (Valued(lambda i: 0.5), {"targets": "classes"}, "label 0.5; .* targets='values'$"),
+        (Valued(lambda i: 0.5), {"targets": "classes"}, r"label 0.5; .* targets='values'\)$"),
         (
             Valued(lambda i: 1),
             {"test": Valued(lambda i: [1, 2])},

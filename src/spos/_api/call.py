@@ -91,7 +91,8 @@ def search(
             :class:`spos.nn.Width`), whose layers get fresh weights, unless ``init`` says
             otherwise; or the name of a space; None for a space that suits the images.
         data (Any): source as for ``--data``; or a Dataset of (image, class), a DataLoader of one,
-            or a pair of arrays, images of shape (N, C, H, W) and classes.
+            or a pair of arrays: images of shape (N, C, H, W), (N, H, W, C) or (N, H, W), and
+            classes.
         time (str | float | None): time for everything, such as ``"1h"``, or seconds.
         max_flops (str | float | None): most multiply-adds, such as ``"60M"``.
         max_params (str | float | None): most parameters.
@@ -181,6 +182,7 @@ def search(
         images = OwnImages(as_dataset(data), as_dataset(test), classes, side)
         given.setdefault("data", {})["source"] = "dataset"
         facts = images.facts
+    facts.check(given["data"]["source"])
     if isinstance(model, nn.Module):
         if reuse and side is None:
             # That of its supernet.

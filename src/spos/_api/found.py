@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from spos._util.errors import UserError
+from spos._api.own_images import as_images, as_read
 from spos.cost.cost import find_cost
 from spos.data import ImageData
 from spos.export.exporting import export_run
@@ -20,6 +21,9 @@ from spos.report.result import Comparison, KnownNetwork, Result, Winner
 from spos.run.directory import RunDirectory
 from spos.run.outcome import SearchOutcome
 from spos.search import Candidate
+
+#: Images that the network classifies together.
+AT_ONCE = 256
 
 
 @dataclass(frozen=True, repr=False)
@@ -99,30 +103,34 @@ class FoundNetwork:
         """The trained network: plain torch modules, on the CPU; reads normalised images."""
         return self._trained.network
 
-    def predict(self, images: Tensor) -> list[str]:
-        """Classify images.
+    def predict(self, images: Any) -> list[str]:
+        """Classify images of any size: the middle square of each is resized to that of the run.
 
         Args:
-            images (Tensor): uint8 of the size of the run, shape (N, C, S, S), such as pixels of
-                ``load_data(...)``.
+            images (Any): images in the forms that :func:`spos.search` takes, without classes: an
+                array or a tensor of shape (N, C, H, W), (N, H, W, C) or (N, H, W), uint8 or float
+                in 0 to 1; or a list of single images, also of Pillow.
 
         Returns:
             The name of the most probable class of each image.
 
         Raises:
-            UserError: shape or type differ.
+            UserError: something else was given.
         """
         data = self._trained.data
-        shape = (data.channels, data.image_size, data.image_size)
-        if images.dtype != torch.uint8 or tuple(images.shape[1:]) != shape:
-            raise UserError(
-                f"images of {images.dtype}, shape {list(images.shape)}; allowed: uint8, shape "
-                f"[N, {', '.join(map(str, shape))}]"
-            )
+        rows = as_images(images) if hasattr(images, "shape") else images
+        fitted = [
+            as_read(image, f"image {place}", data.channels, data.image_size)
+            for place, image in enumerate(rows)
+        ]
         mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (data.mean, data.std))
+        found: list[int] = []
         with torch.inference_mode():
-            outputs = self.network((images.float() / 255 - mean) / std)
-        return [data.classes[place] for place in outputs.argmax(1).tolist()]
+            for begin in range(0, len(fitted), AT_ONCE):
+                pixels = torch.stack(fitted[begin : begin + AT_ONCE])
+                outputs = self.network((pixels.float() / 255 - mean) / std)
+                found += outputs.argmax(1).tolist()
+        return [data.classes[place] for place in found]
 
     def export(self, path: str | Path | None = None, form: str = "onnx") -> Path:
         """Write the network to a file, checked on the test images.

@@ -23,9 +23,12 @@ from torch.utils.data import (
 
 from spos._util.errors import UserError
 from spos.data import DataOptions, ImageData, Source, dataset_source
-from spos.data.items import in_memory
+from spos.data.dataset import SeveralSizesError
+from spos.data.decode import to_array
+from spos.data.items import in_memory, to_image
 from spos.data.load import assemble
 from spos.data.peek import ImageFacts, is_grey
+from spos.data.photograph import fit
 
 #: What a DataLoader has unless more is given than batches and their order.
 _OF_LOADERS = (
@@ -36,9 +39,14 @@ _OF_LOADERS = (
     default_collate,
     default_convert,
 )
+#: Images whose sizes are looked at.
+SAMPLE = 100
+#: Channels that images can have.
+CHANNELS = (1, 3)
 #: What the two arrays of images and classes can be.
 ALLOWED = {
-    "images": "a dense array or tensor of uint8, or of float in 0 to 1, one image in each row",
+    "images": "a dense array or tensor of uint8, or of float in 0 to 1, of shape (N, C, H, W), "
+    "(N, H, W, C) or (N, H, W)",
     "classes": "whole numbers from 0, one for each image; names of the classes go to classes=",
 }
 
@@ -65,13 +73,48 @@ def as_dataset(data: Any) -> Any:
                 )
         return data.dataset
     if isinstance(data, (tuple, list)) and len(data) == 2 and hasattr(data[0], "shape"):
-        images, labels = (_as_tensor(data[place], what) for place, what in enumerate(ALLOWED))
+        images, labels = as_images(data[0]), _as_tensor(data[1], "classes")
         if len(images) != len(labels):
             raise UserError(
                 f"{len(images)} images and {len(labels)} classes: give one class for each image"
             )
         return TensorDataset(images, labels)
     return data
+
+
+def as_images(values: Any) -> Tensor:
+    """Images in one array as a tensor of shape (N, C, H, W).
+
+    Raises:
+        UserError: they are not numbers.
+
+    Example:
+        >>> as_images(np.zeros((2, 8, 9), np.uint8)).shape
+        torch.Size([2, 1, 8, 9])
+        >>> as_images(np.zeros((2, 8, 9, 3), np.uint8)).shape
+        torch.Size([2, 3, 8, 9])
+    """
+    images = _as_tensor(values, "images")
+    if images.dim() == 3:
+        return images[:, None]
+    # NumPy, Pillow and OpenCV have the channels last.
+    if images.dim() == 4 and images.shape[1] not in CHANNELS and images.shape[3] in CHANNELS:
+        return images.permute(0, 3, 1, 2)
+    return images
+
+
+def as_read(image: Any, where: str, channels: int, side: int) -> Tensor:
+    """The pixels of one image, shape (C, S, S), as those of a Dataset are read.
+
+    Raises:
+        UserError: it is no image.
+
+    Example:
+        >>> as_read(np.zeros((8, 9), np.uint8), "image 0", 3, 4).shape
+        torch.Size([3, 4, 4])
+    """
+    read = to_image(image, where).convert("RGB" if channels == 3 else "L")
+    return torch.tensor(to_array(fit(read, side)))
 
 
 def _as_tensor(values: Any, what: str) -> Tensor:
@@ -89,6 +132,13 @@ def _as_tensor(values: Any, what: str) -> Tensor:
     return tensor
 
 
+def _median_side(dataset: Any) -> int:
+    """Median of the shorter sides, in pixels, of a sample of the images."""
+    places = np.linspace(0, len(dataset) - 1, min(len(dataset), SAMPLE)).astype(int).tolist()
+    shorter = [min(to_image(dataset[place][0], f"train, item {place}").size) for place in places]
+    return int(np.median(shorter))
+
+
 class OwnImages:
     """The images of a Dataset, read once for the plan and kept for the run.
 
@@ -96,20 +146,27 @@ class OwnImages:
         dataset (Any): images with classes, as for :func:`spos.data.dataset_source`.
         test (Any): test images; None to split them off.
         classes (Sequence[str] | None): names of the classes.
-        side (int | None): side to resize images to; None for that of the first.
+        side (int | None): side to resize images to; None for their own, or the median of their
+            shorter sides if they differ.
     """
 
     def __init__(
         self, dataset: Any, test: Any, classes: Sequence[str] | None, side: int | None = None
     ) -> None:
         self.dataset, self.test, self.classes = dataset, test, classes
+        self.notes: list[str] = []
         began = time.monotonic()
-        self.source: Source | None = self._read(DataOptions(image_size=side))
+        try:
+            source = self._read(DataOptions(image_size=side))
+        except SeveralSizesError:
+            self.notes = ["images of several sizes: the middle square of each, resized"]
+            source = self._read(DataOptions(image_size=_median_side(dataset)))
+        self.source: Source | None = source
         reading = time.monotonic() - began
-        train = self.source.train
+        train = source.train
         self.facts = ImageFacts(
             count=len(train),
-            classes=len(self.source.classes),
+            classes=len(source.classes),
             side=train.image_size,
             channels=train.channels,
             grey=is_grey(train.pixels(range(min(len(train), 200)))),
@@ -135,6 +192,7 @@ class OwnImages:
         held = options.stream == "auto" and options.image_size == self.facts.side
         if source is None or not held:
             source = self._read(options)
+        source.notes += self.notes
         return assemble("dataset", "dataset", source, options)
 
     def _read(self, options: DataOptions) -> Source:

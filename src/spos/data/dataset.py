@@ -25,6 +25,10 @@ TARGETS = ("classes", "values")
 """What the targets of a Dataset can be."""
 
 
+class SeveralSizesError(UserError):
+    """The images of a Dataset differ in size, and there is no side to resize them to."""
+
+
 def dataset_data(
     train: Dataset[Any],
     *,
@@ -178,7 +182,7 @@ class _Items(Photographs):
         for index in range(len(self)):
             image, labels[index] = self._item(index, tuple(target.shape))
             if image_size is None and image.size != first.size:
-                raise UserError(
+                raise SeveralSizesError(
                     f"{self.name}, item {index}: {image.width}x{image.height} pixels, the first has"
                     f" {first.width}x{first.height}; set the side to resize to: image_size={side}"
                 )

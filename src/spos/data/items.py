@@ -33,7 +33,7 @@ def to_label(label: Any, where: str) -> Tensor:
     if not whole or not 0 <= label <= LARGEST_LABEL:
         raise UserError(
             f"{where}: label {label!r:.50}; allowed: an integer from 0; for numbers to be "
-            "predicted give targets='values'"
+            "predicted use spos.data.dataset_data(..., targets='values')"
         )
     return torch.tensor(int(label))
 

@@ -41,6 +41,15 @@ class ImageFacts:
     reading: float = 0.0
     decoding: float = 0.0
 
+    def check(self, spec: str) -> None:
+        """Refuse images of a single class.
+
+        Args:
+            spec (str): source of the images, for the error.
+        """
+        if self.classes == 1:
+            raise UserError(f"--data {spec}: only one class; a classifier needs at least 2")
+
 
 def peek(spec: str) -> ImageFacts:
     """Look at the images of a source: a sample of its files, or all that is held in memory.

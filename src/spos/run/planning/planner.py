@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 
-from spos._util.errors import UserError
 from spos.cost import CostModel
 from spos.data import DataOptions, check_batch
 from spos.data.peek import ImageFacts, peek
@@ -176,8 +175,7 @@ class Planner(Draft):
         self.capacity.reading = facts.reading
         # Refuses sizes that are none before anything is measured.
         DataOptions(validation=base.data.validation, test=base.data.test)
-        if facts.classes == 1:
-            raise UserError(f"--data {source}: only one class; a classifier needs at least 2")
+        facts.check(source)
         self.choose("data.source", source, "")
         return facts
 
