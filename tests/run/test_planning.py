@@ -122,7 +122,8 @@ def test_a_space_of_the_user_is_kept_and_its_steps_follow_the_time():
 def test_candidates_have_a_second_score_where_the_space_is_chosen():
     assert chosen(plan(DIGITS, 60))["search.naswot_weight"] == planning.NASWOT_WEIGHT
     space = {"name": "nasbenchmacro", "preset": "tiny"}
-    for own in ({"space": space}, {"search": {"naswot_weight": 0.0}}):
+    accuracy = {"search": {"fitness": "metric"}}
+    for own in ({"space": space}, {"search": {"naswot_weight": 0.0}}, accuracy):
         assert "search.naswot_weight" not in chosen(plan({**DIGITS, **own}, 60))
 
 
@@ -337,6 +338,52 @@ def test_finalists_that_train_at_the_same_time_leave_more_for_the_retraining(mon
         monkeypatch.setattr(schedule_module, "choose_finalists", lambda *_, **__: [0, 1, 2])
         steps.append(schedule._retrain(context)["retrain"]["steps"])
     assert steps[1] > 1.4 * steps[0]
+
+
+@pytest.mark.usefixtures("measured")
+def test_a_search_of_a_given_size_is_not_said_to_fit_the_time():
+    expected = {}
+    for iterations in (20, 2000):
+        sized = {"search": {"population": 50, "iterations": iterations}}
+        times = {one.stage: one.seconds for one in plan({**DIGITS, **sized}, 60).estimates}
+        expected[iterations] = times["search"]
+    assert expected[2000] == pytest.approx(100 * expected[20], rel=0.1)
+    assert sum(times.values()) > expected[2000] > 60
+
+
+def test_budgets_share_the_time_of_one(monkeypatch):
+    made = Plan(300.0, 10.0, 300, 1e6, 0.2, SPEED, (), ())
+    schedule = Schedule(made, 0.0)
+    monkeypatch.setattr(Schedule, "used", lambda *_: 100.0)
+    monkeypatch.setattr(Schedule, "_steps", lambda *_: (0.1, 0.1))
+    monkeypatch.setattr(Schedule, "_slowness", lambda *_: 1.0)
+
+    def fitted(budgets: tuple[float, ...], **given: int) -> tuple[int, int]:
+        config = make_config(
+            {"constraint": {"budgets": {"flops": budgets}} if budgets[1:] else {}, "search": given}
+        )
+        retrainings = {str(budget): "" for budget in budgets}
+        found = SimpleNamespace(budgets=budgets[1:], retrainings=retrainings)
+        monkeypatch.setattr(schedule_module, "read_found", lambda _: found)
+        monkeypatch.setattr(schedule_module, "choose_finalists", lambda *_, **__: [])
+        images = range(1000)
+        context = SimpleNamespace(
+            config=config,
+            data=SimpleNamespace(validation=images, train=images),
+            directory=None,
+            frozen={"search": given},
+            fitness=SimpleNamespace(is_loss=True),
+        )
+        sizes = schedule._search(context)["search"] | given
+        steps = schedule._retrain(context)["retrain"]["steps"]
+        return sizes["population"] * sizes["iterations"], steps
+
+    (one, alone), (four, together) = fitted((1e6,)), fitted((1e6, 2e6, 3e6, 4e6))
+    assert one / 6 < four < one / 3
+    # Of four networks, and three that they are compared with.
+    assert together == pytest.approx(alone * 4 / 7, rel=0.02)
+    # What is given of the two is kept, and the other one follows.
+    assert fitted((1e6,), iterations=20)[0] == pytest.approx(one, rel=0.2)
 
 
 @settings(max_examples=3, deadline=None)

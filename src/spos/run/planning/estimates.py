@@ -45,6 +45,7 @@ def estimate_stages(
     known_flops: Sequence[int] = (),
     reused: bool = False,
     free: bool = True,
+    sized: bool = False,
     compare: int | None = None,
 ) -> tuple[StageEstimate, ...]:
     """Estimate the time of each stage; those of later ones are adjusted when they begin.
@@ -60,10 +61,13 @@ def estimate_stages(
         known_flops (Sequence[int]): multiply-adds of known networks to compare with.
         reused (bool): whether the supernet is that of another run.
         free (bool): whether the recipes are chosen, and not those of a preset.
+        sized (bool): whether the size of the search is given, and not fitted to the time.
         compare (int | None): number of random networks to compare with; None to choose it.
     """
     settings, batch = config.differentiable, config.run.evaluation_batch
     count = config.search.population * config.search.iterations
+    # One search for each budget.
+    count *= len(config.constraint.constraints)
     if config.required_method:
         count = settings.samples if settings.derive == "sample" else 1
     evaluated = min(config.run.calibration, images) + count_split(config.data.validation, images)
@@ -80,7 +84,7 @@ def estimate_stages(
     # In trainings of the winner.
     known = capacity.side_by_side([each / step for each in further])
     if (seconds := capacity.seconds) is not None:
-        if not config.required_method:
+        if not config.required_method and not sized:
             train, share = SHARES[config.network.weights]
             search = seconds * (share / (1 - train) if reused else share)
         rest = max(seconds - training - search, 0.0)

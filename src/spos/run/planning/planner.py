@@ -155,6 +155,7 @@ class Planner(Draft):
                 known_flops=known,
                 reused=self.reuse is not None,
                 free=self.free,
+                sized={"population", "iterations"} <= self.given.get("search", {}).keys(),
                 compare=self.compare,
             ),
             fitted=self.free,
@@ -189,7 +190,7 @@ class Planner(Draft):
             table = family(base.space).costs(supernet, eager=False)
             return table, base.bounds.maximum.get("flops", table.range()["flops"][1])
         chosen = choose_networks(self, self.capacity, facts, sizes, base)
-        if not self.reuse and not base.required_method:
+        if not self.reuse and not base.required_method and base.search.fitness != "metric":
             # Evaluations of another run have its score.
             reason = "with it networks are ranked better than by the loss alone"
             self.choose("search.naswot_weight", NASWOT_WEIGHT, reason)

@@ -243,9 +243,12 @@ class Schedule:
         images += SCORED_AS * added
         each = self.plan.speed.evaluation.seconds(self.plan.flops, batch) * images / batch
         count = seconds / (each * max(1.0, self._slowness(context))) * SHARED * self.plan.parallel
-        count = max(count - SAMPLE * bool(added), 1.0)
+        # One search for each budget.
+        searches = len(context.config.constraint.constraints)
+        count = max(count - SAMPLE * bool(added), 1.0) / searches
         given = context.frozen.get("search", {})
-        population = int(given.get("population", _within(round((2.5 * count) ** 0.5), POPULATIONS)))
+        wide = count / given["iterations"] if "iterations" in given else (2.5 * count) ** 0.5
+        population = int(given.get("population", _within(round(wide), POPULATIONS)))
         iterations = _within(int(count / population), ITERATIONS)
         sizes = (population, iterations, max(2, population // 5))
         return {"search": dict(zip(FITTED["search"], sizes, strict=True))}
@@ -267,6 +270,9 @@ class Schedule:
                 at_once = self.plan.processes
                 shorter = share_of_retraining(len(chosen), finalists.share, at_once)
                 trainings += shorter * at_once / self.plan.parallel
+            elif found is not None:
+                # The networks of smaller budgets take no longer than that of the largest.
+                trainings += self._together([1.0] * (len(found.retrainings) - 1))
             left = (self.plan.seconds - self.used(context)) * (1 - RESERVE[processes > 1])
             steps = int(max(left, 0.0) / trainings / own)
         steps = max(20, min(steps, most_steps(images, batch)))
