@@ -43,6 +43,16 @@ def test_headings_of_several_words_leave_room_for_architectures(make: Callable[.
     assert " ".join(text.split()).count("NASWOT") >= 2
 
 
+def test_a_table_that_is_too_wide_by_little_has_narrow_headings(make: Callable[..., Run]) -> None:
+    run = make(depths=(8,))
+    measure = replace(run.result.one_shot, name="loss")
+    top = tuple(replace(one, metric_score=0.25) for one in run.result.top)
+    text = printed(run.change(fitness=measure, top=top).result)
+    assert max(len(line) for line in text.splitlines()) <= 80
+    for row in top:
+        assert str(row.architecture) in text
+
+
 def test_long_architectures_fold_and_lose_nothing(make: Callable[..., Run]) -> None:
     run = make(depths=(40,), count=20, networks=1)
     lines = printed(run.result).splitlines()

@@ -116,7 +116,8 @@ def plan_tables(plan: Plan) -> list[Table | str]:
     from spos._util.settings import show_value
     from spos.report.words import duration
 
-    chosen = Table("setting", "value", "why", title="Chosen for you", title_justify="left")
+    value = Column("value", overflow="fold")
+    chosen = Table("setting", value, "why", title="Chosen for you", title_justify="left")
     for choice in plan.choices:
         if choice.reason:
             chosen.add_row(choice.setting, show_value(choice.value), choice.reason)

@@ -54,8 +54,8 @@ class ArchitectureTable:
 
 #: Characters of an architecture from which a table on a terminal has no standard errors.
 LONG = 30
-#: Characters of an architecture from which the columns of such a table are narrow.
-MANY = 20
+#: Characters of a line on a terminal, beyond which the columns of such a table are narrow.
+TERMINAL = 80
 #: Characters of a line of a heading on a terminal, by whether columns are narrow.
 HEADING = {False: 14, True: 9}
 #: Stands for the same heading on the terminal as on the page.
@@ -200,16 +200,24 @@ def pairs_table(title: str, rows: Iterable[tuple[str, str]]) -> Table:
     return table
 
 
+def _wide(columns: Sequence[Column]) -> int:
+    """Characters of a line with two spaces between the columns."""
+    headings = (textwrap.wrap(one.brief or "", HEADING[False]) for one in columns)
+    cells = (one.cells for one in columns)
+    lines = ((*heading, *cell) for heading, cell in zip(headings, cells, strict=True))
+    return sum(2 + max(map(len, line), default=0) for line in lines) - 2
+
+
 def architectures_table(title: str, content: ArchitectureTable) -> Table:
     """A table with an architecture in each row."""
-    # A dozen choices fit into 80 columns only with single spaces and narrow headings.
-    narrow = max(map(len, content.architectures)) >= MANY
-    padding, line = (0, 0 if narrow else 1, 0, 0), HEADING[narrow]
-    table = _titled(title, box=box.SIMPLE_HEAD, padding=padding, show_edge=False)
     # Only architectures and names give way where a line is too long: they fold.
     architecture = column("architecture", content.architectures, text=True)
     shown = [one for one in content.values if one.brief is not None]
     columns = [*content.leading, architecture, *shown]
+    # A dozen choices fit into a line only with single spaces and narrow headings.
+    narrow = _wide(columns) > TERMINAL
+    padding, line = (0, 0 if narrow else 1, 0, 0), HEADING[narrow]
+    table = _titled(title, box=box.SIMPLE_HEAD, padding=padding, show_edge=False)
     for one in columns:
         table.add_column(
             textwrap.fill(one.brief or "", line, break_long_words=False),
