@@ -32,6 +32,17 @@ def test_a_plan_is_shown_and_written_as_json(cli: Cli, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_a_plan_says_what_images_it_is_for_and_shortens_nothing(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = cli("plan", "--time", "10s", "--max-params", "100K", "--threads", "1").out
+    assert "│ data.source" in shown and "example images, as no" in shown
+    assert "constraint.maximum" in shown and "…" not in shown
+    given = cli("plan", "--data", "digits", "--time", "10s", "--threads", "1").out
+    assert "data.source" not in given
+
+
 def test_a_plan_of_a_trained_supernet_has_no_training(cli: Cli, finished_run: Path) -> None:
     given = ("plan", "--reuse", finished_run, "--threads", "1")
     shown = cli(*given, "--time", "1m")

@@ -322,8 +322,16 @@ def test_what_is_not_an_image_is_noted_and_what_is_hidden_is_not(make_folder):
     (path / "train/.cache").mkdir()
     data = load_data(f"folder:{path}")
     assert data.notes == (
-        "files that are not images in a class folder, not read (.md: 1, .txt: 1)",
+        "not read, as only JPEG, PNG, BMP and WebP files in a class folder are: .md: 1, .txt: 1",
     )
+
+
+@pytest.mark.parametrize("read", [load_data, peek])
+def test_a_path_without_the_word_folder_is_told_how_to_write_it(make_folder, tmp_path, read):
+    path = make_folder(train=20, test=4)
+    for given in (str(path), str(tmp_path / "missing.ZIP")):
+        with pytest.raises(UserError, match=f"^--data {given}: .*; write folder:{given}$"):
+            read(given)
 
 
 def test_files_may_lie_deeper_than_in_the_class_folder(make_folder):

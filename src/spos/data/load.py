@@ -13,7 +13,7 @@ from spos._util.errors import UserError
 from spos._util.randomness import generator
 from spos._util.text import printable
 from spos.data.images import ImageData, Images, Indices, TensorImages, digest
-from spos.data.source import SOURCES, DataOptions, Source
+from spos.data.source import DataOptions, Source, find_source
 from spos.data.split import split_targets
 
 COMPARED = 256
@@ -52,7 +52,7 @@ def load_data(spec: str, **options: Any) -> ImageData:
     name, _, argument = spec.partition(":")
     checked = DataOptions(**options)
     try:
-        source = SOURCES.find(name)(argument, checked)
+        source = find_source(spec)(argument, checked)
     except UserError as error:
         raise UserError(f"--data {spec}: {error}") from error
     return assemble(spec, name, source, checked)

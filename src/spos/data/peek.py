@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from spos._util.errors import UserError
-from spos.data.source import SOURCES, DataOptions
+from spos.data.source import DataOptions, find_source
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,9 @@ def peek(spec: str) -> ImageFacts:
         >>> facts.count, facts.classes, facts.side, facts.grey
         (1438, 10, 8, True)
     """
-    name, _, argument = spec.partition(":")
+    argument = spec.partition(":")[2]
     try:
-        found = SOURCES.find(name)
+        found = find_source(spec)
         look = getattr(found, "look", None)
         if look is not None:
             facts: ImageFacts = look(argument)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -101,6 +102,21 @@ SourceFunction = Callable[[str, DataOptions], Source]
 
 SOURCES: Registry[SourceFunction] = Registry("data source", "spos.data.sources", "spos.sources")
 """What ``--data`` can name: one module each in ``spos/data/sources``, and plug-ins."""
+
+
+def find_source(spec: str) -> SourceFunction:
+    """The function of a source.
+
+    Args:
+        spec (str): source, as ``NAME`` or ``NAME:ARGUMENT``.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    name = spec.partition(":")[0]
+    if name not in SOURCES and (os.path.isdir(spec) or spec.lower().endswith(".zip")):
+        raise UserError(f"the path of a folder or an archive; write folder:{spec}")
+    return SOURCES.find(name)
 
 
 def array_source(

@@ -120,7 +120,8 @@ def find_layout(names: Iterable[str]) -> FoundImages:
     }
     if others:
         kinds = ", ".join(f"{kind or 'no extension'}: {n}" for kind, n in sorted(others.items()))
-        notes.append(f"files that are not images in a class folder, not read ({kinds})")
+        read = "only JPEG, PNG, BMP and WebP files in a class folder"
+        notes.append(f"not read, as {read} are: {kinds}")
     return FoundImages(classes, splits, notes)
 
 

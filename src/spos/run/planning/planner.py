@@ -177,7 +177,7 @@ class Planner(Draft):
         # Refuses sizes that are none before anything is measured.
         DataOptions(validation=base.data.validation, test=base.data.test)
         facts.check(source)
-        self.choose("data.source", source, "")
+        self.choose("data.source", source, "example images, as no --data is given")
         return facts
 
     def _choose_networks(
