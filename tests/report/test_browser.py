@@ -13,7 +13,7 @@ import pytest
 
 from spos.report import render
 from spos.report.attachments import CandidateStages
-from spos.report.facts import ConstraintFacts
+from spos.report.facts import ConstraintFacts, TrainFacts
 from spos.report.measure import Measure
 
 from .conftest import make_run
@@ -292,6 +292,21 @@ def test_a_phone_breaks_no_number(browser: Any, crowded: Path) -> None:
         assert cells.count() > 70
         assert set(cells.evaluate_all(lines)) == {1}
         assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+@pytest.mark.parametrize("width", [320, 360, 375])
+def test_the_smallest_phones_show_every_column(browser: Any, tmp_path: Path, width: int) -> None:
+    run = make_run(depths=(2, 2), count=20, networks=2, scale=1)
+    seconds = {name: 7 * spent for name, spent in run.result.seconds.items()}
+    run = run.change(seconds=seconds, planning=100.0, train=TrainFacts(3000, reused=True))
+    run.metrics.append({"stage": "train", "step": 1, "peak_memory": 512 << 20})
+    path = tmp_path / "report.html"
+    path.write_text(render(*run.arguments), encoding="utf-8")
+    with Window(browser, path, viewport={"width": width, "height": 700}) as page:
+        assert page.locator(".resources", has_text="peak memory").count() == 1
+        overflow = "all => all.map(one => one.scrollWidth - one.clientWidth)"
+        assert set(page.locator(".scroll").evaluate_all(overflow)) == {0}
+        assert page.evaluate("document.documentElement.scrollWidth") == width
 
 
 def test_without_scripts_the_tables_are_there(browser: Any, report: Path) -> None:
