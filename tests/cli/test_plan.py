@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,9 +13,11 @@ import pytest
 from commands import Ended
 from PIL import Image
 
+from spos._cli.options import _ALIASES
 from spos._cli.plan import _confirm, _directory, next_commands
 from spos.report.diagnosis import StageEstimate
 from spos.report.result import read_result
+from spos.run.config import make_config
 from spos.run.planning.plan import Plan, PlannedSetting
 from spos.run.planning.speed import Line, Speed
 
@@ -144,6 +147,20 @@ def test_the_help_of_a_run_fits_a_screen_and_more_is_there(cli: Cli) -> None:
         assert topic in shown.out
     assert "--latency-table" not in shown.out and "--latency-table" in everything.out
     assert "--time" in shown.out and "--help-all" in shown.out
+
+
+def test_defaults_in_the_help_are_those_of_the_settings(cli: Cli) -> None:
+    told = {}
+    for _, setting, _, text in _ALIASES:
+        if found := re.search(r"(\S+) \(the default\)|by default (\S+)\.$", text):
+            told[setting] = found[1] or found[2]
+    assert told.keys() >= {"data.source", "search.algorithm", "run.seed", "run.precision"}
+    config = make_config({})
+    for setting, value in told.items():
+        section, name = setting.split(".")
+        assert str(getattr(getattr(config, section), name)) == value, setting
+    shown = cli("doctor", "--help-all").out
+    assert "[default: 12; x>=1]" in shown and "[default: 1; x>=1]" in shown
 
 
 def test_the_shell_completes_options(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,7 @@ class TopicCommand(click.Command):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
+        self.context_settings["show_default"] = True
         self.params.append(
             click.Option(
                 ["--help-all"],

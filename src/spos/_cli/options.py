@@ -92,8 +92,9 @@ _ALIASES: tuple[tuple[str, str, Callable[[str], Any], str], ...] = (
         "--data",
         "data.source",
         str,
-        "Images: digits, digits:cluttered, folder:PATH (or a .zip), fashion-mnist[:PATH], "
-        "cifar10:PATH, cifar100:PATH, hf:PATH, torchvision:NAME:PATH or webdataset:SHARDS.",
+        "Images: digits (the default), digits:cluttered, folder:PATH (or a .zip), "
+        "fashion-mnist[:PATH], cifar10:PATH, cifar100:PATH, hf:PATH, torchvision:NAME:PATH or "
+        "webdataset:SHARDS.",
     ),
     (
         "--validation",
@@ -108,11 +109,26 @@ _ALIASES: tuple[tuple[str, str, Callable[[str], Any], str], ...] = (
         "Images to split off for the test, where the source has no test images: a number or a "
         "fraction.",
     ),
-    ("--stream", "data.stream", str, "Decode images during training: auto, always or never."),
-    ("--on-broken", "data.on_broken", str, "What to do with a broken image: fail or skip."),
+    (
+        "--stream",
+        "data.stream",
+        str,
+        "Decode images during training: auto (the default), always or never.",
+    ),
+    (
+        "--on-broken",
+        "data.on_broken",
+        str,
+        "What to do with a broken image: fail (the default) or skip.",
+    ),
     ("--data-workers", "data.workers", int, "Processes that decode streamed images."),
-    ("--seed", "run.seed", int, "Seed of everything random."),
-    ("--precision", "run.precision", str, "Precision: 32-true, bf16-mixed or 16-mixed."),
+    ("--seed", "run.seed", int, "Seed of everything random; by default 0."),
+    (
+        "--precision",
+        "run.precision",
+        str,
+        "Precision: 32-true (the default), bf16-mixed or 16-mixed.",
+    ),
     ("--init", "supernet.init", str, "File of weights that the supernet begins from."),
     ("--supernet-steps", "supernet.steps", int, "Steps of the supernet's training."),
     ("--retrain-steps", "retrain.steps", int, "Steps of the winner's training."),
@@ -133,7 +149,7 @@ _ALIASES: tuple[tuple[str, str, Callable[[str], Any], str], ...] = (
         "--algorithm",
         "search.algorithm",
         str,
-        "Search algorithm: evolution, random, nsga2, fbnet, darts or proxylessnas.",
+        "Search algorithm: evolution (the default), random, nsga2, fbnet, darts or proxylessnas.",
     ),
     ("--population", "search.population", int, "Candidates of an iteration."),
     ("--iterations", "search.iterations", int, "Iterations of the search."),
