@@ -169,6 +169,11 @@ def test_the_shell_completes_options(cli: Cli, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("COMP_CWORD", "2")
     completed = cli("run")
     assert completed.status == 0 and completed.out.split() == ["plain,--max-flops"]
+    for words in ("show ru", "predict runs/a pho", "run --reuse ru", "export ru", "run --out ru"):
+        begun = words.rpartition(" ")[2]
+        monkeypatch.setenv("COMP_WORDS", f"spos {words}")
+        monkeypatch.setenv("COMP_CWORD", str(len(words.split())))
+        assert cli("run").out.split() == [f"file,{begun}"]
     monkeypatch.delenv("COMP_WORDS")
     assert cli("run").mistake.startswith("_SPOS_COMPLETE=bash_complete: the shell did not")
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from spos._cli.common import print_tables
-from spos._cli.options import COUNT
+from spos._cli.options import COUNT, TEXT
 
 
 @click.command("profile")
@@ -26,7 +26,7 @@ from spos._cli.options import COUNT
     "--image-channels", type=COUNT, default=3, metavar="N", help="3 for colour images, 1 for grey."
 )
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Layout setting.")
-@click.option("--latency-table", metavar="FILE", help="Table that spos latency wrote.")
+@click.option("--latency-table", type=TEXT, metavar="FILE", help="Table that spos latency wrote.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def profile_command(as_json: bool, **options: Any) -> None:
     """Print what an architecture costs."""

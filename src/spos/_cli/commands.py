@@ -12,13 +12,13 @@ from pathlib import Path
 import click
 
 from spos._cli.common import print_tables, say
-from spos._cli.options import COUNT, logger_option
+from spos._cli.options import COUNT, TEXT, logger_option
 from spos._util.console import ConsoleListener
 from spos._util.errors import UserError
 
 
 @click.command("show")
-@click.argument("run", metavar="DIR")
+@click.argument("run", type=TEXT, metavar="DIR")
 @click.option("--json", "as_json", is_flag=True, help="Print result.json unchanged.")
 def show_command(run: str, as_json: bool) -> None:
     """Print the result of a run as tables."""
@@ -36,7 +36,7 @@ def show_command(run: str, as_json: bool) -> None:
 
 
 @click.command("dashboard")
-@click.argument("run", metavar="DIR")
+@click.argument("run", type=TEXT, metavar="DIR")
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -58,7 +58,7 @@ def dashboard_command(run: str, port: int) -> None:
 
 
 @click.command("export")
-@click.argument("run", metavar="RUN")
+@click.argument("run", type=TEXT, metavar="RUN")
 @click.option(
     "--format",
     "form",
@@ -67,7 +67,10 @@ def dashboard_command(run: str, port: int) -> None:
     help="Format: onnx, torch-export or state-dict.",
 )
 @click.option(
-    "--out", metavar="FILE", help="File to write; by default RUN/network.onnx or similar."
+    "--out",
+    type=TEXT,
+    metavar="FILE",
+    help="File to write; by default RUN/network.onnx or similar.",
 )
 @click.option("--fold/--no-fold", default=True, help="Fold batch norms into convolutions.")
 @click.option(
@@ -97,7 +100,7 @@ def export_command(
 
 @click.command("push")
 @click.argument("name", metavar="USER/NAME")
-@click.argument("run", metavar="RUN")
+@click.argument("run", type=TEXT, metavar="RUN")
 @click.option("--private", is_flag=True, help="Make a new repository private.")
 def push_command(name: str, run: str, private: bool) -> None:
     """Put the trained network of a run on the Hugging Face Hub, with its model card."""
@@ -108,8 +111,8 @@ def push_command(name: str, run: str, private: bool) -> None:
 
 
 @click.command("predict")
-@click.argument("model", metavar="MODEL")
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@click.argument("model", type=TEXT, metavar="MODEL")
+@click.argument("images", type=TEXT, nargs=-1, required=True, metavar="IMAGE...")
 @click.option(
     "--top", type=COUNT, metavar="N", help="Classes to print of each image, by default 5."
 )

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from spos._cli.common import print_tables, say
-from spos._cli.options import COUNT, PROCESSORS
+from spos._cli.options import COUNT, PROCESSORS, TEXT
 from spos._util.errors import UserError
 from spos._util.text import printable
 
@@ -25,14 +25,14 @@ _OF_TABLE = (*_SOURCE, "backend", "accelerator", "threads", "batch", "channels_l
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Layout setting.")
 @click.option("--classes", type=COUNT, metavar="N", help="Number of classes.")
 @click.option("--image-channels", type=COUNT, metavar="N", help="3 for colour images, 1 for grey.")
-@click.option("--run", metavar="DIR", help="Run to take all of these from.")
+@click.option("--run", type=TEXT, metavar="DIR", help="Run to take all of these from.")
 @click.option("--backend", metavar="NAME", help="Backend: torch, torch.compile or onnxruntime.")
 @click.option("--accelerator", metavar="NAME", help="Kind of device: cpu or cuda.")
 @click.option("--threads", type=PROCESSORS, metavar="N", help="CPU threads.")
 @click.option("--batch", type=COUNT, metavar="N", help="Images of a batch.")
 @click.option("--channels-last", is_flag=True, help="Store images and weights channels-last.")
 @click.option("--rounds", type=COUNT, metavar="N", help="Samples of each part or network.")
-@click.option("--out", metavar="FILE", help="Table to write, such as cpu.json.")
+@click.option("--out", type=TEXT, metavar="FILE", help="Table to write, such as cpu.json.")
 @click.option("--validate", metavar="FILE", help="Table to compare with random whole networks.")
 @click.option("--networks", type=COUNT, metavar="N", help="Networks to validate on, 50 by default.")
 @click.option("--seed", type=click.IntRange(0), metavar="N", help="Seed of these networks.")

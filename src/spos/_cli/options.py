@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from spos._util.errors import UserError
 from spos.cost.cost import COSTS, find_cost
@@ -62,6 +63,27 @@ class Workers(click.ParamType[Any]):
         return PROCESSORS.convert(text, param, context) if number else text
 
 
+class Place(click.ParamType[Any]):
+    """Type of an option that is a path, which a shell completes."""
+
+    name = "path"
+
+    def __init__(self, kind: Callable[[str], Any] = str) -> None:
+        self.kind = kind
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, context: click.Context | None
+    ) -> Any:
+        return self.kind(value)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        return [CompletionItem(incomplete, type="file")]
+
+
+#: A path as it was given, and as an object.
+TEXT, PATH = Place(), Place(Path)
 #: A number of things, and one of processes or threads, of which no machine has as many.
 COUNT, PROCESSORS = Count(10**6), Count(1024)
 WORKERS = Workers()
@@ -81,7 +103,7 @@ def number_or_fraction(text: str) -> int | float:
 
 
 #: Options that set one setting: option, setting, type, help.
-_ALIASES: tuple[tuple[str, str, Callable[[str], Any], str], ...] = (
+_ALIASES: tuple[tuple[str, str, Callable[[str], Any] | Place, str], ...] = (
     ("--space", "space.name", str, "Search space."),
     ("--preset", "space.preset", str, "Preset of the space, such as cifar, small or tiny."),
     ("--width", "layout.width", float, "Factor for the channels of the preset's stages."),
@@ -129,7 +151,7 @@ _ALIASES: tuple[tuple[str, str, Callable[[str], Any], str], ...] = (
         str,
         "Precision: 32-true (the default), bf16-mixed or 16-mixed.",
     ),
-    ("--init", "supernet.init", str, "File of weights that the supernet begins from."),
+    ("--init", "supernet.init", TEXT, "File of weights that the supernet begins from."),
     ("--supernet-steps", "supernet.steps", int, "Steps of the supernet's training."),
     ("--retrain-steps", "retrain.steps", int, "Steps of the winner's training."),
     (
@@ -157,7 +179,7 @@ _ALIASES: tuple[tuple[str, str, Callable[[str], Any], str], ...] = (
     (
         "--latency-table",
         "constraint.latency_table",
-        str,
+        TEXT,
         "Latency table that spos latency measured on the device.",
     ),
     (
@@ -207,7 +229,9 @@ setting_options = combine_options(
     click.option(
         "--recipe", metavar="NAME", help="Settings of a publication: paper, for those of SPOS."
     ),
-    click.option("--config", "config_file", metavar="FILE", help="YAML file of settings."),
+    click.option(
+        "--config", "config_file", type=TEXT, metavar="FILE", help="YAML file of settings."
+    ),
     click.option(
         "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any setting of the run."
     ),

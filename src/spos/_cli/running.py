@@ -14,8 +14,10 @@ from spos._cli.common import print_tables, run_stage, say
 from spos._cli.help import TopicCommand
 from spos._cli.options import (
     COUNT,
+    PATH,
     PROCESSORS,
     SHARE,
+    TEXT,
     WORKERS,
     combine_options,
     logger_option,
@@ -23,7 +25,7 @@ from spos._cli.options import (
 )
 
 _out_option = click.option(
-    "--out", type=Path, required=True, metavar="DIR", help="Run directory, such as runs/first."
+    "--out", type=PATH, required=True, metavar="DIR", help="Run directory, such as runs/first."
 )
 _device_options = combine_options(
     click.option(
@@ -54,7 +56,7 @@ _device_options = combine_options(
     ),
     click.option("--threads", type=PROCESSORS, metavar="N", help="CPU threads of each process."),
     click.option(
-        "--reuse", type=Path, metavar="DIR", help="Run to take the supernet and evaluations from."
+        "--reuse", type=PATH, metavar="DIR", help="Run to take the supernet and evaluations from."
     ),
 )
 _nodes_option = click.option(
@@ -118,7 +120,10 @@ retrain_command = _stage_command(
 @click.command("run", cls=TopicCommand)
 @setting_options
 @click.option(
-    "--out", metavar="DIR", help="Run directory; by default named after images, limits and time."
+    "--out",
+    type=TEXT,
+    metavar="DIR",
+    help="Run directory; by default named after images, limits and time.",
 )
 @_device_options
 @logger_option
@@ -171,8 +176,10 @@ def doctor_command(networks: int, seeds: int, **options: Any) -> None:
 
 
 @click.command("import-official")
-@click.argument("checkpoint", metavar="CHECKPOINT")
-@click.option("--out", required=True, metavar="DIR", help="Run directory, such as runs/official.")
+@click.argument("checkpoint", type=TEXT, metavar="CHECKPOINT")
+@click.option(
+    "--out", type=TEXT, required=True, metavar="DIR", help="Run directory, such as runs/official."
+)
 def import_official_command(checkpoint: str, out: str) -> None:
     """Start a run from the supernet of the official release."""
     from spos.run.reuse import import_official_run
