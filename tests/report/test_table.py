@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from spos.report import result_tables
+from spos.report import render, result_tables
 from spos.report.result import NamedNetwork, Result
 
 from .conftest import Run
@@ -101,6 +101,31 @@ def test_a_published_network_is_shown_with_all_its_costs(run: Run) -> None:
     text = printed(trained.result)
     assert "Network trained" in text and "SPOS" in text and "95.3%" in text
     assert "bit operations" in text and "one-shot" not in text
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("k5_e3", "kernels of 5x5 pixels, which has 3 times as many channels inside"),
+        ("mb6_k3", "kernels of 3x3 pixels, which has 6 times as many channels inside"),
+        ("shuffle3x3", ""),
+    ],
+)
+def test_the_choices_of_a_network_are_said_in_words(run: Run, option: str, told: str) -> None:
+    winner = run.result.winner
+    assert winner
+    names = {**winner.names, next(iter(winner.names)): option}
+    choices = list(run.result.space.choices)
+    # As where the first block of a stage cannot be skipped.
+    choices[-1] = replace(choices[-1], options=("skip", *choices[-1].options))
+    space = replace(run.result.space, choices=tuple(choices))
+    named = run.change(winner=replace(winner, names=names), space=space)
+    text = " ".join(printed(named.result).split())
+    assert f"choices, counted from 0; here {option}, " in text
+    assert (f"{option} is a block with {told}" in text) == bool(told)
+    assert told in render(*named.arguments)
+    unnamed = named.change(winner=replace(winner, names={}))
+    assert "choices, counted from 0." in printed(unnamed.result)
 
 
 def test_standard_errors_and_the_notation_are_explained(make: Callable[..., Run]) -> None:

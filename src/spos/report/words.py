@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection, Mapping
 
 from spos.cost.cost import find_cost, format_cost
@@ -243,6 +244,26 @@ def score_terms(result: Result) -> list[str]:
     return told
 
 
+#: Names of blocks that say what they are: the width of the kernel, and of the block.
+_NAMES = (r"k(?P<kernel>\d)_e(?P<wider>\d)", r"mb(?P<wider>\d)_k(?P<kernel>\d)")
+
+
+def explain_block(result: Result) -> str:
+    """Say what the name of a block means; empty where names follow no known pattern.
+
+    The block is one of the network found, so that its name is in sight.
+    """
+    for option in result.winner.names.values() if result.winner else ():
+        for pattern in _NAMES:
+            if found := re.fullmatch(pattern, option):
+                kernel, wider = found["kernel"], found["wider"]
+                return (
+                    f"{option} is a block with kernels of {kernel}x{kernel} pixels, which has "
+                    f"{wider} times as many channels inside as at its ends."
+                )
+    return ""
+
+
 def how_to_read(result: Result) -> list[str]:
     """Explain what the tables of a result call one-shot and an architecture."""
     choices = result.space.choices
@@ -251,11 +272,15 @@ def how_to_read(result: Result) -> list[str]:
     options = choices[0].options
     example = ",".join(map(str, result.winner.architecture[:4]))
     example += ",..." if len(choices) > 4 else ""
+    # Results of former versions may have no names.
+    known = [result.winner.names.get(one.name, "") for one in choices[:4]]
     meant = f"{len(choices)} choices, counted from 0"
+    if all(known):
+        meant += f"; here {', '.join(known)}{' and so on' * (len(choices) > 4)}"
     if all(choice.options == options for choice in choices):
         named = ", ".join(f"{number} {name}" for number, name in enumerate(options))
         meant = f"{len(choices)} layers ({named})"
     return [
         " ".join(score_terms(result)),
-        f"Architecture {example}: one option for each of {meant}.",
+        f"Architecture {example}: one option for each of {meant}. {explain_block(result)}".strip(),
     ]
