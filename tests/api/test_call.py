@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -31,6 +32,7 @@ def test_a_model_and_arrays_are_enough(found: FoundNetwork) -> None:
     assert found.comparison is not None and len(found.comparison.networks) == 1
     assert found.report.exists()
     assert f"{found.accuracy:.1%}" in found._repr_html_()
+    assert f">multiply-adds</th><td>{found.costs['flops']:,}<" in found._repr_html_()
     first, *told = str(found).splitlines()
     assert first == f"FoundNetwork of {found.folder}" and repr(found) == str(found)
     assert told[0] == f"  test accuracy: {found.accuracy:.1%}"
@@ -68,6 +70,11 @@ def test_the_network_found_predicts_and_is_exported(found: FoundNetwork, tmp_pat
     assert found.predict([]) == []
     with pytest.raises(UserError, match=r"image 0: values of 0 to 239; allowed for float: 0 to 1"):
         found.predict(images.float())
+    for single in (larger[0], "photo.jpg"):
+        with pytest.raises(UserError, match="give several, such as a list of one"):
+            found.predict(single)
+    with pytest.raises(UserError, match=r"images of shape \[24, 24, 3\]: a single one; give image"):
+        found.predict(np.array(larger[0]))
     with pytest.raises(UserError, match="image 0: str; allowed: a PIL image, a tensor, or an"):
         found.predict(["photo.jpg"])
     assert found.export(tmp_path / "digits.onnx").stat().st_size > 1000

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from spos._api.own_images import as_images, as_read
+from spos._util.errors import UserError
 from spos.cost.cost import find_cost
 from spos.data import ImageData
 from spos.export.exporting import export_run
@@ -119,6 +120,8 @@ class FoundNetwork:
         """
         data = self._trained.data
         rows = as_images(images) if hasattr(images, "shape") else images
+        if isinstance(rows, str) or not isinstance(rows, (Tensor, Iterable)):
+            raise UserError(f"images {type(images).__name__}: give several, such as a list of one")
         fitted = [
             as_read(image, f"image {place}", data.channels, data.image_size)
             for place, image in enumerate(rows)
@@ -163,7 +166,7 @@ class FoundNetwork:
     def _repr_html_(self) -> str:
         rows = {
             "test accuracy": f"{self.accuracy:.1%}",
-            **{name: f"{value:,}" for name, value in self.costs.items()},
+            **{find_cost(name).noun: f"{value:,}" for name, value in self.costs.items()},
             "architecture": str(self.winner.architecture),
             "report": str(self.report),
         }

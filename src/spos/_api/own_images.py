@@ -86,7 +86,7 @@ def as_images(values: Any) -> Tensor:
     """Images in one array as a tensor of shape (N, C, H, W).
 
     Raises:
-        UserError: they are not numbers.
+        UserError: they are not numbers, or a single image.
 
     Example:
         >>> as_images(np.zeros((2, 8, 9), np.uint8)).shape
@@ -95,6 +95,8 @@ def as_images(values: Any) -> Tensor:
         torch.Size([2, 3, 8, 9])
     """
     images = _as_tensor(values, "images")
+    if images.dim() == 3 and images.shape[2] in CHANNELS:
+        raise UserError(f"images of shape {list(images.shape)}: a single one; give image[None]")
     if images.dim() == 3:
         return images[:, None]
     # NumPy, Pillow and OpenCV have the channels last.
