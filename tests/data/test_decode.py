@@ -139,3 +139,9 @@ def test_random_boxes_stay_inside(size):
     for _ in range(300):
         left, top, right, bottom = random_box(size, random)
         assert 0 <= left < right <= size[0] and 0 <= top < bottom <= size[1]
+
+
+def test_a_square_is_cut_at_any_ratio_of_sides():
+    for image_size, shorter in ((21, 23), (21, 174), *((n, n + 2) for n in range(4, 127))):
+        for size in ((shorter, shorter + 9), (shorter + 9, shorter)):
+            assert fit(Image.new("L", size), image_size).size == (image_size, image_size)

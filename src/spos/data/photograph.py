@@ -35,7 +35,8 @@ def fit(image: Image.Image, image_size: int) -> Image.Image:
     if image.size == (image_size, image_size):
         return image
     scale = min(image.size) / resized_side(image_size)
-    side = image_size * scale
+    # Rounded, it may be above the shorter side by a bit.
+    side = min(image_size * scale, *image.size)
     left, top = ((length - side) / 2 for length in image.size)
     # Resizing the centre alone gives the same pixels as resizing everything and cutting it out.
     return image.resize((image_size, image_size), _BICUBIC, (left, top, left + side, top + side))
