@@ -40,7 +40,7 @@ _OF_LOADERS = (
     default_convert,
 )
 #: Images whose sizes are looked at.
-SAMPLE = 100
+SAMPLE = 30
 #: Channels that images can have.
 CHANNELS = (1, 3)
 #: What the two arrays of images and classes can be.
