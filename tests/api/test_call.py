@@ -20,7 +20,7 @@ import spos
 import spos.spaces
 from spos import OneOf, UserError
 from spos._api import FoundNetwork
-from spos._api.call import _folder
+from spos._api.arguments import join_bounds, name_folder
 from spos.run.planning.schedule import Schedule, read_plan
 
 
@@ -267,9 +267,9 @@ def test_arguments_of_another_kind_are_refused(
 
 
 def test_runs_are_named_after_what_was_asked() -> None:
-    bounds = {"flops": "1M", "params": None, "latency": 5e6}
-    named = _folder(nn.Sequential(), (1, 2), bounds, 60.0, 0)
+    bounds = join_bounds({"latency": 5e6}, flops="1M", params=None)
+    named = name_folder(nn.Sequential(), (1, 2), bounds, 60.0, 0)
     assert named == Path("runs/Sequential-images-1M-flops-5000000-latency-60s")
-    assert _folder("mobile", TensorDataset(), {}, None, 1) == Path(
+    assert name_folder("mobile", TensorDataset(), {}, None, 1) == Path(
         "runs/mobile-TensorDataset-seed-1"
     )

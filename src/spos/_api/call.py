@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import re
 import time as clock
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
-from numbers import Integral, Real
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from spos._api.arguments import (
+    check_kinds,
+    folder_of,
+    join_bounds,
+    make_settings,
+    name_folder,
+    read_time,
+)
 from spos._api.found import FoundNetwork
 from spos._api.own_images import OwnImages, as_dataset
 from spos._api.own_model import add_model
@@ -24,37 +29,18 @@ from spos._util.console import ConsoleListener
 from spos._util.errors import UserError
 from spos._util.listener import Listener
 from spos.data import DataOptions, ImageData
-from spos.data.own_augmentation import Augmentation, register_augmentation
-from spos.data.peek import peek
-from spos.run.config import check_sections
+from spos.data.own_augmentation import Augmentation
+from spos.data.peek import ImageFacts, peek
 from spos.run.directory import RunDirectory
 from spos.run.initial import BROUGHT, brought
-from spos.run.planning.duration import parse_duration
 from spos.run.planning.execute import run_planned
-from spos.run.settings import read_bound, read_constraint
+from spos.run.settings import read_constraint
 from spos.run.workers import make_workers
 from spos.spaces import family
 from spos.spaces._own import PRESET
 
 #: Called with the stage, the steps done, all steps, and the details as text.
 Callback = Callable[[str, int, int, str], None]
-
-#: Seconds that no search takes.
-LONGEST = 1e15
-_PATH = (str, PathLike), "a path that is not empty"
-_NUMBER = (Integral,), "a whole number"
-#: Types of the arguments, and what to call them.
-_KINDS: dict[str, tuple[tuple[type, ...], str]] = {
-    "model": ((nn.Module, str), "a module with choices, the name of a space, or None"),
-    "time": ((str, Real), "a duration such as '1h', or seconds"),
-    "limits": ((Mapping,), "upper bounds by the names of costs, such as {'params': '1M'}"),
-    "settings": ((Mapping,), "settings by section, such as {'search': {'population': 20}}"),
-    "workers": ((Integral, str), "a whole number, 'ray', or the address of a Ray cluster"),
-    "reuse": ((FoundNetwork, *_PATH[0]), "an earlier search, or its run directory"),
-    **dict.fromkeys(("classes", "compare_with", "loggers"), ((Iterable,), "a list of names")),
-    **dict.fromkeys(("seed", "compare", "threads"), _NUMBER),
-    **dict.fromkeys(("out", "init"), _PATH),
-}
 
 
 @told_in_python
@@ -134,72 +120,27 @@ def search(
         >>> smaller = search("mobile", "digits", max_flops="600K", reuse=found)  # doctest: +SKIP
     """
     began = clock.monotonic()
-    _check_kinds(model=model, time=time, limits=limits, settings=settings, seed=seed)
-    _check_kinds(classes=classes, compare_with=compare_with, loggers=loggers)
-    _check_kinds(compare=compare, threads=threads, workers=workers, reuse=reuse, out=out, init=init)
-    if isinstance(data, Path):
-        data = f"folder:{data}"
-    seconds = None
-    if time is not None:
-        seconds = parse_duration(time) if isinstance(time, str) else time
-        if not 0 < seconds < LONGEST:
-            raise UserError(f"time {time!s:.40}: must be above 0 seconds, and below {LONGEST:g}")
+    check_kinds(model=model, time=time, limits=limits, settings=settings, seed=seed)
+    check_kinds(classes=classes, compare_with=compare_with, loggers=loggers)
+    check_kinds(compare=compare, threads=threads, workers=workers, reuse=reuse, out=out, init=init)
     for name, number, least in (("threads", threads, 1), ("compare", compare, 0)):
         if number is not None and number < least:
             raise UserError(f"{name} {number}: must be at least {least}")
-    for cost, bound in {"flops": max_flops, "params": max_params}.items():
-        if bound is not None and cost in (limits or {}):
-            raise UserError(f"limits: {cost} is given as max_{cost} too; give one of them")
-    bounds = {"flops": max_flops, "params": max_params, **(limits or {})}
-    maximum = {
-        cost: read_bound(cost, str(value), f"max_{cost}")
-        for cost, value in bounds.items()
-        if value is not None
-    }
-    given = check_sections(settings or {})
-    given.setdefault("run", {}).setdefault("seed", seed)
-    if augment is not None:
-        name = register_augmentation(augment)
-        for section in ("supernet", "retrain"):
-            given.setdefault(section, {}).setdefault("augment", name)
-    if maximum:
-        constraint = given.setdefault("constraint", {})
-        own = constraint.get("maximum", {})
-        if not isinstance(own, Mapping):
-            raise UserError(f"constraint.maximum {own!r:.80}: must be bounds by the names of costs")
-        constraint["maximum"] = {**own, **maximum}
-    images, smaller = None, ""
-    side = DataOptions(image_size=given.get("layout", {}).get("image_size")).image_size
-    if isinstance(data, str):
-        if test is not None:
-            raise UserError(
-                f"test: {data} is a source with test images of its own; leave test out, or give "
-                "both as a Dataset or arrays"
-            )
-        given.setdefault("data", {})["source"] = data
-        facts = peek(data)
-    else:
-        images = OwnImages(as_dataset(data), as_dataset(test), classes, side)
-        given.setdefault("data", {})["source"] = "dataset"
-        facts = images.facts
+    if isinstance(data, Path):
+        data = f"folder:{data}"
+    seconds = read_time(time)
+    bounds = join_bounds(limits, flops=max_flops, params=max_params)
+    given = make_settings(settings, bounds, seed, augment)
+    earlier = folder_of(reuse) if reuse else None
+    images = _read_images(data, test, classes, given)
+    facts = peek(data) if images is None else images.facts
     facts.check(given["data"]["source"])
+    smaller = ""
     if isinstance(model, nn.Module):
-        if reuse and side is None:
-            # That of its supernet.
-            other = RunDirectory(_folder_of(reuse)).read_config()
-            side = other.get("layout", {}).get("image_size")
-        bounded = read_constraint(given.get("constraint", {})).get("maximum")
-        known = bounded if isinstance(bounded, Mapping) else {}
-        name, smaller = add_model(model, facts, side, known, affine=init == "model")
-        given["space"] = {"name": name, "preset": PRESET}
-        # Given, so that a run is not resumed with another model of the same name.
-        layout = family(name).preset(PRESET)
-        given.setdefault("layout", {})["model"] = layout.model
-        if smaller:
-            given["layout"]["image_size"] = layout.image_size
+        smaller = _take_model(model, facts, given, earlier, affine=init == "model")
     elif model is not None:
         given.setdefault("space", {})["name"] = model
-    folder = Path(out) if out is not None else _folder(model, data, bounds, seconds, seed)
+    folder = Path(out) if out is not None else name_folder(model, data, bounds, seconds, seed)
     if init == "model" and not isinstance(model, nn.Module):
         raise UserError(f"init 'model': {model} is no model with weights; give a model, or a file")
     kept = folder / BROUGHT if init == "model" else init
@@ -239,21 +180,69 @@ def search(
             began=began,
             facts=facts,
             make_load=make_load,
-            reuse=_folder_of(reuse) if reuse else None,
+            reuse=earlier,
             workers=processes,
             loggers=loggers,
         )
     return FoundNetwork(result, folder, loaded.get("load"))
 
 
-def _check_kinds(**given: Any) -> None:
-    for name, value in given.items():
-        kinds, allowed = _KINDS[name]
-        known = isinstance(value, kinds) and not isinstance(value, bool)
-        if isinstance(value, str):
-            known = str in kinds and value != ""
-        if value is not None and not known:
-            raise UserError(f"{name} {value!r:.80}: must be {allowed}")
+def _read_images(
+    data: Any, test: Any, classes: Sequence[str] | None, given: dict[str, Any]
+) -> OwnImages | None:
+    """Read images that are no source by name, and note their source in the settings."""
+    section, side = given.setdefault("data", {}), _side_of(given)
+    if not isinstance(data, str):
+        section["source"] = "dataset"
+        return OwnImages(as_dataset(data), as_dataset(test), classes, side)
+    if test is not None:
+        raise UserError(
+            f"test: {data} is a source with test images of its own; leave test out, or give both "
+            "as a Dataset or arrays"
+        )
+    section["source"] = data
+    return None
+
+
+def _take_model(
+    model: nn.Module,
+    facts: ImageFacts,
+    given: dict[str, Any],
+    earlier: Path | None,
+    *,
+    affine: bool,
+) -> str:
+    """Make a space of a model, and note it in the settings.
+
+    Args:
+        model (nn.Module): module with choices.
+        facts (ImageFacts): what the images are like.
+        given (dict): settings by section; those of the space are added.
+        earlier (Path | None): run directory of a search that is reused.
+        affine (bool): whether its batch norms keep their affine parameters.
+
+    Returns:
+        What is said of images that the model has resized; empty if it takes them as they are.
+    """
+    side = _side_of(given)
+    if earlier and side is None:
+        # That of its supernet.
+        side = _side_of(RunDirectory(earlier).read_config())
+    bounded = read_constraint(given.get("constraint", {})).get("maximum")
+    known = bounded if isinstance(bounded, Mapping) else {}
+    name, resized = add_model(model, facts, side, known, affine=affine)
+    given["space"] = {"name": name, "preset": PRESET}
+    # Given, so that a run is not resumed with another model of the same name.
+    own, layout = family(name).preset(PRESET), given.setdefault("layout", {})
+    layout["model"] = own.model
+    if resized:
+        layout["image_size"] = own.image_size
+    return resized
+
+
+def _side_of(settings: Mapping[str, Any]) -> int | None:
+    """Side of the images by settings, if it is given."""
+    return DataOptions(image_size=settings.get("layout", {}).get("image_size")).image_size
 
 
 @dataclass
@@ -267,27 +256,3 @@ class _Told(Listener):
 
     def progress(self, stage: str, done: int, total: int, detail: str) -> None:
         self.callback(stage, done, total, detail)
-
-
-def _folder_of(run: FoundNetwork | str | PathLike[str]) -> Path:
-    return run.folder if isinstance(run, FoundNetwork) else Path(run)
-
-
-def _folder(
-    model: nn.Module | str | None,
-    data: Any,
-    bounds: Mapping[str, Any],
-    seconds: float | None,
-    seed: int,
-) -> Path:
-    named = type(model).__name__ if isinstance(model, nn.Module) else model or "search"
-    kind = "images" if isinstance(data, (tuple, list)) else type(data).__name__
-    parts = [named, data if isinstance(data, str) else kind]
-    parts += [
-        f"{value if isinstance(value, str) else format(value, '.12g')} {cost}"
-        for cost, value in bounds.items()
-        if value is not None
-    ]
-    parts += [f"{seconds:g}s"] if seconds else []
-    parts += [f"seed {seed}"] if seed else []
-    return Path("runs") / re.sub(r"[^A-Za-z0-9._]+", "-", " ".join(parts)).strip("-.")
