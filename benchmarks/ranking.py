@@ -157,8 +157,9 @@ def correlations(
             random = generator(0, "bootstrap", group)
             row[f"tau, {group}"] = interval(kendalltau, true[members], by[members], random)
         row["rho, all"] = interval(spearmanr, true[first], by[first], generator(0, "rho"))
-        chosen = groups["band"][by[groups["band"]].argmax()] if band else None
-        row["best of the band by it"] = "-" if chosen is None else f"{true[chosen]:.2f}"
+        for group in ("all", "band"):
+            best = groups[group][by[groups[group]].argmax()] if len(groups[group]) else None
+            row[f"best of {group} by it"] = "-" if best is None else f"{true[best]:.2f}"
         rows.append(row)
     return rows
 
