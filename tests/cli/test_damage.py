@@ -268,6 +268,21 @@ def test_the_outcome_of_another_run_is_refused(
     assert mistake.startswith(f"{path} is of another run than {started}: restore the one ")
 
 
+@pytest.mark.parametrize("stage", ["train", "search", "retrain"])
+def test_the_checkpoints_of_another_run_are_refused(
+    stage: str, cli: Cli, finished: Path, tmp_path: Path
+) -> None:
+    other, folder = tmp_path / "other", "retrain" if stage == "retrain" else "supernet"
+    command = ("run", *SMALL, *SAVED_ONCE, "--max-flops", "130K")
+    assert cli(*command, "--seed", "1", "--out", other).status == 0
+    shutil.rmtree(finished / folder)
+    shutil.copytree(other / folder, finished / folder)
+    forget(finished, stage)
+    mistake = cli("run", "--out", finished).mistake
+    path = newest(finished / folder)
+    assert mistake.startswith(f"{path} is a checkpoint of another run: restore those of this one")
+
+
 @pytest.mark.parametrize("number", [-1, 10, 10**30])
 def test_predictions_of_a_class_that_is_none_are_damage(
     number: int, cli: Cli, finished: Path

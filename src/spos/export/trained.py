@@ -19,7 +19,7 @@ from spos.run.directory import RunDirectory
 from spos.run.network import build_run_network
 from spos.run.outcome import RetrainOutcome
 from spos.run.task import DEFAULT_TASK_FACTS, Task, TaskFacts
-from spos.training.checkpoint import Checkpoints, load_model
+from spos.training.checkpoint import load_model
 
 RETRAIN = "retrain"
 """Stage that trains the network that a run is about."""
@@ -117,7 +117,7 @@ def load_trained(
     data = context.data
     network, _ = build_run_network(context, outcome.architecture)
     checkpoints = directory.path / stage
-    loaded = Checkpoints(checkpoints).load()
+    loaded = directory.checkpoints(stage).load()
     steps = outcome.steps
     if loaded is None or loaded.step < steps:
         there = 0 if loaded is None else loaded.step

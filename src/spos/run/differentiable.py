@@ -24,7 +24,6 @@ from spos.run.costs import find_charged_cost
 from spos.run.network import training_loader
 from spos.run.recorder import ThetaRecorder
 from spos.search import Feasible, Prior
-from spos.training.checkpoint import Checkpoints
 from spos.training.memory import supports_channels_last
 from spos.training.method import MakeMethod, method_class
 from spos.training.recipe import DifferentiableSettings
@@ -133,7 +132,7 @@ def check_training_method(context: Context) -> None:
                 f"give --algorithm {name}, or a method that trains single paths"
             )
         return
-    stored = Checkpoints(context.directory.path / "supernet").load()
+    stored = context.directory.checkpoints("supernet").load()
     if stored is not None and not has_theta(stored.tensors):
         raise UserError(
             f"{context.directory.path} has a supernet trained by single paths: --algorithm "

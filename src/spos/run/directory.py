@@ -23,6 +23,7 @@ from spos.run.former import upgrade_settings
 from spos.run.metrics import read_metrics, rewind_metrics
 from spos.run.outcome import Outcome, StartFacts
 from spos.search import ALGORITHMS
+from spos.training.checkpoint import Checkpoints
 
 Kept = TypeVar("Kept", bound=Outcome)
 
@@ -312,6 +313,15 @@ class RunDirectory:
         if not self.data_path.exists():
             return None
         return read_record(StartFacts, self.data_path, upgrade=StartFacts.upgrade)
+
+    def checkpoints(self, folder: str) -> Checkpoints:
+        """The checkpoints of a training of the run.
+
+        Args:
+            folder (str): name of their folder, such as ``"supernet"``.
+        """
+        started = self.start_facts()
+        return Checkpoints(self.path / folder, run=started.run if started else "")
 
     def metrics(self) -> list[dict[str, Any]]:
         """Read all recorded metrics; a line that is damaged, or truncated by a kill, is skipped."""

@@ -18,7 +18,6 @@ from spos.run.recorder import PeakMemory, Recorder
 from spos.run.side_by_side import ThisProcess
 from spos.run.testing import record_test
 from spos.run.validation import Validation
-from spos.training.checkpoint import Checkpoints
 from spos.training.loop import train
 from spos.training.memory import check_memory, supports_channels_last
 from spos.training.method import MakeMethod, make_method, method_class
@@ -101,7 +100,7 @@ def fit(
         model,
         batches,
         recipe,
-        Checkpoints(context.directory.path / ("supernet" if stage == "train" else stage)),
+        context.directory.checkpoints("supernet" if stage == "train" else stage),
         seed=seed,
         loss=loss,
         top1=context.task.measures_top1,

@@ -18,7 +18,7 @@ from spos.search.patterns import Patterns
 from spos.search.recalibration import Loader, recalibrate
 from spos.spaces import family, is_name
 from spos.spaces.zoo import NETWORKS, build_network
-from spos.training.checkpoint import Checkpoints, load_model
+from spos.training.checkpoint import load_model
 from spos.training.method import Batches
 from spos.training.recipe import Recipe
 
@@ -66,7 +66,7 @@ def load_checkpoint(context: Context, member: int = 0) -> tuple[Supernet, dict[s
             f"{data.outputs}: give the images that it was trained on"
         )
     folder = context.config.supernet.folders[member]
-    loaded = Checkpoints(path / folder).load()
+    loaded = context.directory.checkpoints(folder).load()
     if loaded is None or loaded.step < steps:
         there = 0 if loaded is None else loaded.step
         damaged = "; ".join(loaded.damaged) if loaded else ""

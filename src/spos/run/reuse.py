@@ -153,7 +153,7 @@ def _check_whole(other: RunDirectory, recipe: SupernetRecipe, flag: str) -> None
     other.start_facts()
     other.outcome(TrainOutcome)
     for folder in recipe.folders:
-        loaded = Checkpoints(other.path / folder).load()
+        loaded = other.checkpoints(folder).load()
         if loaded is None or loaded.step < recipe.steps:
             damaged = "; ".join(loaded.damaged) if loaded else ""
             step = 0 if loaded is None else loaded.step

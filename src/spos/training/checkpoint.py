@@ -96,6 +96,7 @@ class Checkpoints:
     Args:
         folder (Path): folder of the checkpoints; created by the first :meth:`save`.
         keep (int): number of latest checkpoints to keep, at least 1.
+        run (str): digest of the run that they belong to, which each of them holds; empty for none.
 
     Example:
         >>> import tempfile
@@ -107,9 +108,10 @@ class Checkpoints:
         5
     """
 
-    def __init__(self, folder: Path, keep: int = 2) -> None:
+    def __init__(self, folder: Path, keep: int = 2, run: str = "") -> None:
         self.folder = folder
         self.keep = keep
+        self.run = run
 
     def _paths(self) -> list[Path]:
         return sorted(self.folder.glob("step-*.safetensors"))
@@ -124,7 +126,8 @@ class Checkpoints:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"step-{step:08d}.safetensors"
-        write_tensors(path, tensors, {**metadata, "step": step})
+        owner = {"run": self.run} if self.run else {}
+        write_tensors(path, tensors, {**metadata, "step": step, **owner})
         # Later ones are damaged, or this training would have gone on from them. Partial files of a
         # process that was killed are deleted as well.
         kept = [one for one in self._paths() if one.name <= path.name][-self.keep :]
@@ -139,7 +142,7 @@ class Checkpoints:
             checkpoints.
 
         Raises:
-            UserError: every checkpoint is damaged.
+            UserError: every checkpoint is damaged, or the latest one is of another run.
         """
         damaged: list[str] = []
         for path in reversed(self._paths()):
@@ -148,6 +151,12 @@ class Checkpoints:
             except DamagedError as error:
                 damaged.append(str(error))
                 continue
+            # Those of former runs do not say it.
+            if self.run and metadata.get("run", self.run) != self.run:
+                raise UserError(
+                    f"{path} is a checkpoint of another run: restore those of this one, or give "
+                    "another --out"
+                )
             return Loaded(metadata["step"], tensors, metadata, tuple(damaged))
         if damaged:
             raise UserError(
