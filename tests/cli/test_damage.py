@@ -182,6 +182,8 @@ def test_a_file_of_another_kind_in_the_way_is_one_line(cli: Cli, finished: Path)
         ("predictions.json", '"true_probability": 0.'),
         ("data.json", '"train": 1'),
         ("result.json", '"test_score": 0.'),
+        ("compare-1.json", '"test_score": 0.'),
+        ("compare-uniform.json", '"flops": 1'),
     ],
 )
 def test_an_altered_digit_is_noticed(name: str, digit: str, cli: Cli, finished: Path) -> None:
@@ -222,6 +224,10 @@ def of_another_training(content: dict[str, Any]) -> None:
     content["comparison"]["found_test_score"] += 0.5
 
 
+def of_another_network_compared(content: dict[str, Any]) -> None:
+    content["comparison"]["networks"][1]["test_score"] += 0.5
+
+
 def of_other_images(content: dict[str, Any]) -> None:
     content["predictions"]["counts"][0][2] += 1
 
@@ -233,6 +239,7 @@ def of_other_images(content: dict[str, Any]) -> None:
         ("search", of_another_space, "architecture 1000000,0,0, none of the space"),
         ("retrain", of_another_network, "network 3,3,3, the network "),
         ("compare", of_another_training, "in retrain.json"),
+        ("compare", of_another_network_compared, "in compare-*.json"),
         ("predictions", of_other_images, "of 359 in retrain.json"),
     ],
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from spos._util.errors import UserError
 from spos.run.directory import RunDirectory
@@ -13,9 +15,18 @@ from spos.run.outcome import (
     PredictionsOutcome,
     RetrainOutcome,
     SearchOutcome,
+    ShortOutcome,
 )
 from spos.search.sqlite import recorded_scores
 from spos.space import SearchSpace
+
+#: Trainings beside that of the winner, by what the names of their files begin with.
+_BESIDE = {
+    "compare-": RetrainOutcome,
+    "known-": RetrainOutcome,
+    "retrain-": RetrainOutcome,
+    "short-": ShortOutcome,
+}
 
 
 def check_agreement(
@@ -32,6 +43,7 @@ def check_agreement(
     Raises:
         UserError: a file disagrees with another one.
     """
+    tested = _tested_beside(directory)
     retrained = directory.outcome(RetrainOutcome)
     if found is not None:
         _check_architectures(directory, space, found)
@@ -45,10 +57,16 @@ def check_agreement(
     if compared is not None and compared.comparison.found_test_score != retrained.test_score:
         here = f"test score {compared.comparison.found_test_score} of the winner"
         raise _refusal(directory, CompareOutcome, here, f"{retrained.test_score} in retrain.json")
+    if compared is not None:
+        scores = {one.architecture: one.test_score for _, one in compared.comparison.others}
+        _check_tested(directory, CompareOutcome, scores, tested)
     known = directory.outcome(KnownOutcome)
     if known is not None and known.found_test_score != retrained.test_score:
         here = f"test score {known.found_test_score} of the winner"
         raise _refusal(directory, KnownOutcome, here, f"{retrained.test_score} in retrain.json")
+    if known is not None:
+        scores = {one.name: one.test_score for one in known.networks}
+        _check_tested(directory, KnownOutcome, scores, tested)
     predicted = directory.outcome(PredictionsOutcome) if top1 else None
     if predicted is not None and retrained.test_score is not None:
         counts = predicted.predictions.counts
@@ -59,6 +77,36 @@ def check_agreement(
             here = f"{correct} of {images} test images right"
             there = f"{retrained.test_score:.2%} of {retrained.test_images} in retrain.json"
             raise _refusal(directory, PredictionsOutcome, here, there)
+
+
+def _tested_beside(directory: RunDirectory) -> dict[tuple[str, str], float | None]:
+    """Read the outcomes of all trainings beside that of the winner, also those that nothing needs.
+
+    Returns:
+        Test scores by what the name of the file begins with and the network.
+    """
+    tested: dict[tuple[str, str], float | None] = {}
+    for path in sorted(directory.path.glob("*-*.json")):
+        begins = f"{path.stem.partition('-')[0]}-"
+        if begins in _BESIDE:
+            outcome: Any = directory.outcome(_BESIDE[begins], path.stem)
+            tested[begins, outcome.architecture] = getattr(outcome, "test_score", None)
+    return tested
+
+
+def _check_tested(
+    directory: RunDirectory,
+    kind: type[Outcome],
+    scores: Mapping[str, float],
+    tested: Mapping[tuple[str, str], float | None],
+) -> None:
+    """Check the test scores of a comparison against the outcomes of its trainings."""
+    begins = f"{kind.stage}-"
+    for network, score in scores.items():
+        there = tested.get((begins, network), score)
+        if there != score:
+            here = f"test score {score} of {network}"
+            raise _refusal(directory, kind, here, f"{there} in {begins}*.json")
 
 
 def _check_architectures(directory: RunDirectory, space: SearchSpace, found: SearchOutcome) -> None:
