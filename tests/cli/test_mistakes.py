@@ -80,6 +80,15 @@ GIVEN = {
         ["run", "--out", "OUT", *SMALL, "--storage", "mysql://my own:secret word@host/studies"],
         "constraint.storage mysql://my%20own:***@host/studies: a password is not kept on disk",
     ),
+    "password without a scheme": (
+        ["run", "--out", "OUT", *SMALL, "--storage", "me:secret@host"],
+        "constraint.storage me:***@host: a password is not kept on disk; name an environment "
+        "variable in its place: 'me:$PASSWORD@host'",
+    ),
+    "password among other fields": (
+        ["run", "--out", "OUT", *SMALL, "--storage", "host=a password=secret dbname=b"],
+        "constraint.storage host=a%20password=***",
+    ),
     "CPU cores of a worker": (
         ["run", "--out", "OUT", *SMALL, "--worker-cpus", "nan"],
         "--worker-cpus nan: must be a number, at least 0",

@@ -52,6 +52,9 @@ def test_texts_in_values_are_printable():
         ("mysql://me:1secret/a", "mysql://me:***/a"),
         ("mysql://host/a?api_key=secret&b=1", None),
         ("mysql://host/a?auth=secret is down", None),
+        ("jdbc:mysql://host/a;password=secret;user=me", None),
+        ("host=a password=secret dbname=b", None),
+        ("postgresql://host/a?options=-c%20password=secret&b=1", None),
     ],
 )
 def test_passwords_are_not_shown(text: str, shown: str | None):

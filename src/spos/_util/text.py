@@ -21,6 +21,8 @@ _PARAMETER = re.compile(
     r"(?i)([?&](?:[^\s=&]*(?:pass|pwd|secret|token|api_?key|access_?key)[^\s=&]*|auth|key)=)"
     r"(?!\$)[^\s&]+"
 )
+#: The same where other marks than those of an address stand between parameters.
+_FIELD = re.compile(r"(?i)((?:^|[\s;]|%20)\w*(?:password|passwd|pwd|secret)=)(?!\$)[^\s;&]+")
 
 
 def printable(text: str) -> str:
@@ -60,7 +62,7 @@ def redact(text: str) -> str:
         >>> redact("mysql://bob:$PASSWORD@host/db"), redact("sqlite:///study.db")
         ('mysql://bob:$PASSWORD@host/db', 'sqlite:///study.db')
     """
-    for secret in (_PASSWORD, _NO_PORT, _PARAMETER):
+    for secret in (_PASSWORD, _NO_PORT, _PARAMETER, _FIELD):
         text = secret.sub(r"\1***", text)
     return text
 

@@ -58,8 +58,10 @@ def refuse_password(given: Mapping[str, Any]) -> None:
         spos.UserError: constraint.storage mysql://me:***@host/studies: a password is not kept on \
 disk; name an environment variable in its place: 'mysql://me:$PASSWORD@host/studies'
     """
-    # An address is one word, whatever is in it.
-    shown = redact("%20".join(str(given.get("constraint", {}).get("storage", "")).split(" ")))
+    # An address is one word, whatever is in it, and one whose scheme was left out is no path.
+    address = "%20".join(str(given.get("constraint", {}).get("storage", "")).split(" "))
+    scheme = "" if "://" in address or "@" not in address else "://"
+    shown = redact(f"{scheme}{address}").removeprefix(scheme)
     if "***" in shown:
         raise UserError(
             f"constraint.storage {shown}: a password is not kept on disk; name an environment "
