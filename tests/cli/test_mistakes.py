@@ -89,6 +89,18 @@ GIVEN = {
         ["run", "--out", "OUT", *SMALL, "--storage", "host=a password=secret dbname=b"],
         "constraint.storage host=a%20password=***",
     ),
+    "size of images that nobody has": (
+        ["run", "--out", "OUT", *SMALL, "--set", "layout.image_size=1000000000"],
+        "layout.image_size 1000000000: must be at most 65536",
+    ),
+    "blocks that nobody trains": (
+        ["run", "--out", "OUT", "--preset", "tiny", "--depths", "100000,100000"],
+        "layout.depths (100000, 100000): at most 2000 blocks in all stages together",
+    ),
+    "paths of a step": (
+        ["run", "--out", "OUT", *SMALL, "--set", "supernet.paths=100000"],
+        "supernet.paths 100000: must be at most 1000",
+    ),
     "CPU cores of a worker": (
         ["run", "--out", "OUT", *SMALL, "--worker-cpus", "nan"],
         "--worker-cpus nan: must be a number, at least 0",

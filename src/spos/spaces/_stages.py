@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 from torch import nn
 
 from spos._util.errors import UserError
+from spos._util.settings import LARGEST_SIDE
 from spos.nn import Width
 from spos.training.defaults import DEFAULTS, Defaults
 from spos.training.recipe import Recipe
@@ -81,6 +82,8 @@ Own = TypeVar("Own", bound="StagedLayout")
 
 #: Largest factor of channels.
 MOST = 16
+#: Largest number of blocks: far more than in the deepest networks.
+MOST_BLOCKS = 2000
 
 
 @dataclass(frozen=True)
@@ -143,6 +146,10 @@ def check_stages(layout: Any) -> None:
     for name in names:
         if min(getattr(layout, name)) < 1:
             raise UserError(f"layout.{name} {getattr(layout, name)}: each must be at least 1")
+    if sum(layout.depths if "depths" in names else ()) > MOST_BLOCKS:
+        raise UserError(
+            f"layout.depths {layout.depths}: at most {MOST_BLOCKS} blocks in all stages together"
+        )
     single = ("image_size", "stem_channels", "stem_stride", "head_channels")
     check_positive(layout, *(name for name in single if hasattr(layout, name)))
     if not 0 <= getattr(layout, "dropout", 0) < 1:
@@ -150,11 +157,13 @@ def check_stages(layout: Any) -> None:
 
 
 def check_positive(layout: Any, *names: str) -> None:
-    """Check that settings of a layout are at least 1.
+    """Check that settings of a layout are at least 1, and that images are no larger than any.
 
     Raises:
-        UserError: a setting is below 1.
+        UserError: a setting is out of range.
     """
+    if layout.image_size > LARGEST_SIDE:
+        raise UserError(f"layout.image_size {layout.image_size}: must be at most {LARGEST_SIDE}")
     for name in names:
         if getattr(layout, name) < 1:
             raise UserError(f"layout.{name} {getattr(layout, name)}: must be at least 1")

@@ -87,8 +87,9 @@ class SupernetRecipe(Recipe):
 
     Args:
         method (str): training method, a name in :data:`spos.training.METHODS`.
-        paths (int): paths per step, at least 1; all of them see the same batch, and their gradients
-            are averaged. The paper uses 1. For ``sandwich`` it is the number of random paths.
+        paths (int): paths per step, from 1 to 1000; all of them see the same batch, and their
+            gradients are averaged. The paper uses 1. For ``sandwich`` it is the number of random
+            paths.
         widening_steps (int): steps over which the choices of sizes open, from the largest size to
             all sizes; at least 0 and below ``steps``.
         same_paths (bool): whether all processes train the same paths in a step, each on its part
@@ -109,7 +110,7 @@ class SupernetRecipe(Recipe):
     """
 
     method: str = "uniform"
-    paths: Annotated[int, Field(ge=1)] = 1
+    paths: Annotated[int, Field(ge=1, le=1000)] = 1
     widening_steps: Annotated[int, Field(ge=0)] = 0
     same_paths: bool = True
     distillation: bool = True
