@@ -12,7 +12,7 @@ from PIL import Image
 
 from spos._util.errors import UserError
 from spos.data import StreamedImages, TensorImages, load_data
-from spos.data.files import LARGEST, ZipStore
+from spos.data.files import LARGEST, ZipStore, read_image_file
 from spos.data.peek import peek
 
 
@@ -205,6 +205,13 @@ def test_what_is_no_file_of_an_image_is_never_read(make_folder, make, reason):
     make(path / "train" / "dog" / "x.png")
     fails(path, rf"train/dog/x.png: .*{reason}.* --on-broken skip")
     assert len(load_data(f"folder:{path}", on_broken="skip").skipped) == 1
+
+
+@pytest.mark.skipif(not Path("/proc/version").exists(), reason="not Linux")
+def test_a_file_of_the_kernel_is_never_read():
+    # Its size is 0, whatever it gives; some give more for as long as the machine runs.
+    assert Path("/proc/version").read_bytes()
+    assert read_image_file(Path("/proc/version")) == b""
 
 
 def test_a_huge_file_of_a_zip_archive_is_not_read(make_folder, monkeypatch, zip_folder, tmp_path):

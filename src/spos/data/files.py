@@ -42,7 +42,8 @@ def read_image_file(path: Path) -> bytes:
         if not stat.S_ISREG(status.st_mode):
             raise BrokenImageError("not a regular file")
         check_file_size(status.st_size)
-        return path.read_bytes()
+        # Files of the kernel, such as /proc/kmsg, have no size, and reading some never ends.
+        return path.read_bytes() if status.st_size else b""
     except OSError as error:
         raise unreadable(error) from None
 
