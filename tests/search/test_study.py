@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sqlite3
+import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +16,10 @@ from optuna.trial import TrialState
 from sqlalchemy import event
 
 from spos._util.errors import UserError
+from spos._util.interrupt import deferred_interrupt
 from spos.cost import Constraint
 from spos.search import SearchSettings, evaluations, open_storage, open_study, search
+from spos.search.adding import add_trial
 from spos.search.sqlite import copy_database, open_to_read, recorded_scores
 from spos.space import Architecture, SearchSpace
 
@@ -239,6 +244,25 @@ def test_a_file_that_another_program_has_locked_is_not_called_damaged(
         open_study(filled, "test", tower.space)
     other.close()
     assert open_study(filled, "test", tower.space).trials
+
+
+@pytest.mark.parametrize("deferred", [False, True])
+def test_a_signal_ends_the_wait_for_the_lock_of_another_program(deferred, filled, tower):
+    study = open_study(filled, "test", tower.space)
+    known = study.trials
+    other = sqlite3.connect(filled)
+    other.execute("BEGIN IMMEDIATE")
+    began = time.monotonic()
+    before = signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    try:
+        with pytest.raises(KeyboardInterrupt), deferred_interrupt() if deferred else nullcontext():
+            add_trial(study, known[0])
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert time.monotonic() - began < 10
+    other.close()
+    assert len(open_study(filled, "test", tower.space).trials) == len(known)
 
 
 def test_a_file_in_a_folder_that_cannot_be_written_is_read(filled, tmp_path, monkeypatch):

@@ -19,6 +19,8 @@ SAVED = "the state is saved, rerun the same command to resume"
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Whether the process was asked to stop: a library may swallow the exception.
 _asked = False
+# Those that defer the first signal at the moment.
+_deferring: list[Interrupt] = []
 
 
 def raise_interrupt(number: int, frame: FrameType | None) -> None:
@@ -110,8 +112,22 @@ def deferred_interrupt() -> Iterator[Interrupt]:
             raise KeyboardInterrupt
         interrupt.requested = True
 
-    with handled_by(note):
-        yield interrupt
+    _deferring.append(interrupt)
+    try:
+        with handled_by(note):
+            yield interrupt
+    finally:
+        _deferring.remove(interrupt)
+
+
+def is_asked() -> bool:
+    """Whether a signal has asked to end, also where it is deferred: nothing is to be waited for.
+
+    Example:
+        >>> is_asked()
+        False
+    """
+    return _asked or any(one.requested for one in _deferring)
 
 
 def interruptible(work: Callable[[], Result]) -> Result:

@@ -6,28 +6,34 @@ import json
 import logging
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 import optuna
 
 from spos._util.errors import UserError
+from spos._util.interrupt import is_asked
+
+Result = TypeVar("Result")
 
 # A Ctrl-C that arrives while a connection is returned is reported by whoever handles it: without a
 # handler of its own, SQLAlchemy's pool prints a traceback as well.
 logging.getLogger("sqlalchemy.pool").addHandler(logging.NullHandler())
 
-#: Seconds to wait for the lock of another process.
-LOCK_TIMEOUT = 60.0
-
+#: Seconds to wait for the lock of another process, and those that SQLite itself waits, which no
+#: signal ends.
+LOCK_TIMEOUT, LOCK_STEP = 60.0, 0.2
 
 #: The write-ahead log lets readers such as optuna-dashboard read while the search writes. Committed
 #: trials survive a crash of the process; a power failure may undo the last trials, but never
 #: damages the file.
 TO_WRITE = ("journal_mode=WAL", "synchronous=NORMAL")
 TO_READ = ("query_only=ON",)
+_BUSY = 5  # SQLITE_BUSY
 #: Architectures of the finished trials of all studies, as JSON, with the first of their values.
 _SCORES = """
     SELECT value_json, value FROM trials
@@ -36,10 +42,49 @@ _SCORES = """
 """
 
 
+class _Cursor(sqlite3.Cursor):
+    def execute(self, sql: str, parameters: Any = (), /) -> Any:
+        return _unlocked(partial(super().execute, sql, parameters))
+
+    def executemany(self, sql: str, parameters: Any, /) -> Any:
+        return _unlocked(partial(super().executemany, sql, parameters))
+
+
+class _Connection(sqlite3.Connection):
+    """A connection whose wait for the lock of another process ends with a signal."""
+
+    def cursor(self, factory: Any = _Cursor) -> Any:
+        return super().cursor(factory)
+
+    def execute(self, sql: str, parameters: Any = (), /) -> Any:
+        return _unlocked(partial(super().execute, sql, parameters))
+
+    def commit(self) -> None:
+        _unlocked(super().commit)
+
+
+def _unlocked(work: Callable[[], Result]) -> Result:
+    """Repeat what another process's lock prevents, which has then changed nothing."""
+    end = time.monotonic() + LOCK_TIMEOUT
+    while True:
+        try:
+            return work()
+        except sqlite3.OperationalError as error:
+            # One that another process has overtaken has a code of its own, and is begun anew by
+            # whoever began it. Before Python 3.11 there are no codes.
+            code = getattr(error, "sqlite_errorcode", _BUSY)
+            if code != _BUSY or "locked" not in str(error) or time.monotonic() > end:
+                raise
+        if is_asked():
+            raise KeyboardInterrupt
+
+
 def connect(path: Path, pragmas: Sequence[str]) -> sqlite3.Connection:
     """Connect to a SQLite file, with some settings."""
     address = _address(path)
-    connection = sqlite3.connect(address, LOCK_TIMEOUT, check_same_thread=False, uri=True)
+    connection = sqlite3.connect(
+        address, LOCK_STEP, check_same_thread=False, uri=True, factory=_Connection
+    )
     for pragma in pragmas:
         connection.execute(f"PRAGMA {pragma}")
     return connection
