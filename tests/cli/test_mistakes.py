@@ -432,6 +432,15 @@ def test_an_empty_run_directory_is_not_taken_for_none(cli: Cli) -> None:
     assert told == "--out is empty: give a run directory, or leave the option out"
 
 
+@pytest.mark.parametrize("columns", ["0", "1", "12"])
+def test_a_terminal_of_hardly_a_column_gets_whole_words(
+    columns: str, cli: Cli, finished_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    lines = cli("show", finished_run).out.splitlines()
+    assert "Supernet training" in "\n".join(lines) and max(map(len, lines)) > 30
+
+
 @pytest.mark.parametrize(
     "locale",
     [

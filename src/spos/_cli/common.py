@@ -16,6 +16,9 @@ from spos._util.text import printable
 if TYPE_CHECKING:
     from spos.run.nodes import Nodes
 
+#: Columns that a table has at least, whatever the terminal says.
+NARROWEST = 40
+
 
 @contextmanager
 def execution(options: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -93,6 +96,8 @@ def print_tables(tables: Iterable[Any]) -> None:
     from rich.console import Console
 
     console = Console()
+    # A terminal without a width says 0, on which every letter would have a line of its own.
+    console.width = max(console.width, NARROWEST)
     for table in tables:
         console.print(table)
 
