@@ -246,6 +246,22 @@ def test_a_file_that_another_program_has_locked_is_not_called_damaged(
     assert open_study(filled, "test", tower.space).trials
 
 
+@pytest.mark.parametrize("statement", ["CREATE TABLE studies", "INSERT INTO version_info"])
+def test_a_disk_that_fills_while_a_file_is_made_is_a_line(
+    statement, tmp_path, monkeypatch: pytest.MonkeyPatch
+):
+    def execute(cursor: sqlite3.Cursor, sql: str, *arguments: object) -> sqlite3.Cursor:
+        if sql.strip().startswith(statement):
+            raise sqlite3.OperationalError("database or disk is full")
+        return sqlite3.Cursor.execute(cursor, sql, *arguments)
+
+    monkeypatch.setattr("spos.search.sqlite._Cursor.execute", execute)
+    path = tmp_path / "study.db"
+    with pytest.raises(UserError, match=r"study.db cannot be opened: .*database or disk is full"):
+        open_storage(path)
+    assert not path.exists()
+
+
 @pytest.mark.parametrize("deferred", [False, True])
 def test_a_signal_ends_the_wait_for_the_lock_of_another_program(deferred, filled, tower):
     study = open_study(filled, "test", tower.space)

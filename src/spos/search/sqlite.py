@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import optuna
+from optuna.exceptions import StorageInternalError
 
 from spos._util.errors import UserError
 from spos._util.interrupt import is_asked
@@ -146,8 +147,10 @@ def _explained(path: Path) -> Iterator[None]:
 
     try:
         yield
-    except (OSError, sqlite3.OperationalError, SQLAlchemyError) as error:
-        reason = str(error).splitlines()[0]
+    except (OSError, sqlite3.OperationalError, SQLAlchemyError, StorageInternalError) as error:
+        # Optuna says of its own writes only that they failed.
+        cause = error.__cause__ if isinstance(error, StorageInternalError) else None
+        reason = str(cause or error).splitlines()[0]
         raise UserError(f"study file {path} cannot be opened: {reason}") from error
 
 
