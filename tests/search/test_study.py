@@ -4,8 +4,10 @@ import logging
 import os
 import signal
 import sqlite3
+import threading
 import time
 from contextlib import nullcontext
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 import numpy as np
@@ -244,6 +246,18 @@ def test_a_file_that_another_program_has_locked_is_not_called_damaged(
         open_study(filled, "test", tower.space)
     other.close()
     assert open_study(filled, "test", tower.space).trials
+
+
+def test_a_file_that_several_processes_make_at_once_is_made_once(tmp_path):
+    path, together = tmp_path / "study.db", threading.Barrier(4)
+
+    def make(number: int) -> None:
+        together.wait()
+        optuna.create_study(storage=open_storage(path), study_name=f"study {number}")
+
+    with ThreadPool(4) as pool:
+        pool.map(make, range(4))
+    assert len(open_storage(path).get_all_studies()) == 4
 
 
 @pytest.mark.parametrize("statement", ["CREATE TABLE studies", "INSERT INTO version_info"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import os
@@ -117,11 +118,23 @@ def open_file(path: Path) -> optuna.storages.RDBStorage:
         what = "is a folder" if path.is_dir() else f"its folder {path.parent} does not exist"
         raise UserError(f"study file {path}: {what}, give the path of a file in an existing folder")
     with _explained(path):
-        if path.exists():
-            _check(path)
-        else:
-            _create(path)
+        with _alone(path.parent):
+            if path.exists():
+                _check(path)
+            else:
+                _create(path)
         return _storage(path)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait until no other process opens a file in a folder: it may be making the same one."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def open_to_read(path: Path) -> optuna.storages.RDBStorage:
