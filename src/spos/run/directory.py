@@ -17,11 +17,11 @@ from spos._util.files import read_own, write_atomically
 from spos._util.interrupt import SAVED, deferred_interrupt
 from spos._util.plain_yaml import parse_yaml
 from spos._util.records import read_record, write_record
-from spos._util.text import redact
 from spos.run.config import Config, check_sections, find_difference, make_config, merge_sections
 from spos.run.former import upgrade_settings
 from spos.run.metrics import read_metrics, rewind_metrics
 from spos.run.outcome import Outcome, StartFacts
+from spos.run.passwords import refuse_password
 from spos.search import ALGORITHMS
 from spos.training.checkpoint import Checkpoints
 
@@ -40,33 +40,6 @@ TEMPORARY_PATTERNS = (
     ".study.db.*",
     "*/.step-*.safetensors.*",
 )
-
-
-def refuse_password(given: Mapping[str, Any]) -> None:
-    """Refuse settings whose storage of evaluations has a password in its address.
-
-    Args:
-        given (Mapping): settings by section.
-
-    Raises:
-        UserError: it has one.
-
-    Example:
-        >>> refuse_password({"constraint": {"storage": "mysql://me:secret@host/studies"}})
-        Traceback (most recent call last):
-        ...
-        spos.UserError: constraint.storage mysql://me:***@host/studies: a password is not kept on \
-disk; name an environment variable in its place: 'mysql://me:$PASSWORD@host/studies'
-    """
-    # An address is one word, whatever is in it, and one whose scheme was left out is no path.
-    address = "%20".join(str(given.get("constraint", {}).get("storage", "")).split(" "))
-    scheme = "" if "://" in address or "@" not in address else "://"
-    shown = redact(f"{scheme}{address}").removeprefix(scheme)
-    if "***" in shown:
-        raise UserError(
-            f"constraint.storage {shown}: a password is not kept on disk; name an environment "
-            f"variable in its place: '{shown.replace('***', '$PASSWORD')}'"
-        )
 
 
 class RunDirectory:

@@ -20,12 +20,13 @@ from spos.data.peek import ImageFacts
 from spos.report.result import Result
 from spos.report.words import duration
 from spos.run.config import merge_sections
-from spos.run.directory import RunDirectory, refuse_password
+from spos.run.directory import RunDirectory
 from spos.run.following import check_loggers
 from spos.run.initial import with_digests
 from spos.run.known_networks import check_name
 from spos.run.latency import discard_table, measure_for_run
 from spos.run.local_workers import LocalWorkers
+from spos.run.passwords import refuse_password
 from spos.run.pipeline import run
 from spos.run.planning.plan import Plan
 from spos.run.planning.planner import Planner

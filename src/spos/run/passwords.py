@@ -1,0 +1,36 @@
+"""Passwords of databases, which are read from the environment and kept nowhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from spos._util.errors import UserError
+from spos._util.text import redact
+
+
+def refuse_password(given: Mapping[str, Any]) -> None:
+    """Refuse settings whose storage of evaluations has a password in its address.
+
+    Args:
+        given (Mapping): settings by section.
+
+    Raises:
+        UserError: it has one.
+
+    Example:
+        >>> refuse_password({"constraint": {"storage": "mysql://me:secret@host/studies"}})
+        Traceback (most recent call last):
+        ...
+        spos.UserError: constraint.storage mysql://me:***@host/studies: a password is not kept on \
+disk; name an environment variable in its place: 'mysql://me:$PASSWORD@host/studies'
+    """
+    # An address is one word, whatever is in it, and one whose scheme was left out is no path.
+    address = "%20".join(str(given.get("constraint", {}).get("storage", "")).split(" "))
+    scheme = "" if "://" in address or "@" not in address else "://"
+    shown = redact(f"{scheme}{address}").removeprefix(scheme)
+    if "***" in shown:
+        raise UserError(
+            f"constraint.storage {shown}: a password is not kept on disk; name an environment "
+            f"variable in its place: '{shown.replace('***', '$PASSWORD')}'"
+        )
