@@ -154,11 +154,12 @@ def test_a_latency_is_said_to_come_from_a_table(result: Result) -> None:
 
 
 def test_what_scores_are_called_is_explained_once(result: Result) -> None:
-    fitness = Measure("loss with NASWOT and patterns", share=False, negated=True)
+    fitness = Measure("z-score with NASWOT and patterns", share=False)
     for one, told in ((result, 0), (replace(result, fitness=fitness), 1)):
         for text in (render(one, [], []).replace("&#39;", "'"), printed(one)):
             assert text.count("One-shot scores use the weights of the supernet, before the ") == 1
             assert text.count("NASWOT adds to them how well the untrained network tells") == told
+            assert text.count("The z-score is the output for the class of an image, in ") == told
             assert text.count("Patterns add how many different responses to images") == told
 
 

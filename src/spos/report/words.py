@@ -235,6 +235,9 @@ def score_terms(result: Result) -> list[str]:
     if not result.winner:
         return []
     told = ["One-shot scores use the weights of the supernet, before the network's own training."]
+    if "z-score" in result.one_shot.name:
+        what = "the output for the class of an image, in standard deviations above the mean"
+        told.append(f"The z-score is {what} of the outputs for it.")
     if "NASWOT" in result.one_shot.name:
         told.append("NASWOT adds to them how well the untrained network tells images apart.")
     if "patterns" in result.one_shot.name:
