@@ -372,7 +372,7 @@ def test_budgets_share_the_time_of_one(monkeypatch):
             data=SimpleNamespace(validation=images, train=images),
             directory=None,
             frozen={"search": given},
-            fitness=SimpleNamespace(is_loss=True),
+            fitness=SimpleNamespace(by_metric=False),
         )
         sizes = schedule._search(context)["search"] | given
         steps = schedule._retrain(context)["retrain"]["steps"]

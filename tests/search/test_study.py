@@ -284,12 +284,15 @@ def test_a_signal_ends_the_wait_for_the_lock_of_another_program(deferred, filled
     other.execute("BEGIN IMMEDIATE")
     began = time.monotonic()
     before = signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
+    # In the background of a shell it is ignored.
+    interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.setitimer(signal.ITIMER_REAL, 0.3)
     try:
         with pytest.raises(KeyboardInterrupt), deferred_interrupt() if deferred else nullcontext():
             add_trial(study, known[0])
     finally:
         signal.signal(signal.SIGALRM, before)
+        signal.signal(signal.SIGINT, interrupt)
     assert time.monotonic() - began < 10
     other.close()
     assert len(open_study(filled, "test", tower.space).trials) == len(known)

@@ -88,8 +88,9 @@ def _tested_beside(directory: RunDirectory) -> dict[tuple[str, str], float | Non
     tested: dict[tuple[str, str], float | None] = {}
     for path in sorted(directory.path.glob("*-*.json")):
         begins = f"{path.stem.partition('-')[0]}-"
-        if begins in _BESIDE:
-            outcome: Any = directory.outcome(_BESIDE[begins], path.stem)
+        outcome: Any = directory.outcome(_BESIDE[begins], path.stem) if begins in _BESIDE else None
+        # A link that leads nowhere is no file.
+        if outcome is not None:
             tested[begins, outcome.architecture] = getattr(outcome, "test_score", None)
     return tested
 
