@@ -41,6 +41,12 @@ def test_what_is_not_a_quantity_is_refused_by_name(text):
     assert str(raised.value).startswith(f"--max-flops '{text}' is not a positive number such as")
 
 
+def test_a_number_beyond_all_others_is_refused_in_a_line():
+    with pytest.raises(UserError, match=r"^--max-flops '10{39}' is not ") as raised:
+        COUNT.parse(10**400, "--max-flops")
+    assert len(str(raised.value)) < 200
+
+
 @pytest.mark.parametrize(
     ("unit", "text", "value"),
     [

@@ -59,9 +59,12 @@ class Unit:
         Raises:
             UserError: the text is not a positive quantity of this unit.
         """
-        value = float(text) if not isinstance(text, str) else self._read(text)
+        try:
+            value = self._read(text) if isinstance(text, str) else float(text)
+        except OverflowError:
+            value = math.inf
         if not 0 < value < math.inf:
-            raise UserError(f"{what} '{text}' is not {self.described}")
+            raise UserError(f"{what} '{text!s:.40}' is not {self.described}")
         return value
 
     def _read(self, text: str) -> float:
