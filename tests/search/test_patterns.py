@@ -7,8 +7,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from spos import Architecture, OneOf, Supernet, UserError
+from spos.search.activations import Untrained
+from spos.search.naswot import Naswot
 from spos.search.patterns import LARGEST, SMALLEST, Patterns
 
 
@@ -57,6 +60,24 @@ def test_a_group_is_no_larger_than_the_batch() -> None:
 def test_more_units_have_more_patterns() -> None:
     score = Patterns(supernet_of(few=activated(2), many=activated(64)), images())
     assert score(Architecture([0])) < score(Architecture([1])) == score(Architecture([1]))
+
+
+class Tokens(nn.Module):
+    """An activation of each image, and one whose rows are parts of images."""
+
+    def __init__(self, apart: bool) -> None:
+        super().__init__()
+        self.apart = apart
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        outputs = F.relu(input=inputs - 0.1)
+        return F.relu(outputs.flatten(0, 1)).view_as(outputs) if self.apart else outputs
+
+
+@pytest.mark.parametrize("kind", [Patterns, Naswot])
+def test_activations_without_a_row_for_each_image_are_left_out(kind: type[Untrained]) -> None:
+    score = kind(supernet_of(whole=Tokens(False), apart=Tokens(True)), images())
+    assert score(Architecture([0])) == score(Architecture([1])) > 0
 
 
 def test_without_an_activation_there_is_no_score() -> None:

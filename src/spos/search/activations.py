@@ -76,21 +76,25 @@ class Untrained:
     def read(self, architecture: Architecture, use: Callable[[Tensor], object]) -> None:
         """Hand the signs of all activations of a network to a function, one after the other.
 
+        Left out are activations without a row for each image, such as those of flattened tokens.
+
         Args:
             architecture (Architecture): the network.
             use (Callable): function of whether inputs are above 0, shape (images, units), boolean.
         """
         self._supernet.activate(architecture)
-        with torch.no_grad(), _Signs(use):
+        with torch.no_grad(), _Signs(use, len(self._inputs)):
             self._supernet(self._inputs)
 
 
 class _Signs(TorchFunctionMode):
-    def __init__(self, use: Callable[[Tensor], object]) -> None:
+    def __init__(self, use: Callable[[Tensor], object], images: int) -> None:
         super().__init__()
-        self._use = use
+        self._use, self._images = use, images
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func in ACTIVATIONS:
-            self._use(args[0].flatten(1) > 0)
+            values = args[0] if args else kwargs["input"]
+            if values.dim() > 1 and len(values) == self._images:
+                self._use(values.flatten(1) > 0)
         return func(*args, **(kwargs or {}))

@@ -49,10 +49,7 @@ class Naswot(Untrained):
             # Two agree in the units above 0 of both, and in those of neither.
             counts = above.sum(1)
             agreeing = (above.shape[1] - counts[:, None] - counts + 2 * above @ above.T).double()
-            if total is None:
-                total = agreeing
-            elif len(agreeing) == len(total):
-                total += agreeing
+            total = agreeing if total is None else total + agreeing
 
         self.read(architecture, add)
         if total is None:

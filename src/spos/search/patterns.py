@@ -68,18 +68,15 @@ class Patterns(Untrained):
     def score(self, architecture: Architecture) -> float | None:
         """Number of patterns; None without activations."""
         found: Tensor | None = None
+        groups = len(self._inputs) // self.images
 
         def add(signs: Tensor) -> None:
             nonlocal found
-            groups, powers = len(signs) // self.images, torch.arange(self.images)
-            if not groups:
-                return
+            powers = torch.arange(self.images, dtype=torch.int32, device=signs.device)
             if found is None:
-                found = torch.zeros(groups, 1 << self.images, dtype=torch.bool)
-            used = signs[: groups * self.images].cpu().int()
-            grouped = used.reshape(groups, self.images, -1)
-            numbers = (grouped << powers[:, None].int()).sum(1)
-            found.scatter_(1, numbers, value=True)
+                found = signs.new_zeros(groups, 1 << self.images)
+            grouped = signs[: groups * self.images].int().reshape(groups, self.images, -1)
+            found.scatter_(1, (grouped << powers[:, None]).sum(1), value=True)
 
         self.read(architecture, add)
         return None if found is None else float(found.sum())
