@@ -16,12 +16,14 @@ from spos.run.local_workers import may_fork
 from spos.run.planning.augmentations import measure_augmentation
 from spos.run.planning.measuring import measure_side_by_side, measure_speed
 from spos.run.planning.plan import side_by_side, train_all
+from spos.run.planning.precision import FULL, HALF, has_bfloat16, measure_gain
 from spos.run.planning.speed import Speed, images_of_step
 
 #: Seconds of a run below which its parts are too short to be shared by processes: where these are
 #: forks of one that has imported all they need, and where each takes seconds to start.
 LEAST_SHARED = {True: 100.0, False: 400.0}
-#: How much more processes must do than one, and the most that is expected of each.
+#: How much more processes or another precision must do, and the most that is expected of each
+#: process.
 LEAST_GAIN, MOST_GAIN = 1.1, 0.9
 #: Images of a batch by which the speed is measured at first.
 BATCH = 32
@@ -43,6 +45,8 @@ class Capacity:
         reading (float): seconds in which the images are read before the first stage.
         device (torch.device): device of the run.
         tried (list[int]): numbers of threads of which the fastest is not known yet.
+        precision (str): precision of the run, as Lightning Fabric names it.
+        gain (float): how many times as fast it is as the one by default, if it was chosen here.
         parallel (float): work that the processes do in the time in which one alone does 1.
 
     Example:
@@ -59,7 +63,10 @@ class Capacity:
     reading: float = field(init=False, default=0.0)
     device: torch.device = field(init=False, default=torch.device("cpu"))
     tried: list[int] = field(init=False)
+    precision: str = field(init=False, default=FULL)
+    gain: float = field(init=False, default=1.0)
     parallel: float = field(init=False, default=1.0)
+    _open: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         self.tried = [self.threads] if self.threads else sorted({1, usable_cores()})
@@ -71,9 +78,10 @@ class Capacity:
             return None
         return max(self.limit - (time.monotonic() - self.began) - self.reading, self.limit / 10)
 
-    def use(self, device: torch.device) -> None:
-        """Compute on a device."""
-        self.device = device
+    def use(self, device: torch.device, precision: str, *, fixed: bool = True) -> None:
+        """Compute on a device in a precision, or in a faster one, unless it is fixed."""
+        self.device, self.precision = device, precision
+        self._open = not fixed and precision == FULL and has_bfloat16(device)
         if device.type != "cpu":
             # Its launches come from one thread.
             self.tried = self.tried[-1:]
@@ -83,8 +91,15 @@ class Capacity:
         if self.tell:
             self.tell("measuring the speed of this machine")
             self.tell = None
-        speed = measure_speed(supernet, table, images, self.tried, self.device)
+        given = supernet, table, images
+        speed = measure_speed(*given, self.tried, self.device, self.precision)
         self.tried = [speed.threads]
+        if self._open:
+            self._open = False
+            half = measure_speed(*given, self.tried, self.device, HALF)
+            gain = measure_gain(speed.training, half.training)
+            if gain >= LEAST_GAIN:
+                self.precision, self.gain, speed = HALF, gain, half
         return speed
 
     def augmenting(
@@ -106,7 +121,9 @@ class Capacity:
                     supernet, table, size, threads, processes=self.processes
                 )
                 if threads != speed.threads:
-                    each = measure_speed(supernet, table, BATCH, [threads], self.device)
+                    each = measure_speed(
+                        supernet, table, BATCH, [threads], self.device, self.precision
+                    )
                     measured /= speed.times(each, BATCH * (least + most) / 2)
                 self.parallel = min(measured, MOST_GAIN * self.processes)
         if self.parallel < LEAST_GAIN:

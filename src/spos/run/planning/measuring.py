@@ -15,11 +15,12 @@ from spos._util.randomness import generator
 from spos.cost import CostModel
 from spos.cost.latency.backend import threads_set
 from spos.nn.supernet import Supernet
+from spos.run.planning.precision import FULL, autocast
 from spos.run.planning.speed import Line, Speed
 from spos.space import Architecture
 from spos.training.backward import fast_backward
 from spos.training.memory import supports_channels_last
-from spos.training.method import Method
+from spos.training.method import Method, Pass
 
 #: Seconds that the measurement of a network takes at least, after a first step.
 LEAST = 0.3
@@ -42,6 +43,7 @@ def measure_speed(
     batch_size: int,
     threads: Sequence[int],
     device: torch.device,
+    precision: str = FULL,
 ) -> Speed:
     """Measure training steps and forward passes, with the best number of threads.
 
@@ -52,8 +54,9 @@ def measure_speed(
         threads (Sequence[int]): numbers of CPU threads to try; the number of this process is left
             as it was.
         device (torch.device): device to measure.
+        precision (str): precision of Lightning Fabric.
     """
-    work = _Work(supernet.train(), batch_size, device, table)
+    work = _Work(supernet.train(), batch_size, device, table, precision)
     found: list[Speed] = []
     for count in threads:
         with threads_set(count):
@@ -62,7 +65,8 @@ def measure_speed(
                 limit = SLOWER * found[0].training.seconds(max(work.costs.values()), batch_size)
                 if min(timeit.repeat(work.train, number=1, repeat=2)) > limit:
                     continue
-            found.append(Speed(count, work.line(work.train), work.line(work.evaluate)))
+            lines = work.line(work.train), work.line(work.evaluate)
+            found.append(Speed(count, *lines, precision))
     middle = median(work.costs.values())
     return min(found, key=lambda speed: speed.training.seconds(middle, batch_size))
 
@@ -115,7 +119,11 @@ def latency_line(supernet: Supernet, table: CostModel, device: torch.device) -> 
 
 
 def measure_networks(
-    supernet: Supernet, paths: Sequence[Architecture], batch_size: int, device: torch.device
+    supernet: Supernet,
+    paths: Sequence[Architecture],
+    batch_size: int,
+    device: torch.device,
+    precision: str = FULL,
 ) -> list[float]:
     """Measure the training steps of some networks in seconds.
 
@@ -124,8 +132,10 @@ def measure_networks(
         paths (Sequence[Architecture]): their architectures.
         batch_size (int): images of a step, at least 2.
         device (torch.device): device to measure.
+        precision (str): precision of Lightning Fabric.
     """
-    work, times = _Work(supernet.train(), batch_size, device), []
+    work = _Work(supernet.train(), batch_size, device, precision=precision)
+    times = []
     with fast_backward(supernet, device):
         for path in paths:
             supernet.activate(path)
@@ -133,13 +143,16 @@ def measure_networks(
     return times
 
 
-def measure_method(method: Method, images: torch.Tensor, often: float) -> float:
+def measure_method(
+    method: Method, images: torch.Tensor, often: float, precision: str = FULL
+) -> float:
     """Measure the steps of a training by its method: their time in seconds.
 
     Args:
         method (Method): method with a model on its device; it trains theta in every step.
         images (torch.Tensor): images of a step, shape (batch, channels, height, width).
         often (float): steps of theta for each step of the weights, in [0, 1].
+        precision (str): precision of Lightning Fabric.
     """
     optimizer = torch.optim.SGD(method.model.parameters(), lr=0.0, momentum=0.9)
     targets = torch.zeros(len(images), dtype=torch.int64, device=images.device)
@@ -148,7 +161,13 @@ def measure_method(method: Method, images: torch.Tensor, often: float) -> float:
 
     def train(step: int) -> None:
         optimizer.zero_grad(set_to_none=True)
-        for one in method.losses(step, images, targets):
+        passes = iter(method.losses(step, images, targets))
+
+        def following() -> Pass | None:
+            with autocast(precision, images.device):
+                return next(passes, None)
+
+        for one in iter(following, None):
             torch.autograd.backward(one.loss / method.passes)
         optimizer.step()
 
@@ -171,6 +190,7 @@ class _Work:
         batch_size (int): images of a step.
         device (torch.device): device to measure.
         table (CostModel | None): costs of its architectures; None where no line is measured.
+        precision (str): precision of Lightning Fabric.
     """
 
     def __init__(
@@ -179,8 +199,10 @@ class _Work:
         batch_size: int,
         device: torch.device,
         table: CostModel | None = None,
+        precision: str = FULL,
     ) -> None:
         self.supernet, self.device, self.batch_size = supernet.to(device), device, batch_size
+        self.precision = precision
         # As in a training: in another format a step may take half as long again.
         supernet.to(memory_format=memory_format(supernet, device))  # type: ignore[call-overload]
         self.inputs = random_images(supernet, batch_size, device)
@@ -192,14 +214,15 @@ class _Work:
 
     def train(self) -> None:
         self.optimizer.zero_grad(set_to_none=True)
-        outputs = self.supernet(self.inputs)
-        targets = torch.zeros(len(outputs), dtype=torch.int64, device=self.device)
-        loss: torch.Tensor = nn.functional.cross_entropy(outputs.flatten(1), targets)
+        with autocast(self.precision, self.device):
+            outputs = self.supernet(self.inputs)
+            targets = torch.zeros(len(outputs), dtype=torch.int64, device=self.device)
+            loss: torch.Tensor = nn.functional.cross_entropy(outputs.flatten(1), targets)
         torch.autograd.backward(loss)
         self.optimizer.step()
 
     def evaluate(self) -> None:
-        with torch.inference_mode():
+        with torch.inference_mode(), autocast(self.precision, self.device):
             self.supernet(self.inputs)
 
     def line(self, work: Callable[[], None]) -> Line:

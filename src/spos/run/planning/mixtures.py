@@ -17,6 +17,7 @@ from spos.run.costs import find_charged_cost
 from spos.run.differentiable import charge_theta
 from spos.run.planning.measuring import measure_method, random_images
 from spos.run.planning.plan import COOLING, Draft, count_falls
+from spos.run.planning.precision import autocast
 from spos.training.method import METHODS, MakeMethod, make_method
 from spos.training.methods._mixture import EPOCHS
 from spos.training.recipe import DifferentiableSettings
@@ -81,11 +82,17 @@ def measure_mixture(config: Config, supernet: Supernet, parts: ThetaParts, count
     batch = images, torch.zeros(count, dtype=torch.int64, device=device)
     # Theta is trained in every step that is measured with it.
     always = replace(settings, warmup=0.0, every=1)
-    parts = replace(parts, settings=always, batches=lambda _: repeat(batch))
+    precision = config.run.precision
+    parts = replace(
+        parts,
+        settings=always,
+        batches=lambda _: repeat(batch),
+        autocast=partial(autocast, precision, device),
+    )
     mixture: MakeMethod = METHODS.find(recipe.method)
     method = make_method(partial(mixture, parts=parts), supernet, _loss, recipe, seed=0)
     often = settings.theta_steps(STEPS, STEPS) / STEPS
-    return measure_method(method, images, often)
+    return measure_method(method, images, often, precision)
 
 
 def choose_cooling(draft: Draft, config: Config, images: int) -> int | None:

@@ -94,7 +94,13 @@ class Planner(Draft):
         base = self.config()
         if base.required_method:
             check_theta_settings(base)
-        self.capacity.use(make_fabric(self.accelerator, base.run.precision).device)
+        given = self.given.get("run", {})
+        self.capacity.use(
+            make_fabric(self.accelerator, base.run.precision).device,
+            base.run.precision,
+            # Scores of another run have its precision.
+            fixed=not self.free or self.reuse is not None or "precision" in given,
+        )
         facts = self._look_at_images(base)
         scaled = self.free or not suits(base, facts.count)
         images, searched = choose_split(self, facts) if scaled else (facts.count, facts.count)
@@ -114,6 +120,9 @@ class Planner(Draft):
 
         capacity = self.capacity
         speed, flops, step = time_step(capacity, config, supernet, table, parts)
+        if capacity.gain > 1:
+            reason = f"{capacity.gain:.1f} times as fast as 32-true here"
+            self.choose("run.precision", capacity.precision, reason)
         policy, batch_size = config.retrain.augment, config.retrain.batch_size
         augmenting = capacity.augmenting(policy, batch_size, supernet.input_shape, speed)
         decoding = choose_streaming(self, config, facts, capacity.device)

@@ -207,7 +207,8 @@ class Schedule:
         supernet, table, uniform = self._uniform(context)
         paths = [found.winner.architecture, *([uniform] if uniform else [])]
         few = images_of_step(batch, max(table.cost(path)["flops"] for path in paths))
-        times = measure_networks(supernet, paths, few, context.fabric.device)
+        device, precision = context.fabric.device, context.config.run.precision
+        times = measure_networks(supernet, paths, few, device, precision)
         own, most = (*(seconds * batch / few for seconds in times), 0.0)[:2]
         return own, most
 

@@ -47,11 +47,13 @@ class Speed:
         threads (int): CPU threads with which they were measured.
         training (Line): a forward and a backward pass, and the step of the optimiser.
         evaluation (Line): a forward pass.
+        precision (str): precision of Lightning Fabric in which they were measured.
     """
 
     threads: int
     training: Line
     evaluation: Line
+    precision: str = "32-true"
 
     def times(self, other: Speed, flops: float) -> float:
         """How many times as fast this speed is as another; the smaller one of both kinds of work.
