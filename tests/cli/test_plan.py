@@ -13,6 +13,7 @@ import pytest
 from commands import Ended
 from PIL import Image
 
+from spos._cli.kinds import ALGORITHM, SPACE, Name
 from spos._cli.options import _ALIASES
 from spos._cli.plan import _confirm, _directory, next_commands
 from spos.report.diagnosis import StageEstimate
@@ -20,6 +21,8 @@ from spos.report.result import read_result
 from spos.run.config import make_config
 from spos.run.planning.plan import Plan, PlannedSetting
 from spos.run.planning.speed import Line, Speed
+from spos.search import ALGORITHMS
+from spos.spaces import SPACES
 
 Cli = Callable[..., Ended]
 
@@ -160,7 +163,21 @@ def test_defaults_in_the_help_are_those_of_the_settings(cli: Cli) -> None:
         section, name = setting.split(".")
         assert str(getattr(getattr(config, section), name)) == value, setting
     shown = cli("doctor", "--help-all").out
-    assert "[default: 12; x>=1]" in shown and "[default: 1; x>=1]" in shown
+    assert "[default: 12]" in shown and "[default: 1]" in shown
+
+
+@pytest.mark.parametrize("flag", ["--stream", "--on-broken", "--precision"])
+def test_all_values_that_the_shell_completes_are_allowed(flag: str) -> None:
+    setting, kind = next((setting, kind) for name, setting, kind, _ in _ALIASES if name == flag)
+    section, _, key = setting.partition(".")
+    assert isinstance(kind, Name)
+    for name in kind.names():
+        assert getattr(getattr(make_config({section: {key: name}}), section), key) == name
+
+
+def test_the_shell_completes_the_names_of_the_registries() -> None:
+    assert set(ALGORITHM.names()) == set(ALGORITHMS)
+    assert set(SPACE.names()) <= set(SPACES)
 
 
 def test_the_shell_completes_options(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,6 +191,21 @@ def test_the_shell_completes_options(cli: Cli, monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setenv("COMP_WORDS", f"spos {words}")
         monkeypatch.setenv("COMP_CWORD", str(len(words.split())))
         assert cli("run").out.split() == [f"file,{begun}"]
+    values = {
+        "run --algorithm f": ["fbnet"],
+        "run --space nas": ["nasbench201", "nasbenchmacro"],
+        "spaces mo": ["mobile"],
+        "latency --space pl": ["plain"],
+        "train --precision b": ["bf16-mixed"],
+        "search --logger m": ["mlflow"],
+        "run --recipe p": ["paper"],
+        "doctor --accelerator c": ["cpu", "cuda"],
+        "run --stream zz": [],
+    }
+    for words, names in values.items():
+        monkeypatch.setenv("COMP_WORDS", f"spos {words}")
+        monkeypatch.setenv("COMP_CWORD", str(len(words.split())))
+        assert cli("run").out.split() == [f"plain,{name}" for name in names], words
     monkeypatch.delenv("COMP_WORDS")
     assert cli("run").mistake.startswith("_SPOS_COMPLETE=bash_complete: the shell did not")
 

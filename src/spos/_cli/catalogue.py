@@ -8,11 +8,11 @@ from typing import Any
 import click
 
 from spos._cli.common import print_tables
-from spos._cli.options import COUNT, TEXT
+from spos._cli.kinds import COUNT, SPACE, TEXT
 
 
 @click.command("profile")
-@click.argument("space", default="shufflenetv2")
+@click.argument("space", type=SPACE, default="shufflenetv2")
 @click.option("--preset", default="imagenet", metavar="NAME", help="Preset of the space.")
 @click.option(
     "--architecture",
@@ -40,7 +40,7 @@ def profile_command(as_json: bool, **options: Any) -> None:
 
 
 @click.command("spaces")
-@click.argument("name", required=False)
+@click.argument("name", type=SPACE, required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def spaces_command(name: str | None, as_json: bool) -> None:
     """List the search spaces, or the presets of one."""

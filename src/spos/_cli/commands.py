@@ -12,7 +12,8 @@ from pathlib import Path
 import click
 
 from spos._cli.common import print_tables, say
-from spos._cli.options import COUNT, TEXT, logger_option
+from spos._cli.kinds import COUNT, TEXT
+from spos._cli.options import logger_option
 from spos._util.console import ConsoleListener
 from spos._util.errors import UserError
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from spos._cli.common import print_tables, say
-from spos._cli.options import COUNT, PROCESSORS, TEXT
+from spos._cli.kinds import COUNT, PROCESSORS, SPACE, TEXT
 from spos._util.errors import UserError
 from spos._util.text import printable
 
@@ -20,7 +20,7 @@ _OF_TABLE = (*_SOURCE, "backend", "accelerator", "threads", "batch", "channels_l
 
 
 @click.command("latency")
-@click.option("--space", metavar="NAME", help="Search space.")
+@click.option("--space", type=SPACE, metavar="NAME", help="Search space.")
 @click.option("--preset", metavar="NAME", help="Preset of the space, such as cifar, small or tiny.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Layout setting.")
 @click.option("--classes", type=COUNT, metavar="N", help="Number of classes.")

@@ -2,92 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from functools import reduce
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from click.shell_completion import CompletionItem
 
+from spos._cli.kinds import ALGORITHM, SPACE, TEXT, one_of
 from spos._util.errors import UserError
 from spos.cost.cost import COSTS, find_cost
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-class Count(click.IntRange):
-    """Type of an option that is a number of things, with an error as those of settings."""
-
-    def __init__(self, most: int) -> None:
-        super().__init__(min=1)
-        self.most = most
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, context: click.Context | None
-    ) -> int:
-        text, flag = str(value), param.opts[0] if param else ""
-        if not (text.isascii() and text.isdigit()) or not text.strip("0"):
-            raise UserError(f"{flag} {text}: must be a whole number, at least 1")
-        # The length first: Python does not read thousands of digits.
-        if len(text) > 20 or int(text) > self.most:
-            raise UserError(f"{flag} {text}: must be a whole number, at most {self.most}")
-        return int(text)
-
-
-class Share(click.FloatRange):
-    """Type of an option that is a number of things, parts of them included."""
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, context: click.Context | None
-    ) -> float:
-        number: float = super().convert(value, param, context)
-        if not math.isfinite(number):
-            flag = param.opts[0] if param else ""
-            raise UserError(f"{flag} {value}: must be a number, at least 0, such as 0.5")
-        return number
-
-
-class Workers(click.ParamType[Any]):
-    """Type of an option that is a number of processes, or a Ray cluster."""
-
-    name = "workers"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, context: click.Context | None
-    ) -> int | str:
-        text = str(value)
-        # What is no number, make_workers knows or refuses.
-        number = text.isascii() and text.isdigit() and text.strip("0")
-        return PROCESSORS.convert(text, param, context) if number else text
-
-
-class Place(click.ParamType[Any]):
-    """Type of an option that is a path, which a shell completes."""
-
-    name = "path"
-
-    def __init__(self, kind: Callable[[str], Any] = str) -> None:
-        self.kind = kind
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, context: click.Context | None
-    ) -> Any:
-        return self.kind(value)
-
-    def shell_complete(
-        self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[CompletionItem]:
-        return [CompletionItem(incomplete, type="file")]
-
-
-#: A path as it was given, and as an object.
-TEXT, PATH = Place(), Place(Path)
-#: A number of things, and one of processes or threads, of which no machine has as many.
-COUNT, PROCESSORS = Count(10**6), Count(1024)
-WORKERS = Workers()
-SHARE = Share(min=0)
 
 
 def number_or_fraction(text: str) -> int | float:
@@ -103,8 +29,8 @@ def number_or_fraction(text: str) -> int | float:
 
 
 #: Options that set one setting: option, setting, type, help.
-_ALIASES: tuple[tuple[str, str, Callable[[str], Any] | Place, str], ...] = (
-    ("--space", "space.name", str, "Search space."),
+_ALIASES: tuple[tuple[str, str, Callable[[str], Any] | click.ParamType[Any], str], ...] = (
+    ("--space", "space.name", SPACE, "Search space; spos spaces lists them."),
     ("--preset", "space.preset", str, "Preset of the space, such as cifar, small or tiny."),
     ("--width", "layout.width", float, "Factor for the channels of the preset's stages."),
     ("--channels", "layout.channels", str, "Channels of each stage, such as 64,160,320,640."),
@@ -134,13 +60,13 @@ _ALIASES: tuple[tuple[str, str, Callable[[str], Any] | Place, str], ...] = (
     (
         "--stream",
         "data.stream",
-        str,
+        one_of("auto", "always", "never"),
         "Decode images during training: auto (the default), always or never.",
     ),
     (
         "--on-broken",
         "data.on_broken",
-        str,
+        one_of("fail", "skip"),
         "What to do with a broken image: fail (the default) or skip.",
     ),
     ("--data-workers", "data.workers", int, "Processes that decode streamed images."),
@@ -148,7 +74,7 @@ _ALIASES: tuple[tuple[str, str, Callable[[str], Any] | Place, str], ...] = (
     (
         "--precision",
         "run.precision",
-        str,
+        one_of("32-true", "bf16-mixed", "16-mixed"),
         "Precision: 32-true (the default), bf16-mixed or 16-mixed.",
     ),
     ("--init", "supernet.init", TEXT, "File of weights that the supernet begins from."),
@@ -170,7 +96,7 @@ _ALIASES: tuple[tuple[str, str, Callable[[str], Any] | Place, str], ...] = (
     (
         "--algorithm",
         "search.algorithm",
-        str,
+        ALGORITHM,
         "Search algorithm: evolution (the default), random, nsga2, fbnet, darts or proxylessnas.",
     ),
     ("--population", "search.population", int, "Candidates of an iteration."),
@@ -227,7 +153,10 @@ setting_options = combine_options(
         "--budgets", metavar="COST=N,N", help="One search for each upper bound of a cost."
     ),
     click.option(
-        "--recipe", metavar="NAME", help="Settings of a publication: paper, for those of SPOS."
+        "--recipe",
+        type=one_of("paper"),
+        metavar="NAME",
+        help="Settings of a publication: paper, for those of SPOS.",
     ),
     click.option(
         "--config", "config_file", type=TEXT, metavar="FILE", help="YAML file of settings."
@@ -240,6 +169,7 @@ setting_options = combine_options(
 logger_option = click.option(
     "--logger",
     "loggers",
+    type=one_of("csv", "mlflow", "wandb"),
     multiple=True,
     metavar="NAME",
     help="Program that shows the curves, beside TensorBoard: csv, mlflow or wandb; several times "

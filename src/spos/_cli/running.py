@@ -12,17 +12,8 @@ import click
 
 from spos._cli.common import print_tables, run_stage, say
 from spos._cli.help import TopicCommand
-from spos._cli.options import (
-    COUNT,
-    PATH,
-    PROCESSORS,
-    SHARE,
-    TEXT,
-    WORKERS,
-    combine_options,
-    logger_option,
-    setting_options,
-)
+from spos._cli.kinds import COUNT, PATH, PROCESSORS, SHARE, TEXT, WORKERS, one_of
+from spos._cli.options import combine_options, logger_option, setting_options
 
 _out_option = click.option(
     "--out", type=PATH, required=True, metavar="DIR", help="Run directory, such as runs/first."
@@ -38,6 +29,7 @@ _device_options = combine_options(
     click.option(
         "--accelerator",
         default="auto",
+        type=one_of("auto", "cpu", "cuda", "mps"),
         metavar="NAME",
         help="Kind of device: auto, cpu, cuda or mps.",
     ),
