@@ -15,6 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from spos import OneOf, Supernet
 from spos.export import exporting
 from spos.run.planning import measuring
+from spos.search import training_free
 from spos.spaces.shufflenetv2 import PRESETS, Layout, shufflenetv2
 
 # Modules and collected tests live until the end; searching them for garbage took a tenth of the
@@ -39,9 +40,10 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A plan and an export measure each speed as briefly as they can."""
+    """Speeds are measured as briefly as can be, and the spread of scores on few networks."""
     monkeypatch.setattr(measuring, "LEAST", 0.0)
     monkeypatch.setattr(exporting, "TIMED_SECONDS", 0.01)
+    monkeypatch.setattr(training_free, "SAMPLE", 4)
 
 
 def convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:

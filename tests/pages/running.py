@@ -30,6 +30,7 @@ from spos.export import exporting
 from spos.run import latency
 from spos.run.config import merge_sections
 from spos.run.planning import measuring
+from spos.search import training_free
 from spos.spaces import SPACES
 
 SHORT = Path(__file__).with_name("short.yaml")
@@ -201,6 +202,7 @@ def shorten() -> None:
     # Few measurements and two spaces of the catalogue show that a page works.
     measuring.LEAST, latency.QUICK_ROUNDS, latency.QUICK_NETWORKS = 0.0, 2, 4
     exporting.TIMED_SECONDS = 0.01
+    training_free.SAMPLE = 4
     costs.SPACES = {name: SPACES[name] for name in ("mobile", "nasbenchmacro")}
 
 

@@ -13,6 +13,11 @@ from spos.search.depth import Depth, option_depths
 from spos.search.training_free import WithTrainingFree
 
 
+@pytest.fixture(autouse=True)
+def hurried() -> None:
+    """Scales are those of as many networks as in a search."""
+
+
 def block(layers: int) -> nn.Module:
     return nn.Sequential(*(nn.Conv2d(4, 4, 3, padding=1) for _ in range(layers)), nn.BatchNorm2d(4))
 
