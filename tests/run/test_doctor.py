@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -105,6 +106,14 @@ def test_it_says_whether_a_search_can_win() -> None:
     assert "A search can gain about" in wins and "--compare" in wins and "2 min 0 s" in wins
     hardly = text(diagnosis([(0.70, 0.75), (0.76, 0.70), (0.72, 0.73)]))
     assert "A search has little to gain here" in hardly
+
+
+@pytest.mark.parametrize(("chance", "learned"), [(0.10, True), (0.70, False), (None, True)])
+def test_networks_at_chance_are_not_said_to_be_alike(chance: float | None, learned: bool) -> None:
+    checked = replace(diagnosis([(0.70, 0.75), (0.76, 0.70), (0.72, 0.73)]), chance=chance)
+    words = " ".join(checked.conclusions())
+    assert ("little to gain" in words) is learned
+    assert ("most frequent class for every image 70.0%" in words) is not learned
 
 
 def test_its_trainings_are_those_of_the_finalists(tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ from spos.report.words import stage_times
 SIGNIFICANT = 0.05
 #: Share of the variance that is due to the networks, above which single trainings rank them.
 RELIABLE = 0.5
+#: Share of the way from chance to all images right below which networks have hardly learned.
+LEARNED = 0.1
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ class Diagnosis:
         metric (Measure): name of the scores, and how they are written.
         networks (tuple[SampledNetwork, ...]): the networks.
         estimates (tuple[StageEstimate, ...]): estimated wall times of the run on this machine.
+        chance (float | None): accuracy of naming the most frequent class for every image; None for
+            another metric.
     """
 
     cost: str
@@ -61,6 +65,7 @@ class Diagnosis:
     metric: Measure
     networks: tuple[SampledNetwork, ...]
     estimates: tuple[StageEstimate, ...] = ()
+    chance: float | None = None
 
     @cached_property
     def spread(self) -> Spread:
@@ -86,6 +91,14 @@ class Diagnosis:
             f"deviation), repeated trainings of one network by {show(spread.trainings)}."
         )
         if spread.probability >= SIGNIFICANT or not spread.networks:
+            chance = self.chance
+            if chance is not None and spread.median < chance + LEARNED * (1 - chance):
+                return [
+                    differ,
+                    "They have not learned enough to tell whether a search can win: the median is "
+                    f"{self.metric.show(spread.median)}, and naming the most frequent class for "
+                    f"every image {self.metric.show(chance)}. Train longer (--retrain-steps).",
+                ]
             return [
                 differ,
                 "A search has little to gain here: networks of this cost do not differ more than "

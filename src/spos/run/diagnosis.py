@@ -141,13 +141,17 @@ def _diagnose(context: Context, networks: int, seeds: int) -> Diagnosis:
         spent += sum(one.seconds for one in repeated)
         scores = tuple(one.rungs[-1].metric_score for one in repeated)
         sampled.append(SampledNetwork(str(architecture), table.cost(architecture), scores))
+    metric, chance = make_fitness(context.task, "metric").measure, None
+    if metric.top1 and data.classes:
+        chance = float(data.validation.labels.bincount().max() / len(data.validation))
     diagnosis = Diagnosis(
         cost=find_primary_cost(config),
         band=band,
         steps=recipe.steps,
-        metric=make_fitness(context.task, "metric").measure,
+        metric=metric,
         networks=tuple(sampled),
         estimates=_estimate(context, table, sampled, spent / len(sampled) / seeds, recipe),
+        chance=chance,
     )
     context.directory.finish(DoctorOutcome(seconds=watch.seconds, diagnosis=diagnosis))
     page = doctor_page(diagnosis, (config.space, config.preset, data.source))
