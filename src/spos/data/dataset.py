@@ -186,9 +186,12 @@ class _Items(Photographs):
                     f"{self.name}, item {index}: {image.width}x{image.height} pixels, the first has"
                     f" {first.width}x{first.height}; set the side to resize to: image_size={side}"
                 )
-            self.digests[index] = digest(image.tobytes())
+            # As large as in the run: the bytes of a photograph of 12 megapixels take longer to
+            # collect than to decode.
+            fitted = to_array(fit(image, side))
+            self.digests[index] = digest(fitted.tobytes())
             if not streamed:
-                rows[index] = to_array(fit(image, side))
+                rows[index] = fitted
             tell_read(index + 1, len(self))
         if streamed:
             return StreamedImages(self, labels, side, workers)
@@ -201,7 +204,7 @@ class _Items(Photographs):
             raise UserError(f"{where}: {type(item).__name__}; allowed: (image, label)")
         image = to_image(item[0], where)
         if self.channels == 3:
-            image = image.convert("RGB")
+            image = image if image.mode == "RGB" else image.convert("RGB")
         elif self.channels == 1 and image.mode != "L":
             raise UserError(
                 f"{where}: an image in colour, but the first is grey;"

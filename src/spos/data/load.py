@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -88,7 +89,7 @@ def assemble(spec: str, name: str, source: Source, options: DataOptions) -> Imag
     else:
         validation = source.validation
         fingerprint.update(_content(validation) + validation.labels.numpy().tobytes())
-    notes += duplicates(train, validation, test)
+    notes += duplicates(train, validation, test) + without_images(train, classes)
     mean, deviation = statistics(train)
     return ImageData(
         source=printable(spec),
@@ -138,6 +139,22 @@ def duplicates(train: Images, validation: Images, test: Images) -> list[str]:
             )
         known.update(numbers)
     return notes
+
+
+def without_images(train: Images, classes: Sequence[str]) -> list[str]:
+    """Name the classes that no training image has: labels from 1 leave class 0 to none.
+
+    Example:
+        >>> images = TensorImages(torch.zeros(2, 1, 1, 1, dtype=torch.uint8), torch.tensor([1, 2]))
+        >>> without_images(images, ["0", "1", "2"])
+        ['no training image of class 0, 1 of 3 classes']
+    """
+    seen = {*train.labels.tolist()} if classes else set[int]()
+    empty = [name for label, name in enumerate(classes) if label not in seen]
+    if not empty:
+        return []
+    named = ", ".join(empty[:3]) + ", ..." * (len(empty) > 3)
+    return [f"no training image of class {named}, {len(empty):,} of {len(classes):,} classes"]
 
 
 def statistics(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
