@@ -33,7 +33,7 @@ from spos.run.planning import capacity, execute, measuring
 from spos.run.planning import planner as planning
 from spos.run.planning import schedule as schedule_module
 from spos.run.planning.duration import parse_duration
-from spos.run.planning.execute import describe, run_planned
+from spos.run.planning.execute import Countdown, describe, run_planned
 from spos.run.planning.layouts import choose_layout
 from spos.run.planning.plan import Plan
 from spos.run.planning.planner import Planner
@@ -559,6 +559,37 @@ def test_a_run_that_reuses_a_planned_one_keeps_its_threads_when_it_is_resumed(
     run_planned(out, {}, reuse=other)
     run_planned(out, {}, reuse=other, threads=3)
     assert threads == [7, 7, 3]
+
+
+def test_a_run_that_reuses_another_is_expected_to_take_as_long(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    lefts: list[float] = []
+
+    def heard(out: Path, settings: Any, *, listener: Any, **_: Any) -> None:
+        lefts.append(listener.until - time.monotonic() if isinstance(listener, Countdown) else 0.0)
+
+    seconds = {"search": 40.0, "retrain": 100.0}
+    done: dict[str, dict[str, float]] = {"other": {}, "run": {}}
+    monkeypatch.setattr(execute, "run", heard)
+
+    def outcome(directory: RunDirectory, kind: Any) -> Any:
+        known = done[directory.path.name]
+        return SimpleNamespace(seconds=known[kind.stage]) if kind.stage in known else None
+
+    monkeypatch.setattr(RunDirectory, "outcome", outcome)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/config.yaml").write_text("data: {source: digits}\n")
+
+    def reuse() -> None:
+        run_planned(tmp_path / "run", {}, reuse=tmp_path / "other", compare=2)
+
+    reuse()  # The other run has no winner yet.
+    done["other"] = seconds
+    reuse()
+    done["run"] = {"search": 30.0}
+    reuse()
+    assert lefts == [0.0, pytest.approx(340, abs=5), pytest.approx(300, abs=5)]
 
 
 def test_an_augmentation_of_ones_own_leaves_less_time_for_the_network(

@@ -26,6 +26,7 @@ from spos.run.initial import with_digests
 from spos.run.known_networks import check_name
 from spos.run.latency import discard_table, measure_for_run
 from spos.run.local_workers import LocalWorkers
+from spos.run.outcome import FinalistsOutcome, RetrainOutcome, SearchOutcome
 from spos.run.passwords import refuse_password
 from spos.run.pipeline import run
 from spos.run.planning.plan import Plan
@@ -110,7 +111,10 @@ def run_planned(
     if plan is None:
         if not _gets_plan(directory, given, seconds, other, facts):
             with threads_set(_fastest_threads(threads, other)):
-                return execute(measured(given), listener, compare=compare or 0)
+                settings, count = measured(given), compare or 0
+                if other is not None and (seconds := _as_long_as(other, directory, count)):
+                    listener = Countdown(listener, time.monotonic() + seconds)
+                return execute(settings, listener, compare=count)
         planner = Planner(
             given,
             seconds,
@@ -182,6 +186,26 @@ def _fastest_threads(threads: int | None, other: RunDirectory | None) -> int:
     """CPU threads without a plan: as many as the other run was measured to be fastest with."""
     reused = None if other is None else read_plan(other.path)
     return threads or (torch.get_num_threads() if reused is None else reused.speed.threads)
+
+
+def _as_long_as(other: RunDirectory, directory: RunDirectory, compare: int) -> float:
+    """Seconds that the stages left took in the run that is reused; 0 if it has not finished them.
+
+    Args:
+        other (RunDirectory): the run that is reused, whose settings apply.
+        directory (RunDirectory): this run.
+        compare (int): number of random networks to compare with.
+    """
+    left = 0.0
+    for kind in (SearchOutcome, FinalistsOutcome, RetrainOutcome):
+        there = other.outcome(kind)
+        if there is None:
+            if kind is not FinalistsOutcome:
+                return 0.0
+            continue
+        times = 1 + compare if kind is RetrainOutcome else 1
+        left += there.seconds * (times - (directory.outcome(kind) is not None))
+    return left
 
 
 @dataclass
