@@ -32,6 +32,8 @@ def tests(seconds: float, dry: bool, emit: Callable[[dict[str, Any]], None]) -> 
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--junitxml={report}"]
+        # Of their own: at the end, pytest would remove what earlier tests left elsewhere.
+        command.append(f"--basetemp={folder}/tests")
         subprocess.run([*command, *chosen], cwd=ROOT, timeout=seconds, check=False)
         for case in ElementTree.parse(report).iter("testcase"):
             first = next(iter(case), None)

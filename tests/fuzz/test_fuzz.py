@@ -19,10 +19,10 @@ CASES, SEED = int(os.environ.get("SPOS_FUZZ", "2000")), int(os.environ.get("SPOS
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_that_is_given_or_found_breaks_a_promise(
-    kind: str, material: Path, tmp_path: Path
+    kind: str, material: Path, cases: Path
 ) -> None:
     numbers = cases_of(kind, CASES)
-    found = run_cases(kind, KINDS[kind], material, numbers, SEED, tmp_path / "cases")
+    found = run_cases(kind, KINDS[kind], material, numbers, SEED, cases)
     assert [one.number for one in found] == list(numbers)
     assert not [one for one in found if one.problem], _told(found)
     # Cases of which none succeeds or none fails test one half of what they are for.
