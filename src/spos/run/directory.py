@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-import filelock
 import yaml
 
 from spos._util.errors import UserError
 from spos._util.files import read_own, write_atomically
-from spos._util.interrupt import SAVED, deferred_interrupt
 from spos._util.plain_yaml import parse_yaml
 from spos._util.records import read_record, write_record
 from spos.run.config import Config, check_sections, find_difference, make_config, merge_sections
+from spos.run.folder import open_folder
 from spos.run.former import upgrade_settings
 from spos.run.metrics import read_metrics, rewind_metrics
 from spos.run.outcome import Outcome, StartFacts
@@ -29,17 +28,6 @@ Kept = TypeVar("Kept", bound=Outcome)
 
 #: File of the plan that a run was started by, if it was.
 PLAN_FILE = "plan.json"
-#: Names under which the files of a run are written before they are complete.
-TEMPORARY_PATTERNS = (
-    ".*.json*.*",
-    ".*-seconds.*",
-    ".*.csv.*",
-    ".*.html.*",
-    ".*.safetensors.*",
-    ".config.yaml.*",
-    ".study.db.*",
-    "*/.step-*.safetensors.*",
-)
 
 
 class RunDirectory:
@@ -70,59 +58,13 @@ class RunDirectory:
         Raises:
             UserError: the folder is not writable, or another process uses it.
         """
-        path = self.path.absolute()
-        new = [folder for folder in (path, *path.parents) if not folder.exists()]
-        lock = filelock.FileLock(path / ".lock", is_singleton=True)
-        opened = lock.is_locked
-        if opened:
+        with open_folder(self.path, self.config_path, unstarted=(PLAN_FILE,)):
             yield
-            return
-        try:
-            # An interruption in between would leave an empty folder behind.
-            with deferred_interrupt() as interrupt:
-                self._lock(lock)
-            if interrupt.requested:
-                raise KeyboardInterrupt
-            if self.config_path.exists():
-                # Those of a process that was killed.
-                for left in [one for name in TEMPORARY_PATTERNS for one in self.path.glob(name)]:
-                    left.unlink(missing_ok=True)
-            yield
-        except KeyboardInterrupt:
-            if not self.config_path.exists():
-                raise
-            raise KeyboardInterrupt(SAVED) from None
-        finally:
-            if lock.is_locked and not self.config_path.exists():
-                for name in (".lock", PLAN_FILE):
-                    (self.path / name).unlink(missing_ok=True)
-                # Others may use a folder above it by now.
-                with suppress(OSError):
-                    for folder in new:
-                        folder.rmdir()
-            lock.release()
 
     def planning_seconds(self) -> float | None:
         """Seconds that the plan of the run took; None without one."""
         path = self.path / PLAN_FILE
         return float(read_own(path)["spent"]) if path.exists() else None
-
-    def _lock(self, lock: filelock.BaseFileLock) -> None:
-        try:
-            str(self.path).encode()
-        except UnicodeEncodeError:
-            # TensorBoard cannot write there, which it would say with a traceback.
-            raise UserError(f"--out {self.path}: its name is not UTF-8; give one that is") from None
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"--out {self.path}: cannot be created ({error.strerror})") from error
-        try:
-            lock.acquire(timeout=0)
-        except filelock.Timeout:
-            raise UserError(f"--out {self.path}: another spos process is using it") from None
-        except OSError as error:
-            raise UserError(f"--out {self.path}: not writable ({error.strerror})") from error
 
     def read_config(self) -> dict[str, Any]:
         """Read the sections of the configuration that are frozen so far.
