@@ -48,7 +48,7 @@ def measure_gain(full: Line, half: Line) -> float:
         half (Line): times in the other one.
 
     Example:
-        >>> measure_gain(Line(0.01, 4e-9), Line(0.01, 1e-9))
+        >>> round(measure_gain(Line(0.01, 4e-9), Line(0.01, 1e-9)), 6)
         1.6
     """
     work = full.fixed / full.each or MEASURED
