@@ -162,3 +162,34 @@ def test_the_variants_of_supernets_are_valid_settings() -> None:
     for settings in VARIANTS.values():
         given = space | parse_assignments(settings)
         assert make_config(given).supernet.steps >= 2000
+
+
+def test_rankings_by_fewer_images_are_those_of_subsets(
+    table: Path, supernet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import score_images
+    from ground_truth import read_ground_truth
+    from ranking import Scores
+
+    from spos.run.directory import RunDirectory
+
+    monkeypatch.setattr(score_images, "SUBSETS", 3)
+    arguments = ["nasbenchmacro", "--table", str(table), "--run", str(supernet)]
+    arguments += ["--networks", "6", "--band", "4", "--calibration", "32", "64"]
+    arguments += ["--validation", "16", "64", "--runs", str(tmp_path / "runs")]
+    score_images.main([*arguments, "--out", str(tmp_path / "out")])
+    (rows,) = json.loads((tmp_path / "out" / "summary.json").read_text())["tables"].values()
+    assert [(row["calibration"], row["validation"]) for row in rows] == [
+        (32, 16),
+        (32, 64),
+        (64, 16),
+        (64, 64),
+    ]
+    # All images are one subset, and their mean is the score of a search.
+    assert "±" in rows[0]["loss, all"] and "±" not in rows[1]["loss, all"]
+    kept = np.load(tmp_path / "runs" / "a-64-64.npy")
+    layout = RunDirectory(supernet).resolve_config({}, ())[0].layout
+    truth = read_ground_truth("nasbenchmacro", table, layout)
+    chosen = score_images.generator(0, "networks").permutation(len(truth.accuracy))[:6].tolist()
+    whole = Scores(supernet, tmp_path / "scores.json", truth, (64, 64))(chosen)
+    assert np.allclose(kept[:6].mean(-1), whole[:, :2], rtol=1e-5)
