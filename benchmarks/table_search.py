@@ -111,9 +111,6 @@ SEARCHES: dict[str, Search] = {
     "random": _spos("random"),
     "NSGA-II for a front": _spos("nsga2", pareto=("flops",)),
     "Optuna's TPE": _optuna(lambda seed: optuna.samplers.TPESampler(seed=seed, multivariate=True)),
-    "Optuna's TPE, independent": _optuna(
-        lambda seed: optuna.samplers.TPESampler(seed=seed, multivariate=False)
-    ),
     "Optuna's NSGA-II": _optuna(lambda seed: optuna.samplers.NSGAIISampler(seed=seed)),
 }
 
