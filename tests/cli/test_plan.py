@@ -68,6 +68,9 @@ def test_the_first_command_needs_nothing_but_images(
     result = json.loads((out / "result.json").read_text())
     assert result["space"]["name"] == "mobile" and result["comparison"]["asked"] == 1
     assert "layout.image_size 8: the images' own" in ended.err
+    reason = result["constraint"]["reason"]
+    assert reason.endswith("multiply-adds: what the time allows")
+    assert reason in " ".join(ended.out.split())
     before = (out / "result.json").read_bytes()
     again = cli(*given)
     assert again.status == 0

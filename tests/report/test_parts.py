@@ -168,6 +168,17 @@ def test_no_limit_is_not_spoken_of(result: Result) -> None:
     assert "allowed" not in headline(replace(result, constraint=ConstraintFacts()))
 
 
+def test_a_limit_below_that_of_the_user_is_explained(result: Result) -> None:
+    reason = "at most 500.0K multiply-adds (below your 60.00M): what the time allows"
+    for maximum, told in (
+        ({"flops": 5e5}, reason),
+        ({"params": 3e4, "flops": 5e5}, f"multiply-adds; {reason}"),
+    ):
+        limited = replace(result, constraint=ConstraintFacts(maximum=maximum, reason=reason))
+        for text in (render(limited, [], []), printed(limited)):
+            assert told in " ".join(text.split())
+
+
 def test_all_layers_of_a_chart_share_its_axes() -> None:
     rows = [{"x": 1, "y": "a"}]
     limit = layer("rule", rows, y=None)

@@ -52,11 +52,12 @@ class DataFacts:
 
 @dataclass(frozen=True)
 class ConstraintFacts:
-    """The bounds of the search, as a sentence and by cost."""
+    """The bounds of the search, as a sentence and by cost, and why a plan chose one."""
 
     text: str = ""
     maximum: Mapping[str, float] = field(default_factory=dict)
     minimum: Mapping[str, float] = field(default_factory=dict)
+    reason: str = ""
 
 
 @dataclass(frozen=True)

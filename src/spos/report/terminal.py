@@ -71,5 +71,5 @@ def _found(result: Result) -> Table:
         rows.append((f"one-shot {metric.name if noun == metric.noun else noun}", score))
     for cost in map(find_cost, words.shown_costs(result)):
         rows.append((cost.title, cost.exact(network.costs[cost.name])))
-    rows.append(("limit", words.limits(result.constraint) or "none"))
+    rows.append(("limit", words.explained_limits(result.constraint) or "none"))
     return pairs_table("Network found" if winner else "Network trained", rows)

@@ -125,6 +125,19 @@ def limits(constraint: ConstraintFacts) -> str:
     return ", and ".join(parts)
 
 
+def explained_limits(constraint: ConstraintFacts) -> str:
+    """The bounds of the search, with why a plan chose one; empty where there are none.
+
+    Example:
+        >>> reason = "at most 400.0K multiply-adds (below your 60.00M): what the time allows"
+        >>> explained_limits(ConstraintFacts(maximum={"flops": 4e5}, reason=reason)) == reason
+        True
+    """
+    bounds, reason = limits(constraint), constraint.reason
+    # A reason names the bound that it is for.
+    return bounds if not reason else reason if reason.startswith(bounds) else f"{bounds}; {reason}"
+
+
 def evaluations(search: SearchFacts) -> tuple[int, int]:
     """How many candidates a search compared, and how many of them were scored before it.
 

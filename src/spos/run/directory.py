@@ -66,6 +66,17 @@ class RunDirectory:
         path = self.path / PLAN_FILE
         return float(read_own(path)["spent"]) if path.exists() else None
 
+    def planned_limit(self, maximum: Mapping[str, float]) -> str:
+        """Why the plan of the run chose these bounds; empty if it did not."""
+        path = self.path / PLAN_FILE
+        chosen = read_own(path)["choices"] if path.exists() else ()
+        reasons = (
+            one["reason"]
+            for one in chosen
+            if one["setting"] == "constraint.maximum" and one["value"] == maximum
+        )
+        return next(reasons, "")
+
     def read_config(self) -> dict[str, Any]:
         """Read the sections of the configuration that are frozen so far.
 

@@ -88,7 +88,12 @@ def collect_result(context: Context) -> Result:
         space=SpaceFacts(config.space, config.preset, str(space.size), choices),
         metric=Measure(context.task.name, context.task.share),
         data=data,
-        constraint=ConstraintFacts(str(bounds), dict(bounds.maximum), dict(bounds.minimum)),
+        constraint=ConstraintFacts(
+            str(bounds),
+            dict(bounds.maximum),
+            dict(bounds.minimum),
+            directory.planned_limit(bounds.maximum),
+        ),
         primary_cost=find_primary_cost(config),
         latency=LatencyFacts(unit="ns", **asdict(table.runtime)) if table else None,
         train=TrainFacts(
