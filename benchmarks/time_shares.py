@@ -1,10 +1,10 @@
 """How the time of a run is best divided between supernet and retraining.
 
 All runs have the same number of training steps, counted as steps of one network: a share of them
-trains the supernet, a step of which costs several, and the rest is for the retraining of the
-network found, which takes as long as the networks that it is compared with. Beside them, the
-uniform network is trained from scratch in all of the steps, which is what one would do without a
-search. Rerun the same command to resume; finished runs are kept.
+trains the supernet, a step of which costs several, and of the rest a part is for the retraining of
+the network found, and the other for the networks that it is compared with. Beside them, the uniform
+network is trained from scratch in all of the steps, which is what one would do without a search.
+Rerun the same command to resume; finished runs are kept.
 
     python benchmarks/time_shares.py --data data/cifar10-train.zip --runs runs/time-shares \\
         --out benchmarks/results/time_shares
@@ -13,6 +13,7 @@ search. Rerun the same command to resume; finished runs are kept.
 from __future__ import annotations
 
 import argparse
+import itertools
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -53,7 +54,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--shares", type=float, nargs="+", default=[0.55, 0.4, 0.25, 0.1])
     parser.add_argument("--kept", type=float, default=0.15, help="share for planning and search")
-    parser.add_argument("--waves", type=float, default=2, help="trainings one after another")
+    parser.add_argument(
+        "--parts",
+        type=float,
+        nargs="+",
+        default=[0.5, 1],
+        help="of the time after the search, for the training of the network found",
+    )
     parser.add_argument("--uniform", default=UNIFORM, help="network without a search")
     parser.add_argument("--max-flops", default="3M")
     parser.add_argument("--seeds", type=int, default=3, help="number of seeds, from 0")
@@ -67,11 +74,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     common = ["--data", f"folder:{folder}", "--space", "mobile", "--preset", "small"]
     rows: list[dict[str, Any]] = []
 
-    def add(share: float, supernet: int, retraining: int, scores: list[float]) -> None:
+    def add(share: float, part: float, supernet: int, retraining: int, scores: list[float]) -> None:
         spread = statistics.stdev(scores) if len(scores) > 1 else 0.0
         rows.append(
             {
                 "share of the supernet": f"{share:.0%}" if supernet else "no search",
+                "of the rest for the network found": f"{part:.0%}" if supernet else "",
                 "steps of the supernet": supernet,
                 "steps of the retraining": retraining,
                 "test": f"{statistics.fmean(scores):.1%}",
@@ -80,19 +88,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
             }
         )
 
-    for share in options.shares:
+    for share, part in itertools.product(options.shares, options.parts):
         supernet = int(share * options.steps / options.price)
-        retraining = int((1 - options.kept - share) * options.steps / options.waves)
+        retraining = int(part * (1 - options.kept - share) * options.steps)
         scores = []
         for seed in range(options.seeds):
             given = [*common, "--seed", str(seed), "--max-flops", options.max_flops]
             given += ["--retrain-from", "supernet", "--population", "24", "--iterations", "4"]
             given += ["--set", "search.naswot_weight=0.5", *recipe("supernet", supernet, 0.1)]
             given += recipe("retrain", retraining, 0.05)
-            result = trained(runs / f"{seed}-{share:g}", given, compare=0)
+            result = trained(runs / f"{seed}-{share:g}-{part:g}", given, compare=0)
             assert result.test_score is not None
             scores.append(result.test_score)
-        add(share, supernet, retraining, scores)
+        add(share, part, supernet, retraining, scores)
     # Without a search there is nothing to plan, but the images are read.
     alone, scores = int((1 - options.kept / 2) * options.steps), []
     for seed in range(options.seeds):
@@ -104,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         score = read_result(out / "result.json").test_score
         assert score is not None
         scores.append(score)
-    add(0.0, 0, alone, scores)
+    add(0.0, 0.0, 0, alone, scores)
     options.out.mkdir(parents=True, exist_ok=True)
     title = (
         f"Accuracy of the network found, by the share of {options.steps:,} steps for the supernet"

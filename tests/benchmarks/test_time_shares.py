@@ -39,18 +39,20 @@ def test_every_way_has_the_same_number_of_steps(
     monkeypatch.setattr(time_shares, "run_command", run_here)
     monkeypatch.setattr(time_shares, "cut_folder", lambda *_: None)
     arguments = ["--data", "images.zip", "--steps", "20", "--price", "2", "--kept", "0.2"]
-    arguments += ["--shares", "0.4", "0.2", "--seeds", "1", "--uniform", "0,1,0"]
-    arguments += ["--max-flops", "100M"]
+    arguments += ["--shares", "0.4", "0.2", "--parts", "0.5", "1"]
+    arguments += ["--seeds", "1", "--uniform", "0,1,0", "--max-flops", "100M"]
     arguments += ["--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "out")]
     time_shares.main(arguments)
     rows = json.loads((tmp_path / "out" / "summary.json").read_text())["rows"]
-    assert [tuple(row.values())[:3] for row in rows] == [
-        ("40%", 4, 4),
-        ("20%", 2, 6),
-        ("no search", 0, 18),
+    assert [tuple(row.values())[:4] for row in rows] == [
+        ("40%", "50%", 4, 4),
+        ("40%", "100%", 4, 8),
+        ("20%", "50%", 2, 6),
+        ("20%", "100%", 2, 12),
+        ("no search", "", 0, 18),
     ]
-    first = json.loads((tmp_path / "runs" / "0-0.4" / "result.json").read_text())
+    first = json.loads((tmp_path / "runs" / "0-0.4-0.5" / "result.json").read_text())
     assert rows[0]["test"] == rows[0]["each seed"] == f"{first['retrain']['test_score']:.1%}"
     assert first["train"]["steps"] == first["retrain"]["steps"] == 4
     time_shares.main(arguments)
-    assert len(commands) == 3
+    assert len(commands) == 5
