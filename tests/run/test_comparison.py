@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from spos.cost.latency.plan import parts_of
 from spos.cost.latency.record import PartLatency, Runtime
 from spos.cost.outputs import output_of
 from spos.report.result import read_result
+from spos.report.verdict import verdict
 from spos.run import run
 from spos.spaces import family
 
@@ -41,6 +43,32 @@ def test_where_none_is_near_one_further_off_is_taken(tmp_path: Path) -> None:
     assert compared.networks[-1].within is None
     again = run(tmp_path / "run", given, compare=5).comparison
     assert again == compared
+
+
+def test_networks_that_are_trained_for_fewer_steps_are_compared_with_the_winner_trained_alike(
+    tmp_path: Path,
+) -> None:
+    out, given = tmp_path / "run", {**GIVEN, "network": {"compare_share": 0.5}}
+    result = run(out, given, compare=1)
+    compared = result.comparison
+    assert compared is not None and result.retrain is not None
+    assert compared.steps == 3 and result.retrain.steps == 6
+    trained = {path.stem: json.loads(path.read_text()) for path in out.glob("compare-*.json")}
+    assert {one["steps"] for one in trained.values()} == {3}
+    found = trained["compare-found"]
+    assert found["architecture"] == str(result.winner.architecture)
+    assert compared.found_test_score == found["test_score"]
+    assert "After 3 steps of training each, it classifies" in verdict(result).words
+    # More of them leave the winner as it is.
+    further = run(out, given, compare=2).comparison
+    assert further.networks[0] == compared.networks[0] and len(further.networks) == 2
+    assert json.loads((out / "compare-found.json").read_text()) == found
+    stored = json.loads((out / "compare.json").read_text())
+    stored["comparison"]["found_test_score"] += 0.125
+    del stored["digest"]
+    (out / "compare.json").write_text(json.dumps(stored))
+    with pytest.raises(UserError, match=r"compare.json disagrees with .*in compare-\*.json"):
+        run(out, given, compare=2)
 
 
 def test_a_winner_that_alone_is_within_the_limits_is_compared_with_none(tmp_path: Path) -> None:

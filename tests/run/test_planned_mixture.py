@@ -17,6 +17,7 @@ from spos.data.peek import ImageFacts
 from spos.run.config import make_config
 from spos.run.directory import RunDirectory
 from spos.run.planning import capacity, measuring, supernets
+from spos.run.planning.estimates import SHARES
 from spos.run.planning.execute import describe, run_planned
 from spos.run.planning.measuring import measure_networks
 from spos.run.planning.mixtures import make_parts, measure_mixture, split_sizes
@@ -63,7 +64,7 @@ def test_the_stages_share_the_time_by_the_steps_of_the_mixture(algorithm: str) -
     made = plan(given(algorithm), 600)
     assert 0.95 * 600 <= made.total <= 1.02 * 600
     times = {one.stage: one.seconds for one in made.estimates}
-    assert times["train"] == pytest.approx(0.55 * 600, rel=0.1)
+    assert times["train"] == pytest.approx(SHARES[0] * 600, rel=0.1)
     steps = as_sections(made.choices)["supernet"]["steps"]
     assert made.step_seconds == STEP and times["train"] == pytest.approx(steps * STEP)
     # One network is derived and scored; a search of single paths would take 8% of the time.

@@ -24,7 +24,7 @@ from spos import Constraint, CostTable, UserError
 from spos._util.listener import Silent
 from spos._util.randomness import generator
 from spos.data.peek import ImageFacts
-from spos.run.comparison import UNIFORM
+from spos.run.comparison import FOUND, UNIFORM
 from spos.run.config import Config, make_config, merge_sections
 from spos.run.directory import RunDirectory
 from spos.run.local_workers import LocalWorkers
@@ -330,7 +330,8 @@ def test_finalists_that_train_at_the_same_time_leave_more_for_the_retraining(mon
         monkeypatch.setattr(Schedule, "_steps", lambda *_: (0.1, 0.1))
         recipe = SimpleNamespace(batch_size=1)
         finalists = SimpleNamespace(count=3, share=0.5)
-        config = SimpleNamespace(retrain=recipe, finalists=finalists)
+        network = SimpleNamespace(compare_share=1.0)
+        config = SimpleNamespace(retrain=recipe, finalists=finalists, network=network)
         context = SimpleNamespace(
             config=config, directory=None, fitness=SimpleNamespace(by_metric=0)
         )
@@ -427,14 +428,18 @@ def test_the_time_in_which_large_photographs_are_read_is_not_for_the_stages(monk
     assert schedule.plan.total == pytest.approx(made.total - 10.0)
 
 
-def after_retraining(seconds: float, beside: float | None = None) -> Any:
-    """A run whose winner is trained, and maybe the uniform network beside it."""
-    times = {RetrainOutcome.stage: seconds} | ({} if beside is None else {UNIFORM: beside})
+def after_retraining(seconds: float, share: float = 1.0, **beside: float) -> Any:
+    """A run whose winner is trained, and maybe networks of the comparison beside it."""
+    times = {f"compare-{name.lstrip('_')}": spent for name, spent in beside.items()}
+    names = [Path(f"{stage}.json") for stage in times]
+    times[RetrainOutcome.stage] = seconds
     outcomes = {stage: SimpleNamespace(seconds=spent) for stage, spent in times.items()}
     directory = SimpleNamespace(
-        path=Path(), outcome=lambda kind, stage=None: outcomes.get(stage or kind.stage)
+        path=SimpleNamespace(glob=lambda _: names),
+        outcome=lambda kind, stage=None: outcomes.get(stage or kind.stage),
     )
-    return SimpleNamespace(directory=directory, listener=Silent())
+    config = SimpleNamespace(network=SimpleNamespace(compare_share=share))
+    return SimpleNamespace(directory=directory, listener=Silent(), config=config)
 
 
 @pytest.mark.parametrize(
@@ -466,11 +471,33 @@ def test_where_the_uniform_network_is_trained_there_is_time_for_more(monkeypatch
     monkeypatch.setattr(Schedule, "before", lambda *_: used - 35)
     monkeypatch.setattr(Schedule, "_keep", lambda *_: None)
     # One or two others at a time take 25 s.
-    assert schedule.networks(after_retraining(20.0, beside=30.0)) == compared
+    assert schedule.networks(after_retraining(20.0, uniform=30.0)) == compared
+
+
+@pytest.mark.parametrize(
+    ("used", "beside", "compared"),
+    [
+        # Beside the winner, which took 40 s, all were trained for a quarter as long.
+        (270, {"found": 10.0, "uniform": 10.0, "_1": 10.0, "_2": 10.0}, 5),
+        (308, {"found": 10.0, "uniform": 10.0, "_1": 10.0, "_2": 10.0}, 2),
+        # Where they are left, those of the winner and the uniform network take 15 s each as well.
+        (250, {}, 2),
+        (290, {}, 0),
+    ],
+)
+def test_of_shorter_trainings_those_that_are_done_count(monkeypatch, used, beside, compared):
+    several = {"processes": 2, "parallel": 2.0} if beside else {}
+    schedule = Schedule(Plan(300.0, 10.0, 300, 1e6, 0.2, SPEED, (), (), **several), 0.0)
+    monkeypatch.setattr(Schedule, "used", lambda *_: used)
+    monkeypatch.setattr(Schedule, "before", lambda *_: used - 45)
+    monkeypatch.setattr(Schedule, "_keep", lambda *_: None)
+    monkeypatch.setattr(Schedule, "_steps", lambda *_: (0.1, 0.1))
+    assert schedule.networks(after_retraining(40.0, 0.25, **beside)) == compared
 
 
 @pytest.mark.usefixtures("measured")
-def test_the_uniform_network_is_trained_beside_the_winner(monkeypatch, tmp_path):
+@pytest.mark.parametrize("share", [1.0, 0.5])
+def test_the_comparison_is_trained_beside_the_winner(monkeypatch, tmp_path, share):
     class Heard(Silent):
         def progress(self, stage: str, done: int, total: int, detail: str) -> None:
             totals[stage] = total
@@ -479,18 +506,28 @@ def test_the_uniform_network_is_trained_beside_the_winner(monkeypatch, tmp_path)
     monkeypatch.setattr(capacity, "LEAST_SHARED", {True: 0.0, False: 0.0})
     monkeypatch.setattr(capacity, "measure_side_by_side", lambda *_, **__: 1.6)
     workers = LocalWorkers(2, 1, always=False)
-    out = tmp_path / "run"
+    out, given = tmp_path / "run", {**DIGITS, "network": {"compare_share": share}}
     try:
         result = run_planned(
-            out, DIGITS, seconds=6, threads=1, compare=1, workers=workers, listener=Heard()
+            out, given, seconds=6, threads=1, compare=1, workers=workers, listener=Heard()
         )
     finally:
         workers.close()
     assert result.retrain is not None and result.comparison is not None
-    assert totals["retrain"] == 2 * result.retrain.steps
-    # What is left to train afterwards is the random network alone.
-    assert UNIFORM not in totals and totals["compare"] == result.retrain.steps
-    assert result.comparison.uniform is not None
+    longest, short = result.retrain.steps, result.comparison.steps
+    if share == 1.0:
+        # What is left to train afterwards is the random network alone.
+        assert totals["retrain"] == 2 * longest and totals["compare"] == longest
+        assert short is None and result.comparison.found_test_score == result.test_score
+    else:
+        # All of them, the winner once more.
+        assert short == round(longest / 2) and totals["retrain"] == longest + 3 * short
+        assert "compare" not in totals
+        found = RunDirectory(out).outcome(RetrainOutcome, FOUND)
+        assert found is not None and found.steps == short
+        assert found.architecture == str(result.winner.architecture)
+        assert result.comparison.found_test_score == found.test_score
+    assert UNIFORM not in totals and result.comparison.uniform is not None
     uniform = RunDirectory(out).outcome(RetrainOutcome, UNIFORM)
     assert uniform is not None
     assert uniform.architecture == result.comparison.uniform.architecture

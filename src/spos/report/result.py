@@ -121,7 +121,15 @@ class ComparedNetwork:
 class Comparison:
     """The winner beside random networks of its cost, by their scores on the test images.
 
-    ``uniform`` is the costliest network within the bounds that has the same option everywhere.
+    Args:
+        asked (int): number of random networks that were asked for.
+        networks (tuple[ComparedNetwork, ...]): the random networks.
+        random_mean (float): mean of their test scores.
+        random_std (float | None): standard deviation; None for one network.
+        found_test_score (float): test score of the winner, trained as long as they are.
+        uniform (ComparedNetwork | None): the costliest network within the bounds that has the same
+            option everywhere.
+        steps (int | None): steps of each training; None for as many as the retraining has.
     """
 
     asked: int
@@ -130,6 +138,7 @@ class Comparison:
     random_std: float | None
     found_test_score: float
     uniform: ComparedNetwork | None = None
+    steps: int | None = None
 
     @property
     def others(self) -> list[tuple[str, ComparedNetwork]]:

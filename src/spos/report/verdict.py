@@ -53,7 +53,7 @@ def _with_one(result: Result, compared: Comparison) -> tuple[str, str]:
     judged = "better than" if found > other else "worse than" if found < other else "as good as"
     short = f"The network found is {judged} the one random network that was trained as well."
     theirs = "the random network" if measure.top1 else "that of the random network is"
-    words = f"{_said(result, found)}, {theirs} {measure.show(other)}"
+    words = f"{_said(result, compared)}, {theirs} {measure.show(other)}"
     if found != other:
         words += f": a difference of {measure.difference(abs(found - other))}"
     return short, f"{words}. One random network says little about the search."
@@ -68,21 +68,25 @@ def _with_several(result: Result, compared: Comparison) -> tuple[str, str]:
         f"The network found is better than {sum(found > score for score in scores)} of "
         f"{counted(len(scores), 'random network')}{f' and equal to {equal}' if equal else ''}."
     )
+    theirs = "they" if measure.top1 else "theirs"
     words = (
-        f"{_said(result, found)}, {'they' if measure.top1 else 'theirs'} {measure.show(mean)} on "
-        f"average: a difference of {measure.difference(found - mean)}; the standard deviation of "
-        f"the random networks is {measure.difference(deviation)}. "
+        f"{_said(result, compared)}, {theirs} {measure.show(mean)} on average: a difference of "
+        f"{measure.difference(found - mean)}; the standard deviation of the random networks is "
+        f"{measure.difference(deviation)}. "
     )
     rank = 1 + sum(score >= found for score in scores)
     chance = _chance(rank, 1 + len(scores))
     return short, words + ("The search did not help here." if found < mean else chance)
 
 
-def _said(result: Result, found: float) -> str:
-    measure = result.metric
+def _said(result: Result, compared: Comparison) -> str:
+    measure, score = result.metric, result.metric.show(compared.found_test_score)
+    words = f"its test score ({measure.name}) is {score}"
     if measure.top1:
-        return f"It classifies {measure.show(found)} of the test images correctly"
-    return f"Its test score ({measure.name}) is {measure.show(found)}"
+        words = f"it classifies {score} of the test images correctly"
+    if compared.steps is not None:
+        return f"After {counted(compared.steps, 'step')} of training each, {words}"
+    return words[0].upper() + words[1:]
 
 
 def _chance(rank: int, networks: int) -> str:

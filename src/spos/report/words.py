@@ -182,22 +182,29 @@ def surpassed(result: Result) -> str:
 
 
 def _surpassed_by_uniform(result: Result) -> str:
-    uniform = result.comparison.uniform if result.comparison else None
-    if not uniform or result.test_score is None or uniform.test_score <= result.test_score:
+    compared, show = result.comparison, result.metric.show
+    uniform, found = (compared.uniform, compared.found_test_score) if compared else (None, 0.0)
+    if not compared or not uniform or uniform.test_score <= found:
         return ""
-    cost, score = result.primary_cost, result.metric.show(uniform.test_score)
+    cost = result.primary_cost
     spent = f"{format_cost(cost, uniform.costs[cost])} {find_cost(cost).noun}"
-    chance = _within_error(result, uniform.test_score)
-    return f"The network of {uniform.name} is better: {score} with {spent}{chance}."
+    chance = _within_error(result, found, uniform.test_score)
+    words = f"{show(uniform.test_score)} with {spent}"
+    if compared.steps is None:
+        return f"The network of {uniform.name} is better: {words}{chance}."
+    after = f"after {counted(compared.steps, 'step')} of each"
+    return (
+        f"The network of {uniform.name} is better {after}: {words}, against {show(found)}{chance}."
+    )
 
 
-def _within_error(result: Result, better: float) -> str:
+def _within_error(result: Result, found: float, better: float) -> str:
     """Say that a better score may be chance; empty where it is clear, or that is unknown."""
-    images, scores = result.data.test, (result.test_score, better)
-    errors = [result.metric.standard_error(score, images) for score in scores]
+    images = result.data.test
+    errors = [result.metric.standard_error(score, images) for score in (found, better)]
     known = [error for error in errors if error is not None]
-    difference = better - (result.test_score or 0.0)
-    if len(known) < len(scores) or difference > math.hypot(*known):
+    difference = better - found
+    if len(known) < len(errors) or difference > math.hypot(*known):
         return ""
     return f", within the error of {images:,} test images"
 
@@ -210,7 +217,7 @@ def _surpassed_by_known(result: Result) -> str:
         flops = f"{format_cost('flops', one.costs['flops'])} {find_cost('flops').noun}"
         over = exceeded(result, one)
         beyond = f", over the limit of {' and '.join(over)}" if over else ""
-        chance = _within_error(result, one.test_score)
+        chance = _within_error(result, result.test_score or 0.0, one.test_score)
         told.append(f"{one.name} ({measure.show(one.test_score)} with {flops}{beyond}{chance})")
     if not told:
         return ""

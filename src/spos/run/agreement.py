@@ -54,11 +54,15 @@ def check_agreement(
         there = f"the network {found.winner.architecture}, which was found"
         raise _refusal(directory, RetrainOutcome, f"network {retrained.architecture}", there)
     compared = directory.outcome(CompareOutcome)
-    if compared is not None and compared.comparison.found_test_score != retrained.test_score:
-        here = f"test score {compared.comparison.found_test_score} of the winner"
-        raise _refusal(directory, CompareOutcome, here, f"{retrained.test_score} in retrain.json")
     if compared is not None:
-        scores = {one.architecture: one.test_score for _, one in compared.comparison.others}
+        comparison = compared.comparison
+        scores = {one.architecture: one.test_score for _, one in comparison.others}
+        if comparison.steps is not None:
+            scores[retrained.architecture] = comparison.found_test_score
+        elif comparison.found_test_score != retrained.test_score:
+            here = f"test score {comparison.found_test_score} of the winner"
+            there = f"{retrained.test_score} in retrain.json"
+            raise _refusal(directory, CompareOutcome, here, there)
         _check_tested(directory, CompareOutcome, scores, tested)
     known = directory.outcome(KnownOutcome)
     if known is not None and known.found_test_score != retrained.test_score:

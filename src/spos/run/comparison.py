@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from functools import cache
 from itertools import compress
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from spos.run.config import Config
 from spos.run.context import Context
 from spos.run.costs import find_primary_cost, narrow
 from spos.run.finalists import read_found
-from spos.run.fit import retrain_all
+from spos.run.fit import is_short, recipe_of, retrain_all
 from spos.run.network import load_checkpoint
 from spos.run.outcome import CompareOutcome, RetrainOutcome
 from spos.run.recorder import timed
@@ -24,8 +25,8 @@ from spos.run.scoring import Scorer
 from spos.search import Feasible
 from spos.space import Architecture
 
-#: Stage of the training of the uniform network.
-UNIFORM = "compare-uniform"
+#: Stages of the trainings of the uniform network, and of the winner where it is trained once more.
+UNIFORM, FOUND = "compare-uniform", "compare-found"
 #: Largest relative deviations from the winner's cost of a random network; the first for which a
 #: network is found applies. None allows any deviation.
 COST_TOLERANCES = (0.05, 0.1, 0.2, 0.4, None)
@@ -33,12 +34,48 @@ COST_TOLERANCES = (0.05, 0.1, 0.2, 0.4, None)
 SAME = 100
 
 
+class Compared(NamedTuple):
+    """The networks of a comparison.
+
+    Args:
+        random (dict): allowed deviation from the winner's cost of each random network.
+        uniform (tuple | None): option of the uniform network, and the network, if there is one.
+        stages (dict): name of the stage of the training of each network, the winner's first.
+    """
+
+    random: dict[Architecture, float | None]
+    uniform: tuple[str, Architecture] | None
+    stages: dict[Architecture, str]
+
+
+def choose_networks(context: Context, table: CostModel, winner: Winner, count: int) -> Compared:
+    """Choose the networks that the winner is compared with, and name their trainings.
+
+    Args:
+        context (Context): the run.
+        table (CostModel): costs of its networks.
+        winner (Winner): the network found.
+        count (int): number of random networks, at least 1; a small space has fewer.
+    """
+    random = _random_like(context, table, winner, count)
+    uniform = find_uniform(Feasible(table.space, table, context.config.bounds), context.config)
+    shorter = context.config.network.compare_share < 1
+    stages = {winner.architecture: FOUND if shorter else RetrainOutcome.stage}
+    if uniform:
+        # The costliest one first, so that no process trains it while all others are done.
+        stages.setdefault(uniform[1], UNIFORM)
+    for number, architecture in enumerate(random, 1):
+        stages[architecture] = f"compare-{number}"
+    return Compared(random, uniform, stages)
+
+
 def compare_stage(context: Context, count: int) -> CompareOutcome | None:
-    """Retrain random networks, and a uniform one, with the recipe of the winner.
+    """Train random networks, and a uniform one, with the recipe of the winner.
 
     Random networks are drawn under the same constraint, within 5% of the winner's primary cost
     (:func:`spos.cost.cost.primary_cost`) or, if no such network is found, within a larger
-    deviation.
+    deviation. Where they are trained for fewer steps than the winner was, so is the winner, once
+    more.
 
     Args:
         context (Context): run whose winner is retrained.
@@ -61,7 +98,7 @@ def compare_stage(context: Context, count: int) -> CompareOutcome | None:
         raise UserError(f"{directory.path} has no retrained winner to compare with")
     supernet, _ = load_checkpoint(context)
     table = context.costs(supernet)
-    chosen = _random_like(context, table, found.winner, count)
+    chosen, uniform, stages = choose_networks(context, table, found.winner, count)
     if not chosen:
         # No error: the winner is trained and tested, and nothing that was asked of it is missing.
         context.listener.message(
@@ -69,15 +106,8 @@ def compare_stage(context: Context, count: int) -> CompareOutcome | None:
             "it with"
         )
         return None
-    uniform = find_uniform(Feasible(table.space, table, context.config.bounds), context.config)
     scored = [*chosen, *([uniform[1]] if uniform else [])]
     one_shot = dict(Scorer(context, supernet)(scored))
-    stages = {found.winner.architecture: "retrain"}
-    if uniform:
-        # The costliest one first, so that no process trains it while all others are done.
-        stages.setdefault(uniform[1], UNIFORM)
-    for number, architecture in enumerate(chosen, 1):
-        stages[architecture] = f"compare-{number}"
     networks = {stage: str(architecture) for architecture, stage in stages.items()}
     with timed(directory, CompareOutcome.stage) as watch:
         outcomes = retrain_all(context, networks, "compare")
@@ -88,16 +118,19 @@ def compare_stage(context: Context, count: int) -> CompareOutcome | None:
                 f"comparison; give another --out and --reuse {directory.path}"
             )
 
+    def tested(architecture: Architecture) -> float:
+        score = outcomes[stages[architecture]].test_score
+        assert score is not None, "the first process tests the network"
+        return score
+
     def compared(name: str, architecture: Architecture, near: float | None) -> ComparedNetwork:
-        outcome = outcomes[stages[architecture]]
-        assert outcome.test_score is not None, "the first process tests the network"
         return ComparedNetwork(
             name=name,
             architecture=str(architecture),
             costs=table.cost(architecture),
             within=near,
             score=one_shot[architecture],
-            test_score=outcome.test_score,
+            test_score=tested(architecture),
         )
 
     random = [
@@ -110,8 +143,9 @@ def compare_stage(context: Context, count: int) -> CompareOutcome | None:
         networks=tuple(random),
         random_mean=statistics.fmean(scores),
         random_std=statistics.stdev(scores) if len(scores) > 1 else None,
-        found_test_score=winner.test_score,
+        found_test_score=tested(found.winner.architecture),
         uniform=compared(f"all {uniform[0]}", uniform[1], None) if uniform else None,
+        steps=recipe_of(context, FOUND).steps if is_short(context, FOUND) else None,
     )
     return directory.finish(CompareOutcome(seconds=watch.seconds, comparison=comparison))
 

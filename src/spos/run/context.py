@@ -64,8 +64,8 @@ class Context:
         nodes (Machines | None): machines among which the processes of a training are divided; None
             for this one alone.
         notes (list[str]): what to tell once all checks have passed.
-        beside (Mapping[str, str]): networks to train at the same time as the winner, by the name of
-            the stage of the run.
+        beside (Callable | None): function that returns the networks to train at the same time as
+            the winner, by the name of the stage of the run; None for none.
         copied_from (Path | None): run whose supernet was just copied here; None if none was.
 
     Attributes:
@@ -87,7 +87,7 @@ class Context:
     workers: Workers = field(default_factory=ThisProcess)
     nodes: Machines | None = None
     notes: list[str] = field(default_factory=list)
-    beside: Mapping[str, str] = field(default_factory=dict)
+    beside: Callable[[Context], Mapping[str, str]] | None = None
     copied_from: Path | None = None
     reading: float = field(init=False, default=0.0)
 
@@ -99,7 +99,8 @@ class Context:
 
     def __getstate__(self) -> dict[str, Any]:
         # Each process has its own Fabric and reads the images itself.
-        omitted = ("fabric", "fitness", "data", "kept", "_cost_models", "workers", "nodes")
+        own = ("workers", "nodes", "beside")
+        omitted = ("fabric", "fitness", "data", "kept", "_cost_models", *own)
         kept = {k: v for k, v in self.__dict__.items() if k not in omitted}
         return {
             **kept,
@@ -110,7 +111,7 @@ class Context:
     def __setstate__(self, state: dict[str, Any]) -> None:
         model = state.pop("own_model")
         restore_augmentations(state.pop("own_augmentations"))
-        self.__dict__.update(state, workers=ThisProcess(), nodes=None)
+        self.__dict__.update(state, workers=ThisProcess(), nodes=None, beside=None)
         if model is not None:
             layout = self.config.layout
             register_model(model, layout.image_size, digest=layout.model)

@@ -191,8 +191,23 @@ def _launch(context: Context, item: _Training) -> Iterator[Any]:
     yield context.launch(item.train, *item.arguments, folder=item.folder)
 
 
+def is_short(context: Context, stage: str) -> bool:
+    """Whether a training is shorter than the retraining, to compare networks in less time."""
+    return stage.startswith("compare-") and context.config.network.compare_share < 1
+
+
+def recipe_of(context: Context, stage: str) -> Recipe:
+    """Recipe of a training of a plain network, by the name of its stage."""
+    recipe = context.config.retrain
+    if not is_short(context, stage):
+        return recipe
+    share = context.config.network.compare_share
+    steps = max(2, round(share * recipe.steps))
+    return replace(recipe, steps=steps, warmup_steps=min(recipe.warmup_steps, steps // 20))
+
+
 def _retrain(context: Context, text: str, stage: str, build: Build) -> RetrainOutcome:
-    data, recipe, teacher = context.data, context.config.retrain, context.teacher
+    data, recipe, teacher = context.data, recipe_of(context, stage), context.teacher
     network, costs, weights = build(context, text)
     if build is build_own and weights == "file":
         begin(context, network, "network", stage, stage == RetrainOutcome.stage)

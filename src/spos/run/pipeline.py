@@ -177,7 +177,7 @@ def run(
                     context.config, context.frozen = directory.resolve_config(
                         given, STAGE_SECTIONS[name]
                     )
-                    context.beside = schedule.beside(context) if name == "retrain" else {}
+                    context.beside = schedule.beside
                 STAGES[name](context)
             result = _write(context)
             if compare_with:

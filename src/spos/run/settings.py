@@ -119,6 +119,8 @@ class NetworkSettings(Settings):
         init_sha256 (str): SHA-256 of its content, which the run computes.
         hold_out (bool): whether these trainings do without the validation images, so that their
             score on them shows how well they do on images that they have not seen.
+        compare_share (float): share of the steps of the retraining for which the winner and random
+            networks are trained to be compared, above 0; 1 to compare with the retraining itself.
     """
 
     section = "network"
@@ -129,6 +131,7 @@ class NetworkSettings(Settings):
     init: str = ""
     init_sha256: str = ""
     hold_out: bool = False
+    compare_share: Annotated[float, Field(gt=0, le=1)] = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -203,7 +203,8 @@ def retrain_stage(context: Context) -> RetrainOutcome:
     if finalists_stage(context) is not None:
         found = read_found(context.directory)
         assert found is not None, "the finalists are the best candidates of a search"
-    networks = {stage: text for text, stage in found.retrainings.items()} | {**context.beside}
+    beside = context.beside(context) if context.beside else {}
+    networks = {stage: text for text, stage in found.retrainings.items()} | {**beside}
     finished = all(map(context.directory.is_finished, networks))
     with nullcontext() if finished else timed(context.directory, RetrainOutcome.stage):
         return next(iter(retrain_all(context, networks, "retrain").values()))

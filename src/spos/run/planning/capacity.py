@@ -133,6 +133,14 @@ class Capacity:
         """Time that trainings take of which several run at the same time."""
         return side_by_side(times, self.processes, self.parallel)
 
-    def train_all(self, others: int) -> tuple[float, float]:
-        """Times of the training of the winner and of others after it, if one takes 1."""
-        return train_all([1.0] * others, self.processes, self.parallel)
+    def train_all(self, others: int, share: float = 1.0) -> tuple[float, float]:
+        """Times of the training of the winner and of others after it, if one takes 1.
+
+        Args:
+            others (int): number of networks that the winner is compared with.
+            share (float): share of its steps for which they are trained; below 1 the winner is
+                trained for as many once more.
+        """
+        short = share < 1
+        times = [share] * (others + short)
+        return train_all(times, self.processes, self.parallel, short=short)

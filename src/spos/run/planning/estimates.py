@@ -13,10 +13,12 @@ from spos.run.planning.splits import count_split
 from spos.run.planning.trainings import unhurried_steps
 from spos.search.training_free import SAMPLE
 
-#: Shares of the time of a run for the training of the supernet and for the search, by the weights
-#: that the winner and the networks that it is compared with begin from; their trainings take the
-#: rest.
-SHARES = {"scratch": (0.42, 0.08), "supernet": (0.55, 0.08), "file": (0.42, 0.08)}
+#: Shares of the time of a run for the training of the supernet and for the search; the training of
+#: the winner and of the networks that it is compared with takes the rest.
+SHARES = (0.25, 0.08)
+#: Share of the steps of the winner for which they are trained, if there is no time for as many: the
+#: accuracy of the winner depends more on the length of its training than on anything else.
+COMPARE_SHARE = 0.25
 #: Networks trained at the end: the winner, two random ones and a uniform one.
 TRAININGS = 4
 #: Candidates that are evaluated in the time of one, because they share their beginnings.
@@ -85,10 +87,10 @@ def estimate_stages(
     known = capacity.side_by_side([each / step for each in further])
     if (seconds := capacity.seconds) is not None:
         if not config.required_method and not sized:
-            train, share = SHARES[config.network.weights]
+            train, share = SHARES
             search = seconds * (share / (1 - train) if reused else share)
         rest = max(seconds - training - search, 0.0)
-        first, others = capacity.train_all(TRAININGS - 1)
+        first, others = capacity.train_all(TRAININGS - 1, config.network.compare_share)
         own = rest / (first + others + known)
     else:
         own = step * (unhurried_steps(images, batch_size) if free else config.retrain.steps)

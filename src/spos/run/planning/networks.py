@@ -11,12 +11,12 @@ from spos.nn.supernet import Supernet
 from spos.run.config import Config
 from spos.run.latency import needs_table
 from spos.run.planning.capacity import Capacity
-from spos.run.planning.estimates import SHARES, TRAININGS
+from spos.run.planning.estimates import COMPARE_SHARE, SHARES, TRAININGS
 from spos.run.planning.layouts import SPACE, Chosen, build, choose_layout
 from spos.run.planning.measuring import latency_line
 from spos.run.planning.plan import Draft
 from spos.run.planning.speed import Speed
-from spos.run.planning.trainings import BatchSizes, trained_images
+from spos.run.planning.trainings import HURRIED, BatchSizes, trained_images
 from spos.spaces import family
 from spos.spaces.mobile import layout_for
 
@@ -80,9 +80,9 @@ def _time_step(
     assert capacity.seconds is not None
     speed = capacity.measure(supernet, table)
     capacity.share_work(supernet, table, speed)
-    rest = capacity.seconds * (1 - sum(SHARES["scratch"]))
-    rest /= sum(capacity.train_all(TRAININGS - 1))
-    images = trained_images(sizes.images)
+    rest = capacity.seconds * (1 - sum(SHARES))
+    rest /= sum(capacity.train_all(TRAININGS - 1, COMPARE_SHARE))
+    images = HURRIED * trained_images(sizes.images)
     sizes.grow(capacity.device, speed, lambda batch: rest * batch / images)
     return speed, rest * sizes.network / images
 

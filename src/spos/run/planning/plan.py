@@ -170,21 +170,27 @@ def side_by_side(times: Sequence[float], processes: int, parallel: float) -> flo
     return max(ends) * processes / parallel
 
 
-def train_all(others: Sequence[float], processes: int, parallel: float) -> tuple[float, float]:
+def train_all(
+    others: Sequence[float], processes: int, parallel: float, *, short: bool = False
+) -> tuple[float, float]:
     """Times of the training of the winner, and of others after it.
 
-    Where there are several processes, the first of the others is trained beside the winner.
+    Where there are several processes, the first of the others is trained beside the winner, or all
+    of them if they are shorter.
 
     Args:
         others (Sequence[float]): times of the others, alone in this process, if the winner takes 1.
         processes (int): number of processes, at least 1.
         parallel (float): work that they do in the time in which this process alone does 1.
+        short (bool): whether they are shorter than that of the winner.
 
     Example:
         >>> train_all([1.0, 1.0, 1.0], 1, 1.0), train_all([1.0, 1.0, 1.0], 2, 1.6)
         ((1.0, 3.0), (1.25, 1.25))
+        >>> train_all([0.25] * 4, 2, 1.6, short=True)
+        (1.25, 0.0)
     """
-    beside = 1 if processes > 1 else 0
+    beside = (len(others) if short else 1) if processes > 1 else 0
     first = side_by_side([1.0, *others[:beside]], processes, parallel) if others else 1.0
     return first, side_by_side(others[beside:], processes, parallel)
 

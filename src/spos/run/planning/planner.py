@@ -19,6 +19,7 @@ from spos.run.directory import RunDirectory
 from spos.run.fabric import make_fabric
 from spos.run.known_networks import count_known_flops
 from spos.run.planning.capacity import Capacity
+from spos.run.planning.comparing import choose_compare_share
 from spos.run.planning.estimates import estimate_stages
 from spos.run.planning.layouts import build
 from spos.run.planning.mixtures import choose_cooling, make_parts
@@ -132,6 +133,11 @@ class Planner(Draft):
         config = self.config()
         # Supernets whose scores are averaged are trained side by side.
         step *= capacity.side_by_side([1.0] * config.supernet.members)
+        most = min(limit, float(table.range()["flops"][1]))
+        if self.compare != 0:
+            own = speed.training.seconds(most, batch_size) + augmenting
+            choose_compare_share(self, capacity, config, own, images)
+            config = self.config()
         steps = config.supernet.steps
         if self.free:
             steps = choose_steps(self, capacity, config, step, images)
@@ -158,7 +164,7 @@ class Planner(Draft):
                 capacity,
                 speed,
                 training=0.0 if self.reuse else steps * step,
-                flops=min(limit, float(table.range()["flops"][1])),
+                flops=most,
                 images=images,
                 augmenting=augmenting,
                 known_flops=known,

@@ -12,7 +12,7 @@ from spos._util.files import read_own
 from spos._util.records import from_plain, write_record
 from spos.cost import CostModel
 from spos.nn.supernet import Supernet
-from spos.run.comparison import UNIFORM, find_uniform
+from spos.run.comparison import FOUND, UNIFORM, choose_networks, find_uniform
 from spos.run.context import Context
 from spos.run.directory import PLAN_FILE, RunDirectory
 from spos.run.finalists import choose_finalists, read_found, share_of_retraining
@@ -96,7 +96,10 @@ class Schedule:
         return {}
 
     def beside(self, context: Context) -> dict[str, str]:
-        """The uniform network, if a process is free to train it while the winner is trained."""
+        """Networks of the comparison that a free process trains while the winner is trained.
+
+        All of them, if they are trained for a part of its steps, otherwise the uniform network.
+        """
         wanted = self.compare if self.compare is not None else self.plan.compare
         found = read_found(context.directory)
         # A training on several devices takes them all.
@@ -105,6 +108,13 @@ class Schedule:
             return {}
         if found is None or found.budgets:
             return {}
+        if context.config.network.compare_share < 1:
+            count = TRAININGS - 2 if wanted is None else wanted
+            table = context.costs(context.supernet(), eager=False)
+            chosen = choose_networks(context, table, found.winner, count)
+            if not chosen.random:
+                return {}
+            return {stage: str(architecture) for architecture, stage in chosen.stages.items()}
         _, _, uniform = self._uniform(context)
         same = uniform is None or uniform == found.winner.architecture
         return {} if same else {UNIFORM: str(uniform)}
@@ -125,20 +135,24 @@ class Schedule:
                 left = (1 + TOLERANCE) * self.plan.seconds - used
                 beside = context.directory.outcome(RetrainOutcome, UNIFORM)
                 longest = max(trained.seconds, beside.seconds if beside else 0.0)
-                each = trained.seconds + max(used - before - longest, 1e-3)
-                # The uniform network is compared wherever a random one is.
-                further = []
-                if beside is None:
-                    own, uniform = self._steps(context)
-                    further = [uniform / own * each]
-                else:
+                share = context.config.network.compare_share
+                each = share * trained.seconds + max(used - before - longest, 1e-3)
+                done = {path.stem for path in context.directory.path.glob("compare-*.json")}
+                if done:
                     # In one of several processes: alone it would have taken less.
                     each *= self.plan.parallel / self.plan.processes
-                times = [0.0]
-                for number in range(1, MOST_COMPARED + 1):
-                    times.append(self._together([*further, *[each] * number]))
+                # The uniform network is compared wherever a random one is, and so is the winner
+                # where its own training is longer.
+                further = [each] if share < 1 and FOUND not in done else []
+                if UNIFORM not in done:
+                    own, uniform = self._steps(context)
+                    further.append(uniform / own * each)
+                random = len(done - {UNIFORM, FOUND})
+                times = {random: 0.0}
+                for number in range(random + 1, max(random, MOST_COMPARED) + 1):
+                    times[number] = self._together([*further, *[each] * (number - random)])
                 most = (1 + MOST_OVERRUN) * self.plan.seconds - used
-                timely = [number for number, taken in enumerate(times) if taken <= most] or [0]
+                timely = [number for number, taken in times.items() if taken <= most] or [random]
                 # Of as many as train in the same time, the most.
                 decided = min(timely, key=lambda number: (abs(times[number] - left), -number))
                 if not decided:
@@ -234,7 +248,7 @@ class Schedule:
         if self.plan.seconds is None or context.config.required_method:
             return {}
         left = self.plan.seconds - self.used(context)
-        train, search = SHARES[context.config.network.weights]
+        train, search = SHARES
         seconds = max(left, 0.0) * search / (1 - train)
         data, settings = context.data, context.config.run
         images = len(data.validation) + min(settings.calibration, len(data.train))
@@ -260,9 +274,13 @@ class Schedule:
         if self.plan.seconds is not None:
             own, uniform = self._steps(context)
             compared = TRAININGS - 2 if self.compare is None else self.compare
-            others = [uniform / own, *[1.0] * compared] if compared else []
+            share = context.config.network.compare_share
+            # Where the others are trained for a part of the steps, so is the winner once more.
+            again = [1.0] if share < 1 else []
+            others = [uniform / own, *again, *[1.0] * compared] if compared else []
+            others = [share * one for one in others]
             processes, parallel = self.plan.processes, self.plan.parallel
-            trainings = sum(train_all(others, processes, parallel))
+            trainings = sum(train_all(others, processes, parallel, short=share < 1))
             trainings += self._together(self._known(context, own))
             found = read_found(context.directory)
             finalists, distinct = context.config.finalists, not context.fitness.by_metric

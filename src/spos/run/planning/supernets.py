@@ -92,7 +92,7 @@ def choose_members(draft: Draft, capacity: Capacity, config: Config) -> None:
         return
     if config.required_method or config.search.racing:
         return
-    alone = SHARES[config.network.weights][0] * capacity.seconds
+    alone = SHARES[0] * capacity.seconds
     if alone / capacity.side_by_side([1.0] * members) >= LEAST_MEMBER:
         reason = "side by side; candidates are ranked better by the mean of their scores"
         draft.choose("supernet.members", members, reason)
@@ -114,7 +114,7 @@ def choose_steps(draft: Draft, capacity: Capacity, config: Config, step: float, 
     batch, seconds = config.supernet.batch_size, capacity.seconds
     steps, share = unhurried_steps(images, batch), ""
     if seconds is not None:
-        part, _ = SHARES[config.network.weights]
+        part, _ = SHARES
         least, most = LEAST_STEPS["supernet.steps"], most_steps(images, batch)
         affordable = int(part * seconds / step)
         steps = max(min(affordable, most), least)

@@ -25,11 +25,11 @@ STEPS_OF_EPOCH = 8
 SHORT = 3e12
 #: Multiply-adds of a step beside those of a forward pass.
 FORWARD_AND_BACKWARD = 3
-#: Images of a training for which the networks are chosen, for a data set of 1,000 images; they grow
+#: Images that a training sees where no time is given, for a data set of 1,000 images; they grow
 #: with its size to the power of `GROWTH`.
-IMAGES = 25_000
-#: How many times as many where no time is given.
-UNHURRIED = 4
+IMAGES = 100_000
+#: Share of them for which the networks are chosen where a time is given.
+HURRIED = 0.75
 #: Most epochs of a training.
 MOST_EPOCHS = 400
 #: Largest batches of a network and of a supernet, before they grow.
@@ -241,11 +241,9 @@ def unhurried_steps(images: int, batch: int) -> int:
         >>> unhurried_steps(1000, 50)
         2000
     """
-    return max(
-        min(round(UNHURRIED * trained_images(images) / batch), most_steps(images, batch)), 20
-    )
+    return max(min(round(trained_images(images) / batch), most_steps(images, batch)), 20)
 
 
 def trained_images(count: int) -> float:
-    """Images that a training of a data set of so many sees."""
+    """Images that a training of a data set of so many sees where no time is given."""
     return float(IMAGES * max(count / 1000, 0.3) ** GROWTH)
