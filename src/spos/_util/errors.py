@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable
 from contextlib import suppress
 
+from spos._util.environment import refused_variable
 from spos._util.text import printable, redact
 
 #: What allocators of the CPU, oneDNN and the loader of libraries say, without a class of their own.
@@ -76,6 +77,10 @@ def explain(error: BaseException) -> str | None:
         >>> explain(KeyError("weight")) is None
         True
     """
+    # Before any other: torch may have raised it inside of what then failed.
+    refused = refused_variable(error)
+    if refused is not None:
+        return redact(printable(refused))
     if isinstance(error, UserError):
         return str(error)
     if is_out_of_memory(error):

@@ -1,0 +1,41 @@
+"""Environment variables and limits that a library does not take."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from spos._util.errors import UserError, explain
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "TORCH_LOGS=nosuch",
+        "TORCH_DISTRIBUTED_DEBUG=zz",
+        "TORCHDYNAMO_REPRO_LEVEL=x",
+        "TORCHINDUCTOR_CACHE_DIR=/dev/null",
+    ],
+)
+def test_a_variable_that_torch_refuses_is_named_in_one_line(setting: str, tmp_path: Path) -> None:
+    name, value = setting.split("=")
+    ended = subprocess.run(
+        [sys.executable, "-m", "spos", "doctor", "--preset", "tiny", "--out", tmp_path / "run"],
+        env={**os.environ, name: value},
+        capture_output=True,
+        text=True,
+    )
+    (line,) = ended.stderr.splitlines()
+    assert ended.returncode == 2 and len(line) < 500
+    assert line.startswith(f"spos: error: torch refuses the environment variable {setting} (")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_variable_that_is_not_to_blame_is_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_LOGS", "dynamo")
+    assert explain(UserError("--recipe 'dynamo'")) == "--recipe 'dynamo'"
+    assert explain(KeyError("TORCH_LOGS")) is None
