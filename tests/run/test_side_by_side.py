@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import shutil
 import signal
@@ -130,6 +131,36 @@ def test_a_mistake_in_a_process_is_one_line(tmp_path: Path) -> None:
         with pytest.raises(UserError, match="no longer has a trained supernet"):
             run(tmp_path / "a", settings, ("search",), workers=workers)
     workers.close()
+
+
+def test_a_process_that_cannot_be_started_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise EOFError
+
+    monkeypatch.setattr("multiprocessing.popen_forkserver.Popen._launch", refuse)
+    monkeypatch.setattr("multiprocessing.popen_spawn_posix.Popen._launch", refuse)
+    for name in ("for_workers", "images_to_share"):
+        monkeypatch.setattr(local_workers, name, lambda _: None)
+    context: Any = SimpleNamespace(check_picklable=lambda: None, listener=Silent())
+    with pytest.raises(UserError, match="a worker process cannot be started: allow more processes"):
+        list(LocalWorkers(1, 1).map(context, double, [1]))
+
+
+def test_a_process_that_has_no_thread_left_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    here, there = multiprocessing.Pipe()
+    # A fork, which has what is replaced here.
+    serve = multiprocessing.get_context("fork").Process(
+        target=local_workers._serve, args=(there, b"", None, 1, 0)
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr("threading.Thread.start", refuse)
+        serve.start()
+    kind, line = here.recv()
+    serve.join()
+    assert kind == "mistake" and line.startswith("no further thread or process can be started")
 
 
 def double(_: Any, item: int) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -49,6 +50,14 @@ def test_memory_that_torch_cannot_have_is_reported() -> None:
 )
 def test_memory_that_a_library_cannot_have_is_reported(error: Exception) -> None:
     assert str(explain(error)).startswith("out of memory (")
+
+
+def test_a_thread_or_process_too_many_is_reported() -> None:
+    refused = BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+    for error in (RuntimeError("can't start new thread"), refused):
+        assert str(explain(error)).startswith("no further thread or process can be started")
+    of_a_file = BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable", "study.db")
+    assert str(explain(of_a_file)).startswith("study.db: ")
 
 
 def test_a_mistake_is_one_line_and_an_error_of_the_program_is_not() -> None:

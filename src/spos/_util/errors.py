@@ -86,6 +86,11 @@ def explain(error: BaseException) -> str | None:
     if is_out_of_memory(error):
         first = (str(error).strip() or "MemoryError").splitlines()[0].strip()
         return f"out of memory ({first}): set a smaller batch_size or run.evaluation_batch"
+    if is_out_of_threads(error):
+        return (
+            "no further thread or process can be started: allow more, such as by ulimit -u, or "
+            "give fewer --workers and --threads"
+        )
     if isinstance(error, OSError):
         reason = error.strerror or " ".join(str(error).split()) or type(error).__name__
         # When a file is renamed, the name that it should get.
@@ -107,3 +112,16 @@ def is_out_of_memory(error: BaseException) -> bool:
         return True
     known = isinstance(error, (RuntimeError, ImportError, OSError))
     return known and any(text in str(error) for text in _OUT_OF_MEMORY)
+
+
+def is_out_of_threads(error: BaseException) -> bool:
+    """Whether an error says that this user, or this container, may have no further thread.
+
+    Example:
+        >>> is_out_of_threads(RuntimeError("can't start new thread"))
+        True
+    """
+    if isinstance(error, RuntimeError):
+        return "can't start new thread" in str(error)
+    # Of a process that cannot be forked; an error of a file names it.
+    return isinstance(error, BlockingIOError) and error.filename is None

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 from spos._util.cores import usable_cores
-from spos._util.errors import UserError
+from spos._util.errors import UserError, explain
 from spos._util.interrupt import SIGNALS
 from spos._util.processes import signals_held
 from spos.data import ImageData
@@ -146,7 +146,14 @@ class LocalWorkers:
             process = started.Process(target=_serve, args=arguments)
             # A terminal sends Ctrl-C to all processes of its group: they are told by this one.
             with self._starting():
-                process.start()
+                try:
+                    process.start()
+                except EOFError:
+                    # The server of the forks has ended: it could not start one.
+                    raise UserError(
+                        "a worker process cannot be started: allow more processes, such as by "
+                        "ulimit -u, or give fewer --workers"
+                    ) from None
             there.close()
             self._processes[here] = process
 
@@ -245,10 +252,10 @@ def _serve(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     parent = multiprocessing.parent_process()
     assert parent is not None
-    # A run that was killed may be resumed at once: nothing of it must go on.
-    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
     torch.set_num_threads(threads)
     try:
+        # A run that was killed may be resumed at once: nothing of it must go on.
+        threading.Thread(target=_follow, args=(parent,), daemon=True).start()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         context: Context = pickle.loads(content)
         if images is not None:
@@ -259,3 +266,9 @@ def _serve(
                 return
     except (KeyboardInterrupt, EOFError):
         return
+    except RuntimeError as error:
+        line = explain(error)
+        if line is None:
+            raise
+        with suppress(OSError):
+            connection.send(("mistake", line))
