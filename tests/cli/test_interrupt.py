@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from commands import SMALL, Started, result_of, until
 
+import spos
+
+SOURCE = str(Path(spos.__file__).parents[1])
 COMMAND = ("run", *SMALL, "--max-flops", "130K", "--out")
 LINE = "spos: interrupted; the state is saved, rerun the same command to resume"
 
@@ -75,3 +81,44 @@ def test_under_nohup_a_closed_terminal_ends_nothing(
     ended = run.wait()
     assert (ended.status, ended.told) == (130, [LINE])
     assert newest(out, "supernet/step-*") != before
+
+
+@pytest.mark.parametrize("begun", ["from spos.__main__ import entry; entry()", "-m"])
+def test_an_interruption_while_the_command_is_imported_is_no_traceback(
+    begun: str, tmp_path: Path
+) -> None:
+    # A library of the command line that takes a while, as all do on a slow disk.
+    (tmp_path / "click.py").write_text("print('begun', flush=True)\nimport time; time.sleep(60)")
+    command = ["-m", "spos"] if begun == "-m" else ["-c", begun]
+    started = subprocess.Popen(
+        [sys.executable, *command],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), SOURCE])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert started.stdout.readline() == "begun\n"
+    for _ in range(3):
+        started.send_signal(signal.SIGINT)
+    assert started.communicate(timeout=60) == ("", "")
+    assert started.returncode == 130
+
+
+def test_what_a_library_makes_of_an_interruption_is_one(tmp_path: Path) -> None:
+    script = """
+import os, signal
+from spos._cli.main import entry, main
+
+def show(**options):
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+    except KeyboardInterrupt:
+        raise ImportError("a part of it cannot be imported")
+
+main.commands["show"].callback = show
+entry()
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", script, "show", "run"], capture_output=True, text=True
+    )
+    assert (ended.returncode, ended.stderr) == (130, "spos: interrupted\n")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 import threading
+import time
 
 import pytest
 
@@ -18,14 +20,37 @@ from spos._util.interrupt import (
 )
 
 
+@pytest.fixture(autouse=True)
+def later(monkeypatch):
+    """Let time pass: the last signal of a test before is long ago."""
+    monkeypatch.setattr(module, "_heard", -math.inf)
+    return lambda: setattr(module, "_heard", time.monotonic() - module.BURST)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_the_first_signal_is_noted_and_the_second_acts(number):
+def test_the_first_signal_is_noted_and_a_later_one_acts(number, later):
     with deferred_interrupt() as interrupt:
         assert not interrupt.requested
-        signal.raise_signal(number)
-        assert interrupt.requested
+        for _ in range(3):
+            # Several at once, such as of a terminal and of timeout, are one request.
+            signal.raise_signal(number)
+            assert interrupt.requested
+        later()
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(number)
+
+
+def test_signals_in_a_row_interrupt_once(later, monkeypatch):
+    monkeypatch.setattr(module, "_asked", False)
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    with handled_by(raise_interrupt):
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        for number in module.SIGNALS:
+            signal.raise_signal(number)
+        later()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
 
 
 def test_a_library_does_not_replace_handlers():

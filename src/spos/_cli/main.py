@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from typing import NoReturn
 
 import click
 
@@ -29,7 +30,7 @@ from spos._cli.running import (
     train_command,
 )
 from spos._util.errors import nearest
-from spos._util.interrupt import handle_by, raise_interrupt
+from spos._util.interrupt import SIGNALS, handle_by, is_asked, raise_interrupt
 from spos._util.streams import open_streams
 from spos._util.text import printable, redact
 from spos._util.version import __version__
@@ -92,12 +93,7 @@ def entry() -> None:
     except click.ClickException as error:
         _fail(_one_line(error))
     except KeyboardInterrupt as interrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        with suppress(OSError):  # The terminal may be closed.
-            click.echo("; ".join(filter(None, ("spos: interrupted", str(interrupt)))), err=True)
-        # Not sys.exit: if the signal arrived in code run by exec, Python would exit with another
-        # status.
-        os._exit(130)
+        _end_interrupted(str(interrupt))
     except BrokenPipeError:
         # Whoever reads the output has closed it, as head does.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -106,9 +102,22 @@ def entry() -> None:
         from spos._util.errors import explain
 
         line = explain(error)
+        # A library that was being imported may have made an error of its own of it.
+        if line is None and is_asked():
+            _end_interrupted()
         if line is None:
             raise
         _fail(line)
+
+
+def _end_interrupted(told: str = "") -> NoReturn:
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    with suppress(OSError):  # The terminal may be closed.
+        click.echo("; ".join(filter(None, ("spos: interrupted", told))), err=True)
+    # Not sys.exit: if the signal arrived in code run by exec, Python would exit with another
+    # status.
+    os._exit(130)
 
 
 def _fail(line: str) -> None:

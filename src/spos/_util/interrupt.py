@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import SimpleQueue
@@ -17,8 +19,13 @@ Result = TypeVar("Result")
 SAVED = "the state is saved, rerun the same command to resume"
 # What ends a command: Ctrl-C, a request to end, and a terminal that is closed.
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+#: Seconds in which further signals are the same request: those of a terminal and of whoever started
+#: the command, or of a key that is held down.
+BURST = 1.0
 # Whether the process was asked to stop: a library may swallow the exception.
 _asked = False
+# When the last signal came that was taken for a request.
+_heard = -math.inf
 # Those that defer the first signal at the moment.
 _deferring: list[Interrupt] = []
 
@@ -26,10 +33,22 @@ _deferring: list[Interrupt] = []
 def raise_interrupt(number: int, frame: FrameType | None) -> None:
     """A signal handler that raises KeyboardInterrupt, and remembers it if that is swallowed."""
     global _asked
+    if _is_echo():
+        return
     _asked = True
     # Where nothing can be raised, as while an object is deleted, Python prints a traceback.
     sys.unraisablehook = _report_others
     raise KeyboardInterrupt
+
+
+def _is_echo() -> bool:
+    """Whether a signal follows another so closely that both are one request."""
+    global _heard
+    now = time.monotonic()
+    if now - _heard < BURST:
+        return True
+    _heard = now
+    return False
 
 
 def _report_others(unraisable: sys.UnraisableHookArgs) -> None:
@@ -88,7 +107,7 @@ class Interrupt:
 
 @contextmanager
 def deferred_interrupt() -> Iterator[Interrupt]:
-    """Record the first signal that ends a command instead of raising; a second one raises.
+    """Record the first signal that ends a command instead of raising; one a second later raises.
 
     The code inside checks ``requested`` between steps, saves its state and stops.
 
@@ -108,9 +127,10 @@ def deferred_interrupt() -> Iterator[Interrupt]:
         return
 
     def note(number: int, frame: FrameType | None) -> None:
-        if interrupt.requested:
-            raise KeyboardInterrupt
+        echo, asked = _is_echo(), interrupt.requested
         interrupt.requested = True
+        if asked and not echo:
+            raise KeyboardInterrupt
 
     _deferring.append(interrupt)
     try:

@@ -18,7 +18,7 @@ from torch import distributed
 from torch.multiprocessing.spawn import ProcessException, ProcessRaisedException
 
 from spos._util.errors import UserError, explain
-from spos._util.interrupt import SIGNALS, handle_by, handled_by
+from spos._util.interrupt import SIGNALS, handle_by, handled_by, raise_interrupt
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -166,7 +166,7 @@ def _process(
     os.setpgid(0, 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        handle_by(signal.default_int_handler)
+        handle_by(raise_interrupt)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         parent = multiprocessing.parent_process()
         if parent is not None and not parent.is_alive():
