@@ -215,3 +215,25 @@ def test_a_space_too_large_to_go_through_knows_its_points():
     assert Architecture([4] * 20) not in space
     assert 7 not in space
     assert "abc" not in space
+
+
+@pytest.mark.parametrize("given", ["abc", None, 3, [3], ["abc"], [Choice("a", ("x", "y")), None]])
+def test_what_is_no_choice_is_refused(given):
+    with pytest.raises(UserError, match=r"choice of a search space .*: must be a spos\.Choice"):
+        SearchSpace(given)
+
+
+@pytest.mark.parametrize("options", ["abc", None, 3, (1, 2), [None]])
+def test_options_that_are_no_names_are_refused(options):
+    with pytest.raises(UserError, match=r"choice 'a': options .* must be names, such as"):
+        Choice("a", options)
+    with pytest.raises(UserError, match="the name of a choice None: must be a text"):
+        Choice(None, ("x", "y"))
+
+
+@pytest.mark.parametrize("given", [None, 3, [1.5], object()])
+def test_what_is_no_text_is_no_architecture(given):
+    space = SearchSpace([Choice("a", ("x", "y"))])
+    for read in (space.parse, space.from_json, space.from_names):
+        with pytest.raises(UserError, match=r"architecture .*: must be"):
+            read(given)

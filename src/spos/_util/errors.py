@@ -68,6 +68,30 @@ def nearest(given: object, allowed: Iterable[str]) -> str:
     return f"{hint}allowed: {', '.join(allowed)}"
 
 
+def check_kind(value: object, kinds: type | tuple[type, ...], what: str, allowed: str) -> None:
+    """Check the type of what was given in Python, where nothing else does.
+
+    Args:
+        value (object): what was given.
+        kinds (type | tuple[type, ...]): types that it may have.
+        what (str): what it is, to begin an error with.
+        allowed (str): what these types are called.
+
+    Raises:
+        UserError: it is of another type.
+
+    Example:
+        >>> check_kind(None, str, "architecture", "a text")
+        Traceback (most recent call last):
+        ...
+        spos.UserError: architecture None: must be a text
+    """
+    if not isinstance(value, kinds):
+        brief = value is None or isinstance(value, (bool, int, float, str))
+        shown = f"{value!r:.80}" if brief else f"of type {type(value).__name__}"
+        raise UserError(f"{what} {shown}: must be {allowed}")
+
+
 def explain(error: BaseException) -> str | None:
     """The line to print for an error that needs no traceback; None for one that does.
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spos._util.errors import UserError, nearest
+from spos._util.errors import UserError, check_kind, nearest
 from spos._util.files import parse_json
 from spos.space.architecture import Architecture, Choice
 
@@ -47,7 +47,10 @@ class SearchSpace:
         choices: Iterable[Choice],
         inside: Sequence[Sequence[Sequence[tuple[int, int]]]] | None = None,
     ) -> None:
-        self.choices = tuple(choices)
+        listed = tuple(choices) if isinstance(choices, Iterable) else (choices,)
+        for choice in listed:
+            check_kind(choice, Choice, "choice of a search space", "a spos.Choice")
+        self.choices: tuple[Choice, ...] = listed
         self._inside = inside
         if not self.choices:
             raise UserError("a search space needs at least one choice")
@@ -161,7 +164,7 @@ of range, allowed: 0 (3x3), 1 (5x5)
         Raises:
             UserError: the text is neither, or is not an architecture of this space.
         """
-        if text.lstrip().startswith("{"):
+        if isinstance(text, str) and text.lstrip().startswith("{"):
             return self.from_json(text)
         return self.validate(Architecture.from_text(text))
 
@@ -187,6 +190,7 @@ of range, allowed: 0 (3x3), 1 (5x5)
         Raises:
             UserError: a choice is missing or unknown, or has no such option.
         """
+        check_kind(names, Mapping, "architecture", "the option name of each choice by its name")
         known = [choice.name for choice in self.choices]
         for name in names:
             if name not in known:
@@ -218,6 +222,7 @@ of range, allowed: 0 (3x3), 1 (5x5)
             UserError: the text is not a JSON object of option names, or is not an architecture of
                 this space.
         """
+        check_kind(text, str, "architecture", "a JSON object")
         try:
             names = parse_json(text)
         except ValueError as error:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from spos._util.errors import UserError, nearest
+from spos._util.errors import UserError, check_kind, nearest
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Choice:
         ordered (bool): whether the options are sizes, listed from the smallest to the largest.
 
     Raises:
-        UserError: ``options`` is empty or contains a duplicate.
+        UserError: ``options`` are not names, are none, or contain a duplicate.
 
     Example:
         >>> Choice("stem", ("conv3x3", "conv5x5")).options
@@ -30,7 +31,15 @@ class Choice:
     ordered: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "options", tuple(self.options))
+        check_kind(self.name, str, "the name of a choice", "a text")
+        names = isinstance(self.options, Iterable) and not isinstance(self.options, str)
+        options = tuple(self.options) if names else (None,)
+        if not all(isinstance(option, str) for option in options):
+            raise UserError(
+                f"choice '{self.name}': options {self.options!r:.80} must be names, such as "
+                "('3x3', '5x5')"
+            )
+        object.__setattr__(self, "options", options)
         if not self.options:
             raise UserError(f"choice '{self.name}' has no option: give at least one")
         if len(set(self.options)) != len(self.options):
@@ -84,6 +93,7 @@ class Architecture(tuple[int, ...]):
         Raises:
             UserError: the text is not integers joined by commas.
         """
+        check_kind(text, str, "architecture", "a text, such as '2,1,0'")
         try:
             return cls(int(index) for index in text.split(","))
         except ValueError:
