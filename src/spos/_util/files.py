@@ -10,7 +10,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from spos._util.errors import UserError
+from spos._util.errors import UserError, check_kind
 
 #: Key of the digest, SHA-256, of everything else in a JSON file: whatever is altered is noticed.
 DIGEST = "digest"
@@ -138,6 +138,36 @@ def _fraction(text: str) -> float:
     if abs(value) > LARGEST:
         raise ValueError(f"a number above {LARGEST:g}")
     return value
+
+
+def as_path(given: Any, what: str) -> Path:
+    """A path that somebody gave in Python, whether there is anything or not.
+
+    Args:
+        given (Any): what was given.
+        what (str): what it is, to begin an error with.
+
+    Raises:
+        UserError: it is no path, or one that cannot be looked at: no file system has such a name,
+            or this user may not.
+
+    Example:
+        >>> as_path("a" * 5000, "out")
+        Traceback (most recent call last):
+        ...
+        spos.UserError: out aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...: File name too long
+    """
+    check_kind(given, (str, os.PathLike), what, "a path")
+    path = Path(given)
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        shown = str(path) if len(str(path)) <= 300 else f"{str(path)[:48]}..."
+        raise UserError(f"{what} {shown}: {reason}") from None
+    return path
 
 
 def check_regular(path: Path) -> None:

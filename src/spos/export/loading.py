@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from spos._util.errors import UserError
+from spos._util.errors import UserError, check_kind
+from spos._util.files import as_path
 from spos.export.deployed import deploy
 from spos.export.exporting import NETWORK_FILE
 from spos.export.hub import CONFIG, download, open_folder
@@ -42,6 +44,7 @@ class LoadedNetwork:
         Raises:
             UserError: shape or type differ.
         """
+        check_kind(images, Tensor, "images", "a tensor; files are read by classify")
         metadata = self.metadata
         shape = [metadata.channels, metadata.image_size, metadata.image_size]
         if images.dtype != torch.uint8 or list(images.shape[1:]) != shape:
@@ -74,9 +77,10 @@ class LoadedNetwork:
         Raises:
             UserError: a file is not a whole image, or there are fewer classes.
         """
-        if isinstance(files, (str, Path)):
-            files = [files]
-        return Classifier(self.opened).classify([Path(file) for file in files], top)
+        check_kind(files, (str, PathLike, Iterable), "files", "a path, or a list of paths")
+        check_kind(top, (int, type(None)), "top", "a whole number")
+        listed = [files] if isinstance(files, (str, PathLike)) else files
+        return Classifier(self.opened).classify([as_path(file, "file") for file in listed], top)
 
 
 def load(source: str | Path) -> LoadedNetwork:
@@ -93,7 +97,9 @@ def load(source: str | Path) -> LoadedNetwork:
         >>> from spos import load
         >>> load("runs/photos").predict(images)  # doctest: +SKIP
     """
-    path = Path(source)
+    allowed = "a run directory, a folder or a file of spos export, or USER/NAME on the hub"
+    check_kind(source, (str, PathLike), "network", allowed)
+    path = as_path(source, "network")
     if not path.exists():
         return LoadedNetwork(open_folder(download(str(source))))
     if RunDirectory(path).config_path.is_file():
