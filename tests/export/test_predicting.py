@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import hashlib
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -196,3 +198,50 @@ def test_a_network_of_anybody_gives_classes_or_one_line(run, told, tmp_path: Pat
     mode = "L" if metadata().channels == 1 else "RGB"
     with pytest.raises(UserError, match=told):
         reader.classify([photograph(tmp_path / "a.png", (20, 20), mode)])
+
+
+def test_hidden_files_of_a_folder_are_left_out(tmp_path: Path) -> None:
+    for name in ("a.png", "._a.png", ".thumbnails/a.png", "inside/b.PNG", "inside/.DS_Store"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    assert find_images([tmp_path]) == [tmp_path / "a.png", tmp_path / "inside" / "b.PNG"]
+    for named in (tmp_path / ".thumbnails", tmp_path / "._a.png"):
+        assert find_images([named])
+
+
+def test_a_disk_is_no_folder_of_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spos.export.predicting.MOST", 20)
+    for number in range(20):
+        (tmp_path / f"{number}.png").write_bytes(b"")
+    assert len(find_images([tmp_path])) == 20
+    (tmp_path / "notes.txt").write_bytes(b"")
+    with pytest.raises(UserError, match=r"more than 20 files and folders in it; give a folder"):
+        find_images([tmp_path])
+
+
+def test_a_folder_that_may_not_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(UserError, match=r"cannot be read \(Permission denied\)"):
+        find_images([tmp_path])
+    with pytest.raises(UserError, match=rf"--data folder:{tmp_path}: .*Permission denied"):
+        load_data(f"folder:{tmp_path}")
+
+
+def test_folders_of_a_thousand_levels_are_no_recursion(tmp_path: Path) -> None:
+    before = os.getcwd()
+    (tmp_path / "a.png").write_bytes(b"")
+    try:
+        os.chdir(tmp_path)
+        for _ in range(1500):
+            os.mkdir("a")
+            os.chdir("a")
+    finally:
+        os.chdir(before)
+    assert find_images([tmp_path]) == [tmp_path / "a.png"]
+    # That of pytest has the same limit.
+    subprocess.run(["rm", "-r", str(tmp_path / "a")], check=True)

@@ -70,6 +70,10 @@ class FolderStore:
     Symbolic links are followed, but what has several names is read once: by the name without a
     link, or by the first one. So no circle of links is endless, and no file is in two splits.
 
+    Args:
+        root (Path): the folder.
+        most (int | None): files and folders that it may have; None for any number.
+
     Attributes:
         repeated (list[str]): links to what is read by another name.
 
@@ -81,12 +85,16 @@ class FolderStore:
         (['a.txt'], b'whole')
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, most: int | None = None) -> None:
+        self.root, self.most = root, most
         self.repeated: list[str] = []
 
     def names(self) -> list[str]:
-        """Names of all files, and of all folders with / at the end; unsorted."""
+        """Names of all files, and of all folders with / at the end; unsorted.
+
+        Raises:
+            UserError: the folder cannot be read, or has too many of them.
+        """
         found: list[str] = []
         seen = set[str]()
         self.repeated.clear()
@@ -105,12 +113,20 @@ class FolderStore:
                 continue
             prefix = f"{name}/" if name else ""
             found.extend([prefix] if prefix else [])
-            # As of a disk's lost+found, nobody needs what this user may not read.
-            with suppress(OSError), os.scandir(real) as entries:
+            try:
+                entries = os.scandir(real)
+            except OSError as error:
+                if not name:
+                    raise UserError(f"the folder cannot be read ({error.strerror})") from None
+                # As of a disk's lost+found, nobody needs what this user may not read.
+                continue
+            with entries, suppress(OSError):
                 for entry in entries:
                     inside = prefix + entry.name
                     if entry.name.startswith("."):
                         continue
+                    if self.most is not None and len(found) + len(queue) >= self.most:
+                        raise UserError(f"more than {self.most:,} files and folders in it")
                     if entry.is_symlink():
                         heapq.heappush(queue, (links + 1, inside, os.path.realpath(entry.path)))
                     elif entry.is_dir():

@@ -17,7 +17,7 @@ from spos._util.files import file_digest, read_own
 from spos._util.interrupt import interruptible
 from spos._util.records import from_plain
 from spos.data.decode import BrokenImageError, decode, to_array
-from spos.data.files import read_image_file
+from spos.data.files import FolderStore, read_image_file
 from spos.data.photograph import fit
 from spos.data.sources._layout import EXTENSIONS
 from spos.export.metadata import OpenedNetwork, reason
@@ -26,6 +26,8 @@ from spos.export.program_file import open_program, read_program_metadata
 
 BATCH = 64
 """Images that are run at a time."""
+MOST = 1_000_000
+"""Files and folders of a folder that is looked through: more are those of a disk."""
 
 
 @dataclass(frozen=True)
@@ -132,15 +134,21 @@ class Classifier:
 def find_images(paths: Iterable[Path]) -> list[Path]:
     """List image files: those that are given, and those in folders, in order of their names.
 
+    Of a folder hidden files are left out, as those of training images are.
+
     Raises:
-        UserError: a folder contains no image.
+        UserError: a folder contains no image, cannot be read, or is that of a disk.
     """
     found: list[Path] = []
     for path in paths:
         if not path.is_dir():
             found.append(path)
             continue
-        inside = [one for one in path.rglob("*") if one.suffix.lower() in EXTENSIONS]
+        try:
+            names = FolderStore(path, MOST).names()
+        except UserError as error:
+            raise UserError(f"{path}: {error}; give a folder of images") from None
+        inside = [path / one for one in names if one.lower().endswith(EXTENSIONS)]
         if not inside:
             raise UserError(f"{path}: no image in it; allowed: {', '.join(EXTENSIONS)} files")
         found += sorted(inside)
