@@ -244,6 +244,10 @@ def test_numbers_out_of_range_are_refused(given: dict[str, Any], says: str, tmp_
         ({"out": ""}, "out '': must be a path"),
         ({"init": ""}, "init '': must be a path"),
         ({"reuse": ""}, "reuse '': must be an earlier search"),
+        ({"out": "x" * 5000}, r"out x+\.\.\.: File name too long"),
+        ({"out": "a\0b"}, r"out a\\x00b: embedded null byte"),
+        ({"init": "x" * 5000}, r"init x+\.\.\.: File name too long"),
+        ({"reuse": "x" * 5000}, r"reuse x+\.\.\.: File name too long"),
         ({"workers": True}, "workers True: must be a whole number"),
         ({"seed": "a"}, "seed 'a': must be a whole number"),
         ({"classes": 5}, "classes 5: must be a list of names"),
@@ -266,6 +270,14 @@ def test_arguments_of_another_kind_are_refused(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("source", ["folder", "cifar10", "hf", "webdataset"])
+def test_images_of_a_name_that_no_file_has_are_refused(source: str, tmp_path: Path) -> None:
+    for name in ("x" * 5000, "a\0b"):
+        with pytest.raises(UserError, match=f"^data {source}:"):
+            spos.search(None, f"{source}:{name}", out=tmp_path / "run")
+    assert not list(tmp_path.iterdir())
+
+
 def test_runs_are_named_after_what_was_asked() -> None:
     bounds = join_bounds({"latency": 5e6}, flops="1M", params=None)
     named = name_folder(nn.Sequential(), (1, 2), bounds, 60.0, 0)
@@ -273,3 +285,5 @@ def test_runs_are_named_after_what_was_asked() -> None:
     assert name_folder("mobile", TensorDataset(), {}, None, 1) == Path(
         "runs/mobile-TensorDataset-seed-1"
     )
+    long = [name_folder("mobile", "folder:" + "a/" * 900 + end, {}, None, 0) for end in "ab"]
+    assert all(len(one.name) < 255 for one in long) and long[0] != long[1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from numbers import Integral, Real
 from os import PathLike
@@ -13,6 +12,8 @@ from torch import nn
 
 from spos._api.found import FoundNetwork
 from spos._util.errors import UserError
+from spos._util.files import as_path
+from spos._util.text import folder_name
 from spos.data.own_augmentation import Augmentation, register_augmentation
 from spos.run.config import check_sections
 from spos.run.planning.duration import parse_duration
@@ -49,6 +50,9 @@ def check_kinds(**given: Any) -> None:
             known = str in kinds and value != ""
         if value is not None and not known:
             raise UserError(f"{name} {value!r:.80}: must be {allowed}")
+        # The name of a space and of a cluster are no paths.
+        if str in kinds and PathLike in kinds and isinstance(value, (str, PathLike)):
+            as_path(value, name)
 
 
 def read_time(time: str | float | None) -> float | None:
@@ -145,4 +149,4 @@ def name_folder(
     ]
     parts += [f"{seconds:g}s"] if seconds else []
     parts += [f"seed {seed}"] if seed else []
-    return Path("runs") / re.sub(r"[^A-Za-z0-9._]+", "-", " ".join(parts)).strip("-.")
+    return Path("runs") / folder_name(parts)

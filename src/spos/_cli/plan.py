@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import shlex
 import sys
 import time
@@ -16,6 +15,7 @@ import click
 from spos._cli.common import execution
 from spos._cli.options import BOUNDS, read_settings
 from spos._util.errors import UserError
+from spos._util.text import folder_name
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -211,4 +211,4 @@ def _directory(options: dict[str, Any]) -> str:
     parts += [str(options[name]) for name in ("budgets", "duration") if options.get(name)]
     if options.get("seed"):
         parts.append(f"seed {options['seed']}")
-    return "runs/" + re.sub(r"[^A-Za-z0-9._]+", "-", " ".join(parts)).strip("-.")
+    return f"runs/{folder_name(parts)}"

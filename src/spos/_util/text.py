@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+#: Characters of the longest name of a folder, for file systems that have 255 bytes for one.
+LONGEST_NAME = 200
 #: What a terminal obeys or UTF-8 cannot write: control characters, those that turn the direction of
 #: a line, and bytes of file names that are not UTF-8.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -76,3 +79,17 @@ def first_few(names: Sequence[str]) -> str:
     """
     rest = len(names) - 3
     return ", ".join(names[:3]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def folder_name(parts: Iterable[str]) -> str:
+    """The name of a folder of what is in it, which may be of any length.
+
+    Example:
+        >>> folder_name(["folder:my/photos", "60M flops"]), len(folder_name(["a" * 5000]))
+        ('folder-my-photos-60M-flops', 153)
+    """
+    name = re.sub(r"[^A-Za-z0-9._]+", "-", " ".join(parts)).strip("-.")
+    if len(name) <= LONGEST_NAME:
+        return name
+    # Two long ones must not be one.
+    return f"{name[:140]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"

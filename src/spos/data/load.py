@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from spos._util.errors import UserError
+from spos._util.errors import UserError, explain
 from spos._util.randomness import generator
 from spos._util.text import printable
 from spos.data.images import ImageData, Images, Indices, TensorImages, digest
@@ -54,8 +54,9 @@ def load_data(spec: str, **options: Any) -> ImageData:
     checked = DataOptions(**options)
     try:
         source = find_source(spec)(argument, checked)
-    except UserError as error:
-        raise UserError(f"--data {spec}: {error}") from error
+    # Such as of a folder that may not be read.
+    except (UserError, OSError) as error:
+        raise UserError(f"--data {spec:.300}: {explain(error)}") from error
     return assemble(spec, name, source, checked)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from spos._util.errors import UserError
+from spos._util.errors import UserError, explain
 from spos.data.source import DataOptions, find_source
 
 
@@ -73,8 +73,9 @@ def peek(spec: str) -> ImageFacts:
             facts: ImageFacts = look(argument)
             return facts
         source = found(argument, DataOptions())
-    except UserError as error:
-        raise UserError(f"--data {spec}: {error}") from error
+    # Such as of a folder that may not be read.
+    except (UserError, OSError) as error:
+        raise UserError(f"--data {spec:.300}: {explain(error)}") from error
     sample = source.train.pixels(range(min(len(source.train), 200)))
     return ImageFacts(
         count=len(source.train),
