@@ -18,7 +18,7 @@ import torch
 from spos import UserError
 from spos.data import StreamedImages, load_data
 from spos.data.peek import peek
-from spos.data.sources import webdataset
+from spos.data.sources import _shards
 
 
 def shard(path: Path, files: dict[str, bytes]) -> Path:
@@ -164,13 +164,30 @@ def test_a_shard_that_ends_early_is_one_line(samples: Any, tmp_path: Path) -> No
         load_data(f"webdataset:{path}")
 
 
+def test_a_shard_that_is_cut_off_or_damaged_between_two_files_is_named(
+    samples: Any, tmp_path: Path
+) -> None:
+    path = shard(tmp_path / "train-0.tar", samples())
+    content = path.read_bytes()
+    whole, header = load_data(f"webdataset:{path}"), content.rindex(b"data/00018.png")
+    # Before a header, in it, and with bytes in its place that are none.
+    for kept in (content[:header], content[: header + 100], content[:header] + b"x" * 1024):
+        path.write_bytes(kept)
+        for on_broken in ("fail", "skip"):
+            with pytest.raises(UserError, match=r"train-0\.tar: not a whole \.tar \(it is damaged"):
+                load_data(f"webdataset:{path}", on_broken=on_broken)
+    # Some writers end an archive with one block of zeros, and pad none.
+    path.write_bytes(content.rstrip(b"\0") + bytes(512 - len(content.rstrip(b"\0")) % 512 + 512))
+    assert load_data(f"webdataset:{path}").fingerprint == whole.fingerprint
+
+
 def test_few_shards_are_open_at_a_time(
     samples: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(10):
         shard(tmp_path / f"train-{number}.tar", samples(4, 4 * number))
     whole = load_data(f"webdataset:{tmp_path}")
-    monkeypatch.setattr(webdataset, "MOST_OPEN", 2)
+    monkeypatch.setattr(_shards, "MOST_OPEN", 2)
     folder = Path("/proc/self/fd") if Path("/proc/self/fd").exists() else Path("/dev/fd")
     before = len(list(folder.iterdir()))
     data = load_data(f"webdataset:{tmp_path}", stream="always")

@@ -8,7 +8,6 @@ included.
 from __future__ import annotations
 
 import glob
-import io
 import json
 import os
 import posixpath
@@ -17,18 +16,16 @@ import tarfile
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from spos._util.errors import UserError
 from spos._util.files import check_regular
-from spos.data.decode import BrokenImageError
-from spos.data.files import check_file_size, unreadable
 from spos.data.peek import ImageFacts
 from spos.data.source import SOURCES, DataOptions, Source
 from spos.data.sources._layout import EXTENSIONS, FoundImages, Split, label_classes
 from spos.data.sources._query import split_query
+from spos.data.sources._shards import Place, ShardStore
 from spos.data.sources._stored import SplitNames, look_at, read_source
 
 #: What follows the question mark.
@@ -39,15 +36,12 @@ SHARDS = {"train": "train*.tar", "val": "val*.tar", "test": "test*.tar"}
 LABELS, FIELDS = ("cls", "json"), ("label", "cls", "class")
 LARGEST_LABEL = 1 << 20
 """Bytes of the largest label that is read."""
-MOST_OPEN = 64
-"""Shards that are kept open: a process may open few files, on some systems 256."""
 MOST_SHARDS = 100_000
 """Shards that ranges in a pattern may stand for."""
 _RANGE = re.compile(r"\{(\d{1,18})\.\.(\d{1,18})\}")
+END = tarfile.NUL * tarfile.BLOCKSIZE
+"""What follows the last file of an archive."""
 CALLED = SplitNames("the shards train", "the shards val", "shards test")
-
-#: Where a file is: the number of its shard, its offset and its size in bytes.
-Place = tuple[int, int, int]
 
 
 @SOURCES.register("webdataset")
@@ -78,54 +72,6 @@ def look(argument: str) -> ImageFacts:
 
 
 webdataset_source.look = look  # type: ignore[attr-defined]
-
-
-class ShardStore:
-    """Files in tar archives, each by the name of its archive and its own.
-
-    Args:
-        paths (Sequence[str]): the archives.
-        places (dict[str, Place]): where each file is.
-    """
-
-    def __init__(self, paths: Sequence[str], places: dict[str, Place]) -> None:
-        self.paths, self.places = paths, places
-        self._opened = lru_cache(MOST_OPEN)(_Shard)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return ShardStore, (self.paths, self.places)
-
-    def read(self, name: str) -> bytes:
-        """Content of a file; safe in any thread and in forked processes.
-
-        Raises:
-            BrokenImageError: the file cannot be read.
-        """
-        shard, offset, size = self.places[name]
-        try:
-            check_file_size(size)
-            content = self._opened(self.paths[shard]).read(size, offset)
-        except OSError as error:
-            raise unreadable(error) from None
-        if len(content) != size:
-            raise BrokenImageError("the shard ends in it")
-        return content
-
-
-class _Shard:
-    """An open archive, closed when no thread reads it and it is no longer kept."""
-
-    def __init__(self, path: str) -> None:
-        self.file = io.FileIO(path)
-
-    def __del__(self) -> None:
-        # Missing if it could not be opened.
-        if hasattr(self, "file"):
-            self.file.close()
-
-    def read(self, size: int, offset: int) -> bytes:
-        # At a place of its own, because processes and threads share the position of a file.
-        return os.pread(self.file.fileno(), size, offset)
 
 
 def _open(argument: str) -> tuple[ShardStore, FoundImages]:
@@ -244,7 +190,7 @@ class _Reader:
         try:
             check_regular(Path(path))
             # Without decompression, which has no random access.
-            with tarfile.open(path, "r:") as archive:
+            with open(path, "rb") as file, tarfile.open(fileobj=file, mode="r:") as archive:
                 last = -1
                 for member in archive:
                     # After a size below 0 tarfile would go back, and read the same for ever.
@@ -260,9 +206,13 @@ class _Reader:
                             raise UserError(
                                 f"{path}: {name} has {member.size:,} bytes, not a label"
                             )
-                        file = archive.extractfile(member)
-                        content = file.read() if file else b""
+                        label = archive.extractfile(member)
+                        content = label.read() if label else b""
                     yield name, content, (shard, member.offset_data, member.size)
+                # Where it reads no header, tarfile ends, whatever is there.
+                file.seek(archive.offset)
+                if file.read(len(END)) != END:
+                    raise ValueError("it is damaged, or cut off in the middle")
         except (tarfile.TarError, OSError, EOFError, ValueError, zlib.error) as error:
             reason = " ".join(str(error).split())
             raise UserError(
