@@ -9,11 +9,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import click
 import pytest
 from commands import Ended
 from PIL import Image
 
 from spos._cli.kinds import ALGORITHM, SPACE, Name
+from spos._cli.main import main
 from spos._cli.options import _ALIASES
 from spos._cli.plan import _confirm, _directory, next_commands
 from spos.report.diagnosis import StageEstimate
@@ -153,6 +155,15 @@ def test_the_help_of_a_run_fits_a_screen_and_more_is_there(cli: Cli) -> None:
         assert topic in shown.out
     assert "--latency-table" not in shown.out and "--latency-table" in everything.out
     assert "--time" in shown.out and "--help-all" in shown.out
+
+
+def test_the_help_of_all_commands_has_all_their_options(cli: Cli) -> None:
+    everything = cli("--help-all")
+    assert everything.status == 0 and cli("run", "--help-all").out in everything.out
+    for name, command in main.commands.items():
+        assert f"Usage: spos {name} " in everything.out
+        for option in (one for one in command.params if isinstance(one, click.Option)):
+            assert option.opts[-1] in everything.out
 
 
 def test_defaults_in_the_help_are_those_of_the_settings(cli: Cli) -> None:

@@ -26,16 +26,7 @@ class TopicCommand(click.Command):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.context_settings["show_default"] = True
-        self.params.append(
-            click.Option(
-                ["--help-all"],
-                is_flag=True,
-                is_eager=True,
-                expose_value=False,
-                callback=_show_all,
-                help="Show all options.",
-            )
-        )
+        self.params.append(_help_all("Show all options."))
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options by topic."""
@@ -52,8 +43,32 @@ class TopicCommand(click.Command):
                     formatter.write_dl(rows, col_max=24)
 
 
+class TopicGroup(click.Group):
+    """The commands, of all of which it shows the help on demand."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.params.append(_help_all("Show all options of all commands."))
+
+
+def _help_all(text: str) -> click.Option:
+    return click.Option(
+        ["--help-all"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_show_all,
+        help=text,
+    )
+
+
 def _show_all(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
         ctx.meta[OTHERS] = True
-        click.echo(ctx.get_help(), color=ctx.color)
+        commands = ctx.command.commands if isinstance(ctx.command, click.Group) else {}
+        inside = [
+            click.Context(one, ctx, info_name=name, **one.context_settings)
+            for name, one in commands.items()
+        ]
+        click.echo("\n\n".join(one.get_help() for one in (ctx, *inside)), color=ctx.color)
         ctx.exit()

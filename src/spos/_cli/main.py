@@ -19,6 +19,7 @@ from spos._cli.commands import (
     push_command,
     show_command,
 )
+from spos._cli.help import TopicGroup
 from spos._cli.latency import latency_command
 from spos._cli.running import (
     doctor_command,
@@ -39,7 +40,7 @@ from spos._util.version import __version__
 LONGEST = 1000
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=TopicGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="spos")
 def main() -> None:
     """Find the most accurate network within a budget, by single-path one-shot search."""
