@@ -126,3 +126,10 @@ def test_a_pipe_or_a_device_has_no_digest(tmp_path: Path):
     for path in (tmp_path / "pipe", Path("/dev/zero")):
         with pytest.raises(OSError, match="it is not a regular file"):
             file_digest(path)
+
+
+def test_a_file_that_cannot_be_written_is_named_as_it_will_be_called(tmp_path: Path):
+    path = tmp_path / "missing" / "a.txt"
+    with pytest.raises(FileNotFoundError) as error:
+        write_atomically(path, "whole")
+    assert error.value.filename == str(path)

@@ -45,8 +45,8 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         os.replace(temporary, path)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno and error.filename is None:
-            # When the disk is full, Python does not name the file.
+        if isinstance(error, OSError) and error.errno:
+            # When the disk is full, Python does not name the file; else the temporary one.
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     _sync(path.parent)
