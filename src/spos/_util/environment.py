@@ -32,7 +32,7 @@ def refused_variable(error: BaseException) -> str | None:
         # The line of torch that reads a variable names it, and many an error does not.
         told = " ".join([reason, *_lines_of_torch(one)])
         for name, value in variables.items():
-            named = re.search(rf"\b{name}\b", told)
+            named = re.search(rf"\b{re.escape(name)}\b", told)
             if told != reason and (named or f"'{value}'" in reason or f"'{value}/" in reason):
                 reason = reason if len(reason) <= LONGEST else f"{reason[:LONGEST]}..."
                 return f"torch refuses the environment variable {name}={value} ({reason})"
