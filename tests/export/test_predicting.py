@@ -242,6 +242,8 @@ def test_folders_of_a_thousand_levels_are_no_recursion(tmp_path: Path) -> None:
             os.chdir("a")
     finally:
         os.chdir(before)
-    assert find_images([tmp_path]) == [tmp_path / "a.png"]
-    # That of pytest has the same limit.
-    subprocess.run(["rm", "-r", str(tmp_path / "a")], check=True)
+    try:
+        assert find_images([tmp_path]) == [tmp_path / "a.png"]
+    finally:
+        # The cleaning of pytest has the same limit.
+        subprocess.run(["rm", "-r", str(tmp_path / "a")], check=True)
