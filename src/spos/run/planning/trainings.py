@@ -193,7 +193,8 @@ def choose_recipes(
         batch = max(2, min(batch, *split_sizes(config, searched)))
     draft.choose("supernet.batch_size", batch, few)
     draft.choose("retrain.batch_size", sizes.network, few)
-    draft.choose("run.calibration", min(512, sizes.images // 2), f"{sizes.images} images")
+    # More of them rank no better.
+    draft.choose("run.calibration", min(256, sizes.images // 2), f"{sizes.images} images")
     augment = "crop" if facts.grey else "standard"
     reason = GREY if facts.grey else "crops and flips"
     draft.choose("supernet.augment", augment, reason)
