@@ -168,6 +168,18 @@ def test_no_limit_is_not_spoken_of(result: Result) -> None:
     assert "allowed" not in headline(replace(result, constraint=ConstraintFacts()))
 
 
+def test_shorter_trainings_of_a_comparison_are_said(result: Result) -> None:
+    compared = replace(compare(0.5, [0.4, 0.45]), steps=190)
+    uniform = replace(compared.networks[0], name="all conv3", test_score=0.6)
+    short = replace(result, comparison=replace(compared, uniform=uniform))
+    said = "The network of all conv3 is better after 190 steps of each: 60.0% with"
+    for text in (render(short, [], []), printed(short)):
+        words = " ".join(text.split())
+        assert ", each trained for 190 steps" in words and said in words
+        assert "After 190 steps of training each, it classifies 50.0%" in words
+    assert "each trained for" not in printed(result)
+
+
 def test_a_limit_below_that_of_the_user_is_explained(result: Result) -> None:
     reason = "at most 500.0K multiply-adds (below your 60.00M): what the time allows"
     for maximum, told in (

@@ -20,7 +20,7 @@ from spos.report.table import (
     spaced,
     top_table,
 )
-from spos.report.verdict import uncompared, verdict
+from spos.report.verdict import trained_for, uncompared, verdict
 
 
 def result_tables(result: Result) -> list[RenderableType]:
@@ -39,7 +39,7 @@ def result_tables(result: Result) -> list[RenderableType]:
         ("Best candidates", top_table(result)),
         (short, finalists_table(result)),
         ("Beside known networks", known_table(result)),
-        ("Against random networks", comparison_table(result)),
+        (f"Against random networks{trained_for(result)}", comparison_table(result)),
     ):
         parts += [architectures_table(title, table)] if table else []
     judged = verdict(result) if result.winner else None

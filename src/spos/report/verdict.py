@@ -40,6 +40,14 @@ def verdict(result: Result) -> Verdict | None:
     return Verdict(short, f"{short} {words}")
 
 
+def trained_for(result: Result) -> str:
+    """For how many steps all were trained to be compared; empty for those of the retraining."""
+    compared = result.comparison
+    if compared is None or compared.steps is None:
+        return ""
+    return f", each trained for {counted(compared.steps, 'step')}"
+
+
 def uncompared(result: Result) -> str:
     """Say that nothing was compared, and how sure the score is; empty where something was."""
     if result.test_score is None or result.comparison:
