@@ -16,12 +16,13 @@ from rich.console import Console
 from spos.report import render
 from spos.report.chart import Axis, Names, layer, make_chart, padded_range
 from spos.report.facts import ChoiceFacts, ConstraintFacts
+from spos.report.headline import headline
 from spos.report.measure import Measure
 from spos.report.network import network_blocks
 from spos.report.result import Result, Retrained, StageCosts
 from spos.report.terminal import result_tables
 from spos.report.verdict import uncompared, verdict
-from spos.report.words import headline, sampling_error
+from spos.report.words import sampling_error
 
 from .conftest import Run, compare
 

@@ -20,9 +20,9 @@ from torch import nn
 
 from spos import UserError
 from spos._util.records import write_record
+from spos.report.headline import headline
 from spos.report.known import known_table, known_words
 from spos.report.result import Result, read_result
-from spos.report.words import headline
 from spos.run import run
 from spos.run.known_networks import build_known, parse_known
 from spos.run.known_weights import load_weights

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from spos.cost.cost import format_cost
+from spos.report.headline import headline
 from spos.report.measure import Measure
 from spos.report.result import Result
 from spos.report.template import environment
@@ -24,6 +25,7 @@ def model_card(facts: Facts, result: Result | None, name: str) -> str:
         facts,
         name=name,
         result=result,
+        headline=headline(result) if result else "",
         listed=LISTED_CLASSES,
         verdict=verdict(result) if result else None,
         measure=result.metric if result else Measure(),

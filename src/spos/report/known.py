@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from spos.cost.cost import find_cost
 from spos.report import words
+from spos.report.headline import exceeded
 from spos.report.result import KnownNetwork, Result
 from spos.report.table import ArchitectureTable, column, tested_columns
 
@@ -42,7 +43,7 @@ def _named(network: KnownNetwork) -> str:
 
 
 def _limit(result: Result, network: KnownNetwork) -> str:
-    if words.exceeded(result, network):
+    if exceeded(result, network):
         return "over"
     return "within" if network.costs.keys() >= result.constraint.maximum.keys() else "unknown"
 
@@ -64,7 +65,7 @@ def known_words(result: Result) -> str:
         text += f" The best of them, {best.name}, is {difference} {more} it"
         flops, own = best.costs["flops"], result.winner and result.winner.costs["flops"]
         text += f" with {flops / own:.2g} times its multiply-adds." if own else "."
-    over = [one.name for one in result.known if words.exceeded(result, one)]
+    over = [one.name for one in result.known if exceeded(result, one)]
     if over:
         verb = "exceeds" if len(over) == 1 else "exceed"
         text += f" {', '.join(over)} {verb} the limits of the search."

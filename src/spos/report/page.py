@@ -18,6 +18,7 @@ from spos.report.curves import (
     validation_note,
 )
 from spos.report.diagnosis import Diagnosis, seeds_figure
+from spos.report.headline import headline
 from spos.report.known import known_table, known_words
 from spos.report.learned import collect_shares, effects_table
 from spos.report.network import network_blocks, option_colours
@@ -68,6 +69,7 @@ def render(
     return fill_template(
         "page.html.j2",
         result=result,
+        headline=headline(result),
         candidates=candidates,
         table=table,
         plots=plots,

@@ -7,6 +7,7 @@ from rich.table import Table
 
 from spos.cost.cost import find_cost
 from spos.report import words
+from spos.report.headline import headline
 from spos.report.known import known_table, known_words
 from spos.report.result import Result
 from spos.report.table import (
@@ -29,7 +30,7 @@ def result_tables(result: Result) -> list[RenderableType]:
     Args:
         result (Result): result of a run.
     """
-    parts: list[RenderableType] = [plain_text(words.headline(result))]
+    parts: list[RenderableType] = [plain_text(headline(result))]
     if result.winner or result.network:
         parts.append(_found(result))
     short = f"Finalists, by validation {result.one_shot.noun} after short trainings"
