@@ -128,7 +128,9 @@ def test_a_comparison_and_a_network_by_name_are_described():
     random = {**FACTS, "stage": "compare-1"}
     random["metadata"] = {**FACTS["metadata"], "architecture": "2,2"}
     card = model_card(random, compared, "a.onnx")
-    assert "60.0%" in card and "A network that the run compares" in card and "better than" not in card
+    assert (
+        "60.0%" in card and "A network that the run compares" in card and "better than" not in card
+    )
     named = replace(RESULT, winner=None, search=None, network=NamedNetwork("1,3", costs))
     card = model_card(FACTS, named, "a.onnx")
     assert "not found by a search" in card and "one-shot" not in card

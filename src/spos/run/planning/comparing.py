@@ -26,5 +26,5 @@ def choose_compare_share(
     longest = step * most_steps(images, config.retrain.batch_size)
     together = sum(capacity.train_all(TRAININGS - 1))
     if longest * together > (1 - sum(SHARES)) * capacity.seconds:
-        reason = "of its steps; the network found gets most of the time"
+        reason = "others are trained for a quarter of its steps: it gets most of the time"
         draft.choose("network.compare_share", COMPARE_SHARE, reason)
