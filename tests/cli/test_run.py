@@ -24,6 +24,7 @@ def test_the_result_holds_what_was_asked_and_what_was_found(finished_run: Path) 
         "text": "flops <= 130.0K",
         "maximum": {"flops": 130_000.0},
         "minimum": {},
+        "reason": "",
     }
     assert result["space"]["preset"] == "tiny"
     assert result["space"]["size"] == str(4**3)

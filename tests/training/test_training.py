@@ -419,7 +419,9 @@ def test_an_interrupt_in_the_last_step_acts_when_all_is_saved(fit, states):
     assert (outcome.step, outcome.interrupted) == (8, False)
 
 
-def test_a_second_interrupt_acts_at_once_and_the_handlers_are_put_back(fit):
+def test_a_second_interrupt_acts_at_once_and_the_handlers_are_put_back(fit, monkeypatch):
+    # Of a second later.
+    monkeypatch.setattr("spos._util.interrupt.BURST", 0.0)
     before = signal.getsignal(signal.SIGINT)
     twice = {3: lambda: (interrupt(), interrupt())}
     with pytest.raises(KeyboardInterrupt):
