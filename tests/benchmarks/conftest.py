@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Lock
 
 import pytest
+from click.testing import CliRunner
 
 # The processes that commands run in import the module by this name.
 sys.path.append(str(Path(__file__).parents[1] / "cli"))
@@ -60,3 +61,47 @@ def forks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Forks:
     for module in (evaluation_speed, paper_small, truth_table):
         monkeypatch.setattr(module, "run_command", forks)
     return forks
+
+
+class SmallRuns:
+    """Takes the place of ``launch.run_command``: in this process, with small networks."""
+
+    SETTINGS = (
+        *("supernet.batch_size=8", "retrain.batch_size=8", "search.parents=2"),
+        *("run.calibration=16", "layout.channels=8,16", "layout.depths=1,2"),
+        *("layout.strides=1,2", "layout.image_size=8"),
+    )
+
+    def __init__(self) -> None:
+        self.commands: list[list[str]] = []
+
+    def __call__(self, command: Sequence[str], log: Path) -> None:
+        from launch import SPOS
+
+        from spos._cli.main import main
+
+        words = list(command[len(SPOS) :])
+        self.commands.append(words)
+        if "--reuse" not in words:
+            # Of options given twice, the second counts.
+            words += [
+                "--data",
+                "digits",
+                *(part for one in self.SETTINGS for part in ("--set", one)),
+            ]
+            words += ["--population", "4", "--iterations", "1"] if words[0] == "run" else []
+        done = CliRunner().invoke(main, words, catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+
+
+@pytest.fixture
+def small_runs(monkeypatch: pytest.MonkeyPatch) -> SmallRuns:
+    """Runs the commands of benchmarks of folders in this process, and cuts no folder."""
+    import inherited
+    import time_shares
+
+    runs = SmallRuns()
+    for module in (inherited, time_shares):
+        monkeypatch.setattr(module, "run_command", runs)
+        monkeypatch.setattr(module, "cut_folder", lambda *_: None)
+    return runs
