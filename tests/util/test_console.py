@@ -68,3 +68,8 @@ def test_eighty_columns_show_the_time_left(
     lines = [line for line in shown if "12 min 3" in line]
     assert lines and all("1234/7500" in line and "left in all" in line for line in lines)
     assert max(map(len, shown)) <= 80
+
+
+def test_no_time_is_left_of_a_plan_that_is_over(capsys: pytest.CaptureFixture[str]) -> None:
+    Countdown(ConsoleListener(), until=time.monotonic() - 1).progress("compare", 1, 9, "loss 2.5")
+    assert capsys.readouterr().err.split("  ") == ["spos: compare 1/9", "loss 2.5\n"]

@@ -225,9 +225,11 @@ class Countdown(Listener):
         self.listener.message(text)
 
     def progress(self, stage: str, done: int, total: int, detail: str) -> None:
-        """Pass progress on, with the time left."""
-        left = max(self.until - time.monotonic(), 0.0)
-        self.listener.progress(stage, done, total, f"{duration(left)} left in all  {detail}")
+        """Pass progress on, with the time left, until the expected end."""
+        left = self.until - time.monotonic()
+        # More may be asked of a finished run, such as further networks to compare with.
+        shown = f"{duration(left)} left in all  {detail}" if left > 0 else detail
+        self.listener.progress(stage, done, total, shown)
 
 
 def describe(plan: Plan) -> list[str]:
