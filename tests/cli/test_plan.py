@@ -40,6 +40,12 @@ def test_a_plan_is_shown_and_written_as_json(cli: Cli, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_a_comparison_is_given_up_by_a_zero(cli: Cli, finished_run: Path) -> None:
+    assert cli("run", "--compare", "0", "--out", finished_run).status == 0
+    mistake = cli("run", "--compare", "-1", "--out", finished_run).mistake
+    assert mistake == "--compare -1: must be a whole number, at least 0"
+
+
 def test_a_plan_says_what_images_it_is_for_and_shortens_nothing(
     cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:

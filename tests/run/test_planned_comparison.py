@@ -41,6 +41,12 @@ def test_the_network_found_gets_most_of_the_time_after_the_search() -> None:
     assert times["train"] + times["search"] < 0.4 * made.total
 
 
+def test_without_a_comparison_it_gets_all_of_it() -> None:
+    stages = {one.stage: one.seconds for one in plan(GIVEN, 300, compare=0).estimates}
+    assert list(stages) == ["train", "search", "retrain"]
+    assert stages["retrain"] > 0.6 * sum(stages.values())
+
+
 @pytest.mark.parametrize(
     ("given", "seconds", "more"),
     [

@@ -19,15 +19,15 @@ class Count(click.ParamType[Any]):
 
     name = "number"
 
-    def __init__(self, most: int) -> None:
-        self.most = most
+    def __init__(self, most: int, least: int = 1) -> None:
+        self.most, self.least = most, least
 
     def convert(
         self, value: Any, param: click.Parameter | None, context: click.Context | None
     ) -> int:
         text, flag = str(value), param.opts[0] if param else ""
-        if not (text.isascii() and text.isdigit()) or not text.strip("0"):
-            raise UserError(f"{flag} {text}: must be a whole number, at least 1")
+        if not (text.isascii() and text.isdigit()) or (self.least and not text.strip("0")):
+            raise UserError(f"{flag} {text}: must be a whole number, at least {self.least}")
         # The length first: Python does not read thousands of digits.
         if len(text) > 20 or int(text) > self.most:
             raise UserError(f"{flag} {text}: must be a whole number, at most {self.most}")

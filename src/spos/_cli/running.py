@@ -12,7 +12,7 @@ import click
 
 from spos._cli.common import print_tables, run_stage, say
 from spos._cli.help import TopicCommand
-from spos._cli.kinds import COUNT, PATH, PROCESSORS, SHARE, TEXT, WORKERS, one_of
+from spos._cli.kinds import COUNT, PATH, PROCESSORS, SHARE, TEXT, WORKERS, Count, one_of
 from spos._cli.options import combine_options, logger_option, setting_options
 
 _out_option = click.option(
@@ -66,9 +66,9 @@ _time_option = click.option(
 _compare_options = combine_options(
     click.option(
         "--compare",
-        type=COUNT,
+        type=Count(COUNT.most, least=0),
         metavar="N",
-        help="Also retrain N random networks of the winner's cost.",
+        help="Also retrain N random networks of the winner's cost; 0 for none.",
     ),
     click.option(
         "--compare-with",

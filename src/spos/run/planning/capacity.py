@@ -142,5 +142,5 @@ class Capacity:
                 trained for as many once more.
         """
         short = share < 1
-        times = [share] * (others + short)
+        times = [share] * (others + short) if others else []
         return train_all(times, self.processes, self.parallel, short=short)

@@ -85,23 +85,23 @@ def estimate_stages(
     )
     # In trainings of the winner.
     known = capacity.side_by_side([each / step for each in further])
-    if (seconds := capacity.seconds) is not None:
+    seconds, share = capacity.seconds, config.network.compare_share
+    if compare is None and seconds is None and not free:
+        compare = 0
+    # With random networks goes a uniform one.
+    compared = TRAININGS - 1 if compare is None else compare + bool(compare)
+    if seconds is not None:
         if not config.required_method and not sized:
-            train, share = SHARES
-            search = seconds * (share / (1 - train) if reused else share)
-        rest = max(seconds - training - search, 0.0)
-        first, others = capacity.train_all(TRAININGS - 1, config.network.compare_share)
-        own = rest / (first + others + known)
+            train, part = SHARES
+            search = seconds * (part / (1 - train) if reused else part)
+        first, others = capacity.train_all(compared, share)
+        own = max(seconds - training - search, 0.0) / (first + others + known)
     else:
         own = step * (unhurried_steps(images, batch_size) if free else config.retrain.steps)
-        # Beside the winner, the random networks and a uniform one.
-        compared = compare if compare is not None or free else 0
-        first, others = capacity.train_all(
-            TRAININGS - 1 if compared is None else compared + bool(compared)
-        )
+        first, others = capacity.train_all(compared)
     times = {"read": capacity.reading} if capacity.reading > SHORT else {}
     times |= {} if reused else {"train": training}
     times |= {"search": search, "retrain": own * first}
     times |= {"known": own * known} if known_flops else {}
-    times["compare"] = own * others
+    times |= {"compare": own * others} if others else {}
     return tuple(map(StageEstimate, times, times.values()))
