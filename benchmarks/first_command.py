@@ -4,8 +4,9 @@ Small image folders are cut from a larger one, with so many test images that dif
 --photos its images are enlarged to the different sizes of photographs. Where more classes are asked
 for than there are, the images of a class turned by a quarter are a class of their own. Runs follow
 one another, because each takes the whole machine. The time leaves few random networks to compare
-with, trained shortly: --compare trains more of them afterwards, each for as many steps as the
-network found. Rerun the same command to resume; finished runs are kept.
+with: --compare trains more of them afterwards. Those of a run are trained for a part of the steps
+of the network found, which is trained so once more. Rerun the same command to resume; finished
+runs are kept.
 
     python benchmarks/first_command.py --data data/cifar10-train.zip --cases 300:3,1500:10 \\
         --times 5m,10m --seeds 2 --runs runs/first-command --out benchmarks/results/first_command
@@ -93,24 +94,18 @@ def first_command(folder: Path, given: str, seed: int, limit: str, out: Path) ->
     return float(json.loads(kept.read_text())["seconds"])
 
 
-def compare_in_full(count: int, out: Path) -> Path:
-    """Compare the network of a finished run with as many random ones, all trained in full.
-
-    Returns:
-        Directory of a run that reuses the finished one.
-    """
-    compared = out.with_name(f"{out.name}-compared")
-    command = [*SPOS, "run", "--reuse", str(out), "--out", str(compared)]
-    command += ["--compare", str(count), "--set", "network.compare_share=1"]
-    run_command(command, out.with_name(f"{compared.name}.log"))
-    return compared
+def compare_more(count: int, out: Path) -> None:
+    """Compare the network of a finished run with as many random ones, trained like those it has."""
+    command = [*SPOS, "run", "--out", str(out), "--compare", str(count)]
+    run_command(command, out.with_name(f"{out.name}-compare.log"))
 
 
 def row(case: str, given: str, seed: int, seconds: float, result: Result) -> dict[str, Any]:
     """A row of the table: accuracies in percent of the test images."""
     compared, winner = result.comparison, result.winner
     scores = [network.test_score for network in compared.networks] if compared else []
-    found = compared.found_test_score if compared else result.test_score or 0.0
+    alike = compared.found_test_score if compared else 0.0
+    steps = result.retrain.steps if result.retrain else None
     return {
         "images:classes": case,
         "time": given,
@@ -118,11 +113,13 @@ def row(case: str, given: str, seed: int, seconds: float, result: Result) -> dic
         "taken": f"{seconds:.0f} s ({seconds / parse_duration(given) - 1:+.0%})",
         "multiply-adds": f"{winner.costs['flops'] / 1e6:.2f}M" if winner else "",
         "image size": result.data.image_size,
-        "steps of each training": compared.steps or "all" if compared else "",
-        "found": f"{found:.1%}",
+        "found": f"{result.test_score or 0.0:.1%}",
+        "steps": steps,
+        "compared after": (compared.steps or steps) if compared else "",
+        "found then": f"{alike:.1%}" if compared else "",
         "mean of random": f"{statistics.fmean(scores):.1%}" if scores else "",
         "deviation": f"{statistics.stdev(scores):.1%}" if len(scores) > 1 else "",
-        "random below": f"{sum(score < found for score in scores)} of {len(scores)}",
+        "random below": f"{sum(score < alike for score in scores)} of {len(scores)}",
         "uniform": f"{compared.uniform.test_score:.1%}" if compared and compared.uniform else "",
         "test images": result.data.test,
     }
@@ -154,8 +151,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         kind = "-photos" if options.photos else ""
         out = runs / f"{count}-{classes}{kind}-{given}-{seed}"
         seconds = first_command(folder, given, seed, options.max_flops, out)
-        compared = compare_in_full(options.compare, out) if options.compare else out
-        rows.append(row(case, given, seed, seconds, read_result(compared / "result.json")))
+        if options.compare:
+            compare_more(options.compare, out)
+        rows.append(row(case, given, seed, seconds, read_result(out / "result.json")))
     options.out.mkdir(parents=True, exist_ok=True)
     write_record(
         options.out / "summary", "The first command, with nothing but images and a time", rows
