@@ -170,6 +170,19 @@ def as_path(given: Any, what: str) -> Path:
     return path
 
 
+def expand_home(given: str) -> Path:
+    """A path that may begin with the home of a user, which a shell leaves as it is after a colon.
+
+    As in a shell, the name of a user that there is not stays what it is.
+
+    Example:
+        >>> expand_home("~nobody-of-this-name/photos").parts[0]
+        '~nobody-of-this-name'
+    """
+    # That of pathlib would raise an error.
+    return Path(os.path.expanduser(given))
+
+
 def check_regular(path: Path) -> None:
     """Refuse a pipe or a device, even behind a link: reading it might never end.
 

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from spos._util.errors import UserError, nearest
-from spos._util.files import file_digest
+from spos._util.files import expand_home, file_digest
 from spos.run.config import check_sections
 from spos.run.context import Context
 from spos.run.directory import RunDirectory
@@ -42,7 +42,7 @@ def with_digests(given: Mapping[str, Any]) -> dict[str, Any]:
     for section, flag in FLAGS.items():
         settings = sections.get(section, {})
         if settings.get("init"):
-            path = Path(str(settings["init"])).expanduser()
+            path = expand_home(str(settings["init"]))
             if not path.is_file():
                 allowed = "allowed:" if section == "supernet" else f"{nearest(path, KINDS)},"
                 raise UserError(f"{flag} {path}: no such file; {allowed} a file of weights")

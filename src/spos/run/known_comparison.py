@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from spos._util.errors import UserError
+from spos._util.files import expand_home
 from spos.report.result import KnownNetwork
 from spos.run.context import Context
 from spos.run.fit import retrain_all
@@ -102,7 +102,7 @@ def _identity(name: str, weights: str) -> tuple[str, ...]:
 def _check_weights(context: Context, network: KnownNetwork) -> None:
     known = parse_known(network.name)
     # Weights that are no longer there are not needed any more.
-    if known.file and Path(known.file).expanduser().exists() and known.weights != network.weights:
+    if known.file and expand_home(known.file).exists() and known.weights != network.weights:
         raise UserError(
             f"{known.file}: {context.directory.path} was made with {network.weights}, this one has "
             f"the sha256 {digest_of(known.file)[:16]}: restore it, or give another --out"

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from spos._util.errors import UserError, is_out_of_memory
+from spos._util.files import expand_home
 from spos._util.randomness import torch_seed
 from spos.cost.count import count_costs, count_network
 from spos.cost.part import on_meta
@@ -118,7 +119,7 @@ def check_name(text: str) -> None:
     if not known.library:
         NETWORKS.find(known.name)
     if known.file:
-        read_state(Path(known.file).expanduser())
+        read_state(expand_home(known.file))
 
 
 def build_known(
@@ -243,7 +244,7 @@ def check_known(context: Context, text: str) -> tuple[float, dict[str, int]]:
         given = list(found.shape) if isinstance(found, Tensor) else type(found).__name__
         raise UserError(f"{text}: its output in training is {given}; needed is [N, {outputs}]")
     if known.file:
-        match_weights(network, read_state(Path(known.file).expanduser()), known.file, outputs)
+        match_weights(network, read_state(expand_home(known.file)), known.file, outputs)
     return width, costs
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from torch import Tensor, nn
 
 from spos._util.errors import UserError
-from spos._util.files import file_digest
+from spos._util.files import expand_home, file_digest
 from spos.spaces.zoo._libraries import InColour
 from spos.training.weights import Matched, read_state, take_state
 
@@ -27,7 +26,7 @@ def load_weights(network: nn.Module, file: str, outputs: int) -> Matched:
     Raises:
         UserError: the file cannot be read, or its weights are those of another network.
     """
-    weights = read_state(Path(file).expanduser())
+    weights = read_state(expand_home(file))
     matched = match_weights(network, weights, file, outputs)
     take_state(_in_colour(network), weights, matched)
     return matched
@@ -66,7 +65,7 @@ def digest_of(file: str) -> str:
         UserError: it cannot be read.
     """
     try:
-        return file_digest(Path(file).expanduser())
+        return file_digest(expand_home(file))
     except OSError as error:
         raise UserError(
             f"{file} cannot be read ({error.strerror}): give a checkpoint by torch.save or a "

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spos._util.errors import UserError
+from spos._util.files import expand_home
 from spos.data.source import DataOptions, Source, array_source
 
 _PIXELS = 3 * 32 * 32
@@ -48,7 +49,7 @@ def cifar_source(argument: str, options: DataOptions, version: Version) -> Sourc
             it could run code.
     """
     allowed = f"the folder of the binary version, its parent, or {version.archive}"
-    path = Path(argument).expanduser()
+    path = expand_home(argument)
     if not argument or not (path.is_dir() or path.is_file()):
         reason = "no such folder or file" if argument else "the path is missing"
         raise UserError(f"{reason}; allowed: {allowed}")

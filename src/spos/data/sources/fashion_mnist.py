@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spos._util.errors import UserError
+from spos._util.files import expand_home
 from spos.data.source import SOURCES, DataOptions, Source, array_source
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
@@ -41,7 +42,7 @@ def fashion_mnist_source(argument: str, options: DataOptions) -> Source:
     Raises:
         UserError: a file is missing or damaged.
     """
-    folder = Path(argument).expanduser() if argument else DEBIAN
+    folder = expand_home(argument) if argument else DEBIAN
     images, labels = _read(folder, "train")
     return array_source(images, labels, options, test=_read(folder, "t10k"), classes=CLASSES)
 

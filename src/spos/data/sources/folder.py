@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from spos._util.errors import UserError, nearest
+from spos._util.files import expand_home
 from spos.data.files import FolderStore, ZipStore
 from spos.data.peek import ImageFacts
 from spos.data.source import SOURCES, DataOptions, Source
@@ -52,7 +51,7 @@ folder_source.look = look  # type: ignore[attr-defined]
 def _open_store(argument: str) -> FolderStore | ZipStore:
     if not argument:
         raise UserError("the path is missing; allowed: folder:PATH")
-    path = Path(argument).expanduser()
+    path = expand_home(argument)
     if path.is_dir():
         return FolderStore(path)
     if not path.exists():

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from spos._util.errors import UserError, nearest
+from spos._util.files import expand_home
 from spos._util.libraries import require_library
 from spos.data.decode import BrokenImageError
 from spos.data.files import check_file_size, read_image_file
@@ -159,7 +160,7 @@ def _load(place: str, config: str | None) -> tuple[Mapping[str, Any], list[str]]
 
     Nothing of it is executed or unpickled.
     """
-    datasets, path = require_library("datasets"), Path(place).expanduser()
+    datasets, path = require_library("datasets"), expand_home(place)
     folders = [str(path), os.path.realpath(path)] if path.is_dir() else []
     saved = any((path / name).is_file() for name in ("dataset_dict.json", "dataset_info.json"))
     try:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from spos._util.errors import UserError
-from spos._util.files import check_regular
+from spos._util.files import check_regular, expand_home
 from spos.data.peek import ImageFacts
 from spos.data.source import SOURCES, DataOptions, Source
 from spos.data.sources._layout import EXTENSIONS, FoundImages, Split, label_classes
@@ -98,7 +98,7 @@ def _open(argument: str) -> tuple[ShardStore, FoundImages]:
 
 def _find_shards(place: str) -> dict[str, list[str]]:
     """The shards of a folder by split, or those of a pattern for the training."""
-    folder = Path(place).expanduser()
+    folder = expand_home(place)
     if not folder.is_dir():
         return {"train": _find(place)}
     names = {split: sorted(map(str, folder.glob(name))) for split, name in SHARDS.items()}
@@ -110,7 +110,7 @@ def _find_shards(place: str) -> dict[str, list[str]]:
 
 def _find(pattern: str) -> list[str]:
     """Files of a pattern, sorted; a range such as {000..146} stands for its numbers."""
-    patterns = [str(Path(pattern).expanduser())]
+    patterns = [str(expand_home(pattern))]
     while ranged := _RANGE.search(patterns[0]):
         first, last = ranged.groups()
         count = int(last) - int(first) + 1
