@@ -228,6 +228,8 @@ def test_the_shell_completes_options(cli: Cli, monkeypatch: pytest.MonkeyPatch) 
         assert cli("run").out.split() == [f"plain,{name}" for name in names], words
     monkeypatch.delenv("COMP_WORDS")
     assert cli("run").mistake.startswith("_SPOS_COMPLETE=bash_complete: the shell did not")
+    monkeypatch.setenv("_SPOS_COMPLETE", "bash_sorce")
+    assert cli("run").mistake.startswith("_SPOS_COMPLETE=bash_sorce: did you mean 'bash_source'?")
 
 
 def test_a_long_run_is_confirmed_with_its_plan_in_sight(

@@ -46,6 +46,20 @@ def test_an_error_that_cannot_be_told_keeps_its_status(tmp_path: Path) -> None:
         assert subprocess.run(started, stderr=full).returncode == 2
 
 
+@pytest.mark.parametrize("variables", [{}, {"_SPOS_COMPLETE": "bash_source"}])
+def test_an_output_on_a_full_disk_is_one_line(variables: dict[str, str]) -> None:
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "spos"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **variables},
+        )
+    (line,) = ended.stderr.splitlines()
+    assert ended.returncode == 2 and line.startswith("spos: error: a file cannot be")
+
+
 #: Progress before and after the terminal is closed.
 PROGRESS = """
 import os, sys

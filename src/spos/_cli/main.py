@@ -30,7 +30,7 @@ from spos._cli.running import (
     search_command,
     train_command,
 )
-from spos._util.errors import nearest
+from spos._util.errors import UserError, nearest
 from spos._util.interrupt import SIGNALS, handle_by, is_asked, raise_interrupt
 from spos._util.streams import open_streams
 from spos._util.text import printable, redact
@@ -38,6 +38,8 @@ from spos._util.version import __version__
 
 #: Characters of the longest error line; what was given may be of any length.
 LONGEST = 1000
+#: What prints a script of a shell that completes commands.
+SCRIPTS = ("bash_source", "zsh_source", "fish_source")
 
 
 @click.group(cls=TopicGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -69,13 +71,6 @@ for _command in (
 
 def entry() -> None:
     """Run the command line: one line and status 2 for a mistake, 130 for Ctrl-C."""
-    if instruction := os.environ.get("_SPOS_COMPLETE"):
-        from click.shell_completion import shell_complete
-
-        try:
-            sys.exit(shell_complete(main, {}, "spos", "_SPOS_COMPLETE", instruction))
-        except (KeyError, ValueError) as error:
-            _fail(f"_SPOS_COMPLETE={instruction}: the shell did not say what to complete ({error})")
     open_streams()
     # Imported objects live until the end: search them for garbage a tenth as often.
     gc.set_threshold(*gc.get_threshold()[:2], 100)
@@ -83,14 +78,10 @@ def entry() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     handle_by(raise_interrupt)
     try:
-        # Not main(), which would print an empty line before ours on Ctrl-C.
-        with main.make_context("spos", sys.argv[1:]) as context:
-            main.invoke(context)
+        _perform()
         sys.stdout.flush()
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message())
     except click.ClickException as error:
         _fail(_one_line(error))
     except KeyboardInterrupt as interrupt:
@@ -109,6 +100,32 @@ def entry() -> None:
         if line is None:
             raise
         _fail(line)
+
+
+def _perform() -> None:
+    if instruction := os.environ.get("_SPOS_COMPLETE"):
+        _complete(instruction)
+        return
+    try:
+        # Not main(), which would print an empty line before ours on Ctrl-C.
+        with main.make_context("spos", sys.argv[1:]) as context:
+            main.invoke(context)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+
+
+def _complete(instruction: str) -> None:
+    """Tell a shell how to complete commands, or what a word can be completed to."""
+    from click.shell_completion import shell_complete
+
+    try:
+        status = shell_complete(main, {}, "spos", "_SPOS_COMPLETE", instruction)
+    except (KeyError, ValueError) as error:
+        raise UserError(
+            f"_SPOS_COMPLETE={instruction}: the shell did not say what to complete ({error})"
+        ) from None
+    if status:
+        raise UserError(f"_SPOS_COMPLETE={instruction}: {nearest(instruction, SCRIPTS)}")
 
 
 def _end_interrupted(told: str = "") -> NoReturn:
