@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import shutil
+import struct
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -246,6 +247,27 @@ def test_a_split_without_images_is_one_line(table: Any, tmp_path: Path) -> None:
     shutil.rmtree(path / "test")
     Dataset.from_dict({"picture": [1], "label": [0]}, kinds).save_to_disk(path / "test")
     with pytest.raises(UserError, match="the split test has no images in the column picture, as"):
+        load_data(f"hf:{path}")
+
+
+@pytest.mark.parametrize(
+    ("whole", "damaged", "told"),
+    [
+        (b"catdogcat", b"cat\xffogcat", "Invalid UTF8 sequence at string index 1"),
+        # Where the texts of the labels begin.
+        (struct.pack("<3i", 3, 6, 9), struct.pack("<3i", 3, 10**9, 9), "out of bounds: 1000000000"),
+    ],
+    ids=["text", "place"],
+)
+def test_a_damaged_table_is_one_line(
+    whole: bytes, damaged: bytes, told: str, table: Any, tmp_path: Path
+) -> None:
+    path = saved(tmp_path, train=table(label=Value("string")))
+    (file,) = path.glob("train/*.arrow")
+    content = file.read_bytes()
+    assert content.count(whole)
+    file.write_bytes(content.replace(whole, damaged, 1))
+    with pytest.raises(UserError, match=f"cannot be read .ArrowInvalid: .*{told}"):
         load_data(f"hf:{path}")
 
 

@@ -104,29 +104,20 @@ def _open(argument: str) -> tuple[TableStore, FoundImages, SplitNames]:
     place, query = split_query(argument, KEYS)
     if not place:
         raise UserError("the path or the name is missing; allowed: hf:PATH or hf:NAME")
-    with _quiet():
+    with _quiet(), _readable():
         dataset, folders = _load(place, query.get("config"))
-    names = _split_names(dataset, query)
-    first = dataset[names["train"]].features
-    image = _image_column(first, query.get("image"))
-    label = _label_column(first, query.get("label"))
-    tables = {}
-    for split in names.values():
-        # A format in which the user reads it, such as pandas, would be that of its rows.
-        table = dataset[split].with_format(None)
-        for column in (image, label):
-            if column not in table.features:
-                raise UserError(f"the split {split} has no column {column}, which train has")
-        if not isinstance(table.features[image], type(first[image])):
-            raise UserError(f"the split {split} has no images in the column {image}, as train has")
-        tables[split] = table
-    read, classes, notes = _read_labels(tables, names, label, first[label])
-    encoded = {
-        split: table.select_columns([image]).cast_column(
-            image, first[image].__class__(decode=False)
-        )
-        for split, table in tables.items()
-    }
+        names = _split_names(dataset, query)
+        first = dataset[names["train"]].features
+        image = _image_column(first, query.get("image"))
+        label = _label_column(first, query.get("label"))
+        tables = _select(dataset, names, image, label)
+        read, classes, notes = _read_labels(tables, names, label, first[label])
+        encoded = {
+            split: table.select_columns([image]).cast_column(
+                image, first[image].__class__(decode=False)
+            )
+            for split, table in tables.items()
+        }
     splits = {
         name: Split([f"{split}/{row}" for row in range(len(read[name]))], read[name])
         for name, split in names.items()
@@ -136,6 +127,37 @@ def _open(argument: str) -> tuple[TableStore, FoundImages, SplitNames]:
         f"the split {names['train']}", f"the split {names.get('val', 'validation')}", "split test"
     )
     return TableStore(encoded, image, folders), FoundImages(classes, splits, notes), called
+
+
+def _select(
+    dataset: Mapping[str, Any], names: Mapping[str, str], image: str, label: str
+) -> dict[str, Any]:
+    """Two columns of each split, known to be whole."""
+    first, tables = dataset[names["train"]].features[image], {}
+    for split in names.values():
+        # A format in which the user reads it, such as pandas, would be that of its rows.
+        table = dataset[split].with_format(None)
+        for column in (image, label):
+            if column not in table.features:
+                raise UserError(f"the split {split} has no column {column}, which train has")
+        if not isinstance(table.features[image], type(first)):
+            raise UserError(f"the split {split} has no images in the column {image}, as train has")
+        tables[split] = table.select_columns([image, label])
+        # Arrow reads wherever a damaged file says that a text is, which ends the process.
+        tables[split].data.validate(full=True)
+    return tables
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Report in one line what the library of tables raises: of networks, files and formats."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(f"cannot be read ({type(error).__name__}: {reason})") from error
 
 
 @contextmanager
@@ -163,22 +185,15 @@ def _load(place: str, config: str | None) -> tuple[Mapping[str, Any], list[str]]
     datasets, path = require_library("datasets"), expand_home(place)
     folders = [str(path), os.path.realpath(path)] if path.is_dir() else []
     saved = any((path / name).is_file() for name in ("dataset_dict.json", "dataset_info.json"))
-    try:
-        if saved:
-            loaded = datasets.load_from_disk(str(path))
-        elif path.is_dir():
-            loaded = _prepare(str(path), config, folders)
-        elif path.exists() or place.startswith(("/", ".", "~")):
-            raise UserError("no such folder; allowed: a data set saved to disk, or a name")
-        else:
-            with on_hub(place):
-                loaded = _prepare(place, config, folders)
-    except UserError:
-        raise
-    except Exception as error:
-        # Of networks, files and formats, the library raises many kinds.
-        reason = " ".join(str(error).split())[:300]
-        raise UserError(f"cannot be read ({type(error).__name__}: {reason})") from error
+    if saved:
+        loaded = datasets.load_from_disk(str(path))
+    elif path.is_dir():
+        loaded = _prepare(str(path), config, folders)
+    elif path.exists() or place.startswith(("/", ".", "~")):
+        raise UserError("no such folder; allowed: a data set saved to disk, or a name")
+    else:
+        with on_hub(place):
+            loaded = _prepare(place, config, folders)
     return loaded if isinstance(loaded, Mapping) else {"train": loaded}, folders
 
 
