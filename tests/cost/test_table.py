@@ -222,3 +222,6 @@ def test_costs_are_whole_numbers() -> None:
     assert costs == {"energy": 80} and type(costs["energy"]) is int
     with pytest.raises(UserError, match=r"energy 60.0: costs are whole numbers"):
         CostTable(supernet, counter=counter(1.5)).cost([0])
+    # Sums of these would be below 0 in 64 bits.
+    with pytest.raises(UserError, match=r"energy -\d+ of stage '': no network has more"):
+        CostTable(supernet, counter=counter(-(10**16))).cost([0])

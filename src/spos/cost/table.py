@@ -32,6 +32,8 @@ from spos.nn.supernet import Supernet
 
 #: Most combinations of options of one stage that are all counted when a table is built.
 ENUMERATED = 256
+#: The largest cost of a part: those of hundreds of parts are added up in 64 bits.
+LARGEST = 10**16
 
 Choose = Callable[[Iterable[int]], int]
 
@@ -220,7 +222,7 @@ class CostTable:
         costs, output = self._counter.count(part)
         try:
             # A user's own counter may return a number of numpy.
-            return tuple(map(operator.index, costs)), output
+            whole = tuple(map(operator.index, costs))
         except TypeError:
             counted = ", ".join(
                 f"{name} {value}" for name, value in zip(self.names, costs, strict=True)
@@ -228,6 +230,13 @@ class CostTable:
             raise UserError(
                 f"a counter returned {counted}: costs are whole numbers; count in a smaller unit"
             ) from None
+        for name, value in zip(self.names, whole, strict=True):
+            if abs(value) > LARGEST:
+                raise UserError(
+                    f"{name} {value!s:.40} of stage '{part.stage.name}': no network has more than "
+                    f"{LARGEST:.0e}; what it was counted by is wrong or damaged"
+                )
+        return whole, output
 
     def _build(self) -> None:
         if self._built:
