@@ -194,7 +194,7 @@ def test_images_may_be_files_beside_a_table(encode: Any, tmp_path: Path) -> None
     outside.write_bytes(encode())
     (inside / "1.png").write_bytes(encode())
     paths = [inside / "1.png", inside / "2.png", outside, inside / ".." / "1.png"]
-    paths.append("https://example.org/1.png")  # type: ignore[arg-type]
+    paths += ["https://example.org/1.png", inside / "1\0.png"]  # type: ignore[list-item]
     rows = [{"picture": {"bytes": None, "path": str(path)}} for path in paths]
     store = TableStore({"train": rows}, "picture", [str(inside)])
     assert store.read("train/0") == encode()
@@ -203,6 +203,8 @@ def test_images_may_be_files_beside_a_table(encode: Any, tmp_path: Path) -> None
     for row in (2, 3, 4):
         with pytest.raises(BrokenImageError, match=r"its file .*1\.png is outside of the data set"):
             store.read(f"train/{row}")
+    with pytest.raises(BrokenImageError, match="embedded null byte"):
+        store.read("train/5")
 
 
 def test_a_table_names_no_file_outside_of_its_folder(

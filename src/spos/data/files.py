@@ -46,6 +46,9 @@ def read_image_file(path: Path) -> bytes:
         return path.read_bytes() if status.st_size else b""
     except OSError as error:
         raise unreadable(error) from None
+    except ValueError as error:
+        # No file has such a name; a table may.
+        raise BrokenImageError(str(error)) from None
 
 
 def unreadable(error: OSError) -> BrokenImageError:
