@@ -58,6 +58,15 @@ def test_an_empty_constraint_is_refused():
         Constraint(maximum={"flops": 2e6}, minimum={"flops": 3e6})
 
 
+@pytest.mark.parametrize("value", ["330M", None, True, [1], float("nan"), float("inf"), 10**400])
+def test_a_bound_that_is_no_number_is_refused(value):
+    for bounds in ({"maximum": {"flops": value}}, {"minimum": {"flops": value}}):
+        with pytest.raises(UserError, match=r"imum of a constraint: flops .* must be a number"):
+            Constraint(**bounds)
+    with pytest.raises(UserError, match="maximum of a constraint 5: must be numbers by the names"):
+        Constraint(5)
+
+
 def test_bounds_out_of_reach_are_refused_with_the_reachable_range(table):
     least, largest = table.range()["flops"]
     Constraint(maximum={"flops": least}).check(table)

@@ -35,6 +35,8 @@ def test_what_is_not_a_pair_is_refused_in_one_line(text, says):
     assert "\n" not in str(raised.value)
     with pytest.raises(UserError, match=says):
         Bits(["w2a2", text])
+    with pytest.raises(UserError, match="pairs of bits 4: must be a list"):
+        Bits(4)
 
 
 def test_a_choice_of_bits_reads_its_active_option():

@@ -180,10 +180,17 @@ def test_a_width_is_shared_by_the_candidates_of_a_choice():
     assert supernet.subnet([1, 0])(torch.zeros(1, 3, 4, 4)).shape == (1, 5, 4, 4)
 
 
-@pytest.mark.parametrize("sizes", [[0, 4], [8, 4]])
+@pytest.mark.parametrize("sizes", [[0, 4], [8, 4], [4, 8.5], ["4", "8"], "48", [True]])
 def test_sizes_that_do_not_rise_are_refused(sizes):
-    with pytest.raises(UserError, match="each must be at least 1 and none below the one before it"):
+    with pytest.raises(
+        UserError, match="each must be a whole number of at least 1, and none below"
+    ):
         Width(sizes)
+
+
+def test_a_single_size_is_no_choice():
+    with pytest.raises(UserError, match="sizes of a width 8: must be whole numbers, such as"):
+        Width(8)
 
 
 def test_a_depthwise_convolution_of_two_widths_is_refused():

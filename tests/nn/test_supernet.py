@@ -300,11 +300,18 @@ def test_a_model_that_is_a_single_choice_works():
             ),
             "two modules share the choice 'x' but not its options: a and b",
         ),
+        (lambda: nn.Linear, "model of type type: must be a module with choices"),
     ],
 )
 def test_a_model_without_a_valid_choice_is_refused(model, says):
     with pytest.raises(UserError, match=says):
         Supernet(model(), (2,))
+
+
+@pytest.mark.parametrize("shape", [None, 32, "3, 32, 32", (3.0, 32), (3, 0, 32), (-1,)])
+def test_an_input_without_a_shape_is_refused(shape):
+    with pytest.raises(UserError, match=r"input_shape .*: must be the sizes of one input"):
+        Supernet(OneOf({"a": nn.Identity()}), shape)
 
 
 class Branching(nn.Module):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Real
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spos._util.errors import UserError, nearest
+from spos._util.errors import UserError, check_kind, nearest
+from spos._util.files import LARGEST
 from spos.cost.cost import find_cost, format_cost
 from spos.cost.model import CostModel
 
@@ -23,7 +25,7 @@ class Constraint:
         minimum (Mapping[str, float]): smallest value allowed of each bounded cost, by cost name.
 
     Raises:
-        UserError: a minimum is above its maximum.
+        UserError: a bound is no number, or a minimum is above its maximum.
 
     Example:
         >>> constraint = Constraint(maximum={"flops": 330e6, "params": 3.5e6})
@@ -37,6 +39,8 @@ class Constraint:
     minimum: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        _check_bounds("maximum", self.maximum)
+        _check_bounds("minimum", self.minimum)
         for name, least in self.minimum.items():
             if name in self.maximum and least > self.maximum[name]:
                 raise UserError(
@@ -115,3 +119,13 @@ class Constraint:
             for least, largest in (reachable[name],)
             if (value >= largest if sign > 0 else value <= least)
         ]
+
+
+def _check_bounds(side: str, bounds: Mapping[str, float]) -> None:
+    what = f"{side} of a constraint"
+    check_kind(bounds, Mapping, what, "numbers by the names of costs, such as {'flops': 330e6}")
+    for name, value in bounds.items():
+        number = isinstance(value, Real) and not isinstance(value, bool)
+        # Nothing is above or below what is not a number.
+        if not number or not -LARGEST <= value <= LARGEST:
+            raise UserError(f"{what}: {name} {value!r:.80} must be a number, such as 330e6")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-from spos._util.errors import UserError
+from spos._util.errors import UserError, check_kind
 from spos.nn.choice import ChoiceModule
 from spos.nn.quantisers import MOST_BITS
 
@@ -78,6 +78,7 @@ class Bits(ChoiceModule):
     """
 
     def __init__(self, pairs: Iterable[str], name: str | None = None) -> None:
+        check_kind(pairs, Iterable, "pairs of bits", "a list, such as ['w1a2', 'w4a4']")
         self.pairs = tuple(map(bit_pair, pairs))
         super().__init__(tuple(map(str, self.pairs)), name)
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain
+from operator import index
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from spos._util.errors import UserError
+from spos._util.errors import UserError, check_kind
 from spos.nn.choice import ChoiceModule, Searchable
 from spos.nn.copying import copy_module
 from spos.nn.one_of import OneOf
@@ -102,8 +103,9 @@ class Supernet(nn.Module):
         self, model: nn.Module, input_shape: tuple[int, ...], *, affine: bool = False
     ) -> None:
         super().__init__()
+        check_kind(model, nn.Module, "model", "a module with choices")
         self.model = model
-        self.input_shape = tuple(input_shape)
+        self.input_shape = _as_shape(input_shape)
         choices: dict[str, Choice] = {}
         self._readers: list[tuple[ChoiceModule, int]] = []
         for path, module in model.named_modules():
@@ -234,6 +236,16 @@ class Supernet(nn.Module):
         for name, module in network.named_modules():
             module.training = plain.get_submodule(name).training
         return network
+
+
+def _as_shape(given: Iterable[int]) -> tuple[int, ...]:
+    with suppress(TypeError):
+        sizes = tuple(map(index, given))
+        if all(size > 0 for size in sizes):
+            return sizes
+    raise UserError(
+        f"input_shape {given!r:.80}: must be the sizes of one input, such as (3, 32, 32)"
+    )
 
 
 def _modules_outside_searchable(module: nn.Module) -> Iterator[nn.Module]:

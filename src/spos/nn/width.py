@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from numbers import Integral
 
 from torch import nn
 
-from spos._util.errors import UserError
+from spos._util.errors import UserError, check_kind
 from spos.nn.choice import ChoiceModule
 
 
@@ -32,14 +33,16 @@ class Width(ChoiceModule):
     """
 
     def __init__(self, sizes: Iterable[int] | Mapping[str, int], name: str | None = None) -> None:
+        check_kind(sizes, Iterable, "sizes of a width", "whole numbers, such as [8, 16, 32]")
         named = sizes if isinstance(sizes, Mapping) else {str(size): size for size in sizes}
         super().__init__(tuple(named), name, ordered=True)
         self.sizes: tuple[int, ...] = tuple(named.values())
+        whole = all(isinstance(one, Integral) and not isinstance(one, bool) for one in self.sizes)
         # Two ratios may round to the same size, so equal sizes are allowed.
-        if self.sizes[0] < 1 or list(self.sizes) != sorted(self.sizes):
+        if not whole or self.sizes[0] < 1 or list(self.sizes) != sorted(self.sizes):
             raise UserError(
-                f"sizes {', '.join(map(str, self.sizes))} of a width: each must be at least 1 and "
-                "none below the one before it"
+                f"sizes {', '.join(map(str, self.sizes))} of a width: each must be a whole number "
+                "of at least 1, and none below the one before it"
             )
 
     @property
