@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import threading
 
 import pytest
 import torch
 from torch import nn
 
+from spos import UserError
 from spos.nn.copying import copy_module
 
 
@@ -65,3 +67,18 @@ def test_a_copy_has_the_hooks_of_the_module_and_none_that_come_later():
     made.linear.register_forward_hook(_notice)
     module.linear(torch.zeros(1, 4))
     assert not hasattr(module.linear, "noticed")
+
+
+@pytest.mark.parametrize(
+    ("kept", "says"),
+    [
+        (lambda: threading.Lock(), r"TypeError: cannot pickle '_thread.lock' object"),
+        # As of a forward that keeps what it has computed.
+        (lambda: nn.Linear(2, 2)(torch.ones(2)), "RuntimeError: Only Tensors created explicitly"),
+    ],
+)
+def test_what_cannot_be_copied_is_named(kept, says):
+    module = nn.Sequential(nn.Linear(2, 2))
+    module.kept = kept()
+    with pytest.raises(UserError, match=rf"Sequential cannot be copied \({says}.* keep locks"):
+        copy_module(module, {})

@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
+from spos._util.errors import UserError, explain
+
 Module = TypeVar("Module", bound=nn.Module)
 #: Types whose objects are never changed.
 _CONSTANT = frozenset((bool, int, float, str, type(None)))
@@ -28,12 +30,30 @@ def copy_module(module: Module, memo: dict[int, Any]) -> Module:
         memo (dict): copies of objects by their ``id``, as deepcopy uses them; those that are in it
             are taken.
 
+    Raises:
+        UserError: something that it contains cannot be copied.
+
     Example:
         >>> copy_module(nn.Sequential(nn.ReLU()), {})
         Sequential(
           (0): ReLU()
         )
     """
+    try:
+        return _copy(module, memo)
+    # Any object decides itself how it is copied.
+    except Exception as error:
+        if explain(error) is not None:
+            raise
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"{type(module).__name__} cannot be copied ({type(error).__name__}: {reason}): models "
+            "are copied for each training; keep locks, files, and tensors that a forward has "
+            "computed, out of their attributes"
+        ) from error
+
+
+def _copy(module: Module, memo: dict[int, Any]) -> Module:
     # What is contained before what contains it.
     for part in reversed([*_parts(module, memo)]):
         # Others of torch restore references between their parts when they are copied.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import inspect
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from torch.nn.parameter import UninitializedParameter
 
 from spos._util.errors import UserError
 from spos._util.identity import identity
+from spos.nn.copying import copy_module
 from spos.nn.supernet import Supernet
 from spos.spaces import SPACES, Family
 from spos.spaces._stages import sandwich_defaults
@@ -65,7 +65,7 @@ def register_model(
     # A class may have the name of a space of the catalogue.
     name = f"own-{type(model.model if isinstance(model, Supernet) else model).__name__}"
     digest = digest or _digest(model)
-    _MODELS[digest] = copy.deepcopy(model)
+    _MODELS[digest] = copy_module(model, {})
     defaults = sandwich_defaults(DEFAULTS["cifar"])
     SPACES[name] = Family(
         paper="a model of your own",
@@ -122,7 +122,7 @@ def _build(layout: OwnLayout, *, classes: int, image_channels: int = 3) -> Super
         raise UserError(
             f"layout.model {layout.model}: this process has no such model; give it to spos.search"
         )
-    fresh = copy.deepcopy(_MODELS[layout.model])
+    fresh = copy_module(_MODELS[layout.model], {})
     # Those inside a module first: it may know better how they begin.
     for module in reversed(list(fresh.modules())):
         reset = find_reset(module)
