@@ -122,44 +122,44 @@ class Schedule:
     def networks(self, context: Context) -> int:
         """Number of random networks to compare with, once the winner is trained."""
         decided = self.compare if self.compare is not None else self.plan.compare
-        if decided is None and not self.plan.fitted:
-            decided = 0
         if decided is None:
-            decided = TRAININGS - 2
-            trained = context.directory.outcome(RetrainOutcome)
-            if self.plan.seconds is not None and trained is not None:
-                # Loading and testing take time as well.
-                used = self.used(context)
-                apart = (*BEFORE_RETRAINING, KnownOutcome)
-                before = self.before(context.directory.path, apart)
-                left = (1 + TOLERANCE) * self.plan.seconds - used
-                beside = context.directory.outcome(RetrainOutcome, UNIFORM)
-                longest = max(trained.seconds, beside.seconds if beside else 0.0)
-                share = context.config.network.compare_share
-                each = share * trained.seconds + max(used - before - longest, 1e-3)
-                done = {path.stem for path in context.directory.path.glob("compare-*.json")}
-                if done:
-                    # In one of several processes: alone it would have taken less.
-                    each *= self.plan.parallel / self.plan.processes
-                # The uniform network is compared wherever a random one is, and so is the winner
-                # where its own training is longer.
-                further = [each] if share < 1 and FOUND not in done else []
-                if UNIFORM not in done:
-                    own, uniform = self._steps(context)
-                    further.append(uniform / own * each)
-                random = len(done - {UNIFORM, FOUND})
-                times = {random: 0.0}
-                for number in range(random + 1, max(random, MOST_COMPARED) + 1):
-                    times[number] = self._together([*further, *[each] * (number - random)])
-                most = (1 + MOST_OVERRUN) * self.plan.seconds - used
-                timely = [number for number, taken in times.items() if taken <= most] or [random]
-                # Of as many as train in the same time, the most.
-                decided = min(timely, key=lambda number: (abs(times[number] - left), -number))
-                if not decided:
-                    context.listener.message("no time is left for a comparison")
+            decided = self._timely(context) if self.plan.fitted else 0
+            if self.plan.fitted and not decided:
+                context.listener.message("no time is left for a comparison")
         self.plan = replace(self.plan, compare=decided)
         self._keep(context)
         return decided
+
+    def _timely(self, context: Context) -> int:
+        """As many random networks as there is time for."""
+        trained = context.directory.outcome(RetrainOutcome)
+        if self.plan.seconds is None or trained is None:
+            return TRAININGS - 2
+        used = self.used(context)
+        left, most = ((1 + over) * self.plan.seconds - used for over in (TOLERANCE, MOST_OVERRUN))
+        # Loading and testing take time as well.
+        before = self.before(context.directory.path, (*BEFORE_RETRAINING, KnownOutcome))
+        beside = context.directory.outcome(RetrainOutcome, UNIFORM)
+        longest = max(trained.seconds, beside.seconds if beside else 0.0)
+        share = context.config.network.compare_share
+        each = share * trained.seconds + max(used - before - longest, 1e-3)
+        done = {path.stem for path in context.directory.path.glob("compare-*.json")}
+        if done:
+            # In one of several processes: alone it would have taken less.
+            each *= self.plan.parallel / self.plan.processes
+        # The uniform network is compared wherever a random one is, and so is the winner where its
+        # own training is longer.
+        further = [each] if share < 1 and FOUND not in done else []
+        if UNIFORM not in done:
+            own, uniform = self._steps(context)
+            further.append(uniform / own * each)
+        random = len(done - {UNIFORM, FOUND})
+        times = {random: 0.0}
+        for number in range(random + 1, max(random, MOST_COMPARED) + 1):
+            times[number] = self._together([*further, *[each] * (number - random)])
+        timely = [number for number, taken in times.items() if taken <= most] or [random]
+        # Of as many as train in the same time, the most.
+        return min(timely, key=lambda number: (abs(times[number] - left), -number))
 
     def used(self, context: Context) -> float:
         """Seconds that the run has taken, in this process and in interrupted ones before it."""
