@@ -98,10 +98,11 @@ class SmallRuns:
 def small_runs(monkeypatch: pytest.MonkeyPatch) -> SmallRuns:
     """Runs the commands of benchmarks of folders in this process, and cuts no folder."""
     import inherited
+    import short_recipes
     import time_shares
 
     runs = SmallRuns()
-    for module in (inherited, time_shares):
+    for module in (inherited, short_recipes, time_shares):
         monkeypatch.setattr(module, "run_command", runs)
-        monkeypatch.setattr(module, "cut_folder", lambda *_: None)
+        monkeypatch.setattr(module, "cut_folder", lambda *_: None, raising=False)
     return runs
