@@ -54,6 +54,13 @@ def test_an_unknown_option_is_refused_and_changes_nothing(layer, option, says):
     assert layer.active == 1
 
 
+@pytest.mark.parametrize("names", [("a\n", "block"), ("a", "\x1b[31mblock")])
+def test_names_can_be_printed(names):
+    option, name = names
+    with pytest.raises(UserError, match=r"choice '.*': '.*\\x.*' is no name, it cannot be printed"):
+        OneOf({option: nn.Identity()}, name=name)
+
+
 @pytest.mark.parametrize("options", [[nn.Identity(), nn.Identity()], {"a": nn.Identity}, None])
 def test_options_are_modules_by_name(options):
     with pytest.raises(UserError, match="allowed are modules by name, such as"):

@@ -501,6 +501,11 @@ def test_batches_that_end_too_early_are_an_error(fit):
         fit(dropped(), load=batches(5))
 
 
+def test_a_model_without_a_weight_to_train_is_refused(fit):
+    with pytest.raises(UserError, match="the loss depends on no weight that is trained"):
+        fit(dropped().requires_grad_(False))
+
+
 # Numbers that are none
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from torch import nn
 
 from spos._util.errors import UserError
+from spos._util.text import printable
 from spos.space import Choice
 
 
@@ -41,7 +42,7 @@ class ChoiceModule(Searchable):
         ordered (bool): whether the options are sizes, listed from the smallest to the largest.
 
     Raises:
-        UserError: ``options`` is empty or contains a duplicate.
+        UserError: ``options`` is empty or contains a duplicate, or a name cannot be printed.
 
     Example:
         >>> class Activation(ChoiceModule):
@@ -61,7 +62,12 @@ class ChoiceModule(Searchable):
     ) -> None:
         super().__init__()
         self.choice_name = name
-        self.option_names = Choice(name or type(self).__name__, options).options
+        choice = Choice(name or type(self).__name__, options)
+        for one in (choice.name, *choice.options):
+            # Those that a run reads back are made safe to print, and would be others.
+            if one != printable(one):
+                raise UserError(f"choice '{choice.name}': '{one}' is no name, it cannot be printed")
+        self.option_names = choice.options
         self.ordered = ordered
         self.active = 0
 

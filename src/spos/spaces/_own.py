@@ -62,6 +62,8 @@ def register_model(
         raise UserError(
             "the model has lazy layers, whose sizes are not known yet: run it on an image first"
         )
+    if any(one.is_meta for one in (*model.parameters(), *model.buffers())):
+        raise UserError("the model is on the device meta, which holds no numbers: make it on cpu")
     # A class may have the name of a space of the catalogue.
     name = f"own-{type(model.model if isinstance(model, Supernet) else model).__name__}"
     digest = digest or _digest(model)

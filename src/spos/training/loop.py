@@ -279,3 +279,8 @@ def _check_scalar(value: Any) -> None:
             f"the loss returned a value of {given}: it must return a scalar tensor, the mean over "
             "the batch"
         )
+    if not value.requires_grad:
+        raise UserError(
+            "the loss depends on no weight that is trained: let weights require gradients, and "
+            "detach nothing between them and the loss"
+        )
