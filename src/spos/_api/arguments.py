@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from os import PathLike
 from pathlib import Path
@@ -23,6 +23,8 @@ from spos.run.settings import read_bound
 LONGEST = 1e15
 _PATH = (str, PathLike), "a path that is not empty"
 _NUMBER = (Integral,), "a whole number"
+#: Arguments that are names of something that there is.
+NAMES = ("compare_with", "loggers")
 #: Types of the arguments, and what to call them.
 KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "model": ((nn.Module, str), "a module with choices, the name of a space, or None"),
@@ -31,7 +33,9 @@ KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "settings": ((Mapping,), "settings by section, such as {'search': {'population': 20}}"),
     "workers": ((Integral, str), "a whole number, 'ray', or the address of a Ray cluster"),
     "reuse": ((FoundNetwork, *_PATH[0]), "an earlier search, or its run directory"),
-    **dict.fromkeys(("classes", "compare_with", "loggers"), ((Iterable,), "a list of names")),
+    "callback": ((Callable,), "a function of the stage, the steps done, all steps, and details"),
+    "classes": ((Iterable,), "a list of names"),
+    **dict.fromkeys(NAMES, ((Sequence,), "a list of names")),
     **dict.fromkeys(("seed", "compare", "threads"), _NUMBER),
     **dict.fromkeys(("out", "init"), _PATH),
 }
@@ -48,6 +52,10 @@ def check_kinds(**given: Any) -> None:
         known = isinstance(value, kinds) and not isinstance(value, bool)
         if isinstance(value, str):
             known = str in kinds and value != ""
+        elif name in NAMES and known:
+            known = all(isinstance(one, str) for one in value)
+        # A set has another order in each process.
+        known = known and not isinstance(value, (set, frozenset))
         if value is not None and not known:
             raise UserError(f"{name} {value!r:.80}: must be {allowed}")
         # The name of a space and of a cluster are no paths.

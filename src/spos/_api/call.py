@@ -121,7 +121,7 @@ def search(
     """
     began = clock.monotonic()
     check_kinds(model=model, time=time, limits=limits, settings=settings, seed=seed)
-    check_kinds(classes=classes, compare_with=compare_with, loggers=loggers)
+    check_kinds(classes=classes, compare_with=compare_with, loggers=loggers, callback=callback)
     check_kinds(compare=compare, threads=threads, workers=workers, reuse=reuse, out=out, init=init)
     for name, number, least in (("threads", threads, 1), ("compare", compare, 0)):
         if number is not None and number < least:
