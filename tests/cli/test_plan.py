@@ -108,6 +108,20 @@ def test_the_next_budget_is_of_what_the_user_limited(finished_run: Path) -> None
         assert f" --max-{cost} " in budget
 
 
+def test_no_budget_is_below_a_cost_of_nothing(
+    finished_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A latency by a fit may be 0, or less."""
+    result = read_result(finished_run / "result.json")
+    assert result.winner
+    free = replace(result.winner, costs={"flops": -10_000})
+    searched = SimpleNamespace(candidates=[free])
+    monkeypatch.setattr("spos.run.RunDirectory.outcome", lambda *_: searched)
+    for cost in (-10_000, 0):
+        found = replace(result, winner=replace(free, costs={"flops": cost}))
+        assert not any("--max" in line for line in next_commands(finished_run, found))
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [

@@ -147,7 +147,8 @@ def next_commands(out: Path, result: Result, limited: Sequence[str] = ()) -> lis
         value = result.winner.costs[cost]
         # A budget that some network is known to satisfy.
         least = min(candidate.costs[cost] for candidate in searched.candidates)
-        budget = _round_up(max(0.6 * value, least))
+        # A latency by a fit may be 0 or below.
+        budget = _round_up(max(0.6 * value, least, 1.0))
         if budget < 0.95 * value:
             text = f"{budget / 1e6:g}M" if budget >= 1e6 else f"{budget / 1e3:g}K"
             if cost == "latency":
