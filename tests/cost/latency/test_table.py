@@ -201,7 +201,7 @@ def test_another_device_is_refused_unless_it_is_said_to_be_the_target(
 
 
 NAMES = st.text(min_size=1, max_size=6)
-NUMBERS = st.integers(0, 10**12)
+NUMBERS, SMALL = st.integers(0, 10**12), st.integers(1, 1024)
 KEYS = st.builds(PartKey, NAMES, st.lists(NAMES, max_size=2).map(tuple), NAMES)
 PARTS = st.builds(PartLatency, NUMBERS, NUMBERS, NUMBERS, st.booleans())
 TABLES = st.builds(
@@ -211,7 +211,7 @@ TABLES = st.builds(
     layout=st.dictionaries(NAMES, st.lists(st.integers())),
     input_shape=st.lists(st.integers(1, 99), min_size=1).map(tuple),
     outputs=st.integers(1, 99),
-    runtime=st.builds(Runtime, NAMES, NAMES, NAMES, NUMBERS, NUMBERS, st.booleans()),
+    runtime=st.builds(Runtime, NAMES, NAMES, NAMES, SMALL, SMALL, st.booleans()),
     versions=st.dictionaries(NAMES, NAMES),
     date=NAMES,
     parts=st.dictionaries(KEYS, PARTS, max_size=4),
@@ -249,6 +249,9 @@ def first_part(**changes: Any) -> Any:
             "threads: Field required",
         ),
         (damage(batch="1"), "batch: Input should be a valid integer, not '1'"),
+        (damage(batch=0), "batch: Input should be greater than 0, not 0"),
+        (damage(threads=10**9), "threads: Input should be less than or equal to 1024"),
+        (damage(outputs=10**30), "outputs: Input should be less than or equal to 1000000000"),
         (damage(parts=None), "is damaged"),
         (damage(parts=[3]), "is damaged"),
         (damage(fit=None), "is damaged"),

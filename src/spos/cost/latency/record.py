@@ -6,13 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 from spos._util.errors import UserError
 from spos._util.records import from_plain, to_plain
 from spos.cost.part import Part
+
+#: No batch, input or output is larger; torch raises anything where one is.
+LARGEST = 10**9
+Size = Annotated[int, Field(gt=0, le=LARGEST)]
 
 
 @dataclass(frozen=True)
@@ -31,8 +35,8 @@ class Runtime:
     backend: str
     accelerator: str
     device: str
-    threads: int
-    batch: int
+    threads: Annotated[int, Field(gt=0, le=1024)]
+    batch: Size
     channels_last: bool
 
     def __str__(self) -> str:
@@ -133,8 +137,8 @@ class Measured:
     space: str
     preset: str
     layout: Mapping[str, Any]
-    input_shape: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
-    outputs: PositiveInt
+    input_shape: Annotated[tuple[Size, ...], Field(min_length=1)]
+    outputs: Size
     runtime: Runtime
     versions: Mapping[str, str]
     date: str
