@@ -98,11 +98,12 @@ class SmallRuns:
 def small_runs(monkeypatch: pytest.MonkeyPatch) -> SmallRuns:
     """Runs the commands of benchmarks of folders in this process, and cuts no folder."""
     import inherited
+    import network_sizes
     import short_recipes
     import time_shares
 
     runs = SmallRuns()
-    for module in (inherited, short_recipes, time_shares):
+    for module in (inherited, network_sizes, short_recipes, time_shares):
         monkeypatch.setattr(module, "run_command", runs)
         monkeypatch.setattr(module, "cut_folder", lambda *_: None, raising=False)
     return runs
