@@ -205,11 +205,12 @@ def sharing(options: argparse.Namespace) -> list[dict[str, Any]]:
         "first third": thirds[0],
         "last third": thirds[2],
     }
-    rows = []
-    alone: list[float] = []
-    for gibibytes in (0.0, *options.memory):
-        seconds, saved = [], []
-        for group in iterations:
+    limits = (0.0, *options.memory)
+    seconds: dict[float, list[float]] = {gibibytes: [] for gibibytes in limits}
+    saved: dict[float, list[float]] = {gibibytes: [] for gibibytes in limits}
+    for group in iterations:
+        # In turns: what slows the machine down slows all of them down.
+        for gibibytes in limits:
             counts = SharedStages()
             began = time.process_time()
             if gibibytes:
@@ -217,15 +218,18 @@ def sharing(options: argparse.Namespace) -> list[dict[str, Any]]:
             else:
                 evaluation.alone(group)
                 counts = SharedStages(len(group), 1, 1)
-            seconds.append(time.process_time() - began)
-            saved.append(1 - counts.computed / counts.stages)
-        alone = alone or seconds
+            seconds[gibibytes].append(time.process_time() - began)
+            saved[gibibytes].append(1 - counts.computed / counts.stages)
+    rows = []
+    for gibibytes in limits:
         row: dict[str, Any] = {"memory": f"{gibibytes:g} GiB" if gibibytes else "none shared"}
         row["candidates"] = len(candidates)
         for name, part in parts.items():
-            took, plain = sum(seconds[at] for at in part), sum(alone[at] for at in part)
+            took, plain = (
+                sum(times[at] for at in part) for times in (seconds[gibibytes], seconds[0])
+            )
             row[f"time, {name}"] = f"{took / plain:.2f}"
-            row[f"blocks saved, {name}"] = f"{np.mean([saved[at] for at in part]):.0%}"
+            row[f"blocks saved, {name}"] = f"{np.mean([saved[gibibytes][at] for at in part]):.0%}"
         rows.append(row)
     return rows
 
