@@ -201,7 +201,7 @@ def test_another_device_is_refused_unless_it_is_said_to_be_the_target(
 
 
 NAMES = st.text(min_size=1, max_size=6)
-NUMBERS, SMALL = st.integers(0, 10**12), st.integers(1, 1024)
+NUMBERS, COUNTS = st.integers(0, 10**12), st.integers(1, 1024)
 KEYS = st.builds(PartKey, NAMES, st.lists(NAMES, max_size=2).map(tuple), NAMES)
 PARTS = st.builds(PartLatency, NUMBERS, NUMBERS, NUMBERS, st.booleans())
 TABLES = st.builds(
@@ -211,7 +211,7 @@ TABLES = st.builds(
     layout=st.dictionaries(NAMES, st.lists(st.integers())),
     input_shape=st.lists(st.integers(1, 99), min_size=1).map(tuple),
     outputs=st.integers(1, 99),
-    runtime=st.builds(Runtime, NAMES, NAMES, NAMES, SMALL, SMALL, st.booleans()),
+    runtime=st.builds(Runtime, NAMES, NAMES, NAMES, COUNTS, COUNTS, st.booleans()),
     versions=st.dictionaries(NAMES, NAMES),
     date=NAMES,
     parts=st.dictionaries(KEYS, PARTS, max_size=4),
