@@ -124,11 +124,18 @@ def published(width: float) -> Callable[[Path], None]:
     return changed(architecture="mobilenet_v2", width=width)
 
 
-def many_outputs(folder: Path) -> None:
-    file = folder / "network.safetensors"
-    tensors, strings = read_tensors(file)
-    write_tensors(file, tensors, {**strings, "classes": "[]", "outputs": str(2**62)})
-    changed(sha256=file_digest(file))(folder)
+def rewritten(kind: torch.dtype = torch.float32, **values: str) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        file = folder / "network.safetensors"
+        tensors, strings = read_tensors(file)
+        tensors = {k: v.to(kind) if v.is_floating_point() else v for k, v in tensors.items()}
+        write_tensors(file, tensors, {**strings, **values})
+        changed(sha256=file_digest(file))(folder)
+
+    return change
+
+
+many_outputs = rewritten(classes="[]", outputs=str(2**62))
 
 
 @pytest.mark.parametrize(
@@ -144,6 +151,8 @@ def many_outputs(folder: Path) -> None:
         (published(1e400), "its network cannot be built"),
         (published(float("nan")), "its network cannot be built"),
         (many_outputs, "its network cannot be built"),
+        (rewritten(torch.float16), r"of another network \(.* of torch.float16, not torch.float32"),
+        (rewritten(image_size=str(10**9)), "image_size: Input should be less than or equal to"),
         (changed(architecture=7), r"config\.json is damaged"),
         (
             lambda folder: (folder / "network.safetensors").unlink(),

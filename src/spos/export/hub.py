@@ -158,7 +158,12 @@ def open_folder(folder: Path) -> OpenedNetwork:
     # Sizes that no network has raise anything.
     except Exception as error:
         raise UserError(f"{folder}: its network cannot be built ({reason(error)})") from None
+    own = graph.state_dict()
     try:
+        for name in own.keys() & tensors:
+            # They are taken as they are, and the network would not run.
+            if own[name].dtype != tensors[name].dtype:
+                raise RuntimeError(f"{name} of {tensors[name].dtype}, not {own[name].dtype}")
         graph.load_state_dict(tensors, assign=True)
     except RuntimeError as error:
         raise UserError(f"{folder}: its weights are of another network ({reason(error)})") from None

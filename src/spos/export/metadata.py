@@ -6,13 +6,15 @@ import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Annotated, TypeAlias
 
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from spos._util.errors import UserError
 from spos._util.files import parse_json
 from spos._util.records import from_plain
+from spos._util.settings import LARGEST_SIDE
 from spos._util.version import __version__
 
 FORMAT_VERSION = 1
@@ -20,6 +22,10 @@ FORMAT_VERSION = 1
 INPUT, OUTPUT = "images", "outputs"
 """Names of the input and the output of every exported network."""
 _MARK = "spos_format"
+
+
+Side: TypeAlias = Annotated[int, Field(gt=0, le=LARGEST_SIDE)]
+"""Pixels of a side: what anybody has written is not to fill the memory."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +60,9 @@ class Metadata:
     architecture: str
     space: str
     channels: int
-    image_size: PositiveInt
-    resized_side: PositiveInt
-    decoded_side: PositiveInt
+    image_size: Side
+    resized_side: Side
+    decoded_side: Side
     mean: tuple[float, ...]
     std: tuple[float, ...]
     classes: tuple[str, ...]
