@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from numbers import Real
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,7 +122,7 @@ class Constraint:
         ]
 
 
-def _check_bounds(side: str, bounds: Mapping[str, float]) -> None:
+def _check_bounds(side: str, bounds: Mapping[str, Any]) -> None:
     what = f"{side} of a constraint"
     check_kind(bounds, Mapping, what, "numbers by the names of costs, such as {'flops': 330e6}")
     for name, value in bounds.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral
+from typing import Any
 
 from torch import nn
 
@@ -36,8 +37,9 @@ class Width(ChoiceModule):
         check_kind(sizes, Iterable, "sizes of a width", "whole numbers, such as [8, 16, 32]")
         named = sizes if isinstance(sizes, Mapping) else {str(size): size for size in sizes}
         super().__init__(tuple(named), name, ordered=True)
-        self.sizes: tuple[int, ...] = tuple(named.values())
-        whole = all(isinstance(one, Integral) and not isinstance(one, bool) for one in self.sizes)
+        given: tuple[Any, ...] = tuple(named.values())
+        whole = all(isinstance(one, Integral) and not isinstance(one, bool) for one in given)
+        self.sizes: tuple[int, ...] = given
         # Two ratios may round to the same size, so equal sizes are allowed.
         if not whole or self.sizes[0] < 1 or list(self.sizes) != sorted(self.sizes):
             raise UserError(
