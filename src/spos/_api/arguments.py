@@ -26,7 +26,7 @@ _NUMBER = (Integral,), "a whole number"
 #: Arguments that are names of something that there is.
 NAMES = ("compare_with", "loggers")
 #: Types of the arguments, and what to call them.
-KINDS: dict[str, tuple[tuple[type, ...], str]] = {
+KINDS: dict[str, tuple[tuple[Any, ...], str]] = {
     "model": ((nn.Module, str), "a module with choices, the name of a space, or None"),
     "time": ((str, Real), "a duration such as '1h', or seconds"),
     "limits": ((Mapping,), "upper bounds by the names of costs, such as {'params': '1M'}"),
