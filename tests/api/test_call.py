@@ -70,13 +70,20 @@ def test_the_network_found_predicts_and_is_exported(found: FoundNetwork, tmp_pat
     assert found.predict([]) == []
     with pytest.raises(UserError, match=r"image 0: values of 0 to 239; allowed for float: 0 to 1"):
         found.predict(images.float())
-    for single in (larger[0], "photo.jpg"):
-        with pytest.raises(UserError, match="give several, such as a list of one"):
-            found.predict(single)
+    with pytest.raises(UserError, match="give several, such as a list of one"):
+        found.predict(larger[0])
+    photo = tmp_path / "photo.png"
+    larger[0].save(photo)
+    for files in (photo, str(photo), [str(photo)]):
+        assert found.predict(files) == found.predict(larger[:1])
+    assert found.predict([photo, larger[1]]) == found.predict(larger[:2])
+    for other, told in ((tmp_path, "not a regular file"), (tmp_path / "none.png", "No such file")):
+        with pytest.raises(UserError, match=rf"^{re.escape(str(other))}: .*{told}"):
+            found.predict(other)
     with pytest.raises(UserError, match=r"images of shape \[24, 24, 3\]: a single one; give image"):
         found.predict(np.array(larger[0]))
-    with pytest.raises(UserError, match="image 0: str; allowed: a PIL image, a tensor, or an"):
-        found.predict(["photo.jpg"])
+    with pytest.raises(UserError, match="image 0: int; allowed: a PIL image, a tensor, or an"):
+        found.predict([5])
     assert found.export(tmp_path / "digits.onnx").stat().st_size > 1000
 
 

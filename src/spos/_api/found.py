@@ -6,6 +6,7 @@ import html
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from torch import Tensor, nn
 
 from spos._api.own_images import as_images, as_read
 from spos._util.errors import UserError
+from spos._util.files import as_path
 from spos.cost.cost import find_cost
 from spos.data import ImageData
 from spos.export.exporting import export_run
+from spos.export.predicting import read_image
 from spos.export.trained import Trained, load_trained
 from spos.report.result import Comparison, KnownNetwork, Result, Winner
 from spos.run.directory import RunDirectory
@@ -110,7 +113,8 @@ class FoundNetwork:
         Args:
             images (Any): images in the forms that :func:`spos.search` takes, without classes: an
                 array or a tensor of shape (N, C, H, W), (N, H, W, C) or (N, H, W), uint8 or float
-                in 0 to 1; or a list of single images, also of Pillow.
+                in 0 to 1; or a list of single images, also of Pillow; or an image file, or a list
+                of them.
 
         Returns:
             The name of the most probable class of each image.
@@ -120,12 +124,11 @@ class FoundNetwork:
         """
         data = self._trained.data
         rows = as_images(images) if hasattr(images, "shape") else images
-        if isinstance(rows, str) or not isinstance(rows, (Tensor, Iterable)):
+        if isinstance(images, (str, PathLike)):
+            rows = [images]
+        elif not isinstance(rows, (Tensor, Iterable)):
             raise UserError(f"images {type(images).__name__}: give several, such as a list of one")
-        fitted = [
-            as_read(image, f"image {place}", data.channels, data.image_size)
-            for place, image in enumerate(rows)
-        ]
+        fitted = [self._read(image, place) for place, image in enumerate(rows)]
         mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (data.mean, data.std))
         found: list[int] = []
         with torch.inference_mode():
@@ -134,6 +137,12 @@ class FoundNetwork:
                 outputs = self.network((pixels.float() / 255 - mean) / std)
                 found += outputs.argmax(1).tolist()
         return [data.classes[place] for place in found]
+
+    def _read(self, image: Any, place: int) -> Tensor:
+        if isinstance(image, (str, PathLike)):
+            return read_image(as_path(image, f"image {place}"), self._trained.metadata)
+        data = self._trained.data
+        return as_read(image, f"image {place}", data.channels, data.image_size)
 
     def export(self, path: str | Path | None = None, form: str = "onnx") -> Path:
         """Write the network to a file, checked on the test images.

@@ -20,7 +20,7 @@ from spos.data.decode import BrokenImageError, decode, to_array
 from spos.data.files import FolderStore, read_image_file
 from spos.data.photograph import fit
 from spos.data.sources._layout import EXTENSIONS
-from spos.export.metadata import OpenedNetwork, reason
+from spos.export.metadata import Metadata, OpenedNetwork, reason
 from spos.export.onnx_file import open_onnx
 from spos.export.program_file import open_program, read_program_metadata
 
@@ -28,6 +28,31 @@ BATCH = 64
 """Images that are run at a time."""
 MOST = 1_000_000
 """Files and folders of a folder that is looked through: more are those of a disk."""
+
+
+def read_image(path: Path, metadata: Metadata) -> Tensor:
+    """Read an image file in the way that a run read its images.
+
+    Args:
+        path (Path): a JPEG, PNG, BMP or WebP file.
+        metadata (Metadata): what the network of the run says of itself.
+
+    Returns:
+        Tensor: uint8, shape (C, S, S).
+
+    Raises:
+        UserError: the file does not exist, or is not a whole image.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns about odd metadata; only the pixels matter here.
+            warnings.simplefilter("ignore")
+            image = decode(read_image_file(path), metadata.decoded_side)
+    except BrokenImageError as error:
+        raise UserError(f"{path}: {error}") from None
+    if metadata.channels == 1:
+        image = image.convert("L")
+    return torch.from_numpy(to_array(fit(image, metadata.image_size)).copy())
 
 
 @dataclass(frozen=True)
@@ -41,28 +66,8 @@ class Classifier:
     network: OpenedNetwork
 
     def read(self, path: Path) -> Tensor:
-        """Read an image file in the way that the run read its images.
-
-        Args:
-            path (Path): a JPEG, PNG, BMP or WebP file.
-
-        Returns:
-            Tensor: uint8, shape (C, S, S).
-
-        Raises:
-            UserError: the file does not exist, or is not a whole image.
-        """
-        metadata = self.network.metadata
-        try:
-            with warnings.catch_warnings():
-                # Pillow warns about odd metadata; only the pixels matter here.
-                warnings.simplefilter("ignore")
-                image = decode(read_image_file(path), metadata.decoded_side)
-        except BrokenImageError as error:
-            raise UserError(f"{path}: {error}") from None
-        if metadata.channels == 1:
-            image = image.convert("L")
-        return torch.from_numpy(to_array(fit(image, metadata.image_size)).copy())
+        """Read an image file as :func:`read_image` does."""
+        return read_image(path, self.network.metadata)
 
     def classify(
         self,
