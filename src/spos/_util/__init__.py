@@ -2,7 +2,7 @@
 
 import os
 
-# Libraries that tell their makers of every use, unless they find these when they are imported.
+# Before these libraries are imported: their telemetry is on by default.
 for _name, _value in {
     "ORT_DISABLE_TELEMETRY": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
