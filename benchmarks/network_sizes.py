@@ -2,8 +2,8 @@
 
 Larger networks are more accurate, but see fewer images in the same time. Here the same network of
 `mobile`, kernel 5 and expansion 3 in every layer, is trained from scratch at several widths and
-sizes of images, for as many steps as the time of a processor bears: each size by its own, as
-measured at the start, so that other programs change nothing. Rerun the same command to resume.
+sizes of images, each for as many steps as there is time for on one core, as measured before it
+begins. Rerun the same command to resume.
 
     python benchmarks/network_sizes.py --data data/cifar10-train.zip --sizes 32:1.25 32:1.75 \\
         --runs runs/sizes --out benchmarks/results/network_sizes
@@ -12,7 +12,6 @@ measured at the start, so that other programs change nothing. Rerun the same com
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,38 +24,16 @@ from record import write_record
 from spos import Architecture, Supernet
 from spos.cost import CostTable
 from spos.report.result import read_result
+from spos.run.planning.measuring import measure_networks
 from spos.spaces import family
 from spos.spaces.mobile import layout_for
 
 OPTION = "k5_e3"
-#: Steps that are measured, of which the fastest counts, after some that are not.
-MEASURED, WARMING = 10, 4
 
 
 def uniform(supernet: Supernet) -> Architecture:
     """The network with the same option in every layer."""
     return Architecture(choice.options.index(OPTION) for choice in supernet.space.choices)
-
-
-def step_seconds(supernet: Supernet, batch: int) -> float:
-    """Time of a processor for a training step of the uniform network.
-
-    Args:
-        supernet: supernet with the network.
-        batch: images of a step.
-    """
-    network = supernet.extract(uniform(supernet)).to(memory_format=torch.channels_last).train()
-    optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9)
-    images = torch.randn(batch, *supernet.input_shape).to(memory_format=torch.channels_last)
-    labels = torch.zeros(batch, dtype=torch.long)
-    times = []
-    for _ in range(WARMING + MEASURED):
-        began = time.process_time()
-        optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(network(images), labels).backward()
-        optimizer.step()
-        times.append(time.process_time() - began)
-    return min(times[WARMING:])
 
 
 def train_size(
@@ -76,7 +53,8 @@ def train_size(
     architecture, table = uniform(supernet), CostTable(supernet)
     out = options.runs.resolve() / f"{side}-{width:g}"
     if not (out / "result.json").exists():
-        steps = max(20, int(options.seconds / step_seconds(supernet, options.batch)))
+        (step,) = measure_networks(supernet, [architecture], options.batch, torch.device("cpu"))
+        steps = max(20, int(options.seconds / step))
         command = [*SPOS, "retrain", "--space", "mobile", "--preset", "small", "--threads", "1"]
         command += ["--data", f"folder:{folder}", "--network", str(architecture)]
         given = {f"layout.{name}": value for name, value in vars(layout).items()}
@@ -105,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--case", default="1500:10", help="images:classes")
     parser.add_argument("--tests", type=int, default=3000, help="test images")
     parser.add_argument("--sizes", nargs="+", required=True, help="side of the images:width")
-    parser.add_argument("--seconds", type=float, default=150, help="of a processor, each")
+    parser.add_argument("--seconds", type=float, default=150, help="of a core, each")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--runs", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
@@ -119,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         side, _, width = size.partition(":")
         rows.append(train_size(folder, int(side), float(width), options))
     options.out.mkdir(parents=True, exist_ok=True)
-    title = f"One network in several sizes, each trained for {options.seconds:g} s of a processor"
+    title = f"One network in several sizes, each trained for {options.seconds:g} s of a core"
     write_record(options.out / "summary", title, rows)
 
 
