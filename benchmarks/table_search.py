@@ -109,8 +109,11 @@ def _optuna(make: Callable[[int], optuna.samplers.BaseSampler]) -> Search:
 SEARCHES: dict[str, Search] = {
     "evolution": _spos("evolution"),
     "random": _spos("random"),
+    "TPE": _spos("tpe"),
     "NSGA-II for a front": _spos("nsga2", pareto=("flops",)),
-    "Optuna's TPE": _optuna(lambda seed: optuna.samplers.TPESampler(seed=seed, multivariate=True)),
+    "Optuna's TPE, one by one": _optuna(
+        lambda seed: optuna.samplers.TPESampler(seed=seed, multivariate=True)
+    ),
     "Optuna's NSGA-II": _optuna(lambda seed: optuna.samplers.NSGAIISampler(seed=seed)),
 }
 
@@ -171,6 +174,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--tables", type=Path, required=True, help="folder of the CSV files")
     parser.add_argument("--runs", type=Path, required=True, help="folder of what is known so far")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument(
+        "--searches", nargs="+", choices=SEARCHES, default=list(SEARCHES), metavar="NAME"
+    )
     parser.add_argument("--seeds", type=int, default=200)
     parser.add_argument("--evaluations", type=int, default=300)
     parser.add_argument("--share", type=float, default=0.5, help="of the networks in the budget")
@@ -185,13 +191,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         curves[title] = {
             search: regrets(
                 truth,
-                by,
+                SEARCHES[search],
                 budget,
                 options.evaluations,
                 options.seeds,
                 options.runs / f"{name}-{options.share:g}-{options.evaluations}-{search}.jsonl",
             )
-            for search, by in SEARCHES.items()
+            for search in options.searches
         }
         for search, regret in curves[title].items():
             row: dict[str, Any] = {"benchmark": title, "search": search}

@@ -45,7 +45,7 @@ PLAUSIBLE: dict[str, tuple[str, ...]] = {
     ),
     "stream": ("auto", "always", "never"),
     "on-broken": ("fail", "skip"),
-    "algorithm": ("evolution", "random", "nsga2", "fbnet", "darts", "proxylessnas"),
+    "algorithm": ("evolution", "random", "tpe", "nsga2", "fbnet", "darts", "proxylessnas"),
     "arch": ("0,0,0,0,0,0,0,0", "spos_block", "0", '{"a": "b"}', "4,0,0,0,0,0,0,0", "[0]"),
     "latency-table": ("table.json", "run/result.json", "file", "images"),
     "validate": ("table.json", "run/result.json", "file"),

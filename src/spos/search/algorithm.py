@@ -146,6 +146,24 @@ class Algorithm(ABC):
         """
 
 
+def refuse_children(settings: SearchSettings, instead: str) -> None:
+    """Check that the settings leave the numbers of children to the algorithm.
+
+    Args:
+        settings (SearchSettings): settings of the search.
+        instead (str): what the algorithm does.
+
+    Raises:
+        UserError: a number of children is given.
+    """
+    for name in ("crossover_children", "mutation_children"):
+        if getattr(settings, name) is not None:
+            raise UserError(
+                f"search.{name}: {settings.algorithm} {instead}; leave it out, or give the "
+                "algorithm evolution"
+            )
+
+
 #: Search algorithms by name: one file each in ``spos/search/algorithms``, or a plug-in.
 ALGORITHMS: Registry[type[Algorithm]] = Registry(
     "search algorithm", "spos.search.algorithms", "spos.algorithms"

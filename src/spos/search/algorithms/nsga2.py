@@ -10,7 +10,7 @@ from optuna.study import StudyDirection
 
 from spos._util.errors import UserError
 from spos._util.randomness import generator
-from spos.search.algorithm import ALGORITHMS, Algorithm
+from spos.search.algorithm import ALGORITHMS, Algorithm, refuse_children
 from spos.search.history import History
 from spos.search.settings import SearchSettings
 from spos.search.study import make_distributions
@@ -48,12 +48,7 @@ class Nsga2(Algorithm):
                 f"search.population {settings.population}: must be at least 2, because nsga2 "
                 "crosses two networks"
             )
-        for name in ("crossover_children", "mutation_children"):
-            if getattr(settings, name) is not None:
-                raise UserError(
-                    f"search.{name}: nsga2 breeds every child by crossover and mutation; leave it "
-                    "out, or give the algorithm evolution"
-                )
+        refuse_children(settings, "breeds every child by crossover and mutation")
 
     def propose(self, iteration: int, history: History) -> Mapping[Architecture, str]:
         """Propose children of the last generation, or at first the best known candidates."""
