@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,7 @@ class Schedule:
     compare: int | None = None
     new: bool = True
     known: Sequence[str] = ()
+    _retraining: float = field(default=0.0, init=False, repr=False)
 
     def settings(self, stage: str, context: Context) -> dict[str, Any]:
         """Settings of a stage that is about to begin, by section."""
@@ -92,7 +93,9 @@ class Schedule:
         if stage == "search" and not all(name in known for name in FITTED["search"]):
             return self._search(context)
         if stage == "retrain" and "steps" not in known:
-            return self._retrain(context)
+            settings = self._retrain(context)
+            self._retraining = self.used(context)
+            return settings
         return {}
 
     def beside(self, context: Context) -> dict[str, str]:
@@ -137,8 +140,10 @@ class Schedule:
             return TRAININGS - 2
         used = self.used(context)
         left, most = ((1 + over) * self.plan.seconds - used for over in (TOLERANCE, MOST_OVERRUN))
-        # Loading and testing take time as well.
+        # Loading and testing take time as well, but what this process took to begin is no part of
+        # it, nor what it took between the stages before.
         before = self.before(context.directory.path, (*BEFORE_RETRAINING, KnownOutcome))
+        before = max(before, self._retraining)
         beside = context.directory.outcome(RetrainOutcome, UNIFORM)
         longest = max(trained.seconds, beside.seconds if beside else 0.0)
         share = context.config.network.compare_share
