@@ -1,11 +1,9 @@
-"""Plans: what is chosen for the user, and runs that keep to their time."""
+"""Plans: what is chosen for the user."""
 
 from __future__ import annotations
 
-import json
 import shutil
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,44 +17,21 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from plans import DIGITS, chosen, plan
 
 from spos import Constraint, CostTable, UserError
-from spos._util.listener import Silent
 from spos._util.randomness import generator
 from spos.data.peek import ImageFacts
-from spos.run.comparison import FOUND, UNIFORM
 from spos.run.config import Config, make_config, merge_sections
-from spos.run.directory import RunDirectory
-from spos.run.local_workers import LocalWorkers
-from spos.run.outcome import RetrainOutcome
-from spos.run.planning import capacity, execute, measuring
+from spos.run.planning import capacity, measuring
 from spos.run.planning import planner as planning
-from spos.run.planning import schedule as schedule_module
 from spos.run.planning.duration import parse_duration
-from spos.run.planning.execute import Countdown, describe, run_planned
+from spos.run.planning.execute import describe, run_planned
 from spos.run.planning.layouts import choose_layout
 from spos.run.planning.plan import Plan
 from spos.run.planning.planner import Planner
-from spos.run.planning.schedule import Schedule, read_plan
 from spos.run.planning.speed import Line, Speed
 from spos.spaces import family
-
-#: A machine of three giga-multiply-adds a second.
-SPEED = Speed(1, Line(0.01, 1 / 3e9), Line(0.003, 1 / 9e9))
-DIGITS: dict[str, Any] = {"data": {"source": "digits"}}
-
-
-@pytest.fixture
-def measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(capacity, "measure_speed", lambda *_: SPEED)
-
-
-def plan(given: dict[str, Any], seconds: float | None) -> Plan:
-    return Planner(given, seconds).plan()
-
-
-def chosen(made: Plan) -> dict[str, Any]:
-    return {choice.setting: choice.value for choice in made.choices}
 
 
 @pytest.fixture
@@ -320,27 +295,6 @@ def test_a_long_plan_trains_a_supernet_in_each_process(monkeypatch: pytest.Monke
     assert planned(600, supernet={"members": 3})[1].supernet.members == 3
 
 
-def test_finalists_that_train_at_the_same_time_leave_more_for_the_retraining(monkeypatch):
-    own = {"processes": 2, "parallel": 2.0}
-    steps = []
-    for more in ({}, own):
-        made = Plan(300.0, 10.0, 300, 1e6, 0.2, SPEED, (), (), **more)
-        schedule = Schedule(made, 0.0)
-        monkeypatch.setattr(Schedule, "used", lambda *_: 100.0)
-        monkeypatch.setattr(Schedule, "_steps", lambda *_: (0.1, 0.1))
-        recipe = SimpleNamespace(batch_size=1)
-        finalists = SimpleNamespace(count=3, share=0.5)
-        network = SimpleNamespace(compare_share=1.0)
-        config = SimpleNamespace(retrain=recipe, finalists=finalists, network=network)
-        context = SimpleNamespace(
-            config=config, directory=None, fitness=SimpleNamespace(by_metric=0)
-        )
-        monkeypatch.setattr(schedule_module, "read_found", lambda _: SimpleNamespace(budgets=()))
-        monkeypatch.setattr(schedule_module, "choose_finalists", lambda *_, **__: [0, 1, 2])
-        steps.append(schedule._retrain(context)["retrain"]["steps"])
-    assert steps[1] > 1.4 * steps[0]
-
-
 @pytest.mark.usefixtures("measured")
 def test_a_search_of_a_given_size_is_not_said_to_fit_the_time():
     expected = {}
@@ -350,41 +304,6 @@ def test_a_search_of_a_given_size_is_not_said_to_fit_the_time():
         expected[iterations] = times["search"]
     assert expected[2000] == pytest.approx(100 * expected[20], rel=0.1)
     assert sum(times.values()) > expected[2000] > 60
-
-
-def test_budgets_share_the_time_of_one(monkeypatch):
-    made = Plan(300.0, 10.0, 300, 1e6, 0.2, SPEED, (), ())
-    schedule = Schedule(made, 0.0)
-    monkeypatch.setattr(Schedule, "used", lambda *_: 100.0)
-    monkeypatch.setattr(Schedule, "_steps", lambda *_: (0.1, 0.1))
-    monkeypatch.setattr(Schedule, "_slowness", lambda *_: 1.0)
-
-    def fitted(budgets: tuple[float, ...], **given: int) -> tuple[int, int]:
-        config = make_config(
-            {"constraint": {"budgets": {"flops": budgets}} if budgets[1:] else {}, "search": given}
-        )
-        retrainings = {str(budget): "" for budget in budgets}
-        found = SimpleNamespace(budgets=budgets[1:], retrainings=retrainings)
-        monkeypatch.setattr(schedule_module, "read_found", lambda _: found)
-        monkeypatch.setattr(schedule_module, "choose_finalists", lambda *_, **__: [])
-        images = range(1000)
-        context = SimpleNamespace(
-            config=config,
-            data=SimpleNamespace(validation=images, train=images),
-            directory=None,
-            frozen={"search": given},
-            fitness=SimpleNamespace(by_metric=False),
-        )
-        sizes = schedule._search(context)["search"] | given
-        steps = schedule._retrain(context)["retrain"]["steps"]
-        return sizes["population"] * sizes["iterations"], steps
-
-    (one, alone), (four, together) = fitted((1e6,)), fitted((1e6, 2e6, 3e6, 4e6))
-    assert one / 6 < four < one / 3
-    # Of four networks, and three that they are compared with.
-    assert together == pytest.approx(alone * 4 / 7, rel=0.02)
-    # What is given of the two is kept, and the other one follows.
-    assert fitted((1e6,), iterations=20)[0] == pytest.approx(one, rel=0.2)
 
 
 @settings(max_examples=3, deadline=None)
@@ -406,245 +325,6 @@ def test_a_layout_has_networks_to_choose_from_within_the_limits(side, affordable
     assert found.limit <= (own or float("inf"))
     assert min(side, 32) <= found.layout.image_size <= min(side, 224)
     family("mobile").build(found.layout, classes=3)
-
-
-@pytest.mark.usefixtures("measured")
-def test_the_time_in_which_large_photographs_are_read_is_not_for_the_stages(monkeypatch):
-    facts = ImageFacts(5000, 5, 64, 3, grey=False, has_validation=False, has_test=False)
-    slow = replace(facts, reading=100.0)
-    times = []
-    for each in (facts, slow):
-        made = Planner({}, 300.0, facts=each).plan()
-        assert made.total == pytest.approx(300, rel=0.02)
-        times.append({one.stage: one.seconds for one in made.estimates})
-    assert "read" not in times[0] and times[1].pop("read") == 100
-    assert sum(times[1].values()) == pytest.approx(300 - 100 - made.spent, rel=0.03)
-    monkeypatch.setattr(Schedule, "_keep", lambda *_: None)
-    schedule = Schedule(made, 0.0)
-    directory = SimpleNamespace(is_finished=lambda _: True)
-    schedule.settings("train", SimpleNamespace(directory=directory, reading=90.0))
-    # As part of what was spent before the first stage, it is no part of a training either.
-    assert schedule.plan.spent == made.spent + 90.0
-    assert schedule.plan.total == pytest.approx(made.total - 10.0)
-
-
-def after_retraining(seconds: float, share: float = 1.0, **beside: float) -> Any:
-    """A run whose winner is trained, and maybe networks of the comparison beside it."""
-    times = {f"compare-{name.lstrip('_')}": spent for name, spent in beside.items()}
-    names = [Path(f"{stage}.json") for stage in times]
-    times[RetrainOutcome.stage] = seconds
-    outcomes = {stage: SimpleNamespace(seconds=spent) for stage, spent in times.items()}
-    directory = SimpleNamespace(
-        path=SimpleNamespace(glob=lambda _: names),
-        outcome=lambda kind, stage=None: outcomes.get(stage or kind.stage),
-    )
-    config = SimpleNamespace(network=SimpleNamespace(compare_share=share))
-    return SimpleNamespace(directory=directory, listener=Silent(), config=config)
-
-
-@pytest.mark.parametrize(
-    ("used", "training", "compared"),
-    # Each network takes what the retraining took, loading and testing included: 25 or 16 s.
-    [(250, 20.0, 1), (236, 12.0, 4), (295, 20.0, 0), (100, 12.0, 5), (275, 20.0, 1)],
-)
-def test_as_many_networks_are_compared_as_the_time_bears(monkeypatch, used, training, compared):
-    each = 25.0 if training == 20.0 else 16.0
-    made = Plan(300.0, 10.0, 300, 1e6, 0.2, SPEED, (), ())
-    schedule = Schedule(made, 0.0)
-    monkeypatch.setattr(Schedule, "used", lambda *_: used)
-    monkeypatch.setattr(Schedule, "before", lambda *_: used - each)
-    monkeypatch.setattr(Schedule, "_keep", lambda *_: None)
-    monkeypatch.setattr(Schedule, "_steps", lambda *_: (0.1, 0.1))
-    assert schedule.networks(after_retraining(training)) == compared
-    # At most half a network beyond the tolerance; one where there would be none otherwise.
-    assert used + (compared + 1 if compared else 0) * each <= 1.03 * 300 + each / 2 * (
-        2 if compared == 1 else 1
-    )
-
-
-def test_what_the_process_took_to_begin_is_no_part_of_a_training(monkeypatch):
-    schedule = Schedule(Plan(300.0, 10.0, 300, 1e6, 0.2, SPEED, (), ()), 0.0)
-    now = [200.0]
-    monkeypatch.setattr(Schedule, "used", lambda *_: now[0])
-    # Imports and the time between stages took 40 s, which no stage counts.
-    monkeypatch.setattr(Schedule, "before", lambda *_: 160.0)
-    for name, result in (("_keep", None), ("_steps", (0.1, 0.1)), ("_retrain", {})):
-        monkeypatch.setattr(Schedule, name, lambda *_, result=result: result)
-    context = after_retraining(20.0)
-    context.directory.is_finished = lambda _: False
-    context.frozen = {}
-    schedule.new = False
-    schedule.settings("retrain", context)
-    now[0] = 221.0
-    # 79 s are left for networks of 21 s, of which the uniform one is the first.
-    assert schedule.networks(context) == 3
-
-
-@pytest.mark.parametrize(("used", "compared"), [(230, 5), (255, 4), (275, 2), (295, 2), (300, 0)])
-def test_where_the_uniform_network_is_trained_there_is_time_for_more(monkeypatch, used, compared):
-    made = Plan(300.0, 10.0, 300, 1e6, 0.2, SPEED, (), (), processes=2, parallel=1.6)
-    schedule = Schedule(made, 0.0)
-    monkeypatch.setattr(Schedule, "used", lambda *_: used)
-    # The winner took 20 s, the uniform network 30 s meanwhile, and the test of both 5 s more.
-    monkeypatch.setattr(Schedule, "before", lambda *_: used - 35)
-    monkeypatch.setattr(Schedule, "_keep", lambda *_: None)
-    # One or two others at a time take 25 s.
-    assert schedule.networks(after_retraining(20.0, uniform=30.0)) == compared
-
-
-@pytest.mark.parametrize(
-    ("used", "beside", "compared"),
-    [
-        # Beside the winner, which took 40 s, all were trained for a quarter as long.
-        (270, {"found": 10.0, "uniform": 10.0, "_1": 10.0, "_2": 10.0}, 5),
-        (308, {"found": 10.0, "uniform": 10.0, "_1": 10.0, "_2": 10.0}, 2),
-        # Where they are left, those of the winner and the uniform network take 15 s each as well.
-        (250, {}, 2),
-        (290, {}, 0),
-    ],
-)
-def test_of_shorter_trainings_those_that_are_done_count(monkeypatch, used, beside, compared):
-    several = {"processes": 2, "parallel": 2.0} if beside else {}
-    schedule = Schedule(Plan(300.0, 10.0, 300, 1e6, 0.2, SPEED, (), (), **several), 0.0)
-    monkeypatch.setattr(Schedule, "used", lambda *_: used)
-    monkeypatch.setattr(Schedule, "before", lambda *_: used - 45)
-    monkeypatch.setattr(Schedule, "_keep", lambda *_: None)
-    monkeypatch.setattr(Schedule, "_steps", lambda *_: (0.1, 0.1))
-    assert schedule.networks(after_retraining(40.0, 0.25, **beside)) == compared
-
-
-@pytest.mark.usefixtures("measured")
-@pytest.mark.parametrize("share", [1.0, 0.5])
-def test_the_comparison_is_trained_beside_the_winner(monkeypatch, tmp_path, share):
-    class Heard(Silent):
-        def progress(self, stage: str, done: int, total: int, detail: str) -> None:
-            totals[stage] = total
-
-    totals: dict[str, int] = {}
-    monkeypatch.setattr(capacity, "LEAST_SHARED", {True: 0.0, False: 0.0})
-    monkeypatch.setattr(capacity, "measure_side_by_side", lambda *_, **__: 1.6)
-    workers = LocalWorkers(2, 1, always=False)
-    out, given = tmp_path / "run", {**DIGITS, "network": {"compare_share": share}}
-    try:
-        result = run_planned(
-            out, given, seconds=6, threads=1, compare=1, workers=workers, listener=Heard()
-        )
-    finally:
-        workers.close()
-    assert result.retrain is not None and result.comparison is not None
-    longest, short = result.retrain.steps, result.comparison.steps
-    if share == 1.0:
-        # What is left to train afterwards is the random network alone.
-        assert totals["retrain"] == 2 * longest and totals["compare"] == longest
-        assert short is None and result.comparison.found_test_score == result.test_score
-    else:
-        # All of them, the winner once more.
-        assert short == round(longest / 2) and totals["retrain"] == longest + 3 * short
-        assert "compare" not in totals
-        found = RunDirectory(out).outcome(RetrainOutcome, FOUND)
-        assert found is not None and found.steps == short
-        assert found.architecture == str(result.winner.architecture)
-        assert result.comparison.found_test_score == found.test_score
-    assert UNIFORM not in totals and result.comparison.uniform is not None
-    uniform = RunDirectory(out).outcome(RetrainOutcome, UNIFORM)
-    assert uniform is not None
-    assert uniform.architecture == result.comparison.uniform.architecture
-    assert uniform.test_score == result.comparison.uniform.test_score
-
-
-def test_a_planned_run_is_resumed_by_its_plan(tmp_path):
-    class Stopped(Silent):
-        def progress(self, stage: str, done: int, total: int, detail: str) -> None:
-            if stage == "search" and done == 3:
-                raise KeyboardInterrupt
-
-    # Of this process alone: what was imported and compiled before is no part of it.
-    began = time.monotonic()
-    out = tmp_path / "run"
-    with pytest.raises(KeyboardInterrupt):
-        run_planned(out, DIGITS, seconds=4, threads=1, listener=Stopped(), began=began)
-    made = read_plan(out)
-    assert made is not None and made.compare is None
-    train = (out / "train.json").read_bytes()
-    result = run_planned(out, DIGITS, threads=1, compare=1)
-    assert (out / "train.json").read_bytes() == train
-    assert result.test_score is not None and result.comparison is not None
-    assert result.retrain is not None and result.retrain.weights == "supernet"
-    before = (out / "result.json").read_bytes()
-    again = run_planned(out, DIGITS, seconds=4, threads=1, compare=1)
-    assert again == result and (out / "result.json").read_bytes() == before
-    with pytest.raises(UserError, match=r"--time 30.0 s: .* was planned for 4.0 s; give the same"):
-        run_planned(out, DIGITS, seconds=30)
-    assert json.loads((out / "plan.json").read_text())["compare"] == 1
-    assert result.planning == made.spent > 0
-    # Its evaluations have both scores.
-    reusing = Planner({}, 4, reuse=RunDirectory(out))
-    assert "search.naswot_weight" not in chosen(reusing.plan())
-    assert reusing.given["search"]["naswot_weight"] == planning.NASWOT_WEIGHT
-
-
-@pytest.mark.usefixtures("measured")
-def test_a_mistake_leaves_no_plan(tmp_path):
-    given = {"data": {"source": "digits"}, "search": {"population": 1, "mutation_children": 5}}
-    with pytest.raises(UserError, match="children"):
-        run_planned(tmp_path / "run", given, seconds=20)
-    assert not (tmp_path / "run").exists()
-
-
-def test_a_run_that_was_not_planned_gets_no_time(tmp_path):
-    (tmp_path / "config.yaml").write_text("run: {seed: 0}\n")
-    with pytest.raises(UserError, match=r"--time: .* was started without it; leave it out"):
-        run_planned(tmp_path, DIGITS, seconds=20)
-
-
-@pytest.mark.usefixtures("measured")
-def test_a_run_that_reuses_a_planned_one_keeps_its_threads_when_it_is_resumed(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    threads = []
-    monkeypatch.setattr(execute, "run", lambda *_, **__: threads.append(torch.get_num_threads()))
-    monkeypatch.setattr(execute, "read_plan", lambda folder: made if folder == other else None)
-    other, out = tmp_path / "other", tmp_path / "run"
-    made = replace(plan(DIGITS, 60), speed=replace(SPEED, threads=7))
-    for folder in (other, out):
-        folder.mkdir()
-    (other / "config.yaml").write_text("data: {source: digits}\n")
-    run_planned(out, {}, reuse=other)
-    (out / "config.yaml").write_text("data: {source: digits}\n")
-    run_planned(out, {}, reuse=other)
-    run_planned(out, {}, reuse=other, threads=3)
-    assert threads == [7, 7, 3]
-
-
-def test_a_run_that_reuses_another_is_expected_to_take_as_long(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    lefts: list[float] = []
-
-    def heard(out: Path, settings: Any, *, listener: Any, **_: Any) -> None:
-        lefts.append(listener.until - time.monotonic() if isinstance(listener, Countdown) else 0.0)
-
-    seconds = {"search": 40.0, "retrain": 100.0}
-    done: dict[str, dict[str, float]] = {"other": {}, "run": {}}
-    monkeypatch.setattr(execute, "run", heard)
-
-    def outcome(directory: RunDirectory, kind: Any) -> Any:
-        known = done[directory.path.name]
-        return SimpleNamespace(seconds=known[kind.stage]) if kind.stage in known else None
-
-    monkeypatch.setattr(RunDirectory, "outcome", outcome)
-    (tmp_path / "other").mkdir()
-    (tmp_path / "other/config.yaml").write_text("data: {source: digits}\n")
-
-    def reuse() -> None:
-        run_planned(tmp_path / "run", {}, reuse=tmp_path / "other", compare=2)
-
-    reuse()  # The other run has no winner yet.
-    done["other"] = seconds
-    reuse()
-    done["run"] = {"search": 30.0}
-    reuse()
-    assert lefts == [0.0, pytest.approx(340, abs=5), pytest.approx(300, abs=5)]
 
 
 def test_an_augmentation_of_ones_own_leaves_less_time_for_the_network(
