@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,7 +37,9 @@ def run_here(patch: pytest.MonkeyPatch, *arguments: object) -> int:
 @contextmanager
 def signals_restored() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in SIGNALS}
+    hook = threading.excepthook
     yield
+    threading.excepthook = hook
     for number, handler in before.items():
         signal.signal(number, handler)
 

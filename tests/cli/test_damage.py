@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from commands import FEW, SAVED_ONCE, SMALL, Ended, files_of, result_of
+from commands import FEW, SAVED_ONCE, SMALL, Ended, Started, files_of, result_of, until
 from safetensors.torch import load
 
 from spos._util.files import read_json, write_json
@@ -364,6 +364,18 @@ def test_a_full_disk_stops_a_training_with_one_line(cli: Cli, tmp_path: Path) ->
         mistake = cli("train", *SMALL, "--out", out).mistake
     assert mistake.endswith("File too large")
     assert list((out / "supernet").iterdir()) == []
+
+
+def test_a_thread_that_cannot_write_curves_ends_in_one_line(
+    start: Callable[..., Started], tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    run = start("train", *SMALL, "--set", "supernet.steps=20000", "--out", out)
+    until(lambda: list(out.glob("supernet/step-*")), run.process)
+    shutil.rmtree(out / "tensorboard")
+    ended = run.wait()
+    assert ended.status == 2 and "Traceback" not in ended.err
+    assert str(out / "tensorboard") in ended.told[-1]
 
 
 @pytest.mark.parametrize("started", [False, True])

@@ -17,6 +17,9 @@ def test_errors_of_files_name_the_file(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file") as opened:
         missing.read_text()
     assert explain(opened.value) == f"{missing}: No such file or directory"
+    with pytest.raises(OSError, match="No such file") as opened:
+        os.stat(os.fsencode(missing))
+    assert explain(opened.value) == f"{missing}: No such file or directory"
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="directory") as renamed:

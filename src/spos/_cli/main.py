@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 import sys
+import threading
 from contextlib import suppress
 from typing import NoReturn
 
@@ -77,6 +78,7 @@ def entry() -> None:
     # Before a library is imported that reads it.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     handle_by(raise_interrupt)
+    threading.excepthook = _tell_of_thread
     try:
         _perform()
         sys.stdout.flush()
@@ -100,6 +102,18 @@ def entry() -> None:
         if line is None:
             raise
         _fail(line)
+
+
+def _tell_of_thread(failed: threading.ExceptHookArgs) -> None:
+    """Say in one line why a thread ended, such as the one in which TensorBoard writes."""
+    from spos._util.errors import explain
+
+    line = explain(failed.exc_value) if failed.exc_value else None
+    if line is None:
+        threading.__excepthook__(failed)
+        return
+    with suppress(OSError):
+        click.echo(f"spos: {redact(printable(line))}", err=True)
 
 
 def _perform() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
@@ -119,6 +120,7 @@ def explain(error: BaseException) -> str | None:
         reason = error.strerror or " ".join(str(error).split()) or type(error).__name__
         # When a file is renamed, the name that it should get.
         name = error.filename2 or error.filename
+        name = os.fsdecode(name) if isinstance(name, bytes) else name
         return f"{name}: {reason}" if name else f"a file cannot be read or written: {reason}"
     return None
 
