@@ -427,9 +427,24 @@ def test_a_bound_that_was_refused_can_be_mended(cli: Cli, finished: Path) -> Non
     assert cli("search", "--max-flops", "130K", "--out", finished).status == 0
 
 
-def test_an_empty_run_directory_is_not_taken_for_none(cli: Cli) -> None:
+def test_an_empty_path_is_not_taken_for_this_folder(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     told = cli("run", "--data", "digits", "--out", "").mistake
-    assert told == "--out is empty: give a run directory, or leave the option out"
+    assert told == "--out is empty: give a path, or leave the option out"
+    assert cli("train", *FEW, "--out", "").mistake == "--out is empty: give a path"
+    assert cli("show", "").mistake == "DIR is empty: give a path"
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_home_that_a_shell_leaves_in_an_option_is_found(
+    cli: Cli, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(finished)
+    monkeypatch.setenv("HOME", str(finished.parent))
+    assert cli("search", "--out=~/run").status == 0
+    assert not (finished / "~").exists()
 
 
 @pytest.mark.parametrize("columns", ["0", "1", "12"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,14 @@ class Place(click.ParamType[Any]):
     def convert(
         self, value: Any, param: click.Parameter | None, context: click.Context | None
     ) -> Any:
-        return self.kind(value)
+        if not str(value):
+            # Of a variable that is not set; pathlib takes it for this folder.
+            if isinstance(param, click.Option):
+                leave = "" if param.required else ", or leave the option out"
+                raise UserError(f"{param.opts[0]} is empty: give a path{leave}")
+            raise UserError(f"{param and param.metavar} is empty: give a path")
+        # A shell expands no home after --out=.
+        return self.kind(os.path.expanduser(value))
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str

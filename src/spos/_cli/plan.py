@@ -38,8 +38,6 @@ def perform_run(options: dict[str, Any]) -> tuple[Path, Result, list[str]]:
         UserError: an option is not valid.
     """
     began = time.monotonic()
-    if options["out"] == "":
-        raise UserError("--out is empty: give a run directory, or leave the option out")
     out = Path(options["out"] or _directory(options))
     text, yes = options.pop("duration"), options.pop("yes")
     given = read_settings(options)
