@@ -229,7 +229,11 @@ def test_the_random_numbers_of_the_caller_go_on(found: FoundNetwork) -> None:
         ({"time": -5}, "time -5: must be above 0 seconds"),
         ({"time": 0}, "time 0: must be above 0 seconds"),
         ({"threads": 0}, "threads 0: must be at least 1"),
+        ({"threads": 10**9}, "threads 1000000000: must be at most 1024"),
+        ({"workers": 0}, "workers 0: must be at least 1"),
+        ({"workers": 10**9}, "workers 1000000000: must be at most 1024"),
         ({"compare": -1}, "compare -1: must be at least 0"),
+        ({"compare": 10**9}, "compare 1000000000: must be at most 1000000"),
     ],
 )
 def test_numbers_out_of_range_are_refused(given: dict[str, Any], says: str, tmp_path: Path) -> None:

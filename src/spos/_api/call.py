@@ -123,9 +123,16 @@ def search(
     check_kinds(model=model, time=time, limits=limits, settings=settings, seed=seed)
     check_kinds(classes=classes, compare_with=compare_with, loggers=loggers, callback=callback)
     check_kinds(compare=compare, threads=threads, workers=workers, reuse=reuse, out=out, init=init)
-    for name, number, least in (("threads", threads, 1), ("compare", compare, 0)):
-        if number is not None and number < least:
-            raise UserError(f"{name} {number}: must be at least {least}")
+    processes = None if isinstance(workers, str) else workers
+    for name, number, least, most in (
+        # No machine has as many, and OpenMP ends the process that asks for more.
+        ("threads", threads, 1, 1024),
+        ("workers", processes, 1, 1024),
+        ("compare", compare, 0, 10**6),
+    ):
+        if number is not None and not least <= number <= most:
+            bound = f"at least {least}" if number < least else f"at most {most}"
+            raise UserError(f"{name} {number}: must be {bound}")
     if isinstance(data, Path):
         data = f"folder:{data}"
     seconds = read_time(time)
@@ -155,14 +162,14 @@ def search(
         return loaded.get("load")
 
     # This process takes the threads of the plan.
-    processes = None if workers == 1 else make_workers(workers, threads)
+    pool = None if workers == 1 else make_workers(workers, threads)
     module = model if init == "model" and isinstance(model, nn.Module) else None
     listener = ConsoleListener() if callback is None else _Told(callback)
     with ExitStack() as stack:
         # The caller's random numbers go on as if nothing had been drawn.
         stack.enter_context(torch.random.fork_rng(devices=range(torch.cuda.device_count())))
-        if processes is not None:
-            stack.enter_context(closing(processes))
+        if pool is not None:
+            stack.enter_context(closing(pool))
         if module is not None:
             stack.enter_context(brought(module, folder))
         if isinstance(listener, ConsoleListener):
@@ -181,7 +188,7 @@ def search(
             facts=facts,
             make_load=make_load,
             reuse=earlier,
-            workers=processes,
+            workers=pool,
             loggers=loggers,
         )
     return FoundNetwork(result, folder, loaded.get("load"))
