@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -186,6 +187,21 @@ def test_sizes_that_do_not_rise_are_refused(sizes):
         UserError, match="each must be a whole number of at least 1, and none below"
     ):
         Width(sizes)
+
+
+@pytest.mark.parametrize("size", [None, [8, 16], "8", 0, 2.5, True])
+def test_a_layer_of_no_size_is_refused(size):
+    for layer in (lambda: ElasticConv2d(3, size, 3), lambda: ElasticLinear(size, 2)):
+        with pytest.raises(UserError, match=r"of a layer: must be a whole number of at least 1"):
+            layer()
+    for norm in (ElasticBatchNorm2d, ElasticLayerNorm):
+        with pytest.raises(UserError, match=r"or a spos\.nn\.Width"):
+            norm(size)
+
+
+def test_sizes_of_numpy_are_whole_numbers():
+    layer = ElasticLinear(np.int64(3), Width(np.array([2, 4])))
+    assert layer(torch.zeros(1, 3)).shape == (1, 2)
 
 
 def test_a_single_size_is_no_choice():

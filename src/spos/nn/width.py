@@ -81,5 +81,17 @@ def as_width(size: int | Width | FixedWidth) -> Width | FixedWidth:
 
     Args:
         size (int | Width | FixedWidth): number of channels or features, fixed or searched.
+
+    Raises:
+        UserError: it is none of these, or below 1.
     """
-    return FixedWidth(size) if isinstance(size, int) else size
+    if isinstance(size, (Width, FixedWidth)):
+        return size
+    given: Any = size
+    whole = isinstance(given, Integral) and not isinstance(given, bool)
+    if not whole or given < 1:
+        raise UserError(
+            f"size {size!r:.80} of a layer: must be a whole number of at least 1, or a "
+            "spos.nn.Width, such as spos.nn.Width([8, 16])"
+        )
+    return FixedWidth(int(given))
