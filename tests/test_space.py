@@ -223,6 +223,11 @@ def test_what_is_no_choice_is_refused(given):
         SearchSpace(given)
 
 
+def test_a_text_is_not_taken_for_its_letters():
+    with pytest.raises(UserError, match=r"choice of a search space 'abc'"):
+        SearchSpace("abc")
+
+
 @pytest.mark.parametrize("options", ["abc", None, 3, (1, 2), [None]])
 def test_options_that_are_no_names_are_refused(options):
     with pytest.raises(UserError, match=r"choice 'a': options .* must be names, such as"):

@@ -47,7 +47,9 @@ class SearchSpace:
         choices: Iterable[Choice],
         inside: Sequence[Sequence[Sequence[tuple[int, int]]]] | None = None,
     ) -> None:
-        listed = tuple(choices) if isinstance(choices, Iterable) else (choices,)
+        # A text is named as a whole, and not its letters.
+        text = isinstance(choices, str)
+        listed: Any = tuple(choices) if isinstance(choices, Iterable) and not text else (choices,)
         for choice in listed:
             check_kind(choice, Choice, "choice of a search space", "a spos.Choice")
         self.choices: tuple[Choice, ...] = listed
