@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import zipfile
@@ -234,6 +235,22 @@ def test_a_file_that_a_zip_archive_has_twice_is_read_once(make_folder, zip_folde
     assert peek(f"folder:{archive}").count == 30
     data = load_data(f"folder:{archive}")
     assert data.fingerprint == alone.fingerprint and data.notes == alone.notes
+
+
+def test_a_folder_that_this_user_may_not_read_is_named(make_folder, monkeypatch):
+    path, scan = make_folder(train=20), os.scandir
+
+    def refuse(place):
+        if os.path.basename(place) in ("deep", "lost+found"):
+            raise PermissionError(errno.EACCES, "Permission denied", place)
+        return scan(place)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    (path / "lost+found").mkdir()
+    assert len(load_data(f"folder:{path}").train) == 49
+    # Its images would be missed without a word.
+    (path / "train" / "owl" / "deep").mkdir()
+    fails(path, r"the folder train/owl/deep/ cannot be read \(Permission denied\)")
 
 
 @pytest.mark.parametrize(

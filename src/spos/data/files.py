@@ -10,7 +10,6 @@ import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Protocol, TypeAlias
@@ -117,25 +116,24 @@ class FolderStore:
             prefix = f"{name}/" if name else ""
             found.extend([prefix] if prefix else [])
             try:
-                entries = os.scandir(real)
+                with os.scandir(real) as entries:
+                    for entry in entries:
+                        inside = prefix + entry.name
+                        if entry.name.startswith("."):
+                            continue
+                        if self.most is not None and len(found) + len(queue) >= self.most:
+                            raise UserError(f"more than {self.most:,} files and folders in it")
+                        if entry.is_symlink():
+                            heapq.heappush(queue, (links + 1, inside, os.path.realpath(entry.path)))
+                        elif entry.is_dir():
+                            heapq.heappush(queue, (links, inside, entry.path))
+                        else:
+                            (self.repeated if entry.path in seen else found).append(inside)
             except OSError as error:
-                if not name:
-                    raise UserError(f"the folder cannot be read ({error.strerror})") from None
-                # As of a disk's lost+found, nobody needs what this user may not read.
-                continue
-            with entries, suppress(OSError):
-                for entry in entries:
-                    inside = prefix + entry.name
-                    if entry.name.startswith("."):
-                        continue
-                    if self.most is not None and len(found) + len(queue) >= self.most:
-                        raise UserError(f"more than {self.most:,} files and folders in it")
-                    if entry.is_symlink():
-                        heapq.heappush(queue, (links + 1, inside, os.path.realpath(entry.path)))
-                    elif entry.is_dir():
-                        heapq.heappush(queue, (links, inside, entry.path))
-                    else:
-                        (self.repeated if entry.path in seen else found).append(inside)
+                # Of a disk, nobody needs what its repair has found; images must not be missed.
+                if last != "lost+found":
+                    which = f"the folder {prefix}" if prefix else "the folder"
+                    raise UserError(f"{which} cannot be read ({error.strerror})") from None
         return found
 
     def read(self, name: str) -> bytes:
