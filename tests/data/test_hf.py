@@ -117,6 +117,17 @@ def test_columns_and_splits_are_named(table: Any, tmp_path: Path) -> None:
     assert load_data(f"{given}&label=kind", validation=4).outputs == 4
 
 
+def test_without_a_column_of_labels_those_that_can_be_one_are_named(
+    table: Any, tmp_path: Path
+) -> None:
+    one = table().rename_column("label", "kind").cast_column("kind", Value("int64"))
+    with pytest.raises(UserError, match=r"no column of labels; name one of kind: \?label=kind"):
+        load_data(f"hf:{saved(tmp_path, train=one)}")
+    bare = saved(tmp_path, "bare", train=one.remove_columns("kind"))
+    with pytest.raises(UserError, match=r"no column of labels; there are: picture"):
+        load_data(f"hf:{bare}")
+
+
 @pytest.mark.parametrize(
     ("query", "told"),
     [

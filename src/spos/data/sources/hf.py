@@ -239,16 +239,12 @@ def _image_column(features: Mapping[str, Any], given: str | None) -> str:
 def _label_column(features: Mapping[str, Any], given: str | None) -> str:
     import datasets
 
-    columns = [name for name, kind in features.items() if isinstance(kind, datasets.ClassLabel)]
+    classes = [name for name, kind in features.items() if isinstance(kind, datasets.ClassLabel)]
+    possible = [name for name, kind in features.items() if name in classes or _kind(kind)]
     if given is not None:
-        columns = [
-            name
-            for name, kind in features.items()
-            if isinstance(kind, datasets.ClassLabel) or _kind(kind) in ("int", "string")
-        ]
-    elif not columns:
-        columns = [name for name in LABELS if name in features and _kind(features[name])][:1]
-    return _column("label", columns, given, features)
+        return _column("label", possible, given, features)
+    columns = classes or [name for name in LABELS if name in possible][:1]
+    return _column("label", columns, None, features, possible)
 
 
 def _kind(feature: Any) -> str:
@@ -257,7 +253,9 @@ def _kind(feature: Any) -> str:
     return "int" if kind.startswith(("int", "uint")) else "string" if "string" in kind else ""
 
 
-def _column(key: str, columns: Sequence[str], given: str | None, features: Any) -> str:
+def _column(
+    key: str, columns: Sequence[str], given: str | None, features: Any, possible: Sequence[str] = ()
+) -> str:
     if given is not None:
         if given not in columns:
             known = nearest(given, columns) if columns else f"columns: {', '.join(features)}"
@@ -265,7 +263,9 @@ def _column(key: str, columns: Sequence[str], given: str | None, features: Any) 
         return given
     if len(columns) != 1:
         found = f"columns of {key}s: {', '.join(columns)}" if columns else f"no column of {key}s"
-        listed = columns or list(features)
+        listed = columns or possible
+        if not listed:
+            raise UserError(f"{found}; there are: {', '.join(features)}")
         raise UserError(f"{found}; name one of {', '.join(listed)}: ?{key}={listed[0]}")
     return columns[0]
 
