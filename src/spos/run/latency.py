@@ -172,7 +172,15 @@ def validate_file(
     result = validate(table, supernet, out, listener=listener, **drawn)
     write_atomically(page, validation_page(result))
     if fit:
-        dataclasses.replace(table, fit=result.fit).write(path)
+        corrected = dataclasses.replace(table, fit=result.fit)
+        if _fastest(corrected, supernet) <= 0:
+            # A limit would be kept by networks that are said to take less than no time.
+            corrected = dataclasses.replace(table, fit=Fit(networks=result.fit.networks))
+            listener.message(
+                "the correction would take more from the fastest network than all that it costs: "
+                "left out; measure more --networks, with no other program running"
+            )
+        corrected.write(path)
     return result, [out, page, *([path] if fit else [])]
 
 
@@ -266,11 +274,16 @@ def choose_fit(result: ValidatedTable, supernet: Supernet) -> LatencyTable:
         supernet (Supernet): its supernet.
     """
     fitted = dataclasses.replace(result.table, fit=result.fit)
-    least, _ = CostTable(supernet, counter=fitted.counter(supernet)).range()["latency"]
-    if result.after.error < result.before.error and least > 0:
+    if result.after.error < result.before.error and _fastest(fitted, supernet) > 0:
         return fitted
     # Without one, but known to be validated.
     return dataclasses.replace(result.table, fit=Fit(networks=result.fit.networks))
+
+
+def _fastest(table: LatencyTable, supernet: Supernet) -> float:
+    """The latency of the fastest network by a table, in nanoseconds."""
+    least, _ = CostTable(supernet, counter=table.counter(supernet)).range()["latency"]
+    return least
 
 
 def discard_table(out: Path) -> None:
