@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 import signal
+import sqlite3
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -67,6 +69,23 @@ def test_what_has_no_study_is_a_mistake(
     )
     (finished / "study.db").write_bytes(b"x" * 5000)
     assert "is damaged" in cli("dashboard", finished).mistake
+
+
+def test_a_trial_that_cannot_be_read_is_one_line(
+    start: Callable[..., Started], finished: Path
+) -> None:
+    pytest.importorskip("optuna_dashboard", reason="the extra 'dashboard' is not installed")
+    with closing(sqlite3.connect(finished / "study.db")) as study, study:
+        study.execute("UPDATE trial_params SET distribution_json = 'none'")
+    server = start("dashboard", finished, "--port", "0")
+    address: list[str] = []
+    until(lambda: address or address.extend(server.addresses()), server.process)
+    for _ in range(2):
+        with pytest.raises(urllib.error.HTTPError, match="500"):
+            urllib.request.urlopen(f"{address[0]}api/studies/1?after=0", timeout=60)
+    server.signal(signal.SIGINT)
+    (line,) = server.wait().err.splitlines()
+    assert line.startswith("spos: a part of the page is missing (Exception: Expecting value")
 
 
 def test_the_space_need_not_be_known(finished: Path) -> None:

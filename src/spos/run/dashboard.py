@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
+import sys
 import warnings
 from collections.abc import Callable, Iterable
 from importlib.util import find_spec
@@ -15,6 +17,8 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 import optuna
 
 from spos._util.errors import UserError
+from spos._util.streams import terminal_may_close
+from spos._util.text import printable
 from spos.run.directory import RunDirectory
 from spos.search import open_storage
 from spos.search.sqlite import open_to_read
@@ -44,6 +48,22 @@ class _Quiet(WSGIRequestHandler):
         """Say nothing of a request."""
 
 
+class _OneLine(logging.Handler):
+    """Says in one line, and once, what optuna-dashboard logs with a traceback at every request."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._told = set[str]()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print the first line of a message, unless it was printed before."""
+        line = f"spos: a part of the page is missing ({record.getMessage().splitlines()[0]})"
+        if line not in self._told:
+            self._told.add(line)
+            with terminal_may_close():
+                print(printable(line), file=sys.stderr, flush=True)
+
+
 def make_dashboard(run: Path, port: int) -> DashboardServer:
     """Make a server of optuna-dashboard on the study of a run, which it only reads.
 
@@ -66,6 +86,8 @@ def make_dashboard(run: Path, port: int) -> DashboardServer:
         import optuna_dashboard
 
         application = guarded(optuna_dashboard.wsgi(storage))
+    logger = logging.getLogger("optuna_dashboard")
+    logger.handlers, logger.propagate = [_OneLine()], False
     try:
         return make_server(HOST, port, application, DashboardServer, _Quiet)
     except OSError as error:
