@@ -355,6 +355,13 @@ def test_a_reader_that_has_seen_enough_is_not_a_mistake(finished_run: Path) -> N
     assert (ended.returncode, ended.stderr) == (1, "")
 
 
+def test_a_run_without_a_result_yet_is_one(cli: Cli, finished: Path) -> None:
+    (finished / "result.json").unlink()
+    assert cli("show", finished).mistake.startswith(f"{finished} has no result yet: wait for its")
+    (finished / "config.yaml").unlink()
+    assert cli("show", finished).mistake.endswith("is not a run directory: it has no result.json")
+
+
 def test_a_directory_with_other_things_in_it_keeps_them(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     assert "--data digit:" in cli("run", "--data", "digit", "--out", tmp_path).mistake

@@ -24,6 +24,11 @@ from spos._util.errors import UserError
 def show_command(run: str, as_json: bool) -> None:
     """Print the result of a run as tables."""
     path = Path(run) / "result.json"
+    if not path.exists() and path.with_name("config.yaml").exists():
+        raise UserError(
+            f"{run} has no result yet: wait for its run, or go on with spos run --out {run}; "
+            f"spos dashboard {run} shows the search"
+        )
     if not path.exists():
         raise UserError(f"{run} is not a run directory: it has no result.json")
     from spos.report import result_tables
