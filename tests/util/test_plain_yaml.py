@@ -77,3 +77,8 @@ def test_merge_keys_do_not_expand_without_end() -> None:
     rows += [f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 10)}]}}" for n in range(1, 12)]
     with pytest.raises(ValueError, match="merge keys"):
         parse_yaml("\n".join(rows))
+
+
+def test_a_text_that_takes_minutes_to_parse_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"more than 1,000,000 characters"):
+        parse_yaml("# " + "x" * 10**6)

@@ -11,6 +11,8 @@ import yaml
 
 #: The most values in a text, counting those that aliases repeat.
 MOST_VALUES = 100_000
+#: The most characters of a text, which takes seconds to parse.
+MOST_CHARACTERS = 1_000_000
 
 
 def parse_yaml(text: str) -> Any:
@@ -20,8 +22,8 @@ def parse_yaml(text: str) -> Any:
     are texts, which a setting converts or refuses.
 
     Raises:
-        ValueError: the text is not YAML, gives a key twice, merges keys, or has too many values;
-            the message is the reason, in one line.
+        ValueError: the text is not YAML, gives a key twice, merges keys, is too long, or has too
+            many values; the message is the reason, in one line.
 
     Example:
         >>> parse_yaml("[64, 160, 0100, 1:30]")
@@ -35,6 +37,8 @@ def parse_yaml(text: str) -> Any:
         ...
         ValueError: steps is given twice
     """
+    if len(text) > MOST_CHARACTERS:
+        raise ValueError(f"more than {MOST_CHARACTERS:,} characters")
     try:
         value = yaml.load(text, _Loader)
     except RecursionError:
