@@ -284,6 +284,30 @@ def test_arguments_of_another_kind_are_refused(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("settings", "given", "says"),
+    [
+        ({"space": {"name": "nasbench201"}}, {}, r"space.name 'nasbench201' .* argument model too"),
+        ({"space": {"preset": "tiny"}}, {}, r"space.preset 'tiny' is given by the argument model"),
+        ({"space": {"name": "mobile"}}, {"model": "nasbench201"}, "space.name 'mobile' is given"),
+        ({"data": {"source": "digits"}}, {}, "data.source 'digits' is given by the argument data"),
+        ({"run": {"seed": 1}}, {"seed": 2}, "run.seed 1 is given by the argument seed"),
+        ({"constraint": {"maximum": {"flops": 5}}}, {"max_flops": 4}, r"maximum.flops is given by"),
+        ({"supernet": {"init": "a"}}, {"init": "b"}, "supernet.init 'a' is given by"),
+        ({"retrain": {"augment": "none"}}, {"augment": abs}, "retrain.augment 'none' is given by"),
+    ],
+)
+def test_a_setting_and_an_argument_that_differ_are_refused(
+    settings: dict[str, Any], given: dict[str, Any], says: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=rf"^settings: .*{says}.*; give one of them$"):
+        spos.search(
+            **{"model": stack(), "data": arrays(), "out": tmp_path / "run", **given},
+            settings=settings,
+        )
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("source", ["folder", "cifar10", "hf", "webdataset"])
 def test_images_of_a_name_that_no_file_has_are_refused(source: str, tmp_path: Path) -> None:
     for name in ("x" * 5000, "a\0b"):

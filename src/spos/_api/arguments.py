@@ -120,19 +120,54 @@ def make_settings(
         {'run': {'seed': 3}, 'constraint': {'maximum': {'flops': 60000000.0}}}
     """
     given = check_sections(settings or {})
+    if seed:
+        put(given, "run.seed", seed, "seed")
     given.setdefault("run", {}).setdefault("seed", seed)
     if augment is not None:
         name = register_augmentation(augment)
         for section in ("supernet", "retrain"):
-            given.setdefault(section, {}).setdefault("augment", name)
+            put(given, f"{section}.augment", name, "augment")
     maximum = {cost: read_bound(cost, str(value), f"max_{cost}") for cost, value in bounds.items()}
     if maximum:
         constraint = given.setdefault("constraint", {})
         own = constraint.get("maximum", {})
         if not isinstance(own, Mapping):
             raise UserError(f"constraint.maximum {own!r:.80}: must be bounds by the names of costs")
+        for cost in maximum:
+            if cost in own:
+                raise UserError(
+                    f"settings: constraint.maximum.{cost} is given by an argument too; give one "
+                    "of them"
+                )
         constraint["maximum"] = {**own, **maximum}
     return given
+
+
+def put(given: dict[str, Any], setting: str, value: str | int, argument: str) -> None:
+    """Put an argument in the place of its setting.
+
+    Args:
+        given (dict): settings by section; changed.
+        setting (str): section and name, such as ``"data.source"``.
+        value (str | int): value of the setting.
+        argument (str): name of the argument.
+
+    Raises:
+        UserError: the settings give another value.
+
+    Example:
+        >>> put({"run": {"seed": 1}}, "run.seed", 2, "seed")
+        Traceback (most recent call last):
+        ...
+        spos.UserError: settings: run.seed 1 is given by the argument seed too; give one of them
+    """
+    section, name = setting.split(".")
+    known = given.setdefault(section, {}).setdefault(name, value)
+    if known != value:
+        raise UserError(
+            f"settings: {setting} {known!r:.80} is given by the argument {argument} too; give one "
+            "of them"
+        )
 
 
 def folder_of(run: FoundNetwork | str | PathLike[str]) -> Path:

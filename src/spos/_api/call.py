@@ -19,6 +19,7 @@ from spos._api.arguments import (
     join_bounds,
     make_settings,
     name_folder,
+    put,
     read_time,
 )
 from spos._api.found import FoundNetwork
@@ -146,13 +147,13 @@ def search(
     if isinstance(model, nn.Module):
         smaller = _take_model(model, facts, given, earlier, affine=init == "model")
     elif model is not None:
-        given.setdefault("space", {})["name"] = model
+        put(given, "space.name", model, "model")
     folder = Path(out) if out is not None else name_folder(model, data, bounds, seconds, seed)
     if init == "model" and not isinstance(model, nn.Module):
         raise UserError(f"init 'model': {model} is no model with weights; give a model, or a file")
     kept = folder / BROUGHT if init == "model" else init
     if kept is not None:
-        given.setdefault("supernet", {})["init"] = str(kept)
+        put(given, "supernet.init", str(kept), "init")
 
     loaded: dict[str, Any] = {}
 
@@ -198,16 +199,14 @@ def _read_images(
     data: Any, test: Any, classes: Sequence[str] | None, given: dict[str, Any]
 ) -> OwnImages | None:
     """Read images that are no source by name, and note their source in the settings."""
-    section, side = given.setdefault("data", {}), _side_of(given)
+    put(given, "data.source", data if isinstance(data, str) else "dataset", "data")
     if not isinstance(data, str):
-        section["source"] = "dataset"
-        return OwnImages(as_dataset(data), as_dataset(test), classes, side)
+        return OwnImages(as_dataset(data), as_dataset(test), classes, _side_of(given))
     if test is not None:
         raise UserError(
             f"test: {data} is a source with test images of its own; leave test out, or give both "
             "as a Dataset or arrays"
         )
-    section["source"] = data
     return None
 
 
@@ -238,12 +237,16 @@ def _take_model(
     bounded = read_constraint(given.get("constraint", {})).get("maximum")
     known = bounded if isinstance(bounded, Mapping) else {}
     name, resized = add_model(model, facts, side, known, affine=affine)
-    given["space"] = {"name": name, "preset": PRESET}
-    # Given, so that a run is not resumed with another model of the same name.
-    own, layout = family(name).preset(PRESET), given.setdefault("layout", {})
-    layout["model"] = own.model
+    own = family(name).preset(PRESET)
+    for setting, value in (
+        ("space.name", name),
+        ("space.preset", PRESET),
+        # Given, so that a run is not resumed with another model of the same name.
+        ("layout.model", own.model),
+    ):
+        put(given, setting, value, "model")
     if resized:
-        layout["image_size"] = own.image_size
+        given["layout"]["image_size"] = own.image_size
     return resized
 
 
