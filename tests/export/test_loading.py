@@ -68,3 +68,22 @@ def test_what_is_no_path_is_no_file(given: Any, told: str, network: LoadedNetwor
 def test_a_number_of_classes_is_a_whole_one(top: Any, network: LoadedNetwork) -> None:
     with pytest.raises(UserError, match=r"top .*: must be a whole number"):
         network.classify([], top)
+
+
+@pytest.mark.parametrize(
+    ("run", "told"),
+    [
+        (lambda images: 1 / 0, r"the network cannot be run \(division by zero\)"),
+        (lambda images: torch.tensor(0.0), r"the shape \[\], expected is \[2, 10\]"),
+        (lambda images: torch.zeros(2, 20), r"the shape \[2, 20\], expected is \[2, 10\]"),
+        (lambda images: torch.full((2, 10), torch.nan), "not finite numbers"),
+        (lambda images: torch.ones(2, 10, dtype=torch.bool), "not finite numbers"),
+    ],
+)
+def test_a_network_of_anybody_gives_what_it_promises(run: Any, told: str) -> None:
+    network = LoadedNetwork(OpenedNetwork(metadata(), run, "a test"))
+    facts = network.metadata
+    side = facts.image_size
+    for use in (network, network.predict):
+        with pytest.raises(UserError, match=told):
+            use(torch.zeros(2, facts.channels, side, side, dtype=torch.uint8))

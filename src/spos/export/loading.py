@@ -42,7 +42,7 @@ class LoadedNetwork:
         """Outputs of images, uint8 of shape (N, C, S, S): of each class before the softmax.
 
         Raises:
-            UserError: shape or type differ.
+            UserError: shape or type differ, or the network cannot be run.
         """
         check_kind(images, Tensor, "images", "a tensor; files are read by classify")
         metadata = self.metadata
@@ -52,7 +52,7 @@ class LoadedNetwork:
                 f"images of {images.dtype}, shape {list(images.shape)}; allowed: uint8, shape "
                 f"[N, {', '.join(map(str, shape))}]"
             )
-        return self.opened.run(images)
+        return self.opened.outputs(images)
 
     def predict(self, images: Tensor) -> list[str]:
         """The most probable class of each image, uint8 of shape (N, C, S, S).

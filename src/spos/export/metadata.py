@@ -13,6 +13,7 @@ from torch import Tensor
 
 from spos._util.errors import UserError
 from spos._util.files import parse_json
+from spos._util.interrupt import interruptible
 from spos._util.records import from_plain
 from spos._util.settings import LARGEST_SIDE
 from spos._util.version import __version__
@@ -140,3 +141,28 @@ class OpenedNetwork:
     metadata: Metadata
     run: Callable[[Tensor], Tensor]
     engine: str
+
+    def outputs(self, images: Tensor) -> Tensor:
+        """Outputs of the network, which may be anybody's and compute anything.
+
+        Args:
+            images (Tensor): uint8, shape (N, C, S, S).
+
+        Raises:
+            UserError: the network cannot be run, or its outputs are not those that its metadata
+                promises.
+        """
+        try:
+            outputs = interruptible(lambda: self.run(images))
+        # onnxruntime and torch have exceptions without a common class.
+        except Exception as error:
+            raise UserError(f"the network cannot be run ({reason(error)})") from error
+        count, given = len(images), list(outputs.shape)
+        wanted = [count, self.metadata.outputs]
+        if given != wanted if self.metadata.classifies else given[:1] != [count]:
+            raise UserError(
+                f"the network is damaged: its output has the shape {given}, expected is {wanted}"
+            )
+        if not outputs.is_floating_point() or not bool(outputs.isfinite().all()):
+            raise UserError("the network is damaged: its outputs are not finite numbers")
+        return outputs

@@ -14,13 +14,12 @@ from torch import Tensor
 
 from spos._util.errors import UserError
 from spos._util.files import file_digest, read_own
-from spos._util.interrupt import interruptible
 from spos._util.records import from_plain
 from spos.data.decode import BrokenImageError, decode, to_array
 from spos.data.files import FolderStore, read_image_file
 from spos.data.photograph import fit
 from spos.data.sources._layout import EXTENSIONS
-from spos.export.metadata import Metadata, OpenedNetwork, reason
+from spos.export.metadata import Metadata, OpenedNetwork
 from spos.export.onnx_file import open_onnx
 from spos.export.program_file import open_program, read_program_metadata
 
@@ -116,24 +115,7 @@ class Classifier:
                     refused(error)
             if read:
                 whole, images = zip(*read, strict=True)
-                yield from zip(whole, self._run(torch.stack(images)), strict=True)
-
-    def _run(self, images: Tensor) -> Tensor:
-        """Outputs of the network, which may be anybody's and compute anything."""
-        try:
-            outputs = interruptible(lambda: self.network.run(images))
-        # onnxruntime and torch have exceptions without a common class.
-        except Exception as error:
-            raise UserError(f"the network cannot be run ({reason(error)})") from error
-        wanted = (len(images), len(self.network.metadata.classes))
-        if outputs.shape != wanted:
-            raise UserError(
-                f"the network is damaged: its output has the shape {list(outputs.shape)}, expected "
-                f"is {list(wanted)}"
-            )
-        if not bool(outputs.isfinite().all()):
-            raise UserError("the network is damaged: its outputs are not finite numbers")
-        return outputs
+                yield from zip(whole, self.network.outputs(torch.stack(images)), strict=True)
 
 
 def find_images(paths: Iterable[Path]) -> list[Path]:
