@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import pytest
 import yaml
@@ -26,6 +27,7 @@ class Settings:
     limit: int | None = None
     channels: tuple[int, ...] = (1, 2)
     bounds: Mapping[str, float] = field(default_factory=dict)
+    broken: Literal["fail", "skip"] = "fail"
 
 
 @pytest.mark.parametrize(
@@ -73,8 +75,10 @@ def test_a_value_of_the_right_kind_is_taken(name, given, expected):
         ("channels", [1, "x"], "run.channels 'x': must be a valid integer"),
         ("channels", {"a": 1}, "run.channels {'a': 1}: must be a valid tuple"),
         ("channels", "3,]4", "run.channels '3,]4': must be a valid tuple"),
-        ("bounds", [1], "run.bounds [1]: must be a valid dictionary"),
+        ("bounds", [1], "run.bounds [1]: must be values by name such as {flops: "),
         ("bounds", {"flops": "many"}, "run.bounds 'many': must be a valid number"),
+        # As YAML reads no.
+        ("broken", False, "unknown run.broken 'False': did you mean 'fail'? allowed: fail, skip"),
         ("stps", 3, "unknown setting 'run.stps': did you mean 'steps'? allowed: steps, rate"),
         (5, 3, "unknown setting 'run.5': allowed: steps, rate"),
     ],

@@ -27,6 +27,7 @@ _RULES = {
     "greater_than_equal": "at least {ge:g}",
     "less_than": "below {lt:g}",
     "less_than_equal": "at most {le:g}",
+    "dict_type": "values by name such as {{flops: 330M}}",
 }
 
 
@@ -60,7 +61,7 @@ def _adapters(kind: Any) -> dict[str, TypeAdapter[Any]]:
 def _check(adapter: TypeAdapter[Any], value: Any, *parts: str) -> Any:
     """Convert the value of a field to its type, or say in one line what is allowed."""
     key, wanted = ".".join(filter(None, parts)), adapter.core_schema["type"]
-    if isinstance(value, bool) and wanted != "bool":
+    if isinstance(value, bool) and wanted not in ("bool", "literal"):
         raise UserError(f"{key} {value}: must not be true or false")
     if wanted == "tuple" and not isinstance(value, (list, tuple, Mapping)):
         value = _as_list(value)

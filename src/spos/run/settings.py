@@ -42,7 +42,7 @@ class DataSettings(Settings):
     source: str = "digits"
     validation: int | float = 0.1
     test: int | float = 0.1
-    on_broken: str = "fail"
+    on_broken: Literal["fail", "skip"] = "fail"
     stream: Literal["auto", "always", "never"] = "auto"
     workers: Annotated[int, Field(ge=0, le=1024)] = 0
     mean: tuple[float, ...] = ()
