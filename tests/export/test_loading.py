@@ -26,6 +26,7 @@ def network() -> LoadedNetwork:
         ("x" * 5000, r"network x+\.\.\.: File name too long"),
         ("x/" * 3000, r"network [x/]+\.\.\.: File name too long"),
         ("a\0b", r"network a\\x00b: embedded null byte"),
+        ("", "network '': must not be empty"),
         (None, "network None: must be a run directory, a folder"),
         (3, "network 3: must be"),
         ({}, "network of type dict: must be"),

@@ -149,7 +149,7 @@ def as_path(given: Any, what: str) -> Path:
 
     Raises:
         UserError: it is no path, or one that cannot be looked at: no file system has such a name,
-            or this user may not.
+            or this user may not; or it is empty.
 
     Example:
         >>> as_path("a" * 5000, "out")
@@ -158,6 +158,9 @@ def as_path(given: Any, what: str) -> Path:
         spos.UserError: out aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...: File name too long
     """
     check_kind(given, (str, os.PathLike), what, "a path")
+    # pathlib takes it for this folder.
+    if not os.fspath(given):
+        raise UserError(f"{what} {given!r}: must not be empty")
     path = Path(given)
     try:
         path.lstat()
