@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -143,6 +144,12 @@ def _class_names(dataset: Any, classes: Sequence[str] | None, labels: Tensor) ->
         raise UserError(
             f"classes: {len(names)} names for labels up to {largest};"
             f" nearest valid: {largest + 1} names"
+        )
+    (again, count), *_ = Counter(map(str, names)).most_common(1)
+    # Those of a Dataset are as its authors have them: two of ImageNet are "crane".
+    if classes is not own and count > 1:
+        raise UserError(
+            f"classes: {again!r:.80} is there {count} times; give each class a name of its own"
         )
     return names
 
