@@ -20,7 +20,7 @@ from spos import UserError
 from spos.run import RunDirectory, run
 from spos.run.initial import BROUGHT, brought
 from spos.training.checkpoint import Checkpoints
-from spos.training.weights import read_state
+from spos.training.weights import match_state, read_state
 
 #: Nothing moves: what a training begins from is what it ends with.
 STILL = {"steps": 2, "batch_size": 16, "learning_rate": 1e-30, "weight_decay": 0.0}
@@ -283,3 +283,21 @@ def test_a_space_by_name_brings_no_weights(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="init 'model': mobile is no model"):
         spos.search("mobile", "digits", init="model", out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "weight",
+    [
+        torch.full((2, 3), torch.nan),
+        torch.full((2, 3), 1e300, dtype=torch.float64),
+        torch.ones(2, 3, dtype=torch.int8),
+        torch.ones(2, 3, dtype=torch.bool),
+    ],
+    ids=["not a number", "beyond the range", "quantised", "a mask"],
+)
+def test_weights_that_are_no_finite_floats_are_refused(weight: torch.Tensor) -> None:
+    state = {"weight": weight, "left": torch.tensor(-torch.inf)}
+    with pytest.raises(UserError, match=r"^a.pth: weight is of .*allowed: finite floats"):
+        match_state(nn.Linear(3, 2), state, "a.pth")
+    half = {**state, "weight": torch.ones(2, 3, dtype=torch.float16)}
+    assert match_state(nn.Linear(3, 2), half, "a.pth").pairs == {"weight": "weight"}

@@ -95,7 +95,7 @@ def match_state(model: nn.Module, state: Mapping[str, Tensor], where: str) -> Ma
         where (str): what to call the file in an error.
 
     Raises:
-        UserError: nothing matches.
+        UserError: nothing matches, or what does holds no finite floats where the model has some.
 
     Example:
         >>> state = {"module.weight": torch.zeros(2, 3), "module.bias": torch.zeros(7)}
@@ -116,6 +116,15 @@ def match_state(model: nn.Module, state: Mapping[str, Tensor], where: str) -> Ma
     # A counter of batches alone is no weight.
     if not any(own[name].dim() for name in best):
         raise UserError(f"{where}: {_nearest(own, state)}")
+    for name, theirs in best.items():
+        value, kind = state[theirs], own[name].dtype
+        floats = value.is_floating_point() and bool(value.to(kind).isfinite().all())
+        # Integers are those of a quantised network, which mean nothing without their scale.
+        if kind.is_floating_point and not floats:
+            raise UserError(
+                f"{where}: {theirs} is of {value.dtype}, or not finite; allowed: finite floats "
+                f"within the range of {kind}"
+            )
     taken = {*best.values()}
     return Matched(
         best,
