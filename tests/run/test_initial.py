@@ -19,6 +19,7 @@ import spos
 from spos import UserError
 from spos.run import RunDirectory, run
 from spos.run.initial import BROUGHT, brought
+from spos.run.known_weights import match_weights
 from spos.training.checkpoint import Checkpoints
 from spos.training.weights import match_state, read_state
 
@@ -296,8 +297,10 @@ def test_a_space_by_name_brings_no_weights(tmp_path: Path) -> None:
     ids=["not a number", "beyond the range", "quantised", "a mask"],
 )
 def test_weights_that_are_no_finite_floats_are_refused(weight: torch.Tensor) -> None:
-    state = {"weight": weight, "left": torch.tensor(-torch.inf)}
+    state = {"weight": weight}
     with pytest.raises(UserError, match=r"^a.pth: weight is of .*allowed: finite floats"):
         match_state(nn.Linear(3, 2), state, "a.pth")
-    half = {**state, "weight": torch.ones(2, 3, dtype=torch.float16)}
+    with pytest.raises(UserError, match=r"^a.pth: weight is of .*allowed: finite floats"):
+        match_weights(nn.Linear(3, 2), {**state, "bias": torch.ones(2)}, "a.pth", 2)
+    half = {"weight": torch.ones(2, 3).half(), "left": torch.tensor(-torch.inf)}
     assert match_state(nn.Linear(3, 2), half, "a.pth").pairs == {"weight": "weight"}

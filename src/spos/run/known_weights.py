@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from spos._util.errors import UserError
 from spos._util.files import expand_home, file_digest
 from spos.spaces.zoo._libraries import InColour
-from spos.training.weights import Matched, read_state, take_state
+from spos.training.weights import Matched, check_finite, read_state, take_state
 
 
 def load_weights(network: nn.Module, file: str, outputs: int) -> Matched:
@@ -38,7 +38,7 @@ def match_weights(
     """Match the weights of a file, of which one layer, the classifier, may be of other classes.
 
     Raises:
-        UserError: the weights are those of another network.
+        UserError: the weights are those of another network, or no finite floats.
     """
     own = _in_colour(network).state_dict()
     for what, names in (("has no", own.keys() - weights), ("has also", weights.keys() - own)):
@@ -55,7 +55,9 @@ def match_weights(
                 f"{file}: {name} has the shape {list(there)}, that of the network {list(here)}: "
                 "it is of another network"
             )
-    return Matched({name: name for name in own if name not in other}, other, other)
+    pairs = {name: name for name in own if name not in other}
+    check_finite(own, weights, pairs, file)
+    return Matched(pairs, other, other)
 
 
 def digest_of(file: str) -> str:

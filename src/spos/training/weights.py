@@ -116,7 +116,30 @@ def match_state(model: nn.Module, state: Mapping[str, Tensor], where: str) -> Ma
     # A counter of batches alone is no weight.
     if not any(own[name].dim() for name in best):
         raise UserError(f"{where}: {_nearest(own, state)}")
-    for name, theirs in best.items():
+    check_finite(own, state, best, where)
+    taken = {*best.values()}
+    return Matched(
+        best,
+        tuple(name for name in own if name not in best),
+        tuple(name for name in state if name not in taken),
+    )
+
+
+def check_finite(
+    own: Mapping[str, Tensor], state: Mapping[str, Tensor], pairs: Mapping[str, str], where: str
+) -> None:
+    """Check that what is taken from a file is finite floats where the model has floats.
+
+    Args:
+        own (Mapping[str, Tensor]): tensors of the model by name.
+        state (Mapping[str, Tensor]): tensors of the file by name.
+        pairs (Mapping[str, str]): name in the file by name in the model.
+        where (str): what to call the file in an error.
+
+    Raises:
+        UserError: a tensor is of another kind, or holds other numbers.
+    """
+    for name, theirs in pairs.items():
         value, kind = state[theirs], own[name].dtype
         floats = value.is_floating_point() and bool(value.to(kind).isfinite().all())
         # Integers are those of a quantised network, which mean nothing without their scale.
@@ -125,12 +148,6 @@ def match_state(model: nn.Module, state: Mapping[str, Tensor], where: str) -> Ma
                 f"{where}: {theirs} is of {value.dtype}, or not finite; allowed: finite floats "
                 f"within the range of {kind}"
             )
-    taken = {*best.values()}
-    return Matched(
-        best,
-        tuple(name for name in own if name not in best),
-        tuple(name for name in state if name not in taken),
-    )
 
 
 def _nearest(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
