@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import threading
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +15,7 @@ from networks import metadata
 from torch import Tensor, fx
 
 from spos import UserError
+from spos.cost.latency.onnx_session import open_session
 from spos.export.formats import FORMATS
 from spos.export.onnx_file import OPSET, open_onnx, write_onnx
 from spos.export.program_file import open_program, read_program_metadata, write_program
@@ -119,6 +122,20 @@ def test_an_input_that_is_not_what_the_metadata_says_is_damage(onnx_file: Path, 
     onnx.save(model, path)
     with pytest.raises(UserError, match=r"other.onnx is damaged: its input is"):
         open_onnx(path)
+
+
+def test_a_network_is_opened_where_a_signal_ends_the_wait(
+    onnx_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = []
+
+    def opened(content: bytes) -> Any:
+        threads.append(threading.current_thread())
+        return open_session(content)
+
+    monkeypatch.setattr("spos.export.onnx_file.open_session", opened)
+    open_onnx(onnx_file)
+    assert threads and threading.main_thread() not in threads
 
 
 @pytest.mark.parametrize("package", ["onnx", "onnxruntime", "onnxscript"])

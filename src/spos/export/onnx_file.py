@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, fx
 
 from spos._util.errors import UserError
+from spos._util.interrupt import interruptible
 from spos.cost.latency.onnx_session import open_session, quiet_exporter, require_onnx
 from spos.export.metadata import INPUT, OUTPUT, Metadata, OpenedNetwork, reason
 
@@ -78,7 +79,7 @@ def open_onnx(path: Path) -> OpenedNetwork:
 
     content = path.read_bytes()
     try:
-        session = open_session(content)
+        session = interruptible(lambda: open_session(content))
     except Exception as error:
         # onnxruntime has an exception for each of its codes, without a common class.
         raise UserError(f"{path} is not an ONNX file, or damaged ({reason(error)})") from error
