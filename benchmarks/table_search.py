@@ -111,9 +111,7 @@ SEARCHES: dict[str, Search] = {
     "random": _spos("random"),
     "TPE": _spos("tpe"),
     "NSGA-II for a front": _spos("nsga2", pareto=("flops",)),
-    "Optuna's TPE, one by one": _optuna(
-        lambda seed: optuna.samplers.TPESampler(seed=seed, multivariate=True)
-    ),
+    "Optuna's TPE": _optuna(lambda seed: optuna.samplers.TPESampler(seed=seed, multivariate=True)),
     "Optuna's NSGA-II": _optuna(lambda seed: optuna.samplers.NSGAIISampler(seed=seed)),
 }
 

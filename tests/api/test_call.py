@@ -294,7 +294,11 @@ def test_arguments_of_another_kind_are_refused(
         ({"run": {"seed": 1}}, {"seed": 2}, "run.seed 1 is given by the argument seed"),
         ({"constraint": {"maximum": {"flops": 5}}}, {"max_flops": 4}, r"maximum.flops is given by"),
         ({"supernet": {"init": "a"}}, {"init": "b"}, "supernet.init 'a' is given by"),
-        ({"retrain": {"augment": "none"}}, {"augment": abs}, "retrain.augment 'none' is given by"),
+        (
+            {"supernet": {"augment": "none"}, "retrain": {"augment": "none"}},
+            {"augment": abs},
+            "supernet.augment 'none' is given by the argument augment",
+        ),
     ],
 )
 def test_a_setting_and_an_argument_that_differ_are_refused(

@@ -45,7 +45,7 @@ def test_a_table_is_read_with_its_costs(table: Path) -> None:
     assert MACRO_BAND[0] <= inside.min() and inside.max() <= MACRO_BAND[1]
 
 
-@pytest.mark.parametrize("name", ["evolution", "Optuna's TPE", "NSGA-II for a front"])
+@pytest.mark.parametrize("name", ["evolution", "TPE", "Optuna's TPE", "NSGA-II for a front"])
 def test_regret_falls_within_the_budget(table: Path, name: str, tmp_path: Path) -> None:
     from ground_truth import read_ground_truth
     from table_search import SEARCHES, regrets

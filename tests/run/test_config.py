@@ -65,7 +65,7 @@ def test_two_runs_differ_in_what_is_stored_and_decides_the_result(
     [
         ({"constraint": {"maximum": {"flops": float("inf")}}}, "constraint.maximum.flops"),
         ({"constraint": {"minimum": {"flops": [1]}}}, "constraint.minimum.flops"),
-        ({"constraint": {"maximum": 5}}, "constraint.maximum 5: must be a valid dictionary"),
+        ({"constraint": {"maximum": 5}}, "constraint.maximum 5: must be values by name such as"),
         ({"run": {"save_every": float("nan")}}, "run.save_every"),
         ({"run": {"calibration": 1}}, "run.calibration 1: must be at least 2"),
         ({"data": {"mean": [0.5]}}, "data.mean"),

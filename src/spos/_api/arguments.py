@@ -125,8 +125,14 @@ def make_settings(
     given.setdefault("run", {}).setdefault("seed", seed)
     if augment is not None:
         name = register_augmentation(augment)
-        for section in ("supernet", "retrain"):
-            put(given, f"{section}.augment", name, "augment")
+        stages = ("supernet", "retrain")
+        # A stage may have another one, but not both.
+        own = [stage for stage in stages if "augment" in given.get(stage, {})]
+        for stage in stages:
+            if len(own) < len(stages):
+                given.setdefault(stage, {}).setdefault("augment", name)
+            else:
+                put(given, f"{stage}.augment", name, "augment")
     maximum = {cost: read_bound(cost, str(value), f"max_{cost}") for cost, value in bounds.items()}
     if maximum:
         constraint = given.setdefault("constraint", {})

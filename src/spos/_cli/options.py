@@ -97,7 +97,8 @@ _ALIASES: tuple[tuple[str, str, Callable[[str], Any] | click.ParamType[Any], str
         "--algorithm",
         "search.algorithm",
         ALGORITHM,
-        "Search algorithm: evolution (default), random, tpe, nsga2, fbnet, darts or proxylessnas.",
+        "Search algorithm: evolution (the default), random, tpe, nsga2, fbnet, darts or "
+        "proxylessnas.",
     ),
     ("--population", "search.population", int, "Candidates of an iteration."),
     ("--iterations", "search.iterations", int, "Iterations of the search."),
