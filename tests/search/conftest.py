@@ -87,9 +87,11 @@ class Evaluator:
         self.kill_after = kill_after
         self.order = order
         self.calls: list[Architecture] = []
+        self.batches: list[int] = []
 
     def __call__(self, candidates: Sequence[Architecture]) -> Any:
         candidates = list(candidates)
+        self.batches.append(len(candidates))
         if self.order is not None:
             candidates = [candidates[i] for i in self.order.permutation(len(candidates))]
         for candidate in candidates:

@@ -57,16 +57,10 @@ def test_the_front_is_what_nothing_dominates(points):
 @pytest.mark.parametrize("algorithm", ["nsga2", "random"])
 def test_result(tower, evaluator, new_study, pareto, algorithm):
     how = SearchSettings(algorithm, population=10, iterations=5, parents=4, pareto=pareto)
-    batches = []
     evaluate = evaluator(fitness)
-
-    def told(candidates):
-        batches.append(len(candidates))
-        return evaluate(candidates)
-
-    result = search(tower.space, tower, WITHIN, told, new_study(), how)
+    result = search(tower.space, tower, WITHIN, evaluate, new_study(), how)
     # All of a generation at once, nothing outside the constraint, and nothing twice.
-    assert batches == [10] * 5
+    assert evaluate.batches == [10] * 5
     assert len(set(evaluate.calls)) == 50
     assert all(WITHIN.satisfied(tower.cost(architecture)) for architecture in evaluate.calls)
     points = {

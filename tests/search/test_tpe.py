@@ -22,14 +22,9 @@ def fitness(architecture: Architecture) -> float:
 def test_candidates_are_new_and_feasible_and_a_population_is_asked_for_together(
     tower, evaluator, new_study
 ):
-    evaluate, batches = evaluator(fitness), []
-
-    def told(candidates):
-        batches.append(len(candidates))
-        return evaluate(candidates)
-
-    result = search(tower.space, tower, WITHIN, told, new_study(), HOW)
-    assert batches == [10] * 6
+    evaluate = evaluator(fitness)
+    result = search(tower.space, tower, WITHIN, evaluate, new_study(), HOW)
+    assert evaluate.batches == [10] * 6
     assert len(set(evaluate.calls)) == 60
     assert all(WITHIN.satisfied(tower.cost(one)) for one in evaluate.calls)
     origins = [candidate.origin for candidate in result.candidates]

@@ -126,13 +126,14 @@ def make_settings(
     if augment is not None:
         name = register_augmentation(augment)
         stages = ("supernet", "retrain")
-        # A stage may have another one, but not both.
-        own = [stage for stage in stages if "augment" in given.get(stage, {})]
+        # One of the stages may have another policy, but then the other one has this function.
+        if all("augment" in given.get(stage, {}) for stage in stages):
+            raise UserError(
+                "settings: supernet.augment and retrain.augment leave no stage for the argument "
+                "augment; leave one of the three out"
+            )
         for stage in stages:
-            if len(own) < len(stages):
-                given.setdefault(stage, {}).setdefault("augment", name)
-            else:
-                put(given, f"{stage}.augment", name, "augment")
+            given.setdefault(stage, {}).setdefault("augment", name)
     maximum = {cost: read_bound(cost, str(value), f"max_{cost}") for cost, value in bounds.items()}
     if maximum:
         constraint = given.setdefault("constraint", {})

@@ -159,7 +159,8 @@ class OpenedNetwork:
             raise UserError(f"the network cannot be run ({reason(error)})") from error
         count, given = len(images), list(outputs.shape)
         wanted = [count, self.metadata.outputs]
-        if given != wanted if self.metadata.classifies else given[:1] != [count]:
+        fits = given == wanted if self.metadata.classifies else given[:1] == [count]
+        if not fits:
             raise UserError(
                 f"the network is damaged: its output has the shape {given}, expected is {wanted}"
             )

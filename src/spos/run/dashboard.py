@@ -57,7 +57,8 @@ class _OneLine(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print the first line of a message, unless it was printed before."""
-        line = f"spos: a part of the page is missing ({record.getMessage().splitlines()[0]})"
+        first = record.getMessage().partition("\n")[0]
+        line = f"spos: a part of the page is missing ({first})"
         if line not in self._told:
             self._told.add(line)
             with terminal_may_close():

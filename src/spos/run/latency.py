@@ -177,8 +177,8 @@ def validate_file(
             # A limit would be kept by networks that are said to take less than no time.
             corrected = dataclasses.replace(table, fit=Fit(networks=result.fit.networks))
             listener.message(
-                "the correction would take more from the fastest network than all that it costs: "
-                "left out; measure more --networks, with no other program running"
+                "the correction is left out, because it would make the latency of the fastest "
+                "network negative: measure more --networks, with no other program running"
             )
         corrected.write(path)
     return result, [out, page, *([path] if fit else [])]

@@ -114,6 +114,12 @@ class Algorithm(ABC):
                 "which the later ones race against the best so far; leave the setting out"
             )
 
+    def _best_known(self, history: History) -> Mapping[Architecture, str]:
+        """A first population of the best known candidates, unless it may have none."""
+        known = history.known_feasible() if self.settings.from_known else []
+        known.sort(key=lambda one: -history.known[one])
+        return dict.fromkeys(known[: self.population], "known")
+
     def _breed(
         self,
         children: dict[Architecture, str],

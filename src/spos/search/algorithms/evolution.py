@@ -26,9 +26,7 @@ class Evolution(Algorithm):
     def propose(self, iteration: int, history: History) -> Mapping[Architecture, str]:
         """Propose new children of the best candidates within the constraint."""
         if iteration == 0:
-            known = history.known_feasible() if self.settings.from_known else []
-            known.sort(key=lambda one: -history.known[one])
-            return dict.fromkeys(known[: self.population], "known")
+            return self._best_known(history)
         space, settings = self.feasible.space, self.settings
         parents = history.best(settings.parents)
         population: dict[Architecture, str] = {}

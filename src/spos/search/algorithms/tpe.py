@@ -42,9 +42,7 @@ class Tpe(Algorithm):
     def propose(self, iteration: int, history: History) -> Mapping[Architecture, str]:
         """Propose draws from the estimator of the good candidates so far."""
         if iteration == 0:
-            known = history.known_feasible() if self.settings.from_known else []
-            known.sort(key=lambda one: -history.known[one])
-            return dict.fromkeys(known[: self.population], "known")
+            return self._best_known(history)
         space = self.feasible.space
         distributions = make_distributions(space)
         seed = int(generator(self.settings.seed, "tpe", iteration).integers(2**32))
