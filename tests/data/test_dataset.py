@@ -133,7 +133,7 @@ def of(image, label=0):
         ([(torch.full((3, 8, 8), torch.nan), 0)], {}, "values of nan to nan"),
         ([(np.zeros((8, 8), np.uint16), 0)], {}, "values of type uint16; allowed: uint8"),
         ([(torch.zeros(3, 0, 4), 0)], {}, r"an image of shape \[3, 0, 4\]"),
-        (Pairs(byte_tensor), {"classes": ["a", "b", "a"]}, "classes: 'a' is there 2 times; give"),
+        (Pairs(byte_tensor), {"classes": ["a", "b", "a"]}, "classes: 'a' is given 2 times; give"),
         (Pairs(byte_tensor), {"classes": ["a"]}, "classes: 1 names for labels up to 2; .* 3"),
         (
             [(byte_tensor(n), n % 2 * 2**62) for n in range(60)],

@@ -166,14 +166,14 @@ def put(given: dict[str, Any], setting: str, value: str | int, argument: str) ->
         >>> put({"run": {"seed": 1}}, "run.seed", 2, "seed")
         Traceback (most recent call last):
         ...
-        spos.UserError: settings: run.seed 1 is given by the argument seed too; give one of them
+        spos.UserError: settings: run.seed 1 contradicts the argument seed; give one of them
     """
     section, name = setting.split(".")
     known = given.setdefault(section, {}).setdefault(name, value)
     if known != value:
         raise UserError(
-            f"settings: {setting} {known!r:.80} is given by the argument {argument} too; give one "
-            "of them"
+            f"settings: {setting} {known!r:.80} contradicts the argument {argument}; give one of "
+            "them"
         )
 
 

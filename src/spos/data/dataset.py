@@ -149,7 +149,7 @@ def _class_names(dataset: Any, classes: Sequence[str] | None, labels: Tensor) ->
     # Those of a Dataset are as its authors have them: two of ImageNet are "crane".
     if classes is not own and count > 1:
         raise UserError(
-            f"classes: {again!r:.80} is there {count} times; give each class a name of its own"
+            f"classes: {again!r:.80} is given {count} times; give each class a name of its own"
         )
     return names
 
