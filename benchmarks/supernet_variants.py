@@ -11,13 +11,19 @@ the benchmark's table by all of them (`ranking.py`). Rerun the same command to r
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import ranking
-from launch import SPOS, run_command
+from launch import run_command
+from supernet_tricks import whiten
 
+from spos.run.config import read_layout
+
+#: In place of `spos`: the same command with more methods.
+SPOS = (sys.executable, str(Path(__file__).with_name("supernet_tricks.py")))
 #: Settings of each variant, all of about the same time; the first are the defaults of `proxy`.
 VARIANTS = {
     "sandwich": (),
@@ -33,16 +39,55 @@ VARIANTS = {
     "rate-0.05": ("supernet.learning_rate=0.05",),
     "decay-5e-4": ("supernet.weight_decay=5e-4",),
     "clipped": ("supernet.gradient_clip=1",),
+    "warmup-750": ("supernet.warmup_steps=750",),
     "32-pixels": ("layout.image_size=32", "supernet.steps=2500"),
     "double-width": ("layout.channels=32,64,128", "layout.stem_channels=16", "supernet.steps=3000"),
+    "uniform-slower-when-costly": (
+        *("supernet.method=slower-when-costly", "supernet.steps=15000"),
+    ),
+    "uniform-momentum-by-group": (
+        *("supernet.method=momentum-by-group", "supernet.steps=15000"),
+        *("supernet.momentum=0", "supernet.nesterov=false", "supernet.weight_decay=4e-4"),
+    ),
+    "alternating-flips": ("supernet.method=sandwich-alternating-flips", "supernet.augment=crop"),
+    "whitened": (),
+    "12-pixels-first": ("supernet.steps=3750",),
+}
+#: Settings of a training whose weights a variant begins with.
+FIRST = {
+    "12-pixels-first": (
+        *("layout.image_size=12", "supernet.steps=5000", "supernet.schedule=constant"),
+    )
 }
 
 
-def train(space: str, settings: Sequence[str], data: str, seed: int, out: Path) -> None:
+def train(name: str, space: str, data: str, seed: int, out: Path) -> None:
+    """Train a supernet of a variant."""
+    begin = None
+    if name in FIRST:
+        first = out.with_name(f"{out.name}-first")
+        train_by(FIRST[name], space, data, seed, first)
+        *_, begin = sorted((first / "supernet").glob("step-*.safetensors"))
+    elif name == "whitened":
+        begin = out.with_name(f"{out.name}.safetensors")
+        layout = read_layout(space, "proxy", [])
+        whiten(data, layout.image_size, layout.stem_channels, begin)
+    train_by(VARIANTS[name], space, data, seed, out, begin)
+
+
+def train_by(
+    settings: Sequence[str],
+    space: str,
+    data: str,
+    seed: int,
+    out: Path,
+    begin: Path | None = None,
+) -> None:
     """Train a supernet by the command line, as a user would."""
     command = [*SPOS, "train", "--space", space, "--preset", "proxy"]
     command += ["--data", data, "--validation", "5000", "--seed", str(seed), "--threads", "1"]
     command += [part for setting in settings for part in ("--set", setting)]
+    command += ["--init", str(begin)] if begin else []
     run_command([*command, "--out", str(out)], out.with_name(f"{out.name}.log"))
 
 
@@ -60,12 +105,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     runs = options.runs.resolve()
     runs.mkdir(parents=True, exist_ok=True)
     jobs = [
-        (VARIANTS[name], seed, runs / f"{name}-{seed}")
+        (name, seed, runs / f"{name}-{seed}")
         for seed in range(options.seeds)
         for name in options.only.split(",")
     ]
     with ThreadPoolExecutor(options.processes) as pool:
-        list(pool.map(lambda job: train(options.space, job[0], options.data, *job[1:]), jobs))
+        list(pool.map(lambda job: train(job[0], options.space, options.data, *job[1:]), jobs))
     chosen = [part for *_, run in jobs for part in ("--run", str(run))]
     # Everything else is an option of the ranking.
     ranking.main(
