@@ -90,6 +90,32 @@ def test_a_network_that_does_not_run_is_refused_in_one_line(network, shape):
     assert "\n" not in str(raised.value)
 
 
+class Making(nn.Module):
+    """A forward with tensors of its own: one that is an attribute, and one that it makes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = torch.ones(4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.scale + torch.zeros(x.shape[0], 4)
+
+
+def test_a_forward_may_make_tensors_and_keep_them_in_attributes():
+    network = nn.Sequential(nn.Linear(4, 4), Making())
+    assert count_network(network, (4,)) == {"flops": 16, "params": 20}
+    assert network[1].scale.device.type == "cpu", "the network is left as it is"
+
+
+def test_a_forward_that_depends_on_values_is_told_so():
+    class Deciding(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x if x.sum() > 0 else -x
+
+    with pytest.raises(UserError, match="its forward must not depend on the values of tensors"):
+        count_network(nn.Sequential(nn.Linear(4, 4), Deciding()), (4,))
+
+
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("could not create a primitive")])
 def test_a_network_is_not_refused_for_a_lack_of_memory(error, monkeypatch):
     def fails(*_: object) -> Tensor:

@@ -51,6 +51,15 @@ def test_the_activations_are_those_of_a_real_step():
         )
 
 
+def test_tensors_that_a_forward_makes_and_averages_over_all_batches_are_no_obstacle():
+    class Padded(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x + torch.zeros(x.shape[0], 1, 1, 1)
+
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8, momentum=None), Padded())
+    assert activation_bytes(network, (3, 8, 8), 2) == kept(network, (3, 8, 8), 2)
+
+
 def test_activations_grow_with_the_batch(supernet_of: GetSupernet):
     supernet = supernet_of("small")
     one, many = (activation_bytes(supernet, supernet.input_shape, n) for n in (10, 40))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_map_only
 
 from spos._util.errors import UserError, is_out_of_memory
 from spos.nn.choice import ChoiceModule
@@ -124,15 +125,46 @@ def run(module: nn.Module, value: Any, forward: Callable[[Any], Any] | None = No
             raise
         given = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else str(type(value))
         reason = (str(error) or type(error).__name__).splitlines()[0]
+        if "meta tensor" in reason:
+            reason = f"its forward must not depend on the values of tensors ({reason})"
         raise InputError(
             f"{type(module).__name__} does not run on input of {given}: {reason}"
         ) from error
 
 
-class _NormsSkipped(TorchFunctionMode):
+class OnMeta(TorchFunctionMode):
+    """Operations on the meta device, also with tensors that a forward makes on the CPU."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        # An index says which values are taken, and may have to be read.
+        if func is not Tensor.__getitem__:
+            places = {one.device.type for one in _tensors((*args, *kwargs.values())) if one.dim()}
+            if len(places) > 1:
+                args, kwargs = tree_map_only(Tensor, _without_values, (args, kwargs))
+        return self.call(func, args, kwargs)
+
+    def call(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """Call an operation whose tensors are on one device."""
+        return func(*args, **kwargs)
+
+
+def _tensors(values: Iterable[Any]) -> Iterator[Tensor]:
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, (tuple, list)):
+            yield from _tensors(value)
+
+
+def _without_values(tensor: Tensor) -> Tensor:
+    return tensor.to("meta")
+
+
+class _NormsSkipped(OnMeta):
     # By convention batch norms count no multiply-adds, but on the meta device each of them runs
     # about thirty operations, which would take longer than all convolutions.
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def call(self, func: Any, args: Any, kwargs: Any) -> Any:
         if func is F.batch_norm:
             inputs, mean = args[:2]
             if mean is not None and len(mean) != inputs.shape[1]:
@@ -140,7 +172,7 @@ class _NormsSkipped(TorchFunctionMode):
                     f"batch norm of {len(mean)} channels on input with {inputs.shape[1]}"
                 )
             return torch.empty_like(inputs)
-        return func(*args, **(kwargs or {}))
+        return func(*args, **kwargs)
 
 
 def first_identical(supernet: Supernet) -> list[int]:

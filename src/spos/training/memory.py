@@ -8,10 +8,10 @@ from typing import Any
 import psutil
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
+from torch.nn.modules.batchnorm import _NormBase
 
 from spos._util.errors import UserError
-from spos.cost.part import on_meta
+from spos.cost.part import OnMeta, on_meta
 from spos.cost.units import COUNT
 from spos.nn.elastic import ElasticConv2d
 from spos.nn.one_of import OneOf
@@ -45,6 +45,10 @@ def activation_bytes(
         64
     """
     meta = on_meta(model).train()
+    for module in meta.modules():
+        if isinstance(module, _NormBase):
+            # With None it reads the number of batches, which has no value there.
+            module.momentum = module.momentum or 0.0
     inputs = torch.empty(batch_size, *input_shape, device="meta")
     own = {parameter.untyped_storage()._cdata for parameter in meta.parameters()}
     paths: list[list[int]] = [[]]
@@ -90,15 +94,13 @@ class _Normalised(torch.autograd.Function):
         return torch.empty_like(inputs)
 
 
-class _QuickNorm(TorchFunctionMode):
+class _QuickNorm(OnMeta):
     """Batch norm on the meta device, where torch takes it apart into dozens of operations."""
 
-    def __torch_function__(
-        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
-        if function is nn.functional.batch_norm:
+    def call(self, func: Any, args: Any, kwargs: Any) -> Any:
+        if func is nn.functional.batch_norm:
             return _Normalised.apply(*args[:3])  # type: ignore[no-untyped-call]
-        return function(*args, **(kwargs or {}))
+        return func(*args, **kwargs)
 
 
 def _mix_heaviest(model: nn.Module, options: int | None) -> None:
