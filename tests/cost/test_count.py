@@ -32,6 +32,30 @@ class Attention(nn.Module):
         return nn.functional.batch_norm(x, *running) * self.scale[:, None]
 
 
+class Vector(nn.Module):
+    """The weight of each of several places, as attention pooling has it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.addmv((x @ self.weight)[0], x[0], self.weight) + self.weight @ self.weight
+
+
+class Pair(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Bilinear(8, 7, 6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x, x[..., :7])
+
+
+UNKNOWN_TO_TORCH = {
+    "vector": (Vector(), (16, 8), 2 * 16 * 8 + 8),
+    "bilinear": (Pair(), (16, 8), 16 * 6 * 8 * 7),
+}
 NETWORKS = {
     "convolution": (nn.Conv2d(3, 8, 3, stride=2, bias=False), (3, 9, 9), 8 * 27 * 16),
     "grouped": (nn.Conv2d(4, 8, 3, groups=4, bias=False), (4, 5, 5), 8 * 9 * 9),
@@ -57,6 +81,12 @@ def test_a_multiply_add_counts_once(name):
     with plain, torch.no_grad(), FlopCounterMode(display=False) as counter:
         copy.deepcopy(network).eval()(torch.zeros(1, *shape))
     assert counter.get_total_flops() == 2 * expected
+
+
+@pytest.mark.parametrize("name", UNKNOWN_TO_TORCH)
+def test_products_that_torch_does_not_count_count_as_well(name):
+    network, shape, expected = UNKNOWN_TO_TORCH[name]
+    assert count_network(network, shape)["flops"] == expected
 
 
 def test_parameters_shared_by_two_modules_count_once():

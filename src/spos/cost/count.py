@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from math import prod
 from pkgutil import resolve_name
 from typing import Any
 
@@ -26,6 +27,38 @@ PLAIN = ("flops", "params")
 QUANTISED = ("bitops", "model_bits")
 #: Bits of a parameter that is not quantised.
 FULL_BITS = 32
+
+
+def _product(first: Sequence[int], *_: Any, **__: Any) -> int:
+    return 2 * prod(first)
+
+
+def _product_added(_: Any, matrix: Sequence[int], *__: Any, **___: Any) -> int:
+    return 2 * prod(matrix)
+
+
+def _bilinear(
+    first: Sequence[int],
+    weight: Sequence[int],
+    second: Sequence[int],
+    *expanded: Sequence[int],
+    **_: Any,
+) -> int:
+    shapes: list[list[int]] = [list(first), list(weight), list(second)]
+    for shape, places in zip(shapes, expanded, strict=False):
+        for place in places:
+            shape.insert(place, 1)
+    products: int = prod(max(sizes) for sizes in zip(*shapes, strict=True))
+    return 2 * products
+
+
+#: Operations of linear layers that torch 2.13 has no formula for: x @ vector, nn.Bilinear.
+_FORMULAS = {
+    torch.ops.aten.mv: _product,
+    torch.ops.aten.dot: _product,
+    torch.ops.aten.addmv: _product_added,
+    torch.ops.aten._trilinear: _bilinear,
+}
 
 
 def cost_names(model: nn.Module) -> tuple[str, ...]:
@@ -80,7 +113,8 @@ def count(module: nn.Module, value: Any, names: tuple[str, ...] = PLAIN) -> tupl
         >>> costs, output.shape
         ((13824, 224), torch.Size([1, 8, 8, 8]))
     """
-    with _not_quantised(module), FlopCounterMode(display=False) as counter:
+    counting = FlopCounterMode(display=False, custom_mapping=_FORMULAS)
+    with _not_quantised(module), counting as counter:
         output = run(module, value)
     # By the name of a module, with the type of the outermost one in front.
     counts = {name: sum(found.values()) // 2 for name, found in counter.get_flop_counts().items()}
