@@ -20,6 +20,7 @@ from spos.cost.cost import COSTS, Cost
 from spos.cost.part import Costs, Counter, Part, on_meta, run
 from spos.nn.quantised import FixedBitsConv2d, QuantisedConv2d
 from spos.nn.quantisers import Quantiser
+from spos.nn.tracing import trace
 
 #: Costs of every network, in the order of cost vectors.
 PLAIN = ("flops", "params")
@@ -254,7 +255,7 @@ def count_model_bytes(network: nn.Module, value: Any) -> tuple[int, Any]:
 def _run_graph(network: nn.Module, value: Any) -> Any:
     """Run a module as its traced graph, in which every value is freed after its last use."""
     try:
-        traced = fx.symbolic_trace(network)
+        traced = fx.GraphModule(network, trace(network))
     except Exception:
         # A user's module that cannot be traced runs as it is.
         return network(tree_map_only(Tensor, torch.empty_like, value))

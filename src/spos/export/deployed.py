@@ -10,7 +10,7 @@ from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from spos.export.metadata import Metadata
-from spos.nn.supernet import one_graph
+from spos.nn.tracing import one_graph
 
 
 class Deployed(nn.Module):

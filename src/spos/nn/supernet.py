@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from operator import index
@@ -17,6 +17,7 @@ from spos._util.errors import UserError, check_kind
 from spos.nn.choice import ChoiceModule, Searchable
 from spos.nn.copying import copy_module
 from spos.nn.one_of import OneOf
+from spos.nn.tracing import one_graph, to_graph
 from spos.space import Architecture, Choice, SearchSpace
 
 
@@ -47,21 +48,6 @@ class Stage:
             architecture (Architecture): architecture of the supernet's space.
         """
         return tuple(architecture[position] for position in self.choices)
-
-
-@contextmanager
-def one_graph(what: str, otherwise: str) -> Iterator[None]:
-    """Raise the errors of torch.fx inside as one of the user's, who has a model it cannot trace.
-
-    Args:
-        what (str): name of the model in the error.
-        otherwise (str): end of the error, with its punctuation.
-    """
-    try:
-        yield
-    except (fx.proxy.TraceError, TypeError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{what} cannot be written as one graph ({reason}){otherwise}") from error
 
 
 class Supernet(nn.Module):
@@ -223,14 +209,7 @@ class Supernet(nn.Module):
         modes = [(module, module.training) for module in plain.modules()]
         otherwise = ": use Supernet.extract, which keeps the classes of your model"
         with one_graph(type(self.model).__name__, otherwise):
-            network = fx.symbolic_trace(plain)
-            # Of the other mode the graph alone, which needs no second copy of the weights.
-            other = fx.Tracer().trace(plain.train(not plain.training))
-            if str(other) != str(network.graph):
-                raise TypeError(
-                    "it computes something else in training than in evaluation outside of torch's "
-                    "own modules, such as nn.Dropout"
-                )
+            network = to_graph(plain)
         for module, training in modes:
             module.training = training
         for name, module in network.named_modules():

@@ -12,6 +12,8 @@ from typing import Any
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from spos.nn.tracing import trace
+
 #: The name of a layer, and that of the batch norm that alone reads its output.
 Pair = tuple[str, str]
 
@@ -34,7 +36,7 @@ def foldable(module: nn.Module) -> tuple[Pair, ...]:
         (('0', '1'),)
     """
     try:
-        graph = fx.Tracer().trace(module)
+        graph = trace(module)
     # The forward of a user's model may raise anything when it is traced.
     except Exception:
         return ()

@@ -14,7 +14,8 @@ from spos.cost.latency.record import PartKey, part_key
 from spos.cost.latency.table import one_changed
 from spos.cost.part import Costs, Counter, Options, Part, first_identical, run
 from spos.cost.table import ENUMERATED, CostTable
-from spos.nn.supernet import Supernet, one_graph
+from spos.nn.supernet import Supernet
+from spos.nn.tracing import one_graph
 from spos.space import Architecture
 
 #: Modules that compute nothing in evaluation mode.
