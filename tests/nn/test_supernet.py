@@ -342,6 +342,51 @@ def test_a_model_that_is_not_a_single_graph_is_extracted_but_has_no_subnet(model
     assert torch.equal(supernet.extract([0])(x), supernet(x))
 
 
+def doubled(_module: nn.Module, _inputs: object, output: Tensor) -> Tensor:
+    return 2 * output
+
+
+def test_a_hook_runs_in_every_network_or_is_refused():
+    def model() -> nn.Sequential:
+        return nn.Sequential(OneOf({"a": nn.Linear(2, 2)}), nn.Sequential(nn.Linear(2, 2)))
+
+    x = torch.ones(1, 2)
+    inside = model()
+    inside[0].options[0].register_forward_hook(doubled)
+    inside[1].register_forward_hook(doubled)
+    supernet = Supernet(inside, (2,)).eval()
+    assert torch.equal(supernet.subnet([0])(x), supernet(x))
+
+    whole = model()
+    whole.register_forward_pre_hook(lambda _, inputs: (3 * inputs[0],))
+    supernet = Supernet(whole, (2,)).eval()
+    assert len(supernet.stages) == 1, "its stages one after the other would be without it"
+    assert torch.equal(supernet.extract([0])(x), supernet(x))
+    with pytest.raises(UserError, match="Sequential has a forward hook, which the networks would"):
+        supernet.subnet([0])
+
+    chosen = model()
+    chosen[0].register_forward_hook(doubled)
+    with pytest.raises(UserError, match="0 has a forward hook, which the networks would be"):
+        Supernet(chosen, (2,)).extract([0])
+
+
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        (lambda: nn.LazyLinear(2), "the model has lazy layers"),
+        (lambda: nn.LazyBatchNorm1d(affine=False), "the model has lazy layers"),
+        (
+            lambda: torch.jit.script(nn.Linear(2, 2)),
+            "its part 'options.0' is compiled by torch.jit",
+        ),
+    ],
+)
+def test_a_model_whose_copies_cannot_be_trained_is_refused(option, says):
+    with pytest.raises(UserError, match=says):
+        Supernet(OneOf({"a": option(), "b": nn.Identity()}), (2,))
+
+
 def test_a_subnet_is_in_the_mode_of_the_supernet(make_supernet: GetSupernet):
     supernet = make_supernet("residual")
     for mode in (True, False):

@@ -10,8 +10,10 @@ import copy
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
+import torch
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
+from torch.nn.parameter import is_lazy
 
 from spos._util.errors import UserError, explain
 
@@ -20,6 +22,26 @@ Module = TypeVar("Module", bound=nn.Module)
 _CONSTANT = frozenset((bool, int, float, str, type(None)))
 #: Dictionaries of what a module contains.
 _CONTENTS = frozenset(("_parameters", "_buffers", "_modules"))
+
+
+def check_copies(model: nn.Module) -> None:
+    """Check that copies of a model have weights of their own that can be trained.
+
+    Raises:
+        UserError: it has lazy layers, or parts compiled by torch.jit.
+    """
+    if any(map(is_lazy, (*model.parameters(), *model.buffers()))):
+        raise UserError(
+            "the model has lazy layers, whose sizes are not known yet: run it on an image first"
+        )
+    for path, module in model.named_modules():
+        # The weights of its copies are no leaves of the graph of gradients.
+        if isinstance(module, torch.jit.ScriptModule):
+            where = f"its part '{path}'" if path else "the model"
+            raise UserError(
+                f"{where} is compiled by torch.jit, whose copies cannot be trained: give the "
+                "module that was compiled"
+            )
 
 
 def copy_module(module: Module, memo: dict[int, Any]) -> Module:

@@ -15,7 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from spos._util.errors import UserError, check_kind
 from spos.nn.choice import ChoiceModule, Searchable
-from spos.nn.copying import copy_module
+from spos.nn.copying import check_copies, copy_module
 from spos.nn.one_of import OneOf
 from spos.nn.tracing import one_graph, to_graph
 from spos.space import Architecture, Choice, SearchSpace
@@ -90,6 +90,7 @@ class Supernet(nn.Module):
     ) -> None:
         super().__init__()
         check_kind(model, nn.Module, "model", "a module with choices")
+        check_copies(model)
         self.model = model
         self.input_shape = _as_shape(input_shape)
         choices: dict[str, Choice] = {}
@@ -180,6 +181,7 @@ class Supernet(nn.Module):
                 if id(part) in memo:
                     continue
                 if isinstance(part, Searchable):
+                    _refuse_hooks(part)
                     memo[id(part)] = part.plain(duplicate)
                 elif part in self._stripped:
                     memo[id(part)] = _restore_affine(part, like)
@@ -205,6 +207,7 @@ class Supernet(nn.Module):
                 its input or on the training mode, so that it cannot be traced; use :meth:`extract`
                 for such a model.
         """
+        _refuse_hooks(self.model)
         plain = self.extract(architecture)
         modes = [(module, module.training) for module in plain.modules()]
         otherwise = ": use Supernet.extract, which keeps the classes of your model"
@@ -225,6 +228,19 @@ def _as_shape(given: Iterable[int]) -> tuple[int, ...]:
     raise UserError(
         f"input_shape {given!r:.80}: must be the sizes of one input, such as (3, 32, 32)"
     )
+
+
+def _hooked(module: nn.Module) -> bool:
+    return bool(module._forward_hooks or module._forward_pre_hooks)
+
+
+def _refuse_hooks(module: nn.Module) -> None:
+    if _hooked(module):
+        what = module.choice_name if isinstance(module, ChoiceModule) else None
+        raise UserError(
+            f"{what or type(module).__name__} has a forward hook, which the networks would be "
+            "without: remove it, or put what it does into the forward of a module"
+        )
 
 
 def _modules_outside_searchable(module: nn.Module) -> Iterator[nn.Module]:
@@ -259,9 +275,9 @@ def _stage_modules(model: nn.Module) -> list[tuple[str, nn.Module]]:
 
 
 def _flatten_sequential(path: str, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    # A subclass of Sequential may have a forward of its own.
+    # A subclass of Sequential may have a forward of its own, and a hook may change what it gives.
     choices = (isinstance(child, ChoiceModule) for child in module.modules())
-    if type(module) is not nn.Sequential or not any(choices):
+    if type(module) is not nn.Sequential or _hooked(module) or not any(choices):
         yield path, module
         return
     # named_children would skip a module that occurs a second time in the sequence.

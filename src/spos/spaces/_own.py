@@ -9,11 +9,10 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from torch import nn
-from torch.nn.parameter import UninitializedParameter
 
 from spos._util.errors import UserError
 from spos._util.identity import identity
-from spos.nn.copying import copy_module
+from spos.nn.copying import check_copies, copy_module
 from spos.nn.supernet import Supernet
 from spos.spaces import SPACES, Family
 from spos.spaces._stages import sandwich_defaults
@@ -58,9 +57,11 @@ def register_model(
     Returns:
         Name of the space.
     """
-    if any(isinstance(one, UninitializedParameter) for one in model.parameters()):
+    check_copies(model)
+    if any(hasattr(module, "_orig_mod") for module in model.modules()):
         raise UserError(
-            "the model has lazy layers, whose sizes are not known yet: run it on an image first"
+            "the model, or a part of it, is compiled by torch.compile: give the module itself, "
+            "which it has as _orig_mod"
         )
     if any(one.is_meta for one in (*model.parameters(), *model.buffers())):
         raise UserError("the model is on the device meta, which holds no numbers: make it on cpu")
