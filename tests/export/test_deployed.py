@@ -74,6 +74,36 @@ def test_modules_that_others_use_too_are_not_folded():
     assert count(folded, nn.BatchNorm2d) == 3
 
 
+def hooked() -> nn.Module:
+    norm = nn.BatchNorm2d(2)
+    norm.register_forward_hook(lambda module, inputs, output: 2 * output)
+    return nn.Sequential(nn.Conv2d(2, 2, 1), norm)
+
+
+class Tied(nn.Module):
+    """A weight that is used by its layer and by a function."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.norm = nn.Conv2d(2, 2, 1), nn.BatchNorm2d(2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.conv2d(self.norm(self.layer(x)), self.layer.weight)
+
+
+def of_batch() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(2, 2, 1), nn.BatchNorm2d(2, track_running_stats=False))
+
+
+@pytest.mark.parametrize("make", [hooked, Tied, of_batch])
+def test_a_batch_norm_that_folding_would_change_stays(make: Callable[[], nn.Module]):
+    graph = fx.symbolic_trace(make()).eval()
+    folded = fold_batch_norms(graph)
+    x = torch.rand(3, 2, 4, 4)
+    assert torch.equal(folded(x), graph(x))
+    assert count(folded, nn.BatchNorm2d) == 1
+
+
 def test_a_forward_that_is_not_a_graph_is_one_line():
     class Branching(nn.Module):
         def forward(self, x: Tensor) -> Tensor:

@@ -31,6 +31,36 @@ def test_the_source_is_the_network(
     assert torch.equal(network(pixels), graph(pixels))
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Conv2d(2, 2, 3, padding=1, padding_mode="circular"),
+        nn.Conv2d(2, 2, 3, padding="same", bias=False),
+        nn.AvgPool2d(3, 2, 1, ceil_mode=True, count_include_pad=False),
+        nn.AvgPool2d(2, divisor_override=3),
+        nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True),
+        nn.Hardtanh(-0.5, float("inf")),
+    ],
+)
+def test_a_layer_is_written_with_all_that_it_was_made_of(layer: nn.Module):
+    graph = fx.symbolic_trace(nn.Sequential(layer))
+    network = load_source(python_source(graph, metadata(), "x.safetensors"))
+    network.load_state_dict(graph.state_dict())
+    x = torch.randn(3, 2, 7, 7)
+    assert torch.equal(network(x), graph(x))
+
+
+def test_a_layer_whose_class_does_not_make_it_is_one_line():
+    hooked = nn.ReLU()
+    hooked.register_forward_hook(lambda module, inputs, output: 2 * output)
+    for layer in (hooked, nn.utils.spectral_norm(nn.Linear(2, 2))):
+        graph = fx.symbolic_trace(nn.Sequential(layer))
+        with pytest.raises(
+            UserError, match=r"0, .*, which has a hook or tensors of its own, cannot"
+        ):
+            python_source(graph, metadata(), "x.safetensors")
+
+
 class Own(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x

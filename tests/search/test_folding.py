@@ -94,6 +94,11 @@ class Noisy(nn.Conv2d):
         return super().forward(input).abs()
 
 
+class Tied(Twice):
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.conv2d(self.norm(self.conv(x)), self.conv.weight)
+
+
 def hooked() -> nn.Module:
     model = nn.Sequential(nn.Conv2d(3, 3, 3), nn.BatchNorm2d(3))
     model[0].register_forward_hook(lambda module, inputs, output: output.abs())
@@ -105,6 +110,7 @@ def hooked() -> nn.Module:
     [
         Twice,
         Read,
+        Tied,
         Untraceable,
         hooked,
         lambda: nn.Sequential(Noisy(3, 3, 3), nn.BatchNorm2d(3)),

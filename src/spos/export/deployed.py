@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections import Counter
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
@@ -11,6 +11,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from spos.export.metadata import Metadata
 from spos.nn.tracing import one_graph
+from spos.search.folding import foldable
 
 
 class Deployed(nn.Module):
@@ -76,19 +77,15 @@ def fold_batch_norms(graph: fx.GraphModule) -> fx.GraphModule:
         ['Conv2d']
     """
     folded = copy.deepcopy(graph)
-    calls = Counter(node.target for node in folded.graph.nodes if node.op == "call_module")
+    convolutions = {norm: convolution for convolution, norm in foldable(folded)}
     for node in list(folded.graph.nodes):
-        before = node.args[0] if node.op == "call_module" and node.args else None
-        if not isinstance(before, fx.Node) or before.op != "call_module":
+        convolution = convolutions.get(str(node.target)) if node.op == "call_module" else None
+        if convolution is None:
             continue
-        norm, convolution = (folded.get_submodule(str(n.target)) for n in (node, before))
-        if type(norm) is not nn.BatchNorm2d or type(convolution) is not nn.Conv2d:
-            continue
-        # A module that runs at two places has the same weights in both.
-        if len(before.users) > 1 or calls[node.target] > 1 or calls[before.target] > 1:
-            continue
-        folded.set_submodule(str(before.target), fuse_conv_bn_eval(convolution, norm))
-        node.replace_all_uses_with(before)
+        layer: Any = folded.get_submodule(convolution)
+        norm: Any = folded.get_submodule(str(node.target))
+        folded.set_submodule(convolution, fuse_conv_bn_eval(layer, norm))
+        node.replace_all_uses_with(node.args[0])
         folded.graph.erase_node(node)
     folded.delete_all_unused_submodules()
     folded.recompile()

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import ast
 import builtins
+import inspect
+import math
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, fx, nn
 
 from spos._util.errors import UserError
@@ -35,6 +38,8 @@ class Network(nn.Module):
 '''
 _KNOWN = {"torch", "device", "inf", "nan", "NoneType", "fx_pytree", "pytree"}
 """Names that fx presupposes; the head imports those that a network needs."""
+_NUMBERS = {"inf": math.inf, "nan": math.nan}
+"""Numbers that are printed as names."""
 
 
 def is_ours(path: Path) -> bool:
@@ -95,13 +100,43 @@ def _expression(module: nn.Module, name: str) -> str:
     kind, text = type(module), repr(module)
     if kind is nn.Module:
         return "nn.Module()"
+    shown = f"the module {name}, {' '.join(text.split())}"
     try:
-        ast.parse(text, mode="eval")
+        call: Any = ast.parse(text, mode="eval").body
     except SyntaxError:
-        raise _refusal(f"the module {name}, {' '.join(text.split())}") from None
+        raise _refusal(shown) from None
     if getattr(nn, kind.__name__, None) is not kind or "\n" in text:
         raise _refusal(f"the module {name}, a {kind.__name__}")
-    return f"nn.{text}"
+    for keyword in call.keywords:
+        # Some modules print a text as a name: padding_mode=reflect.
+        if isinstance(keyword.value, ast.Name) and keyword.value.id not in _NUMBERS:
+            keyword.value = ast.Constant(keyword.value.id)
+    # Others do not print all that they were made of, as AvgPool2d.
+    given = {keyword.arg for keyword in call.keywords}
+    rebuilt = _build(call)
+    for argument in inspect.signature(kind).parameters:
+        value = getattr(module, argument, None)
+        if argument not in given and _differs(value, getattr(rebuilt, argument, None)):
+            call.keywords.append(ast.keyword(argument, ast.Constant(value)))
+    hooks = module._forward_hooks or module._forward_pre_hooks
+    if hooks or _shapes(_build(call)) != _shapes(module):
+        raise _refusal(f"{shown}, which has a hook or tensors of its own,")
+    return f"nn.{ast.unparse(call)}"
+
+
+def _build(call: ast.Call) -> nn.Module:
+    # Without memory for its weights.
+    with torch.device("meta"):
+        built: nn.Module = eval(f"nn.{ast.unparse(call)}", {"nn": nn, **_NUMBERS})
+    return built
+
+
+def _differs(value: Any, other: Any) -> bool:
+    return isinstance(value, (bool, int, float, str)) and value != other
+
+
+def _shapes(module: nn.Module) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in module.state_dict().items()}
 
 
 def _refusal(part: str) -> UserError:

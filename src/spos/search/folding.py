@@ -43,13 +43,19 @@ def foldable(module: nn.Module) -> tuple[Pair, ...]:
     modules = dict(module.named_modules(remove_duplicate=False))
     calls = Counter(id(modules[str(n.target)]) for n in graph.nodes if n.op == "call_module")
 
+    # Their weights are used as they are as well.
+    read = {
+        id(modules.get(str(n.target).rpartition(".")[0])) for n in graph.nodes if n.op == "get_attr"
+    }
+
     def plain(node: fx.Node, kinds: tuple[type[nn.Module], ...]) -> bool:
         if node.op != "call_module":
             return False
         called = modules[str(node.target)]
         hooks = called._forward_hooks or called._forward_pre_hooks
         # A subclass may compute something else, and a parametrised module is one.
-        return type(called) in kinds and calls[id(called)] == 1 and not hooks
+        alone = calls[id(called)] == 1 and id(called) not in read and not hooks
+        return type(called) in kinds and alone
 
     found = []
     for node in graph.nodes:
