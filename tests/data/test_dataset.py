@@ -103,6 +103,15 @@ def of(image, label=0):
     return lambda index: image
 
 
+def failing(error: Exception):
+    def image(index: int):
+        if index == 4:
+            raise error
+        return byte_tensor(index)
+
+    return image
+
+
 @pytest.mark.parametrize(
     ("items", "options", "message"),
     [
@@ -134,6 +143,17 @@ def of(image, label=0):
         ([(np.zeros((8, 8), np.uint16), 0)], {}, "values of type uint16; allowed: uint8"),
         ([(torch.zeros(3, 0, 4), 0)], {}, r"an image of shape \[3, 0, 4\]"),
         (Pairs(byte_tensor), {"classes": ["a", "b", "a"]}, "classes: 'a' is given 2 times; give"),
+        (Pairs(byte_tensor), {"classes": "abc"}, "classes 'abc': must be a list of names"),
+        (
+            Pairs(failing(ValueError("not\na photograph"))),
+            {},
+            r"train, item 4: the Dataset cannot give it \(ValueError: not a photograph\)",
+        ),
+        (
+            Pairs(failing(FileNotFoundError(2, "No such file or directory", "4.jpg"))),
+            {},
+            r"train, item 4: the Dataset cannot give it \(4.jpg: No such file or directory\)",
+        ),
         (Pairs(byte_tensor), {"classes": ["a"]}, "classes: 1 names for labels up to 2; .* 3"),
         (
             [(byte_tensor(n), n % 2 * 2**62) for n in range(60)],
@@ -159,6 +179,11 @@ def test_mistakes_are_named_in_one_line(items, options, message):
     with pytest.raises(UserError, match=message) as error:
         dataset_data(items, **options)
     assert "\n" not in str(error.value)
+
+
+def test_a_lack_of_memory_is_no_mistake_of_a_dataset():
+    with pytest.raises(MemoryError):
+        dataset_data(Pairs(failing(MemoryError())))
 
 
 def test_a_dataset_without_an_index_is_refused():

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
 
-from spos._util.errors import UserError, nearest
+from spos._util.errors import UserError, explain, nearest
 from spos.data.decode import to_array
 from spos.data.images import ImageData, Images, TensorImages, digest
 from spos.data.items import to_image, to_label, to_values
@@ -128,6 +128,8 @@ def dataset_source(
 
 
 def _class_names(dataset: Any, classes: Sequence[str] | None, labels: Tensor) -> list[str]:
+    if isinstance(classes, str):
+        raise UserError(f"classes {classes!r:.80}: must be a list of names")
     largest = int(labels.max())
     own = getattr(dataset, "classes", None)
     if classes is None and isinstance(own, (list, tuple)) and len(own) > largest:
@@ -205,8 +207,15 @@ class _Items(Photographs):
         return TensorImages(pixels, labels, owned=True, digests=self.digests)
 
     def _item(self, index: int, shape: tuple[int, ...] | None = None) -> tuple[Image.Image, Tensor]:
-        item = self.dataset[index]
         where = f"{self.name}, item {index}"
+        try:
+            item = self.dataset[index]
+        # A Dataset of the user's own may raise anything, also hours after its first item.
+        except Exception as error:
+            if explain(error) is not None and not isinstance(error, OSError):
+                raise
+            reason = explain(error) or f"{type(error).__name__}: {' '.join(str(error).split())}"
+            raise UserError(f"{where}: the Dataset cannot give it ({reason:.200})") from error
         if not isinstance(item, (tuple, list)) or len(item) != 2:
             raise UserError(f"{where}: {type(item).__name__}; allowed: (image, label)")
         image = to_image(item[0], where)
