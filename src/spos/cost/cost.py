@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from spos._util.errors import UserError, nearest
 from spos._util.registry import Registry
 from spos.cost.units import COUNT, Unit
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 #: Counts one stage: called with a network without choices on the meta device and its input for one
 #: image, returns the cost as an integer and the output of the network.
 Count = Callable[["nn.Module", Any], tuple[int, Any]]
+
+#: How the costs of stages become that of an architecture.
+Aggregation = Literal["sum", "peak"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,9 @@ class Cost:
         aggregation (str): ``"sum"`` if the cost of an architecture is the sum over its stages,
             ``"peak"`` if it is the largest value of a stage.
 
+    Raises:
+        UserError: there is no such aggregation, or the counter is neither a function nor a path.
+
     Example:
         >>> from spos.cost.units import TIME
         >>> Cost("latency", unit=TIME).format(4250000)
@@ -52,9 +59,17 @@ class Cost:
     help: str = ""
     unit: Unit = COUNT
     counter: Count | str | None = None
-    aggregation: Literal["sum", "peak"] = "sum"
+    aggregation: Aggregation = "sum"
 
     def __post_init__(self) -> None:
+        if self.aggregation not in get_args(Aggregation):
+            allowed = nearest(self.aggregation, get_args(Aggregation))
+            raise UserError(f"aggregation '{self.aggregation}' of the cost {self.name}: {allowed}")
+        if not (self.counter is None or isinstance(self.counter, str) or callable(self.counter)):
+            raise UserError(
+                f"the counter of the cost {self.name} is {self.counter!r:.50}: must be a function "
+                "of a network and its input"
+            )
         for pair in ("label name", "heading name", "noun label", "title label", "help noun"):
             field, source = pair.split()
             if not getattr(self, field):

@@ -6,7 +6,6 @@ import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from math import prod
 from pkgutil import resolve_name
 from typing import Any
 
@@ -16,7 +15,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.flop_counter import FlopCounterMode
 
+from spos._util.errors import UserError, explain
+from spos._util.libraries import reason
 from spos.cost.cost import COSTS, Cost
+from spos.cost.formulas import FORMULAS
 from spos.cost.part import Costs, Counter, Part, on_meta, run
 from spos.nn.quantised import FixedBitsConv2d, QuantisedConv2d
 from spos.nn.quantisers import Quantiser
@@ -28,38 +30,6 @@ PLAIN = ("flops", "params")
 QUANTISED = ("bitops", "model_bits")
 #: Bits of a parameter that is not quantised.
 FULL_BITS = 32
-
-
-def _product(first: Sequence[int], *_: Any, **__: Any) -> int:
-    return 2 * prod(first)
-
-
-def _product_added(_: Any, matrix: Sequence[int], *__: Any, **___: Any) -> int:
-    return 2 * prod(matrix)
-
-
-def _bilinear(
-    first: Sequence[int],
-    weight: Sequence[int],
-    second: Sequence[int],
-    *expanded: Sequence[int],
-    **_: Any,
-) -> int:
-    shapes: list[list[int]] = [list(first), list(weight), list(second)]
-    for shape, places in zip(shapes, expanded, strict=False):
-        for place in places:
-            shape.insert(place, 1)
-    products: int = prod(max(sizes) for sizes in zip(*shapes, strict=True))
-    return 2 * products
-
-
-#: Operations of linear layers that torch 2.13 has no formula for: x @ vector, nn.Bilinear.
-_FORMULAS = {
-    torch.ops.aten.mv: _product,
-    torch.ops.aten.dot: _product,
-    torch.ops.aten.addmv: _product_added,
-    torch.ops.aten._trilinear: _bilinear,
-}
 
 
 def cost_names(model: nn.Module) -> tuple[str, ...]:
@@ -82,17 +52,27 @@ def default_counter(model: nn.Module) -> Counter:
 
 def cost_counter(cost: Cost) -> Counter:
     """Return the counter of one cost that has one, for a :class:`spos.cost.CostTable`."""
-    counter = _counter_of(cost)
 
     def count_part(part: Part) -> tuple[Costs, Any]:
-        value, output = counter(part.network(), part.value)
+        value, output = _count_own(cost, part.network(), part.value)
         return (value,), output
 
     return Counter((cost.name,), count_part, cost.aggregation == "peak")
 
 
-def _counter_of(cost: Cost) -> Any:
-    return resolve_name(cost.counter) if isinstance(cost.counter, str) else cost.counter
+def _count_own(cost: Cost, network: nn.Module, value: Any) -> tuple[int, Any]:
+    counter: Any = resolve_name(cost.counter) if isinstance(cost.counter, str) else cost.counter
+    try:
+        counted, output = counter(network, value)
+    # A counter of the user's own may raise anything, or return the number alone.
+    except Exception as error:
+        if explain(error) is not None:
+            raise
+        raise UserError(
+            f"the counter of the cost {cost.name} failed ({reason(error)}); it must return a whole "
+            "number and the output of the network"
+        ) from error
+    return counted, output
 
 
 def count(module: nn.Module, value: Any, names: tuple[str, ...] = PLAIN) -> tuple[Costs, Any]:
@@ -114,7 +94,7 @@ def count(module: nn.Module, value: Any, names: tuple[str, ...] = PLAIN) -> tupl
         >>> costs, output.shape
         ((13824, 224), torch.Size([1, 8, 8, 8]))
     """
-    counting = FlopCounterMode(display=False, custom_mapping=_FORMULAS)
+    counting = FlopCounterMode(display=False, custom_mapping=FORMULAS)
     with _not_quantised(module), counting as counter:
         output = run(module, value)
     # By the name of a module, with the type of the outermost one in front.
@@ -210,7 +190,7 @@ def count_costs(
     for name in names:
         cost = COSTS.get(name)
         if name not in costs and cost is not None and cost.counter is not None:
-            costs[name], _ = _counter_of(cost)(on_meta(network), value)
+            costs[name], _ = _count_own(cost, on_meta(network), value)
     return costs
 
 
