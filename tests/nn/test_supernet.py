@@ -367,7 +367,9 @@ def test_a_hook_runs_in_every_network_or_is_refused():
 
     chosen = model()
     chosen[0].register_forward_hook(doubled)
-    with pytest.raises(UserError, match="0 has a forward hook, which the networks would be"):
+    with pytest.raises(
+        UserError, match="the choice '0' has a forward hook, which the networks would be"
+    ):
         Supernet(chosen, (2,)).extract([0])
 
 

@@ -60,6 +60,21 @@ def test_tensors_that_a_forward_makes_and_averages_over_all_batches_are_no_obsta
     assert activation_bytes(network, (3, 8, 8), 2) == kept(network, (3, 8, 8), 2)
 
 
+def test_a_model_that_does_not_run_in_training_is_refused_in_one_line():
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer, self.norm = OneOf({"a": nn.Conv2d(3, 4, 1)}), nn.BatchNorm2d(4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.norm(self.layer(x)) * self.norm.weight.mean()
+
+    supernet = Supernet(Scaled(), (3, 8, 8))
+    says = r"Supernet does not run in training on inputs of shape \(2, 3, 8, 8\): AttributeError: "
+    with pytest.raises(UserError, match=says):
+        activation_bytes(supernet, (3, 8, 8), 2)
+
+
 def test_activations_grow_with_the_batch(supernet_of: GetSupernet):
     supernet = supernet_of("small")
     one, many = (activation_bytes(supernet, supernet.input_shape, n) for n in (10, 40))

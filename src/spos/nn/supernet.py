@@ -236,9 +236,10 @@ def _hooked(module: nn.Module) -> bool:
 
 def _refuse_hooks(module: nn.Module) -> None:
     if _hooked(module):
-        what = module.choice_name if isinstance(module, ChoiceModule) else None
+        choice = module.choice_name if isinstance(module, ChoiceModule) else None
+        what = f"the choice '{choice}'" if choice else type(module).__name__
         raise UserError(
-            f"{what or type(module).__name__} has a forward hook, which the networks would be "
+            f"{what} has a forward hook, which the networks would be "
             "without: remove it, or put what it does into the forward of a module"
         )
 

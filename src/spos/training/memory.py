@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from spos._util.errors import UserError
+from spos._util.errors import UserError, explain
+from spos._util.libraries import reason
 from spos.cost.part import OnMeta, on_meta
 from spos.cost.units import COUNT
 from spos.nn.elastic import ElasticConv2d
@@ -39,6 +40,9 @@ def activation_bytes(
         batch_size (int): images per step in one process, at least 1.
         options (int | None): number of options per layer that run at the same time, the heaviest
             ones; None for all.
+
+    Raises:
+        UserError: the model does not run in training.
 
     Example:
         >>> activation_bytes(nn.Sequential(nn.Linear(4, 4), nn.ReLU()), (4,), 2)
@@ -78,10 +82,23 @@ def activation_bytes(
             return tensor
 
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), _QuickNorm():
-            output = meta(inputs)
+            output = _run(meta, inputs)
         heaviest = max(heaviest, sum(t.untyped_storage().nbytes() for t in kept.values()))
         del output
     return heaviest
+
+
+def _run(model: nn.Module, inputs: Tensor) -> Any:
+    try:
+        return model(inputs)
+    # A forward of the user's own may run in evaluation alone, and raises anything.
+    except Exception as error:
+        if explain(error) is not None:
+            raise
+        raise UserError(
+            f"{type(model).__name__} does not run in training on inputs of shape "
+            f"{tuple(inputs.shape)}: {reason(error)}"
+        ) from error
 
 
 class _Normalised(torch.autograd.Function):
