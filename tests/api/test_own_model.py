@@ -64,6 +64,27 @@ def test_a_model_is_known_by_its_code_and_its_values() -> None:
     assert known_as(Shaped(1.0, torch.sin)) != first
 
 
+@pytest.mark.parametrize("kind", ["persistent", "in no checkpoint", "attribute"])
+def test_a_model_is_known_by_its_constant_tensors(kind: str) -> None:
+    class Waves(nn.Module):
+        def __init__(self, seed: int) -> None:
+            super().__init__()
+            waves = torch.randn(1, generator=torch.Generator().manual_seed(seed))
+            if kind == "attribute":
+                self.waves = waves
+            else:
+                self.register_buffer("waves", waves, persistent=kind == "persistent")
+
+        def forward(self, images: Tensor) -> Tensor:
+            return (images * self.waves).sin()
+
+    one, same, other = (nn.Sequential(Waves(seed), *stack()) for seed in (0, 0, 1))
+    assert known_as(one) == known_as(same)
+    assert known_as(one) != known_as(other), (
+        "the supernet of the one would be searched as the other"
+    )
+
+
 def test_a_module_that_knows_how_it_begins_has_the_last_word() -> None:
     class Zero(nn.Sequential):
         def reset_parameters(self) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from torch import nn
+from torch import Tensor, nn
 
 from spos._util.errors import UserError
 from spos._util.identity import identity
@@ -32,7 +32,7 @@ class OwnLayout:
     Args:
         image_size (int): side of the square input in pixels.
         model (str): digest of its code, of its modules with the shapes of their weights, and of the
-            weights that no ``reset_parameters`` draws anew.
+            tensors that no ``reset_parameters`` draws anew.
         affine (bool): whether batch norms keep their affine parameters, shared by all paths.
     """
 
@@ -106,9 +106,16 @@ def _digest(model: nn.Module) -> str:
             parts += [path, identity(module), *map(identity, called)]
         if find_reset(module) is None:
             # They are not drawn anew.
-            kept = {f"{path}.{name}": one for name, one in module.named_parameters(recurse=False)}
+            kept = {f"{path}.{name}": one for name, one in _own_tensors(module)}
             parts.append(tensors_digest(kept, ""))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _own_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """The tensors of a module itself, of which a checkpoint may hold the parameters alone."""
+    yield from module.named_parameters(recurse=False)
+    yield from module.named_buffers(recurse=False)
+    yield from ((name, one) for name, one in vars(module).items() if isinstance(one, Tensor))
 
 
 def own_model(layout: Any) -> nn.Module | None:
