@@ -126,6 +126,10 @@ def test_images_are_moved_to_the_device_of_the_batch() -> None:
     [
         (lambda image: image[:, 1:], r"returns torch.uint8 \[3, 5, 6\] for an image \[3, 6, 6\]"),
         (lambda image: image.long(), r"returns torch.int64 \[3, 6, 6\]"),
+        (
+            lambda image: image[7],
+            r"the function fails for an image \[3, 6, 6\] \(IndexError: index 7",
+        ),
         (lambda image: image.numpy(), "returns ndarray for an image"),
         (lambda image: image.float(), "returns values of 0 to 2.*; allowed for float: 0 to 1"),
     ],

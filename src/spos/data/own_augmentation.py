@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spos._util.errors import UserError, nearest
+from spos._util.errors import UserError, explain, nearest
 from spos._util.identity import identity
 from spos._util.libraries import reason
 from spos._util.randomness import generator
@@ -183,7 +183,7 @@ def apply_own(function: Augmentation, images: Tensor, seed: int, step: int, firs
         changed = []
         for row, image in enumerate(images):
             _seed_all(int(generator(seed, "own augment", step, first + row).integers(2**32)))
-            changed.append(_checked(function(image.clone()), image))
+            changed.append(_checked(_changed(function, image), image))
     scaled = [image.float() for image in changed if image.is_floating_point()]
     if not scaled:
         return torch.stack(changed)
@@ -200,6 +200,18 @@ def apply_own(function: Augmentation, images: Tensor, seed: int, step: int, firs
             for one in changed
         ]
     )
+
+
+def _changed(function: Augmentation, image: Tensor) -> Any:
+    try:
+        return function(image.clone())
+    # A function of the user's own may raise anything.
+    except Exception as error:
+        if explain(error) is not None:
+            raise
+        raise UserError(
+            f"augment: the function fails for an image {list(image.shape)} ({reason(error)})"
+        ) from error
 
 
 def _checked(changed: Any, image: Tensor) -> Tensor:
