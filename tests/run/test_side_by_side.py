@@ -163,6 +163,23 @@ def test_a_process_that_has_no_thread_left_says_so(monkeypatch: pytest.MonkeyPat
     assert kind == "mistake" and line.startswith("no further thread or process can be started")
 
 
+def failed_import() -> None:
+    raise SystemExit(1)
+
+
+def test_a_worker_that_fails_before_its_work_is_told_apart_from_one_that_was_killed() -> None:
+    workers = LocalWorkers(1, 1)
+    for target, says in ((failed_import, "the block of if __name__"), (os.abort, "was killed")):
+        here, there = multiprocessing.Pipe()
+        process = multiprocessing.get_context("spawn").Process(target=target)
+        process.start()
+        there.close()
+        workers._processes[here] = process
+        with pytest.raises(UserError, match=says):
+            workers._receive(here)
+        assert not workers._processes
+
+
 def double(_: Any, item: int) -> list[int]:
     return [2 * item]
 

@@ -180,7 +180,14 @@ class LocalWorkers:
         try:
             received: tuple[Any, ...] = connection.recv()
         except (EOFError, ConnectionResetError):
-            self._processes.pop(connection).join()
+            process = self._processes.pop(connection)
+            process.join()
+            # It imports the script anew, before it hears anything.
+            if process.exitcode == 1:
+                raise UserError(
+                    "a worker process ended by an error, which is printed above: in a script of "
+                    "your own, put the call into the block of if __name__ == '__main__'"
+                ) from None
             raise UserError(
                 "a worker process was killed: possibly out of memory; rerun the same command to "
                 "resume, with fewer --workers"
