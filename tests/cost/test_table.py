@@ -225,3 +225,8 @@ def test_costs_are_whole_numbers() -> None:
     # Sums of these would be below 0 in 64 bits.
     with pytest.raises(UserError, match=r"energy -\d+ of stage '': no network has more"):
         CostTable(supernet, counter=counter(-(10**16))).cost([0])
+
+
+def test_a_model_without_its_supernet_is_refused():
+    with pytest.raises(UserError, match=r"supernet of type Linear: must be a spos\.Supernet"):
+        CostTable(nn.Linear(2, 2))  # type: ignore[arg-type]

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
-from spos._util.errors import UserError
+from spos._util.errors import UserError, check_kind
 from spos.cost.count import default_counter
 from spos.cost.node import Counted, Node, add_up, distinct_options, reachable_options, shared_places
 from spos.cost.part import Costs, Counter, Options, Part, first_identical, on_meta
@@ -66,6 +66,7 @@ class CostTable:
     def __init__(
         self, supernet: Supernet, *, eager: bool = True, counter: Counter | None = None
     ) -> None:
+        check_kind(supernet, Supernet, "supernet", "a spos.Supernet of a model")
         self.space = supernet.space
         self._counter = counter or default_counter(supernet)
         self.names = self._counter.names
