@@ -14,6 +14,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from PIL import Image
+from safetensors.torch import save_file
 
 import spos
 from spos import UserError
@@ -22,7 +23,7 @@ from spos._util.files import file_digest
 from spos.export import export_run
 from spos.export.hub import push
 from spos.export.trained import load_trained
-from spos.training.checkpoint import read_tensors, write_tensors
+from spos.training.checkpoint import digest, read_tensors, write_tensors
 
 hub = pytest.importorskip("huggingface_hub", reason="the extra 'hub' is not installed")
 NotFoundError: Any = pytest.importorskip("huggingface_hub.errors").RepositoryNotFoundError
@@ -135,6 +136,19 @@ def rewritten(kind: torch.dtype = torch.float32, **values: str) -> Callable[[Pat
     return change
 
 
+def described(text: str) -> Callable[[Path], None]:
+    """Replace the metadata, with digests that fit."""
+
+    def change(folder: Path) -> None:
+        file = folder / "network.safetensors"
+        tensors, _ = read_tensors(file)
+        header = {"spos": text, "sha256": digest(tensors, text)}
+        save_file(tensors, file, metadata=header)
+        changed(sha256=file_digest(file))(folder)
+
+    return change
+
+
 many_outputs = rewritten(classes="[]", outputs=str(2**62))
 
 
@@ -154,6 +168,12 @@ many_outputs = rewritten(classes="[]", outputs=str(2**62))
         (rewritten(torch.float16), r"of another network \(.* of torch.float16, not torch.float32"),
         (rewritten(image_size=str(10**9)), "image_size: Input should be less than or equal to"),
         (changed(architecture=7), r"config\.json is damaged"),
+        (described("{"), r"network\.safetensors holds metadata that is not JSON"),
+        (described("[" * 100_000), "not JSON .it is nested too deeply"),
+        (described("5"), r"network\.safetensors holds metadata without names"),
+        (described('"spos_format"'), "metadata without names"),
+        (described('{"spos_format": 1}'), "is damaged: its metadata is not texts by name"),
+        (described('{"spos_format": "1", "classes": 5}'), "its metadata is not texts by name"),
         (
             lambda folder: (folder / "network.safetensors").unlink(),
             "it is not a network that spos has pushed",

@@ -97,9 +97,12 @@ class Metadata:
             raise UserError(
                 f"{where} is not a model of spos: it lacks the metadata that spos export writes"
             )
+        # In safetensors they are JSON, in which anybody may have written other values.
+        if not all(isinstance(text, str) for text in strings.values()):
+            raise UserError(f"{where} is damaged: its metadata is not texts by name")
         if strings[_MARK] != str(FORMAT_VERSION):
             raise UserError(
-                f"{where}: its metadata is of version {strings[_MARK]!s:.20}, this spos reads "
+                f"{where}: its metadata is of version {strings[_MARK]:.20}, this spos reads "
                 f"{FORMAT_VERSION}: install a later spos"
             )
         try:

@@ -14,7 +14,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from spos._util.errors import UserError
-from spos._util.files import write_atomically
+from spos._util.files import parse_json, write_atomically
 
 
 class DamagedError(Exception):
@@ -87,7 +87,13 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise DamagedError(f"{path} cannot be read ({error})") from error
     if "spos" not in header or header.get("sha256") != digest(tensors, header["spos"]):
         raise DamagedError(f"{path} does not contain what was written to it")
-    return tensors, json.loads(header["spos"])
+    try:
+        metadata = parse_json(header["spos"])
+    except ValueError as error:
+        raise DamagedError(f"{path} holds metadata that is not JSON ({error})") from error
+    if not isinstance(metadata, dict):
+        raise DamagedError(f"{path} holds metadata without names")
+    return tensors, metadata
 
 
 class Checkpoints:
