@@ -157,6 +157,39 @@ def test_a_size_below_0_is_refused_and_not_followed_for_ever(samples: Any, tmp_p
         load_data(f"webdataset:{path}")
 
 
+def header(kind: bytes, size: int) -> bytes:
+    content = bytearray(tarfile.TarInfo("a").tobuf(tarfile.GNU_FORMAT))
+    content[124:136] = size.to_bytes(12, "big")
+    content[124], content[156:157] = 0x80, kind
+    content[148:156] = b" " * 8
+    content[148:156] = b"%06o\0 " % sum(content)
+    return bytes(content)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        header(tarfile.XHDTYPE, 0) * 5000,
+        header(tarfile.GNUTYPE_LONGNAME, 0) * 5000,
+        header(tarfile.XHDTYPE, 1 << 80),
+        header(tarfile.GNUTYPE_LONGNAME, 1 << 62),
+    ],
+)
+def test_a_shard_with_headers_that_nobody_writes_is_one_line(
+    headers: bytes, samples: Any, tmp_path: Path
+) -> None:
+    path = shard(tmp_path / "a.tar", samples())
+    path.write_bytes(headers + path.read_bytes())
+    with pytest.raises(UserError, match=r"a\.tar: not a whole \.tar \("):
+        load_data(f"webdataset:{path}")
+
+
+def test_a_label_of_many_bytes_is_named(samples: Any, tmp_path: Path) -> None:
+    path = shard(tmp_path / "a.tar", {**samples(), "1.png": b"", "1.cls": bytes(2 << 20)})
+    with pytest.raises(UserError, match=r"tar: [^(]*a\.tar: 1\.cls has 2,097,152 bytes, not a"):
+        load_data(f"webdataset:{path}")
+
+
 def test_a_shard_that_ends_early_is_one_line(samples: Any, tmp_path: Path) -> None:
     path = shard(tmp_path / "a.tar", samples())
     path.write_bytes(path.read_bytes()[:6000])

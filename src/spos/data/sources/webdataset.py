@@ -13,7 +13,6 @@ import os
 import posixpath
 import re
 import tarfile
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -213,8 +212,12 @@ class _Reader:
                 file.seek(archive.offset)
                 if file.read(len(END)) != END:
                     raise ValueError("it is damaged, or cut off in the middle")
-        except (tarfile.TarError, OSError, EOFError, ValueError, zlib.error) as error:
-            reason = " ".join(str(error).split())
+        except UserError:
+            raise
+        # Of headers that are damaged, tarfile raises whatever Python does: sizes that no memory
+        # holds, and names upon names that nest too deeply.
+        except Exception as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
             raise UserError(
                 f"{path}: not a whole .tar ({reason}); allowed: tar archives, not compressed"
             ) from None
