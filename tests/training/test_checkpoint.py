@@ -214,5 +214,12 @@ def test_a_save_that_fails_leaves_the_checkpoints_as_they_are(checkpoints):
     assert len(list(checkpoints.folder.iterdir())) == 2
 
 
+def test_a_folder_that_cannot_be_read_is_not_an_empty_one(tmp_path: Path):
+    # As one without permissions, which does not stop whoever may read everything.
+    (tmp_path / "supernet").symlink_to("supernet")
+    with pytest.raises(OSError, match="supernet"):
+        Checkpoints(tmp_path / "supernet").load()
+
+
 def test_without_checkpoints_there_is_nothing_to_load(tmp_path: Path):
     assert Checkpoints(tmp_path / "nowhere").load() is None

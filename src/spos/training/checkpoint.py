@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,7 +122,12 @@ class Checkpoints:
         self.run = run
 
     def _paths(self) -> list[Path]:
-        return sorted(self.folder.glob("step-*.safetensors"))
+        try:
+            # Not glob, which takes a folder that cannot be read for an empty one.
+            names = os.listdir(self.folder)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return sorted(self.folder / one for one in fnmatch.filter(names, "step-*.safetensors"))
 
     def save(self, step: int, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
         """Write a checkpoint, and delete the oldest beyond ``keep``.
@@ -148,6 +155,7 @@ class Checkpoints:
             checkpoints.
 
         Raises:
+            OSError: the folder cannot be read.
             UserError: every checkpoint is damaged, or the latest one is of another run.
         """
         damaged: list[str] = []
