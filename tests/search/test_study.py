@@ -236,6 +236,12 @@ def test_space_is_kept_in_its_order(tmp_path, tower):
         open_study(str(tmp_path / "study.db"), "test", backwards)
 
 
+def test_a_file_that_cannot_be_written_is_not_called_damaged(filled, tower):
+    with pytest.raises(UserError, match="cannot be written: make its file writable") as raised:
+        open_study(open_to_read(filled), "another", tower.space)
+    assert "restore" not in str(raised.value)
+
+
 def test_a_file_that_another_program_has_locked_is_not_called_damaged(
     filled, tower, monkeypatch: pytest.MonkeyPatch
 ):

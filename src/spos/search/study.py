@@ -76,7 +76,12 @@ def open_study(
         # The storage drivers raise exceptions without a common base class.
         reason = " ".join(str(error).split())
         where = storage if isinstance(storage, (str, Path)) else "its storage"
-        if _is_locked(error):
+        if _says(error, "readonly database"):
+            raise UserError(
+                f"study '{name}' in {where} cannot be written: make its file writable, and rerun "
+                "the same command"
+            ) from error
+        if _says(error, "database is locked"):
             raise UserError(
                 f"study '{name}' in {where} is locked by another program: end that program, and "
                 "rerun the same command"
@@ -88,10 +93,10 @@ def open_study(
     return study
 
 
-def _is_locked(error: BaseException | None) -> bool:
-    """Whether SQLite gave up waiting for a file, which Optuna has an error of its own for."""
+def _says(error: BaseException | None, text: str) -> bool:
+    """Whether SQLite says this, which Optuna has an error of its own for."""
     while error is not None:
-        if "database is locked" in str(error):
+        if text in str(error):
             return True
         error = error.__cause__ or error.__context__
     return False
