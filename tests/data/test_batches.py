@@ -144,6 +144,18 @@ def test_a_file_that_vanishes_during_the_run_is_named_in_one_line(make_folder, w
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_file_that_becomes_another_image_during_the_run_is_named(make_folder, workers):
+    path = make_folder(train=20, test=4)
+    data = load_data(f"folder:{path}", stream="always", workers=workers)
+    one, *others = sorted((path / "train/dog").iterdir())
+    for file in others:
+        file.write_bytes(one.read_bytes())
+    with pytest.raises(UserError, match=r"^train/dog/\d+.png: it is not the image") as error:
+        batches(data, 4)
+    assert "\n" not in str(error.value)
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("policy", ["none", "standard", "cutout"])

@@ -17,7 +17,7 @@ from spos._util.cores import usable_cores
 from spos._util.errors import UserError
 from spos.data.decode import BrokenImageError, decode, decode_and_measure
 from spos.data.files import Sizes, Store, read_files
-from spos.data.images import Images, TensorImages
+from spos.data.images import Images, TensorImages, digest
 from spos.data.peek import ImageFacts, is_grey
 from spos.data.photograph import resized_side
 from spos.data.source import DataOptions, Source
@@ -142,7 +142,13 @@ class FilePhotographs(Photographs):
             with warnings.catch_warnings():
                 # Pillow warns about odd metadata; only the pixels matter here.
                 warnings.simplefilter("ignore")
-                return decode(self.store.read(name), shorter and resized_side(shorter))
+                content = self.store.read(name)
+                # The fingerprint of the run is that of the file that was there then.
+                if len(self.digests) and digest(content) != self.digests[index]:
+                    raise UserError(
+                        f"{name}: it is not the image that it was when the run began; restore it"
+                    )
+                return decode(content, shorter and resized_side(shorter))
         except BrokenImageError as error:
             raise UserError(f"{name}: {error}; it was whole when the run began") from None
 
