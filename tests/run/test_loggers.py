@@ -359,3 +359,16 @@ def test_without_an_account_wandb_says_what_to_do(
     monkeypatch.setattr("wandb.login", lambda **named: False)
     with pytest.raises(UserError, match="run wandb login, or set WANDB_MODE=offline"):
         run(tmp_path / "run", GIVEN, loggers=("wandb",))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("WANDB_API_KEY", "hunter2"), ("WANDB_BASE_URL", "no address")]
+)
+def test_what_wandb_refuses_is_one_line(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "online")
+    monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match="--logger wandb: your account cannot be used") as raised:
+        run(tmp_path / "run", GIVEN, loggers=("wandb",))
+    assert "hunter2" not in str(raised.value) and "\n" not in str(raised.value)

@@ -32,11 +32,17 @@ class WandbLogger(Logger):
 
         if os.environ.get("WANDB_MODE", "online") not in ("online", "shared"):
             return
-        if not wandb.login(prompt=False, verify=False):
+        advice = "run wandb login, or set WANDB_MODE=offline and send the run later"
+        try:
+            known = wandb.login(prompt=False, verify=False)
+        # A key or an address that it refuses raises errors of several kinds.
+        except Exception as error:
+            reason = " ".join(str(error).split())[:200]
             raise UserError(
-                "--logger wandb: no account; run wandb login, or set WANDB_MODE=offline and send "
-                "the run later"
-            )
+                f"--logger wandb: your account cannot be used ({reason}); {advice}"
+            ) from error
+        if not known:
+            raise UserError(f"--logger wandb: no account; {advice}")
 
     def __init__(self, path: Path, identity: str) -> None:
         import wandb
