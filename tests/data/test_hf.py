@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import shutil
 import struct
@@ -282,6 +283,32 @@ def test_a_damaged_table_is_one_line(
     file.write_bytes(content.replace(whole, damaged, 1))
     with pytest.raises(UserError, match=f"cannot be read .ArrowInvalid: .*{told}"):
         load_data(f"hf:{path}")
+
+
+def test_a_pipe_among_the_tables_is_refused_and_not_waited_for(table: Any, tmp_path: Path) -> None:
+    path = saved(tmp_path, train=table())
+    (file,) = path.glob("train/*.arrow")
+    file.unlink()
+    os.mkfifo(file)
+    with pytest.raises(UserError, match=r"\.arrow: it is not a regular file$"):
+        load_data(f"hf:{path}")
+
+
+def test_a_damaged_parquet_file_is_told_once(
+    table: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "set"
+    path.mkdir()
+    table().to_parquet(path / "train.parquet")
+    (path / "train.parquet").write_bytes((path / "train.parquet").read_bytes()[:2000])
+    with pytest.raises(UserError, match=r"cannot be read \(ArrowInvalid: Parquet magic"):
+        load_data(f"hf:{path}")
+    assert not caplog.records
+
+
+def test_a_class_whose_name_is_no_text_is_shown_by_its_code(table: Any, tmp_path: Path) -> None:
+    path = saved(tmp_path, train=table(label=ClassLabel(names=["cat", "d\ud800g"])))
+    assert load_data(f"hf:{path}").classes == ("cat", "d\\ud800g")
 
 
 def test_numbers_that_are_no_classes_are_names(table: Any, tmp_path: Path) -> None:

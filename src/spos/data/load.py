@@ -80,7 +80,7 @@ def assemble(spec: str, name: str, source: Source, options: DataOptions) -> Imag
         train, test = train.split_off(rest, part)
     counts = f"{len(train)} {len(test)}"
     facts = [name, str(train.channels), str(train.image_size), counts, *classes]
-    fingerprint = hashlib.sha256("\0".join(facts).encode("utf-8", "surrogateescape"))
+    fingerprint = hashlib.sha256(_encode("\0".join(facts)))
     for images in (train, test):
         fingerprint.update(_content(images) + images.labels.numpy().tobytes())
     if source.validation is None:
@@ -106,6 +106,15 @@ def assemble(spec: str, name: str, source: Source, options: DataOptions) -> Imag
         notes=tuple(map(printable, notes)),
         fingerprint=fingerprint.hexdigest()[:16],
     )
+
+
+def _encode(text: str) -> bytes:
+    try:
+        # The bytes of names of folders, whatever they are.
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        # Half a character, which labels in JSON may have.
+        return text.encode("utf-8", "surrogatepass")
 
 
 def _content(images: Images) -> bytes:

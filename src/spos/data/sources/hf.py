@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from spos._util.errors import UserError, nearest
-from spos._util.files import expand_home
+from spos._util.files import check_regular, expand_home
 from spos._util.libraries import require_library
 from spos.data.decode import BrokenImageError
 from spos.data.files import check_file_size, read_image_file
@@ -164,15 +164,17 @@ def _readable() -> Iterator[None]:
 def _quiet() -> Iterator[None]:
     datasets = require_library("datasets")
     shown = not datasets.are_progress_bars_disabled()
-    # It would print every attempt to reach the hub.
-    hub = logging.getLogger("huggingface_hub")
-    level = hub.level
+    # They would print every attempt to reach the hub, and what is damaged in a file.
+    loggers = [logging.getLogger(name) for name in ("huggingface_hub", "datasets")]
+    levels = [logger.level for logger in loggers]
     datasets.disable_progress_bars()
-    hub.setLevel(logging.CRITICAL)
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
     try:
         yield
     finally:
-        hub.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
         if shown:
             datasets.enable_progress_bars()
 
@@ -186,6 +188,12 @@ def _load(place: str, config: str | None) -> tuple[Mapping[str, Any], list[str]]
     folders = [str(path), os.path.realpath(path)] if path.is_dir() else []
     saved = any((path / name).is_file() for name in ("dataset_dict.json", "dataset_info.json"))
     if saved:
+        for file in path.rglob("*"):
+            try:
+                # The library would wait for ever for whoever writes to a pipe.
+                check_regular(file)
+            except ValueError as error:
+                raise UserError(f"{file}: {error}") from None
         loaded = datasets.load_from_disk(str(path))
     elif path.is_dir():
         loaded = _prepare(str(path), config, folders)
