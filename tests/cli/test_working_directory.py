@@ -1,4 +1,4 @@
-"""Nothing in the folder in which a command is called is taken for a module of Python."""
+"""The folder in which a command is called: nothing in it is taken for a module of Python."""
 
 from __future__ import annotations
 
@@ -43,3 +43,19 @@ def test_no_process_runs_code_of_the_working_directory(tmp_path: Path) -> None:
         text=True,
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "told\ntold\n", "")
+
+
+def test_a_folder_that_was_removed_is_one_line(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    ended = subprocess.run(
+        [sys.executable, "-c", "from spos.__main__ import entry; entry()", "spaces"],
+        cwd=gone,
+        # Before Python looks for the folder itself.
+        preexec_fn=gone.rmdir,
+        capture_output=True,
+        text=True,
+    )
+    assert (ended.returncode, ended.stdout) == (2, "")
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("spos: error: the folder in which spos was called has been removed: ")

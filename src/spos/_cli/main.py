@@ -116,11 +116,23 @@ def _tell_of_thread(failed: threading.ExceptHookArgs) -> None:
         click.echo(f"spos: {redact(printable(line))}", err=True)
 
 
+def _check_folder() -> None:
+    """Check that the folder of the process is there, or a library of torch ends the process."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise UserError(
+            "the folder in which spos was called has been removed: change to another one, or by cd "
+            '"$PWD" to the one that has taken its place'
+        ) from None
+
+
 def _perform() -> None:
     if instruction := os.environ.get("_SPOS_COMPLETE"):
         _complete(instruction)
         return
     try:
+        _check_folder()
         # Not main(), which would print an empty line before ours on Ctrl-C.
         with main.make_context("spos", sys.argv[1:]) as context:
             main.invoke(context)
