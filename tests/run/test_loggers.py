@@ -352,6 +352,20 @@ def test_a_tracking_server_that_is_not_there_is_one_line(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_database_of_mlflow_that_is_away_is_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    database = tmp_path / "mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{database}")
+    kind = LOGGERS.find("mlflow")
+    kind.check()
+    database.unlink()
+    database.mkdir()
+    with pytest.raises(Exception, match=r"sqlite3\.OperationalError"):
+        kind(tmp_path, "away")
+    assert "Traceback" not in capfd.readouterr().err
+
+
 def test_without_an_account_wandb_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

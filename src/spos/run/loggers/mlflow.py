@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -32,6 +33,8 @@ class MlflowLogger(Logger):
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         from mlflow import MlflowClient, get_tracking_uri
 
+        # It prints a traceback whenever a database fails, which is told in one line.
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
         try:
             MlflowClient().search_experiments(max_results=1)
         except Exception as error:
