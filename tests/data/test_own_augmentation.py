@@ -180,3 +180,12 @@ def test_a_function_of_a_module_is_known_by_its_digest(
 def test_a_place_without_a_function_is_one_line(place: str, told: str) -> None:
     with pytest.raises(UserError, match=told):
         find_augmentation(place)
+
+
+def test_a_module_that_ends_the_process_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "whole_script.py").write_text("def strong(image): ...\nraise SystemExit(0)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UserError, match=r"whole_script cannot be imported \(SystemExit: 0\)"):
+        find_augmentation("whole_script:strong")

@@ -43,7 +43,7 @@ def require_library(library: str, extra: str = "", what: str = "") -> Any:
         ) from error
 
 
-def reason(error: Exception) -> str:
+def reason(error: BaseException) -> str:
     """An error of a library in one line.
 
     Example:

@@ -128,8 +128,8 @@ def _import(place: str) -> Augmentation:
         sys.path.append(os.getcwd())
     try:
         module = import_module(module_name)
-    except Exception as error:
-        # Whatever a module of the user's own raises.
+    except (Exception, SystemExit) as error:
+        # Whatever a module of the user's own raises; a script may end by sys.exit.
         raise UserError(
             f"augment {place}: {module_name} cannot be imported ({reason(error)}); write "
             "MODULE:NAME, such as transforms:strong of the file transforms.py here"
