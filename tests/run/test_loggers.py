@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections import Counter
@@ -364,6 +365,19 @@ def test_a_database_of_mlflow_that_is_away_is_no_traceback(
     with pytest.raises(Exception, match=r"sqlite3\.OperationalError"):
         kind(tmp_path, "away")
     assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_tracking_server_that_says_nothing_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("spos.run.loggers.mlflow.PATIENCE", 1)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        with pytest.raises(UserError, match=f"{address} cannot be used"):
+            run(tmp_path / "run", GIVEN, loggers=("mlflow",))
+    assert "MLFLOW_HTTP_REQUEST_TIMEOUT" not in os.environ
 
 
 def test_without_an_account_wandb_says_what_to_do(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from spos._util.errors import UserError
@@ -17,6 +18,25 @@ TAG = "spos.run"
 EXPERIMENT = "spos"
 #: What a server takes at once, and the characters of a parameter.
 MOST, LONGEST = 1000, 500
+#: Seconds to wait for the first answer of a server, each of three times.
+PATIENCE = 10
+
+
+@contextmanager
+def _soon() -> Iterator[None]:
+    """Wait for a server that takes a connection and says nothing no longer than :data:`PATIENCE`.
+
+    Only inside: whatever takes a file may need minutes.
+    """
+    name = "MLFLOW_HTTP_REQUEST_TIMEOUT"
+    if name in os.environ:
+        yield
+        return
+    os.environ[name] = str(PATIENCE)
+    try:
+        yield
+    finally:
+        del os.environ[name]
 
 
 @LOGGERS.register("mlflow")
@@ -36,7 +56,8 @@ class MlflowLogger(Logger):
         # It prints a traceback whenever a database fails, which is told in one line.
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
         try:
-            MlflowClient().search_experiments(max_results=1)
+            with _soon():
+                MlflowClient().search_experiments(max_results=1)
         except Exception as error:
             reason = " ".join(str(error).split())[:200]
             raise UserError(
