@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from spos._util.errors import nearest
+import errno
+
+from spos._util.errors import explain, nearest
 
 
 def test_what_was_given_need_not_be_text():
@@ -13,3 +15,9 @@ def test_what_was_given_need_not_be_text():
 
 def test_what_is_allowed_need_not_be_anything():
     assert nearest("3", []) == "there is none"
+
+
+def test_too_many_open_files_are_told_with_what_helps():
+    # As of a pipe between processes, which has no name.
+    line = explain(OSError(errno.EMFILE, "Too many open files"))
+    assert line == "Too many open files; allow more, such as by ulimit -n 4096"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import os
 import sys
 from collections.abc import Iterable
@@ -116,6 +117,8 @@ def explain(error: BaseException) -> str | None:
             "no further thread or process can be started: allow more, such as by ulimit -u, or "
             "give fewer --workers and --threads"
         )
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return f"{error.strerror}; allow more, such as by ulimit -n 4096"
     if isinstance(error, OSError):
         reason = error.strerror or " ".join(str(error).split()) or type(error).__name__
         # When a file is renamed, the name that it should get.
