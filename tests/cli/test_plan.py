@@ -109,6 +109,16 @@ def test_the_next_budget_is_of_what_the_user_limited(finished_run: Path) -> None
         assert f" --max-{cost} " in budget
 
 
+def test_no_budget_follows_a_search_whose_supernet_cannot_be_reused(finished_run: Path) -> None:
+    result = read_result(finished_run / "result.json")
+    assert result.winner and result.search
+    costs = {name: 4 * value for name, value in result.winner.costs.items()}
+    costly = replace(result, winner=replace(result.winner, costs=costs))
+    assert any("--reuse" in line for line in next_commands(finished_run, costly))
+    learned = replace(costly, search=replace(result.search, algorithm="darts", method="darts"))
+    assert not any("--reuse" in line for line in next_commands(finished_run, learned))
+
+
 def test_no_budget_is_below_a_cost_of_nothing(
     finished_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -140,7 +140,9 @@ def next_commands(out: Path, result: Result, limited: Sequence[str] = ()) -> lis
 
     lines, named = [], shlex.quote(str(out))
     searched = RunDirectory(out).outcome(SearchOutcome)
-    if searched is not None and result.winner is not None and not result.budgets:
+    # A supernet that was trained with its architecture serves no other budget.
+    alone = result.search is None or bool(result.search.method)
+    if searched is not None and result.winner is not None and not (result.budgets or alone):
         cost = next((name for name in limited if name in result.winner.costs), "flops")
         value = result.winner.costs[cost]
         # A budget that some network is known to satisfy.
