@@ -302,6 +302,12 @@ class Forgetful(Mirrored):
         ),
         (
             blocks,
+            SupernetRecipe(**NUMBERS, widening_steps=4),
+            None,
+            "widening_steps 4: no choice of this space is one of sizes",
+        ),
+        (
+            blocks,
             SupernetRecipe(**NUMBERS, same_paths=False),
             Mirrored,
             "same_paths false: .* Mirrored all processes .* need not: fair, sandwich, uniform",

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from spos._util.errors import UserError
 from spos._util.randomness import generator
 from spos.space import Architecture, SearchSpace
 from spos.training.method import METHODS, Method, Pass
@@ -31,6 +32,11 @@ class Uniform(Method):
         self, *training: Any, paths: int = 1, widening_steps: int = 0, **named: Any
     ) -> None:
         super().__init__(*training, **named)
+        if widening_steps and not any(one.ordered for one in self.supernet.space.choices):
+            raise UserError(
+                f"supernet.widening_steps {widening_steps}: no choice of this space is one of "
+                "sizes, which could open; leave it out"
+            )
         self.passes = paths
         self._widening = widening_steps
 
