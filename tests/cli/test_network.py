@@ -57,6 +57,14 @@ def test_a_network_is_shown_with_the_cost_that_is_bounded(cli: Cli, tmp_path: Pa
     assert "mobilenet_v2" in cli("show", out).out
 
 
+def test_a_network_beyond_the_limits_is_trained_and_said_to_be(cli: Cli, tmp_path: Path) -> None:
+    given = ("--network", "1,0,3", "--max-flops", "1K", "--min-params", "1M")
+    ended = cli("retrain", *FEW, *given, "--out", tmp_path / "run")
+    assert ended.status == 0
+    assert "1,0,3 is trained although it has flops" in ended.err
+    assert "above the max of 1.000K" in ended.err and "below the min of 1.000M" in ended.err
+
+
 @pytest.mark.parametrize(
     ("name", "told"),
     [

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from spos._util.errors import UserError
+from spos.cost.cost import format_cost
 from spos.cost.outputs import check_outputs
 from spos.data import check_batch
 from spos.data.own_augmentation import apply_own, find_augmentation, is_own
@@ -126,6 +127,12 @@ def check_network(
         )
     _ = context.data  # Its pixels are not to be on the meta device.
     with torch.device("meta"):
-        network, _ = build_run_network(context, name)
+        network, costs = build_run_network(context, name)
+    for cost, bound, sign in () if done else context.config.bounds.bounds:
+        if sign * costs[cost] > sign * bound:
+            context.notes.append(
+                f"{name} is trained although it has {cost} {format_cost(cost, costs[cost])}, "
+                f"{'above the max' if sign > 0 else 'below the min'} of {format_cost(cost, bound)}"
+            )
     if context.config.network.weights == "file" and done is None:
         check_beginning(context, [network], "network")
