@@ -31,6 +31,7 @@ from spos.run.side_by_side import Machines, ThisProcess, Workers
 from spos.run.stages import retrain_stage, search_stage, train_stage
 from spos.run.started import check_same_task
 from spos.run.task import Task
+from spos.run.unused import describe_unused
 from spos.training.method import MakeMethod, method_name
 from spos.training.teacher import Teacher
 
@@ -126,7 +127,7 @@ def run(
     kinds = check_loggers(loggers)
     with directory.open():
         check_latency_table(str(given.get("constraint", {}).get("latency_table") or ""), out)
-        reused = Reuse({})
+        reused, asked = Reuse({}), given
         if reuse is None:
             check_copied(directory)
         else:
@@ -136,6 +137,8 @@ def run(
         sections = STAGE_SECTIONS[stages[-1 if schedule is None else 0]]
         searching = "search" in stages
         config, frozen = directory.resolve_config(given, sections, searching=searching)
+        # A plan decides later how many networks are compared.
+        compared = bool(compare) or schedule is not None or "retrain" not in stages
         context = Context(
             config,
             frozen,
@@ -149,7 +152,11 @@ def run(
             teacher=Teacher(teacher) if isinstance(teacher, nn.Module) else teacher,
             workers=workers or ThisProcess(),
             nodes=nodes,
-            notes=[*notes, *([reused.told] if reused.told else [])],
+            notes=[
+                *notes,
+                *([reused.told] if reused.told else []),
+                *describe_unused(config, asked, compared=compared),
+            ],
             copied_from=reuse if reused.undo else None,
         )
         if reused.undo:

@@ -140,6 +140,11 @@ class NetworkSettings(Settings):
                 f"network.weights {self.weights} and network.init '{self.init}': give "
                 "--retrain-from FILE for weights of a file"
             )
+        if self.width != 1 and not self.name:
+            raise UserError(
+                f"network.width {self.width:g}: is of a published network, and --network names "
+                "none; the width of a search space is --width"
+            )
 
 
 @dataclass(frozen=True)

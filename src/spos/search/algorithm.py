@@ -67,6 +67,8 @@ class Algorithm(ABC):
     finds_fronts: ClassVar[bool] = False
     #: Whether random candidates fill the places that the proposals leave.
     fills: ClassVar[bool] = True
+    #: Settings of a search that the algorithm does not use, which a run then says.
+    unused: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls, **given: Any) -> None:
         super().__init_subclass__(**given)
@@ -170,6 +172,8 @@ def refuse_children(settings: SearchSettings, instead: str) -> None:
             )
 
 
+#: Settings of a search that only algorithms use which breed candidates from others.
+OF_BREEDING = ("mutation", "crossover_children", "mutation_children", "tries", "from_known")
 #: Search algorithms by name: one file each in ``spos/search/algorithms``, or a plug-in.
 ALGORITHMS: Registry[type[Algorithm]] = Registry(
     "search algorithm", "spos.search.algorithms", "spos.algorithms"

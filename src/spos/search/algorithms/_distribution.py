@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from spos._util.errors import UserError
 from spos._util.randomness import generator
-from spos.search.algorithm import Algorithm
+from spos.search.algorithm import OF_BREEDING, Algorithm
 from spos.search.derive import Distribution
 from spos.search.history import History
 from spos.space import Architecture
@@ -18,6 +18,7 @@ class DistributionSearch(Algorithm):
     continues = False
     serves_budgets = False
     fills = False
+    unused = ("population", "iterations", *OF_BREEDING)
 
     @property
     def population(self) -> int:

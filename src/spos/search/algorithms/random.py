@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from spos.search.algorithm import ALGORITHMS, Algorithm
+from spos.search.algorithm import ALGORITHMS, OF_BREEDING, Algorithm
 from spos.search.history import History
 from spos.space import Architecture
 
@@ -18,6 +18,7 @@ class RandomSearch(Algorithm):
 
     label = "Random search"
     finds_fronts = True
+    unused = OF_BREEDING
 
     def propose(self, iteration: int, history: History) -> Mapping[Architecture, str]:
         """Propose nothing, because the search fills populations with random candidates."""

@@ -28,6 +28,7 @@ class Tpe(Algorithm):
     """
 
     label = "TPE"
+    unused = ("mutation",)
 
     @classmethod
     def check(cls, settings: SearchSettings) -> None:
