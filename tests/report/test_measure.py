@@ -74,3 +74,20 @@ def test_a_share_of_another_name_is_written_in_percent(run: Run) -> None:
 def test_an_axis_of_scores_has_an_extent(scores: list[float]) -> None:
     axis = Measure("error", share=False).axis("error", scores)
     assert axis.lower < min(scores) <= max(scores) < axis.upper
+
+
+@pytest.mark.parametrize(
+    ("score", "shown"),
+    [(0.9996, "99.96%"), (0.99949, "99.9%"), (1.0, "100.0%"), (0.0004, "0.04%"), (0.0, "0.0%")],
+)
+def test_no_score_is_rounded_to_all_or_none(run: Run, score: float, shown: str):
+    assert Measure().show(score) == shown
+    page = render(*run.change(retrain=Retrained(score, 500)).arguments)
+    assert shown in without_scripts(page)
+
+
+@given(share=st.floats(0, 1))
+def test_only_all_and_none_are_shown_as_such(share: float):
+    shown = float(Measure().show(share)[:-1])
+    # No test set has a million images.
+    assert shown not in (0, 100) or min(share, 1 - share) < 1e-6

@@ -173,14 +173,17 @@ class FoundNetwork:
         )
 
     def _repr_html_(self) -> str:
+        measure = self.result.metric
         rows = {
-            "test accuracy": f"{self.accuracy:.1%}",
+            f"test {measure.noun}": measure.show(self.accuracy),
             **{find_cost(name).noun: f"{value:,}" for name, value in self.costs.items()},
             "architecture": str(self.winner.architecture),
             "report": str(self.report),
         }
         if self.comparison is not None:
-            rows["random networks of its cost"] = f"{self.comparison.random_mean:.1%} on average"
+            rows["random networks of its cost"] = (
+                f"{measure.show(self.comparison.random_mean)} on average"
+            )
         cells = "".join(
             f"<tr><th style='text-align:left'>{html.escape(name)}</th>"
             f"<td>{html.escape(value)}</td></tr>"

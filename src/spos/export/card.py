@@ -7,7 +7,7 @@ from typing import Any
 
 from spos.cost.cost import format_cost
 from spos.report.headline import headline
-from spos.report.measure import Measure
+from spos.report.measure import Measure, percent
 from spos.report.result import Result
 from spos.report.template import environment
 from spos.report.verdict import verdict
@@ -47,7 +47,8 @@ def file_lines(facts: Facts) -> Sequence[str]:
     ]
     if check["agreeing"] is not None:
         lines[-1] += f": same class on {check['agreeing']:,} of {check['images']:,}"
-        lines.append(f"top-1 of the file on these images: {check['correct'] / check['images']:.1%}")
+        right = percent(check["correct"] / check["images"])
+        lines.append(f"top-1 of the file on these images: {right}")
         if check["ties"]:
             lines.append(
                 f"on the other {check['ties']} two classes are tied, or a value lies on the "

@@ -9,6 +9,17 @@ from dataclasses import dataclass
 from spos.report.chart import PERCENT, PLAIN, Axis, padded_range
 
 
+def percent(share: float) -> str:
+    """A share in percent, in as many digits as tell it from all and from none.
+
+    Example:
+        >>> percent(0.9534), percent(0.9996), percent(0.0004), percent(1.0)
+        ('95.3%', '99.96%', '0.04%', '100.0%')
+    """
+    texts = [f"{share:.{digits}%}" for digits in range(1, 5)]
+    return next((text for text in texts if float(text[:-1]) not in (0, 100)), texts[0])
+
+
 @dataclass(frozen=True)
 class Measure:
     """The metric of a run.
@@ -45,7 +56,7 @@ class Measure:
             return "–"
         if self.negated:
             return f"{-score:.3f}"
-        return f"{score:.1%}" if self.share else f"{score:.4g}"
+        return percent(score) if self.share else f"{score:.4g}"
 
     def difference(self, value: float) -> str:
         """A difference of scores; of shares in percentage points."""

@@ -17,6 +17,7 @@ from markupsafe import Markup
 from spos.cost.cost import find_cost, format_cost
 from spos.report import words
 from spos.report.chart import LEVELS
+from spos.report.measure import percent
 
 #: The scripts of every page, in their order: the chart library, and what is ours.
 SCRIPTS = (
@@ -46,7 +47,7 @@ def environment(room: str) -> Environment:
         counted=words.counted,
         duration=words.duration,
         memory=words.memory,
-        percent="{:.1%}".format,
+        percent=percent,
         cost=lambda value, name: format_cost(name, value),
     )
     made.globals.update(words=words, find_cost=find_cost)

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from spos._util.errors import UserError
 from spos._util.identity import identity
-from spos.report.measure import Measure
+from spos.report.measure import Measure, percent
 from spos.search.evaluation import Evaluate, Metric, correct, number, score
 from spos.search.racing import Each
 from spos.search.recalibration import Loader
@@ -128,7 +128,7 @@ class Task:
             >>> Task().show(0.9531), Task("error", metric=min).show(-0.01234567)
             ('95.3%', '-0.01235')
         """
-        return f"{value:.1%}" if self.share else f"{value:.4g}"
+        return percent(value) if self.share else f"{value:.4g}"
 
     def check(self, classes: bool, source: str) -> None:
         """Check that the task suits the targets.
