@@ -13,7 +13,7 @@ from PIL import Image
 
 from spos.data import load_data
 from spos.export import export_run
-from spos.export.card import model_card
+from spos.export.card import file_lines, model_card
 from spos.report.facts import ConstraintFacts, DataFacts, SearchFacts, SpaceFacts
 from spos.report.measure import Measure
 from spos.report.result import ComparedNetwork, Comparison, NamedNetwork, Result, Retrained, Winner
@@ -183,3 +183,11 @@ def expected(run: Path, facts: dict[str, Any], pixels: Any) -> str:
     trained = load_trained(run)
     place = int(Deployed(trained.network, trained.metadata)(pixels)[0].argmax())
     return str(facts["metadata"]["classes"][place])
+
+
+def test_a_network_of_few_bits_is_said_to_be_kept_as_floats() -> None:
+    few = {**FACTS, "costs": {**FACTS["costs"], "model_bits": 26496}}
+    told = "weights and activations of few bits are computed and kept as float32"
+    assert any(line.startswith(told) for line in file_lines(few))
+    assert not any(line.startswith(told) for line in file_lines(FACTS))
+    assert told in model_card(few, None, "network.onnx")

@@ -45,6 +45,12 @@ def file_lines(facts: Facts) -> Sequence[str]:
         f"compared with the trained network on {check['images']:,} of the {check['of']:,} test "
         "images of the run",
     ]
+    if "model_bits" in facts["costs"]:
+        lines.insert(
+            1,
+            "weights and activations of few bits are computed and kept as float32: the file is no "
+            "smaller and no faster than that of a network in full precision",
+        )
     if check["agreeing"] is not None:
         lines[-1] += f": same class on {check['agreeing']:,} of {check['images']:,}"
         right = percent(check["correct"] / check["images"])
