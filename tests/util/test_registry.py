@@ -52,3 +52,5 @@ def test_an_entry_point_is_a_member():
 def test_a_plugin_that_cannot_be_imported_is_named():
     with pytest.raises(UserError, match="helper 'theirs' of the plug-in nowhere:Gone cannot be"):
         plugin("nowhere:Gone").find("theirs")
+    with pytest.raises(UserError, match="helper 'theirs' of the plug-in nowhere:Gone cannot be"):
+        plugin("nowhere:Gone")["theirs"]

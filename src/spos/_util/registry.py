@@ -113,6 +113,9 @@ class Registry(MutableMapping[str, Member]):
         try:
             return self.find(name)
         except UserError as error:
+            if name in self:
+                # A plug-in that cannot be imported is there, and is named.
+                raise
             raise KeyError(name) from error
 
     def __setitem__(self, name: str, member: Member) -> None:
