@@ -318,6 +318,8 @@ class Forgetful(Mirrored):
         (sizes, RECIPE, "fbnet", "choice 'width' is a Width: a differentiable search mixes"),
         (blocks, RECIPE, Forgetful, "yielded 2 losses in step 1, its attribute passes is 3"),
         (blocks, RECIPE, lambda *given: WithoutOutputs(*given), "a value of float"),
+        (blocks, RECIPE, lambda *given: OfTensors(*given), "OfTensors.losses yielded a Tensor: it"),
+        (blocks, RECIPE, lambda *given: Returning(*given), "Returning.losses returned a Pass: it"),
     ],
 )
 def test_what_does_not_fit_is_refused_in_one_line(tmp_path, model, recipe, method, says):
@@ -329,6 +331,16 @@ def test_what_does_not_fit_is_refused_in_one_line(tmp_path, model, recipe, metho
 class WithoutOutputs(Method):
     def losses(self, step: int, inputs: Tensor, targets: Tensor) -> Iterator[Pass]:
         yield Pass(1.0)  # type: ignore[arg-type]
+
+
+class OfTensors(Method):
+    def losses(self, step: int, inputs: Tensor, targets: Tensor) -> Iterator[Pass]:
+        yield self.forward(inputs, targets).loss  # type: ignore[misc]
+
+
+class Returning(Method):
+    def losses(self, step: int, inputs: Tensor, targets: Tensor) -> Iterator[Pass]:
+        return self.forward(inputs, targets)  # type: ignore[return-value]
 
 
 def test_a_layer_of_zeros_has_no_weights_and_is_not_the_largest():

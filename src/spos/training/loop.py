@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -254,12 +254,17 @@ def forward_passes(
     """
     with fabric.autocast():
         scores = None if teacher is None else teacher.scores(inputs)
-    passes, count = iter(method.losses(step, inputs, targets)), 0
+    losses: Any = method.losses(step, inputs, targets)
+    if not isinstance(losses, Iterable) or isinstance(losses, Pass):
+        raise _no_pass(method, "returned", losses)
+    passes, count = iter(losses), 0
     while True:
         with fabric.autocast():
             one = next(passes, None)
             if one is None:
                 break
+            if not isinstance(one, Pass):
+                raise _no_pass(method, "yielded", one)
             _check_scalar(one.loss)
             if teacher is not None and scores is not None:
                 one = Pass(teacher.teach(one, scores, targets), one.outputs)
@@ -270,6 +275,13 @@ def forward_passes(
             f"{type(method).__name__} yielded {count} losses in step {step + 1}, its attribute "
             f"passes is {method.passes}: both must be equal"
         )
+
+
+def _no_pass(method: Method, did: str, what: object) -> UserError:
+    return UserError(
+        f"{type(method).__name__}.losses {did} a {type(what).__name__}: it must yield "
+        "self.forward(inputs, targets), or spos.training.Pass(loss, outputs), for each loss"
+    )
 
 
 def _check_scalar(value: Any) -> None:
