@@ -10,7 +10,14 @@ import pytest
 import torch
 
 from spos import UserError
-from spos.data import SOURCES, StreamedImages, array_source, dataset_source, load_data
+from spos.data import (
+    SOURCES,
+    DataOptions,
+    StreamedImages,
+    array_source,
+    dataset_source,
+    load_data,
+)
 from spos.run import run
 
 
@@ -90,3 +97,23 @@ def test_a_mistake_in_a_source_names_what_was_given(tmp_path: Path):
     SOURCES.register("mine")(lambda argument, options: array_source([[1]], [0], options))
     with pytest.raises(UserError, match=r"^--data mine:x: images of torch.int64, shape \[1, 1\]"):
         load_data("mine:x")
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "told"),
+    [
+        ([0, 1, 0], None, r"labels of shape \[3\] for 4 images"),
+        ([0, 1, 0, 2], ["a", "b"], "label 2, but there are 2 classes; allowed: 0 to 1"),
+        ([0, 1, 0, -1], None, "label -1, but there are 2 classes; allowed: 0 to 1"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused(labels, classes, told):
+    images = np.zeros((4, 1, 8, 8), np.uint8)
+    with pytest.raises(UserError, match=told):
+        array_source(images, labels, DataOptions(), classes=classes)
+
+
+def test_what_a_source_of_ones_own_raises_is_one_line(monkeypatch):
+    monkeypatch.setitem(SOURCES._registered, "mine", lambda argument, options: int(argument))
+    with pytest.raises(UserError, match=r"--data mine:abc: the source mine failed \(ValueError"):
+        load_data("mine:abc")

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from spos._util.errors import UserError, explain
+from spos._util.errors import UserError
 from spos._util.randomness import generator
 from spos._util.text import printable
 from spos.data.images import ImageData, Images, Indices, TensorImages, digest
-from spos.data.source import DataOptions, Source, find_source
+from spos.data.source import DataOptions, Source, find_source, named_in_errors
 from spos.data.split import split_targets
 
 COMPARED = 256
@@ -52,11 +52,8 @@ def load_data(spec: str, **options: Any) -> ImageData:
     """
     name, _, argument = spec.partition(":")
     checked = DataOptions(**options)
-    try:
+    with named_in_errors(spec):
         source = find_source(spec)(argument, checked)
-    # Such as of a folder that may not be read.
-    except (UserError, OSError) as error:
-        raise UserError(f"--data {spec:.300}: {explain(error)}") from error
     return assemble(spec, name, source, checked)
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
-from spos._util.errors import UserError, explain
-from spos.data.source import DataOptions, find_source
+from spos._util.errors import UserError
+from spos.data.source import DataOptions, find_source, named_in_errors
 
 
 @dataclass(frozen=True)
@@ -66,16 +66,13 @@ def peek(spec: str) -> ImageFacts:
         (1438, 10, 8, True)
     """
     argument = spec.partition(":")[2]
-    try:
+    with named_in_errors(spec):
         found = find_source(spec)
         look = getattr(found, "look", None)
         if look is not None:
             facts: ImageFacts = look(argument)
             return facts
         source = found(argument, DataOptions())
-    # Such as of a folder that may not be read.
-    except (UserError, OSError) as error:
-        raise UserError(f"--data {spec:.300}: {explain(error)}") from error
     sample = source.train.pixels(range(min(len(source.train), 200)))
     return ImageFacts(
         count=len(source.train),

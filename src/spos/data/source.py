@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os.path
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -12,7 +13,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from spos._util.errors import UserError
+from spos._util.errors import UserError, explain
 from spos._util.registry import Registry
 from spos._util.settings import LARGEST_SIDE, Settings
 from spos.data.images import Images, TensorImages
@@ -119,6 +120,28 @@ def find_source(spec: str) -> SourceFunction:
     return SOURCES.find(name)
 
 
+@contextmanager
+def named_in_errors(spec: str) -> Iterator[None]:
+    """Name a source in the error of what reads it, in one line.
+
+    Args:
+        spec (str): source, as ``NAME`` or ``NAME:ARGUMENT``.
+    """
+    try:
+        yield
+    # Such as of a folder that may not be read.
+    except (UserError, OSError) as error:
+        raise UserError(f"--data {spec:.300}: {explain(error)}") from error
+    except Exception as error:
+        name = spec.partition(":")[0]
+        if name in SOURCES.built_in or explain(error) is not None:
+            raise
+        # Whatever a source of somebody else's raises, such as of an argument that it cannot read.
+        raise UserError(
+            f"--data {spec:.300}: the source {name} failed ({type(error).__name__}: {error})"
+        ) from error
+
+
 def array_source(
     images: Any,
     labels: Any,
@@ -155,11 +178,25 @@ def array_source(
                 f"images of {pixels.dtype}, shape {list(pixels.shape)}; allowed: uint8 [N, C, H, W]"
             )
         side = options.image_size or min(pixels.shape[2:])
-        return TensorImages(resize(pixels, side), torch.as_tensor(labels).to(torch.int64))
+        numbers = torch.as_tensor(labels).to(torch.int64)
+        if numbers.shape != pixels.shape[:1]:
+            raise UserError(
+                f"labels of shape {list(numbers.shape)} for {len(pixels)} images; allowed: one for "
+                "each image"
+            )
+        return TensorImages(resize(pixels, side), numbers)
 
     train = read(images, labels)
     names = classes or [str(label) for label in range(int(train.labels.max()) + 1)]
-    return Source(train, names, None if test is None else read(*test))
+    tested = None if test is None else read(*test)
+    for part in filter(None, (train, tested)):
+        least, most = int(part.labels.min()), int(part.labels.max())
+        if least < 0 or most >= len(names):
+            wrong = least if least < 0 else most
+            raise UserError(
+                f"label {wrong}, but there are {len(names)} classes; allowed: 0 to {len(names) - 1}"
+            )
+    return Source(train, names, tested)
 
 
 def resize(images: Tensor, image_size: int) -> Tensor:
