@@ -137,6 +137,10 @@ def test_no_budget_is_below_a_cost_of_nothing(
     ("given", "told"),
     [
         (
+            ("--network", "mobilenet_v2", "--time", "9s"),
+            "--network mobilenet_v2: a network by name is trained alone, by spos retrain",
+        ),
+        (
             ("--algorithm", "fbnet", "--set", "run.precision=16-mixed", "--time", "9s"),
             "run.precision 16-mixed: not for --algorithm fbnet",
         ),

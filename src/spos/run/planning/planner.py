@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from spos._util.errors import UserError
 from spos.cost import CostModel
 from spos.data import DataOptions, check_batch
 from spos.data.peek import ImageFacts, peek
@@ -93,6 +94,11 @@ class Planner(Draft):
         """
         self._warm_up_as_given()
         base = self.config()
+        if base.network.name:
+            raise UserError(
+                f"--network {base.network.name}: a network by name is trained alone, by spos "
+                "retrain, which has no plan; leave it out"
+            )
         if base.required_method:
             check_theta_settings(base)
         given = self.given.get("run", {})
