@@ -13,7 +13,7 @@ from spos.run.config import make_config
 from spos.run.recipes import RECIPES, find_recipe
 
 
-def read(*arguments: str) -> dict[str, Any]:
+def read(*arguments: str, told: list[str] | None = None) -> dict[str, Any]:
     found: list[dict[str, Any]] = []
 
     @click.command()
@@ -23,6 +23,8 @@ def read(*arguments: str) -> dict[str, Any]:
 
     result = CliRunner().invoke(command, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
+    if told is not None:
+        told.append(result.stderr)
     return found[0]
 
 
@@ -37,6 +39,15 @@ def test_the_recipe_of_the_paper_trains_single_paths_and_ranks_by_accuracy() -> 
     assert default.supernet.method == "sandwich" and default.search.fitness == "auto"
     assert paper.supernet.method == "uniform" and paper.search.fitness == "metric"
     assert paper.supernet.steps == default.supernet.steps
+
+
+def test_an_option_counts_and_what_set_says_otherwise_is_told() -> None:
+    told: list[str] = []
+    given = ("--population", "5", "--set", "search.population=3", "--set", "run.seed=1")
+    assert read(*given, told=told)["search"]["population"] == 5
+    assert told == ["spos: search.population is 5, by its own option, and not 3, by --set\n"]
+    assert read("--population", "5", "--set", "search.population=5", told=told)
+    assert told[1:] == [""]
 
 
 def test_what_is_given_replaces_the_setting_of_the_recipe() -> None:

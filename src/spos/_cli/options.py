@@ -11,6 +11,7 @@ import click
 
 from spos._cli.kinds import ALGORITHM, SPACE, TEXT, one_of
 from spos._util.errors import UserError
+from spos._util.text import printable
 from spos.cost.cost import COSTS, find_cost
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -225,7 +226,16 @@ def read_settings(options: dict[str, Any]) -> dict[str, Any]:
     if budgets is not None:
         named.setdefault("constraint", {})["budgets"] = parse_budgets(budgets)
     # Before they are merged, where a section would replace what is none.
-    check_sections(assigned)
+    for section, settings in check_sections(assigned).items():
+        for key, value in settings.items():
+            counts = named.get(section, {}).get(key, value)
+            # Bounds of several costs are merged.
+            if counts != value and not isinstance(value, Mapping):
+                click.echo(
+                    f"spos: {section}.{key} is {printable(str(counts))}, by its own option, and "
+                    f"not {printable(str(value))}, by --set",
+                    err=True,
+                )
     return _merge(_merge(_merge(published, file), assigned), named)
 
 
