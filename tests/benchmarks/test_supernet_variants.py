@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +26,17 @@ RECIPE = SupernetRecipe(
 )
 IMAGES = torch.randn(12, 4, 3, 6, 6, generator=torch.Generator().manual_seed(0))
 TARGETS = torch.arange(48).view(12, 4) % 3
+
+
+@pytest.fixture(autouse=True)
+def _methods() -> Iterator[None]:
+    """Takes back what is registered for a test, so that no other one meets it."""
+    known = set(METHODS)
+    yield
+    for name in set(METHODS) - known:
+        del METHODS[name]
+    sys.modules.pop("supernet_tricks", None)
+    sys.modules.pop("supernet_variants", None)
 
 
 def small() -> Supernet:

@@ -395,6 +395,10 @@ def test_without_an_account_wandb_says_what_to_do(
 def test_what_wandb_refuses_is_one_line(
     name: str, value: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    import wandb
+
+    # It reads its variables once in a process, which may have been for a run without network.
+    wandb.teardown()
     monkeypatch.setenv("WANDB_MODE", "online")
     monkeypatch.setenv(name, value)
     with pytest.raises(UserError, match="--logger wandb: your account cannot be used") as raised:
