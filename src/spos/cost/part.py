@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_map_only
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from spos._util.errors import UserError, is_out_of_memory
 from spos.nn.choice import ChoiceModule
@@ -139,7 +139,8 @@ class OnMeta(TorchFunctionMode):
         kwargs = kwargs or {}
         # An index says which values are taken, and may have to be read.
         if func is not Tensor.__getitem__:
-            places = {one.device.type for one in _tensors((*args, *kwargs.values())) if one.dim()}
+            tensors = [one for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor)]
+            places = {one.device.type for one in tensors if one.dim()}
             if len(places) > 1:
                 args, kwargs = tree_map_only(Tensor, _without_values, (args, kwargs))
         return self.call(func, args, kwargs)
@@ -147,14 +148,6 @@ class OnMeta(TorchFunctionMode):
     def call(self, func: Any, args: Any, kwargs: Any) -> Any:
         """Call an operation whose tensors are on one device."""
         return func(*args, **kwargs)
-
-
-def _tensors(values: Iterable[Any]) -> Iterator[Tensor]:
-    for value in values:
-        if isinstance(value, Tensor):
-            yield value
-        elif isinstance(value, (tuple, list)):
-            yield from _tensors(value)
 
 
 def _without_values(tensor: Tensor) -> Tensor:
