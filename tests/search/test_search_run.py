@@ -64,7 +64,7 @@ def test_result(tower, evaluator, new_study):
     assert trial.datetime_start <= trial.datetime_complete
 
 
-@pytest.mark.parametrize("algorithm", ["evolution", "random"])
+@pytest.mark.parametrize("algorithm", ["evolution", "random", "tpe"])
 def test_a_killed_search_resumes_exactly(tower, evaluator, new_study, algorithm):
     how = SearchSettings(algorithm=algorithm, population=10, iterations=5, parents=4)
     whole = search(tower.space, tower, WITHIN, evaluator(fitness), new_study(), how)

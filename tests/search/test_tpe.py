@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from spos._util.errors import UserError
@@ -30,20 +29,6 @@ def test_candidates_are_new_and_feasible_and_a_population_is_asked_for_together(
     origins = [candidate.origin for candidate in result.candidates]
     assert origins[:10] == ["random"] * 10
     assert origins.count("tpe") > 45
-
-
-def test_a_killed_search_resumes_exactly_in_whatever_order_scores_arrive(
-    tower, evaluator, new_study
-):
-    whole = search(tower.space, tower, WITHIN, evaluator(fitness), new_study(), HOW)
-    for kill_after in (3, 17, 30, 59):
-        study, order = new_study(), np.random.default_rng(kill_after)
-        killed = evaluator(fitness, kill_after, order)
-        with pytest.raises(KeyboardInterrupt):
-            search(tower.space, tower, WITHIN, killed, study, HOW)
-        rest = evaluator(fitness, order=order)
-        assert search(tower.space, tower, WITHIN, rest, study, HOW) == whole
-        assert len(rest.calls) + kill_after == 60
 
 
 def test_it_learns_what_good_candidates_share(tower, evaluator, new_study):
