@@ -362,13 +362,15 @@ def test_a_hook_runs_in_every_network_or_is_refused():
     supernet = Supernet(whole, (2,)).eval()
     assert len(supernet.stages) == 1, "its stages one after the other would be without it"
     assert torch.equal(supernet.extract([0])(x), supernet(x))
-    with pytest.raises(UserError, match="Sequential has a forward hook, which the networks would"):
+    with pytest.raises(
+        UserError, match="Sequential has a forward hook, which extracted networks would lose"
+    ):
         supernet.subnet([0])
 
     chosen = model()
     chosen[0].register_forward_hook(doubled)
     with pytest.raises(
-        UserError, match="the choice '0' has a forward hook, which the networks would be"
+        UserError, match="the choice '0' has a forward hook, which extracted networks would lose"
     ):
         Supernet(chosen, (2,)).extract([0])
 

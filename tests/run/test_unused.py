@@ -98,6 +98,6 @@ def test_nothing_is_said_of_settings_of_a_run_that_is_reused():
 
 
 def test_the_width_of_a_published_network_needs_one():
-    with pytest.raises(UserError, match=r"network\.width 0\.5: .* --network names none"):
+    with pytest.raises(UserError, match=r"network\.width 0\.5: .* --network gives none"):
         make_config({"network": {"width": 0.5}})
     assert make_config({"network": {"width": 0.5, "name": "mobilenet_v2"}}).network.width == 0.5

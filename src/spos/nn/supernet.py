@@ -239,8 +239,8 @@ def _refuse_hooks(module: nn.Module) -> None:
         choice = module.choice_name if isinstance(module, ChoiceModule) else None
         what = f"the choice '{choice}'" if choice else type(module).__name__
         raise UserError(
-            f"{what} has a forward hook, which the networks would be "
-            "without: remove it, or put what it does into the forward of a module"
+            f"{what} has a forward hook, which extracted networks would lose: remove it, or move "
+            "what it does into the forward of a module"
         )
 
 

@@ -142,7 +142,7 @@ class NetworkSettings(Settings):
             )
         if self.width != 1 and not self.name:
             raise UserError(
-                f"network.width {self.width:g}: is of a published network, and --network names "
+                f"network.width {self.width:g}: applies to a network by name, but --network gives "
                 "none; the width of a search space is --width"
             )
 
