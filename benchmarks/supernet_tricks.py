@@ -28,7 +28,6 @@ from spos.training.methods.uniform import uniform_paths
 MOMENTA = "group_momentum."
 
 
-@METHODS.register("slower-when-costly")
 class SlowerWhenCostly(Method):
     """Uniform paths whose learning rate falls the more slowly, the more multiply-adds they have.
 
@@ -57,7 +56,6 @@ class SlowerWhenCostly(Method):
         yield Pass(given.loss * left ** (0.5 - share), given.outputs)
 
 
-@METHODS.register("momentum-by-group")
 class MomentumByGroup(Method):
     """Uniform paths with a momentum of their own for each option of the first choice.
 
@@ -100,7 +98,6 @@ class MomentumByGroup(Method):
         }
 
 
-@METHODS.register("sandwich-alternating-flips")
 class AlternatingFlips(Sandwich):
     """The sandwich rule; each image is mirrored in every second epoch, half of them in the first.
 
@@ -157,7 +154,17 @@ def whiten(source: str, image_size: int, channels: int, path: Path) -> None:
     write_tensors(path, {"model.stem.0.weight": filters.view(-1, *patches.shape[1:])}, {})
 
 
+#: The methods by the names that `supernet.method` has for them.
+TRIED: dict[str, type[Method]] = {
+    "slower-when-costly": SlowerWhenCostly,
+    "momentum-by-group": MomentumByGroup,
+    "sandwich-alternating-flips": AlternatingFlips,
+}
+
+
 if __name__ == "__main__":
     from spos.__main__ import entry
+
+    METHODS.update(TRIED)
 
     entry()

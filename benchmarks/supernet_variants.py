@@ -18,9 +18,10 @@ from pathlib import Path
 
 import ranking
 from launch import run_command
-from supernet_tricks import whiten
+from supernet_tricks import TRIED, whiten
 
 from spos.run.config import read_layout
+from spos.training import METHODS
 
 #: In place of `spos`: the same command with more methods.
 SPOS = (sys.executable, str(Path(__file__).with_name("supernet_tricks.py")))
@@ -112,6 +113,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with ThreadPoolExecutor(options.processes) as pool:
         list(pool.map(lambda job: train(job[0], options.space, options.data, *job[1:]), jobs))
     chosen = [part for *_, run in jobs for part in ("--run", str(run))]
+    # The settings of the runs name them.
+    METHODS.update(TRIED)
     # Everything else is an option of the ranking.
     ranking.main(
         [options.space, "--table", str(options.table), "--out", str(options.out), *chosen, *rest]
