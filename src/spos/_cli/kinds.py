@@ -12,6 +12,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from spos._util.errors import UserError
+from spos._util.files import refuse_address
 from spos._util.registry import Registry
 
 
@@ -79,6 +80,8 @@ class Place(click.ParamType[Any]):
                 leave = "" if param.required else ", or leave the option out"
                 raise UserError(f"{param.opts[0]} is empty: give a path{leave}")
             raise UserError(f"{param and param.metavar} is empty: give a path")
+        option = isinstance(param, click.Option)
+        refuse_address(str(value), str(param and (param.opts[0] if option else param.metavar)))
         # A shell expands no home after --out=.
         return self.kind(os.path.expanduser(value))
 

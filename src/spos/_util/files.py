@@ -6,16 +6,19 @@ import errno
 import hashlib
 import json
 import os
+import re
 import secrets
 from pathlib import Path
 from typing import Any
 
 from spos._util.errors import UserError, check_kind
+from spos._util.text import redact
 
 #: Key of the digest, SHA-256, of everything else in a JSON file: whatever is altered is noticed.
 DIGEST = "digest"
 #: The largest number that is read: sums of larger ones may be infinite.
 LARGEST = 1e300
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
@@ -140,6 +143,30 @@ def _fraction(text: str) -> float:
     return value
 
 
+def refuse_address(given: str | bytes, what: str) -> None:
+    """Refuse an address in place of a path, of which a folder ``s3:`` would be made.
+
+    Args:
+        given (str | bytes): what was given as a path.
+        what (str): what it is, to begin an error with.
+
+    Raises:
+        UserError: it is an address.
+
+    Example:
+        >>> refuse_address("s3://bucket/first", "--out")
+        Traceback (most recent call last):
+        ...
+        spos.UserError: --out s3://bucket/first: is an address; give a path of this machine, such \
+as that of a folder where it is mounted
+    """
+    if _ADDRESS.match(os.fsdecode(given)):
+        raise UserError(
+            f"{what} {redact(os.fsdecode(given))}: is an address; give a path of this machine, "
+            "such as that of a folder where it is mounted"
+        )
+
+
 def as_path(given: Any, what: str) -> Path:
     """A path that somebody gave in Python, whether there is anything or not.
 
@@ -161,6 +188,7 @@ def as_path(given: Any, what: str) -> Path:
     # pathlib takes it for this folder.
     if not os.fspath(given):
         raise UserError(f"{what} {given!r}: must not be empty")
+    refuse_address(os.fspath(given), what)
     path = Path(given)
     try:
         path.lstat()
