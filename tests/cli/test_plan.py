@@ -41,6 +41,15 @@ def test_a_plan_is_shown_and_written_as_json(cli: Cli, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_a_plan_says_and_refuses_what_its_run_would(cli: Cli) -> None:
+    given = ("plan", "--data", "digits", "--time", "10s", "--threads", "1", "--json")
+    planned = cli(*given, "--algorithm", "random", "--set", "search.mutation=0.5")
+    assert planned.status == 0 and json.loads(planned.out)
+    assert "search.mutation 0.5: without effect with --algorithm random" in planned.err
+    mistake = cli(*given, "--storage", "mysql://me:secret@host/studies").mistake
+    assert mistake and "a password is not kept" in mistake and "secret" not in mistake
+
+
 def test_a_comparison_is_given_up_by_a_zero(cli: Cli, finished_run: Path) -> None:
     assert cli("run", "--compare", "0", "--out", finished_run).status == 0
     mistake = cli("run", "--compare", "-1", "--out", finished_run).mistake

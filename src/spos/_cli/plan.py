@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from spos._cli.common import execution
+from spos._cli.common import execution, say
 from spos._cli.options import BOUNDS, read_settings
 from spos._util.errors import UserError
 from spos._util.text import folder_name
@@ -94,17 +94,24 @@ def make_plan(options: dict[str, Any]) -> Plan:
     with execution(options) as arguments:
         from spos.run import RunDirectory
         from spos.run.initial import with_digests
+        from spos.run.passwords import refuse_password
         from spos.run.planning.duration import parse_duration
         from spos.run.planning.planner import Planner
+        from spos.run.unused import describe_unused
 
-        return Planner(
+        refuse_password(given)
+        planner = Planner(
             with_digests(given),
             None if text is None else parse_duration(text),
             accelerator=options["accelerator"],
             threads=options["threads"],
             reuse=RunDirectory(reuse) if reuse else None,
             processes=arguments["workers"].count,
-        ).plan()
+        )
+        plan = planner.plan()
+        for line in describe_unused(planner.config(), given, compared=True):
+            say(f"spos: {line}", err=True)
+        return plan
 
 
 def plan_tables(plan: Plan) -> list[Table | str]:
