@@ -301,6 +301,12 @@ def test_a_model_that_is_a_single_choice_works():
             "two modules share the choice 'x' but not its options: a and b",
         ),
         (lambda: nn.Linear, "model of type type: must be a module with choices"),
+        (
+            lambda: nn.Sequential(
+                nn.InstanceNorm1d(2, track_running_stats=True), OneOf({"a": nn.Identity()})
+            ),
+            "0 is an instance norm with running statistics, .* give track_running_stats=False",
+        ),
     ],
 )
 def test_a_model_without_a_valid_choice_is_refused(model, says):

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.instancenorm import _InstanceNorm
 
 from spos._util.errors import UserError, check_kind
 from spos.nn.choice import ChoiceModule, Searchable
@@ -67,7 +68,8 @@ class Supernet(nn.Module):
         affine (bool): whether batch norms keep their affine parameters, shared by all paths.
 
     Raises:
-        UserError: the model has no choice, or modules that share a choice differ in its options.
+        UserError: the model has no choice, modules that share a choice differ in its options, or an
+            instance norm has running statistics.
 
     Source: Guo et al., Section 3.
 
@@ -96,6 +98,11 @@ class Supernet(nn.Module):
         choices: dict[str, Choice] = {}
         self._readers: list[tuple[ChoiceModule, int]] = []
         for path, module in model.named_modules():
+            if isinstance(module, _InstanceNorm) and module.track_running_stats:
+                raise UserError(
+                    f"{path or type(module).__name__} is an instance norm with running statistics, "
+                    "which are those of all paths together; give track_running_stats=False"
+                )
             if not isinstance(module, ChoiceModule):
                 continue
             # The path becomes the name of the choice, so that a copy or a part of the model has the
