@@ -55,6 +55,16 @@ def test_test_is_the_test_set(make_folder):
     assert data.notes == ()
 
 
+def test_options_without_effect_are_said(make_folder):
+    path = make_folder(train=20, test=3)
+    data = load_data(f"folder:{path}", test=0.2, workers=2)
+    assert data.notes == (
+        "data.test 0.2: without effect, there is a test set",
+        "data.workers 2: without effect, the images are in memory",
+    )
+    assert load_data(f"folder:{path}", workers=2, stream="always").notes == ()
+
+
 def test_val_alone_is_the_test_set_as_on_imagenet(make_folder):
     data = load_data(f"folder:{make_folder(train=20, val=3)}")
     assert [len(data.train), len(data.validation), len(data.test())] == [54, 6, 9]

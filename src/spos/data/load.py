@@ -75,6 +75,10 @@ def assemble(spec: str, name: str, source: Source, options: DataOptions) -> Imag
         rest, part = split_targets(labels, options.test, 0, option="test", classes=classes)
         notes.append(f"no test set: {len(part)} of the {len(labels)} training images held out")
         train, test = train.split_off(rest, part)
+    elif options.test != DataOptions().test:
+        notes.append(f"data.test {options.test}: without effect, there is a test set")
+    if options.workers and isinstance(train, TensorImages):
+        notes.append(f"data.workers {options.workers}: without effect, the images are in memory")
     counts = f"{len(train)} {len(test)}"
     facts = [name, str(train.channels), str(train.image_size), counts, *classes]
     fingerprint = hashlib.sha256(_encode("\0".join(facts)))
