@@ -380,10 +380,11 @@ def test_a_tracking_server_that_says_nothing_is_one_line(
     assert "MLFLOW_HTTP_REQUEST_TIMEOUT" not in os.environ
 
 
+@pytest.mark.parametrize("mode", ["online", "", "no mode"])
 def test_without_an_account_wandb_says_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("WANDB_MODE", "online")
+    monkeypatch.setenv("WANDB_MODE", mode)
     monkeypatch.setattr("wandb.login", lambda **named: False)
     with pytest.raises(UserError, match="run wandb login, or set WANDB_MODE=offline"):
         run(tmp_path / "run", GIVEN, loggers=("wandb",))

@@ -30,7 +30,8 @@ class WandbLogger(Logger):
         super().check()
         import wandb
 
-        if os.environ.get("WANDB_MODE", "online") not in ("online", "shared"):
+        # It takes what it does not know for online.
+        if os.environ.get("WANDB_MODE") in ("offline", "dryrun", "disabled"):
             return
         advice = "run wandb login, or set WANDB_MODE=offline and send the run later"
         try:
