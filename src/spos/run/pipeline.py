@@ -137,6 +137,7 @@ def run(
         sections = STAGE_SECTIONS[stages[-1 if schedule is None else 0]]
         searching = "search" in stages
         config, frozen = directory.resolve_config(given, sections, searching=searching)
+        own_loss = task is not None and task.loss is not None
         # A plan decides later how many networks are compared.
         compared = bool(compare) or schedule is not None or "retrain" not in stages
         context = Context(
@@ -155,7 +156,7 @@ def run(
             notes=[
                 *notes,
                 *([reused.told] if reused.told else []),
-                *describe_unused(config, asked, compared=compared),
+                *describe_unused(config, asked, compared=compared, own_loss=own_loss),
             ],
             copied_from=reuse if reused.undo else None,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from spos._util.settings import show_value
@@ -15,7 +16,9 @@ _OF_SEARCHES = ("supernet", "search", "differentiable", "finalists")
 _TEMPERATURES = ("temperature", "temperature_decay", "temperature_least")
 
 
-def describe_unused(config: Config, given: Mapping[str, Any], *, compared: bool) -> list[str]:
+def describe_unused(
+    config: Config, given: Mapping[str, Any], *, compared: bool, own_loss: bool = False
+) -> list[str]:
     """Describe the settings that differ from the defaults and do nothing, a line for each reason.
 
     Args:
@@ -23,6 +26,7 @@ def describe_unused(config: Config, given: Mapping[str, Any], *, compared: bool)
         given (Mapping): settings by section that were given for it; others may be those of a run
             that is reused.
         compared (bool): whether networks are trained to be compared with.
+        own_loss (bool): whether the loss is one of the user's own.
 
     Example:
         >>> given = {"search": {"algorithm": "random", "mutation": 0.5}}
@@ -32,7 +36,7 @@ def describe_unused(config: Config, given: Mapping[str, Any], *, compared: bool)
     plain = config.as_plain()
     usual = make_config({"space": plain["space"]}).as_plain()
     lines, told = [], set()
-    for why, names in _unused(config, compared):
+    for why, names in chain(_of_losses(own_loss), _unused(config, compared)):
         found = []
         for name in names:
             section, _, key = name.partition(".")
@@ -46,6 +50,12 @@ def describe_unused(config: Config, given: Mapping[str, Any], *, compared: bool)
         if new:
             lines.append(f"{', '.join(new)}: without effect {why}")
     return lines
+
+
+def _of_losses(own: bool) -> Iterator[tuple[str, tuple[str, ...]]]:
+    if own:
+        smoothing = ("supernet.label_smoothing", "retrain.label_smoothing")
+        yield "with a loss of your own, which smooths labels or does not", smoothing
 
 
 def _unused(config: Config, compared: bool) -> Iterator[tuple[str, tuple[str, ...]]]:
