@@ -133,7 +133,33 @@ def test_a_model_that_does_not_suit_the_images_is_refused(
     assert not list(tmp_path.iterdir())
 
 
+class Forgetful(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*stack())
+        self.forgotten = OneOf({"on": nn.Linear(2, 2), "off": nn.Identity()})
+
+    def forward(self, images: Tensor) -> Any:
+        return self.layers(images)
+
+
+def test_a_choice_that_the_model_does_not_run_is_said(tmp_path: Path) -> None:
+    told: list[str] = []
+    spos.search(
+        Forgetful(),
+        arrays(),
+        settings={**QUICK, "search": {"population": 4, "iterations": 1, "parents": 2}},
+        compare=0,
+        threads=1,
+        out=tmp_path / "run",
+        callback=lambda stage, done, total, text: told.append(text),
+    )
+    (said,) = (text for text in told if "does not run the OneOf" in text)
+    assert said.startswith("the forward of the model does not run the OneOf 'forgotten': ")
+
+
 def test_an_option_inside_of_another_counts_where_it_is_chosen(tmp_path: Path) -> None:
+    told: list[str] = []
     kernels = {f"{k}x{k}": nn.Conv2d(8, 8, k, padding=k // 2) for k in (1, 3, 5)}
     acts = {"relu": nn.ReLU(), "gelu": nn.GELU(), "silu": nn.SiLU()}
     block = nn.Sequential(OneOf(kernels), nn.BatchNorm2d(8), OneOf(acts))
@@ -150,7 +176,9 @@ def test_an_option_inside_of_another_counts_where_it_is_chosen(tmp_path: Path) -
         compare=3,
         threads=1,
         out=tmp_path / "run",
+        callback=lambda stage, done, total, text: told.append(text),
     )
+    assert not [text for text in told if "does not run" in text]
     # Each network once, so there are fewer than a population.
     assert {one.architecture for one in found.candidates} == set(map(canonical, every))
     assert len(found.candidates) == 10

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
-from torch import nn
+from torch import fx, nn
 
 from spos._util.errors import UserError
 from spos.cost.cost import format_cost
 from spos.cost.outputs import check_outputs
 from spos.data import check_batch
 from spos.data.own_augmentation import apply_own, find_augmentation, is_own
+from spos.nn import OneOf
+from spos.nn.supernet import Supernet
 from spos.run.context import Context
 from spos.run.differentiable import check_training_method
 from spos.run.initial import check_beginning
@@ -80,12 +82,56 @@ def check_ahead(context: Context, stages: tuple[str, ...]) -> None:
         with torch.device("meta"):
             supernet = context.supernet()
             counts = supernet.space.option_counts
-            models = [
+            networks = [
                 supernet.subnet(min(option, count - 1) for count in counts)
                 for option in range(max(counts))
             ]
+        context.notes += [
+            f"the forward of the model does not run the OneOf '{path}': it is searched all the "
+            "same, and its parameters are counted"
+            for path in unreached_choices(supernet, networks)
+        ]
         if begins:
-            check_beginning(context, models, "network")
+            check_beginning(context, list[nn.Module](networks), "network")
+
+
+def unreached_choices(supernet: Supernet, networks: Iterable[fx.GraphModule]) -> list[str]:
+    """List the places of choices that networks do not run, such as layers that were forgotten.
+
+    Args:
+        supernet (Supernet): supernet of a model.
+        networks (Iterable[fx.GraphModule]): networks of it that have all options between them.
+
+    Returns:
+        Paths in the model of the choices that are not inside of an option.
+
+    Example:
+        >>> class Forgetful(nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.used, self.forgotten = (
+        ...             OneOf({"on": nn.Linear(2, 2), "off": nn.Identity()}) for _ in range(2)
+        ...         )
+        ...
+        ...     def forward(self, x):
+        ...         return self.used(x)
+        >>> supernet = Supernet(Forgetful(), (2,))
+        >>> unreached_choices(supernet, [supernet.subnet([0, 0]), supernet.subnet([1, 1])])
+        ['forgotten']
+    """
+    reached = {
+        path
+        for network in networks
+        for node in network.graph.nodes
+        for path in node.meta.get("nn_module_stack", ())
+    }
+    outer = list[str]()
+    for path, module in supernet.model.named_modules():
+        inside = any(path.startswith(f"{one}.") for one in outer)
+        # The whole model runs, whatever it is.
+        if path and type(module) is OneOf and not inside:
+            outer.append(path)
+    return [path for path in outer if path not in reached]
 
 
 def check_network(
