@@ -117,6 +117,12 @@ def explain(error: BaseException) -> str | None:
             "no further thread or process can be started: allow more, such as by ulimit -u, or "
             "give fewer --workers and --threads"
         )
+    if is_lost_reader(error):
+        return (
+            f"a process that decodes images has ended ({' '.join(str(error).split())}): possibly "
+            "out of memory, or the file that it read was cut off; rerun the same command to "
+            "resume, with fewer --data-workers if memory is short"
+        )
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
         return f"{error.strerror}; allow more, such as by ulimit -n 4096"
     if isinstance(error, OSError):
@@ -154,3 +160,13 @@ def is_out_of_threads(error: BaseException) -> bool:
         return "can't start new thread" in str(error)
     # Of a process that cannot be forked; an error of a file names it.
     return isinstance(error, BlockingIOError) and error.filename is None
+
+
+def is_lost_reader(error: BaseException) -> bool:
+    """Whether an error says that a process ended that decodes images, as torch reports it.
+
+    Example:
+        >>> is_lost_reader(RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "))
+        True
+    """
+    return isinstance(error, RuntimeError) and str(error).startswith("DataLoader worker (pid")
