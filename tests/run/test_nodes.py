@@ -131,3 +131,22 @@ def test_processes_that_are_not_there_are_named(
         monkeypatch.setenv(name, value)
     with pytest.raises(UserError, match=says):
         Nodes(count, devices, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("WORLD_SIZE", "", r"\(no WORLD_SIZE\); start the same command on every machine "),
+        ("MASTER_PORT", "99999", r"\(port must have value from 0 to 65535 .*\); start "),
+    ],
+)
+def test_an_environment_that_is_none_of_torchrun_is_told_in_one_line(
+    name: str, value: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable, usual in environment(0, 1).items():
+        monkeypatch.setenv(variable, usual)
+    monkeypatch.setenv(name, value)
+    if not value:
+        monkeypatch.delenv(name)
+    with pytest.raises(UserError, match="--num-nodes 2 --devices 1: the environment .*" + says):
+        Nodes(2, 1, "cpu")

@@ -6,8 +6,8 @@ import json
 import pickle
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -53,26 +53,26 @@ class Nodes:
     """
 
     def __init__(self, count: int, devices: int, accelerator: str) -> None:
-        from lightning_fabric.plugins.environments.lightning import LightningEnvironment
-
         self.count, self._devices, self._accelerator = count, devices, accelerator
         self._training = False
         self._data: ImageData | None = None
-        fabric = self._make("32-true")
-        environment: Any = getattr(fabric.strategy, "cluster_environment", None)
         given = f"--num-nodes {count} --devices {devices}"
-        if isinstance(environment, LightningEnvironment):
-            raise UserError(f"{given}: {HOW.format(count=count, devices=devices)}")
-        if environment.world_size() != count * devices or environment.local_rank() >= devices:
-            raise UserError(
-                f"{given}: there are {environment.world_size()} processes, of which this is number "
-                f"{environment.local_rank()} of its machine, from 0; start {devices} on each of "
-                f"{count} machines"
-            )
-        with exchanging():
-            fabric.launch()
-            # Of its own, because that of a GPU cannot wait without keeping it busy.
-            self._group = distributed.new_group(backend="gloo", timeout=fabrics.TIMEOUT)
+        how = HOW.format(count=count, devices=devices)
+        with _environment_read(given, how):
+            from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+
+            fabric = self._make("32-true")
+            environment: Any = getattr(fabric.strategy, "cluster_environment", None)
+            if isinstance(environment, LightningEnvironment):
+                raise UserError(f"{given}: {how}")
+            size, place = environment.world_size(), environment.local_rank()
+            if size != count * devices or place >= devices:
+                raise UserError(
+                    f"{given}: there are {size} processes, of which this is number {place} of its "
+                    f"machine, from 0; start {devices} on each of {count} machines"
+                )
+            with exchanging():
+                self._group = _join(fabric)
         self.is_first = fabric.is_global_zero
         versions = json.loads(self._share(json.dumps(VERSIONS).encode()))
         if versions != VERSIONS:
@@ -185,6 +185,27 @@ class Nodes:
                 values = torch.frombuffer(bytearray(content), dtype=torch.uint8)
             distributed.broadcast(values, 0, group=self._group)
             return values.numpy().tobytes()
+
+
+@contextmanager
+def _environment_read(given: str, how: str) -> Iterator[None]:
+    """Report in one line what torchrun or Slurm has not, or wrongly, put into the environment."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (KeyError, ValueError) as error:
+        said = f"no {error.args[0]}" if isinstance(error, KeyError) else str(error)
+        raise UserError(
+            f"{given}: the environment is not that of torchrun or Slurm ({said}); {how}"
+        ) from error
+
+
+def _join(fabric: Any) -> Any:
+    """Wait for the other processes; a group of them besides that of the trainings."""
+    fabric.launch()
+    # Of its own, because that of a GPU cannot wait without keeping it busy.
+    return distributed.new_group(backend="gloo", timeout=fabrics.TIMEOUT)
 
 
 def _ending(error: BaseException | None) -> tuple[str, ...]:
