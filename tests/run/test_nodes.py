@@ -17,6 +17,7 @@ import lightning_fabric  # noqa: F401
 import pytest
 
 from spos import UserError
+from spos._util.interrupt import handle_by, raise_interrupt
 from spos.run import fabric, nodes
 from spos.run.nodes import Nodes
 
@@ -131,6 +132,33 @@ def test_processes_that_are_not_there_are_named(
         monkeypatch.setenv(name, value)
     with pytest.raises(UserError, match=says):
         Nodes(count, devices, "cpu")
+
+
+def _wait_for_others(said: SimpleQueue[str]) -> None:
+    os.environ.update(environment(1, 1))
+    handle_by(raise_interrupt)
+    said.put("begun")
+    try:
+        Nodes(2, 1, "cpu")
+    except KeyboardInterrupt:
+        said.put("interrupted")
+    # As the command does: what torch waits for in a thread is not to be waited for.
+    os._exit(0)
+
+
+def test_a_process_that_waits_for_others_can_be_interrupted() -> None:
+    said: SimpleQueue[str] = FORKS.SimpleQueue()
+    waiting = FORKS.Process(target=_wait_for_others, args=(said,))
+    waiting.start()
+    assert said.get() == "begun"
+    # Nothing tells when torch has begun to wait.
+    waiting.join(1)
+    assert waiting.is_alive()
+    waiting.terminate()
+    waiting.join(20)
+    ended = not waiting.is_alive()
+    waiting.kill()
+    assert ended and said.get() == "interrupted"
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,6 +17,7 @@ import torch
 from torch import distributed
 
 from spos._util.errors import UserError, explain
+from spos._util.interrupt import interruptible
 from spos._util.processes import LostError, exchanging
 from spos.data import ImageData
 from spos.run import fabric as fabrics
@@ -72,7 +74,8 @@ class Nodes:
                     f"machine, from 0; start {devices} on each of {count} machines"
                 )
             with exchanging():
-                self._group = _join(fabric)
+                # Torch handles no signal while it waits for the others.
+                self._group = interruptible(partial(_join, fabric))
         self.is_first = fabric.is_global_zero
         versions = json.loads(self._share(json.dumps(VERSIONS).encode()))
         if versions != VERSIONS:
