@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,24 @@ def test_a_model_is_known_by_its_code_and_its_values() -> None:
     assert known_as(Shaped(1.0, torch.relu).eval()) == first, "with other random weights as well"
     assert known_as(Shaped(-3.0, torch.relu)) != first
     assert known_as(Shaped(1.0, torch.sin)) != first
+
+
+#: A constant of the script.
+GAIN = 1.0
+
+
+class Scaled(nn.Sequential):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * GAIN
+
+
+def test_a_model_is_known_by_the_constants_that_its_code_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first = known_as(Scaled(layer(1, 8)[0]))
+    assert known_as(Scaled(layer(1, 8)[0])) == first
+    monkeypatch.setattr(sys.modules[__name__], "GAIN", 2.0)
+    assert known_as(Scaled(layer(1, 8)[0])) != first
 
 
 @pytest.mark.parametrize("kind", ["persistent", "in no checkpoint", "attribute"])

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from spos._util.errors import UserError
 from spos._util.identity import identity
+from spos._util.reached import reached
 from spos.nn.copying import check_copies, copy_module
 from spos.nn.supernet import Supernet
 from spos.spaces import SPACES, Family
@@ -31,8 +32,8 @@ class OwnLayout:
 
     Args:
         image_size (int): side of the square input in pixels.
-        model (str): digest of its code, of its modules with the shapes of their weights, and of the
-            tensors that no ``reset_parameters`` draws anew.
+        model (str): digest of its code and of what that uses, of its modules with the shapes of
+            their weights, and of the tensors that no ``reset_parameters`` draws anew.
         affine (bool): whether batch norms keep their affine parameters, shared by all paths.
     """
 
@@ -108,6 +109,7 @@ def _digest(model: nn.Module) -> str:
             # They are not drawn anew.
             kept = {f"{path}.{name}": one for name, one in _own_tensors(module)}
             parts.append(tensors_digest(kept, ""))
+    parts += reached({type(module) for module in model.modules()})
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
