@@ -61,9 +61,10 @@ def test_equal_functions_have_equal_texts_and_others_have_others():
     assert texts[0].startswith("power (")
 
 
-def of_module(folder: Path, body: str) -> str:
+def of_module(folder: Path, body: str, before: str = "") -> str:
     """The identity of a metric in a module of its own, in a process of its own."""
-    (folder / "own_metric.py").write_text(f"def score(outputs, targets):\n    return {body}\n")
+    text = f"{before}def score(outputs, targets):\n    return {body}\n"
+    (folder / "own_metric.py").write_text(text)
     code = "from own_metric import score; from spos.run.task import identity"
     told = subprocess.run(
         [sys.executable, "-B", "-c", f"{code}; print(identity(score))"],
@@ -85,3 +86,13 @@ def test_a_changed_source_is_another_function(tmp_path: Path):
 def test_a_renamed_metric_and_another_function_are_another_fitness(name, metric):
     assert Task(name, metric=metric).fitness != Task("error", metric=power).fitness
     assert Task("error", metric=power).fitness == Task("error", metric=power).fitness
+
+
+def test_a_changed_function_that_is_called_is_another_one(tmp_path: Path):
+    helper = tmp_path / "own_helper.py"
+    body = "share(outputs, targets)"
+    texts = []
+    for result in ("1", "1", "2"):
+        helper.write_text(f"def share(outputs, targets):\n    return {result}\n")
+        texts.append(of_module(tmp_path, body, "from own_helper import share\n"))
+    assert texts[0] == texts[1] != texts[2]

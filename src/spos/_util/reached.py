@@ -1,4 +1,4 @@
-"""What the code of classes of the user's own uses: functions, base classes and global values."""
+"""What functions and classes of the user's own use: functions, classes and global values."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ _PLAIN = (bool, int, float, str, bytes, type(None))
 _INSTALLED = {"site-packages", "dist-packages"}
 
 
-def reached(kinds: Iterable[type]) -> list[str]:
-    """Sources of classes, and sources and values that they depend on, sorted.
+def reached(begin: Iterable[Any]) -> list[str]:
+    """Sources of functions and classes, and sources and values that they depend on, sorted.
 
-    Followed are base classes, and the functions, classes and plain values of modules that its
-    methods name, also as attributes of a module, and so on. What is installed, as torch is, and
-    enclosed variables are ignored.
+    Followed are base classes, and the functions, classes and plain values of modules that a
+    function or a method names, also as attributes of a module, and so on. What is installed, as
+    torch is, and enclosed variables are ignored.
 
     Args:
-        kinds (Iterable[type]): the classes.
+        begin (Iterable): functions and classes.
     """
     found = set[str]()
     seen = set[int]()
-    queue: list[Any] = [*kinds]
+    queue: list[Any] = [*begin]
     while queue:
         one = queue.pop()
-        if id(one) in seen or not _is_own(one.__module__):
+        if id(one) in seen or not _is_own(getattr(one, "__module__", None)):
             continue
         seen.add(id(one))
         try:
@@ -48,7 +48,7 @@ def reached(kinds: Iterable[type]) -> list[str]:
 
 def _functions(one: Any) -> list[Callable[..., Any]]:
     if not isinstance(one, type):
-        return [one]
+        return [one] if inspect.isfunction(one) else []
     members = (getattr(value, "__func__", value) for value in vars(one).values())
     plain = (value.fget if isinstance(value, property) else value for value in members)
     return [value for value in plain if inspect.isfunction(value)]

@@ -11,7 +11,7 @@ from typing import Any, cast
 from torch import Tensor, nn
 
 from spos._util.errors import UserError
-from spos._util.identity import identity
+from spos._util.identity import identity, plain_values
 from spos._util.reached import reached
 from spos.nn.copying import check_copies, copy_module
 from spos.nn.supernet import Supernet
@@ -104,7 +104,8 @@ def _digest(model: nn.Module) -> str:
     for path, module in model.named_modules():
         if not type(module).__module__.startswith(("torch.", "spos.")):
             called = (one for one in vars(module).values() if inspect.isroutine(one))
-            parts += [path, identity(module), *map(identity, called)]
+            parts += [path, type(module).__qualname__, plain_values(vars(module))]
+            parts += map(identity, called)
         if find_reset(module) is None:
             # They are not drawn anew.
             kept = {f"{path}.{name}": one for name, one in _own_tensors(module)}
