@@ -8,9 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from spos._util.reached import reached
-
-_PLAIN = (bool, int, float, str, bytes, type(None))
+from spos._util.reached import PLAIN, reached
 
 
 def identity(function: Callable[..., Any]) -> str:
@@ -54,5 +52,5 @@ def plain_values(values: dict[str, Any]) -> str:
         >>> plain_values({"training": True, "rate": 0.5, "layer": object()})
         "[('rate', 0.5)]"
     """
-    plain = ((k, v) for k, v in values.items() if isinstance(v, _PLAIN) and k != "training")
+    plain = ((k, v) for k, v in values.items() if isinstance(v, PLAIN) and k != "training")
     return repr(sorted(plain))

@@ -9,7 +9,8 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
-_PLAIN = (bool, int, float, str, bytes, type(None))
+#: Types of values that are compared by what they are.
+PLAIN = (bool, int, float, str, bytes, type(None))
 #: Folders of installed packages.
 _INSTALLED = {"site-packages", "dist-packages"}
 
@@ -78,7 +79,7 @@ def _is_plain(value: Any, depth: int = 3) -> bool:
         value = [*value, *value.values()]
     if isinstance(value, (list, tuple)):
         return depth > 0 and all(_is_plain(one, depth - 1) for one in value)
-    return isinstance(value, _PLAIN)
+    return isinstance(value, PLAIN)
 
 
 def _is_own(module: str | None) -> bool:
