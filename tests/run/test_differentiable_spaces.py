@@ -14,7 +14,15 @@ from spos.training.recipe import DifferentiableSettings
 from spos.training.theta import Moment, Theta, choice_modules
 
 DRAWS = {name: METHODS[name].draw for name in ("darts", "fbnet", "proxylessnas")}
-MIXED = ["shufflenetv2", "fbnet", "proxylessnas", "nasbench201", "nasbenchmacro", "mobile"]
+MIXED = [
+    "shufflenetv2",
+    "shufflenetv2-depth",
+    "fbnet",
+    "proxylessnas",
+    "nasbench201",
+    "nasbenchmacro",
+    "mobile",
+]
 
 
 def build(name: str) -> Supernet:
