@@ -277,8 +277,13 @@ def draw(
     from matplotlib import pyplot
 
     shown = {name: by for name, by in rankings.items() if name.endswith(": loss")}
-    figure, axes = pyplot.subplots(1, len(shown), figsize=(4.6 * len(shown), 4.2), squeeze=False)
-    for axis, (name, by) in zip(axes[0], shown.items(), strict=True):
+    columns = min(4, len(shown))
+    rows = -(-len(shown) // columns)
+    size = (4.6 * columns, 4.2 * rows)
+    figure, axes = pyplot.subplots(rows, columns, figsize=size, squeeze=False)
+    for axis in axes.flat[len(shown) :]:
+        axis.remove()
+    for axis, (name, by) in zip(axes.flat, shown.items(), strict=False):
         count = len(drawn)
         axis.scatter(truth.accuracy[drawn], -by[:count], s=8, alpha=0.6, label="all")
         axis.scatter(truth.accuracy[band], -by[count:], s=8, alpha=0.6, label="band")
