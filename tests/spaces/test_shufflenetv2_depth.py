@@ -13,8 +13,7 @@ from spos import CostTable, UserError
 from spos.cost import count_network
 from spos.run import run
 from spos.spaces._stages import Place
-from spos.spaces.blocks.shuffle import choice_block
-from spos.spaces.shufflenetv2 import around
+from spos.spaces.shufflenetv2 import around, candidate_blocks
 from spos.spaces.shufflenetv2_depth import BLOCKS, PRESETS, shufflenetv2_depth
 
 
@@ -33,8 +32,7 @@ def test_the_network_with_4_8_and_4_units_of_kernel_3_is_shufflenet_v2() -> None
     layout = PRESETS["small"]
 
     def unit(place: Place) -> nn.Module:
-        mid, first = place.outputs // 2, place.number == 0
-        return choice_block("shuffle3x3", *place.sizes, mid, reduction=first)
+        return candidate_blocks(place, ["shuffle3x3"])["shuffle3x3"]
 
     with torch.device("meta"):
         supernet = shufflenetv2_depth(layout, classes=10)

@@ -6,7 +6,7 @@ Sources: Guo et al., Section 4 and Table 1; Ma et al., "ShuffleNet V2", ECCV 201
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -109,6 +109,12 @@ def around(
     )
 
 
+def candidate_blocks(place: Place, options: Iterable[str]) -> dict[str, nn.Module]:
+    """Build the blocks of some options in a place of the network, by the names of the options."""
+    mid, first = place.outputs // 2, place.number == 0
+    return {option: choice_block(option, *place.sizes, mid, reduction=first) for option in options}
+
+
 def shufflenetv2(layout: Layout, *, classes: int, image_channels: int = 3) -> Supernet:
     """Build the supernet of the paper's block search.
 
@@ -127,11 +133,7 @@ def shufflenetv2(layout: Layout, *, classes: int, image_channels: int = 3) -> Su
     """
 
     def block(place: Place) -> nn.Module:
-        mid, first = place.outputs // 2, place.number == 0
-        candidates = {
-            option: choice_block(option, *place.sizes, mid, reduction=first) for option in OPTIONS
-        }
-        return OneOf(candidates, name=place.name)
+        return OneOf(candidate_blocks(place, OPTIONS), name=place.name)
 
     model = around(layout, block, classes=classes, image_channels=image_channels)
     return Supernet(model, (image_channels, layout.image_size, layout.image_size))

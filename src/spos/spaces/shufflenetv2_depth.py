@@ -1,8 +1,8 @@
 """Block search space of ShuffleNetV2 units in which depth and kernels are free.
 
 The paper's space without its Xception block, and with the option to skip every unit that keeps its
-shape: networks of one cost differ in their depth, and in where they spend it. At 3M multiply-adds
-ShuffleNetV2 itself is in the space.
+shape: networks of one cost differ in their depth, and in where they spend it. With 4, 8 and 4 units
+of kernel 3 they are those of ShuffleNetV2.
 
 Sources: Ma et al., "ShuffleNet V2", ECCV 2018, for the unit; Guo et al., Section 4, for kernels;
 skipping is that of Su et al., NAS-Bench-Macro, CVPR 2021.
@@ -16,8 +16,7 @@ from spos.nn import OneOf
 from spos.nn.supernet import Supernet
 from spos.spaces import SPACES, Family
 from spos.spaces._stages import Place, cluttered_defaults, sandwich_defaults, small_defaults
-from spos.spaces.blocks.shuffle import choice_block
-from spos.spaces.shufflenetv2 import Layout, around
+from spos.spaces.shufflenetv2 import Layout, around, candidate_blocks
 from spos.training.defaults import DEFAULTS as COMMON_DEFAULTS
 
 #: Units; before them comes ``skip``, where the shape is kept.
@@ -70,12 +69,8 @@ def shufflenetv2_depth(layout: Layout, *, classes: int, image_channels: int = 3)
     """
 
     def block(place: Place) -> nn.Module:
-        mid, first = place.outputs // 2, place.number == 0
         skip: dict[str, nn.Module] = {"skip": nn.Identity()} if place.keeps_shape else {}
-        units = {
-            option: choice_block(option, *place.sizes, mid, reduction=first) for option in BLOCKS
-        }
-        return OneOf({**skip, **units}, name=place.name)
+        return OneOf({**skip, **candidate_blocks(place, BLOCKS)}, name=place.name)
 
     model = around(layout, block, classes=classes, image_channels=image_channels)
     return Supernet(model, (image_channels, layout.image_size, layout.image_size))
