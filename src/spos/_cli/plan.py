@@ -94,12 +94,10 @@ def make_plan(options: dict[str, Any]) -> Plan:
     with execution(options) as arguments:
         from spos.run import RunDirectory
         from spos.run.initial import with_digests
-        from spos.run.passwords import refuse_password
         from spos.run.planning.duration import parse_duration
         from spos.run.planning.planner import Planner
         from spos.run.unused import describe_unused
 
-        refuse_password(given)
         planner = Planner(
             with_digests(given),
             None if text is None else parse_duration(text),

@@ -19,6 +19,7 @@ from spos.run.differentiable import check_theta_settings
 from spos.run.directory import RunDirectory
 from spos.run.fabric import make_fabric
 from spos.run.known_networks import count_known_flops
+from spos.run.passwords import refuse_password
 from spos.run.planning.capacity import Capacity
 from spos.run.planning.comparing import choose_compare_share
 from spos.run.planning.estimates import estimate_stages
@@ -62,7 +63,7 @@ class Planner(Draft):
         tell (Callable | None): function that is told what takes a while; None for nobody.
 
     Raises:
-        UserError: the supernet of the other run cannot be reused.
+        UserError: the supernet of the other run cannot be reused, or an address has a password.
     """
 
     limit: float | None
@@ -78,6 +79,7 @@ class Planner(Draft):
     tell: Callable[[str], object] | None = None
 
     def __post_init__(self) -> None:
+        refuse_password(self.given)
         self.capacity = Capacity(self.limit, self.began, self.threads, self.processes, self.tell)
         if self.reuse:
             check_reusable(self.reuse, self.given)
