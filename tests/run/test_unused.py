@@ -79,8 +79,7 @@ def test_a_loss_of_ones_own_has_its_own_smoothing():
     given = {"supernet": {"label_smoothing": 0.2}}
     assert unused(given) == []
     assert describe_unused(make_config(given), given, compared=True, own_loss=True) == [
-        "supernet.label_smoothing 0.2: without effect with a loss of your own, which smooths "
-        "labels or does not"
+        "supernet.label_smoothing 0.2: without effect with a loss of your own"
     ]
 
 

@@ -137,7 +137,7 @@ def run(
         sections = STAGE_SECTIONS[stages[-1 if schedule is None else 0]]
         searching = "search" in stages
         config, frozen = directory.resolve_config(given, sections, searching=searching)
-        own_loss = task is not None and task.loss is not None
+        task = task or Task()
         # A plan decides later how many networks are compared.
         compared = bool(compare) or schedule is not None or "retrain" not in stages
         context = Context(
@@ -148,7 +148,7 @@ def run(
             devices=devices,
             accelerator=accelerator,
             load=load,
-            task=task or Task(),
+            task=task,
             given_method=None if isinstance(method, str) else method,
             teacher=Teacher(teacher) if isinstance(teacher, nn.Module) else teacher,
             workers=workers or ThisProcess(),
@@ -156,7 +156,7 @@ def run(
             notes=[
                 *notes,
                 *([reused.told] if reused.told else []),
-                *describe_unused(config, asked, compared=compared, own_loss=own_loss),
+                *describe_unused(config, asked, compared=compared, own_loss=task.loss is not None),
             ],
             copied_from=reuse if reused.undo else None,
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import chain
 from typing import Any
 
 from spos._util.settings import show_value
@@ -36,7 +35,7 @@ def describe_unused(
     plain = config.as_plain()
     usual = make_config({"space": plain["space"]}).as_plain()
     lines, told = [], set()
-    for why, names in chain(_of_losses(own_loss), _unused(config, compared)):
+    for why, names in _unused(config, compared, own_loss):
         found = []
         for name in names:
             section, _, key = name.partition(".")
@@ -52,14 +51,13 @@ def describe_unused(
     return lines
 
 
-def _of_losses(own: bool) -> Iterator[tuple[str, tuple[str, ...]]]:
-    if own:
-        smoothing = ("supernet.label_smoothing", "retrain.label_smoothing")
-        yield "with a loss of your own, which smooths labels or does not", smoothing
-
-
-def _unused(config: Config, compared: bool) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _unused(
+    config: Config, compared: bool, own_loss: bool
+) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield why settings do nothing, and their names: sections as a whole, or single settings."""
+    if own_loss:
+        smoothing = ("supernet.label_smoothing", "retrain.label_smoothing")
+        yield "with a loss of your own", smoothing
     if config.network.name:
         others = ("network.compare_share", "constraint.storage")
         why = f"with --network {config.network.name}, which is trained alone"
