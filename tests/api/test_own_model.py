@@ -173,8 +173,8 @@ def test_a_choice_that_the_model_does_not_run_is_said(tmp_path: Path) -> None:
         out=tmp_path / "run",
         callback=lambda stage, done, total, text: told.append(text),
     )
-    (said,) = (text for text in told if "does not run the OneOf" in text)
-    assert said.startswith("the forward of the model does not run the OneOf 'forgotten': ")
+    (said,) = (text for text in told if "never runs the OneOf" in text)
+    assert said.startswith("the model's forward never runs the OneOf 'forgotten'; ")
 
 
 def test_an_option_inside_of_another_counts_where_it_is_chosen(tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_an_option_inside_of_another_counts_where_it_is_chosen(tmp_path: Path) -
         out=tmp_path / "run",
         callback=lambda stage, done, total, text: told.append(text),
     )
-    assert not [text for text in told if "does not run" in text]
+    assert not [text for text in told if "never runs" in text]
     # Each network once, so there are fewer than a population.
     assert {one.architecture for one in found.candidates} == set(map(canonical, every))
     assert len(found.candidates) == 10

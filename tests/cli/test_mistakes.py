@@ -20,7 +20,7 @@ GIVEN = {
     "command": (["trian"], "unknown command 'trian': did you mean 'train'?"),
     "option": (["run", "--out", "OUT", "--sed", "1"], "No such option '--sed'"),
     "no directory": (["train"], "Missing option '--out'"),
-    "address": (["run", "--out", "s3://bucket/first"], "--out s3://bucket/first: is an address"),
+    "address": (["run", "--out", "s3://bucket/first"], "--out s3://bucket/first: must be a path"),
     "space": (["run", "--out", "OUT", "--space", "shuflenet"], "did you mean 'shufflenetv2'?"),
     "preset": (["run", "--out", "OUT", "--preset", "tinny"], "did you mean 'tiny'?"),
     "number as a preset": (["run", "--out", "OUT", "--preset", "3"], "unknown preset '3'"),

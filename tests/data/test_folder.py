@@ -59,7 +59,7 @@ def test_options_without_effect_are_said(make_folder):
     path = make_folder(train=20, test=3)
     data = load_data(f"folder:{path}", test=0.2, workers=2)
     assert data.notes == (
-        "data.test 0.2: without effect, there is a test set",
+        "data.test 0.2: without effect, the source has a test set",
         "data.workers 2: without effect, the images are in memory",
     )
     assert load_data(f"folder:{path}", workers=2, stream="always").notes == ()

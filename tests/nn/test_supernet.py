@@ -305,7 +305,7 @@ def test_a_model_that_is_a_single_choice_works():
             lambda: nn.Sequential(
                 nn.InstanceNorm1d(2, track_running_stats=True), OneOf({"a": nn.Identity()})
             ),
-            "0 is an instance norm with running statistics, .* give track_running_stats=False",
+            "0 is an instance norm with running statistics, .* set track_running_stats=False",
         ),
     ],
 )

@@ -144,7 +144,7 @@ def _fraction(text: str) -> float:
 
 
 def refuse_address(given: str | bytes, what: str) -> None:
-    """Refuse an address in place of a path, of which a folder ``s3:`` would be made.
+    """Refuse an address such as ``s3://bucket`` where a path is due.
 
     Args:
         given (str | bytes): what was given as a path.
@@ -157,13 +157,13 @@ def refuse_address(given: str | bytes, what: str) -> None:
         >>> refuse_address("s3://bucket/first", "--out")
         Traceback (most recent call last):
         ...
-        spos.UserError: --out s3://bucket/first: is an address; give a path of this machine, such \
-as that of a folder where it is mounted
+        spos.UserError: --out s3://bucket/first: must be a path on this machine, such as a folder \
+where the storage is mounted
     """
     if _ADDRESS.match(os.fsdecode(given)):
         raise UserError(
-            f"{what} {redact(os.fsdecode(given))}: is an address; give a path of this machine, "
-            "such as that of a folder where it is mounted"
+            f"{what} {redact(os.fsdecode(given))}: must be a path on this machine, such as a "
+            "folder where the storage is mounted"
         )
 
 

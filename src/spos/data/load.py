@@ -76,7 +76,7 @@ def assemble(spec: str, name: str, source: Source, options: DataOptions) -> Imag
         notes.append(f"no test set: {len(part)} of the {len(labels)} training images held out")
         train, test = train.split_off(rest, part)
     elif options.test != DataOptions().test:
-        notes.append(f"data.test {options.test}: without effect, there is a test set")
+        notes.append(f"data.test {options.test}: without effect, the source has a test set")
     if options.workers and isinstance(train, TensorImages):
         notes.append(f"data.workers {options.workers}: without effect, the images are in memory")
     counts = f"{len(train)} {len(test)}"

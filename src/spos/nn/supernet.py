@@ -101,7 +101,7 @@ class Supernet(nn.Module):
             if isinstance(module, _InstanceNorm) and module.track_running_stats:
                 raise UserError(
                     f"{path or type(module).__name__} is an instance norm with running statistics, "
-                    "which are those of all paths together; give track_running_stats=False"
+                    "which would mix those of all paths; set track_running_stats=False"
                 )
             if not isinstance(module, ChoiceModule):
                 continue

@@ -87,8 +87,8 @@ def check_ahead(context: Context, stages: tuple[str, ...]) -> None:
                 for option in range(max(counts))
             ]
         context.notes += [
-            f"the forward of the model does not run the OneOf '{path}': it is searched all the "
-            "same, and its parameters are counted"
+            f"the model's forward never runs the OneOf '{path}'; it is still searched, and its "
+            "parameters are counted"
             for path in unreached_choices(supernet, networks)
         ]
         if begins:
