@@ -263,5 +263,7 @@ def find_difference(stored: Mapping[str, Any], given: Mapping[str, Any]) -> str 
         for key, there in stored.get(name, {}).items():
             here = given[name].get(key)
             if there != here and f"{name}.{key}" not in SETTINGS_WITHOUT_EFFECT:
+                if (name, key) == ("layout", "model"):
+                    return "the model differs, in its modules, its tensors or the code that it uses"
                 return f"{name}.{key} is {there} there and {here} here"
     return None

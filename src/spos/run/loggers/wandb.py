@@ -30,7 +30,7 @@ class WandbLogger(Logger):
         super().check()
         import wandb
 
-        # It takes what it does not know for online.
+        # Every other mode needs an account, or is one that it refuses.
         if os.environ.get("WANDB_MODE") in ("offline", "dryrun", "disabled"):
             return
         advice = "run wandb login, or set WANDB_MODE=offline and send the run later"
