@@ -74,17 +74,21 @@ GIVEN = {
     ),
     "password": (
         ["run", "--out", "OUT", *SMALL, "--storage", "mysql://me:secret@host/studies"],
-        "constraint.storage mysql://me:***@host/studies: a password is not kept on disk; name an "
-        "environment variable in its place: 'mysql://me:$PASSWORD@host/studies'",
+        "constraint.storage mysql://me:***@host/studies has a password, which is not kept on "
+        "disk; name an environment variable in its place: 'mysql://me:$PASSWORD@host/studies'",
     ),
     "password of a name with a space": (
         ["run", "--out", "OUT", *SMALL, "--storage", "mysql://my own:secret word@host/studies"],
-        "constraint.storage mysql://my%20own:***@host/studies: a password is not kept on disk",
+        "constraint.storage mysql://my%20own:***@host/studies has a password, which is not kept",
     ),
     "password without a scheme": (
         ["run", "--out", "OUT", *SMALL, "--storage", "me:secret@host"],
-        "constraint.storage me:***@host: a password is not kept on disk; name an environment "
-        "variable in its place: 'me:$PASSWORD@host'",
+        "constraint.storage me:***@host has a password, which is not kept on disk; name an "
+        "environment variable in its place: 'me:$PASSWORD@host'",
+    ),
+    "password among parameters": (
+        ["run", "--out", "OUT", *SMALL, "--storage", "postgresql://h/x?user=me&password=secret"],
+        "constraint.storage postgresql://h/x?user=me&password=*** has a password, which is not",
     ),
     "password among other fields": (
         ["run", "--out", "OUT", *SMALL, "--storage", "host=a password=secret dbname=b"],

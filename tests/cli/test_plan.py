@@ -47,7 +47,7 @@ def test_a_plan_says_and_refuses_what_its_run_would(cli: Cli) -> None:
     assert planned.status == 0 and json.loads(planned.out)
     assert "search.mutation 0.5: without effect with --algorithm random" in planned.err
     mistake = cli(*given, "--storage", "mysql://me:secret@host/studies").mistake
-    assert mistake and "a password is not kept" in mistake and "secret" not in mistake
+    assert mistake and "has a password, which is not kept" in mistake and "secret" not in mistake
 
 
 def test_a_comparison_is_given_up_by_a_zero(cli: Cli, finished_run: Path) -> None:

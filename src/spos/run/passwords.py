@@ -22,8 +22,8 @@ def refuse_password(given: Mapping[str, Any]) -> None:
         >>> refuse_password({"constraint": {"storage": "mysql://me:secret@host/studies"}})
         Traceback (most recent call last):
         ...
-        spos.UserError: constraint.storage mysql://me:***@host/studies: a password is not kept on \
-disk; name an environment variable in its place: 'mysql://me:$PASSWORD@host/studies'
+        spos.UserError: constraint.storage mysql://me:***@host/studies has a password, which is \
+not kept on disk; name an environment variable in its place: 'mysql://me:$PASSWORD@host/studies'
     """
     # An address is one word, whatever is in it, and one whose scheme was left out is no path.
     address = "%20".join(str(given.get("constraint", {}).get("storage", "")).split(" "))
@@ -31,6 +31,6 @@ disk; name an environment variable in its place: 'mysql://me:$PASSWORD@host/stud
     shown = redact(f"{scheme}{address}").removeprefix(scheme)
     if "***" in shown:
         raise UserError(
-            f"constraint.storage {shown}: a password is not kept on disk; name an environment "
-            f"variable in its place: '{shown.replace('***', '$PASSWORD')}'"
+            f"constraint.storage {shown} has a password, which is not kept on disk; name an "
+            f"environment variable in its place: '{shown.replace('***', '$PASSWORD')}'"
         )
