@@ -78,6 +78,10 @@ FORMER = """
 """
 
 
+#: A candidate that was trained for a short while, without the scores of that training.
+FINALIST = {"architecture": "0,1", "score": 0.5, "costs": {"flops": 350}}
+
+
 def former(**changes: Any) -> dict[str, Any]:
     return {**json.loads(FORMER), **changes}
 
@@ -151,6 +155,8 @@ def test_a_result_is_read_as_it_was_written(tmp_path: Path, result: Result) -> N
         ("[1]", "is damaged"),
         ({"winner": None}, "is damaged"),
         (former(device=3), "is damaged (device: "),
+        (former(finalists=[FINALIST]), "is damaged (finalists.0.rungs: "),
+        (former(finalists=[{**FINALIST, "rungs": []}]), "is damaged (finalists.0.rungs: "),
         ({**former(), "format": FORMAT}, "is damaged"),
         ({**former(), "format": FORMAT + 1}, f"has format {FORMAT + 1} of a newer spos"),
     ],

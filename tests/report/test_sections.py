@@ -16,7 +16,7 @@ from spos.report.attachments import Attachments, Mistake, Predictions
 from spos.report.facts import ChoiceFacts, LatencyFacts
 from spos.report.learned import FEWEST, collect_shares, effects_table
 from spos.report.resources import EVALUATION, collect_resources
-from spos.report.result import Finalist, Result
+from spos.report.result import Finalist, Result, Rung
 from spos.search import Candidate
 from spos.space import Architecture
 
@@ -307,7 +307,7 @@ def test_time_and_memory_are_those_of_each_stage(run: Run) -> None:
 
 def test_finalists_are_part_of_what_a_run_took(run: Run) -> None:
     result = run.result
-    finalists = tuple(Finalist(**vars(one)) for one in result.top[:5])
+    finalists = tuple(Finalist(**vars(one), rungs=(Rung(10, 0.5, 0.5),)) for one in result.top[:5])
     seconds = {"train": 1.0, "search": 1.0, "finalists": 2.0}
     metrics = [{"stage": "short-0123", "step": 1, "peak_memory": 1 << 30}]
     resources = collect_resources(replace(result, seconds=seconds, finalists=finalists), metrics)

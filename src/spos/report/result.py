@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from spos._util.errors import UserError
 from spos._util.records import read_record
@@ -58,7 +61,7 @@ class Rung:
 class Finalist(Candidate):
     """A candidate that was trained for a short while, and its rungs of successive halving."""
 
-    rungs: tuple[Rung, ...] = ()
+    rungs: Annotated[tuple[Rung, ...], Field(min_length=1)] = field(kw_only=True)
 
 
 @dataclass(frozen=True)
