@@ -324,7 +324,39 @@ def test_labels_beyond_the_classes_are_one_line(table: Any, tmp_path: Path) -> N
     )
     shutil.rmtree(path / "test")
     beyond.save_to_disk(path / "test")
-    with pytest.raises(UserError, match="the split test, row 0: label 2; allowed: the 2 classes"):
+    with pytest.raises(UserError, match="the split test, row 0: label 'owl'; allowed: the 2"):
+        load_data(f"hf:{path}")
+
+
+@pytest.mark.parametrize("names", [["dog", "cat"], ["owl", "cat", "dog"]])
+def test_the_classes_of_another_split_are_found_by_their_names(
+    names: list[str], table: Any, tmp_path: Path
+) -> None:
+    others = table(6, 100, label=ClassLabel(names=names)).map(
+        lambda row: {"label": names.index(CLASSES[row["label"]])}
+    )
+    path = saved(tmp_path, train=table(), test=others)
+    assert load_data(f"hf:{path}").test().labels.tolist() == [0, 1, 0, 1, 0, 1]
+    texts = saved(tmp_path, "texts", train=table(label=Value("string")), test=others)
+    assert load_data(f"hf:{texts}").test().labels.tolist() == [0, 1, 0, 1, 0, 1]
+    numbers = saved(tmp_path, "numbers", train=table(label=Value("int64")), test=others)
+    with pytest.raises(UserError, match="the split test, row 0: label 'cat'; allowed: the 2"):
+        load_data(f"hf:{numbers}")
+
+
+def test_no_split_is_read_twice(table: Any, tmp_path: Path) -> None:
+    path = saved(tmp_path, test=table())
+    with pytest.raises(UserError, match=r"no split train; name one: \?train=test"):
+        load_data(f"hf:{path}")
+    data = load_data(f"hf:{path}?train=test")
+    assert [len(data.train), len(data.validation), len(data.test())] == [16, 2, 2]
+    with pytest.raises(UserError, match="test=test: is read already; give each split at most"):
+        load_data(f"hf:{path}?train=test&test=test")
+
+
+def test_a_saved_split_without_rows_is_named(table: Any, tmp_path: Path) -> None:
+    path = saved(tmp_path, train=table(), test=table(6, 100).select([]))
+    with pytest.raises(UserError, match=r"set/test has no rows; save it without such a split"):
         load_data(f"hf:{path}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,9 +19,10 @@ from spos.data.files import check_file_size, read_image_file
 from spos.data.peek import ImageFacts
 from spos.data.source import SOURCES, DataOptions, Source
 from spos.data.sources._hub import on_hub
-from spos.data.sources._layout import FoundImages, Split, label_classes
+from spos.data.sources._layout import FoundImages, Split
 from spos.data.sources._query import split_query
 from spos.data.sources._stored import SplitNames, look_at, read_source
+from spos.data.sources._table_labels import read_labels
 
 #: What follows the question mark.
 KEYS = ("image", "label", "train", "validation", "test", "config")
@@ -111,7 +113,7 @@ def _open(argument: str) -> tuple[TableStore, FoundImages, SplitNames]:
         image = _image_column(first, query.get("image"))
         label = _label_column(first, query.get("label"))
         tables = _select(dataset, names, image, label)
-        read, classes, notes = _read_labels(tables, names, label, first[label])
+        read, classes, notes = read_labels(tables, names, label, first[label])
         encoded = {
             split: table.select_columns([image]).cast_column(
                 image, first[image].__class__(decode=False)
@@ -194,6 +196,10 @@ def _load(place: str, config: str | None) -> tuple[Mapping[str, Any], list[str]]
                 check_regular(file)
             except ValueError as error:
                 raise UserError(f"{file}: {error}") from None
+        for state in path.rglob("state.json"):
+            if not json.loads(state.read_text(encoding="utf-8"))["_data_files"]:
+                # The library says no more than that a list is empty.
+                raise UserError(f"{state.parent} has no rows; save it without such a split")
         loaded = datasets.load_from_disk(str(path))
     elif path.is_dir():
         loaded = _prepare(str(path), config, folders)
@@ -223,13 +229,17 @@ def _prepare(name: str, config: str | None, folders: list[str]) -> Any:
 
 def _split_names(dataset: Mapping[str, Any], query: Mapping[str, str]) -> dict[str, str]:
     """Names of the splits there are, by train, val and test."""
-    names = {}
+    names: dict[str, str] = {}
     for split, usual in SPLITS.items():
         key = "validation" if split == "val" else split
         given = query.get(key)
         if given is not None and given not in dataset:
             raise UserError(f"{key}={given}: no such split; {nearest(given, dataset)}")
-        found = given or next((name for name in usual if name in dataset), None)
+        taken = {*names.values(), *query.values()}
+        free = (name for name in usual if name in dataset and name not in taken)
+        found = given or next(free, None)
+        if found in names.values():
+            raise UserError(f"{key}={found}: is read already; give each split at most once")
         if found is not None:
             names[split] = found
     if "train" not in names:
@@ -276,39 +286,3 @@ def _column(
             raise UserError(f"{found}; there are: {', '.join(features)}")
         raise UserError(f"{found}; name one of {', '.join(listed)}: ?{key}={listed[0]}")
     return columns[0]
-
-
-def _read_labels(
-    tables: Mapping[str, Any], names: Mapping[str, str], column: str, feature: Any
-) -> tuple[dict[str, list[int]], list[str], list[str]]:
-    """Labels by train, val and test, the classes, and what was decided."""
-    plain: dict[str, list[Any]] = {}
-    for name, split in names.items():
-        rows = tables[split].select_columns([column]).with_format("arrow")[:]
-        plain[name] = rows.column(0).to_pylist()
-    notes: list[str] = []
-    known = getattr(feature, "names", None)
-    for name in [one for one in plain if one != "train"]:
-        # As the test images of competitions, whose labels are kept.
-        if all(label is None or label == -1 for label in plain[name]):
-            notes.append(f"the split {names[name]} has no labels: not read")
-            del plain[name]
-    numbers: Sequence[Any] = range(len(known or ()))
-    if known is None:
-        # A number below 0 stands for no label.
-        texts = {one for one in plain["train"] if isinstance(one, str)}
-        known = numbers = label_classes(
-            texts | {one for one in plain["train"] if isinstance(one, int) and one >= 0}
-        )
-    number: dict[Any, int] = {str(one): place for place, one in enumerate(known)}
-    number |= {one: place for place, one in enumerate(numbers)}
-    read: dict[str, list[int]] = {}
-    for name, labels in plain.items():
-        read[name] = [number.get(one, -1) if isinstance(one, (int, str)) else -1 for one in labels]
-        if -1 in read[name]:
-            row = read[name].index(-1)
-            raise UserError(
-                f"the split {names[name]}, row {row}: label {labels[row]!r:.50}; allowed: the "
-                f"{len(known)} classes of {names['train']}"
-            )
-    return read, list(map(str, known)), notes
