@@ -255,6 +255,40 @@ def test_the_name_of_a_folder_is_no_pattern(samples: Any, tmp_path: Path) -> Non
     assert load_data(f"webdataset:{tmp_path / 'a[1]'}").classes == ("0", "1")
 
 
+def test_shards_of_a_folder_that_are_not_read_are_named(samples: Any, tmp_path: Path) -> None:
+    path = tmp_path / "set"
+    shard(path / "Train-000.tar", samples(20))
+    shard(path / "Test-000.tar", samples(6, 100))
+    shard(path / "dev-000.tar", samples(6, 200))
+    (path / "train-001.tar.gz").write_bytes(gzip.compress(b""))
+    data = load_data(f"webdataset:{path}")
+    assert [len(data.train), len(data.validation), len(data.test())] == [18, 2, 6]
+    told = "not train*.tar, val*.tar, test*.tar, so not read: "
+    assert data.notes == (f"{told}{path}/dev-000.tar and 1 more",)
+    data = load_data(f"webdataset:{path}?validation={path}/dev-*.tar")
+    assert f"{told}{path}/train-001.tar.gz" in data.notes
+
+
+def test_a_folder_whose_shards_have_other_names_is_said_to_be_all_of_the_training(
+    samples: Any, tmp_path: Path
+) -> None:
+    shard(tmp_path / "pets-train.tar", samples(20))
+    shard(tmp_path / "pets-test.tar", samples(20, 100))
+    notes = load_data(f"webdataset:{tmp_path}").notes
+    assert notes[0] == "no train*.tar in the folder: all shards are of the training"
+
+
+def test_images_whose_names_have_further_dots_are_named(samples: Any, tmp_path: Path) -> None:
+    files = samples(20)
+    dotted = {name.replace("data/", "data/v1.5-"): content for name, content in files.items()}
+    path = shard(tmp_path / "some.tar", {**files, **dotted})
+    told = "not read, as a sample is named up to the first dot: some.tar/data/v1.5-00000.png"
+    assert load_data(f"webdataset:{path}").notes[0] == f"{told} and 19 more"
+    path = shard(tmp_path / "none.tar", dotted)
+    with pytest.raises(UserError, match="no image in the shards of train; not read, as a sample"):
+        load_data(f"webdataset:{path}")
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [

@@ -15,6 +15,7 @@ import re
 import tarfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ def _open(argument: str) -> tuple[ShardStore, FoundImages]:
     place, query = split_query(argument, KEYS)
     if not place:
         raise UserError("the pattern is missing; allowed: webdataset:FOLDER or webdataset:PATTERN")
-    shards = _find_shards(place)
+    shards, others = _find_shards(place)
     for split, key in (("val", "validation"), ("test", "test")):
         if key in query:
             shards[split] = _find(query[key])
@@ -92,19 +93,33 @@ def _open(argument: str) -> tuple[ShardStore, FoundImages]:
         split: [one for path in found for one in reader.samples(number[path])]
         for split, found in shards.items()
     }
-    return ShardStore(paths, reader.places), reader.layout(samples)
+    layout = reader.layout(samples)
+    if expand_home(place).is_dir() and not _of_split(shards["train"][0], "train"):
+        layout.notes.append(f"no {SHARDS['train']} in the folder: all shards are of the training")
+    read = {*map(os.path.realpath, paths)}
+    if unread := [one for one in others if os.path.realpath(one) not in read]:
+        more = f" and {len(unread) - 1} more" if len(unread) > 1 else ""
+        layout.notes.append(f"not {', '.join(SHARDS.values())}, so not read: {unread[0]}{more}")
+    return ShardStore(paths, reader.places), layout
 
 
-def _find_shards(place: str) -> dict[str, list[str]]:
-    """The shards of a folder by split, or those of a pattern for the training."""
+def _find_shards(place: str) -> tuple[dict[str, list[str]], list[str]]:
+    """The shards of a folder by split, or those of a pattern for the training; others beside."""
     folder = expand_home(place)
     if not folder.is_dir():
-        return {"train": _find(place)}
-    names = {split: sorted(map(str, folder.glob(name))) for split, name in SHARDS.items()}
-    shards = {split: found for split, found in names.items() if found}
+        return {"train": _find(place)}, []
+    there = _find(os.path.join(glob.escape(str(folder)), "*.tar"))
+    named = {split: [one for one in there if _of_split(one, split)] for split in SHARDS}
+    shards = {split: found for split, found in named.items() if found}
     if shards and "train" not in shards:
         raise UserError(f"no {SHARDS['train']} beside {next(iter(shards.values()))[0]}")
-    return shards or {"train": _find(os.path.join(glob.escape(str(folder)), "*.tar"))}
+    shards = shards or {"train": there}
+    others = {*there, *map(str, folder.glob("*.tar.*"))}
+    return shards, sorted(others.difference(*shards.values()))
+
+
+def _of_split(path: str, split: str) -> bool:
+    return fnmatchcase(os.path.basename(path).lower(), SHARDS[split])
 
 
 def _find(pattern: str) -> list[str]:
@@ -148,6 +163,7 @@ class _Reader:
         self.given = field
         self.places: dict[str, Place] = {}
         self.imageless = 0
+        self.dotted: list[str] = []
         # As few folders as tell shards of the same name apart.
         absolute = [os.path.abspath(path) for path in paths]
         common = os.path.commonpath([os.path.dirname(path) for path in absolute])
@@ -157,6 +173,7 @@ class _Reader:
         """Name of the image and label of each sample of a shard."""
         images: dict[str, str] = {}
         labels: dict[str, int | str] = {}
+        further: list[tuple[str, str]] = []
         for name, content, place in self._members(shard):
             folder, _, last = name.rpartition("/")
             stem, _, extension = last.partition(".")
@@ -170,12 +187,15 @@ class _Reader:
                         f"of a sample, and others with names such as {stem}.seg.png"
                     )
                 self.places[image] = place
+            elif name.lower().endswith(EXTENSIONS):
+                further.append((key, f"{self.shown[shard]}/{name}"))
             elif extension in LABELS and not (self.given and extension == "cls"):
                 label = self._label(f"{self.shown[shard]}/{name}", content)
                 if label is not None:
                     # A class beside JSON counts more, in whatever order they are.
                     labels[key] = label if extension == "cls" else labels.get(key, label)
         self.imageless += len(labels.keys() - images)
+        self.dotted += [image for key, image in further if key not in images]
         for key, image in images.items():
             if key not in labels:
                 fields = f"{key}.json with {' or '.join(self.fields)}"
@@ -247,9 +267,10 @@ class _Reader:
         """The samples with their labels as numbers of classes."""
         for split, found in samples.items():
             if not found:
-                raise UserError(
-                    f"no image in the shards of {split}; allowed: {', '.join(EXTENSIONS)}"
-                )
+                advice = f"allowed: {', '.join(EXTENSIONS)}"
+                if self.dotted:
+                    advice = self._unread()
+                raise UserError(f"no image in the shards of {split}; {advice}")
         known = label_classes({label for _, label in samples["train"]})
         number = {str(label): place for place, label in enumerate(known)}
         splits = {}
@@ -261,4 +282,10 @@ class _Reader:
                 [name for name, _ in found], [number[str(label)] for _, label in found]
             )
         notes = [f"samples without an image, not read: {self.imageless}"] if self.imageless else []
+        notes += [self._unread()] if self.dotted else []
         return FoundImages([str(label) for label in known], splits, notes)
+
+    def _unread(self) -> str:
+        """Images that belong to no sample, as the name of a sample ends at its first dot."""
+        more = f" and {len(self.dotted) - 1} more" if len(self.dotted) > 1 else ""
+        return f"not read, as a sample is named up to the first dot: {min(self.dotted)}{more}"
