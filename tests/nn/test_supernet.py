@@ -259,6 +259,16 @@ def test_batch_norms_lose_their_affine_parameters_unless_kept():
     assert (bias == 0).all()
 
 
+def test_a_second_supernet_of_a_model_gives_the_same_networks():
+    model = nn.Sequential(OneOf({"a": nn.BatchNorm1d(4), "b": nn.LayerNorm(4)}), nn.Flatten())
+    Supernet(model, (4,))
+    again = Supernet(copy.deepcopy(model), (4,))
+    assert len(list(again.subnet([0]).parameters())) == 2
+    assert "_spos" not in "".join(vars(again.extract([0])[0]))
+    with pytest.raises(UserError, match="lost their affine parameters to a supernet"):
+        Supernet(model, (4,), affine=True)
+
+
 def test_a_batch_norm_that_never_had_affine_parameters_gets_none():
     model = nn.Sequential(OneOf({"a": nn.BatchNorm1d(4, affine=False)}))
     assert not list(Supernet(model, (4,)).subnet([0]).parameters())

@@ -21,6 +21,9 @@ from spos.nn.one_of import OneOf
 from spos.nn.tracing import one_graph, to_graph
 from spos.space import Architecture, Choice, SearchSpace
 
+#: Attribute of the batch norms whose affine parameters a supernet took.
+_LOST = "_spos_affine"
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -69,7 +72,8 @@ class Supernet(nn.Module):
 
     Raises:
         UserError: the model has no choice, modules that share a choice differ in its options, or an
-            instance norm has running statistics.
+            instance norm has running statistics; or affine parameters are to be kept that another
+            supernet took.
 
     Source: Guo et al., Section 3.
 
@@ -129,6 +133,11 @@ class Supernet(nn.Module):
             Stage(path, module, tuple(sorted({read[m] for m in module.modules() if m in read})))
             for path, module in _stage_modules(model)
         )
+        if affine and any(getattr(module, _LOST, False) for module in model.modules()):
+            raise UserError(
+                "batch norms of the model lost their affine parameters to a supernet that it was "
+                "in before: make the model anew"
+            )
         self._stripped = set() if affine else set(_strip_affine(model))
 
     @property
@@ -296,8 +305,10 @@ def _flatten_sequential(path: str, module: nn.Module) -> Iterator[tuple[str, nn.
 
 def _strip_affine(model: nn.Module) -> Iterator[_BatchNorm]:
     for module in model.modules():
-        if isinstance(module, _BatchNorm) and module.affine:
+        # Those that lost them to another supernet of the same model had them as well.
+        if isinstance(module, _BatchNorm) and (module.affine or getattr(module, _LOST, False)):
             module.affine = False
+            setattr(module, _LOST, True)
             module.register_parameter("weight", None)
             module.register_parameter("bias", None)
             yield module
@@ -308,6 +319,7 @@ def _restore_affine(norm: _BatchNorm, like: Tensor) -> _BatchNorm:
     if restored.running_mean is not None:
         like = restored.running_mean
     restored.affine = True
+    restored.__dict__.pop(_LOST, None)
     restored.weight = nn.Parameter(like.new_ones(restored.num_features))
     restored.bias = nn.Parameter(like.new_zeros(restored.num_features))
     return restored
