@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -49,6 +51,22 @@ def test_what_an_optional_argument_changes_is_not_folded():
             return x if mask is None else self.norm(x) * mask
 
     assert foldable(Normalised()) == ()
+
+
+def test_threads_trace_and_run_models_at_the_same_time():
+    def block() -> nn.Module:
+        return nn.Sequential(nn.Conv2d(3, 3, 1), nn.Sequential(nn.BatchNorm2d(3), nn.ReLU()))
+
+    def work(_: int) -> None:
+        model = nn.Sequential(*(OneOf({"a": block(), "b": block()}) for _ in range(4)))
+        supernet, x = Supernet(model, (3, 4, 4)).eval(), torch.ones(1, 3, 4, 4)
+        for _ in range(5):
+            assert torch.equal(supernet.subnet([0, 1, 0, 1])(x), supernet.extract([0, 1, 0, 1])(x))
+
+    called = nn.Module.__call__
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(work, range(4)))
+    assert nn.Module.__call__ is called
 
 
 class Making(nn.Module):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import RLock, get_ident
 from typing import Any
 
 from torch import Tensor, fx, nn
@@ -13,6 +14,8 @@ from spos._util.errors import UserError
 
 #: What tensors are called that a forward makes.
 _MADE = "_tensor_constant"
+#: A trace takes the calls of all modules until it ends, and gives back what it found.
+_ONE_AT_A_TIME = RLock()
 
 
 @contextmanager
@@ -34,8 +37,25 @@ class _Tracer(fx.Tracer):
     """A tracer for which a forward is called as a run calls it, with its inputs alone.
 
     That of torch gives a symbol for every argument, so that ``x if mask is None else x * mask``
-    becomes a product that is never computed.
+    becomes a product that is never computed. And modules that other threads run meanwhile, whose
+    calls torch.fx takes as well, run as they are.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._thread = get_ident()
+
+    def call_module(
+        self, m: nn.Module, forward: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        if get_ident() != self._thread:
+            return forward(*args, **kwargs)
+        return super().call_module(m, forward, args, kwargs)
+
+    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
+        if get_ident() != self._thread:
+            return attr_val
+        return super().getattr(attr, attr_val, parameter_proxy_cache)
 
     def create_args_for_root(
         self, root_fn: Any, is_module: bool, concrete_args: Any = None
@@ -62,7 +82,8 @@ def trace(module: nn.Module) -> fx.Graph:
         >>> [node.name for node in trace(Masked()).nodes]
         ['x', 'relu', 'output']
     """
-    graph = _Tracer().trace(module)
+    with _ONE_AT_A_TIME:
+        graph = _Tracer().trace(module)
     # Pickles of the graph name its tracer, and are read without spos.
     graph._tracer_cls = fx.Tracer
     return graph
