@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from spos import Architecture, OneOf, OneShotEvaluator, Supernet
+from spos import Architecture, OneOf, OneShotEvaluator, Supernet, UserError
 from spos.search.evaluation import correct, score
 from spos.search.recalibration import recalibrate
 from spos.search.sharing import SharedStages
@@ -239,6 +239,18 @@ def test_recalibration_keeps_dropout_off_and_the_momentum():
         assert one[1].momentum == 0.3
         assert not any(module.training for module in one.modules())
     assert torch.equal(network[1].running_mean, twin[1].running_mean)
+
+
+@pytest.mark.parametrize(
+    ("which", "told"), [("calibration", "statistics of batch norm"), ("validation", "to score")]
+)
+def test_images_that_are_given_only_once_are_told(which, told, make_supernet: GetSupernet):
+    supernet, once = make_supernet("small"), iter(CALIBRATION())
+    loaders = {"calibration": CALIBRATION, "validation": VALIDATION, which: lambda: once}
+    evaluate = OneShotEvaluator(supernet, **loaders)
+    first, *_, last = supernet.space
+    with pytest.raises(UserError, match=f"no images .*{told}.* must begin anew each time"):
+        [list(evaluate([one])) for one in (first, last)]
 
 
 def test_a_model_without_batch_norm_needs_no_calibration():

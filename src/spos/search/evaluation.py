@@ -78,7 +78,8 @@ def score(
             score is that of the images so far.
 
     Raises:
-        UserError: the metric, or the evaluate function, does not return a number.
+        UserError: the metric, or the evaluate function, does not return a number, or there are no
+            images.
     """
     network.eval()
     if evaluate is not None:
@@ -93,6 +94,11 @@ def score(
             images += len(targets)
             if ends is not None and ends(outputs, targets):
                 break
+    if not images:
+        raise UserError(
+            "no images to score a network on: the function of the validation images is called for "
+            "every network, and must begin anew each time"
+        )
     return total / images
 
 

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from spos._util.errors import UserError
+
 #: A function that returns the batches of images and targets, called for every pass over them.
 Loader = Callable[[], Iterable[tuple[Tensor, Tensor]]]
 
@@ -39,6 +41,9 @@ def recalibrating(network: nn.Module) -> Iterator[None]:
 
     Args:
         network (nn.Module): network on its device, changed in place; left in evaluation mode.
+
+    Raises:
+        UserError: no batch was run.
     """
     # Only batch norms are in training mode: dropout stays off, so that an evaluation is exact.
     network.eval()
@@ -50,6 +55,12 @@ def recalibrating(network: nn.Module) -> Iterator[None]:
         norm.train()
     try:
         yield
+        batches = [norm.num_batches_tracked for norm in norms if norm.track_running_stats]
+        if batches and not any(batches):
+            raise UserError(
+                "no images for the statistics of batch norm: the function of the calibration "
+                "images is called for every network, and must begin anew each time"
+            )
     finally:
         network.eval()
         for norm, momentum in zip(norms, momenta, strict=True):
