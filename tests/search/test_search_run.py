@@ -267,6 +267,11 @@ def test_evaluation_that_breaks_its_contract(tower, new_study):
         run(lambda candidates: iter([(candidates[0], 0.5)] * 2))
     with pytest.raises(UserError, match="not one of its candidates"):
         run(lambda candidates: iter([(Architecture([3] * 12), 0.5)]))
+    with pytest.raises(UserError, match="the evaluation returned a NoneType; allowed: pairs of"):
+        run(lambda candidates: None)
+    for broken in (0.5, "text", None, (None, 0.5), (Architecture([0] * 12), None)):
+        with pytest.raises(UserError, match="allowed: pairs of a candidate and its score, a numb"):
+            run(lambda candidates, broken=broken: [broken])
 
 
 def test_interrupted_evaluation_is_closed(tower, new_study):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
 from datetime import datetime
 from itertools import compress, islice
@@ -280,10 +280,22 @@ def _scores(
     """Evaluate candidates, and check that each gets one finite score."""
     missing = {proposal.architecture: proposal for proposal in pending}
     results = evaluate(list(missing))
+    if not isinstance(results, Iterable):
+        raise UserError(
+            f"the evaluation returned a {type(results).__name__}; allowed: pairs of a candidate "
+            "and its score"
+        )
     # Closed explicitly, because a generator may keep a model in a temporary state.
     with closing(results) if isinstance(results, Generator) else nullcontext():
-        for given, value in results:
-            architecture, score = Architecture(given), float(value)
+        for result in results:
+            try:
+                given, value = result
+                architecture, score = Architecture(given), float(value)
+            except (TypeError, ValueError, RuntimeError, OverflowError):
+                raise UserError(
+                    f"the evaluation yielded {result!r:.80}; allowed: pairs of a candidate and its "
+                    "score, a number"
+                ) from None
             if architecture not in missing:
                 raise UserError(
                     f"the evaluation yielded architecture {architecture}, which is not one of "
