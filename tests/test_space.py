@@ -149,6 +149,12 @@ def test_a_space_that_makes_no_sense_is_refused(make, says):
         make()
 
 
+@pytest.mark.parametrize("unordered", [{0, 1}, {0: 1, 1: 0}, {1: "a", 0: "b"}.keys()])
+def test_options_without_the_order_of_the_choices_are_refused(unordered):
+    with pytest.raises(UserError, match="give whole numbers, one option index per choice"):
+        uniform_space(2, 2).validate(unordered)
+
+
 def test_spaces_are_equal_by_their_choices(space):
     same = SearchSpace(space.choices)
     assert same == space

@@ -44,6 +44,8 @@ def test_an_option_is_activated_by_index_or_name(layer):
         ("wid", "did you mean 'wide'? allowed: linear, skip, wide"),
         (3, "has no option 3: allowed: 0 to 2"),
         (-1, "has no option -1: allowed: 0 to 2"),
+        (1.5, "has no option 1.5: allowed: 0 to 2"),
+        (None, "has no option None: allowed: 0 to 2"),
     ],
 )
 def test_an_unknown_option_is_refused_and_changes_nothing(layer, option, says):

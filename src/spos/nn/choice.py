@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from operator import index
 
 from torch import nn
 
@@ -81,10 +82,13 @@ class ChoiceModule(Searchable):
             UserError: there is no such option.
         """
         choice = Choice(self.choice_name or type(self).__name__, self.option_names)
-        index = choice.index(option) if isinstance(option, str) else option
-        if not 0 <= index < len(choice.options):
+        try:
+            place = choice.index(option) if isinstance(option, str) else index(option)
+        except TypeError:
+            place = -1
+        if not 0 <= place < len(choice.options):
             raise UserError(
-                f"choice '{choice.name}' has no option {index}: allowed: "
+                f"choice '{choice.name}' has no option {option!r:.80}: allowed: "
                 f"0 to {len(choice.options) - 1}"
             )
-        self.active = index
+        self.active = place

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from itertools import product
 from operator import index
 from typing import Any
@@ -114,6 +114,9 @@ class SearchSpace:
 of range, allowed: 0 (3x3), 1 (5x5)
         """
         try:
+            if isinstance(architecture, (Mapping, Set)):
+                # Their order is not that of the choices.
+                raise TypeError
             valid = Architecture(map(index, architecture))
         except TypeError:
             raise UserError(
