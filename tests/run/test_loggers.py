@@ -367,6 +367,17 @@ def test_a_database_of_mlflow_that_is_away_is_no_traceback(
     assert "Traceback" not in capfd.readouterr().err
 
 
+def test_a_database_of_mlflow_that_cannot_be_opened_is_told_at_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr("mlflow.store.db.utils.time.sleep", waits.append)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}")
+    with pytest.raises(UserError, match=f"sqlite:///{tmp_path} cannot be used .*unable to open"):
+        run(tmp_path / "run", GIVEN, loggers=("mlflow",))
+    assert sum(waits) < 5
+
+
 def test_a_tracking_server_that_says_nothing_is_one_line(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -18,25 +18,29 @@ TAG = "spos.run"
 EXPERIMENT = "spos"
 #: What a server takes at once, and the characters of a parameter.
 MOST, LONGEST = 1000, 500
-#: Seconds to wait for the first answer of a server, each of three times.
-PATIENCE = 10
+#: Seconds to wait for the first answer of a server, and how often it is asked.
+PATIENCE, ATTEMPTS = 10, 3
 
 
 @contextmanager
 def _soon() -> Iterator[None]:
-    """Wait for a server that takes a connection and says nothing no longer than :data:`PATIENCE`.
+    """Wait no longer than :data:`PATIENCE` for a server that takes a connection and says nothing.
 
     Only inside: whatever takes a file may need minutes.
     """
+    from mlflow.store.db import utils
+
     name = "MLFLOW_HTTP_REQUEST_TIMEOUT"
-    if name in os.environ:
-        yield
-        return
-    os.environ[name] = str(PATIENCE)
+    given, attempts = os.environ.get(name), utils.MAX_RETRY_COUNT
+    os.environ[name] = given or str(PATIENCE)
+    # A database that cannot be opened is tried again ten times, for almost two minutes.
+    utils.MAX_RETRY_COUNT = ATTEMPTS
     try:
         yield
     finally:
-        del os.environ[name]
+        utils.MAX_RETRY_COUNT = attempts
+        if given is None:
+            del os.environ[name]
 
 
 @LOGGERS.register("mlflow")
@@ -50,7 +54,7 @@ class MlflowLogger(Logger):
     def check(cls) -> None:
         super().check()
         # A server that is not there is said at once, and not after minutes.
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", str(ATTEMPTS - 1))
         from mlflow import MlflowClient, get_tracking_uri
 
         # It prints a traceback whenever a database fails, which is told in one line.
