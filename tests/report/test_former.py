@@ -79,7 +79,7 @@ FORMER = """
 
 
 #: A candidate that was trained for a short while, without the scores of that training.
-FINALIST = {"architecture": "0,1", "score": 0.5, "costs": {"flops": 350}}
+FINALIST = {"architecture": "0,1", "iteration": 0, "position": 0, "origin": "random", "score": 0.5}
 
 
 def former(**changes: Any) -> dict[str, Any]:
