@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 import zipfile
@@ -97,6 +98,55 @@ def test_a_program_of_other_bytes_is_noticed(program_file: Path, tmp_path: Path)
     other.write_bytes(content)
     with pytest.raises(UserError, match="damaged"):
         read_program_metadata(other)
+
+
+def test_a_program_without_a_part_is_one_line(
+    program_file: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    other = tmp_path / "a.pt2"
+    with zipfile.ZipFile(program_file) as archive, zipfile.ZipFile(other, "w") as changed:
+        for name in archive.namelist():
+            if not name.endswith("weight_0"):
+                changed.writestr(name, archive.read(name))
+    with pytest.raises(UserError, match=r"a\.pt2 is damaged \(.*weight_0: file not found"):
+        open_program(other)
+    assert not caplog.records
+
+
+def altered(content: bytearray, place: int, value: bytes) -> bytes:
+    """An archive with other bytes in what its directory says of its first member."""
+    begin = content.rindex(b"PK\x05\x06")
+    first = int.from_bytes(content[begin + 16 : begin + 20], "little") + place
+    content[first : first + len(value)] = value
+    return bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (8, b"\x01"),
+        (10, b"\x63"),
+        (10, b"\x0c"),
+        (10, b"\x0e"),
+        (20, b"\xff" * 8),
+        (42, b"\xff" * 4),
+    ],
+    ids=["encrypted", "method", "bzip2", "lzma", "size", "offset"],
+)
+def test_an_altered_directory_of_a_program_is_damage(place: int, value: bytes, tmp_path: Path):
+    path, content = tmp_path / "a.pt2", io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("a/data.txt", "none" * 99)
+    path.write_bytes(altered(bytearray(content.getvalue()), place, value))
+    with pytest.raises(UserError, match=r"a\.pt2 is (not a file of torch\.export, or )?damaged"):
+        read_program_metadata(path)
+
+
+def test_a_program_whose_members_begin_before_it_is_damage(program_file: Path, tmp_path: Path):
+    path, content = tmp_path / "a.pt2", program_file.read_bytes()
+    path.write_bytes(content[len(content) // 2 :])
+    with pytest.raises(UserError, match=r"a\.pt2 is not a file of torch\.export, or damaged"):
+        read_program_metadata(path)
 
 
 def test_models_of_others_are_refused(onnx_file: Path, tmp_path: Path):

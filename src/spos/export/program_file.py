@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import warnings
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -52,7 +55,10 @@ def read_program_metadata(path: Path) -> Metadata:
             damaged = archive.testzip()
             names = [name for name in archive.namelist() if name.endswith(f"/extra/{_EXTRA}")]
             strings = parse_json(archive.read(names[0]).decode()) if names and not damaged else {}
-    except (zipfile.BadZipFile, ValueError, EOFError) as error:
+    except Exception as error:
+        # Those of files have their names; of damaged archives, zipfile raises whatever Python does.
+        if isinstance(error, OSError) and error.filename:
+            raise
         raise UserError(
             f"{path} is not a file of torch.export, or damaged ({reason(error)})"
         ) from None
@@ -71,11 +77,29 @@ def open_program(path: Path) -> OpenedNetwork:
         UserError: the file is damaged, or was not written by spos.
     """
     metadata = read_program_metadata(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            module = torch.export.load(path).module()
-    except Exception as error:
-        raise UserError(f"{path} is damaged ({reason(error)})") from error
+    with _logged() as logged:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                module = torch.export.load(path).module()
+        except Exception as error:
+            raise UserError(f"{path} is damaged ({reason([*logged, error][0])})") from error
     run = torch.inference_mode()(module.__call__)
     return OpenedNetwork(metadata, run, f"torch {torch.__version__}")
+
+
+@contextmanager
+def _logged() -> Iterator[list[BaseException]]:
+    """What torch.export logs, with its traceback, before it raises an error that says less."""
+    logger, errors = logging.getLogger("torch.export"), list[BaseException]()
+
+    def keep(record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        errors.extend([error] if error else [])
+        return False
+
+    logger.addFilter(keep)
+    try:
+        yield errors
+    finally:
+        logger.removeFilter(keep)
