@@ -214,6 +214,17 @@ def test_a_shard_that_is_cut_off_or_damaged_between_two_files_is_named(
     assert load_data(f"webdataset:{path}").fingerprint == whole.fingerprint
 
 
+def test_shards_that_cat_has_joined_are_not_read_in_part(samples: Any, tmp_path: Path) -> None:
+    path, more = (shard(tmp_path / f"{one}.tar", samples(20, one)) for one in (0, 20))
+    whole = load_data(f"webdataset:{path}")
+    content = path.read_bytes()
+    path.write_bytes(content + bytes(3 << 20))
+    assert load_data(f"webdataset:{path}").fingerprint == whole.fingerprint
+    path.write_bytes(content + more.read_bytes())
+    with pytest.raises(UserError, match=r"0\.tar: not a whole \.tar \(it goes on behind"):
+        load_data(f"webdataset:{path}")
+
+
 def test_few_shards_are_open_at_a_time(
     samples: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,6 +41,8 @@ MOST_SHARDS = 100_000
 _RANGE = re.compile(r"\{(\d{1,18})\.\.(\d{1,18})\}")
 END = tarfile.NUL * tarfile.BLOCKSIZE
 """What follows the last file of an archive."""
+PADDING = 1 << 20
+"""Bytes that are read at a time of the zeros behind it."""
 CALLED = SplitNames("the shards train", "the shards val", "shards test")
 
 
@@ -232,6 +234,10 @@ class _Reader:
                 file.seek(archive.offset)
                 if file.read(len(END)) != END:
                     raise ValueError("it is damaged, or cut off in the middle")
+                # Of archives that cat has put together, tarfile reads the first alone.
+                while rest := file.read(PADDING):
+                    if rest.strip(b"\0"):
+                        raise ValueError("it goes on behind its end, as several joined by cat do")
         except UserError:
             raise
         # Of headers that are damaged, tarfile raises whatever Python does: sizes that no memory
