@@ -275,6 +275,22 @@ def test_the_outcome_of_another_run_is_refused(
     assert mistake.startswith(f"{path} is of another run than {started}: restore the one ")
 
 
+def test_the_result_of_another_run_is_not_shown(cli: Cli, finished: Path) -> None:
+    path, started = finished / "result.json", finished / "data.json"
+    content = read_json(path)
+    assert content["run"] == read_json(started)["run"]
+    write_json(path, {**content, "run": "0"})
+    mistake = cli("show", finished).mistake
+    assert mistake.startswith(f"{path} is of another run than {started}: rerun the command ")
+    # Alone it may be anybody's, and so may former ones.
+    assert cli("run", "--out", finished).status == cli("show", finished).status == 0
+    write_json(path, {**content, "run": ""})
+    assert cli("show", finished).status == 0
+    write_json(path, {**content, "run": "0"})
+    started.unlink()
+    assert cli("show", finished).status == 0
+
+
 @pytest.mark.parametrize("stage", ["train", "search", "retrain"])
 def test_the_checkpoints_of_another_run_are_refused(
     stage: str, cli: Cli, finished: Path, tmp_path: Path

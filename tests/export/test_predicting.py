@@ -20,6 +20,8 @@ from PIL import Image
 from torch import Tensor
 
 from spos import UserError
+from spos._cli.main import main
+from spos._util.files import write_json
 from spos.data import Images, load_data
 from spos.export.metadata import OpenedNetwork
 from spos.export.predicting import Classifier, find_images, open_classifier
@@ -166,6 +168,25 @@ def test_a_network_that_was_altered_is_refused(tmp_path: Path):
     beside.write_text("{}")
     with pytest.raises(UserError, match=r"a\.onnx\.json is damaged \(sha256: Field required"):
         open_classifier(path)
+
+
+def test_a_run_does_not_predict_with_the_network_of_another_run(tmp_path: Path):
+    path, content = tmp_path / "network.onnx", b"as it was written"
+    path.write_bytes(content)
+    facts = {"sha256": hashlib.sha256(content).hexdigest(), "run": "a"}
+    (tmp_path / "network.onnx.json").write_text(json.dumps(facts))
+
+    def predict(model: Path) -> None:
+        main(["predict", str(model), "a.png"], standalone_mode=False)
+
+    for run, told in (("b", f"{path} is of another run than .*"), ("a", "is not an ONNX file")):
+        write_json(tmp_path / "data.json", {"run": run})
+        with pytest.raises(UserError, match=told):
+            predict(tmp_path)
+    # By its name it may be anybody's.
+    write_json(tmp_path / "data.json", {"run": "b"})
+    with pytest.raises(UserError, match="is not an ONNX file"):
+        predict(path)
 
 
 def test_the_images_of_a_folder_are_found_in_order(tmp_path: Path):

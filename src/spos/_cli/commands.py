@@ -163,9 +163,11 @@ def _exported(run: Path) -> Iterator[Path]:
     """
     from spos.export import export_run
     from spos.export.exporting import NETWORK_FILE
+    from spos.export.predicting import check_of_run
 
     path = run / NETWORK_FILE
     if path.exists():
+        check_of_run(path)
         yield path
     elif os.access(run, os.W_OK):
         export_run(run)

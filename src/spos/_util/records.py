@@ -11,13 +11,15 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from spos._util.errors import UserError
-from spos._util.files import read_own, write_json
+from spos._util.files import read_json, read_own, write_json
 from spos._util.text import all_printable
 
 Record = TypeVar("Record")
 
 #: Version of the formats of records. A file of a newer one is refused, an older one is upgraded.
 FORMAT = 2
+#: File of a run directory with what the run was started with, by which the others belong to it.
+START_FILE = "data.json"
 
 
 # Making one takes a while.
@@ -109,3 +111,30 @@ def read_record(
             f"{path} has format {version} of a newer spos; this one reads up to {FORMAT}"
         )
     return from_plain(kind, plain, str(path), advice, safe=True)
+
+
+def check_same_run(path: Path, run: str, advice: str) -> None:
+    """Check that a file of a run directory is of the run that is there.
+
+    Args:
+        path (Path): the file; beside it is the start of a run, or not.
+        run (str): the run that it says it is of; empty where it says none.
+        advice (str): what the user can do where it is of another one.
+
+    Raises:
+        UserError: it is of another run.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> write_json(folder / "data.json", {"run": "a1"})
+        >>> check_same_run(folder / "result.json", "a1", "make it again")
+    """
+    try:
+        started = read_json(path.with_name(START_FILE))
+    except (OSError, ValueError):
+        # What cannot be read says of no file that it is of another run.
+        return
+    there = started.get("run") if isinstance(started, dict) else None
+    if run and there and run != there:
+        raise UserError(f"{path} is of another run than {path.with_name(START_FILE)}: {advice}")

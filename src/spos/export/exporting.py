@@ -26,7 +26,8 @@ from spos.export.deployed import deploy, rounds
 from spos.export.formats import Format, find_format
 from spos.export.onnx_file import OPSET
 from spos.export.trained import RETRAIN, Trained, check_run, load_trained
-from spos.run.task import Task
+from spos.run.result import check_outcomes
+from spos.run.task import TOP1, Task
 
 TIMED_SECONDS = 1.0
 NETWORK_FILE = "network.onnx"
@@ -77,6 +78,8 @@ def export_run(
         raise UserError(f"--out {target}: not writable ({error.strerror})") from error
     with folder as name:
         trained = load_trained(run, stage, load=load, task=task)
+        context = trained.context
+        check_outcomes(context.config, context.directory, top1=trained.task.metric == TOP1)
         return _export(trained, kind, Path(name), target, fold)
 
 
@@ -115,6 +118,7 @@ def _export(
             "images": trained.outcome.test_images or len(trained.test),
         },
         "stage": trained.stage,
+        "run": trained.outcome.run,
         "versions": {"python": platform.python_version(), **versions},
     }
     card = model_card(facts, trained.result, target.name)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from spos._util.errors import UserError
 from spos._util.files import file_digest, read_own
-from spos._util.records import from_plain
+from spos._util.records import check_same_run, from_plain
 from spos.data.decode import BrokenImageError, decode, to_array
 from spos.data.files import FolderStore, read_image_file
 from spos.data.photograph import fit
@@ -147,6 +147,17 @@ class _Facts:
     """What the file beside an exported network says of it, as far as it is needed here."""
 
     sha256: str
+    run: str = ""
+
+
+_ADVICE = "export the network again"
+
+
+def _facts(path: Path) -> _Facts | None:
+    beside = path.with_name(f"{path.name}.json")
+    if not beside.exists():
+        return None
+    return from_plain(_Facts, read_own(beside, _ADVICE), str(beside), _ADVICE)
 
 
 def check_digest(path: Path) -> None:
@@ -155,14 +166,23 @@ def check_digest(path: Path) -> None:
     Raises:
         UserError: it is another one, or damaged.
     """
-    beside, advice = path.with_name(f"{path.name}.json"), "export the network again"
-    if beside.exists():
-        facts = from_plain(_Facts, read_own(beside, advice), str(beside), advice)
-        if file_digest(path) != facts.sha256:
-            raise UserError(
-                f"{path} is not the file that {beside.name} describes, or damaged (another "
-                f"SHA-256): {advice}; if you have changed it yourself, delete {beside.name}"
-            )
+    facts = _facts(path)
+    if facts and file_digest(path) != facts.sha256:
+        beside = f"{path.name}.json"
+        raise UserError(
+            f"{path} is not the file that {beside} describes, or damaged (another SHA-256): "
+            f"{_ADVICE}; if you have changed it yourself, delete {beside}"
+        )
+
+
+def check_of_run(path: Path) -> None:
+    """Check that the network in a run directory is not that of another run.
+
+    Raises:
+        UserError: it is, or what describes it is damaged.
+    """
+    facts = _facts(path)
+    check_same_run(path, facts.run if facts else "", _ADVICE)
 
 
 def open_classifier(path: Path, *, trust: bool = False) -> Classifier:

@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import Field
 
 from spos._util.errors import UserError
-from spos._util.records import read_record
+from spos._util.records import check_same_run, read_record
 from spos.report.facts import (
     ConstraintFacts,
     DataFacts,
@@ -193,6 +193,7 @@ class Result:
         known (tuple[KnownNetwork, ...]): known networks beside the winner, as they were given.
         seconds (Mapping[str, float]): wall time by stage.
         planning (float | None): wall time of the planning, if the run was planned.
+        run (str): the run, as its outcomes name it; empty in former results.
         seeds (Mapping[str, int]): seeds by section.
         versions (Mapping[str, str]): versions of Python and libraries.
         device (str): device of the run.
@@ -227,6 +228,7 @@ class Result:
     fitness: Measure | None = None
     finalists: tuple[Finalist, ...] = ()
     planning: float | None = None
+    run: str = ""
 
     @property
     def times(self) -> dict[str, float]:
@@ -277,10 +279,11 @@ def read_result(path: Path) -> Result:
         path (Path): file to read.
 
     Raises:
-        UserError: it is missing, damaged, or of a newer version.
+        UserError: it is missing, damaged, of a newer version, or of another run than the directory.
     """
     advice = "rerun the command of the run to write it again"
     result = read_record(Result, path, advice=advice, upgrade=upgrade_result)
+    check_same_run(path, result.run, advice)
     own = {result.primary_cost, *(result.winner.costs if result.winner else ())}
     beside = {"flops"} if result.known else set()
     for name, costs in _costs_by_network(result):

@@ -14,7 +14,7 @@ import yaml
 from spos._util.errors import UserError
 from spos._util.files import read_own, write_atomically
 from spos._util.plain_yaml import parse_yaml
-from spos._util.records import read_record, write_record
+from spos._util.records import START_FILE, read_record, write_record
 from spos.run.config import Config, check_sections, find_difference, make_config, merge_sections
 from spos.run.folder import open_folder
 from spos.run.former import upgrade_settings
@@ -40,7 +40,7 @@ class RunDirectory:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.config_path = path / "config.yaml"
-        self.data_path = path / "data.json"
+        self.data_path = path / START_FILE
         self.metrics_path = path / "metrics.jsonl"
         self.result_path = path / "result.json"
         self.report_path = path / "report.html"

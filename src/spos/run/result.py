@@ -22,6 +22,7 @@ from spos.report.facts import (
 from spos.report.measure import Measure
 from spos.report.result import BudgetWinner, NamedNetwork, Result, Retrained
 from spos.run.agreement import check_agreement
+from spos.run.config import Config
 from spos.run.context import Context
 from spos.run.costs import find_primary_cost, read_latency_table
 from spos.run.directory import RunDirectory
@@ -31,11 +32,13 @@ from spos.run.outcome import (
     FinalistsOutcome,
     KnownOutcome,
     RetrainOutcome,
+    StartFacts,
     TrainOutcome,
 )
 from spos.run.recorder import stopwatch
 from spos.run.reuse import REUSED
 from spos.search import ALGORITHMS
+from spos.space import SearchSpace
 from spos.spaces import family
 
 
@@ -50,10 +53,9 @@ def collect_result(context: Context) -> Result:
     compared, trained = directory.outcome(CompareOutcome), directory.outcome(TrainOutcome)
     finals, known = directory.outcome(FinalistsOutcome), directory.outcome(KnownOutcome)
     own, named = family(config.space), config.network.name
-    data = _data_facts(directory, retrained)
-    with torch.device("meta"):
-        space = own.build(config.layout, classes=data.outputs, image_channels=data.channels).space
-    check_agreement(directory, space, found, top1=context.task.measures_top1)
+    started = _start_facts(directory)
+    data = _data_facts(started, retrained)
+    space = check_outcomes(context.config, directory, top1=context.task.measures_top1)
     choices = tuple(ChoiceFacts(one.name, tuple(one.options)) for one in space.choices)
     bounds, winner, search = config.bounds, None, None
     if found:
@@ -136,13 +138,41 @@ def collect_result(context: Context) -> Result:
         fitness=context.fitness.measure,
         finalists=finals.finalists if finals else (),
         planning=directory.planning_seconds(),
+        run=started.run,
     )
 
 
-def _data_facts(directory: RunDirectory, retrained: RetrainOutcome | None) -> DataFacts:
+def check_outcomes(config: Config, directory: RunDirectory, *, top1: bool) -> SearchSpace:
+    """Check that the outcomes of a run agree, before anybody is told what is in them.
+
+    Args:
+        config (Config): configuration of the run.
+        directory (RunDirectory): directory of the run.
+        top1 (bool): whether scores on the test images are top-1 accuracies.
+
+    Returns:
+        The space of the run.
+
+    Raises:
+        UserError: a file is damaged, or disagrees with another one.
+    """
+    facts = _start_facts(directory)
+    with torch.device("meta"):
+        supernet = family(config.space).build(
+            config.layout, classes=facts.outputs, image_channels=facts.channels
+        )
+    check_agreement(directory, supernet.space, read_found(directory), top1=top1)
+    return supernet.space
+
+
+def _start_facts(directory: RunDirectory) -> StartFacts:
     stored = directory.start_facts()
     if stored is None:
         raise UserError(f"{directory.data_path} is missing: restore it, or give another --out")
+    return stored
+
+
+def _data_facts(stored: StartFacts, retrained: RetrainOutcome | None) -> DataFacts:
     facts = {one.name: getattr(stored, one.name) for one in fields(DataFacts)}
     # The number of test images is known only once they were read, in the last stage.
     return DataFacts(**{**facts, "test": retrained.test_images if retrained else None})
