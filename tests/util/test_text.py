@@ -55,6 +55,15 @@ def test_texts_in_values_are_printable():
         ("jdbc:mysql://host/a;password=secret;user=me", None),
         ("host=a password=secret dbname=b", None),
         ("postgresql://host/a?options=-c%20password=secret&b=1", None),
+        ("postgresql://host/a?options=-c%20password%3Dsecret&b=1", None),
+        ("mssql+pyodbc:///?odbc_connect=PWD%3Dsecret is down", None),
+        ("mssql+pyodbc:///?odbc_connect=DRIVER%3DODBC+18%3BPwd%3Dsecret%3BUID%3Dme&b=1", None),
+        (
+            "mssql+pyodbc:///?odbc_connect=UID=me;PWD=my+secret%3BServer=a",
+            "mssql+pyodbc:///?odbc_connect=UID=me;PWD=***%3BServer=a",
+        ),
+        ("mysql://host/a?credential=secret&b=1", None),
+        ("mysql://host/a#password=secret is down", None),
     ],
 )
 def test_passwords_are_not_shown(text: str, shown: str | None):
@@ -79,6 +88,7 @@ def test_what_sqlalchemy_takes_for_a_password_is_not_shown(rest: str):
         *("sqlite:///study.db", "sqlite:////a/b:c@d.db", "postgresql://host:5432/a"),
         *("mysql://me:$PASSWORD@host/a", "mysql://me:${PASSWORD}@host/a", "10:30 me@host"),
         *("mysql://host:3306/a is down: ask me@host", "http://[::1]:80/a", "ray://HOST:PORT"),
+        *("mssql://host/?odbc_connect=PWD%3D$PASSWORD%3BUID%3Dme", "a?next=password%20reset"),
     ],
 )
 def test_what_is_no_password_is_shown(text: str):

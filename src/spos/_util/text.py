@@ -21,11 +21,15 @@ _PASSWORD = re.compile(
 #: What stands in the place of a port and is none: a password that no host follows.
 _NO_PORT = re.compile(r"(://[^\s/:@?\[]*:)(?!\d+(?:[/?,:;)}'\"\s]|$)|PORT\b|[$*]|\S*@)[^\s/?]+")
 _PARAMETER = re.compile(
-    r"(?i)([?&](?:[^\s=&]*(?:pass|pwd|secret|token|api_?key|access_?key)[^\s=&]*|auth|key)=)"
+    r"(?i)([?&](?:[^\s=&]*(?:pass|pwd|secret|token|credential|api_?key|access_?key)[^\s=&]*|auth|key)=)"
     r"(?!\$)[^\s&]+"
 )
-#: The same where other marks than those of an address stand between parameters.
-_FIELD = re.compile(r"(?i)((?:^|[\s;]|%20)\w*(?:password|passwd|pwd|secret)=)(?!\$)[^\s;&]+")
+#: The same where other marks than those of an address stand between parameters, as they are or as
+#: escapes: the connection string of a driver may be one parameter.
+_FIELD = re.compile(
+    r"(?i)((?:^|[\s;=+#?&]|%20|%3B|%26)\w*(?:password|passwd|pwd|secret)(?:=|%3D))(?!\$|%24)"
+    r"(?:(?!%3B|%26)[^\s;&])+"
+)
 
 
 def printable(text: str) -> str:
