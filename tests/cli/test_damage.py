@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import shutil
 from collections.abc import Callable, Iterator
@@ -341,10 +342,34 @@ def test_damaged_lines_of_the_curves_are_left_out(cli: Cli, finished: Path) -> N
     assert (finished / "report.html").read_bytes() == report
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("config.yaml", "is damaged: it is not a regular file"),
+        ("metrics.jsonl", "cannot be read (it is not a regular file): restore or delete it"),
+    ],
+)
+def test_a_pipe_in_the_place_of_a_file_is_not_read(
+    name: str, told: str, cli: Cli, finished: Path
+) -> None:
+    path = finished / name
+    path.unlink()
+    os.mkfifo(path)
+    assert cli("run", "--out", finished).mistake == f"{path} {told}"
+
+
 @pytest.mark.parametrize("content", ["inf", "nan", "half"])
 def test_a_damaged_stopwatch_begins_anew(content: str, cli: Cli, finished: Path) -> None:
     forget(finished, "search")
     (finished / ".search-seconds").write_text(content)
+    assert cli("search", "--threads", "1", "--out", finished).status == 0
+
+
+def test_a_pipe_in_the_place_of_a_stopwatch_is_not_read(cli: Cli, finished: Path) -> None:
+    forget(finished, "search")
+    path = finished / ".search-seconds"
+    path.unlink()
+    os.mkfifo(path)
     assert cli("search", "--threads", "1", "--out", finished).status == 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -223,3 +224,9 @@ def test_a_folder_that_cannot_be_read_is_not_an_empty_one(tmp_path: Path):
 
 def test_without_checkpoints_there_is_nothing_to_load(tmp_path: Path):
     assert Checkpoints(tmp_path / "nowhere").load() is None
+
+
+def test_a_pipe_is_a_damaged_checkpoint(tmp_path: Path):
+    os.mkfifo(tmp_path / "step-00000001.safetensors")
+    with pytest.raises(UserError, match=r"step-00000001\.safetensors cannot be read \(it is not a"):
+        Checkpoints(tmp_path).load()

@@ -121,6 +121,15 @@ def test_a_json_file_that_is_a_device_or_a_pipe_is_not_read(tmp_path: Path) -> N
             read_json(tmp_path / name)
 
 
+def test_a_file_that_would_fill_the_memory_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text("{}")
+    # A hole, which takes no space on the disk.
+    os.truncate(path, files.MOST_BYTES + 1)
+    with pytest.raises(ValueError, match="it has more than 512 MiB"):
+        read_json(path)
+
+
 def test_a_pipe_or_a_device_has_no_digest(tmp_path: Path):
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", Path("/dev/zero")):

@@ -240,13 +240,12 @@ def read_settings(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read(path: str) -> Mapping[str, Any]:
-    from spos._util.files import check_regular
+    from spos._util.files import read_text
     from spos._util.plain_yaml import parse_yaml
     from spos.run.config import check_sections
 
     try:
-        check_regular(Path(path))
-        content = parse_yaml(Path(path).read_text(encoding="utf-8")) or {}
+        content = parse_yaml(read_text(Path(path))) or {}
         if not isinstance(content, Mapping):
             raise UserError("is not a mapping of sections")
         check_sections(content)

@@ -18,6 +18,8 @@ from spos._util.text import redact
 DIGEST = "digest"
 #: The largest number that is read: sums of larger ones may be infinite.
 LARGEST = 1e300
+#: Bytes of the largest text that is read: the outcome of a search of a million candidates.
+MOST_BYTES = 1 << 29
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
@@ -224,16 +226,39 @@ def check_regular(path: Path) -> None:
         raise ValueError("it is not a regular file")
 
 
+def read_text(path: Path, errors: str = "strict") -> str:
+    """Read a file that may come from anybody as UTF-8.
+
+    Args:
+        path (Path): file to read.
+        errors (str): what is done with bytes that are no UTF-8, as for :func:`open`.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: the file is not a regular one, not UTF-8, or has more than 512 MiB.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "a.txt"
+        >>> _ = path.write_text("whole")
+        >>> read_text(path)
+        'whole'
+    """
+    check_regular(path)
+    if path.stat().st_size > MOST_BYTES:
+        raise ValueError(f"it has more than {MOST_BYTES >> 20} MiB")
+    return path.read_text(encoding="utf-8", errors=errors)
+
+
 def read_json(path: Path) -> Any:
     """Read a JSON file; one without a digest, as former versions wrote it, is not checked.
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: the file is not a regular one, is not JSON, or does not hold what
+        ValueError: the file is not a regular one, is too large, is not JSON, or does not hold what
             :func:`write_json` wrote to it.
     """
-    check_regular(path)
-    value = parse_json(path.read_text(encoding="utf-8"))
+    value = parse_json(read_text(path))
     if isinstance(value, dict) and DIGEST in value and value.pop(DIGEST) != _digest(value):
         raise ValueError("it does not hold what was written to it: its digest differs")
     return value

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import yaml
 
 from spos._util.errors import UserError
-from spos._util.files import read_own, write_atomically
+from spos._util.files import read_own, read_text, write_atomically
 from spos._util.plain_yaml import parse_yaml
 from spos._util.records import START_FILE, read_record, write_record
 from spos.run.config import Config, check_sections, find_difference, make_config, merge_sections
@@ -95,7 +95,7 @@ class RunDirectory:
                     )
             return {}
         try:
-            stored = parse_yaml(self.config_path.read_text(encoding="utf-8"))
+            stored = parse_yaml(read_text(self.config_path))
             if not isinstance(stored, dict):
                 raise UserError("it is not a configuration of spos")
             sections = check_sections(stored)

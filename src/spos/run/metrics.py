@@ -7,7 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from spos._util.files import parse_json, write_atomically
+from spos._util.errors import UserError
+from spos._util.files import parse_json, read_text, write_atomically
 from spos.report.resources import EVALUATION
 
 
@@ -16,11 +17,18 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 
     Args:
         path (Path): file of the metrics, which may be missing.
+
+    Raises:
+        UserError: it is no file, or too large.
     """
     if not path.exists():
         return []
+    try:
+        text = read_text(path, "replace")
+    except ValueError as error:
+        raise UserError(f"{path} cannot be read ({error}): restore or delete it") from None
     lines = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in text.splitlines():
         with suppress(ValueError):
             lines.append(parse_json(line))
     return list(filter(_is_metric, lines))

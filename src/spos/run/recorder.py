@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import torch
 
-from spos._util.files import write_json
+from spos._util.files import read_text, write_json
 from spos._util.listener import Listener
 from spos.run.directory import RunDirectory
 from spos.training.checkpoint import Loaded
@@ -75,7 +75,7 @@ class Stopwatch:
         self.path = path
         self.before = 0.0
         with suppress(OSError, ValueError):
-            spent = float(path.read_text())
+            spent = float(read_text(path))
             self.before = spent if math.isfinite(spent) else 0.0
         self._began = time.monotonic()
         self._recorded = float("-inf")

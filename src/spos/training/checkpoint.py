@@ -16,7 +16,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from spos._util.errors import UserError
-from spos._util.files import parse_json, write_atomically
+from spos._util.files import check_regular, parse_json, write_atomically
 
 
 class DamagedError(Exception):
@@ -82,6 +82,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         ({'weight': tensor([1., 1.])}, {'step': 3})
     """
     try:
+        check_regular(path)
         with safetensors.safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
