@@ -13,10 +13,12 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from commands import FEW, SAVED_ONCE, SMALL, Ended, Started, files_of, result_of, until
 from safetensors.torch import load
 
 from spos._util.files import read_json, write_json
+from spos.run.config_file import write_config_file
 from spos.search.sqlite import open_file
 
 Cli = Callable[..., Ended]
@@ -128,6 +130,29 @@ def test_a_damaged_configuration_is_refused(content: str, cli: Cli, finished: Pa
     config.write_text(content)
     assert cli("run", "--out", finished).mistake.startswith(f"{config} is damaged: ")
     assert config.read_text() == content
+
+
+def test_a_changed_configuration_is_refused_unless_it_is_kept_on_purpose(
+    cli: Cli, finished: Path
+) -> None:
+    config = finished / "config.yaml"
+    stored = config.read_text()
+    changed = stored.replace("seed: 0", "seed: 3")
+    config.write_text(changed)
+    mistake = cli("run", "--out", finished).mistake
+    assert mistake.startswith(f"{config} is damaged: its digest differs: it does not hold")
+    config.write_text(changed.replace("# digest: ", "# was: "))
+    assert cli("run", "--out", finished).status == 0
+    config.write_bytes(stored.encode().replace(b"\n", b"\r\n"))
+    assert cli("run", "--out", finished).status == 0
+
+
+def test_the_configuration_of_another_run_is_refused(cli: Cli, finished: Path) -> None:
+    config = finished / "config.yaml"
+    write_config_file(config, yaml.safe_load(config.read_text()), "another run")
+    mistake = cli("run", "--out", finished).mistake
+    assert mistake.startswith(f"{config} is damaged: its digest differs: ")
+    assert "or is of another run; restore it" in mistake
 
 
 @pytest.mark.parametrize("name", ["train.json", "search.json", "retrain.json", "data.json"])

@@ -130,11 +130,16 @@ def check_same_run(path: Path, run: str, advice: str) -> None:
         >>> write_json(folder / "data.json", {"run": "a1"})
         >>> check_same_run(folder / "result.json", "a1", "make it again")
     """
-    try:
-        started = read_json(path.with_name(START_FILE))
-    except (OSError, ValueError):
-        # What cannot be read says of no file that it is of another run.
-        return
-    there = started.get("run") if isinstance(started, dict) else None
+    there = run_of(path.parent)
     if run and there and run != there:
         raise UserError(f"{path} is of another run than {path.with_name(START_FILE)}: {advice}")
+
+
+def run_of(folder: Path) -> str:
+    """The run that a directory is of, as its outcomes name it; empty if that cannot be read."""
+    try:
+        started = read_json(folder / START_FILE)
+    except (OSError, ValueError):
+        return ""
+    run = started.get("run") if isinstance(started, dict) else None
+    return run if isinstance(run, str) else ""

@@ -9,13 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
 from spos._util.errors import UserError
-from spos._util.files import read_own, read_text, write_atomically
+from spos._util.files import read_own
 from spos._util.plain_yaml import parse_yaml
-from spos._util.records import START_FILE, read_record, write_record
+from spos._util.records import START_FILE, read_record, run_of, write_record
 from spos.run.config import Config, check_sections, find_difference, make_config, merge_sections
+from spos.run.config_file import read_config_file, write_config_file
 from spos.run.folder import open_folder
 from spos.run.former import upgrade_settings
 from spos.run.metrics import read_metrics, rewind_metrics
@@ -95,7 +94,7 @@ class RunDirectory:
                     )
             return {}
         try:
-            stored = parse_yaml(read_text(self.config_path))
+            stored = parse_yaml(read_config_file(self.config_path, run_of(self.path)))
             if not isinstance(stored, dict):
                 raise UserError("it is not a configuration of spos")
             sections = check_sections(stored)
@@ -164,8 +163,7 @@ class RunDirectory:
         Args:
             content (Mapping): settings by section.
         """
-        text = yaml.safe_dump(dict(content), sort_keys=False, default_flow_style=None, width=100)
-        write_atomically(self.config_path, text)
+        write_config_file(self.config_path, content, run_of(self.path))
 
     def _allow_more_iterations(self, stored: dict[str, Any], config: Config) -> dict[str, Any]:
         """Return the stored settings, with more iterations of the search where that is allowed."""

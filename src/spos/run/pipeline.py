@@ -18,6 +18,7 @@ from spos.report.result import Result
 from spos.run.ahead import check_ahead, check_network
 from spos.run.comparison import compare_stage
 from spos.run.config import STAGE_SECTIONS, check_sections, merge_sections
+from spos.run.config_file import read_config_file
 from spos.run.context import Context
 from spos.run.costs import check_latency_table
 from spos.run.directory import RunDirectory
@@ -216,7 +217,7 @@ def _write(context: Context) -> Result:
             checked.diagnosis if checked else None,
             Attachments(
                 run=str(directory.path),
-                settings=redact(directory.config_path.read_text(encoding="utf-8")),
+                settings=redact(read_config_file(directory.config_path)),
                 predictions=predicted.predictions if predicted else None,
             ),
         )
