@@ -17,6 +17,7 @@ from typing import Any
 
 import datasets
 import huggingface_hub
+import pyarrow
 import pyarrow.parquet as parquet
 import pytest
 import torch
@@ -342,6 +343,31 @@ def test_the_classes_of_another_split_are_found_by_their_names(
     numbers = saved(tmp_path, "numbers", train=table(label=Value("int64")), test=others)
     with pytest.raises(UserError, match="the split test, row 0: label 'cat'; allowed: the 2"):
         load_data(f"hf:{numbers}")
+
+
+@pytest.mark.parametrize("kind", ["parquet", "arrow"])
+def test_files_that_number_their_classes_otherwise_are_named(
+    kind: str, table: Any, tmp_path: Path
+) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+
+    def write(split: str, names: list[str]) -> None:
+        rows, path = table(20, label=ClassLabel(names=names)), folder / f"{split}.{kind}"
+        if kind == "parquet":
+            rows.to_parquet(path)
+        else:
+            with pyarrow.OSFile(str(path), "wb") as sink:
+                schema = rows.features.arrow_schema
+                with pyarrow.ipc.new_stream(sink, schema) as writer:
+                    writer.write_table(rows.with_format("arrow")[:].cast(schema))
+
+    write("train", CLASSES)
+    write("test", CLASSES)
+    assert load_data(f"hf:{folder}").classes == tuple(CLASSES)
+    write("test", CLASSES[::-1])
+    with pytest.raises(UserError, match=rf"{kind} numbers the classes of label otherwise than "):
+        load_data(f"hf:{folder}")
 
 
 def test_no_split_is_read_twice(table: Any, tmp_path: Path) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from spos._util.errors import UserError
+from spos._util.libraries import require_library
 from spos.data.sources._layout import label_classes
 
 
@@ -61,3 +64,41 @@ def read_labels(
                 f"{len(known)} classes of {names['train']}"
             )
     return read, list(map(str, known)), notes
+
+
+def check_same_classes(files: Iterable[str]) -> None:
+    """Check that Arrow and Parquet files number their classes alike.
+
+    The library reads all of them by what the first one says. Files that are not on this machine are
+    not checked.
+
+    Args:
+        files (Iterable[str]): paths of the files.
+
+    Raises:
+        UserError: two of them name the classes of a column differently.
+    """
+    features = require_library("datasets").Features
+    known: dict[str, tuple[str, Sequence[str]]] = {}
+    for file in files:
+        if not Path(file).is_file():
+            continue
+        for column, feature in features.from_arrow_schema(_schema(file)).items():
+            names = getattr(feature, "names", None)
+            first, classes = known.setdefault(column, (file, names)) if names else (file, names)
+            if names != classes:
+                raise UserError(
+                    f"{file} numbers the classes of {column} otherwise than {first}; write both "
+                    "with the same names in the same order"
+                )
+
+
+def _schema(file: str) -> Any:
+    arrow = import_module("pyarrow")
+    if file.endswith(".parquet"):
+        return import_module("pyarrow.parquet").read_schema(file)
+    with open(file, "rb") as stream:
+        try:
+            return arrow.ipc.open_stream(stream).schema
+        except arrow.lib.ArrowInvalid:
+            return arrow.ipc.open_file(stream).schema

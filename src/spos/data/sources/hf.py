@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from spos.data.sources._hub import on_hub
 from spos.data.sources._layout import FoundImages, Split
 from spos.data.sources._query import split_query
 from spos.data.sources._stored import SplitNames, look_at, read_source
-from spos.data.sources._table_labels import read_labels
+from spos.data.sources._table_labels import check_same_classes, read_labels
 
 #: What follows the question mark.
 KEYS = ("image", "label", "train", "validation", "test", "config")
@@ -217,6 +218,8 @@ def _prepare(name: str, config: str | None, folders: list[str]) -> Any:
     builder = datasets.load_dataset_builder(name, config)
     if builder.name not in (*BUILDERS, CACHE):
         raise UserError(f"its files are read as {builder.name}; allowed: {', '.join(BUILDERS)}")
+    if builder.name in ("arrow", "parquet"):
+        check_same_classes(chain.from_iterable((builder.config.data_files or {}).values()))
     if builder.name in ("imagefolder", CACHE):
         # Images of the hub and of archives, which the library itself puts there.
         known = datasets.config
