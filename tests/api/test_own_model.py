@@ -139,6 +139,7 @@ def test_a_module_that_knows_how_it_begins_has_the_last_word() -> None:
         (nn.Sequential(*stack()[:-3]), r"outputs of shape \[N, 12, 8, 8\]"),
         (nn.Sequential(*stack()[:-1], nn.LazyLinear(10)), "lazy layers, whose sizes are not known"),
         (torch.compile(stack()), "compiled by torch.compile: give the module itself"),
+        (nn.DataParallel(stack()), "wrapped for several devices: give the module itself"),
         (stack().to("meta"), "the model is on the device meta, which holds no numbers"),
         (spos.Supernet(stack(), (1, 32, 32)), r"inputs of shape \[1, 32, 32\], the images have"),
     ],

@@ -64,6 +64,12 @@ def register_model(
             "the model, or a part of it, is compiled by torch.compile: give the module itself, "
             "which it has as _orig_mod"
         )
+    parallel = (nn.DataParallel, nn.parallel.DistributedDataParallel)
+    if any(isinstance(module, parallel) for module in model.modules()):
+        raise UserError(
+            "the model, or a part of it, is wrapped for several devices: give the module itself, "
+            "which the wrapper has as module"
+        )
     if any(one.is_meta for one in (*model.parameters(), *model.buffers())):
         raise UserError("the model is on the device meta, which holds no numbers: make it on cpu")
     # A class may have the name of a space of the catalogue.
