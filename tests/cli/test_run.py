@@ -154,13 +154,19 @@ def test_the_stages_one_by_one_find_what_a_whole_run_finds(
     assert not (out / "retrain").exists()
     assert start("retrain", *SMALL, *SAVED_ONCE, "--out", out).wait().status == 0
     separate, whole = result_of(out), result_of(finished_run)
+    # A run is named by what it began with, which is more in a whole one.
+    assert separate.pop("run") != whole.pop("run")
     assert separate.pop("comparison") is None
     assert whole.pop("comparison") is not None
     assert separate == whole
     # A comparison on top of it changes nothing else.
     before = {name: (out / name).stat().st_mtime_ns for name in ("study.db", "search.json")}
     assert start("run", "--compare", "2", *SAVED_ONCE, "--out", out).wait().status == 0
-    assert result_of(out) == result_of(finished_run)
+    compared = [result_of(one) for one in (out, finished_run)]
+    assert [one.pop("run") for one in compared] == [
+        json.loads((one / "data.json").read_text())["run"] for one in (out, finished_run)
+    ]
+    assert compared[0] == compared[1]
     assert {name: (out / name).stat().st_mtime_ns for name in before} == before
 
 
