@@ -366,7 +366,7 @@ def test_files_that_number_their_classes_otherwise_are_named(
     write("test", CLASSES)
     assert load_data(f"hf:{folder}").classes == tuple(CLASSES)
     write("test", CLASSES[::-1])
-    with pytest.raises(UserError, match=rf"{kind} numbers the classes of label otherwise than "):
+    with pytest.raises(UserError, match=rf"{kind} numbers the classes of label differently from "):
         load_data(f"hf:{folder}")
 
 

@@ -221,7 +221,7 @@ def test_shards_that_cat_has_joined_are_not_read_in_part(samples: Any, tmp_path:
     path.write_bytes(content + bytes(3 << 20))
     assert load_data(f"webdataset:{path}").fingerprint == whole.fingerprint
     path.write_bytes(content + more.read_bytes())
-    with pytest.raises(UserError, match=r"0\.tar: not a whole \.tar \(it goes on behind"):
+    with pytest.raises(UserError, match=r"0\.tar: not a whole \.tar \(it continues past its end"):
         load_data(f"webdataset:{path}")
 
 
@@ -286,17 +286,19 @@ def test_a_folder_whose_shards_have_other_names_is_said_to_be_all_of_the_trainin
     shard(tmp_path / "pets-train.tar", samples(20))
     shard(tmp_path / "pets-test.tar", samples(20, 100))
     notes = load_data(f"webdataset:{tmp_path}").notes
-    assert notes[0] == "no train*.tar in the folder: all shards are of the training"
+    assert notes[0] == "no train*.tar in the folder: all shards are used for training"
 
 
 def test_images_whose_names_have_further_dots_are_named(samples: Any, tmp_path: Path) -> None:
     files = samples(20)
     dotted = {name.replace("data/", "data/v1.5-"): content for name, content in files.items()}
     path = shard(tmp_path / "some.tar", {**files, **dotted})
-    told = "not read, as a sample is named up to the first dot: some.tar/data/v1.5-00000.png"
+    told = (
+        "not read, because the name of a sample ends at its first dot: some.tar/data/v1.5-00000.png"
+    )
     assert load_data(f"webdataset:{path}").notes[0] == f"{told} and 19 more"
     path = shard(tmp_path / "none.tar", dotted)
-    with pytest.raises(UserError, match="no image in the shards of train; not read, as a sample"):
+    with pytest.raises(UserError, match="no image in the shards of train; not read, because"):
         load_data(f"webdataset:{path}")
 
 

@@ -249,7 +249,9 @@ def test_images_that_are_given_only_once_are_told(which, told, make_supernet: Ge
     loaders = {"calibration": CALIBRATION, "validation": VALIDATION, which: lambda: once}
     evaluate = OneShotEvaluator(supernet, **loaders)
     first, *_, last = supernet.space
-    with pytest.raises(UserError, match=f"no images .*{told}.* must begin anew each time"):
+    with pytest.raises(
+        UserError, match=f"no images .*{told}.* must start from the first image each time"
+    ):
         [list(evaluate([one])) for one in (first, last)]
 
 

@@ -135,8 +135,8 @@ class Supernet(nn.Module):
         )
         if affine and any(getattr(module, _LOST, False) for module in model.modules()):
             raise UserError(
-                "batch norms of the model lost their affine parameters to a supernet that it was "
-                "in before: make the model anew"
+                "batch norms of the model lost their affine parameters to an earlier supernet: "
+                "build the model again"
             )
         self._stripped = set() if affine else set(_strip_affine(model))
 

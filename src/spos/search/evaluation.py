@@ -97,7 +97,7 @@ def score(
     if not images:
         raise UserError(
             "no images to score a network on: the function of the validation images is called for "
-            "every network, and must begin anew each time"
+            "every network, and must start from the first image each time"
         )
     return total / images
 

@@ -59,7 +59,7 @@ def recalibrating(network: nn.Module) -> Iterator[None]:
         if batches and not any(batches):
             raise UserError(
                 "no images for the statistics of batch norm: the function of the calibration "
-                "images is called for every network, and must begin anew each time"
+                "images is called for every network, and must start from the first image each time"
             )
     finally:
         network.eval()

@@ -88,8 +88,8 @@ def check_same_classes(files: Iterable[str]) -> None:
             first, classes = known.setdefault(column, (file, names)) if names else (file, names)
             if names != classes:
                 raise UserError(
-                    f"{file} numbers the classes of {column} otherwise than {first}; write both "
-                    "with the same names in the same order"
+                    f"{file} numbers the classes of {column} differently from {first}; write "
+                    "both with the same names in the same order"
                 )
 
 

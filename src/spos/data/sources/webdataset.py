@@ -42,7 +42,7 @@ _RANGE = re.compile(r"\{(\d{1,18})\.\.(\d{1,18})\}")
 END = tarfile.NUL * tarfile.BLOCKSIZE
 """What follows the last file of an archive."""
 PADDING = 1 << 20
-"""Bytes that are read at a time of the zeros behind it."""
+"""Bytes that are read at a time of the zeros that follow."""
 CALLED = SplitNames("the shards train", "the shards val", "shards test")
 
 
@@ -97,7 +97,7 @@ def _open(argument: str) -> tuple[ShardStore, FoundImages]:
     }
     layout = reader.layout(samples)
     if expand_home(place).is_dir() and not _of_split(shards["train"][0], "train"):
-        layout.notes.append(f"no {SHARDS['train']} in the folder: all shards are of the training")
+        layout.notes.append(f"no {SHARDS['train']} in the folder: all shards are used for training")
     read = {*map(os.path.realpath, paths)}
     if unread := [one for one in others if os.path.realpath(one) not in read]:
         more = f" and {len(unread) - 1} more" if len(unread) > 1 else ""
@@ -237,7 +237,7 @@ class _Reader:
                 # Of archives that cat has put together, tarfile reads the first alone.
                 while rest := file.read(PADDING):
                     if rest.strip(b"\0"):
-                        raise ValueError("it goes on behind its end, as several joined by cat do")
+                        raise ValueError("it continues past its end, as archives joined by cat do")
         except UserError:
             raise
         # Of headers that are damaged, tarfile raises whatever Python does: sizes that no memory
@@ -292,6 +292,7 @@ class _Reader:
         return FoundImages([str(label) for label in known], splits, notes)
 
     def _unread(self) -> str:
-        """Images that belong to no sample, as the name of a sample ends at its first dot."""
+        """A note on the images that belong to no sample."""
         more = f" and {len(self.dotted) - 1} more" if len(self.dotted) > 1 else ""
-        return f"not read, as a sample is named up to the first dot: {min(self.dotted)}{more}"
+        why = "because the name of a sample ends at its first dot"
+        return f"not read, {why}: {min(self.dotted)}{more}"
