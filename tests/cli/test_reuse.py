@@ -108,6 +108,15 @@ def test_a_bound_that_was_refused_can_be_mended_in_the_same_directory(
     assert here == there
 
 
+def test_nothing_is_copied_where_a_password_is_refused(
+    cli: Cli, finished_run: Path, tmp_path: Path
+) -> None:
+    out, given = tmp_path / "run", ("--storage", "mysql://me:hidden@host/studies")
+    ended = cli("search", "--reuse", finished_run, *given, "--out", out)
+    assert "has a password" in ended.mistake and "hidden" not in ended.err
+    assert not out.exists()
+
+
 def test_a_run_that_only_trained_is_reused(
     cli: Cli, finished_run: Path, finished: Path, tmp_path: Path
 ) -> None:

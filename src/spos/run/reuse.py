@@ -19,6 +19,7 @@ from spos.run.costs import LATENCY_TABLE
 from spos.run.directory import RunDirectory
 from spos.run.initial import KINDS
 from spos.run.outcome import TrainOutcome
+from spos.run.passwords import refuse_password
 from spos.search import ALGORITHMS
 from spos.search.sqlite import copy_database
 from spos.spaces import family
@@ -69,7 +70,8 @@ def warm_start(
         timed (bool): whether the settings in :data:`FITTED` are left out.
 
     Raises:
-        UserError: the other run has no trained supernet, or the run was started without it.
+        UserError: the other run has no trained supernet, the run was started without it, or a given
+            address has a password.
     """
     flag = f"--reuse {other.path}"
     mark = directory.path / REUSED
@@ -90,6 +92,7 @@ def warm_start(
                 settings["constraint"]["latency_table"] = table
             return Reuse(settings)
         # Its process was killed while it copied.
+    refuse_password(given)
     check_reusable(other, given)
     stored = read_reused(other, timed=timed)
     trained = {name: stored[name] for name in STAGE_SECTIONS["train"] if name in stored}
