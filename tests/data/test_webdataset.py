@@ -315,7 +315,9 @@ def test_images_whose_names_have_further_dots_are_named(samples: Any, tmp_path: 
         ("{there}/packed.tar.gz", "not a whole .tar"),
         ("{there}/unlabelled.tar", "has no label; needed beside it: 1.cls or 1.json with label or"),
         ("{there}/empty.tar", "no image in the shards of train; allowed: .jpg"),
-        ("{there}/odd.tar", "odd.tar/1.json: label [1]; allowed: a whole number or a name"),
+        ("{there}/odd.tar", "odd.tar/1.json: label [1]; allowed: a whole number from 0 on"),
+        ("{there}/minus.tar", "minus.tar/1.json: label -1; allowed: a whole number from 0 on"),
+        ("{there}/text.tar", "text.tar/1.cls: label '-1'; allowed: a whole number from 0 on"),
         ("{there}/bad.tar", "bad.tar/1.json: cannot be read as a label"),
         ("{there}?test={there}/other.tar", "other.tar/1.png: the class 5 is not in the training"),
     ],
@@ -328,6 +330,8 @@ def test_a_mistake_is_one_line(
     shard(there / "unlabelled.tar", {"1.png": encode()})
     shard(there / "empty.tar", {"1.cls": b"0"})
     shard(there / "odd.tar", {"1.png": encode(), "1.json": b'{"label": [1]}'})
+    shard(there / "minus.tar", {"1.png": encode(), "1.json": b'{"label": -1}'})
+    shard(there / "text.tar", {"1.png": encode(), "1.cls": b"-1"})
     shard(there / "bad.tar", {"1.png": encode(), "1.json": b"{"})
     shard(there / "two.tar", {"1.jpg": encode(), "1.png": encode(), "1.cls": b"0"})
     shard(there / "other.tar", {"1.png": encode(), "1.cls": b"5"})

@@ -263,10 +263,14 @@ class _Reader:
             value = (
                 int(value) if value.isascii() and value.isdecimal() and len(value) < 10 else value
             )
-        if isinstance(value, bool) or not isinstance(value, (int, str)) or value in ("",):
-            if value is None:
-                return None
-            raise UserError(f"{name}: label {value!r:.50}; allowed: a whole number or a name")
+        if value is None:
+            return None
+        # Sets that keep images without a class among the others give them -1.
+        unlabelled = value in ("", "-1") or (isinstance(value, int) and value < 0)
+        if isinstance(value, bool) or not isinstance(value, (int, str)) or unlabelled:
+            raise UserError(
+                f"{name}: label {value!r:.50}; allowed: a whole number from 0 on, or a name"
+            )
         return value
 
     def layout(self, samples: dict[str, list[tuple[str, int | str]]]) -> FoundImages:
