@@ -8,6 +8,7 @@ import json
 import os
 import re
 import secrets
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -124,12 +125,24 @@ def parse_json(text: str) -> Any:
     """Parse JSON that may be damaged, or come from anybody.
 
     Raises:
-        ValueError: the text is not JSON, is nested too deeply, or has a number above 1e300.
+        ValueError: the text is not JSON, is nested too deeply, has a number above 1e300, or has
+            one name twice in an object.
     """
     try:
-        return json.loads(text, parse_int=_whole, parse_float=_fraction)
+        return json.loads(
+            text, parse_int=_whole, parse_float=_fraction, object_pairs_hook=_names_once
+        )
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+def _names_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # JSON leaves open which of two counts; Python takes the last without a word.
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice, _ = Counter(name for name, _ in pairs).most_common(1)[0]
+        raise ValueError(f"{twice!r:.50} is in one object of it twice")
+    return found
 
 
 def _whole(text: str) -> int:
