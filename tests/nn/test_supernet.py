@@ -6,7 +6,9 @@ import copy
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -91,6 +93,32 @@ def test_extraction_leaves_the_supernet_as_it_is(make_supernet: GetSupernet):
             parameter.fill_(7)
     assert supernet.active == Architecture((3, 2, 1, 0))
     assert same_state(supernet, before)
+
+
+class SlowlyCopied(nn.Module):
+    """A module during whose copy other threads go on."""
+
+    def __deepcopy__(self, memo: object) -> SlowlyCopied:
+        time.sleep(0.005)
+        return SlowlyCopied()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
+def test_threads_extract_each_its_own_path():
+    def kernels() -> OneOf:
+        return OneOf({f"{side}": nn.Conv2d(3, 3, side, padding=side // 2) for side in (1, 3)})
+
+    model = nn.Sequential(SlowlyCopied(), kernels(), SlowlyCopied(), kernels())
+    supernet = Supernet(model, (3, 4, 4))
+    paths = [[0, 1], [1, 0], [0, 0], [1, 1]] * 2
+    with ThreadPoolExecutor(4) as threads:
+        copies = list(threads.map(supernet.extract, paths))
+    for path, copied in zip(paths, copies, strict=True):
+        sides = [m.kernel_size[0] for m in copied.modules() if isinstance(m, nn.Conv2d)]
+        assert sides == [(1, 3)[option] for option in path]
+    assert supernet.active == Architecture((0, 0))
 
 
 def test_a_subnet_copies_and_its_state_loads_into_another(supernet_of: GetSupernet):

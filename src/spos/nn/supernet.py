@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from operator import index
+from threading import RLock
 from typing import Any
 
 import torch
@@ -23,6 +24,8 @@ from spos.space import Architecture, Choice, SearchSpace
 
 #: Attribute of the batch norms whose affine parameters a supernet took.
 _LOST = "_spos_affine"
+#: A copy activates its path until it is made. It is not of the supernet: locks have no copies.
+_ONE_AT_A_TIME = RLock()
 
 
 @dataclass(frozen=True)
@@ -171,7 +174,8 @@ class Supernet(nn.Module):
         """Copy the path of an architecture as a module without choices.
 
         The copy keeps the classes of the original model, and the weights and statistics of the
-        supernet; affine parameters of batch norms are restored as ones and zeros.
+        supernet; affine parameters of batch norms are restored as ones and zeros. Threads may copy
+        at the same time, while none activates or runs a path.
 
         Args:
             architecture (Iterable[int]): one option index per choice.
@@ -183,8 +187,15 @@ class Supernet(nn.Module):
         Raises:
             UserError: ``architecture`` is not in the space.
         """
-        before = self.active
-        self.activate(architecture)
+        with _ONE_AT_A_TIME:
+            before = self.active
+            self.activate(architecture)
+            try:
+                return self._copy(self.model if stage is None else stage.module)
+            finally:
+                self.activate(before)
+
+    def _copy(self, module: nn.Module) -> nn.Module:
         memo: dict[int, Any] = {}
         # A norm may have neither parameters nor statistics that tell where the model is.
         tensors = chain(self.parameters(), self.buffers())
@@ -203,10 +214,7 @@ class Supernet(nn.Module):
                     memo[id(part)] = _restore_affine(part, like)
             return copy_module(module, memo)
 
-        try:
-            return duplicate(self.model if stage is None else stage.module)
-        finally:
-            self.activate(before)
+        return duplicate(module)
 
     def subnet(self, architecture: Iterable[int]) -> fx.GraphModule:
         """Return the stand-alone network of an architecture, with the supernet's weights.
