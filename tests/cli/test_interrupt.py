@@ -122,3 +122,21 @@ entry()
         [sys.executable, "-c", script, "show", "run"], capture_output=True, text=True
     )
     assert (ended.returncode, ended.stderr) == (130, "spos: interrupted\n")
+
+
+def test_an_interruption_leaves_no_semaphores_that_another_process_tells_of() -> None:
+    script = """
+import multiprocessing, os, signal
+from spos._cli.main import entry, main
+
+def show(**options):
+    queue = multiprocessing.get_context("spawn").SimpleQueue()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+main.commands["show"].callback = show
+entry()
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", script, "show", "run"], capture_output=True, text=True
+    )
+    assert (ended.returncode, ended.stderr) == (130, "spos: interrupted\n")

@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from contextlib import suppress
+from multiprocessing import util
 from typing import NoReturn
 
 import click
@@ -159,6 +160,9 @@ def _end_interrupted(told: str = "") -> NoReturn:
         signal.signal(number, signal.SIG_IGN)
     with suppress(OSError):  # The terminal may be closed.
         click.echo("; ".join(filter(None, ("spos: interrupted", told))), err=True)
+    # What Python would do at its end: semaphores that are left behind are told of by a process that
+    # outlives this one.
+    util._run_finalizers(0)  # type: ignore[attr-defined]
     # Not sys.exit: if the signal arrived in code run by exec, Python would exit with another
     # status.
     os._exit(130)
