@@ -6,7 +6,7 @@ import signal
 import sqlite3
 import threading
 import time
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from spos.cost import Constraint
 from spos.search import SearchSettings, evaluations, open_storage, open_study, search
 from spos.search.adding import add_trial
 from spos.search.sqlite import copy_database, open_to_read, recorded_scores
+from spos.search.start import read_scores_at_start
 from spos.space import Architecture, SearchSpace
 
 
@@ -82,6 +83,37 @@ def test_flipped_bytes_are_refused_or_do_no_harm(filled, tower):
             continue
         assert evaluations(study)
         study._storage._backend.engine.dispose()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE study_user_attributes SET value_json = '[]' WHERE key LIKE 'search:%'",
+        "UPDATE study_user_attributes SET value_json = '{}' WHERE key LIKE 'search:%'",
+        "UPDATE study_user_attributes SET value_json = replace(value_json, '\"trials\": 0', "
+        "'\"trials\": \"0\"') WHERE key LIKE 'search:%'",
+        "UPDATE trials SET number = NULL WHERE trial_id = 1",
+    ],
+)
+def test_what_somebody_has_changed_to_something_unreadable_is_refused(filled, tower, change):
+    with closing(sqlite3.connect(filled)) as connection, connection:
+        assert connection.execute(change).rowcount == 1
+    study, how = open_study(filled, "test", tower.space), SearchSettings(population=10)
+    with pytest.raises(UserError, match=r"study 'test' is damaged: .* restore it from a copy"):
+        read_scores_at_start(study, tower.space, how, Constraint())
+
+
+def test_of_a_row_that_somebody_has_changed_no_score_is_known(filled):
+    whole = recorded_scores(filled)
+    for text in ("{", "[]"):
+        with closing(sqlite3.connect(filled)) as connection, connection:
+            change = (
+                "UPDATE trial_user_attributes SET value_json = ? WHERE trial_id = 1 AND key = ?"
+            )
+            connection.execute(change, (text, "architecture"))
+        known = recorded_scores(filled)
+        assert len(known) == len(whole) - 1
+        assert known.items() < whole.items()
 
 
 def test_file_of_something_else(tmp_path, tower):

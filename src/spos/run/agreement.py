@@ -130,7 +130,8 @@ def _check_scores(directory: RunDirectory, found: SearchOutcome) -> None:
         scores = known.get(str(one.architecture), {one.score})
         if one.score not in scores:
             here = f"score {one.score} of {one.architecture}"
-            raise _refusal(directory, SearchOutcome, here, f"{min(scores)} in study.db")
+            there = f"{min(scores, key=str)} in study.db"
+            raise _refusal(directory, SearchOutcome, here, there)
 
 
 def _refusal(directory: RunDirectory, kind: type[Outcome], here: str, there: str) -> UserError:

@@ -233,7 +233,9 @@ def recorded_scores(path: Path) -> dict[str, set[float]]:
     address = _address(path, "rw")
     with suppress(sqlite3.Error), closing(sqlite3.connect(address, uri=True)) as connection:
         for text, score in connection.execute(_SCORES):
-            found.setdefault(json.loads(text), set()).add(score)
+            # Of a row that somebody has changed, nothing is known.
+            with suppress(ValueError, TypeError):
+                found.setdefault(json.loads(text), set()).add(score)
     return found
 
 

@@ -9,6 +9,7 @@ from dataclasses import asdict
 import optuna
 from optuna.trial import TrialState
 
+from spos._util.errors import UserError
 from spos._util.randomness import generator
 from spos.cost import Constraint, CostModel
 from spos.search.settings import SearchSettings
@@ -59,7 +60,7 @@ def read_scores_at_start(
     attribute ``search:ID`` of the study.
 
     Raises:
-        UserError: the study belongs to another space.
+        UserError: the study belongs to another space, or was changed to something unreadable.
     """
     keep_space(study, space)
     key = f"search:{search_id(settings, constraint, table)}"
@@ -72,8 +73,14 @@ def read_scores_at_start(
             "unfinished": [t.number for t in trials if not t.state.is_finished()],
         }
         study.set_user_attr(key, kept)
-    unfinished = set(kept["unfinished"])
-    before = [t for t in trials if t.number < kept["trials"] and t.number not in unfinished]
+    try:
+        unfinished = set(kept["unfinished"])
+        before = [t for t in trials if t.number < kept["trials"] and t.number not in unfinished]
+    except (KeyError, TypeError) as error:
+        raise UserError(
+            f"study '{study.study_name}' is damaged: its trials, or its attribute {key}: restore "
+            "it from a copy, or give another file or name to search from scratch"
+        ) from error
     return read_scores(before)
 
 
