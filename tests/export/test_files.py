@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import resource
 import threading
 import zipfile
 from collections.abc import Callable
@@ -63,6 +64,17 @@ def test_a_program_holds_everything(program_file: Path, graph_of: Graphs, pixels
     for images in (pixels, pixels[:1]):
         expected = graph_of("plain")(images)
         torch.testing.assert_close(opened.run(images), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_full_disk_is_an_error_and_not_the_end_of_the_process(graph_of: Graphs, tmp_path: Path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(OSError, match=r"a\.pt2"):
+            write_program(tmp_path / "a.pt2", graph_of("plain"), metadata(), True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(tmp_path.iterdir())
 
 
 def damaged(path: Path, tmp_path: Path, keep: float) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import warnings
@@ -14,7 +15,7 @@ import torch
 from torch import fx
 
 from spos._util.errors import UserError
-from spos._util.files import parse_json
+from spos._util.files import parse_json, write_atomically
 from spos.export.metadata import INPUT, Metadata, OpenedNetwork, reason
 
 _EXTRA = "spos.json"
@@ -24,6 +25,7 @@ def write_program(path: Path, graph: fx.GraphModule, metadata: Metadata, fold: b
     """Write a network and its metadata as a program of torch.export for any number of images.
 
     Raises:
+        OSError: the file cannot be written.
         UserError: torch.export refuses the network.
     """
     side = metadata.image_size
@@ -34,13 +36,14 @@ def write_program(path: Path, graph: fx.GraphModule, metadata: Metadata, fold: b
             warnings.simplefilter("ignore")
             program = torch.export.export(graph, (example,), dynamic_shapes={INPUT: {0: batch}})
             strings = json.dumps(metadata.to_strings())
-            torch.export.save(program, path, extra_files={_EXTRA: strings})
-    except OSError:
-        raise
+            # Not to the file: torch ends the process where the disk is full.
+            content = io.BytesIO()
+            torch.export.save(program, content, extra_files={_EXTRA: strings})
     except Exception as error:
         raise UserError(
             f"--format torch-export: torch.export refuses the network ({reason(error)})"
         ) from error
+    write_atomically(path, content.getvalue())
 
 
 def read_program_metadata(path: Path) -> Metadata:
