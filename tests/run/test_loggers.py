@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 import re
@@ -16,12 +17,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from threading import Event
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import pytest
 from click.testing import CliRunner
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from sqlalchemy import Engine, event
 from tracking import TrackingServer
 from wandb_server import wandb_server
 
@@ -353,6 +355,34 @@ def test_a_tracking_server_that_is_not_there_is_one_line(
     ):
         run(tmp_path / "run", GIVEN, loggers=("mlflow",))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_database_of_mlflow_that_was_cut_short_is_made_anew(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    kind = LOGGERS.find("mlflow")
+
+    def fail(*arguments: object) -> NoReturn:
+        raise OSError(errno.EOPNOTSUPP, "it is not supported")
+
+    def cut(connection: object, cursor: object, statement: str, *more: object) -> None:
+        # In the middle of the change of a table.
+        if statement.strip().startswith("DROP TABLE"):
+            fail()
+
+    monkeypatch.setattr("mlflow.store.db.utils.time.sleep", lambda seconds: None)
+    event.listen(Engine, "before_cursor_execute", cut)
+    try:
+        with pytest.raises(UserError, match="it is not supported"):
+            kind.check()
+    finally:
+        event.remove(Engine, "before_cursor_execute", cut)
+    # As on a file system without links.
+    monkeypatch.setattr("os.link", fail)
+    kind.check()
+    kind(tmp_path / "run", "whole").close(finished=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
 
 
 def test_a_database_of_mlflow_that_is_away_is_no_traceback(

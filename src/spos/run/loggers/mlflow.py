@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -43,6 +44,35 @@ def _soon() -> Iterator[None]:
             del os.environ[name]
 
 
+def _make_database(address: str) -> None:
+    """Make a database in a file that is not there yet, whole or not at all.
+
+    MLflow makes its tables one after the other, and never uses what a kill or a full disk has cut
+    short.
+    """
+    from mlflow import MlflowClient
+    from sqlalchemy.engine import make_url
+
+    if not address.startswith("sqlite:"):
+        return
+    url = make_url(address)
+    path = Path(url.database or ":memory:")
+    if path.name == ":memory:" or path.exists() or not path.parent.is_dir():
+        return
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+        made = Path(folder) / path.name
+        whole = url.set(database=str(made)).render_as_string(hide_password=False)
+        MlflowClient(whole).search_experiments(max_results=1)
+        try:
+            os.link(made, path)
+        except FileExistsError:
+            # Another run has made one meanwhile, which stays.
+            pass
+        except OSError:
+            # A file system without links.
+            os.replace(made, path)
+
+
 @LOGGERS.register("mlflow")
 class MlflowLogger(Logger):
     """A run of the experiment ``MLFLOW_EXPERIMENT_NAME`` at ``MLFLOW_TRACKING_URI``."""
@@ -61,6 +91,7 @@ class MlflowLogger(Logger):
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
         try:
             with _soon():
+                _make_database(get_tracking_uri())
                 MlflowClient().search_experiments(max_results=1)
         except Exception as error:
             reason = " ".join(str(error).split())[:200]
