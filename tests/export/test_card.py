@@ -119,6 +119,29 @@ def test_nothing_that_others_wrote_is_markup_in_it():
     assert "<script" not in text.replace("\\<", "")
 
 
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        ("folder:/home/ada/for a client/flowers", "folder:flowers"),
+        ("folder:/home/ada/flowers/", "folder:flowers/"),
+        ("folder:~/flowers", "folder:flowers"),
+        ("folder:/flowers", "folder:flowers"),
+        ("webdataset:/home/ada/*.tar?test=/b/c/d.tar", "webdataset:\\*.tar?test=d.tar"),
+        ("hf:ada/flowers", "hf:ada/flowers"),
+        ("folder:photos/flowers", "folder:photos/flowers"),
+    ],
+)
+def test_folders_of_the_machine_are_not_in_it(source: str, shown: str) -> None:
+    data = replace(RESULT.data, source=source)
+    assert f"- source: {shown}\n" in model_card(FACTS, replace(RESULT, data=data), "a.onnx")
+
+
+def test_notes_on_the_data_do_not_tell_of_folders_either() -> None:
+    data = replace(RESULT.data, source="folder:/home/ada/a", notes=("not read: /home/ada/a/b.gif",))
+    card = model_card(FACTS, replace(RESULT, data=data), "a.onnx")
+    assert "- not read: a/b.gif\n" in card and "/home" not in card
+
+
 def test_a_comparison_and_a_network_by_name_are_described():
     costs = {"flops": 1000000, "params": 2000}
     networks = (ComparedNetwork("random 1", "2,2", costs, 0.05, 0.6, 0.8),) * 2

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from spos.cost.cost import format_cost
@@ -14,12 +16,16 @@ from spos.report.verdict import verdict
 
 Facts = Mapping[str, Any]
 
+#: Folders of an absolute path in a source of data, without the last part of the path.
+_FOLDERS = re.compile(r"(?:^|(?<=[:=]))~?/(?:[^/?&]*/)*(?=[^/?&])")
+
 LISTED_CLASSES = 20
 """Classes that are listed; of more, the first."""
 
 
 def model_card(facts: Facts, result: Result | None, name: str) -> str:
     """A model card in Markdown."""
+    result = result and _to_publish(result)
     template = environment("export").get_template("card.md.j2")
     return template.render(
         facts,
@@ -91,6 +97,23 @@ def _one_shot(facts: Facts, result: Result | None) -> tuple[str, str] | None:
     scores = {one.architecture: one.score for one in networks}
     score = scores.get(facts["metadata"]["architecture"])
     return None if score is None else (result.one_shot.noun, result.one_shot.show(score))
+
+
+def _to_publish(result: Result) -> Result:
+    """A result whose data are named without the folders that they are in.
+
+    Cards are published, and the folders of a machine tell who uses it, and for whom.
+    """
+    source = result.data.source
+    folders = sorted({one for one in _FOLDERS.findall(source) if len(one) > 2}, key=len)
+
+    def shorten(note: str) -> str:
+        for folder in reversed(folders):
+            note = note.replace(folder, "")
+        return note
+
+    notes = tuple(map(shorten, result.data.notes))
+    return replace(result, data=replace(result.data, source=_FOLDERS.sub("", source), notes=notes))
 
 
 def _plain(text: str) -> str:
