@@ -109,6 +109,17 @@ def test_other_processes_get_the_function(tmp_path: Path, monkeypatch: pytest.Mo
     assert _GIVEN[name] is dropped
 
 
+@pytest.mark.parametrize("stage", ["supernet", "retrain"])
+def test_a_policy_whose_package_is_missing_is_refused_before_the_supernet_is_trained(
+    stage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    given = {**GIVEN, stage: {**RECIPE, "augment": "rich"}}
+    with pytest.raises(UserError, match=r"install 'spos\[augment\]'"):
+        run(tmp_path / "run", {**given, "data": {"source": "digits", "validation": 64}})
+    assert not (tmp_path / "run" / "train.json").exists()
+
+
 def test_an_unknown_policy_is_one_line() -> None:
     with pytest.raises(UserError, match=r"unknown retrain.augment 'standart': did you mean"):
         make_config({"retrain": {"augment": "standart"}})

@@ -11,6 +11,7 @@ from spos._util.errors import UserError
 from spos.cost.cost import format_cost
 from spos.cost.outputs import check_outputs
 from spos.data import check_batch
+from spos.data.augmentation import check_policy
 from spos.data.own_augmentation import apply_own, find_augmentation, is_own
 from spos.nn import OneOf
 from spos.nn.supernet import Supernet
@@ -65,6 +66,8 @@ def check_ahead(context: Context, stages: tuple[str, ...]) -> None:
                 # Not after hours: a function may return something else than an image.
                 image = context.data.train.pixels([0]).to(device)
                 apply_own(find_augmentation(augment), image, config.run.seed, 0, 0)
+            else:
+                check_policy(augment)  # One may need a package that is not installed.
     if "retrain" in stages:
         data = context.data
         held_out = len(data.validation) * config.network.hold_out
