@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -140,6 +142,24 @@ def test_ray_does_not_replace_what_a_signal_does(monkeypatch: pytest.MonkeyPatch
     before = signal.getsignal(signal.SIGTERM)
     RayWorkers()
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
+@pytest.mark.parametrize("named", ["RAY_ADDRESS", "ray_current_cluster"])
+def test_a_cluster_that_is_gone_is_one_line_at_once(
+    named: str, host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"{host}:{free.getsockname()[1]}"
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    monkeypatch.setenv("RAY_ADDRESS", address if named == "RAY_ADDRESS" else "")
+    (tmp_path / "ray").mkdir()
+    (tmp_path / "ray" / "ray_current_cluster").write_text(address)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    # Ray would try for minutes.
+    monkeypatch.setattr(ray, "init", lambda *_, **__: pytest.fail("Ray was asked"))
+    with pytest.raises(UserError, match=f"at {re.escape(address)}, which .*{named} names"):
+        RayWorkers()
 
 
 def test_a_worker_without_a_core_is_one_line() -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import re
+import socket
 import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from spos._util.errors import UserError
@@ -24,7 +27,7 @@ from spos.run.side_by_side import Together, Work
 
 #: How often an item is begun at most, where workers die.
 TRIES = 3
-#: Seconds that actors may take to delete what they have written.
+#: Seconds that a cluster may take to answer, and actors to delete what they have written.
 PATIENCE = 10.0
 
 
@@ -81,6 +84,8 @@ class RayWorkers:
         if self.cpus <= 0:
             raise UserError(f"--worker-cpus {self.cpus:g}: must be above 0")
         if not ray.is_initialized():
+            if not self.address:
+                _check_answers()
             self._ours = True
             try:
                 # Ctrl-C is for this process alone, which ends the others. At a request to end Ray
@@ -246,6 +251,28 @@ class RayWorkers:
                 f"{TRIES} workers died, one after the other ({_reason(error)}): possibly out of "
                 "memory; give each more with --worker-cpus, or a smaller run.evaluation_batch"
             )
+
+
+def _check_answers() -> None:
+    """Check that something answers at HOST:PORT, where Ray would look for a cluster.
+
+    Ray tries for twelve minutes to reach what is not there, and no signal ends it meanwhile.
+    """
+    # Ray keeps there what `ray start` began, also after it was killed.
+    file = Path(os.environ.get("RAY_TMPDIR") or "/tmp", "ray", "ray_current_cluster")
+    address, named, advice = os.environ.get("RAY_ADDRESS"), "RAY_ADDRESS", "unset RAY_ADDRESS"
+    if not address and file.is_file():
+        address, named, advice = file.read_text().strip(), str(file), "forget it by ray stop"
+    host, _, port = (address or "").rpartition(":")
+    if "/" in host or not (host and port.isdecimal()):
+        return  # Such as ray://HOST:PORT, which Ray gives up within half a minute.
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE).close()
+    except (OSError, OverflowError) as error:
+        raise UserError(
+            f"--workers ray: no Ray cluster at {address}, which {named} names ({error}); start it, "
+            f"or {advice}"
+        ) from None
 
 
 def _reason(error: Exception) -> str:
