@@ -385,6 +385,17 @@ def test_a_database_of_mlflow_that_was_cut_short_is_made_anew(
     assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
 
 
+def test_a_token_that_no_header_may_hold_is_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    # As read from a file that was written on Windows; longer than what of an error is shown.
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "secret" * 50 + "\r")
+    with pytest.raises(UserError, match=r"cannot be used .*MLFLOW_TRACKING_URI") as raised:
+        run(tmp_path / "run", GIVEN, loggers=("mlflow",))
+    assert "secret" not in str(raised.value)
+
+
 def test_a_database_of_mlflow_that_is_away_is_no_traceback(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

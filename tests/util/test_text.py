@@ -64,6 +64,12 @@ def test_texts_in_values_are_printable():
         ),
         ("mysql://host/a?credential=secret&b=1", None),
         ("mysql://host/a#password=secret is down", None),
+        (
+            "return character(s) in header value: 'Bearer my secret\\r')",
+            "return character(s) in header value: 'Bearer ***')",
+        ),
+        ("header b'Bearer secret' is refused", None),
+        ("Authorization: Bearer secret is refused", None),
     ],
 )
 def test_passwords_are_not_shown(text: str, shown: str | None):

@@ -30,6 +30,9 @@ _FIELD = re.compile(
     r"(?i)((?:^|[\s;=+#?&]|%20|%3B|%26)\w*(?:password|passwd|pwd|secret)(?:=|%3D))(?!\$|%24)"
     r"(?:(?!%3B|%26)[^\s;&])+"
 )
+#: The token of a header of HTTP, which libraries repeat where it has characters that none may have;
+#: where the header is in quotes, all of it.
+_HEADER = re.compile(r"(\bBearer )(?:(?<=['\"]Bearer )[^'\"]+|[^\s'\"]+)")
 
 
 def printable(text: str) -> str:
@@ -61,7 +64,7 @@ def all_printable(value: Any) -> Any:
 
 
 def redact(text: str) -> str:
-    """A text without the passwords of the addresses in it.
+    """A text without the passwords of the addresses and the tokens of the headers in it.
 
     Example:
         >>> redact("storage mysql://bob:secret@host/db cannot be opened")
@@ -69,7 +72,7 @@ def redact(text: str) -> str:
         >>> redact("mysql://bob:$PASSWORD@host/db"), redact("sqlite:///study.db")
         ('mysql://bob:$PASSWORD@host/db', 'sqlite:///study.db')
     """
-    for secret in (_PASSWORD, _NO_PORT, _PARAMETER, _FIELD):
+    for secret in (_PASSWORD, _NO_PORT, _PARAMETER, _FIELD, _HEADER):
         text = secret.sub(r"\1***", text)
     return text
 

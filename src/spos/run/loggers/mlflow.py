@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from spos._util.errors import UserError
+from spos._util.text import redact
 from spos.run.logger import LOGGERS, Logger, Point
 
 #: Tag that a run is found again by, whatever server made it.
@@ -94,7 +95,8 @@ class MlflowLogger(Logger):
                 _make_database(get_tracking_uri())
                 MlflowClient().search_experiments(max_results=1)
         except Exception as error:
-            reason = " ".join(str(error).split())[:200]
+            # Before it is cut: a part of a secret is one too.
+            reason = redact(" ".join(str(error).split()))[:200]
             raise UserError(
                 f"--logger mlflow: {get_tracking_uri()} cannot be used ({reason}); set "
                 "MLFLOW_TRACKING_URI to your tracking server, or start it"
