@@ -191,6 +191,8 @@ def _top(names: list[str]) -> tuple[str, dict[str, str]]:
     shown = ", ".join(f"{folder}/" for folder in folders[:5]) or "none"
     more = ", ..." if len(folders) > 5 else ""
     advice = f"; beside {splits[0]}/, the classes belong in train/" if splits else ""
+    if folders and not images:
+        advice += f"; none has an image ({', '.join(EXTENSIONS)})"
     raise UserError(
         f"no train/ in it, nor one folder of images per class; folders found: {shown}{more}{advice}"
     )
