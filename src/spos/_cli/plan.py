@@ -155,9 +155,7 @@ def next_commands(out: Path, result: Result, limited: Sequence[str] = ()) -> lis
         # A latency by a fit may be 0 or below.
         budget = _round_up(max(0.6 * value, least, 1.0))
         if budget < 0.95 * value:
-            text = f"{budget / 1e6:g}M" if budget >= 1e6 else f"{budget / 1e3:g}K"
-            if cost == "latency":
-                text = f"{budget / 1e6:g}ms"
+            text = f"{budget / 1e6:g}ms" if cost == "latency" else _written(budget)
             flag = f"--max-{cost} {text}" if f"max_{cost}" in BOUNDS else f"--max {cost}={text}"
             other = shlex.quote(f"{out}-{text}")
             lines.append(f"spos run --reuse {named} {flag} --out {other}")
@@ -165,6 +163,17 @@ def next_commands(out: Path, result: Result, limited: Sequence[str] = ()) -> lis
         lines.append(f"spos export {named}")
         lines += [f"spos predict {named} photo.jpg"] if result.metric.name == "top-1" else []
     return ["", "Next:", *(f"  {line}" for line in lines)] if lines else []
+
+
+def _written(count: float) -> str:
+    """A count as an option takes it.
+
+    Example:
+        >>> _written(2), _written(360000), _written(3e6)
+        ('2', '360K', '3M')
+    """
+    factor, suffix = next((one for one in ((1e6, "M"), (1e3, "K")) if count >= one[0]), (1.0, ""))
+    return f"{count / factor:g}{suffix}"
 
 
 def _round_up(value: float) -> float:
