@@ -135,7 +135,10 @@ def test_more_than_the_cluster_has_is_one_line(cluster: Any) -> None:
         RayWorkers(cpus=64)
 
 
-def test_ray_does_not_replace_what_a_signal_does(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ray_does_not_replace_what_a_signal_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))  # Without the clusters of this machine.
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", lambda *_, **__: signal.signal(signal.SIGTERM, print))
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 1.0})
@@ -159,6 +162,20 @@ def test_a_cluster_that_is_gone_is_one_line_at_once(
     # Ray would try for minutes.
     monkeypatch.setattr(ray, "init", lambda *_, **__: pytest.fail("Ray was asked"))
     with pytest.raises(UserError, match=f"at {re.escape(address)}, which .*{named} names"):
+        RayWorkers()
+
+
+def test_a_cluster_that_asks_for_a_token_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asks(*_: Any, **__: Any) -> None:
+        raise ray.exceptions.RayError("no authentication token was found")
+
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", asks)
+    with pytest.raises(UserError, match=r"no authentication token was found.*RAY_AUTH_MODE=token"):
         RayWorkers()
 
 

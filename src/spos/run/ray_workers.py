@@ -94,10 +94,18 @@ class RayWorkers:
                     # Of a cluster that is not there, which the error below says.
                     warnings.simplefilter("ignore")
                     ray.init(self.address, log_to_driver=False, logging_level=logging.ERROR)
-            except (ConnectionError, RuntimeError, ValueError) as error:
+            except (
+                ConnectionError,
+                RuntimeError,
+                ValueError,
+                ray.exceptions.RayError,  # Such as a token that is missing.
+            ) as error:
                 reason = " ".join(str(error).split())[:200]
-                where = self.address or "RAY_ADDRESS"
-                raise UserError(f"--workers {where}: no Ray cluster there ({reason})") from None
+                # Without the mode, an address that is given is never sent the token of this user.
+                raise UserError(
+                    f"--workers {self.address or 'ray'}: no Ray cluster there ({reason}); one with "
+                    "a token needs it in ~/.ray/auth_token, and RAY_AUTH_MODE=token"
+                ) from None
         resources = ray.cluster_resources()
         if self.gpus is None:
             self.gpus = 1.0 if resources.get("GPU") else 0.0
