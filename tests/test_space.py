@@ -103,7 +103,7 @@ def test_json_names_every_choice_in_order(point):
         ('{"stem": true, "body": "a"}', "choice 'stem': true is not an option name"),
         ('{"stem": "conv5x5", ', "not valid JSON"),
         ('{"stem": ' + "[" * 100_000, "not valid JSON: it is nested too deeply"),
-        ('{"stem": "a", "stem": "b"}', "not valid JSON: 'stem' is in one object of it twice"),
+        ('{"stem": "a", "stem": "b"}', "not valid JSON: 'stem' appears twice in one object"),
     ],
 )
 def test_a_wrong_architecture_is_refused_in_one_line(space, text, says):

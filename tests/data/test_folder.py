@@ -427,7 +427,10 @@ def test_mistakes_in_the_layout_are_named(make_folder, tmp_path, encode):
     for name in ("owl", "cat"):
         (tmp_path / "scans" / name).mkdir(parents=True)
         (tmp_path / "scans" / name / "0.tiff").write_bytes(b"II*\0")
-    fails(tmp_path / "scans", r"found: cat/, owl/; none has an image \(\.jpg, .*\.webp\)$")
+    fails(
+        tmp_path / "scans",
+        r"cat/, owl/; none of them contains an image \(\.jpg, .*\.webp\)$",
+    )
     renamed = make_folder("a", learn=3, judge=3)
     fails(renamed, "no train/ in it, nor one .* folders found: judge/, learn/")
     fails(make_folder("a2", train=3, val=3, valid=3), "val/ and valid/ are both val/: take one")

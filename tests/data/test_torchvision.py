@@ -162,7 +162,8 @@ def test_a_torchvision_that_cannot_be_imported_is_one_line(
 
     monkeypatch.setattr("spos._util.libraries.import_module", fails)
     with pytest.raises(
-        UserError, match=r"cannot be imported \(RuntimeError: operator torchvis.* from one index$"
+        UserError,
+        match=r"be imported \(RuntimeError: operator torchvis.* from the same package index$",
     ):
         load_data("torchvision:Digits:there")
 

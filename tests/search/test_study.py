@@ -99,7 +99,7 @@ def test_what_somebody_has_changed_to_something_unreadable_is_refused(filled, to
     with closing(sqlite3.connect(filled)) as connection, connection:
         assert connection.execute(change).rowcount == 1
     study, how = open_study(filled, "test", tower.space), SearchSettings(population=10)
-    with pytest.raises(UserError, match=r"study 'test' is damaged: .* restore it from a copy"):
+    with pytest.raises(UserError, match=r"study 'test' is damaged .*: restore it from a copy"):
         read_scores_at_start(study, tower.space, how, Constraint())
 
 

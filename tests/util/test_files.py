@@ -105,7 +105,7 @@ def test_what_is_altered_is_noticed(tmp_path: Path):
         (b"1" * 5000, "a number above 1e.300"),
         (b"-1" + b"0" * 301, "a number above 1e.300"),
         (b"1e301", "a number above 1e.300"),
-        (b'[{"a": 1, "b": 2, "a": 1}]', "'a' is in one object of it twice"),
+        (b'[{"a": 1, "b": 2, "a": 1}]', "'a' appears twice in one object"),
     ],
 )
 def test_what_is_not_json_is_an_error(content: bytes, reason: str, tmp_path: Path):

@@ -160,8 +160,8 @@ def _end_interrupted(told: str = "") -> NoReturn:
         signal.signal(number, signal.SIG_IGN)
     with suppress(OSError):  # The terminal may be closed.
         click.echo("; ".join(filter(None, ("spos: interrupted", told))), err=True)
-    # What Python would do at its end: semaphores that are left behind are told of by a process that
-    # outlives this one.
+    # os._exit leaves this out, and Python's tracker of resources would then warn of leaked
+    # semaphores after the line above.
     util._run_finalizers(0)  # type: ignore[attr-defined]
     # Not sys.exit: if the signal arrived in code run by exec, Python would exit with another
     # status.

@@ -125,8 +125,8 @@ def parse_json(text: str) -> Any:
     """Parse JSON that may be damaged, or come from anybody.
 
     Raises:
-        ValueError: the text is not JSON, is nested too deeply, has a number above 1e300, or has
-            one name twice in an object.
+        ValueError: the text is not JSON, is nested too deeply, has a number above 1e300, or names
+            a field of an object twice.
     """
     try:
         return json.loads(
@@ -137,11 +137,11 @@ def parse_json(text: str) -> Any:
 
 
 def _names_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    # JSON leaves open which of two counts; Python takes the last without a word.
+    # JSON does not say which of two values counts; Python silently takes the last.
     found = dict(pairs)
     if len(found) < len(pairs):
         twice, _ = Counter(name for name, _ in pairs).most_common(1)[0]
-        raise ValueError(f"{twice!r:.50} is in one object of it twice")
+        raise ValueError(f"{twice!r:.50} appears twice in one object")
     return found
 
 

@@ -36,11 +36,11 @@ def require_library(library: str, extra: str = "", what: str = "") -> Any:
             f"'spos[{extra or library}]'"
         ) from error
     except Exception as error:
-        # torchvision raises a RuntimeError beside a torch that it was not built for, which may have
-        # the right version: those of the CPU and of CUDA are in different indexes.
+        # torchvision raises a RuntimeError beside a torch that it was not built for. The versions
+        # may match: builds for CPU and for CUDA come from different indexes.
         raise UserError(
             f"{start}{library} cannot be imported ({reason(error)}): install versions that belong "
-            "together, such as those of constraints.txt, and all from one index"
+            "together, such as those of constraints.txt, all from the same package index"
         ) from error
 
 

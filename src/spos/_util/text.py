@@ -30,8 +30,8 @@ _FIELD = re.compile(
     r"(?i)((?:^|[\s;=+#?&]|%20|%3B|%26)\w*(?:password|passwd|pwd|secret)(?:=|%3D))(?!\$|%24)"
     r"(?:(?!%3B|%26)[^\s;&])+"
 )
-#: The token of a header of HTTP, which libraries repeat where it has characters that none may have;
-#: where the header is in quotes, all of it.
+#: The token of an HTTP header, which libraries quote when it has characters that a header may not
+#: have; in quotation marks, everything up to the closing one.
 _HEADER = re.compile(r"(\bBearer )(?:(?<=['\"]Bearer )[^'\"]+|[^\s'\"]+)")
 
 

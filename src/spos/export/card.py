@@ -16,7 +16,7 @@ from spos.report.verdict import verdict
 
 Facts = Mapping[str, Any]
 
-#: Folders of an absolute path in a source of data, without the last part of the path.
+#: The folders of an absolute path in a data source, up to its last part.
 _FOLDERS = re.compile(r"(?:^|(?<=[:=]))~?/(?:[^/?&]*/)*(?=[^/?&])")
 
 LISTED_CLASSES = 20
@@ -100,15 +100,15 @@ def _one_shot(facts: Facts, result: Result | None) -> tuple[str, str] | None:
 
 
 def _to_publish(result: Result) -> Result:
-    """A result whose data are named without the folders that they are in.
+    """The result without the folders of absolute paths to its data.
 
-    Cards are published, and the folders of a machine tell who uses it, and for whom.
+    Cards are published, and such folders may name the user or a client.
     """
     source = result.data.source
-    folders = sorted({one for one in _FOLDERS.findall(source) if len(one) > 2}, key=len)
+    folders = sorted(set(_FOLDERS.findall(source)) - {"/", "~/"}, key=len, reverse=True)
 
     def shorten(note: str) -> str:
-        for folder in reversed(folders):
+        for folder in folders:
             note = note.replace(folder, "")
         return note
 

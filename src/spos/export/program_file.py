@@ -36,7 +36,7 @@ def write_program(path: Path, graph: fx.GraphModule, metadata: Metadata, fold: b
             warnings.simplefilter("ignore")
             program = torch.export.export(graph, (example,), dynamic_shapes={INPUT: {0: batch}})
             strings = json.dumps(metadata.to_strings())
-            # Not to the file: torch ends the process where the disk is full.
+            # In memory: torch aborts the process when it writes to a full disk.
             content = io.BytesIO()
             torch.export.save(program, content, extra_files={_EXTRA: strings})
     except Exception as error:

@@ -24,7 +24,7 @@ from spos.space import Architecture, Choice, SearchSpace
 
 #: Attribute of the batch norms whose affine parameters a supernet took.
 _LOST = "_spos_affine"
-#: A copy activates its path until it is made. It is not of the supernet: locks have no copies.
+#: A path is active while it is copied. Not an attribute of the supernet: a lock cannot be copied.
 _ONE_AT_A_TIME = RLock()
 
 
@@ -174,8 +174,8 @@ class Supernet(nn.Module):
         """Copy the path of an architecture as a module without choices.
 
         The copy keeps the classes of the original model, and the weights and statistics of the
-        supernet; affine parameters of batch norms are restored as ones and zeros. Threads may copy
-        at the same time, while none activates or runs a path.
+        supernet; affine parameters of batch norms are restored as ones and zeros. Several threads
+        may extract at the same time, as long as none activates or runs a path.
 
         Args:
             architecture (Iterable[int]): one option index per choice.

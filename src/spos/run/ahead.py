@@ -67,7 +67,7 @@ def check_ahead(context: Context, stages: tuple[str, ...]) -> None:
                 image = context.data.train.pixels([0]).to(device)
                 apply_own(find_augmentation(augment), image, config.run.seed, 0, 0)
             else:
-                check_policy(augment)  # One may need a package that is not installed.
+                check_policy(augment)  # Its package may be missing.
     if "retrain" in stages:
         data = context.data
         held_out = len(data.validation) * config.network.hold_out

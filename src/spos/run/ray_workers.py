@@ -101,10 +101,10 @@ class RayWorkers:
                 ray.exceptions.RayError,  # Such as a token that is missing.
             ) as error:
                 reason = " ".join(str(error).split())[:200]
-                # Without the mode, an address that is given is never sent the token of this user.
+                # Without the mode, Ray does not send the token to an address that is given.
                 raise UserError(
-                    f"--workers {self.address or 'ray'}: no Ray cluster there ({reason}); one with "
-                    "a token needs it in ~/.ray/auth_token, and RAY_AUTH_MODE=token"
+                    f"--workers {self.address or 'ray'}: no Ray cluster there ({reason}); if it "
+                    "asks for a token, put it in ~/.ray/auth_token and set RAY_AUTH_MODE=token"
                 ) from None
         resources = ray.cluster_resources()
         if self.gpus is None:
@@ -262,18 +262,18 @@ class RayWorkers:
 
 
 def _check_answers() -> None:
-    """Check that something answers at HOST:PORT, where Ray would look for a cluster.
+    """Check that something answers where Ray would look for a cluster.
 
-    Ray tries for twelve minutes to reach what is not there, and no signal ends it meanwhile.
+    Ray retries for twelve minutes to reach a cluster that is gone, and ignores signals meanwhile.
     """
-    # Ray keeps there what `ray start` began, also after it was killed.
+    # Written by `ray start`; it stays when the cluster is killed.
     file = Path(os.environ.get("RAY_TMPDIR") or "/tmp", "ray", "ray_current_cluster")
     address, named, advice = os.environ.get("RAY_ADDRESS"), "RAY_ADDRESS", "unset RAY_ADDRESS"
     if not address and file.is_file():
-        address, named, advice = file.read_text().strip(), str(file), "forget it by ray stop"
+        address, named, advice = file.read_text().strip(), str(file), "run 'ray stop' to forget it"
     host, _, port = (address or "").rpartition(":")
     if "/" in host or not (host and port.isdecimal()):
-        return  # Such as ray://HOST:PORT, which Ray gives up within half a minute.
+        return  # Such as ray://HOST:PORT: there Ray gives up within half a minute.
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE).close()
     except (OSError, OverflowError) as error:

@@ -233,7 +233,7 @@ def recorded_scores(path: Path) -> dict[str, set[float]]:
     address = _address(path, "rw")
     with suppress(sqlite3.Error), closing(sqlite3.connect(address, uri=True)) as connection:
         for text, score in connection.execute(_SCORES):
-            # Of a row that somebody has changed, nothing is known.
+            # A row that was edited by hand may hold anything.
             with suppress(ValueError, TypeError):
                 found.setdefault(json.loads(text), set()).add(score)
     return found

@@ -60,7 +60,7 @@ def read_scores_at_start(
     attribute ``search:ID`` of the study.
 
     Raises:
-        UserError: the study belongs to another space, or was changed to something unreadable.
+        UserError: the study belongs to another space, or its records cannot be read.
     """
     keep_space(study, space)
     key = f"search:{search_id(settings, constraint, table)}"
@@ -78,7 +78,7 @@ def read_scores_at_start(
         before = [t for t in trials if t.number < kept["trials"] and t.number not in unfinished]
     except (KeyError, TypeError) as error:
         raise UserError(
-            f"study '{study.study_name}' is damaged: its trials, or its attribute {key}: restore "
+            f"study '{study.study_name}' is damaged (its trials, or its attribute {key}): restore "
             "it from a copy, or give another file or name to search from scratch"
         ) from error
     return read_scores(before)

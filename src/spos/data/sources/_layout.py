@@ -192,7 +192,7 @@ def _top(names: list[str]) -> tuple[str, dict[str, str]]:
     more = ", ..." if len(folders) > 5 else ""
     advice = f"; beside {splits[0]}/, the classes belong in train/" if splits else ""
     if folders and not images:
-        advice += f"; none has an image ({', '.join(EXTENSIONS)})"
+        advice += f"; none of them contains an image ({', '.join(EXTENSIONS)})"
     raise UserError(
         f"no train/ in it, nor one folder of images per class; folders found: {shown}{more}{advice}"
     )

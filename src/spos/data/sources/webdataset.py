@@ -265,7 +265,7 @@ class _Reader:
             )
         if value is None:
             return None
-        # Sets that keep images without a class among the others give them -1.
+        # By convention, -1 marks an image without a label.
         unlabelled = value in ("", "-1") or (isinstance(value, int) and value < 0)
         if isinstance(value, bool) or not isinstance(value, (int, str)) or unlabelled:
             raise UserError(

@@ -46,10 +46,10 @@ def _soon() -> Iterator[None]:
 
 
 def _make_database(address: str) -> None:
-    """Make a database in a file that is not there yet, whole or not at all.
+    """Create the database of a new SQLite file, whole or not at all.
 
-    MLflow makes its tables one after the other, and never uses what a kill or a full disk has cut
-    short.
+    MLflow creates its tables one by one, and refuses a database in which a kill or a full disk
+    interrupted that.
     """
     from mlflow import MlflowClient
     from sqlalchemy.engine import make_url
@@ -67,10 +67,10 @@ def _make_database(address: str) -> None:
         try:
             os.link(made, path)
         except FileExistsError:
-            # Another run has made one meanwhile, which stays.
+            # Another run was faster; its database stays.
             pass
         except OSError:
-            # A file system without links.
+            # The file system has no hard links.
             os.replace(made, path)
 
 
@@ -95,7 +95,7 @@ class MlflowLogger(Logger):
                 _make_database(get_tracking_uri())
                 MlflowClient().search_experiments(max_results=1)
         except Exception as error:
-            # Before it is cut: a part of a secret is one too.
+            # Redacted before it is cut: the cut could hide where a secret begins or ends.
             reason = redact(" ".join(str(error).split()))[:200]
             raise UserError(
                 f"--logger mlflow: {get_tracking_uri()} cannot be used ({reason}); set "
