@@ -46,6 +46,15 @@ def test_an_architecture_is_shown_in_the_notation_of_its_paper(cli: Cli) -> None
     )
 
 
+def test_a_profile_without_a_preset_is_of_the_first(cli: Cli) -> None:
+    given = ("profile", "nasbenchmacro", "--architecture", "20112002", "--json")
+    facts = json.loads(cli(*given).out)
+    assert facts == json.loads(cli(*given, "--preset", "cifar", "--classes", "10").out)
+    assert facts["preset"] == "cifar"
+    usual = ("profile", "fbnet", "--architecture", "fbnet_b", "--json")
+    assert cli(*usual).out == cli(*usual, "--preset", "imagenet", "--classes", "1000").out
+
+
 def test_an_unknown_space_is_one_line(cli: Cli) -> None:
     assert "did you mean 'shufflenetv2'" in cli("spaces", "shufflnetv2").mistake
 

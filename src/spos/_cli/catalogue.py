@@ -13,7 +13,9 @@ from spos._cli.kinds import COUNT, SPACE, TEXT
 
 @click.command("profile")
 @click.argument("space", type=SPACE, default="shufflenetv2")
-@click.option("--preset", default="imagenet", metavar="NAME", help="Preset of the space.")
+@click.option(
+    "--preset", metavar="NAME", help="Preset of the space (default: the first of `spos spaces NAME`)."
+)
 @click.option(
     "--architecture",
     # Its former name.
@@ -21,7 +23,12 @@ from spos._cli.kinds import COUNT, SPACE, TEXT
     required=True,
     help="Option indices, JSON of option names, or the name of a published network.",
 )
-@click.option("--classes", type=COUNT, default=1000, metavar="N", help="Number of classes.")
+@click.option(
+    "--classes",
+    type=COUNT,
+    metavar="N",
+    help="Number of classes (default: 1000 at 224 pixels, else 10).",
+)
 @click.option(
     "--image-channels", type=COUNT, default=3, metavar="N", help="3 for colour images, 1 for grey."
 )

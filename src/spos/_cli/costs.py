@@ -17,7 +17,7 @@ from spos.cost.cost import find_cost
 from spos.cost.units import COUNT
 from spos.report.words import FLOPS_NOTE
 from spos.spaces import SPACES, family
-from spos.spaces._ranges import build_preset, cost_range
+from spos.spaces._ranges import build_preset, cost_range, usual_classes
 
 
 def list_spaces(name: str | None = None) -> Iterator[dict[str, Any]]:
@@ -104,15 +104,18 @@ def size_text(size: int) -> str:
 
 def profile_architecture(
     space: str,
-    preset: str,
+    preset: str | None,
     architecture: str,
     *,
-    classes: int = 1000,
+    classes: int | None = None,
     image_channels: int = 3,
     assignments: Iterable[str] = (),
     latency_table: str | None = None,
 ) -> dict[str, Any]:
     """Count the costs of the stand-alone network of an architecture.
+
+    Without a preset it is one of the first preset of the space, as ``spaces`` lists it; without a
+    number of classes it has the usual ones of the preset.
 
     Returns:
         Each cost by name, the architecture in both encodings, and the costs of every stage.
@@ -128,7 +131,10 @@ def profile_architecture(
     # Imported where it is used, because it takes a while.
     from spos.run.config import read_layout
 
-    spaces, layout = family(space), read_layout(space, preset, assignments)
+    spaces = family(space)
+    preset = next(iter(spaces.presets)) if preset is None else preset
+    classes = usual_classes(spaces, preset) if classes is None else classes
+    layout = read_layout(space, preset, assignments)
     with torch.device("meta"):
         supernet = spaces.build(layout, classes=classes, image_channels=image_channels)
     parsed = spaces.parse(supernet.space, preset, architecture)

@@ -24,10 +24,26 @@ PATH = Path(__file__).with_suffix(".json")
 
 
 def build_preset(member: Family, preset: str) -> Supernet:
-    """Build a supernet without weights, for 10 classes, or for 1000 at 224 pixels."""
-    layout = member.preset(preset)
+    """Build a supernet without weights, for the usual number of classes."""
     with torch.device("meta"):
-        return member.build(layout, classes=1000 if layout.image_size == 224 else 10)
+        return member.build(member.preset(preset), classes=usual_classes(member, preset))
+
+
+def usual_classes(member: Family, preset: str) -> int:
+    """Return how many classes a preset is counted for: 1000 at 224 pixels, else 10.
+
+    Args:
+        member (Family): the space.
+        preset (str): name of the preset.
+
+    Raises:
+        UserError: the preset is unknown.
+
+    Example:
+        >>> [usual_classes(SPACES["fbnet"], preset) for preset in ("imagenet", "cifar")]
+        [1000, 10]
+    """
+    return 1000 if member.preset(preset).image_size == 224 else 10
 
 
 def cost_range(member: Family, supernet: Supernet) -> dict[str, tuple[int, int]]:
