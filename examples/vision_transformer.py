@@ -225,7 +225,8 @@ def search(
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    result = search(Path(sys.argv[1]), *sys.argv[2:])
+    out, *preset = sys.argv[1:] or ["runs/transformer"]
+    result = search(Path(out), *preset)
     winner = result.winner
     for name, option in winner.names.items():
         print(f"{name}: {option}")
