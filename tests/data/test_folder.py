@@ -417,7 +417,8 @@ def test_a_missing_folder_is_named_with_the_nearest(make_folder):
     path = make_folder("flowers", train=5)
     fails(path.parent / "flowrs", "no such folder or file; did you mean 'flowers'")
     fails(path.parent / "nowhere/at/all", "no such folder or file; allowed: a folder or a .zip")
-    fails("~nobody-of-this-name/photos", "no such folder or file; allowed: a folder or a .zip")
+    where = f"no such folder or file in {Path.cwd()}; allowed: a folder or a .zip"
+    fails("~nobody-of-this-name/photos", where)
 
 
 def test_mistakes_in_the_layout_are_named(make_folder, tmp_path, encode):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from spos._util.errors import UserError, nearest
 from spos._util.files import expand_home
 from spos.data.files import FolderStore, ZipStore
@@ -58,7 +60,9 @@ def _open_store(argument: str) -> FolderStore | ZipStore:
         siblings = [entry.name for entry in path.parent.glob("*")]
         hint, close, _ = nearest(path.name, siblings).partition("?")
         allowed = f"{hint}?" if close else "allowed: a folder or a .zip of one"
-        raise UserError(f"no such folder or file; {allowed}")
+        # A run is often exported from another folder than the one that it began in.
+        where = "" if path.is_absolute() else f" in {Path.cwd()}"
+        raise UserError(f"no such folder or file{where}; {allowed}")
     if path.suffix.lower() != ".zip" or not path.is_file():
         raise UserError("not a folder; allowed: a folder or a .zip of one")
     return ZipStore(path)
