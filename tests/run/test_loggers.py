@@ -434,7 +434,15 @@ def test_a_tracking_server_that_says_nothing_is_one_line(
     assert "MLFLOW_HTTP_REQUEST_TIMEOUT" not in os.environ
 
 
-@pytest.mark.parametrize("mode", ["online", "", "no mode"])
+def test_an_unknown_mode_of_wandb_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "ofline")
+    with pytest.raises(UserError, match=r"WANDB_MODE=ofline: did you mean 'offline'\? allowed: "):
+        run(tmp_path / "run", GIVEN, loggers=("wandb",))
+
+
+@pytest.mark.parametrize("mode", ["online", ""])
 def test_without_an_account_wandb_says_what_to_do(
     mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from spos._util.errors import UserError
+from spos._util.errors import UserError, nearest
 from spos._util.files import read_own, write_json
 from spos.run.logger import LOGGERS, Logger, Point
 
@@ -16,6 +16,8 @@ PROJECT = "spos"
 #: File of the run directory with the last step of each stage that was given to it, and with the
 #: folders of processes that came to their end, which hold all that was given.
 GIVEN = "wandb.json"
+#: Modes that need an account, and those that need none.
+ACCOUNT, NO_ACCOUNT = {"online", "run", "shared"}, {"offline", "dryrun", "disabled"}
 
 
 @LOGGERS.register("wandb")
@@ -30,8 +32,10 @@ class WandbLogger(Logger):
         super().check()
         import wandb
 
-        # Every other mode needs an account, or is one that it refuses.
-        if os.environ.get("WANDB_MODE") in ("offline", "dryrun", "disabled"):
+        mode = os.environ.get("WANDB_MODE") or "online"
+        if mode not in ACCOUNT | NO_ACCOUNT:
+            raise UserError(f"WANDB_MODE={mode}: {nearest(mode, sorted(ACCOUNT | NO_ACCOUNT))}")
+        if mode in NO_ACCOUNT:
             return
         advice = "run wandb login, or set WANDB_MODE=offline and send the run later"
         try:
