@@ -126,8 +126,11 @@ def test_without_a_column_of_labels_those_that_can_be_one_are_named(
     with pytest.raises(UserError, match=r"no column of labels; name one of kind: \?label=kind"):
         load_data(f"hf:{saved(tmp_path, train=one)}")
     bare = saved(tmp_path, "bare", train=one.remove_columns("kind"))
-    with pytest.raises(UserError, match=r"no column of labels; there are: picture"):
+    with pytest.raises(UserError, match=r"\(whole numbers or text\); there are: picture \("):
         load_data(f"hf:{bare}")
+    stars = one.cast_column("kind", Value("float64")).rename_column("kind", "stars")
+    with pytest.raises(UserError, match=r"no column of labels \(whole .*, stars \(float64\)"):
+        load_data(f"hf:{saved(tmp_path, 'stars', train=stars)}")
 
 
 @pytest.mark.parametrize(

@@ -286,6 +286,10 @@ def _column(
         found = f"columns of {key}s: {', '.join(columns)}" if columns else f"no column of {key}s"
         listed = columns or possible
         if not listed:
-            raise UserError(f"{found}; there are: {', '.join(features)}")
+            # A user may take a column of fractions for one of labels.
+            kinds = (getattr(kind, "dtype", type(kind).__name__) for kind in features.values())
+            there = ", ".join(map("{} ({})".format, features, kinds))
+            wanted = " (whole numbers or text)" if key == "label" else ""
+            raise UserError(f"{found}{wanted}; there are: {there}")
         raise UserError(f"{found}; name one of {', '.join(listed)}: ?{key}={listed[0]}")
     return columns[0]
