@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,18 @@ def test_the_folder_is_as_before_where_an_export_fails(
     with pytest.raises(UserError, match=r"differs from the trained one by 0\.01"):
         export_run(own_run, "state-dict")
     assert sorted(own_run.iterdir()) == before
+
+
+@pytest.mark.parametrize("form", formats.FORMATS)
+def test_a_full_disk_names_the_file_that_was_asked_for(form: str, own_run: Path):
+    before, left = resource.getrlimit(resource.RLIMIT_FSIZE), sorted(own_run.iterdir())
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(OSError, match=r"File too large.*/run/network\.[a-z0-9]+'$"):
+            export_run(own_run, form)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert sorted(own_run.iterdir()) == left
 
 
 def test_source_that_is_not_ours_stays(own_run: Path, tmp_path: Path):

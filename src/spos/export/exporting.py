@@ -89,7 +89,13 @@ def _export(
     metadata, temporary = trained.metadata, folder / target.name
     expected = reference(trained)
     graph = deploy(trained.network, metadata, fold=fold)
-    kind.write(temporary, graph, metadata, fold)
+    try:
+        kind.write(temporary, graph, metadata, fold)
+    except OSError as error:
+        # Of a full disk, not every library names the file, and here it would be the temporary one.
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(target)) from error
     opened = kind.open(temporary)
     content = temporary.read_bytes()
     written = sorted(path.name for path in folder.iterdir() if path != temporary)
