@@ -213,6 +213,8 @@ def test_a_score_is_the_share_of_correct_images():
     outputs = torch.eye(4)
     batch = [(outputs, torch.tensor([0, 1, 0, 3])), (outputs[:1], torch.tensor([0]))]
     assert score(nn.Identity(), lambda: batch) == 0.8
+    nothing = [(torch.full((3, 4), torch.nan), torch.zeros(3, dtype=torch.long))]
+    assert score(nn.Identity(), lambda: nothing) == 0
 
 
 @settings(max_examples=20)

@@ -14,7 +14,9 @@ from spos._cli.kinds import COUNT, SPACE, TEXT
 @click.command("profile")
 @click.argument("space", type=SPACE, default="shufflenetv2")
 @click.option(
-    "--preset", metavar="NAME", help="Preset of the space (default: the first of `spos spaces NAME`)."
+    "--preset",
+    metavar="NAME",
+    help="Preset of the space (default: the first of `spos spaces NAME`).",
 )
 @click.option(
     "--architecture",

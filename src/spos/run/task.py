@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from spos._util.errors import UserError
 from spos._util.identity import identity
 from spos.report.measure import Measure, percent
-from spos.search.evaluation import Evaluate, Metric, correct, number, score
+from spos.search.evaluation import Evaluate, Metric, are_correct, correct, number, score
 from spos.search.racing import Each
 from spos.search.recalibration import Loader
 from spos.training.method import Loss
@@ -226,7 +226,7 @@ def make_fitness(task: Task, setting: str, added: Mapping[str, float] | None = N
         )
     if setting == "metric" or (setting == "auto" and not task.measures_top1):
         measure = Measure(task.name, task.share)
-        each = _each_correct if task.measures_top1 else None
+        each = are_correct if task.measures_top1 else None
         return Fitness(
             measure, task.fitness, task.metric or correct, task.evaluate, each=each, by_metric=True
         )
@@ -253,10 +253,6 @@ def make_fitness(task: Task, setting: str, added: Mapping[str, float] | None = N
     measure = Measure("loss", share=False, negated=True)
     each = _each_negative_loss if task.loss is None else None
     return Fitness(measure, f"negative {task.facts().loss}", negative_loss, each=each)
-
-
-def _each_correct(outputs: Tensor, targets: Tensor) -> Tensor:
-    return outputs.argmax(1) == targets
 
 
 def _each_negative_loss(outputs: Tensor, targets: Tensor) -> Tensor:

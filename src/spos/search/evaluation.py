@@ -42,6 +42,24 @@ Metric = Callable[[Any, Tensor], Any]
 Evaluate = Callable[[nn.Module, Batches], Any]
 
 
+def are_correct(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Which images of a batch are classified correctly; none with an output that is NaN.
+
+    Args:
+        outputs (Tensor): scores of the classes, shape (batch, classes).
+        targets (Tensor): classes, shape (batch,).
+
+    Returns:
+        Booleans, shape (batch,).
+
+    Example:
+        >>> are_correct(torch.tensor([[0.9, 0.1], [0.9, 0.1], [torch.nan, 0.1]]), torch.zeros(3))
+        tensor([ True,  True, False])
+    """
+    # NaN counts as the largest: each image would be of the first class whose output is NaN.
+    return (outputs.argmax(1) == targets) & ~outputs.isnan().any(1)
+
+
 def correct(outputs: Tensor, targets: Tensor) -> Tensor:
     """Count the images of a batch that are classified correctly.
 
@@ -56,7 +74,7 @@ def correct(outputs: Tensor, targets: Tensor) -> Tensor:
         >>> correct(torch.tensor([[0.1, 0.9], [0.8, 0.2]]), torch.tensor([1, 1]))
         tensor(1)
     """
-    return (outputs.argmax(1) == targets).sum()
+    return are_correct(outputs, targets).sum()
 
 
 def score(
