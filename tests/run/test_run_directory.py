@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from spos._util.errors import UserError
+from spos._util.records import write_record
 from spos.run.config import STAGE_SECTIONS
 from spos.run.directory import RunDirectory
+from spos.run.outcome import StartFacts
 
 
 def test_what_is_given_for_a_later_stage_is_remembered(tmp_path: Path) -> None:
@@ -81,6 +85,27 @@ def test_curves_are_cut_back_to_the_step_that_a_training_resumes_from(tmp_path: 
     before = directory.metrics_path.stat().st_mtime_ns
     directory.rewind_metrics("retrain", 10)
     assert directory.metrics_path.stat().st_mtime_ns == before
+
+
+def test_curves_of_another_run_are_not_those_of_this_one(tmp_path: Path) -> None:
+    other, own = (RunDirectory(tmp_path / name) for name in ("other", "own"))
+    images = StartFacts(
+        source="digits",
+        classes=("0", "1"),
+        outputs=2,
+        image_size=8,
+        channels=1,
+        train=9,
+        validation=3,
+        fingerprint="c3",
+    )
+    for directory, run in ((other, "a1"), (own, "b2")):
+        directory.path.mkdir()
+        write_record(directory.data_path, replace(images, run=run))
+        directory.record({"stage": "train", "step": 5, "loss": 1.0})
+    assert own.metrics() == [{"stage": "train", "step": 5, "loss": 1.0}]
+    shutil.copy(other.metrics_path, own.metrics_path)
+    assert own.metrics() == []
 
 
 def test_a_name_that_is_no_text_is_refused_before_it_is_made(tmp_path: Path) -> None:

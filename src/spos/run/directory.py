@@ -225,8 +225,7 @@ class RunDirectory:
             outcome (Outcome): record of the stage.
             stage (str | None): name of the stage; None for the name in the record type.
         """
-        started = self.start_facts()
-        kept = replace(outcome, run=started.run if started else "")
+        kept = replace(outcome, run=self._run())
         write_record(self.stage_path(stage or outcome.stage), kept)
         return kept
 
@@ -246,12 +245,19 @@ class RunDirectory:
         Args:
             folder (str): name of their folder, such as ``"supernet"``.
         """
-        started = self.start_facts()
-        return Checkpoints(self.path / folder, run=started.run if started else "")
+        return Checkpoints(self.path / folder, run=self._run())
 
     def metrics(self) -> list[dict[str, Any]]:
-        """Read all recorded metrics; a line that is damaged, or truncated by a kill, is skipped."""
-        return read_metrics(self.metrics_path)
+        """Read all recorded metrics.
+
+        A line that is damaged, truncated by a kill, or of another run is skipped.
+        """
+        run = self._run()
+        return [
+            {name: value for name, value in line.items() if name != "run"}
+            for line in read_metrics(self.metrics_path)
+            if not run or line.get("run", run) == run
+        ]
 
     def rewind_metrics(self, stage: str, step: int) -> None:
         """Drop the metrics that a stage recorded after a step.
@@ -268,5 +274,11 @@ class RunDirectory:
         Args:
             metric (Mapping): values by name; anything that JSON can represent.
         """
+        run = self._run()
         with self.metrics_path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(dict(metric)) + "\n")
+            file.write(json.dumps({**metric, **({"run": run} if run else {})}) + "\n")
+
+    def _run(self) -> str:
+        """What the run was started with, as its files repeat it; empty if that is not known."""
+        started = self.start_facts()
+        return started.run if started else ""
