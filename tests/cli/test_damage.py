@@ -6,8 +6,9 @@ import json
 import os
 import resource
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,20 @@ def test_a_study_that_is_lost_in_a_search_is_missed(cli: Cli, finished: Path) ->
     result = result_of(finished)
     assert cli("search", "--threads", "1", "--out", finished).status == 0
     assert result_of(finished) == result
+
+
+def test_a_study_of_another_search_is_told(cli: Cli, finished: Path) -> None:
+    forget(finished, "search")
+    for path in finished.glob("study.db-*"):
+        path.unlink()
+    with closing(sqlite3.connect(finished / "study.db")) as study, study:
+        study.execute("UPDATE studies SET study_name = 'of another'")
+    result = result_of(finished)
+    told = f"{finished / 'study.db'} has the evaluations of another search, and none of this one"
+    assert told in cli("search", "--threads", "1", "--out", finished).err
+    assert result_of(finished) == result
+    forget(finished, "search")
+    assert told not in cli("search", "--threads", "1", "--out", finished).err
 
 
 @pytest.mark.parametrize("content", [b"", b"x" * 9000, None])

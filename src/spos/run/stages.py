@@ -113,6 +113,12 @@ def search_stage(context: Context) -> SearchOutcome:
     place = config.constraint.storage or str(directory.study_path)
     storage = open_storage(place)
     study = open_study(storage, name, supernet.space)
+    others = [one for one in storage.get_all_studies() if not one.study_name.startswith(name)]
+    # A storage of one's own may be for many runs.
+    if others and not config.constraint.storage and not study.get_trials(deepcopy=False):
+        context.listener.message(
+            f"{directory.study_path} has the evaluations of another search, and none of this one"
+        )
     constraints = config.constraint.constraints
     found: list[tuple[Constraint, SearchResult]] = []
     best = -math.inf
