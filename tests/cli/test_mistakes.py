@@ -60,6 +60,10 @@ GIVEN = {
         ["run", "--out", "OUT", "--precision", "16-mixed", "--accelerator", "cpu"],
         "run.precision 16-mixed: not available on the CPU",
     ),
+    "precision of another device for doctor": (
+        ["doctor", "--out", "OUT", *FEW, "--precision", "16-mixed", "--accelerator", "cpu"],
+        "run.precision 16-mixed: not available on the CPU",
+    ),
     "algorithm": (
         ["run", "--out", "OUT", "--algorithm", "evolve"],
         "unknown search algorithm 'evolve': did you mean 'evolution'?",

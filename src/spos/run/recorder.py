@@ -110,7 +110,9 @@ def timed(directory: RunDirectory, stage: str) -> Iterator[Stopwatch]:
     try:
         yield watch
     finally:
-        watch.record()
+        # Of a run that was refused before its start nothing is left behind.
+        if directory.config_path.exists():
+            watch.record()
 
 
 @dataclass
