@@ -324,6 +324,12 @@ def test_images_of_a_name_that_no_file_has_are_refused(source: str, tmp_path: Pa
     assert not list(tmp_path.iterdir())
 
 
+def test_numbers_of_numpy_are_those_of_python(tmp_path: Path) -> None:
+    given: dict[str, Any] = {"time": np.float32(60), "compare": np.int64(1), "threads": np.int64(1)}
+    found = spos.search(stack(), arrays(), **given, settings=QUICK, out=tmp_path / "run")
+    assert found.comparison is not None and found.comparison.asked == 1
+
+
 def test_runs_are_named_after_what_was_asked() -> None:
     bounds = join_bounds({"latency": 5e6}, flops="1M", params=None)
     named = name_folder(nn.Sequential(), (1, 2), bounds, 60.0, 0)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import pytest
 
 from spos._util.errors import UserError
@@ -25,6 +27,11 @@ def test_every_budget_has_the_other_bounds_too() -> None:
     ]
     assert constraint(maximum={"flops": "60M"}) == ["flops <= 60.00M"]
     assert constraint() == ["none"]
+
+
+@pytest.mark.parametrize("number", [np.int64(60_000_000), np.float32(6e7), Fraction(6 * 10**7)])
+def test_a_bound_may_be_a_number_of_any_library(number: Any) -> None:
+    assert constraint(maximum={"flops": number}) == ["flops <= 60.00M"]
 
 
 def test_the_bounds_of_a_run_are_those_of_its_largest_budget() -> None:

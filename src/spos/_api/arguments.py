@@ -78,7 +78,8 @@ def read_time(time: str | float | None) -> float | None:
     seconds = parse_duration(time) if isinstance(time, str) else time
     if not 0 < seconds < LONGEST:
         raise UserError(f"time {time!s:.40}: must be above 0 seconds, and below {LONGEST:g}")
-    return seconds
+    # One of numpy is none that JSON holds, and may be of few digits.
+    return float(seconds)
 
 
 def join_bounds(

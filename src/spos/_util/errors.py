@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
+from operator import index
 
 from spos._util.environment import refused_variable
 from spos._util.text import printable, redact
@@ -92,6 +93,30 @@ def check_kind(value: object, kinds: type | tuple[type, ...], what: str, allowed
         brief = value is None or isinstance(value, (bool, int, float, str))
         shown = f"{value!r:.80}" if brief else f"of type {type(value).__name__}"
         raise UserError(f"{what} {shown}: must be {allowed}")
+
+
+def as_whole(value: object, what: str, least: int = 0) -> int:
+    """A whole number that somebody gave in Python, also one of numpy, as one that JSON holds.
+
+    Args:
+        value (object): what was given.
+        what (str): what it is, to begin an error with.
+        least (int): least value allowed.
+
+    Raises:
+        UserError: it is no whole number, or too small.
+
+    Example:
+        >>> as_whole(1.5, "compare")
+        Traceback (most recent call last):
+        ...
+        spos.UserError: compare 1.5: must be a whole number of at least 0
+    """
+    with suppress(TypeError):
+        number = least - 1 if isinstance(value, bool) else index(value)  # type: ignore[arg-type]
+        if number >= least:
+            return number
+    raise UserError(f"{what} {value!r:.80}: must be a whole number of at least {least}")
 
 
 def explain(error: BaseException) -> str | None:

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.benchmark import Timer
 
 from spos._util.errors import UserError
-from spos._util.files import put
+from spos._util.files import as_path, put
 from spos.cost.latency.device import device_name
 from spos.data import ImageData
 from spos.export.card import model_card
@@ -35,9 +35,9 @@ NETWORK_FILE = "network.onnx"
 
 
 def export_run(
-    run: Path,
+    run: str | Path,
     form: str = "onnx",
-    out: Path | None = None,
+    out: str | Path | None = None,
     *,
     fold: bool = True,
     stage: str = RETRAIN,
@@ -51,10 +51,10 @@ def export_run(
     ``.md`` appended, the facts with ``.json``.
 
     Args:
-        run (Path): run directory.
+        run (str | Path): run directory.
         form (str): ``"onnx"``, ``"torch-export"`` or ``"state-dict"``.
-        out (Path | None): file to write; None for ``network`` in the run directory, or the name of
-            the stage.
+        out (str | Path | None): file to write; None for ``network`` in the run directory, or the
+            name of the stage.
         fold (bool): whether to fold batch norms into the convolutions before them.
         stage (str): training whose network it is, ``"retrain"`` or ``"compare-N"``.
         load (Callable | None): returns the images of a run on your own (:func:`dataset_data`).
@@ -67,6 +67,7 @@ def export_run(
         UserError: the network does not exist, cannot be written, or the file does not agree with
             the network. No file is left then.
     """
+    run, out = as_path(run, "run"), None if out is None else as_path(out, "out")
     kind = find_format(form)
     stem = "network" if stage == RETRAIN else stage
     target = (run / f"{stem}{kind.suffix}") if out is None else out

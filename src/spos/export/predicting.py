@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from spos._util.errors import UserError
-from spos._util.files import file_digest, read_own
+from spos._util.files import as_path, file_digest, read_own
 from spos._util.records import check_same_run, from_plain
 from spos.data.decode import BrokenImageError, decode, to_array
 from spos.data.files import FolderStore, read_image_file
@@ -185,17 +185,18 @@ def check_of_run(path: Path) -> None:
     check_same_run(path, facts.run if facts else "", _ADVICE)
 
 
-def open_classifier(path: Path, *, trust: bool = False) -> Classifier:
+def open_classifier(path: str | Path, *, trust: bool = False) -> Classifier:
     """Open an exported network.
 
     Args:
-        path (Path): an .onnx file, or a .pt2 file.
+        path (str | Path): an .onnx file, or a .pt2 file.
         trust (bool): whether to open a .pt2 file, which may run any code of its author.
 
     Raises:
         UserError: the file was not written by spos, is damaged or not trusted, or its network
             outputs values instead of classes.
     """
+    path = as_path(path, "network")
     if not path.is_file():
         raise UserError(f"{path}: {'not a regular file' if path.exists() else 'no such file'}")
     if path.suffix == ".safetensors":

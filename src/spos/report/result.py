@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import Field
 
 from spos._util.errors import UserError
+from spos._util.files import as_path
 from spos._util.records import check_same_run, read_record
 from spos.report.facts import (
     ConstraintFacts,
@@ -272,16 +273,16 @@ class Result:
         return self.retrain.test_score if self.retrain else None
 
 
-def read_result(path: Path) -> Result:
+def read_result(path: str | Path) -> Result:
     """Read a ``result.json``, of this version or of one before there were versions.
 
     Args:
-        path (Path): file to read.
+        path (str | Path): file to read.
 
     Raises:
         UserError: it is missing, damaged, of a newer version, or of another run than the directory.
     """
-    advice = "rerun the command of the run to write it again"
+    path, advice = as_path(path, "result"), "rerun the command of the run to write it again"
     result = read_record(Result, path, advice=advice, upgrade=upgrade_result)
     check_same_run(path, result.run, advice)
     own = {result.primary_cost, *(result.winner.costs if result.winner else ())}

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
-from spos._util.errors import UserError, nearest
+from spos._util.errors import UserError, check_kind, nearest
 from spos._util.records import to_plain
 from spos._util.settings import parse_assignments, replace_settings
 from spos.cost import Constraint
@@ -208,6 +208,7 @@ def check_sections(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     Raises:
         UserError: a section is unknown, or is not a mapping of settings.
     """
+    check_kind(values, Mapping, "settings", "a mapping of sections to settings")
     for name, section in values.items():
         if name not in SECTIONS:
             raise UserError(f"unknown section '{name}': {nearest(str(name), SECTIONS)}")

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from spos._util.errors import UserError
+from spos._util.errors import UserError, as_whole
 from spos._util.files import write_atomically
 from spos._util.listener import Listener, Silent
 from spos._util.randomness import generator
@@ -45,7 +45,7 @@ FORWARD = 1 / 3
 
 
 def doctor(
-    out: Path,
+    out: str | Path,
     given: Mapping[str, Any],
     *,
     networks: int = 12,
@@ -63,7 +63,7 @@ def doctor(
     run in the same directory uses the trainings again for its finalists.
 
     Args:
-        out (Path): run directory; created if missing.
+        out (str | Path): run directory; created if missing.
         given (Mapping): settings by section (:func:`spos.run.config.make_config`); the recipe of
             the retraining is shortened as for finalists.
         networks (int): number of networks, at least 2.
@@ -83,7 +83,8 @@ def doctor(
         UserError: an argument or a setting is not valid.
         KeyboardInterrupt: the check was interrupted; its state is saved.
     """
-    check_counts(networks, seeds)
+    networks, seeds = check_counts(networks, seeds)
+    devices = as_whole(devices, "devices", 1)
     if load is not None:
         given = merge_sections(given, OWN_DATA)
     directory = RunDirectory(out)
@@ -104,15 +105,19 @@ def doctor(
         return _diagnose(context, networks, seeds)
 
 
-def check_counts(networks: int, seeds: int) -> None:
+def check_counts(networks: int, seeds: int) -> tuple[int, int]:
     """Check that a spread of networks and of trainings can be measured.
+
+    Returns:
+        The two numbers.
 
     Raises:
         UserError: there are fewer than two.
     """
     for name, value in (("networks", networks), ("seeds", seeds)):
-        if value < 2:
+        if as_whole(value, f"--{name}") < 2:
             raise UserError(f"--{name} {value}: must be at least 2, or no spread can be measured")
+    return as_whole(networks, "--networks"), as_whole(seeds, "--seeds")
 
 
 def _diagnose(context: Context, networks: int, seeds: int) -> Diagnosis:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from spos._util.errors import UserError
-from spos._util.files import read_own
+from spos._util.files import as_path, read_own
 from spos._util.plain_yaml import parse_yaml
 from spos._util.records import START_FILE, read_record, run_of, write_record
 from spos.run.config import Config, check_sections, find_difference, make_config, merge_sections
@@ -33,11 +33,11 @@ class RunDirectory:
     """A folder that holds one run.
 
     Args:
-        path (Path): folder of the run; :meth:`open` creates it.
+        path (str | Path): folder of the run; :meth:`open` creates it.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: str | Path) -> None:
+        self.path = path = as_path(path, "run directory")
         self.config_path = path / "config.yaml"
         self.data_path = path / START_FILE
         self.metrics_path = path / "metrics.jsonl"

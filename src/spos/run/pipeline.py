@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from torch import nn
 
+from spos._util.errors import as_whole
 from spos._util.listener import Listener, Silent
 from spos._util.records import write_record
 from spos._util.text import redact
@@ -60,7 +61,7 @@ STAGES: dict[str, Callable[[Context], Any]] = {
 
 
 def run(
-    out: Path,
+    out: str | Path,
     given: Mapping[str, Any],
     stages: tuple[str, ...] = ("train", "search", "retrain"),
     *,
@@ -69,7 +70,7 @@ def run(
     accelerator: str = "auto",
     compare: int = 0,
     compare_with: Sequence[str] = (),
-    reuse: Path | None = None,
+    reuse: str | Path | None = None,
     load: Callable[[], ImageData] | None = None,
     task: Task | None = None,
     method: str | MakeMethod | None = None,
@@ -83,7 +84,7 @@ def run(
     """Run stages of a run; finished stages are skipped, interrupted ones are resumed.
 
     Args:
-        out (Path): run directory; created if missing.
+        out (str | Path): run directory; created if missing.
         given (Mapping): settings by section (:func:`spos.run.config.make_config`).
         stages (tuple[str, ...]): stages to run, of ``train``, ``search`` and ``retrain``, in this
             order.
@@ -93,8 +94,8 @@ def run(
         compare (int): number of random networks about as costly as the winner to retrain as well.
         compare_with (Sequence[str]): names of known networks to train as the winner is
             (:func:`spos.run.known_networks.parse_known`).
-        reuse (Path | None): directory of a run whose trained supernet and evaluations a new run
-            starts with.
+        reuse (str | Path | None): directory of a run whose trained supernet and evaluations a new
+            run starts with.
         load (Callable | None): function that returns a data set of your own
             (:func:`spos.data.dataset_data`), the same at every call.
         task (Task | None): loss and metric of your own; None for classification by top-1 accuracy.
@@ -124,16 +125,20 @@ def run(
     given = with_digests(given)
     if method is not None:
         given = merge_sections(given, {"supernet": {"method": method_name(method)}})
+    devices, compare = as_whole(devices, "devices", 1), as_whole(compare, "compare")
     directory = RunDirectory(out)
+    other = None if reuse is None else RunDirectory(reuse)
     kinds = check_loggers(loggers)
     with directory.open():
-        check_latency_table(str(given.get("constraint", {}).get("latency_table") or ""), out)
+        check_latency_table(
+            str(given.get("constraint", {}).get("latency_table") or ""), directory.path
+        )
         reused, asked = Reuse({}), given
-        if reuse is None:
+        if other is None:
             check_copied(directory)
         else:
             timed = schedule is not None
-            reused = warm_start(directory, RunDirectory(reuse), given, timed=timed)
+            reused = warm_start(directory, other, given, timed=timed)
             given = reused.settings
         sections = STAGE_SECTIONS[stages[-1 if schedule is None else 0]]
         searching = "search" in stages
@@ -159,7 +164,7 @@ def run(
                 *([reused.told] if reused.told else []),
                 *describe_unused(config, asked, compared=compared, own_loss=task.loss is not None),
             ],
-            copied_from=reuse if reused.undo else None,
+            copied_from=other.path if other and reused.undo else None,
         )
         if reused.undo:
             try:

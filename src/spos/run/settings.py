@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from numbers import Real
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -285,7 +286,8 @@ def read_bound(cost: str, value: Any, key: str) -> float:
         >>> read_bound("latency", "4ms", "--max-latency"), read_bound("strides", "0", "--max")
         (4000000.0, 0.0)
     """
-    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+    number = isinstance(value, (str, Real)) and not isinstance(value, bool)
+    if not number:
         raise UserError(f"{key}: {value!r} is not a number such as 330M")
     # A count may be bounded by 0.
     return 0.0 if str(value).strip() in ("0", "0.0") else find_cost(cost).parse(value, key)

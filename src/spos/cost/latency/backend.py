@@ -18,7 +18,7 @@ import torch
 from torch import fx
 from torch.utils._pytree import tree_map_only
 
-from spos._util.errors import UserError, nearest
+from spos._util.errors import UserError, as_whole, nearest
 from spos.cost.latency.device import device_name
 from spos.cost.latency.onnx_session import arrays_of, onnx_versions, session
 from spos.cost.latency.record import Runtime
@@ -79,9 +79,7 @@ def check_runtime(
     """
     if backend not in BACKENDS:
         raise UserError(f"unknown backend '{backend}': {nearest(backend, BACKENDS)}")
-    for flag, number in (("--threads", threads), ("--batch", batch)):
-        if number < 1:
-            raise UserError(f"{flag} {number}: must be a whole number from 1")
+    threads, batch = as_whole(threads, "--threads", 1), as_whole(batch, "--batch", 1)
     if channels_last and backend == "onnxruntime":
         raise UserError("--channels-last: onnxruntime has its own memory format; omit this option")
     runtime = Runtime(backend, accelerator, device_name(accelerator), threads, batch, channels_last)

@@ -17,7 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._pytree import tree_map_only
 
 from spos._util.errors import UserError
-from spos._util.files import write_json
+from spos._util.files import as_path, write_json
 from spos._util.listener import Listener, Silent
 from spos._util.records import to_plain
 from spos._util.version import __version__
@@ -40,7 +40,7 @@ MakeBackend = Callable[[Runtime, Path | None], Backend]
 
 def measure_latency(
     supernet: Supernet,
-    out: Path | None = None,
+    out: str | Path | None = None,
     *,
     space: str = "",
     preset: str = "",
@@ -62,8 +62,8 @@ def measure_latency(
 
     Args:
         supernet (Supernet): supernet with any weights; it is not modified.
-        out (Path | None): file to write; intermediate results are saved to FILE.partial beside it.
-            None does not write a file.
+        out (str | Path | None): file to write; intermediate results are saved to FILE.partial
+            beside it. None does not write a file.
         space (str): name of the search space; empty for your own model.
         preset (str): name of the preset; empty for your own model.
         layout (Any): dataclass of the layout; None for your own model.
@@ -92,6 +92,7 @@ def measure_latency(
         >>> all(latency.median > 0 for latency in table.parts.values())
         True
     """
+    out = None if out is None else as_path(out, "out")
     runtime = check_runtime(backend, accelerator, threads, batch, channels_last)
     measurement = Measurement(runtime, out, make)
     facts: dict[str, Any] = {
@@ -103,7 +104,7 @@ def measure_latency(
     }
     parts = parts_of(supernet)
     rows = rows_of(next(iter(parts.values())).supernet, parts.values())
-    loader = _Loader(supernet, measurement.backend, batch)
+    loader = _Loader(supernet, measurement.backend, runtime.batch)
     items = {name: partial(loader.prepare, row) for name, row in rows.items()}
     samples = measurement.sample(items, rounds, listener, supernet, {**facts, "rows": len(rows)})
     found = _combine_samples(loader, parts, rows, samples)

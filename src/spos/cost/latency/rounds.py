@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from pydantic import FiniteFloat
 
-from spos._util.errors import UserError
+from spos._util.errors import UserError, as_whole
 from spos._util.files import read_own, write_json
 from spos._util.interrupt import SAVED, deferred_interrupt
 from spos._util.listener import Listener
@@ -98,8 +98,7 @@ def sample_rounds(
         UserError: the file is damaged or belongs to a different measurement.
         KeyboardInterrupt: the measurement was interrupted; the samples so far are saved.
     """
-    if rounds < 1:
-        raise UserError(f"--rounds {rounds}: must be a whole number from 1")
+    rounds = as_whole(rounds, "--rounds", 1)
     conditions = {**(settings or {}), "rounds": rounds}
     taken = Samples(conditions, {name: [] for name in items}, dict.fromkeys(items, 0))
     if partial is not None and partial.exists():

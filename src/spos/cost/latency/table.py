@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from spos._util.errors import UserError
-from spos._util.files import read_json, write_json
+from spos._util.files import as_path, read_json, write_json
 from spos._util.records import to_plain
 from spos.cost.latency.device import device_name
 from spos.cost.latency.record import (
@@ -70,16 +70,17 @@ class LatencyTable(Measured):
     fit: Fit = field(default_factory=Fit)
 
     @staticmethod
-    def read(path: Path) -> LatencyTable:
+    def read(path: str | Path) -> LatencyTable:
         """Read a file written by :meth:`write`.
 
         Args:
-            path (Path): latency table.
+            path (str | Path): latency table.
 
         Raises:
             UserError: the file cannot be read, is not a latency table, is damaged, or has a newer
                 format.
         """
+        path = as_path(path, "latency table")
         try:
             stored = read_json(path)
         except OSError as error:
@@ -88,16 +89,16 @@ class LatencyTable(Measured):
             raise UserError(f"{path} is not a latency table or is damaged: {error}") from error
         return LatencyTable(**from_stored(stored, str(path)))
 
-    def write(self, path: Path) -> None:
+    def write(self, path: str | Path) -> None:
         """Write the table as JSON, atomically.
 
         Args:
-            path (Path): file to write.
+            path (str | Path): file to write.
 
         Raises:
             OSError: the folder does not exist or is not writable.
         """
-        write_json(path, as_stored(vars(self)))
+        write_json(as_path(path, "latency table"), as_stored(vars(self)))
 
     def check_supernet(self, space: str, preset: str, layout: Any, supernet: Supernet) -> None:
         """Check that the table belongs to a supernet.

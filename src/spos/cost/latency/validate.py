@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from spos._util.errors import UserError
+from spos._util.errors import UserError, as_whole
+from spos._util.files import as_path
 from spos._util.listener import Listener
 from spos._util.records import to_plain
 from spos.cost import CostTable
@@ -86,7 +87,7 @@ class ValidatedTable:
 def validate(
     table: LatencyTable,
     supernet: Supernet,
-    out: Path | None = None,
+    out: str | Path | None = None,
     *,
     networks: int = 50,
     seed: int = 0,
@@ -99,8 +100,8 @@ def validate(
     Args:
         table (LatencyTable): table measured on this device.
         supernet (Supernet): supernet of the table.
-        out (Path | None): file to write; intermediate results are saved to FILE.partial beside it.
-            None does not write a file.
+        out (str | Path | None): file to write; intermediate results are saved to FILE.partial
+            beside it. None does not write a file.
         networks (int): number of distinct networks, at least 4.
         seed (int): seed of the random networks.
         rounds (int): samples of each network, even.
@@ -111,6 +112,9 @@ def validate(
     Raises:
         UserError: the table is of another device or supernet, or too few networks are asked for.
     """
+    out = None if out is None else as_path(out, "out")
+    networks, rounds = as_whole(networks, "--networks"), as_whole(rounds, "--rounds")
+    seed = as_whole(seed, "--seed")
     if networks < LEAST_NETWORKS:
         raise UserError(f"--networks {networks}: must be at least {LEAST_NETWORKS}, better 50")
     if rounds < 2 or rounds % 2:

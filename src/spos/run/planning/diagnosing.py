@@ -61,7 +61,7 @@ def doctor_planned(
         UserError: an argument or a setting is not valid, or the check was not confirmed.
         KeyboardInterrupt: the check was interrupted; its state is saved.
     """
-    check_counts(networks, seeds)
+    networks, seeds = check_counts(networks, seeds)
     given, directory, listener = with_digests(given), RunDirectory(out), listener or Silent()
     execution |= {"accelerator": accelerator, "listener": listener, "workers": workers}
 
