@@ -358,6 +358,17 @@ def test_predictions_of_a_class_that_is_none_are_damage(
     assert cli("run", "--out", finished).mistake.startswith(f"{path} is damaged (predictions")
 
 
+@pytest.mark.parametrize("places", ["5x", "", "0,9999", "-1"])
+def test_a_stage_of_a_candidate_that_is_none_is_damage(
+    places: str, cli: Cli, finished: Path
+) -> None:
+    path = finished / "search.json"
+    content = read_json(path)
+    content["stages"]["places"][content["winner"]["architecture"]] = places
+    write_json(path, content)
+    assert cli("run", "--out", finished).mistake.startswith(f"{path} is damaged (stages")
+
+
 def test_files_without_a_digest_are_read(cli: Cli, finished: Path) -> None:
     result = result_of(finished)
     for path in finished.glob("*.json"):

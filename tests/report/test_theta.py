@@ -45,6 +45,25 @@ def test_the_entropy_is_a_share_of_the_largest() -> None:
     assert body.entropies()[0] == pytest.approx(1.039721 / 1.098612, abs=1e-5)
 
 
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        None,
+        "0.5",
+        [[0.5, 0.5]],
+        [0.5, [0.2, 0.3, 0.5]],
+        [[0.5, 0.5], [0.5, 0.5]],
+        [[0.5, "a"], [0.2, 0.3, 0.5]],
+        [[0.5, float("nan")], [0.2, 0.3, 0.5]],
+        [[-5, 6], [0.2, 0.3, 0.5]],
+    ],
+)
+def test_a_line_that_is_damaged_is_left_out(damaged: Any) -> None:
+    other = {"stage": "theta", "step": 5, "probabilities": damaged}
+    assert decisions(CHOICES, [*METRICS, other])[0] == [0, 10, 20]
+    assert decisions(CHOICES, [*METRICS, {"stage": "theta", "step": 5}])[0] == [0, 10, 20]
+
+
 def test_every_choice_has_a_curve_and_every_option_an_area() -> None:
     figure = entropy_figure(CHOICES, METRICS)
     assert figure is not None

@@ -66,6 +66,11 @@ class CandidateStages:
     distinct: tuple[StageCosts, ...] = ()
     places: Mapping[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        known = set(map(str, range(len(self.distinct))))
+        if not all(known.issuperset(places.split(",")) for places in self.places.values()):
+            raise ValueError(f"a stage that is none of the {len(known)}")
+
     def of(self, architecture: Architecture) -> list[StageCosts]:
         """The stages of an architecture, from input to output; empty where they are unknown."""
         known = self.places.get(str(architecture))

@@ -180,7 +180,13 @@ def decisions(choices: Sequence[ChoiceFacts], metrics: Metrics) -> tuple[list[in
         >>> steps, stem.entropies().tolist()
         ([0], [1.0])
     """
-    recorded = [line for line in metrics if line["stage"] == "theta"]
+    sizes = [len(choice.options) for choice in choices]
+    # A line that is damaged is left out.
+    recorded = [
+        line
+        for line in metrics
+        if line["stage"] == "theta" and _are_shares(line.get("probabilities"), sizes)
+    ]
     lines = sorted(recorded, key=lambda line: line["step"])
     return [line["step"] for line in lines], [
         Decision(
@@ -190,6 +196,14 @@ def decisions(choices: Sequence[ChoiceFacts], metrics: Metrics) -> tuple[list[in
         )
         for place, choice in enumerate(choices)
     ]
+
+
+def _are_shares(value: Any, sizes: Sequence[int]) -> bool:
+    """Whether a value is a list of probabilities for each choice, of so many options."""
+    rows = value if isinstance(value, list) else []
+    return [len(row) if isinstance(row, list) else 0 for row in rows] == list(sizes) and all(
+        _finite(share) and 0 <= share <= 1 for row in rows for share in row
+    )
 
 
 def entropy_figure(choices: Sequence[ChoiceFacts], metrics: Metrics) -> Chart | None:
