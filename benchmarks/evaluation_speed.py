@@ -33,8 +33,8 @@ from spos import Architecture, OneShotEvaluator
 from spos._util.files import read_own
 from spos.report.result import read_result
 from spos.run.network import calibration_loader, load_checkpoint, loader
-from spos.search.evaluation import score
 from spos.search.recalibration import Loader, recalibrate
+from spos.search.score import score
 from spos.search.sharing import SharedStages
 
 #: Batches of the recalibration of the plain loop.

@@ -27,7 +27,7 @@ from spos._util.files import read_json, write_json
 from spos._util.records import to_plain
 from spos.data import ImageData, evaluation_batches, load_data, training_batches
 from spos.nn.quantisers import ACTIVATIONS, WEIGHTS
-from spos.search.evaluation import score
+from spos.search.score import score
 from spos.spaces.resnet_bits import PRESETS, uniform
 from spos.training.checkpoint import Checkpoints
 from spos.training.defaults import DEFAULTS

@@ -17,7 +17,7 @@ from spos import Architecture, CostTable, OneOf, OneShotEvaluator, Supernet, Tas
 from spos.data import dataset_data
 from spos.nn import ElasticConv2d, Width
 from spos.run.task import check_picklable
-from spos.search.evaluation import score
+from spos.search.score import score
 from spos.training.checkpoint import Checkpoints
 from spos.training.loop import train
 from spos.training.recipe import Recipe

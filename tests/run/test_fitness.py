@@ -19,7 +19,7 @@ from spos import Task, UserError
 from spos.report.result import Result, read_result
 from spos.run import run
 from spos.run.task import make_fitness, zscores
-from spos.search.evaluation import score
+from spos.search.score import score
 
 RECIPE = {"steps": 6, "batch_size": 16, "warmup_steps": 2}
 GIVEN: dict[str, Any] = {

@@ -18,7 +18,7 @@ from spos._util.listener import Silent
 from spos.export.trained import load_trained
 from spos.run import run, validation
 from spos.run.validation import MOST, PASSES, SHARE, plan_points
-from spos.search.evaluation import correct
+from spos.search.score import correct
 from spos.training.checkpoint import Checkpoints
 from spos.training.loop import report_interval
 from spos.training.recipe import Recipe

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from spos import Architecture, OneOf, OneShotEvaluator, Supernet, UserError
-from spos.search.evaluation import correct, score
 from spos.search.recalibration import recalibrate
+from spos.search.score import correct, score
 from spos.search.sharing import SharedStages
 
 GetSupernet = Callable[[str], Supernet]
@@ -268,3 +268,15 @@ def test_a_model_without_batch_norm_needs_no_calibration():
     architecture = Architecture((1,))
     scores = dict(evaluator([architecture]))
     assert scores == {architecture: score(supernet.extract([1]), VALIDATION)}
+
+
+def test_what_is_given_to_an_evaluator_is_checked(supernet_of: GetSupernet):
+    supernet = supernet_of("small")
+    evaluator = OneShotEvaluator(supernet, CALIBRATION, VALIDATION)
+    choices = len(supernet.space)
+    scores = dict(evaluator([Architecture([0] * choices)]))
+    assert dict(evaluator([[0] * choices, np.zeros(choices, int)])) == scores
+    with pytest.raises(UserError, match=f"has 1 options, this space has {choices} choices"):
+        list(evaluator([(0,)]))
+    with pytest.raises(UserError, match="calibration of type list: must be a function that retur"):
+        OneShotEvaluator(supernet, CALIBRATION(), VALIDATION)

@@ -100,3 +100,9 @@ def test_bound_out_of_reach_and_unknown_cost(small):
         Feasible(small.space, small, Constraint(minimum={"flops": 9}))
     with pytest.raises(UserError, match="did you mean 'flops'"):
         Feasible(small.space, small, Constraint(maximum={"flop": 9}))
+
+
+def test_bounds_that_are_no_constraint_are_refused(spaces, additive):
+    space = spaces(2, 2)
+    with pytest.raises(UserError, match=r"constraint of type dict: must be a spos\.Constraint"):
+        Feasible(space, additive(space, flops=[[0, 1], [0, 1]]), {"flops": 1})

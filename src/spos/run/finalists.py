@@ -21,7 +21,7 @@ from spos.run.recorder import timed
 from spos.run.search_outcome import make_winner
 from spos.run.task import make_fitness
 from spos.search import Candidate
-from spos.search.evaluation import score
+from spos.search.score import score
 from spos.training.recipe import Recipe
 
 #: Steps over which weights are averaged, as a share of the steps of the shortest training.

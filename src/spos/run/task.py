@@ -15,9 +15,9 @@ from torch.nn import functional as F
 from spos._util.errors import UserError
 from spos._util.identity import identity
 from spos.report.measure import Measure, percent
-from spos.search.evaluation import Evaluate, Metric, are_correct, correct, number, score
 from spos.search.racing import Each
 from spos.search.recalibration import Loader
+from spos.search.score import Evaluate, Metric, are_correct, correct, number, score
 from spos.training.method import Loss
 
 #: The metric of classification.

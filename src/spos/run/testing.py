@@ -16,7 +16,7 @@ from spos.report.attachments import Mistake, Predictions
 from spos.run.context import Context
 from spos.run.network import loader
 from spos.run.outcome import PredictionsOutcome
-from spos.search.evaluation import correct, score
+from spos.search.score import correct, score
 
 #: Images that are kept, those with the lowest probability of their true class.
 MISTAKES = 10

@@ -13,7 +13,7 @@ from spos._util.randomness import generator
 from spos.run.context import Context
 from spos.run.network import loader
 from spos.run.task import make_fitness
-from spos.search.evaluation import score
+from spos.search.score import score
 from spos.training.loop import report_interval
 from spos.training.recipe import Recipe
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spos._util.errors import UserError
+from spos._util.errors import UserError, check_kind
 from spos._util.randomness import generator
 from spos.cost import Constraint, CostModel
 from spos.cost.cost import format_cost
@@ -54,6 +54,7 @@ class Feasible:
     """
 
     def __init__(self, space: SearchSpace, table: CostModel, constraint: Constraint) -> None:
+        check_kind(constraint, Constraint, "constraint", "a spos.Constraint of upper bounds")
         constraint.check(table)
         self.space = space
         self.table = table
