@@ -105,6 +105,8 @@ def test_a_mistake_in_a_source_names_what_was_given(tmp_path: Path):
         ([0, 1, 0], None, r"labels of shape \[3\] for 4 images"),
         ([0, 1, 0, 2], ["a", "b"], "label 2, but there are 2 classes; allowed: 0 to 1"),
         ([0, 1, 0, -1], None, "label -1, but there are 2 classes; allowed: 0 to 1"),
+        ([0, 1, 0, 0.7], None, "labels of torch.float32; allowed: integers from 0"),
+        (["a", "b", "a", "b"], None, "labels of type list; allowed: integers from 0"),
     ],
 )
 def test_labels_that_do_not_fit_are_refused(labels, classes, told):

@@ -21,6 +21,8 @@ from spos.data.split import Size, check_size
 
 RESIZE_BATCH = 1000
 """Images resized at a time: as float32 they need four times their memory."""
+WHOLE = "integers from 0, one for each image"
+"""What the labels of arrays are."""
 
 
 @dataclass(frozen=True)
@@ -172,19 +174,21 @@ def array_source(
         raise UserError("stream always: this source is always held in memory; allowed: auto, never")
 
     def read(images: Any, labels: Any) -> TensorImages:
-        pixels = torch.as_tensor(images)
+        pixels = _as_tensor(images, "images", "uint8 [N, C, H, W]")
         if pixels.dtype != torch.uint8 or pixels.dim() != 4:
             raise UserError(
                 f"images of {pixels.dtype}, shape {list(pixels.shape)}; allowed: uint8 [N, C, H, W]"
             )
         side = options.image_size or min(pixels.shape[2:])
-        numbers = torch.as_tensor(labels).to(torch.int64)
+        numbers = _as_tensor(labels, "labels", WHOLE)
+        if numbers.is_floating_point() or numbers.is_complex():
+            raise UserError(f"labels of {numbers.dtype}; allowed: {WHOLE}")
         if numbers.shape != pixels.shape[:1]:
             raise UserError(
                 f"labels of shape {list(numbers.shape)} for {len(pixels)} images; allowed: one for "
                 "each image"
             )
-        return TensorImages(resize(pixels, side), numbers)
+        return TensorImages(resize(pixels, side), numbers.to(torch.int64))
 
     train = read(images, labels)
     names = classes or [str(label) for label in range(int(train.labels.max()) + 1)]
@@ -197,6 +201,14 @@ def array_source(
                 f"label {wrong}, but there are {len(names)} classes; allowed: 0 to {len(names) - 1}"
             )
     return Source(train, names, tested)
+
+
+def _as_tensor(values: Any, what: str, allowed: str) -> Tensor:
+    try:
+        return torch.as_tensor(values)
+    # Of text, of rows of several lengths, or of no numbers at all.
+    except (TypeError, ValueError, RuntimeError):
+        raise UserError(f"{what} of type {type(values).__name__}; allowed: {allowed}") from None
 
 
 def resize(images: Tensor, image_size: int) -> Tensor:
