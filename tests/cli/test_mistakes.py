@@ -152,6 +152,10 @@ GIVEN = {
         "--num-nodes 2 and --workers ray: trainings are shared by nodes or by Ray; give one of",
     ),
     "threads": (["run", "--out", "OUT", "--threads", "0"], "--threads 0: must be a whole number"),
+    "a number of more than 64 bits": (
+        ["run", "--out", "OUT", *SMALL, "--population", str(2**63)],
+        "search.population 9223372036854775808: must be at most 1e+18",
+    ),
     "more threads than any machine has": (
         ["run", "--out", "OUT", "--threads", "9999999999"],
         "--threads 9999999999: must be a whole number, at most 1024",

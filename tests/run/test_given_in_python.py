@@ -15,6 +15,7 @@ from spos.cost.latency import LatencyTable, measure_latency, validate
 from spos.export import export_run, open_classifier
 from spos.report.result import read_result
 from spos.run import RunDirectory, doctor, run
+from spos.run.config import make_config
 
 RECIPE = {"steps": 2, "batch_size": 8, "warmup_steps": 0}
 GIVEN: dict[str, Any] = {
@@ -58,6 +59,9 @@ def test_a_table_is_measured_into_a_path_that_is_a_text(
     ("call", "says"),
     [
         (lambda: run(None, GIVEN), "run directory None: must be a path"),
+        (lambda: run("a", GIVEN, "train"), "stages 'train': must be a tuple of train, search, re"),
+        (lambda: run("a", GIVEN, ("trian",)), r"stages \('trian',\): must be a tuple of train"),
+        (lambda: make_config({"search": {"population": 10**5000}}), "of hundreds of digits: must"),
         (lambda: run("", GIVEN), "run directory '': must not be empty"),
         (lambda: run("run", None), "settings None: must be a mapping of sections"),
         (lambda: run("run", GIVEN, compare=-1), "compare -1: must be a whole number of at least 0"),

@@ -124,6 +124,7 @@ def search(
     check_kinds(model=model, time=time, limits=limits, settings=settings, seed=seed)
     check_kinds(classes=classes, compare_with=compare_with, loggers=loggers, callback=callback)
     check_kinds(compare=compare, threads=threads, workers=workers, reuse=reuse, out=out, init=init)
+    compare_with, loggers = compare_with or (), loggers or ()
     processes = None if isinstance(workers, str) else workers
     for name, number, least, most in (
         # No machine has as many, and OpenMP ends the process that asks for more.

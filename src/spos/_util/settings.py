@@ -17,6 +17,8 @@ from spos._util.text import redact
 
 Filled = TypeVar("Filled")
 
+#: Whole number at most: libraries count with 64 bits.
+LARGEST_WHOLE = 10**18
 #: Side of an image in pixels at most: no larger size can be meant.
 LARGEST_SIDE = 1 << 16
 
@@ -66,9 +68,14 @@ def _check(adapter: TypeAdapter[Any], value: Any, *parts: str) -> Any:
     if wanted == "tuple" and not isinstance(value, (list, tuple, Mapping)):
         value = _as_list(value)
     try:
-        return adapter.validate_python(value)
+        valid = adapter.validate_python(value)
     except ValidationError as error:
         errors = error.errors(include_url=False)
+    else:
+        if isinstance(valid, int) and valid > LARGEST_WHOLE:
+            shown = valid if valid.bit_length() < 1000 else "of hundreds of digits"
+            raise UserError(f"{key} {shown}: must be at most {LARGEST_WHOLE:g}")
+        return valid
     given, context = errors[0]["input"], errors[0].get("ctx", {})
     if wanted == "bool":
         raise UserError(f"{key} {given!r}: must be true or false")

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from torch import nn
 
-from spos._util.errors import as_whole
+from spos._util.errors import UserError, as_whole
 from spos._util.listener import Listener, Silent
 from spos._util.records import write_record
 from spos._util.text import redact
@@ -121,6 +121,9 @@ def run(
         UserError: an argument or a setting is not valid.
         KeyboardInterrupt: the run was interrupted; its state is saved.
     """
+    known = isinstance(stages, (list, tuple)) and all(one in [*STAGES] for one in stages)
+    if not known or not stages:
+        raise UserError(f"stages {stages!r:.80}: must be a tuple of {', '.join(STAGES)}")
     given = check_sections(given) if load is None else merge_sections(given, OWN_DATA)
     given = with_digests(given)
     if method is not None:
