@@ -94,7 +94,7 @@ def test_the_same_call_resumes_and_another_model_is_refused(found: FoundNetwork)
     before = (found.folder / "result.json").read_bytes()
     given: dict[str, Any] = {"max_flops": "200K", "settings": QUICK, "threads": 1}
     loader = DataLoader(TensorDataset(*arrays()), batch_size=8)
-    again = spos.search(stack(), loader, compare=1, out=found.folder, **given)
+    again = spos.search(stack(), loader, compare=1, loggers=None, out=found.folder, **given)
     assert again.result == found.result
     assert (found.folder / "result.json").read_bytes() == before
     wider = nn.Sequential(layer(1, 16), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 10))
