@@ -287,3 +287,24 @@ def test_all_architectures_of_a_small_space_are_distinguished(supernet: Supernet
     found = {a: costs.cost(a)["latency"] for a in product(range(2), range(3), range(3), range(2))}
     assert min(found, key=found.__getitem__) == (1, 2, 2, 1)
     assert max(found, key=found.__getitem__) == (0, 0, 0, 0)
+
+
+def test_a_model_of_the_same_names_with_other_layers_is_refused(tmp_path: Path) -> None:
+    def built(kernel: int) -> Supernet:
+        small, large = nn.Conv2d(3, 4, 1), nn.Conv2d(3, 4, kernel, padding=kernel // 2)
+        choice = OneOf({"small": small, "large": large})
+        head = (nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+        return Supernet(nn.Sequential(choice, *head), (3, 8, 8))
+
+    table, own, other = measured(built(3)), built(3), built(5)
+    assert CostTable(own, counter=table.counter(own)).cost([1])["latency"] > 0
+    with pytest.raises(UserError, match="of another model: its stage '0' with large on 1x3x8x8"):
+        CostTable(other, counter=table.counter(other))
+    path = tmp_path / "t.json"
+    table.write(path)
+    former = read_json(path)
+    for part in former["parts"]:
+        del part["weights"]
+    write_json(path, {name: value for name, value in former.items() if name != "digest"})
+    before = LatencyTable.read(path)
+    assert CostTable(other, counter=before.counter(other)).cost([1])["latency"] > 0

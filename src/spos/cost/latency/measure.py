@@ -6,7 +6,8 @@ import datetime
 import hashlib
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from spos._util.records import to_plain
 from spos._util.version import __version__
 from spos.cost.latency.backend import Backend, Sampler, Step, check_runtime, make_backend
 from spos.cost.latency.plan import Row, computes_nothing, network_of, parts_of, rows_of
-from spos.cost.latency.record import PartKey, PartLatency, Runtime, as_stored, part_key
+from spos.cost.latency.record import PartKey, PartLatency, Runtime, as_stored, part_key, weights_of
 from spos.cost.latency.rounds import Samples, median, sample_rounds, spread
 from spos.cost.latency.table import LatencyTable
 from spos.cost.outputs import output_of
@@ -211,7 +212,7 @@ class _Loader:
 
 
 def _combine_samples(
-    loader: _Loader, parts: Iterable[PartKey], rows: dict[str, Row], samples: Samples
+    loader: _Loader, parts: Mapping[PartKey, Part], rows: dict[str, Row], samples: Samples
 ) -> dict[PartKey, PartLatency]:
     """Combine the samples of each part over all rows that contain it."""
     values: dict[PartKey, list[float]] = defaultdict(list)
@@ -222,7 +223,11 @@ def _combine_samples(
             values[key] += column
             runs[key] += samples.runs[name]
     found = {key: PartLatency(median(v), spread(v), runs[key]) for key, v in values.items()}
-    return {key: found.get(key, PartLatency(0, 0, 0, nothing=True)) for key in parts}
+    nothing = PartLatency(0, 0, 0, nothing=True)
+    return {
+        key: replace(found.get(key, nothing), weights=weights_of(part.network()))
+        for key, part in parts.items()
+    }
 
 
 def calibrate(network: nn.Module, images: Any) -> None:

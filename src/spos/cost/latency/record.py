@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeInt
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from spos._util.errors import UserError
@@ -74,12 +75,15 @@ class PartLatency:
         spread (int): interquartile range over the rounds, in nanoseconds.
         runs (int): number of runs.
         nothing (bool): whether the part computes nothing, such as a skipped layer; its median is 0.
+        weights (str): digest of the shapes of its weights (:func:`weights_of`); empty in tables of
+            former versions.
     """
 
     median: NonNegativeInt
     spread: NonNegativeInt
     runs: int
     nothing: bool = False
+    weights: str = ""
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,15 @@ def part_key(part: Part) -> PartKey:
     chosen = zip(part.stage.choices, part.options, strict=True)
     names = tuple(space.choices[place].options[option] for place, option in chosen)
     return PartKey(part.supernet.stages[part.first_identical].name, names, shapes_of(part.value))
+
+
+def weights_of(network: nn.Module) -> str:
+    """Return a digest of the shapes of the weights of a part.
+
+    Options of two models may have the same names and inputs, and be other modules.
+    """
+    shapes = shapes_of([*network.parameters()])
+    return hashlib.sha256(shapes.encode()).hexdigest()[:12]
 
 
 def shapes_of(value: Any) -> str:

@@ -20,6 +20,7 @@ from spos.cost.latency.record import (
     as_stored,
     from_stored,
     part_key,
+    weights_of,
 )
 from spos.cost.outputs import output_of
 from spos.cost.part import Costs, Counter, Options, Part, run
@@ -171,7 +172,14 @@ class LatencyTable(Measured):
         """
 
         def count(part: Part) -> tuple[Costs, Any]:
-            output = run(part.network(), part.value)
+            network = part.network()
+            found = self.parts.get(part_key(part))
+            if found and found.weights and found.weights != weights_of(network):
+                raise UserError(
+                    f"the latency table is of another model: its {part_key(part)} has weights of "
+                    "other shapes; measure this one with spos latency"
+                )
+            output = run(network, part.value)
             return (self.latency(part),), output
 
         return Counter(("latency",), count, first_apart=True)
