@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import filelock
@@ -13,6 +15,8 @@ import pytest
 import torch
 import yaml
 from commands import FEW, SMALL, STEPS, Ended
+
+from spos._cli.main import main
 
 Cli = Callable[..., Ended]
 
@@ -352,6 +356,26 @@ def test_an_error_of_the_program_is_not_hidden(
     monkeypatch.setattr("spos.run.planning.execute.run", run)
     with pytest.raises(KeyError):
         cli("run", "--preset", "tiny", "--out", tmp_path / "run")
+
+
+def test_a_library_that_cannot_write_its_log_prints_no_traceback(
+    cli: Cli, finished_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging, "raiseExceptions", True)
+    full = logging.FileHandler("/dev/full", delay=True)
+
+    def show(run: str, as_json: bool) -> None:
+        logging.getLogger("library").warning("a line")
+
+    monkeypatch.setattr(main.commands["show"], "callback", show)
+    logging.getLogger("library").addHandler(full)
+    try:
+        ended = cli("show", finished_run)
+    finally:
+        logging.getLogger("library").removeHandler(full)
+        with suppress(OSError):
+            full.close()
+    assert (ended.status, ended.err) == (0, "")
 
 
 def test_a_reader_that_has_seen_enough_is_not_a_mistake(finished_run: Path) -> None:

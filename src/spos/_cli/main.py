@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import signal
 import sys
@@ -78,6 +79,8 @@ def entry() -> None:
     gc.set_threshold(*gc.get_threshold()[:2], 100)
     # Before a library is imported that reads it.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # A library that cannot write its own log, as wandb on a full disk, prints a traceback of it.
+    logging.raiseExceptions = False
     handle_by(raise_interrupt)
     threading.excepthook = _tell_of_thread
     try:
