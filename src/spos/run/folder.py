@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -86,6 +87,9 @@ def _lock(folder: Path, lock: filelock.BaseFileLock) -> None:
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
-        raise UserError(f"--out {folder}: another spos process is using it") from None
+        # Without --num-nodes each of its processes takes itself for the only one.
+        hint = "; on one machine leave out torchrun: --devices N starts the processes"
+        told = hint if "TORCHELASTIC_RUN_ID" in os.environ else ""
+        raise UserError(f"--out {folder}: another spos process is using it{told}") from None
     except OSError as error:
         raise UserError(f"--out {folder}: not writable ({error.strerror})") from error
