@@ -160,6 +160,10 @@ GIVEN = {
         ["run", "--out", "OUT", *SMALL, "--population", str(2**63)],
         "search.population 9223372036854775808: must be at most 1e+18",
     ),
+    "a number that float32 does not hold": (
+        ["run", "--out", "OUT", *SMALL, "--set", "retrain.learning_rate=1e300"],
+        "retrain.learning_rate 1e+300: must be at most 1e+37",
+    ),
     "more threads than any machine has": (
         ["run", "--out", "OUT", "--threads", "9999999999"],
         "--threads 9999999999: must be a whole number, at most 1024",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import re
 import typing
 from collections.abc import Iterable, Mapping
@@ -17,8 +18,8 @@ from spos._util.text import redact
 
 Filled = TypeVar("Filled")
 
-#: Whole number at most: libraries count with 64 bits.
-LARGEST_WHOLE = 10**18
+#: Numbers at most, by their types: libraries count with 64 bits, and train with float32.
+LARGEST: dict[type, float] = {int: 10**18, float: 1e37}
 #: Side of an image in pixels at most: no larger size can be meant.
 LARGEST_SIDE = 1 << 16
 
@@ -72,9 +73,10 @@ def _check(adapter: TypeAdapter[Any], value: Any, *parts: str) -> Any:
     except ValidationError as error:
         errors = error.errors(include_url=False)
     else:
-        if isinstance(valid, int) and valid > LARGEST_WHOLE:
-            shown = valid if valid.bit_length() < 1000 else "of hundreds of digits"
-            raise UserError(f"{key} {shown}: must be at most {LARGEST_WHOLE:g}")
+        largest = LARGEST.get(type(valid))
+        if largest is not None and largest < valid != math.inf:
+            shown = "of hundreds of digits" if valid > 1e300 else valid
+            raise UserError(f"{key} {shown}: must be at most {largest:g}")
         return valid
     given, context = errors[0]["input"], errors[0].get("ctx", {})
     if wanted == "bool":
