@@ -205,6 +205,14 @@ def test_a_network_without_the_costs_of_the_others_is_damage(cli: Cli, finished:
     assert cli("show", finished).mistake.startswith(told)
 
 
+def test_a_stage_that_is_none_is_damage(cli: Cli, finished: Path) -> None:
+    path = finished / "result.json"
+    content = read_json(path)
+    content["seconds"]["trian"] = 1
+    write_json(path, content)
+    assert cli("show", finished).mistake.startswith(f"{path} is damaged (seconds.trian")
+
+
 def test_a_file_of_another_kind_in_the_way_is_one_line(cli: Cli, finished: Path) -> None:
     for name in ("result.json", "train.json"):
         (finished / name).unlink()

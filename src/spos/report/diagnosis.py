@@ -13,6 +13,7 @@ from rich.text import Text
 
 from spos.cost.cost import find_cost
 from spos.report.chart import ACCENT, INK, Chart, Names, dots, layer, make_chart
+from spos.report.facts import StageName
 from spos.report.measure import Measure
 from spos.report.spread import Spread, measure_spread
 from spos.report.table import ArchitectureTable, architectures_table, column, pairs_table, spaced
@@ -40,7 +41,7 @@ class SampledNetwork:
 class StageEstimate:
     """The estimated wall time of a stage of the run in seconds."""
 
-    stage: str
+    stage: StageName
     seconds: float
 
 

@@ -10,6 +10,19 @@ from pydantic import Field
 
 from spos._util.settings import LARGEST_SIDE
 
+#: The stages of a run, as the report calls them.
+RUN_STAGES = {
+    "plan": "Planning and reading",
+    "train": "Supernet training",
+    "search": "Search",
+    "finalists": "Finalists",
+    "retrain": "Retraining",
+    "known": "Known networks",
+    "compare": "Comparison",
+}
+#: The name of one of them, in a file that may be damaged.
+StageName = Annotated[str, Field(pattern=f"^({'|'.join(RUN_STAGES)})$")]
+
 
 @dataclass(frozen=True)
 class ChoiceFacts:

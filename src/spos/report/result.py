@@ -18,6 +18,7 @@ from spos.report.facts import (
     LatencyFacts,
     SearchFacts,
     SpaceFacts,
+    StageName,
     TrainFacts,
 )
 from spos.report.former import upgrade_result
@@ -221,7 +222,7 @@ class Result:
     budgets: tuple[BudgetWinner, ...] = ()
     comparison: Comparison | None = None
     known: tuple[KnownNetwork, ...] = ()
-    seconds: Mapping[str, float] = field(default_factory=dict)
+    seconds: Mapping[StageName, float] = field(default_factory=dict)
     seeds: Mapping[str, int] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     device: str = ""

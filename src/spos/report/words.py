@@ -6,19 +6,9 @@ import re
 from collections.abc import Collection, Mapping
 
 from spos.cost.cost import find_cost, format_cost
-from spos.report.facts import ConstraintFacts, SearchFacts
+from spos.report.facts import RUN_STAGES, ConstraintFacts, SearchFacts
 from spos.report.result import Result
 
-#: The stages of a run, as the report calls them.
-RUN_STAGES = {
-    "plan": "Planning and reading",
-    "train": "Supernet training",
-    "search": "Search",
-    "finalists": "Finalists",
-    "retrain": "Retraining",
-    "known": "Known networks",
-    "compare": "Comparison",
-}
 #: What a table says below its columns.
 FLOPS_NOTE = "FLOPs are multiply-adds"
 
