@@ -205,6 +205,15 @@ def test_a_network_without_the_costs_of_the_others_is_damage(cli: Cli, finished:
     assert cli("show", finished).mistake.startswith(told)
 
 
+def test_a_candidate_without_the_costs_of_the_others_is_damage(cli: Cli, finished: Path) -> None:
+    path = finished / "search.json"
+    content = read_json(path)
+    del content["candidates"][3]["costs"]["flops"]
+    write_json(path, content)
+    told = f"{path} is damaged (a candidate without the cost flops of others)"
+    assert cli("run", "--out", finished).mistake.startswith(told)
+
+
 def test_a_stage_that_is_none_is_damage(cli: Cli, finished: Path) -> None:
     path = finished / "result.json"
     content = read_json(path)

@@ -124,6 +124,12 @@ class SearchOutcome(Outcome):
 
     upgrade = staticmethod(upgrade_search)
 
+    def __post_init__(self) -> None:
+        names = {frozenset(one.costs) for one in (*self.candidates, *self.top, *self.front)}
+        if len(names) > 1:
+            missing = sorted(frozenset.union(*names) - frozenset.intersection(*names))
+            raise ValueError(f"a candidate without the cost {missing[0]} of others")
+
     @property
     def retrainings(self) -> dict[str, str]:
         """Stage of the run that retrains each network found, by architecture.
