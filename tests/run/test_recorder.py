@@ -18,6 +18,10 @@ def test_the_time_of_a_stage_is_that_of_all_attempts(
     now = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     directory = RunDirectory(tmp_path)
+    with timed(directory, "compare"):
+        now += 5
+    assert not list(tmp_path.iterdir())  # Of a run that has not begun.
+    directory.config_path.touch()
     with suppress(KeyboardInterrupt), timed(directory, "compare"):
         now += 7
         raise KeyboardInterrupt
