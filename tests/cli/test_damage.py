@@ -210,7 +210,7 @@ def test_a_candidate_without_the_costs_of_the_others_is_damage(cli: Cli, finishe
     content = read_json(path)
     del content["candidates"][3]["costs"]["flops"]
     write_json(path, content)
-    told = f"{path} is damaged (a candidate without the cost flops of others)"
+    told = f"{path} is damaged (a candidate lacks the cost flops, which others have)"
     assert cli("run", "--out", finished).mistake.startswith(told)
 
 

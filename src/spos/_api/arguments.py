@@ -78,7 +78,7 @@ def read_time(time: str | float | None) -> float | None:
     seconds = parse_duration(time) if isinstance(time, str) else time
     if not 0 < seconds < LONGEST:
         raise UserError(f"time {time!s:.40}: must be above 0 seconds, and below {LONGEST:g}")
-    # One of numpy is none that JSON holds, and may be of few digits.
+    # JSON holds no numbers of numpy, and those of 16 bits overflow.
     return float(seconds)
 
 

@@ -135,7 +135,7 @@ def search(
         if number is not None and not least <= number <= most:
             bound = f"at least {least}" if number < least else f"at most {most}"
             raise UserError(f"{name} {number}: must be {bound}")
-    # Those of numpy are none that JSON holds.
+    # JSON holds no numbers of numpy.
     compare, threads = (None if one is None else int(one) for one in (compare, threads))
     if isinstance(data, Path):
         data = f"folder:{data}"

@@ -96,7 +96,7 @@ def check_kind(value: object, kinds: type | tuple[type, ...], what: str, allowed
 
 
 def as_whole(value: object, what: str, least: int = 0) -> int:
-    """A whole number that somebody gave in Python, also one of numpy, as one that JSON holds.
+    """A whole number that was given in Python, of numpy too, as an int.
 
     Args:
         value (object): what was given.

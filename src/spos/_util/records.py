@@ -71,7 +71,7 @@ def _first(error: Exception) -> str:
     first = error.errors(include_url=False)[0]
     place = ".".join(map(str, first["loc"]))
     if first["type"] == "value_error":
-        # Of a record as a whole: what it is made of tells nothing more.
+        # What the record holds says nothing more.
         said = str(first["ctx"]["error"])
         return f"{place}: {said}" if place else said
     given = "" if first["type"] == "missing" else f", not {first['input']!r:.60}"

@@ -128,7 +128,7 @@ class SearchOutcome(Outcome):
         names = {frozenset(one.costs) for one in (*self.candidates, *self.top, *self.front)}
         if len(names) > 1:
             missing = sorted(frozenset.union(*names) - frozenset.intersection(*names))
-            raise ValueError(f"a candidate without the cost {missing[0]} of others")
+            raise ValueError(f"a candidate lacks the cost {missing[0]}, which others have")
 
     @property
     def retrainings(self) -> dict[str, str]:
