@@ -78,7 +78,7 @@ def load() -> ImageData:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     result = run(
-        Path(*sys.argv[1:] or ["runs/own"]),
+        Path(*sys.argv[1:2] or ["runs/own"]),
         {
             "space": {"name": "stack", "preset": "small"},
             "search": {"population": 10, "iterations": 3},

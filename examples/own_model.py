@@ -91,7 +91,7 @@ def search(out: Path, settings: Mapping[str, Any] | None = None) -> dict[str, An
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    result = search(Path(*sys.argv[1:] or ["runs/model"]))
+    result = search(Path(*sys.argv[1:2] or ["runs/model"]))
     winner = result.winner
     print(f"found {winner.names}")
     print(f"{winner.costs['flops']} multiply-adds, {winner.costs['params']} parameters")

@@ -113,7 +113,7 @@ def search(out: Path, settings: Mapping[str, Any] | None = None) -> dict[str, An
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    result = search(Path(*sys.argv[1:] or ["runs/task"]))
+    result = search(Path(*sys.argv[1:2] or ["runs/task"]))
     winner = result.winner
     print(f"found {winner.architecture}: {winner.costs['flops']} multiply-adds")
     # The scores keep the names that they have in classification.

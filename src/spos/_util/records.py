@@ -70,12 +70,13 @@ def _first(error: Exception) -> str:
         return " ".join(str(error).split())[:200]
     first = error.errors(include_url=False)[0]
     place = ".".join(map(str, first["loc"]))
+    said, given = first["msg"], f", not {first['input']!r:.60}"
     if first["type"] == "value_error":
-        # What the record holds says nothing more.
-        said = str(first["ctx"]["error"])
-        return f"{place}: {said}" if place else said
-    given = "" if first["type"] == "missing" else f", not {first['input']!r:.60}"
-    return f"{place}: {first['msg']}{given}"[:200]
+        # The record's own check, whose message names what is wrong in it.
+        said, given = first["ctx"]["error"], ""
+    elif first["type"] == "missing":
+        given = ""
+    return f"{place}: {said}{given}".removeprefix(": ")[:200]
 
 
 def write_record(path: Path, record: Any) -> None:

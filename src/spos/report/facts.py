@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from spos._util.errors import nearest
 from spos._util.settings import LARGEST_SIDE
 
 #: The stages of a run, as the report calls them.
@@ -20,8 +21,16 @@ RUN_STAGES = {
     "known": "Known networks",
     "compare": "Comparison",
 }
+
+
+def _known(stage: str) -> str:
+    if stage not in RUN_STAGES:
+        raise ValueError(f"unknown stage: {nearest(stage, RUN_STAGES)}")
+    return stage
+
+
 #: The name of one of them, in a file that may be damaged.
-StageName = Annotated[str, Field(pattern=f"^({'|'.join(RUN_STAGES)})$")]
+StageName = Annotated[str, AfterValidator(_known)]
 
 
 @dataclass(frozen=True)

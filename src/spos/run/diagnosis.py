@@ -114,10 +114,11 @@ def check_counts(networks: int, seeds: int) -> tuple[int, int]:
     Raises:
         UserError: there are fewer than two.
     """
+    networks, seeds = as_whole(networks, "--networks"), as_whole(seeds, "--seeds")
     for name, value in (("networks", networks), ("seeds", seeds)):
-        if as_whole(value, f"--{name}") < 2:
+        if value < 2:
             raise UserError(f"--{name} {value}: must be at least 2, or no spread can be measured")
-    return as_whole(networks, "--networks"), as_whole(seeds, "--seeds")
+    return networks, seeds
 
 
 def _diagnose(context: Context, networks: int, seeds: int) -> Diagnosis:

@@ -80,7 +80,7 @@ class RunSettings(Settings):
 
     section = "run"
 
-    seed: Annotated[int, Field(ge=0, le=10**18)] = 0
+    seed: Annotated[int, Field(ge=0)] = 0
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     channels_last: bool = True
     evaluation_batch: Annotated[int, Field(ge=2)] = 256

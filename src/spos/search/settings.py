@@ -84,7 +84,7 @@ class SearchSettings(Settings):
     patterns_weight: Annotated[float, Field(ge=0, le=1000)] = 0.0
     racing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     from_known: bool = True
-    seed: Annotated[int, Field(ge=0, le=10**18)] = 0
+    seed: Annotated[int, Field(ge=0)] = 0
     pareto: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
