@@ -95,28 +95,29 @@ def check_kind(value: object, kinds: type | tuple[type, ...], what: str, allowed
         raise UserError(f"{what} {shown}: must be {allowed}")
 
 
-def as_whole(value: object, what: str, least: int = 0) -> int:
+def as_whole(value: object, what: str, least: int = 0, most: int = 10**6) -> int:
     """A whole number that was given in Python, of numpy too, as an int.
 
     Args:
         value (object): what was given.
         what (str): what it is, to begin an error with.
         least (int): least value allowed.
+        most (int): largest value allowed, by default that of the options of the command line.
 
     Raises:
-        UserError: it is no whole number, or too small.
+        UserError: it is no whole number, too small or too large.
 
     Example:
         >>> as_whole(1.5, "compare")
         Traceback (most recent call last):
         ...
-        spos.UserError: compare 1.5: must be a whole number of at least 0
+        spos.UserError: compare 1.5: must be a whole number from 0 to 1000000
     """
     with suppress(TypeError):
         number = least - 1 if isinstance(value, bool) else index(value)  # type: ignore[arg-type]
-        if number >= least:
+        if least <= number <= most:
             return number
-    raise UserError(f"{what} {value!r:.80}: must be a whole number of at least {least}")
+    raise UserError(f"{what} {value!r:.80}: must be a whole number from {least} to {most}")
 
 
 def explain(error: BaseException) -> str | None:

@@ -233,7 +233,7 @@ def test_a_sample_adds_up_to_the_median_of_whole_runs():
     ("changes", "told"),
     [
         ({"backend": "pytorch"}, "unknown backend 'pytorch': did you mean 'torch'?"),
-        ({"threads": 0}, "--threads 0: must be a whole number of at least 1"),
+        ({"threads": 0}, "--threads 0: must be a whole number from 1 to 1024"),
         ({"batch": 0}, "--batch 0: must be"),
         ({"accelerator": "tpu"}, "--accelerator tpu: .*allowed: cpu, cuda"),
         ({"accelerator": "cuda"}, "this machine has no CUDA device; allowed here: cpu"),

@@ -79,7 +79,7 @@ def check_runtime(
     """
     if backend not in BACKENDS:
         raise UserError(f"unknown backend '{backend}': {nearest(backend, BACKENDS)}")
-    threads, batch = as_whole(threads, "--threads", 1), as_whole(batch, "--batch", 1)
+    threads, batch = as_whole(threads, "--threads", 1, 1024), as_whole(batch, "--batch", 1)
     if channels_last and backend == "onnxruntime":
         raise UserError("--channels-last: onnxruntime has its own memory format; omit this option")
     runtime = Runtime(backend, accelerator, device_name(accelerator), threads, batch, channels_last)

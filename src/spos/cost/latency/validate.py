@@ -114,7 +114,7 @@ def validate(
     """
     out = None if out is None else as_path(out, "out")
     networks, rounds = as_whole(networks, "--networks"), as_whole(rounds, "--rounds")
-    seed = as_whole(seed, "--seed")
+    seed = as_whole(seed, "--seed", most=10**18)
     if networks < LEAST_NETWORKS:
         raise UserError(f"--networks {networks}: must be at least {LEAST_NETWORKS}, better 50")
     if rounds < 2 or rounds % 2:
