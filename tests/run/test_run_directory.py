@@ -78,6 +78,13 @@ def test_folders_in_which_no_run_was_started_are_removed_again(tmp_path: Path) -
     assert {path.name for path in tmp_path.rglob("*")} == {"known", "new", "file"}
 
 
+def test_what_a_kill_in_the_first_write_left_is_removed(tmp_path: Path) -> None:
+    for name in (".config.yaml.0a1b2c3d", ".plan.json.0a1b2c3d", ".notes.json.mine"):
+        (tmp_path / name).write_text("ha")
+    with RunDirectory(tmp_path).open():
+        assert sorted(one.name for one in tmp_path.iterdir()) == [".lock", ".notes.json.mine"]
+
+
 def test_curves_are_cut_back_to_the_step_that_a_training_resumes_from(tmp_path: Path) -> None:
     directory = RunDirectory(tmp_path)
     for stage, step in (("train", 5), ("train", 10), ("retrain", 10), ("retrain", 20)):

@@ -24,6 +24,8 @@ TEMPORARY_PATTERNS = (
     ".study.db.*",
     "*/.step-*.safetensors.*",
 )
+#: Those of the files that a run begins with, where nothing of anybody else has such a name.
+FIRST_PATTERNS = tuple(f".{name}.????????" for name in ("plan.json", "data.json", "config.yaml"))
 
 
 @contextmanager
@@ -54,10 +56,10 @@ def open_folder(folder: Path, marker: Path, unstarted: Sequence[str] = ()) -> It
             _lock(folder, lock)
         if interrupt.requested:
             raise KeyboardInterrupt
-        if marker.exists():
-            # Those of a process that was killed.
-            for left in [one for name in TEMPORARY_PATTERNS for one in folder.glob(name)]:
-                left.unlink(missing_ok=True)
+        # Those of a process that was killed; in a folder without a run, others may be of anybody.
+        patterns = TEMPORARY_PATTERNS if marker.exists() else FIRST_PATTERNS
+        for left in [one for name in patterns for one in folder.glob(name)]:
+            left.unlink(missing_ok=True)
         yield
     except KeyboardInterrupt:
         if not marker.exists():
