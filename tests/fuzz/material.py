@@ -8,6 +8,14 @@ from pathlib import Path
 from commands import FEW, Started
 from PIL import Image
 
+#: The small run without what its supernet does not depend on, which is free once that is trained.
+OF_THE_SUPERNET = tuple(
+    text
+    for flag, value in zip(FEW[::2], FEW[1::2], strict=True)
+    if flag not in ("--population", "--iterations")
+    and not value.startswith(("search.", "retrain."))
+    for text in (flag, value)
+)
 LAYOUT = ("--set", "layout.channels=16,24", "--set", "layout.depths=1,2")
 
 
@@ -24,6 +32,7 @@ def make_material(folder: Path) -> None:
 
     more = ("--compare", "1", "--finalists", "2", "--set", "data.test=99")
     spos("run", *FEW, *more, "--max-flops", "130K", "--out", out)
+    spos("train", *OF_THE_SUPERNET, "--out", folder / "trained")
     for name, form in (
         ("network.onnx", "onnx"),
         ("network.safetensors", "state-dict"),
@@ -35,7 +44,7 @@ def make_material(folder: Path) -> None:
         *("--image-channels", "1", "--rounds", "2", "--out", folder / "table.json"),
     )
     # What no command reads back, and is copied for every case.
-    for path in (out / "tensorboard", *out.glob("compare-*/"), *out.glob("finalist-*/")):
+    for path in (*folder.glob("*/tensorboard"), *out.glob("compare-*/"), *out.glob("finalist-*/")):
         shutil.rmtree(path)
     (out / "report.html").unlink()
     for name, colour in (("a", 0), ("b", 200)):

@@ -19,20 +19,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
 from types import FrameType
-from typing import NoReturn
-from unittest.mock import patch
 
 sys.path.append(str(Path(__file__).parents[1] / "cli"))
 from commands import FORKS
-
-from spos.run.planning.speed import Line, Speed
+from interrupted import run_command
 
 #: Seconds of a case until it counts as a hang, and of one that cannot be stopped from inside.
 LONGEST, STUCK = 60.0, 180.0
 #: Bytes that the process of the cases may take, beside those that it has at its start.
 MEMORY = 6 << 30
-#: What is taken for the speed of this machine: to measure it takes as long as hundreds of cases.
-SPEED = Speed(threads=1, training=Line(1e-3, 1e-11), evaluation=Line(1e-3, 3e-12))
+#: Kinds of which trainings are not interrupted at their first step, and seconds of the processor
+#: after which they are.
+TRAINING, ENOUGH = ("later stages",), 4.0
 #: Names of files that are not whole yet.
 TEMPORARY = re.compile(r"\..*\.[0-9a-f]{8}$|\.unfinished$|\.copy$|\.tmp$")
 #: Files that say nothing of a run.
@@ -153,7 +151,7 @@ def _run(kind: str, number: int, arguments: list[str], place: Path, folder: Path
     status, problem = None, ""
     signal.setitimer(signal.ITIMER_REAL, LONGEST)
     try:
-        status = _command(arguments)
+        status = run_command(arguments, ENOUGH if kind in TRAINING else 0.0)
     except Hang:
         problem = f"it does not end within {LONGEST:g} s"
     except BaseException as error:
@@ -174,39 +172,6 @@ def _run(kind: str, number: int, arguments: list[str], place: Path, folder: Path
 
 def _hang(number: int, frame: FrameType | None) -> None:
     raise Hang
-
-
-def _command(arguments: list[str]) -> int:
-    """Run a command until it trains or serves: there it is interrupted, as by Ctrl-C."""
-    import torch
-
-    from spos._cli.main import entry
-    from spos.run.dashboard import DashboardServer
-
-    owner, leave = os.getpid(), os._exit
-
-    def leave_here(status: int) -> NoReturn:
-        if os.getpid() != owner:
-            leave(status)
-        raise SystemExit(status)
-
-    def interrupt(*given: object, **named: object) -> NoReturn:
-        raise KeyboardInterrupt
-
-    with (
-        patch.object(sys, "argv", ["spos", *arguments]),
-        patch.object(os, "_exit", leave_here),
-        patch.object(torch.autograd, "backward", interrupt),
-        patch.object(DashboardServer, "serve_forever", interrupt),
-        patch("spos.run.latency.measure_latency", interrupt),
-        patch("spos.run.planning.capacity.measure_speed", lambda *given: SPEED),
-        patch("spos.run.planning.capacity.measure_side_by_side", lambda *given, **named: 1.0),
-    ):
-        try:
-            entry()
-        except SystemExit as error:
-            return int(error.code or 0)
-    return 0
 
 
 def _broken(status: int | None, told: str) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import file_cases
 import settings_cases
+import stage_cases
 
-KINDS = {**settings_cases.KINDS, **file_cases.KINDS}
+KINDS = {**settings_cases.KINDS, **file_cases.KINDS, **stage_cases.KINDS}
 #: Percent of all cases that are of a kind: more of those that take less.
 SHARES = {
     "commands": 6,
@@ -15,7 +16,8 @@ SHARES = {
     "latency tables": 12,
     "image folders": 4,
     "archives": 4,
-    "exported networks": 48,
+    "exported networks": 47,
+    "later stages": 1,
 }
 
 
