@@ -129,6 +129,30 @@ def test_a_module_that_knows_how_it_begins_has_the_last_word() -> None:
     assert not zero[0].weight.any()
 
 
+def test_weights_that_are_frozen_are_those_of_the_model() -> None:
+    def pretrained(seed: int) -> nn.Module:
+        torch.manual_seed(seed)
+        parts = (nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), layer(4, 8))
+        model = nn.Sequential(*parts, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10))
+        nn.init.normal_(model[1].weight)
+        model[:2].requires_grad_(False)
+        return model
+
+    model = pretrained(0)
+    kept = {name: one.clone() for name, one in model.named_parameters() if not one.requires_grad}
+    assert sorted(kept) == ["0.bias", "0.weight", "1.bias", "1.weight"]
+    first = known_as(model)
+    own = spos.spaces.family("own-Sequential")
+    supernet = own.build(own.preset(PRESET), classes=10, image_channels=1)
+    for network in (supernet.model, supernet.subnet([0])):
+        for name, one in kept.items():
+            parameter = network.get_parameter(name)
+            assert torch.equal(parameter, one) and not parameter.requires_grad, name
+    assert not torch.equal(supernet.model[5].weight, model[5].weight)
+    assert supernet.model[2][1].weight is None
+    assert known_as(pretrained(0)) == first != known_as(pretrained(1))
+
+
 @pytest.mark.parametrize(
     ("model", "says"),
     [

@@ -75,8 +75,8 @@ def search(
 
     Args:
         model (nn.Module | str | None): module with choices (:class:`spos.OneOf`,
-            :class:`spos.nn.Width`), whose layers get fresh weights, unless ``init`` says
-            otherwise; or the name of a space; None for a space that suits the images.
+            :class:`spos.nn.Width`), whose layers get fresh weights unless they are frozen or
+            ``init`` says otherwise; or the name of a space; None for a space that suits the images.
         data (Any): source as for ``--data``; or a Dataset of (image, class), a DataLoader of one,
             or a pair of arrays: images of shape (N, C, H, W), (N, H, W, C) or (N, H, W), and
             classes.

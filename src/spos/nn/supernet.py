@@ -65,7 +65,7 @@ class Supernet(nn.Module):
     model is a single stage.
 
     The model is modified in place: as in the official release, its batch norms lose their affine
-    parameters, which :meth:`subnet` restores.
+    parameters, which :meth:`subnet` restores. Those that are frozen (``requires_grad=False``) stay.
 
     Args:
         model (nn.Module): model that contains at least one :class:`spos.nn.ChoiceModule`.
@@ -314,7 +314,10 @@ def _flatten_sequential(path: str, module: nn.Module) -> Iterator[tuple[str, nn.
 def _strip_affine(model: nn.Module) -> Iterator[_BatchNorm]:
     for module in model.modules():
         # Those that lost them to another supernet of the same model had them as well.
-        if isinstance(module, _BatchNorm) and (module.affine or getattr(module, _LOST, False)):
+        if not isinstance(module, _BatchNorm) or not (module.affine or hasattr(module, _LOST)):
+            continue
+        # Paths do not share what is not trained: it is a constant of the model.
+        if module.weight is None or module.weight.requires_grad:
             module.affine = False
             setattr(module, _LOST, True)
             module.register_parameter("weight", None)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
+import torch
 from torch import Tensor, nn
 
 from spos._util.errors import UserError
@@ -33,7 +34,7 @@ class OwnLayout:
     Args:
         image_size (int): side of the square input in pixels.
         model (str): digest of its code and of what that uses, of its modules with the shapes of
-            their weights, and of the tensors that no ``reset_parameters`` draws anew.
+            their weights, and of the tensors that are not drawn anew.
         affine (bool): whether batch norms keep their affine parameters, shared by all paths.
     """
 
@@ -49,7 +50,8 @@ def register_model(
 
     Args:
         model (nn.Module): module with choices (:class:`spos.OneOf`, :class:`spos.nn.Width`), or a
-            supernet of one. It is copied before each training, and its layers get fresh weights.
+            supernet of one. It is copied before each training, and its layers get fresh weights,
+            but for those that are frozen (``requires_grad=False``).
         image_size (int): side of the square input in pixels.
         affine (bool): whether batch norms keep their affine parameters.
         digest (str | None): what it is recognised by, as another process has found it; None to
@@ -112,12 +114,20 @@ def _digest(model: nn.Module) -> str:
             called = (one for one in vars(module).values() if inspect.isroutine(one))
             parts += [path, type(module).__qualname__, plain_values(vars(module))]
             parts += map(identity, called)
-        if find_reset(module) is None:
-            # They are not drawn anew.
-            kept = {f"{path}.{name}": one for name, one in _own_tensors(module)}
+        drawn = find_reset(module) is not None
+        kept = {
+            f"{path}.{name}": one
+            for name, one in _own_tensors(module)
+            if not drawn or _is_frozen(one)
+        }
+        if kept or not drawn:
             parts.append(tensors_digest(kept, ""))
     parts += reached({type(module) for module in model.modules()})
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _is_frozen(tensor: Tensor) -> bool:
+    return isinstance(tensor, nn.Parameter) and not tensor.requires_grad
 
 
 def _own_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
@@ -142,11 +152,16 @@ def _build(layout: OwnLayout, *, classes: int, image_channels: int = 3) -> Super
             f"layout.model {layout.model}: this process has no such model; give it to spos.search"
         )
     fresh = copy_module(_MODELS[layout.model], {})
+    # No training would make anything of fresh ones.
+    frozen = {name: one.clone() for name, one in fresh.named_parameters() if _is_frozen(one)}
     # Those inside a module first: it may know better how they begin.
     for module in reversed(list(fresh.modules())):
         reset = find_reset(module)
         if reset is not None:
             reset()
+    with torch.no_grad():
+        for name, one in frozen.items():
+            fresh.get_parameter(name).copy_(one)
     if isinstance(fresh, Supernet):
         return fresh
     shape = (image_channels, layout.image_size, layout.image_size)
