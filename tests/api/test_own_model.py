@@ -160,6 +160,12 @@ def test_weights_that_are_frozen_are_those_of_the_model() -> None:
             nn.Sequential(*stack()[:-1], nn.Linear(12, 7)),
             r"outputs of shape \[N, 7\]; allowed for 10 classes: \[N, 10\]",
         ),
+        (
+            nn.Sequential(
+                *stack()[:-1], OneOf({"all": nn.Linear(12, 10), "more": nn.Linear(12, 14)})
+            ),
+            r"outputs of shape \[N, 14\] with the options 1,1,1,1; allowed for 10 classes",
+        ),
         (nn.Sequential(*stack()[:-3]), r"outputs of shape \[N, 12, 8, 8\]"),
         (nn.Sequential(*stack()[:-1], nn.LazyLinear(10)), "lazy layers, whose sizes are not known"),
         (torch.compile(stack()), "compiled by torch.compile: give the module itself"),
