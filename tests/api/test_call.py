@@ -223,6 +223,21 @@ def test_the_random_numbers_of_the_caller_go_on(found: FoundNetwork) -> None:
     assert torch.equal(torch.rand(3), expected)
 
 
+def test_modes_of_the_caller_change_nothing(found: FoundNetwork, tmp_path: Path) -> None:
+    given: dict[str, Any] = {"max_flops": "200K", "settings": QUICK, "threads": 1, "compare": 1}
+    model, images = stack(), arrays()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.inference_mode(), torch.autocast("cpu"), torch.device("meta"):
+            again = spos.search(model, images, out=tmp_path / "run", **given)
+            said = again.predict(images[0][:9])
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert again.candidates == found.candidates
+    assert again.result.comparison == found.result.comparison
+    assert again.accuracy == found.accuracy and said == found.predict(images[0][:9])
+
+
 @pytest.mark.parametrize(
     ("given", "says"),
     [

@@ -170,6 +170,10 @@ def test_weights_that_are_frozen_are_those_of_the_model() -> None:
         (nn.Sequential(*stack()[:-1], nn.LazyLinear(10)), "lazy layers, whose sizes are not known"),
         (torch.compile(stack()), "compiled by torch.compile: give the module itself"),
         (nn.DataParallel(stack()), "wrapped for several devices: give the module itself"),
+        (
+            stack().double(),
+            r"weights of torch.float64, such as 0\.0\.options\.0\.weight",
+        ),
         (stack().to("meta"), "the model is on the device meta, which holds no numbers"),
         (spos.Supernet(stack(), (1, 32, 32)), r"inputs of shape \[1, 32, 32\], the images have"),
     ],

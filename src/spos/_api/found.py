@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from spos._api.own_images import as_images, as_read
 from spos._util.errors import UserError
 from spos._util.files import as_path
+from spos._util.modes import usual_modes
 from spos.cost.cost import find_cost
 from spos.data import ImageData
 from spos.export.exporting import export_run
@@ -107,6 +108,7 @@ class FoundNetwork:
         """The trained network: plain torch modules, on the CPU; reads normalised images."""
         return self._trained.network
 
+    @usual_modes()
     def predict(self, images: Any) -> list[str]:
         """Classify images of any size: the middle square of each is resized to that of the run.
 

@@ -18,6 +18,7 @@ from torch.utils.benchmark import Timer
 
 from spos._util.errors import UserError
 from spos._util.files import as_path, put
+from spos._util.modes import usual_modes
 from spos.cost.latency.device import device_name
 from spos.data import ImageData
 from spos.export.card import model_card
@@ -34,6 +35,7 @@ NETWORK_FILE = "network.onnx"
 """File in a run directory to which its network is exported by default."""
 
 
+@usual_modes()
 def export_run(
     run: str | Path,
     form: str = "onnx",

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from spos._util.errors import UserError, check_kind
 from spos._util.files import as_path
+from spos._util.modes import usual_modes
 from spos.export.deployed import deploy
 from spos.export.exporting import NETWORK_FILE
 from spos.export.hub import CONFIG, download, open_folder
@@ -83,6 +84,7 @@ class LoadedNetwork:
         return Classifier(self.opened).classify([as_path(file, "file") for file in listed], top)
 
 
+@usual_modes()
 def load(source: str | Path) -> LoadedNetwork:
     """Load a trained network; no code that comes with it is executed.
 

@@ -10,6 +10,7 @@ from torch import nn
 
 from spos._util.errors import UserError, nearest
 from spos._util.listener import Silent
+from spos._util.modes import usual_modes
 from spos.data import ImageData, Images, StreamedImages
 from spos.data.photograph import resized_side
 from spos.export.metadata import Metadata
@@ -82,6 +83,7 @@ def check_run(path: Path) -> None:
         raise UserError(f"{path} is not a run directory: it has no config.yaml")
 
 
+@usual_modes()
 def load_trained(
     path: Path,
     stage: str = RETRAIN,

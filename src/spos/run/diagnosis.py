@@ -14,6 +14,7 @@ from torch import nn
 from spos._util.errors import UserError, as_whole
 from spos._util.files import write_atomically
 from spos._util.listener import Listener, Silent
+from spos._util.modes import usual_modes
 from spos._util.randomness import generator
 from spos.cost import CostModel
 from spos.data import ImageData
@@ -44,6 +45,7 @@ FINALISTS = 5
 FORWARD = 1 / 3
 
 
+@usual_modes()
 def doctor(
     out: str | Path,
     given: Mapping[str, Any],

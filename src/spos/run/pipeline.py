@@ -10,6 +10,7 @@ from torch import nn
 
 from spos._util.errors import UserError, as_whole
 from spos._util.listener import Listener, Silent
+from spos._util.modes import usual_modes
 from spos._util.records import write_record
 from spos._util.text import redact
 from spos.data import ImageData
@@ -60,6 +61,7 @@ STAGES: dict[str, Callable[[Context], Any]] = {
 }
 
 
+@usual_modes()
 def run(
     out: str | Path,
     given: Mapping[str, Any],

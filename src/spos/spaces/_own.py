@@ -74,6 +74,12 @@ def register_model(
         )
     if any(one.is_meta for one in (*model.parameters(), *model.buffers())):
         raise UserError("the model is on the device meta, which holds no numbers: make it on cpu")
+    for where, weight in model.named_parameters():
+        if weight.is_floating_point() and weight.dtype != torch.float32:
+            raise UserError(
+                f"the model has weights of {weight.dtype}, such as {where}: images are of "
+                "torch.float32; give model.float()"
+            )
     # A class may have the name of a space of the catalogue.
     name = f"own-{type(model.model if isinstance(model, Supernet) else model).__name__}"
     digest = digest or _digest(model)

@@ -1,0 +1,36 @@
+"""Modes of torch that a caller has set, on which nothing that is computed may depend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import torch
+
+
+@contextmanager
+def usual_modes() -> Iterator[None]:
+    """Compute as a process of its own does, which knows of no modes; also a decorator.
+
+    Under ``torch.autocast`` or with another default type a run would train in it, without a word of
+    it in its settings, and its other processes would not.
+
+    Example:
+        >>> with torch.no_grad(), torch.autocast("cpu"), usual_modes():
+        ...     torch.is_grad_enabled(), torch.is_autocast_enabled("cpu")
+        (True, False)
+    """
+    dtype, device = torch.get_default_dtype(), torch.get_default_device()
+    with ExitStack() as modes:
+        modes.enter_context(torch.inference_mode(False))
+        modes.enter_context(torch.enable_grad())
+        for kind in ("cpu", "cuda", "mps"):
+            if torch.is_autocast_enabled(kind):
+                modes.enter_context(torch.autocast(kind, enabled=False))
+        if device.type != "cpu":
+            # Only then: each function of torch takes longer in it.
+            modes.enter_context(torch.device("cpu"))
+        if dtype != torch.float32:
+            torch.set_default_dtype(torch.float32)
+            modes.callback(torch.set_default_dtype, dtype)
+        yield
