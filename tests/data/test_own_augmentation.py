@@ -79,6 +79,13 @@ def test_an_image_that_a_function_changes_in_place_is_not_that_of_the_data() -> 
     assert torch.equal(batch, before)
 
 
+def test_an_image_with_gradients_is_one_without() -> None:
+    images = torch.full((2, 1, 4, 4), 51, dtype=torch.uint8)
+    gain = torch.ones((), requires_grad=True)
+    changed = apply_own(lambda image: image / 255 * gain, images, 0, 0, 0)
+    assert not changed.requires_grad and changed.unique().item() == pytest.approx(51)
+
+
 def test_the_name_says_which_function_it_is_and_how_it_is_set() -> None:
     assert register_augmentation(Noise(2)).startswith("own:Noise@")
     given = (Noise(2), Noise(3), Noise(2, Noise(4)), Noise(2, Noise(5)), drawn, partial(drawn))

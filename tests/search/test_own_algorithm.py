@@ -97,6 +97,18 @@ def test_proposals_in_any_form_are_architectures_or_refused(
             found()
 
 
+def test_an_algorithm_that_proposes_nothing_within_the_limits_is_told(tower, evaluator, new_study):
+    class Nothing(Algorithm):
+        fills = False
+
+        def propose(self, iteration: int, history) -> Mapping[Architecture, str]:
+            return {Architecture([3] * 12): "too large"}
+
+    ALGORITHMS.register("nothing")(Nothing)
+    with pytest.raises(UserError, match=r"Nothing\.propose proposed no network within the limits"):
+        search(tower.space, tower, WITHIN, evaluator(sum), new_study(), SearchSettings("nothing"))
+
+
 def test_an_unknown_algorithm_is_reported_with_the_nearest(tower, evaluator, new_study):
     with pytest.raises(UserError, match="unknown search algorithm 'evolutoin': did you mean 'ev"):
         search(tower.space, tower, WITHIN, evaluator(sum), new_study(), SearchSettings("evolutoin"))

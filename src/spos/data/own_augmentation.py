@@ -224,7 +224,8 @@ def _checked(changed: Any, image: Tensor) -> Tensor:
             "uint8, or float in 0 to 1, of the same shape"
         )
     # A function that goes through a library such as NumPy returns an image on the CPU.
-    return torch.as_tensor(changed).to(image.device)
+    # Its graph of gradients, as of a library whose transforms can be learned, would grow with it.
+    return torch.as_tensor(changed).detach().to(image.device)
 
 
 def _seed_all(seed: int) -> None:

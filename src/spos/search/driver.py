@@ -252,6 +252,11 @@ def search(
                 missing, started = missing - 1, datetime.now()
                 if on_evaluated is not None:
                     on_evaluated(found, len(history.proposals) - missing, course.total)
+    if not history.proposals:
+        raise UserError(
+            f"{type(algorithm).__name__}.propose proposed no network within the limits, and its "
+            "attribute fills is False: propose some, or let random ones fill the places"
+        )
     candidates = tuple(map(candidate, history.proposals))
     if mirror:
         mirror.add(candidates)
