@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from spos import UserError
-from spos.nn.copying import copy_module
+from spos.nn.copying import check_copies, copy_module
 
 
 class Tied(nn.Module):
@@ -45,6 +45,15 @@ def test_a_copy_is_what_deepcopy_gives(make):
     known = {id(tensor) for tensor in module.state_dict(keep_vars=True).values()}
     for name, value in made.state_dict(keep_vars=True).items():
         assert torch.equal(value, expected.state_dict()[name]) and id(value) not in known
+
+
+@pytest.mark.parametrize("hook", ["register_hook", "register_post_accumulate_grad_hook"])
+def test_a_hook_on_a_gradient_is_refused(hook: str) -> None:
+    module = nn.Sequential(nn.ReLU(), nn.Linear(2, 2))
+    check_copies(module)
+    getattr(module[1].weight, hook)(lambda given: None)
+    with pytest.raises(UserError, match=r"parameter '1\.weight' has a hook on its gradient"):
+        check_copies(module)
 
 
 def test_what_is_shared_stays_shared_and_what_is_replaced_is_taken():

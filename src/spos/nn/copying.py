@@ -28,12 +28,19 @@ def check_copies(model: nn.Module) -> None:
     """Check that copies of a model have weights of their own that can be trained.
 
     Raises:
-        UserError: it has lazy layers, or parts compiled by torch.jit.
+        UserError: it has lazy layers, parts compiled by torch.jit, or hooks on gradients.
     """
     if any(map(is_lazy, (*model.parameters(), *model.buffers()))):
         raise UserError(
             "the model has lazy layers, whose sizes are not known yet: run it on an image first"
         )
+    for path, parameter in model.named_parameters():
+        # deepcopy leaves them out without a word.
+        if parameter._backward_hooks or parameter._post_accumulate_grad_hooks:
+            raise UserError(
+                f"the parameter '{path}' has a hook on its gradient, which its copies would lose: "
+                "do what it does in a forward or in a hook of a module"
+            )
     for path, module in model.named_modules():
         # The weights of its copies are no leaves of the graph of gradients.
         if isinstance(module, torch.jit.ScriptModule):

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from spos._util.errors import UserError
 from spos._util.identity import identity, plain_values
 from spos._util.reached import reached
+from spos.nn.choice import ChoiceModule
 from spos.nn.copying import check_copies, copy_module
 from spos.nn.supernet import Supernet
 from spos.spaces import SPACES, Family
@@ -82,8 +83,13 @@ def register_model(
             )
     # A class may have the name of a space of the catalogue.
     name = f"own-{type(model.model if isinstance(model, Supernet) else model).__name__}"
-    digest = digest or _digest(model)
-    _MODELS[digest] = copy_module(model, {})
+    kept = copy_module(model, {})
+    for module in kept.modules():
+        # A path that somebody has looked at makes no other model of it.
+        if isinstance(module, ChoiceModule):
+            module.active = 0
+    digest = digest or _digest(kept)
+    _MODELS[digest] = kept
     defaults = sandwich_defaults(DEFAULTS["cifar"])
     SPACES[name] = Family(
         paper="a model of your own",
