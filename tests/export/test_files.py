@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import resource
 import threading
 import zipfile
@@ -22,6 +23,7 @@ from spos.export.formats import FORMATS
 from spos.export.onnx_file import OPSET, open_onnx, write_onnx
 from spos.export.program_file import open_program, read_program_metadata, write_program
 from spos.export.weights_file import read_weights, write_weights
+from spos.training.weights import read_weights as read_weights_file
 
 Graphs = Callable[..., fx.GraphModule]
 onnx = pytest.importorskip("onnx", reason="the extra 'export' is not installed")
@@ -112,6 +114,22 @@ def test_a_program_of_other_bytes_is_noticed(program_file: Path, tmp_path: Path)
         read_program_metadata(other)
 
 
+def test_what_would_fill_the_memory_is_not_read(program_file: Path, tmp_path: Path):
+    packed, large = tmp_path / "a.pt2", tmp_path / "a.onnx"
+    with zipfile.ZipFile(program_file) as archive, zipfile.ZipFile(packed, "w") as changed:
+        for name in archive.namelist():
+            changed.writestr(name, archive.read(name))
+        changed.writestr("a/zeros", bytes(10**6), zipfile.ZIP_DEFLATED)
+    for read in (read_program_metadata, read_weights_file):
+        with pytest.raises(UserError, match="damaged: its members are larger than the file"):
+            read(packed)
+    large.touch()
+    # A hole, which takes no space on the disk.
+    os.truncate(large, 2 << 30)
+    with pytest.raises(UserError, match=r"a\.onnx is not an ONNX file: it has more than 2 GiB"):
+        open_onnx(large)
+
+
 def test_a_program_without_a_part_is_one_line(
     program_file: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
@@ -157,7 +175,7 @@ def test_an_altered_directory_of_a_program_is_damage(place: int, value: bytes, t
 def test_a_program_whose_members_begin_before_it_is_damage(program_file: Path, tmp_path: Path):
     path, content = tmp_path / "a.pt2", program_file.read_bytes()
     path.write_bytes(content[len(content) // 2 :])
-    with pytest.raises(UserError, match=r"a\.pt2 is not a file of torch\.export, or damaged"):
+    with pytest.raises(UserError, match=r"a\.pt2 is damaged: its members are larger"):
         read_program_metadata(path)
 
 

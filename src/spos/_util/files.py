@@ -114,7 +114,12 @@ def file_digest(path: Path) -> str:
         check_regular(path)
     except ValueError as error:
         raise OSError(errno.EINVAL, str(error), str(path)) from None
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        # In parts: a file may be larger than the memory.
+        while part := file.read(1 << 20):
+            found.update(part)
+    return found.hexdigest()
 
 
 def _digest(value: Any) -> str:

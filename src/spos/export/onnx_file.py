@@ -15,6 +15,8 @@ from spos.export.metadata import INPUT, OUTPUT, Metadata, OpenedNetwork, reason
 
 OPSET = 20
 """Version of the ONNX operators, read by onnxruntime from 1.17 on."""
+LARGEST = (2 << 30) - 1
+"""Bytes of the largest file."""
 
 
 def check_onnx(path: Path) -> None:
@@ -77,6 +79,9 @@ def open_onnx(path: Path) -> OpenedNetwork:
     require_onnx(str(path), ["onnxruntime"])
     import onnxruntime
 
+    # What is larger is no message of its format, and would fill the memory.
+    if path.stat().st_size > LARGEST:
+        raise UserError(f"{path} is not an ONNX file: it has more than 2 GiB")
     content = path.read_bytes()
     try:
         session = interruptible(lambda: open_session(content))

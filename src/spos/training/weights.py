@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from spos._util.archives import find_damage
 from spos._util.errors import UserError
 from spos._util.text import first_few
 
@@ -195,11 +196,10 @@ def read_weights(file: Path) -> Any:
         if file.suffix == ".safetensors":
             return load_file(file, device="cpu")
         if zipfile.is_zipfile(file):
-            # torch does not compare the checksums: altered weights would pass for good ones.
-            with zipfile.ZipFile(file) as archive:
-                damaged = archive.testzip()
-            if damaged is not None:
-                raise UserError(f"{file} is damaged: the checksum of {damaged} in it differs")
+            # torch does not look: altered weights would pass for good ones.
+            damaged = find_damage(file)
+            if damaged:
+                raise UserError(f"{file} is damaged: {damaged}")
         with warnings.catch_warnings():
             # Of how the file was written, which says less than the error.
             warnings.simplefilter("ignore")
