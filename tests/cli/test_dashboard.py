@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import signal
+import socket
 import sqlite3
 import sys
 import urllib.error
@@ -12,12 +14,13 @@ import urllib.request
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from commands import Ended, Started, until
 
-from spos.run.dashboard import make_dashboard
+from spos.run.dashboard import guarded, make_dashboard
 
 Cli = Callable[..., Ended]
 
@@ -48,6 +51,12 @@ def test_the_page_shows_the_study_and_changes_nothing(
     with pytest.raises(urllib.error.HTTPError, match="403"):
         get("api/studies", Host="elsewhere.example:80")
     assert get("api/studies", Host="localhost")
+    # As curl asks for it.
+    with socket.create_connection(
+        ("127.0.0.1", int(address[0].split(":")[2].strip("/")))
+    ) as client:
+        client.sendall(b"GET /favicon.ico HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert client.makefile("rb").readline().split()[1] == b"200"
     server.signal(signal.SIGINT)
     ended = server.wait()
     assert ended.status in (0, 130) and ended.err == ""
@@ -88,6 +97,21 @@ def test_a_trial_that_cannot_be_read_is_one_line(
     assert line.startswith("spos: a part of the page is missing (Exception: Expecting value")
 
 
+def test_what_the_page_fails_with_is_one_line(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A server that was made before keeps them from it.
+    monkeypatch.setattr(logging.getLogger("optuna_dashboard"), "propagate", True)
+
+    def fail(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        environ["wsgi.errors"].write("Traceback (most recent call last):\n  ...\nKeyError: '%s'\n")
+        environ["wsgi.errors"].flush()
+        return []
+
+    guarded(fail)({"HTTP_HOST": "localhost", "REQUEST_METHOD": "GET"}, None)
+    assert [record.getMessage() for record in caplog.records] == ["KeyError: '%s'"]
+
+
 def test_the_space_need_not_be_known(finished: Path) -> None:
     """A model of the user's own is a space of the program that searched it."""
     pytest.importorskip("optuna_dashboard", reason="the extra 'dashboard' is not installed")
@@ -110,8 +134,6 @@ def test_the_extra_is_named_where_it_is_missing(
 
 def test_a_port_in_use_is_a_mistake(cli: Cli, finished: Path) -> None:
     pytest.importorskip("optuna_dashboard", reason="the extra 'dashboard' is not installed")
-    import socket
-
     with socket.socket() as used:
         used.bind(("127.0.0.1", 0))
         used.listen()

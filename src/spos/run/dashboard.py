@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import logging
 import sys
@@ -25,6 +26,7 @@ from spos.search.sqlite import open_to_read
 
 #: The page shows scores and architectures to whoever can open it, so other machines cannot.
 HOST = "127.0.0.1"
+_LOGGER = "optuna_dashboard"
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -46,6 +48,16 @@ class DashboardServer(ThreadingMixIn, WSGIServer):
 class _Quiet(WSGIRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing of a request."""
+
+
+class _LastLines(io.StringIO):
+    """Where the server writes tracebacks, of which the last lines are logged."""
+
+    def write(self, text: str) -> int:
+        """Log what a traceback ends with."""
+        *_, last = text.strip().splitlines() or [""]
+        logging.getLogger(_LOGGER).error("%s", last)
+        return len(text)
 
 
 class _OneLine(logging.Handler):
@@ -87,7 +99,7 @@ def make_dashboard(run: Path, port: int) -> DashboardServer:
         import optuna_dashboard
 
         application = guarded(optuna_dashboard.wsgi(storage))
-    logger = logging.getLogger("optuna_dashboard")
+    logger = logging.getLogger(_LOGGER)
     logger.handlers, logger.propagate = [_OneLine()], False
     try:
         return make_server(HOST, port, application, DashboardServer, _Quiet)
@@ -110,6 +122,9 @@ def guarded(application: Application) -> Application:
         elif environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
             status, reason = "405 Method Not Allowed", "spos dashboard only reads the study"
         else:
+            # Programs that are no browser need not send it, and optuna-dashboard reads it.
+            environ.setdefault("HTTP_ACCEPT_ENCODING", "")
+            environ["wsgi.errors"] = _LastLines()
             return application(environ, start_response)
         start_response(status, [("Content-Type", "application/json")])
         return [json.dumps({"reason": reason}).encode()]
