@@ -181,6 +181,19 @@ def test_mistakes_are_named_in_one_line(items, options, message):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("where", ["train", "test"])
+def test_a_dataset_with_random_transforms_is_refused(where):
+    random = np.random.default_rng(0)
+
+    def flipped(index: int) -> torch.Tensor:
+        image = torch.arange(192, dtype=torch.uint8).view(3, 8, 8)
+        return image.flip(2) if random.random() < 0.5 else image
+
+    sets = {"train": Pairs(byte_tensor), "test": Pairs(byte_tensor), where: Pairs(flipped)}
+    with pytest.raises(UserError, match=rf"^{where}, item \d: another one each time it is read"):
+        dataset_data(sets["train"], test=sets["test"])
+
+
 def test_a_lack_of_memory_is_no_mistake_of_a_dataset():
     with pytest.raises(MemoryError):
         dataset_data(Pairs(failing(MemoryError())))

@@ -24,6 +24,8 @@ from spos.data.streamed import Photographs, StreamedImages
 
 TARGETS = ("classes", "values")
 """What the targets of a Dataset can be."""
+TWICE = 8
+"""Items that are read twice, to know whether a Dataset gives the same each time."""
 
 
 class SeveralSizesError(UserError):
@@ -182,6 +184,7 @@ class _Items(Photographs):
             streamed (bool): whether pixels are dropped now and read when they are needed.
             workers (int): processes that read streamed images.
         """
+        self._check_same()
         first, target = self._item(0)
         side = image_size or min(first.size)
         labels = torch.empty((len(self), *target.shape), dtype=target.dtype)
@@ -205,6 +208,20 @@ class _Items(Photographs):
         if streamed:
             return StreamedImages(self, labels, side, workers)
         return TensorImages(pixels, labels, owned=True, digests=self.digests)
+
+    def _check_same(self) -> None:
+        """Check that items are the same each time, at the hand of the first ones.
+
+        With the transforms of a training set, test images would be distorted at random as well.
+        """
+        for index in range(min(len(self), TWICE)):
+            (image, target), (again, other) = self._item(index), self._item(index)
+            if image.tobytes() != again.tobytes() or not torch.equal(target, other):
+                raise UserError(
+                    f"{self.name}, item {index}: another one each time it is read; take random "
+                    "transforms out of the Dataset: training images alone are augmented, by the "
+                    "run"
+                )
 
     def _item(self, index: int, shape: tuple[int, ...] | None = None) -> tuple[Image.Image, Tensor]:
         where = f"{self.name}, item {index}"
