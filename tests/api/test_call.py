@@ -68,6 +68,13 @@ def test_the_network_found_predicts_and_is_exported(found: FoundNetwork, tmp_pat
     same = zip(found.predict(larger), found.predict(few), strict=True)
     assert sum(one == other for one, other in same) > 10
     assert found.predict([]) == []
+    # As while it is fine-tuned.
+    state = {name: one.clone() for name, one in found.network.state_dict().items()}
+    found.network.train()
+    assert found.predict(few) == found.predict(images)[:20]
+    assert all(module.training for module in found.network.modules())
+    found.network.eval()
+    assert all(torch.equal(one, state[name]) for name, one in found.network.state_dict().items())
     with pytest.raises(UserError, match=r"image 0: values of 0 to 239; allowed for float: 0 to 1"):
         found.predict(images.float())
     with pytest.raises(UserError, match="give several, such as a list of one"):

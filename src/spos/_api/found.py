@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
@@ -29,6 +30,18 @@ from spos.search import Candidate
 
 #: Images that the network classifies together.
 AT_ONCE = 256
+
+
+@contextmanager
+def _evaluating(network: nn.Module) -> Iterator[None]:
+    """Evaluate a network that its owner may be training on, and leave its modes as they are."""
+    training = [module for module in network.modules() if module.training]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
 
 
 @dataclass(frozen=True, repr=False)
@@ -133,10 +146,12 @@ class FoundNetwork:
         fitted = [self._read(image, place) for place, image in enumerate(rows)]
         mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (data.mean, data.std))
         found: list[int] = []
-        with torch.inference_mode():
+        network = self.network
+        device = next((one.device for one in network.parameters()), torch.device("cpu"))
+        with torch.inference_mode(), _evaluating(network):
             for begin in range(0, len(fitted), AT_ONCE):
                 pixels = torch.stack(fitted[begin : begin + AT_ONCE])
-                outputs = self.network((pixels.float() / 255 - mean) / std)
+                outputs = network(((pixels.float() / 255 - mean) / std).to(device))
                 found += outputs.argmax(1).tolist()
         return [data.classes[place] for place in found]
 
