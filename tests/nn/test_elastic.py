@@ -153,6 +153,18 @@ def test_plain_sgd_would_move_what_is_not_used():
     assert not torch.equal(layer.full.weight[2:], before[2:])
 
 
+def test_what_is_frozen_stays_frozen_in_a_network():
+    width = Width([2, 4])
+    layers = (ElasticConv2d(3, width, 1), ElasticBatchNorm2d(width), ElasticConv2d(width, 3, 1))
+    model = nn.Sequential(*layers)
+    model[:2].requires_grad_(False)
+    nn.init.normal_(model[1].full.weight)
+    network = Supernet(model, (3, 4, 4)).subnet([0])
+    trained = {name for name, one in network.named_parameters() if one.requires_grad}
+    assert trained == {"2.weight", "2.bias"}
+    assert torch.equal(network.get_parameter("1.weight"), model[1].full.weight[:2])
+
+
 def test_costs_are_those_of_the_stand_alone_network(supernet):
     table = CostTable(supernet)
     for architecture in supernet.space:

@@ -53,7 +53,9 @@ class _Elastic(Searchable):
                 # A clone keeps the memory format. Another format would change the order of
                 # summation, and with it the floating-point result.
                 part = tensor[tuple(map(slice, sizes[: tensor.dim()]))].clone()
-            setattr(layer, name, nn.Parameter(part) if isinstance(tensor, nn.Parameter) else part)
+            if isinstance(tensor, nn.Parameter):
+                part = nn.Parameter(part, tensor.requires_grad)
+            setattr(layer, name, part)
         vars(layer).update(self._facts())
         return layer
 
