@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -70,10 +71,10 @@ def test_the_network_found_predicts_and_is_exported(found: FoundNetwork, tmp_pat
     assert found.predict([]) == []
     # As while it is fine-tuned.
     state = {name: one.clone() for name, one in found.network.state_dict().items()}
-    found.network.train()
+    found.network.double().train()
     assert found.predict(few) == found.predict(images)[:20]
     assert all(module.training for module in found.network.modules())
-    found.network.eval()
+    found.network.float().eval()
     assert all(torch.equal(one, state[name]) for name, one in found.network.state_dict().items())
     with pytest.raises(UserError, match=r"image 0: values of 0 to 239; allowed for float: 0 to 1"):
         found.predict(images.float())
@@ -228,6 +229,26 @@ def test_the_random_numbers_of_the_caller_go_on(found: FoundNetwork) -> None:
     given: dict[str, Any] = {"max_flops": "200K", "settings": QUICK, "threads": 1, "compare": 1}
     spos.search(model, arrays(), out=found.folder, **given)
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_threads_search_one_after_the_other(tmp_path: Path) -> None:
+    def search(width: int) -> FoundNetwork:
+        head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, 10))
+        settings = {
+            "supernet": {"steps": 4, "warmup_steps": 0},
+            "retrain": {"steps": 4, "warmup_steps": 0},
+            "search": {"population": 2, "iterations": 1, "parents": 1},
+        }
+        # Models of one class.
+        model, out = nn.Sequential(layer(1, width), *head), tmp_path / str(width)
+        found: FoundNetwork = spos.search(
+            model, arrays(), settings=settings, compare=0, threads=1, out=out
+        )
+        return found
+
+    with ThreadPoolExecutor(2) as pool:
+        for width, found in zip((4, 6), pool.map(search, (4, 6)), strict=True):
+            assert found.network.get_submodule("3").in_features == width
 
 
 def test_modes_of_the_caller_change_nothing(found: FoundNetwork, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from spos._api.wording import told_in_python
 from spos._util.console import ConsoleListener
 from spos._util.errors import UserError
 from spos._util.listener import Listener
-from spos._util.modes import usual_modes
+from spos._util.modes import one_run
 from spos.data import DataOptions, ImageData
 from spos.data.own_augmentation import Augmentation
 from spos.data.peek import ImageFacts, peek
@@ -46,7 +46,7 @@ Callback = Callable[[str, int, int, str], None]
 
 
 @told_in_python
-@usual_modes()
+@one_run()
 def search(
     model: nn.Module | str | None,
     data: Any,

@@ -147,11 +147,13 @@ class FoundNetwork:
         mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (data.mean, data.std))
         found: list[int] = []
         network = self.network
-        device = next((one.device for one in network.parameters()), torch.device("cpu"))
+        # Its owner may have moved it.
+        weights = (one for one in network.parameters() if one.is_floating_point())
+        like = next(weights, torch.empty(()))
         with torch.inference_mode(), _evaluating(network):
             for begin in range(0, len(fitted), AT_ONCE):
                 pixels = torch.stack(fitted[begin : begin + AT_ONCE])
-                outputs = network(((pixels.float() / 255 - mean) / std).to(device))
+                outputs = network(((pixels.float() / 255 - mean) / std).to(like))
                 found += outputs.argmax(1).tolist()
         return [data.classes[place] for place in found]
 

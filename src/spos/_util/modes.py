@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from threading import RLock
 
 import torch
+
+#: Not for one thread: a callback of a run may begin another one.
+_ONE_AT_A_TIME = RLock()
 
 
 @contextmanager
@@ -30,7 +34,22 @@ def usual_modes() -> Iterator[None]:
         if device.type != "cpu":
             # Only then: each function of torch takes longer in it.
             modes.enter_context(torch.device("cpu"))
+        # The random numbers of the caller go on as if nothing had been drawn.
+        used: bool = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+        devices = range(torch.cuda.device_count() if used else 0)
+        modes.enter_context(torch.random.fork_rng(devices))
         if dtype != torch.float32:
             torch.set_default_dtype(torch.float32)
             modes.callback(torch.set_default_dtype, dtype)
+        yield
+
+
+@contextmanager
+def one_run() -> Iterator[None]:
+    """Compute as :func:`usual_modes` does, after the runs of other threads; also a decorator.
+
+    Random numbers and the models of a process are the same for all of its threads: two runs at once
+    would draw from each other's, and a model could be taken for another one of its class.
+    """
+    with _ONE_AT_A_TIME, usual_modes():
         yield

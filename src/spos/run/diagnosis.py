@@ -14,7 +14,7 @@ from torch import nn
 from spos._util.errors import UserError, as_whole
 from spos._util.files import write_atomically
 from spos._util.listener import Listener, Silent
-from spos._util.modes import usual_modes
+from spos._util.modes import one_run
 from spos._util.randomness import generator
 from spos.cost import CostModel
 from spos.data import ImageData
@@ -45,7 +45,7 @@ FINALISTS = 5
 FORWARD = 1 / 3
 
 
-@usual_modes()
+@one_run()
 def doctor(
     out: str | Path,
     given: Mapping[str, Any],

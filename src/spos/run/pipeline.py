@@ -10,7 +10,7 @@ from torch import nn
 
 from spos._util.errors import UserError, as_whole
 from spos._util.listener import Listener, Silent
-from spos._util.modes import usual_modes
+from spos._util.modes import one_run
 from spos._util.records import write_record
 from spos._util.text import redact
 from spos.data import ImageData
@@ -61,7 +61,7 @@ STAGES: dict[str, Callable[[Context], Any]] = {
 }
 
 
-@usual_modes()
+@one_run()
 def run(
     out: str | Path,
     given: Mapping[str, Any],
