@@ -133,6 +133,23 @@ def test_a_module_that_knows_how_it_begins_has_the_last_word() -> None:
     assert not zero[0].weight.any()
 
 
+def test_a_model_that_computes_something_else_each_time_is_refused(tmp_path: Path) -> None:
+    class Dropped(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            return nn.functional.dropout(images)
+
+    noisy = OneOf({"none": nn.Identity(), "noise": Dropped()})
+    with pytest.raises(UserError, match="computes something else each time in evaluation: use"):
+        spos.search(
+            nn.Sequential(noisy, *stack()),
+            arrays(),
+            settings=QUICK,
+            threads=1,
+            out=tmp_path / "run",
+        )
+    assert not list(tmp_path.glob("run/*.json"))
+
+
 def test_weights_that_are_frozen_are_those_of_the_model() -> None:
     def pretrained(seed: int) -> nn.Module:
         torch.manual_seed(seed)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from spos import Architecture, CostTable, OneOf, OneShotEvaluator, Supernet, Task, UserError
+from spos.cost.outputs import check_repeats
 from spos.data import dataset_data
 from spos.nn import ElasticConv2d, Width
 from spos.run.task import check_picklable
@@ -54,6 +55,11 @@ class Deciding(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.body(x)
         return x if x.mean() > 0 else -x
+
+
+class Noise(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return F.dropout(x)
 
 
 class Dropping(Deciding):
@@ -122,6 +128,7 @@ MISTAKES: dict[str, Callable[[], Any]] = {
     "metric cannot be sent": lambda: check_picklable(
         Task("error", metric=lambda outputs, targets: 0), None
     ),
+    "the model computes something else": lambda: check_repeats(supernet(kernels(), Noise())),
     "the loss returned": lambda: trained(nn.MSELoss(reduction="none")),
     "the metric returned": lambda: score(
         nn.Identity(), lambda: [(torch.ones(4), torch.ones(4))], lambda outputs, targets: outputs

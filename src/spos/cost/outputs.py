@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -53,14 +53,52 @@ def check_outputs(supernet: Supernet, classes: int, *, everywhere: bool = False)
         ...
         spos.UserError: the model gives outputs of shape [N, 3]; allowed for 2 classes: [N, 2]
     """
-    meta, counts = on_meta(supernet), supernet.space.option_counts
-    for option in range(max(counts) if everywhere else 1):
-        architecture = [min(option, count - 1) for count in counts]
+    meta = on_meta(supernet)
+    for number, architecture in enumerate(_everywhere(supernet)):
+        if number and not everywhere:
+            break
         _, *shape = _output(meta, architecture).shape
         if shape != [classes]:
             given = ", ".join(["N", *map(str, shape)])
-            which = f" with the options {','.join(map(str, architecture))}" if option else ""
+            which = f" with the options {','.join(map(str, architecture))}" if number else ""
             raise UserError(
                 f"the model gives outputs of shape [{given}]{which}; allowed for {classes} "
                 f"classes: [N, {classes}]"
             )
+
+
+def check_repeats(supernet: Supernet) -> None:
+    """Check that networks compute the same each time in evaluation.
+
+    The scores of candidates and the accuracy of what is found would be those of chance otherwise.
+
+    Args:
+        supernet (Supernet): supernet with weights, on the CPU.
+
+    Raises:
+        UserError: one does not.
+
+    Example:
+        >>> from torch import nn
+        >>> from spos import OneOf
+        >>> layer = OneOf({"noise": nn.Dropout(), "none": nn.Identity()})
+        >>> check_repeats(Supernet(layer, (4,)))
+    """
+    inputs = torch.rand(2, *supernet.input_shape, generator=torch.Generator().manual_seed(0))
+    for architecture in _everywhere(supernet):
+        network = supernet.extract(architecture).eval()
+        with torch.no_grad():
+            one, other = network(inputs), network(inputs)
+        # Sums of several threads may differ in their last digits.
+        if isinstance(one, Tensor) and not torch.allclose(one, other, 1e-3, 1e-3, equal_nan=True):
+            raise UserError(
+                "the model computes something else each time in evaluation: use modules such as "
+                "nn.Dropout, which know when they are trained"
+            )
+
+
+def _everywhere(supernet: Supernet) -> Iterator[list[int]]:
+    """The architectures of one option everywhere, which have all options between them."""
+    counts = supernet.space.option_counts
+    for option in range(max(counts)):
+        yield [min(option, count - 1) for count in counts]

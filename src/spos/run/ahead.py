@@ -9,7 +9,7 @@ from torch import fx, nn
 
 from spos._util.errors import UserError
 from spos.cost.cost import format_cost
-from spos.cost.outputs import check_outputs
+from spos.cost.outputs import check_outputs, check_repeats
 from spos.data import check_batch
 from spos.data.augmentation import check_policy
 from spos.data.own_augmentation import apply_own, find_augmentation, is_own
@@ -44,11 +44,13 @@ def check_ahead(context: Context, stages: tuple[str, ...]) -> None:
         context.check_picklable()
     if "train" in stages and read_train_outcome(context) is None:
         check_training_method(context)
+        own = config.space not in SPACES.built_in
         if context.task.loss is None and context.data.classes:
             with torch.device("meta"):
                 supernet = context.supernet()
-            own = config.space not in SPACES.built_in
             check_outputs(supernet, len(context.data.classes), everywhere=own)
+        if own:
+            check_repeats(context.supernet())
         if config.supernet.init:
             _ = context.data  # Its pixels are not to be on the meta device.
             with torch.device("meta"):
