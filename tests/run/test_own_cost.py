@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,18 @@ def test_the_network_found_is_within_its_bound(found: Path) -> None:
     result = run(found, {})
     assert all(row.costs["convolutions"] <= 18 for row in result.top)
     assert "convolution layers" in (found / "report.html").read_text(encoding="utf-8")
+
+
+def test_an_edited_counter_is_no_finished_run(found: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = COSTS.find("convolutions")
+
+    def twice(network: Any, value: Any) -> tuple[int, Any]:
+        cost, output = counted.counter(network, value)
+        return 2 * cost, output
+
+    monkeypatch.setitem(COSTS, "convolutions", replace(counted, counter=twice))
+    with pytest.raises(UserError, match="searched with another counter of the cost convolutions"):
+        run(found, {})
 
 
 def test_a_bound_of_it_is_read_from_the_command_line(found: Path) -> None:

@@ -8,12 +8,14 @@ from contextlib import closing, nullcontext
 from dataclasses import replace
 from itertools import chain
 
+import torch
 from optuna.exceptions import StorageInternalError
 
 from spos._util.errors import UserError
 from spos._util.interrupt import deferred_interrupt
 from spos._util.randomness import generator
 from spos.cost import Constraint, CostModel
+from spos.cost.cost import COSTS
 from spos.nn.supernet import Supernet
 from spos.run.context import Context
 from spos.run.differentiable import prepare_theta_training, read_prior
@@ -91,6 +93,7 @@ def search_stage(context: Context) -> SearchOutcome:
     """
     done = context.directory.outcome(SearchOutcome)
     if done is not None and not context.directory.extended:
+        _check_own_costs(context, done)
         return done
     config, directory = context.config, context.directory
     supernet, tensors = load_checkpoint(context)
@@ -176,6 +179,28 @@ def search_stage(context: Context) -> SearchOutcome:
         # It came with the last candidate.
         raise KeyboardInterrupt
     return kept
+
+
+def _check_own_costs(context: Context, found: SearchOutcome) -> None:
+    """Check that the winner costs what it did, by costs of the user's own: counters may be edited.
+
+    Raises:
+        UserError: a cost is another one.
+    """
+    own = [name for name in context.config.costs if name in COSTS and name not in COSTS.built_in]
+    if not own:
+        return
+    _ = context.data  # Its pixels are not to be on the meta device.
+    with torch.device("meta"):
+        supernet = context.supernet()
+    costs = context.costs(supernet, eager=False).cost(found.winner.architecture)
+    for name in own:
+        if costs[name] != found.winner.costs.get(name, costs[name]):
+            raise UserError(
+                f"{context.directory.path} was searched with another counter of the cost {name}, "
+                f"by which the winner has {found.winner.costs[name]}, and not {costs[name]}: give "
+                "the same, or another --out"
+            )
 
 
 def _with_metric(context: Context, supernet: Supernet, result: SearchResult) -> SearchResult:
