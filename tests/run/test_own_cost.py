@@ -14,6 +14,7 @@ from spos import UserError
 from spos._cli.main import main
 from spos.cost import COSTS, Cost, find_cost, register_cost
 from spos.run import run
+from spos.spaces.plain import STRIDES
 
 RECIPE = {"steps": 6, "batch_size": 16, "warmup_steps": 2}
 GIVEN: dict[str, Any] = {
@@ -63,7 +64,7 @@ def test_a_bound_of_it_is_read_from_the_command_line(found: Path) -> None:
 
 
 def test_a_cost_of_a_space_is_called_by_its_label() -> None:
-    assert find_cost("strides").noun == "layers with a stride above 1"
+    assert find_cost(STRIDES.name).noun == "layers with a stride above 1"
 
 
 def test_what_cannot_be_counted_here_is_refused_by_name(tmp_path: Path) -> None:
