@@ -168,6 +168,9 @@ def test_the_configuration_of_another_run_is_refused(cli: Cli, finished: Path) -
     mistake = cli("run", "--out", finished).mistake
     assert mistake.startswith(f"{config} is damaged: its digest differs: ")
     assert "or is of another run; restore it" in mistake
+    assert cli("train", *FEW, "--seed", "1", "--out", finished.parent / "other").status == 0
+    shutil.copyfile(finished.parent / "other" / "config.yaml", config)
+    assert cli("run", "--out", finished).mistake == mistake
 
 
 @pytest.mark.parametrize("name", ["train.json", "search.json", "retrain.json", "data.json"])

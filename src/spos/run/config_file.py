@@ -57,7 +57,7 @@ run; restore it, or remove its last line to keep a change of your own
     if not last.startswith(_MARK):
         return "".join([*lines, last])
     text, digest = "".join(lines), last.removeprefix(_MARK).strip()
-    # It is written before the run has a name, and again when a stage adds settings.
+    # An imported supernet knows no images yet, and so no run.
     if run and digest not in (_digest(text, run), _digest(text, "")):
         raise ValueError(
             "its digest differs: it does not hold what was written to it, or is of another run; "

@@ -201,15 +201,16 @@ class Context:
         """Write the configuration and the facts about the data, once all checks have passed."""
         if not self.fabric.is_global_zero:
             return
-        self.directory.freeze_config(self.frozen)
+        data, stored = self.data, self.directory.start_facts()
+        started = stored or make_start_facts(data, self.config)
+        # Signed from the first time on, so that it is not taken for that of another run.
+        self.directory.freeze_config(self.frozen, started.run)
         while self.notes:
             self.listener.message(self.notes.pop(0))
         measured = read_latency_table(self.config, self.directory.path)
         if measured is not None:
             measured.write(self.directory.path / LATENCY_TABLE)
-        data, stored = self.data, self.directory.start_facts()
         # The former metric scored no network, or `check_same_task` would have refused this one.
-        started = stored or make_start_facts(data, self.config)
         facts = dataclasses.replace(started, task=self.task_facts)
         if facts != stored:
             write_record(self.directory.data_path, facts)

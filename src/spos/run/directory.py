@@ -143,11 +143,12 @@ class RunDirectory:
             if name in whole or name in merged
         }
 
-    def freeze_config(self, content: Mapping[str, Any]) -> None:
+    def freeze_config(self, content: Mapping[str, Any], run: str = "") -> None:
         """Write the configuration of the stages that are about to start.
 
         Args:
             content (Mapping): settings by section, as :meth:`resolve_config` returns them.
+            run (str): the run, as its outcomes name it; empty where that is not known yet.
         """
         if self.extended:
             # Removed first, so that after a kill the search is unfinished with either number of
@@ -155,15 +156,16 @@ class RunDirectory:
             self.stage_path("search").unlink(missing_ok=True)
             self.extended = False
         if content != self.read_config():
-            self.write_config(content)
+            self.write_config(content, run)
 
-    def write_config(self, content: Mapping[str, Any]) -> None:
+    def write_config(self, content: Mapping[str, Any], run: str = "") -> None:
         """Write the configuration file, from which on the run counts as started.
 
         Args:
             content (Mapping): settings by section.
+            run (str): the run, as in :meth:`freeze_config`.
         """
-        write_config_file(self.config_path, content, run_of(self.path))
+        write_config_file(self.config_path, content, run)
 
     def _allow_more_iterations(self, stored: dict[str, Any], config: Config) -> dict[str, Any]:
         """Return the stored settings, with more iterations of the search where that is allowed."""
