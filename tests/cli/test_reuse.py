@@ -12,6 +12,8 @@ import pytest
 import yaml
 from commands import SMALL, STEPS, Ended, Started, result_of, until
 
+from spos._util.files import read_json
+
 Cli = Callable[..., Ended]
 #: All sixty-four networks of the space: whatever was evaluated before is met again.
 ALL = ("--max-flops", "160K", "--population", "16", "--iterations", "4", *SMALL[:8], *SMALL[12:])
@@ -39,7 +41,8 @@ def test_a_search_under_another_budget_starts_from_what_is_known(
     assert f"Of them, {met} had been scored before" in page
     assert f"Reuse saved {met} of {len(second)} evaluations" in page
     for name in ("train.json", "data.json"):
-        assert (once / name).read_bytes() == (finished_run / name).read_bytes()
+        here, there = read_json(once / name), read_json(finished_run / name)
+        assert here.pop("run") != there.pop("run") and here == there
     # The run that is reused stays as it is, and an interrupted one finds the same.
     again = tmp_path / "again"
     run = start("search", *ALL, "--reuse", finished_run, "--out", again)
@@ -47,6 +50,23 @@ def test_a_search_under_another_budget_starts_from_what_is_known(
     run.kill()
     assert start("search", *ALL, "--reuse", finished_run, "--out", again).wait().status == 0
     assert result_of(again) == result_of(once)
+
+
+@pytest.mark.parametrize("name", ["search.json", "result.json", "config.yaml", "supernet"])
+def test_files_of_the_run_that_is_reused_are_not_those_of_this_one(
+    name: str, cli: Cli, finished_run: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    given = ("--reuse", finished_run, "--max-flops", "120K", "--threads", "1")
+    assert cli("search", *given, "--out", out).status == 0
+    there, here = finished_run / name, out / name
+    if there.is_dir():
+        shutil.copytree(there, here, dirs_exist_ok=True)
+        (out / "search.json").unlink()
+    else:
+        shutil.copyfile(there, here)
+    command = ("show", out) if name == "result.json" else ("search", "--out", out)
+    assert "of another run" in cli(*command).mistake
 
 
 def candidates(out: Path) -> list[dict[str, object]]:

@@ -25,8 +25,8 @@ from spos.cost.latency.record import Fit
 from spos.cost.latency.validate import ValidatedTable
 from spos.report.result import read_result
 from spos.run import latency as measuring
-from spos.run import reuse as reusing
 from spos.run import run
+from spos.run.directory import RunDirectory
 from spos.run.planning import capacity, networks
 from spos.run.planning.execute import run_planned
 from spos.run.planning.planner import Planner
@@ -102,7 +102,7 @@ def test_a_run_that_ended_while_it_copied_another_goes_on(
         raise KeyboardInterrupt
 
     def begin() -> None:
-        monkeypatch.setattr(reusing, "write_atomically", end)
+        monkeypatch.setattr(RunDirectory, "finish", end)
         with suppress(KeyboardInterrupt):
             run_planned(tmp_path / "run", {}, reuse=measured)
 

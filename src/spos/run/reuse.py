@@ -5,21 +5,21 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from spos._util.errors import UserError
-from spos._util.files import write_atomically
 from spos._util.records import read_record, write_record
 from spos._util.settings import show_value
 from spos.run.config import STAGE_SECTIONS, find_difference, make_config, merge_sections
 from spos.run.costs import LATENCY_TABLE
 from spos.run.directory import RunDirectory
 from spos.run.initial import KINDS
-from spos.run.outcome import TrainOutcome
+from spos.run.outcome import StartFacts, TrainOutcome
 from spos.run.passwords import refuse_password
+from spos.run.started import reused_run
 from spos.search import ALGORITHMS
 from spos.search.sqlite import copy_database
 from spos.spaces import family
@@ -102,21 +102,29 @@ def warm_start(
     settings = take_over(stored, given, other)
     config = make_config(settings)
     plain, folders = config.as_plain(), config.supernet.folders
-    _check_whole(other, config.supernet, flag)
+    facts, outcome = _check_whole(other, config.supernet, flag)
+    # Two runs of one supernet are two: what one of them found is not that of the other.
+    facts = facts and replace(facts, run=reused_run(facts.run, config))
     made = [*(directory.path / folder for folder in folders), directory.study_path, mark]
     made += [directory.config_path, *map(directory.stage_path, ("data", "train"))]
     made = [path for path in made if not path.exists()]
     try:
         write_record(mark, _Reused(str(other.path.resolve()), _identify(other)))
+        # That of an attempt that was killed may name another run than the settings.
+        directory.data_path.unlink(missing_ok=True)
         # Only what the supernet was trained with: a refused bound can be mended.
-        directory.write_config(trained)
+        directory.write_config(trained, facts.run if facts else "")
         if other.study_path.exists():
             copy_database(other.study_path, directory.study_path)
+        if facts is not None:
+            write_record(directory.data_path, facts)
         for folder in folders:
-            shutil.copytree(other.path / folder, directory.path / folder, dirs_exist_ok=True)
+            loaded = other.checkpoints(folder).load()
+            assert loaded is not None, "it was checked"
+            here = directory.checkpoints(folder)
+            here.save(loaded.step, loaded.tensors, loaded.metadata)
         # The outcome last: until it is there, all is copied again.
-        for name in ("data.json", "train.json"):
-            write_atomically(directory.path / name, (other.path / name).read_bytes())
+        directory.finish(outcome)
     except BaseException:
         _remove(made)
         raise
@@ -151,10 +159,12 @@ def check_copied(directory: RunDirectory) -> None:
         raise UserError(f"{directory.path}: the copy of another run was cut short: --reuse {place}")
 
 
-def _check_whole(other: RunDirectory, recipe: SupernetRecipe, flag: str) -> None:
-    """Check that what is about to be copied can be read."""
-    other.start_facts()
-    other.outcome(TrainOutcome)
+def _check_whole(
+    other: RunDirectory, recipe: SupernetRecipe, flag: str
+) -> tuple[StartFacts | None, TrainOutcome]:
+    """Read what is about to be copied, and check that the rest can be read."""
+    facts, outcome = other.start_facts(), other.outcome(TrainOutcome)
+    assert outcome is not None, "it has a trained supernet"
     for folder in recipe.folders:
         loaded = other.checkpoints(folder).load()
         if loaded is None or loaded.step < recipe.steps:
@@ -164,6 +174,7 @@ def _check_whole(other: RunDirectory, recipe: SupernetRecipe, flag: str) -> None
                 f"{flag}: its {folder} is not whole: its checkpoint is at step {step} of "
                 f"{recipe.steps}{damaged and f' ({damaged})'}"
             )
+    return facts, outcome
 
 
 def read_reused(other: RunDirectory, *, timed: bool = False) -> dict[str, Any]:

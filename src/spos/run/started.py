@@ -21,11 +21,21 @@ def make_start_facts(data: ImageData, config: Config) -> StartFacts:
         **{name: getattr(data, name) for name in (*same, "fingerprint")},
         train=len(data.train),
         validation=len(data.validation),
-        run=_digest(data, config),
+        run=_digest(data.fingerprint, config),
     )
 
 
-def _digest(data: ImageData, config: Config) -> str:
+def reused_run(reused: str, config: Config) -> str:
+    """What tells the outcomes of a run from those of the run whose supernet it reuses.
+
+    Args:
+        reused (str): the run that is reused, as its outcomes name it; empty in former runs.
+        config (Config): configuration that the run begins with.
+    """
+    return reused and _digest(reused, config)
+
+
+def _digest(images: str, config: Config) -> str:
     # A search may go on with more iterations.
     changing = (*SETTINGS_WITHOUT_EFFECT, "search.iterations")
     settings = [
@@ -34,7 +44,7 @@ def _digest(data: ImageData, config: Config) -> str:
         for name, value in values.items()
         if f"{section}.{name}" not in changing
     ]
-    text = json.dumps([data.fingerprint, settings], sort_keys=True)
+    text = json.dumps([images, settings], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
