@@ -81,6 +81,13 @@ def test_the_rotation_that_a_camera_noted_is_applied():
     assert upright.getpixel((10, 5))[0] > 240 and upright.getpixel((10, 35))[0] < 15
 
 
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
+def test_damaged_notes_of_a_camera_are_none(format):
+    image = Image.new("RGB", (5, 4), (0, 255, 0))
+    content = saved(image, format, exif=b"no notes", lossless=True)
+    assert decode(content).size == check(content) == (5, 4)
+
+
 @pytest.mark.parametrize("read", [decode, check])
 @pytest.mark.parametrize(
     ("content", "reason"),

@@ -54,8 +54,19 @@ def decode_and_measure(
             image.draft(image.mode, (math.ceil(size[0] * scale), math.ceil(size[1] * scale)))
         image.load()
         if "exif" in image.info:
-            ImageOps.exif_transpose(image, in_place=True)
+            _turn_upright(image)
         return to_rgb(image), size
+
+
+def _turn_upright(image: Image.Image) -> None:
+    try:
+        ImageOps.exif_transpose(image, in_place=True)
+    except MemoryError:
+        raise
+    # Damaged notes of a camera are none, and Pillow raises whatever its parser does: the pixels are
+    # whole, as a check that reads no notes has found.
+    except Exception:
+        return
 
 
 def check(content: bytes) -> tuple[int, int]:
