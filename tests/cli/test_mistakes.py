@@ -98,6 +98,10 @@ GIVEN = {
         ["run", "--out", "OUT", *SMALL, "--storage", "postgresql://h/x?user=me&password=secret"],
         "constraint.storage postgresql://h/x?user=me&password=*** has a password, which is not",
     ),
+    "password in a source": (
+        ["run", "--out", "OUT", *SMALL, "--data", "mine:postgresql://me:secret@host/a"],
+        "data.source mine:postgresql://me:***@host/a has a password, which is not kept on disk",
+    ),
     "password among other fields": (
         ["run", "--out", "OUT", *SMALL, "--storage", "host=a password=secret dbname=b"],
         "constraint.storage host=a%20password=***",

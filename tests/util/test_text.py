@@ -69,6 +69,8 @@ def test_texts_in_values_are_printable():
             "return character(s) in header value: 'Bearer ***')",
         ),
         ("header b'Bearer secret' is refused", None),
+        ("hf:https://secret@host/a is down", None),
+        ("https://host/a?X-Amz-Signature=secret&sig=secret&b=1", None),
         ("Authorization: Bearer secret is refused", None),
     ],
 )
@@ -95,6 +97,7 @@ def test_what_sqlalchemy_takes_for_a_password_is_not_shown(rest: str):
         *("mysql://me:$PASSWORD@host/a", "mysql://me:${PASSWORD}@host/a", "10:30 me@host"),
         *("mysql://host:3306/a is down: ask me@host", "http://[::1]:80/a", "ray://HOST:PORT"),
         *("mssql://host/?odbc_connect=PWD%3D$PASSWORD%3BUID%3Dme", "a?next=password%20reset"),
+        *("https://host/a@b", "https://$TOKEN@host", "a?design=b&signal=c"),
     ],
 )
 def test_what_is_no_password_is_shown(text: str):

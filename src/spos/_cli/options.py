@@ -11,7 +11,7 @@ import click
 
 from spos._cli.kinds import ALGORITHM, SPACE, TEXT, one_of
 from spos._util.errors import UserError
-from spos._util.text import printable
+from spos._util.text import printable, redact
 from spos.cost.cost import COSTS, find_cost
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -231,11 +231,8 @@ def read_settings(options: dict[str, Any]) -> dict[str, Any]:
             counts = named.get(section, {}).get(key, value)
             # Bounds of several costs are merged.
             if counts != value and not isinstance(value, Mapping):
-                click.echo(
-                    f"spos: {section}.{key} is {printable(str(counts))}, by its own option, and "
-                    f"not {printable(str(value))}, by --set",
-                    err=True,
-                )
+                line = f"{section}.{key} is {counts}, by its own option, and not {value}, by --set"
+                click.echo(f"spos: {redact(printable(line))}", err=True)
     return _merge(_merge(_merge(published, file), assigned), named)
 
 

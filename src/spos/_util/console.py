@@ -17,7 +17,7 @@ from rich.progress import (
 )
 
 from spos._util.streams import terminal_may_close
-from spos._util.text import printable
+from spos._util.text import printable, redact
 
 #: Seconds between lines where the output is a file.
 LINE_INTERVAL = 60.0
@@ -38,7 +38,7 @@ class ConsoleListener:
 
     def message(self, text: str) -> None:
         """Write a message on a line of its own."""
-        text = printable(text)
+        text = redact(printable(text))
         with terminal_may_close():
             if self._progress is not None:
                 self._progress.console.print(f"spos: {text}", markup=False, highlight=False)

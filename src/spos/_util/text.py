@@ -21,7 +21,8 @@ _PASSWORD = re.compile(
 #: What stands in the place of a port and is none: a password that no host follows.
 _NO_PORT = re.compile(r"(://[^\s/:@?\[]*:)(?!\d+(?:[/?,:;)}'\"\s]|$)|PORT\b|[$*]|\S*@)[^\s/?]+")
 _PARAMETER = re.compile(
-    r"(?i)([?&](?:[^\s=&]*(?:pass|pwd|secret|token|credential|api_?key|access_?key)[^\s=&]*|auth|key)=)"
+    r"(?i)([?&](?:[^\s=&]*(?:pass|pwd|secret|token|credential|signature|api_?key|access_?key)"
+    r"[^\s=&]*|auth|key|sig)=)"
     r"(?!\$)[^\s&]+"
 )
 #: The same where other marks than those of an address stand between parameters, as they are or as
@@ -30,6 +31,8 @@ _FIELD = re.compile(
     r"(?i)((?:^|[\s;=+#?&]|%20|%3B|%26)\w*(?:password|passwd|pwd|secret)(?:=|%3D))(?!\$|%24)"
     r"(?:(?!%3B|%26)[^\s;&])+"
 )
+#: A token in the place of a name, which servers of the web take as well.
+_TOKEN = re.compile(r"(?i)(\bhttps?://)(?!\$|\*\*\*@)[^\s/:@?#]+(?=@)")
 #: The token of an HTTP header, which libraries quote when it has characters that a header may not
 #: have; in quotation marks, everything up to the closing one.
 _HEADER = re.compile(r"(\bBearer )(?:(?<=['\"]Bearer )[^'\"]+|[^\s'\"]+)")
@@ -72,7 +75,7 @@ def redact(text: str) -> str:
         >>> redact("mysql://bob:$PASSWORD@host/db"), redact("sqlite:///study.db")
         ('mysql://bob:$PASSWORD@host/db', 'sqlite:///study.db')
     """
-    for secret in (_PASSWORD, _NO_PORT, _PARAMETER, _FIELD, _HEADER):
+    for secret in (_PASSWORD, _NO_PORT, _PARAMETER, _FIELD, _TOKEN, _HEADER):
         text = secret.sub(r"\1***", text)
     return text
 

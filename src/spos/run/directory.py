@@ -123,10 +123,13 @@ class RunDirectory:
         stored = self.read_config()
         merged = merge_sections(stored, given)
         # Runs from before passwords were refused keep theirs.
-        if merged.get("constraint", {}).get("storage") != stored.get("constraint", {}).get(
-            "storage"
-        ):
-            refuse_password(merged)
+        refuse_password(
+            {
+                section: {key: one for key, one in values.items() if one != there.get(key)}
+                for section, values in merged.items()
+                for there in [stored.get(section, {})]
+            }
+        )
         config = make_config(merged)
         plain = config.as_plain()
         known = self._allow_more_iterations(stored, config) if searching else stored

@@ -1,4 +1,4 @@
-"""Passwords of databases, which are read from the environment and kept nowhere."""
+"""Passwords in addresses, which are read from the environment and kept nowhere."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from spos._util.text import redact
 
 
 def refuse_password(given: Mapping[str, Any]) -> None:
-    """Refuse settings whose storage of evaluations has a password in its address.
+    """Refuse settings whose storage of evaluations, or source of images, has a password in it.
 
     Args:
         given (Mapping): settings by section.
@@ -33,4 +33,11 @@ not kept on disk; name an environment variable in its place: 'mysql://me:$PASSWO
         raise UserError(
             f"constraint.storage {shown} has a password, which is not kept on disk; name an "
             f"environment variable in its place: '{shown.replace('***', '$PASSWORD')}'"
+        )
+    source = str(given.get("data", {}).get("source", ""))
+    # What follows the name of a source of one's own may be an address as well.
+    if "***" in (shown := redact(source)) and "***" not in source:
+        raise UserError(
+            f"data.source {shown} has a password, which is not kept on disk; a source of your own "
+            "can read it from an environment variable"
         )
