@@ -106,6 +106,20 @@ def test_validation_images_and_a_test_without_labels(table: Any, tmp_path: Path)
     )
 
 
+def test_splits_that_are_not_read_are_named(table: Any, tmp_path: Path) -> None:
+    path = saved(tmp_path, train=table(), test=table(6, 100), extra=table(4, 50), dev=table(4, 60))
+    assert "splits that are not read: extra" in load_data(f"hf:{path}").notes
+
+
+@pytest.mark.parametrize(
+    "names", [["Cat", "cat"], ["caf\u00e9", "cafe\u0301"], ["a b", "a\u200b  b"]]
+)
+def test_classes_that_look_alike_are_named(names: list[str], table: Any, tmp_path: Path) -> None:
+    path = saved(tmp_path, train=table(label=ClassLabel(names=names)))
+    *_, note = load_data(f"hf:{path}").notes
+    assert note.startswith(f"classes that are told apart though they look alike: '{names[0]}' and ")
+
+
 def test_columns_and_splits_are_named(table: Any, tmp_path: Path) -> None:
     kinds = ([row % 4 for row in range(20)], ClassLabel(num_classes=4))
     path = saved(

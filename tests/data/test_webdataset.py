@@ -289,6 +289,22 @@ def test_a_folder_whose_shards_have_other_names_is_said_to_be_all_of_the_trainin
     assert notes[0] == "no train*.tar in the folder: all shards are used for training"
 
 
+def test_links_in_a_shard_are_named(samples: Any, tmp_path: Path) -> None:
+    with tarfile.open(shard(tmp_path / "a.tar", samples(20)), "a") as archive:
+        for name, kind in (("x.png", tarfile.LNKTYPE), ("x.cls", tarfile.SYMTYPE)):
+            link = tarfile.TarInfo(name)
+            link.type, link.linkname = kind, archive.getnames()[0]
+            archive.addfile(link)
+    data = load_data(f"webdataset:{tmp_path}/a.tar")
+    assert "links, not read: a.tar/x.png, a.tar/x.cls" in data.notes
+
+
+def test_a_field_that_is_there_twice_is_no_label(samples: Any, tmp_path: Path) -> None:
+    files = samples(20) | {"data/00000.json": b'{"label": 0, "label": 1}'}
+    with pytest.raises(UserError, match=r"a\.tar/data/00000\.json: cannot be read as a label"):
+        load_data(f"webdataset:{shard(tmp_path / 'a.tar', files)}")
+
+
 def test_images_whose_names_have_further_dots_are_named(samples: Any, tmp_path: Path) -> None:
     files = samples(20)
     dotted = {name.replace("data/", "data/v1.5-"): content for name, content in files.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 
 from spos._util.errors import UserError
 from spos._util.randomness import generator
-from spos._util.text import printable
+from spos._util.text import first_few, printable
 from spos.data.images import ImageData, Images, Indices, TensorImages, digest
 from spos.data.source import DataOptions, Source, find_source, named_in_errors
 from spos.data.split import split_targets
@@ -91,7 +92,7 @@ def assemble(spec: str, name: str, source: Source, options: DataOptions) -> Imag
     else:
         validation = source.validation
         fingerprint.update(_content(validation) + validation.labels.numpy().tobytes())
-    notes += duplicates(train, validation, test) + without_images(train, classes)
+    notes += duplicates(train, validation, test) + without_images(train, classes) + alike(classes)
     mean, deviation = statistics(train)
     return ImageData(
         source=printable(spec),
@@ -166,6 +167,25 @@ def without_images(train: Images, classes: Sequence[str]) -> list[str]:
         return []
     named = ", ".join(empty[:3]) + ", ..." * (len(empty) > 3)
     return [f"no training image of class {named}, {len(empty):,} of {len(classes):,} classes"]
+
+
+def alike(classes: Sequence[str]) -> list[str]:
+    """Name classes that a person would take for one: one folder came from another system.
+
+    Example:
+        >>> alike(["cat", "Dog", "dog"]), alike(["cat", "dog"])
+        (["classes that are told apart though they look alike: 'Dog' and 'dog'"], [])
+    """
+    groups: dict[str, list[str]] = {}
+    for name in classes:
+        # Letters with accents are one character or two; format characters have no width.
+        seen = unicodedata.normalize("NFKC", printable(name)).casefold()
+        shown = "".join(one for one in seen if unicodedata.category(one) != "Cf")
+        groups.setdefault(" ".join(shown.split()), []).append(f"'{name}'")
+    found = [" and ".join(group) for group in groups.values() if len(group) > 1]
+    if not found:
+        return []
+    return [f"classes that are told apart though they look alike: {first_few(found)}"]
 
 
 def statistics(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -15,6 +15,7 @@ from typing import Any
 from spos._util.errors import UserError, nearest
 from spos._util.files import check_regular, expand_home
 from spos._util.libraries import require_library
+from spos._util.text import first_few
 from spos.data.decode import BrokenImageError
 from spos.data.files import check_file_size, read_image_file
 from spos.data.peek import ImageFacts
@@ -115,6 +116,8 @@ def _open(argument: str) -> tuple[TableStore, FoundImages, SplitNames]:
         label = _label_column(first, query.get("label"))
         tables = _select(dataset, names, image, label)
         read, classes, notes = read_labels(tables, names, label, first[label])
+        unread = sorted({*map(str, dataset)} - {*names.values()})
+        notes += [f"splits that are not read: {first_few(unread)}"] if unread else []
         encoded = {
             split: table.select_columns([image]).cast_column(
                 image, first[image].__class__(decode=False)

@@ -8,7 +8,6 @@ included.
 from __future__ import annotations
 
 import glob
-import json
 import os
 import posixpath
 import re
@@ -20,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from spos._util.errors import UserError
-from spos._util.files import check_regular, expand_home
+from spos._util.files import check_regular, expand_home, parse_json
+from spos._util.text import first_few
 from spos.data.peek import ImageFacts
 from spos.data.source import SOURCES, DataOptions, Source
 from spos.data.sources._layout import EXTENSIONS, FoundImages, Split, label_classes
@@ -166,6 +166,7 @@ class _Reader:
         self.places: dict[str, Place] = {}
         self.imageless = 0
         self.dotted: list[str] = []
+        self.links: list[str] = []
         # As few folders as tell shards of the same name apart.
         absolute = [os.path.abspath(path) for path in paths]
         common = os.path.commonpath([os.path.dirname(path) for path in absolute])
@@ -219,6 +220,8 @@ class _Reader:
                         raise ValueError("a file in it has a size below 0")
                     last = member.offset
                     name = posixpath.normpath(member.name)
+                    if member.islnk() or member.issym():
+                        self.links.append(f"{self.shown[shard]}/{name}")
                     if not member.isreg() or posixpath.basename(name).startswith("."):
                         continue
                     content = b""
@@ -253,11 +256,11 @@ class _Reader:
         try:
             value: Any = content.decode().strip()
             if name.endswith(".json"):
-                fields = json.loads(value)
+                fields = parse_json(value)
                 if not isinstance(fields, dict):
                     return None
                 value = next((fields[one] for one in self.fields if one in fields), None)
-        except (ValueError, RecursionError):
+        except ValueError:
             raise UserError(f"{name}: cannot be read as a label") from None
         if isinstance(value, str):
             value = (
@@ -293,6 +296,8 @@ class _Reader:
             )
         notes = [f"samples without an image, not read: {self.imageless}"] if self.imageless else []
         notes += [self._unread()] if self.dotted else []
+        # Their images are there by another name, but not always with the same label.
+        notes += [f"links, not read: {first_few(self.links)}"] if self.links else []
         return FoundImages([str(label) for label in known], splits, notes)
 
     def _unread(self) -> str:
