@@ -152,12 +152,16 @@ def test_a_changed_configuration_is_refused_unless_it_is_kept_on_purpose(
 ) -> None:
     config = finished / "config.yaml"
     stored = config.read_text()
-    changed = stored.replace("seed: 0", "seed: 3")
+    changed = stored.replace("evaluation_batch: 64", "evaluation_batch: 32")
     config.write_text(changed)
     mistake = cli("run", "--out", finished).mistake
     assert mistake.startswith(f"{config} is damaged: its digest differs: it does not hold")
     config.write_text(changed.replace("# digest: ", "# was: "))
     assert cli("run", "--out", finished).status == 0
+    # Not what would be untrue of a search that is finished.
+    config.write_text(stored.replace("seed: 0", "seed: 3").replace("# digest: ", "# was: "))
+    told = f"{finished / 'search.json'} disagrees with the rest of the run: search.seed 0, 3 in"
+    assert cli("run", "--out", finished).mistake.startswith(told)
     config.write_bytes(stored.encode().replace(b"\n", b"\r\n"))
     assert cli("run", "--out", finished).status == 0
 
@@ -273,6 +277,10 @@ def of_another_candidate(content: dict[str, Any]) -> None:
     content["candidates"][0]["score"] -= 1
 
 
+def of_another_bound(content: dict[str, Any]) -> None:
+    content["settings"]["constraint"]["maximum"] = {"flops": 1000}
+
+
 def of_another_space(content: dict[str, Any]) -> None:
     content["candidates"][2]["architecture"] = "1000000,0,0"
 
@@ -297,6 +305,7 @@ def of_other_images(content: dict[str, Any]) -> None:
     ("stage", "change", "told"),
     [
         ("search", of_another_candidate, "in study.db"),
+        ("search", of_another_bound, "maximum flops=1000, flops=130000 in config.yaml"),
         ("search", of_another_space, "architecture 1000000,0,0, none of the space"),
         ("retrain", of_another_network, "network 3,3,3, the network "),
         ("compare", of_another_training, "in retrain.json"),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from spos._util.errors import UserError
+from spos._util.settings import show_value
 from spos.run.directory import RunDirectory
 from spos.run.outcome import (
     CompareOutcome,
@@ -46,6 +47,7 @@ def check_agreement(
     tested = _tested_beside(directory)
     retrained = directory.outcome(RetrainOutcome)
     if found is not None:
+        check_settings(directory, found)
         _check_architectures(directory, space, found)
         _check_scores(directory, found)
     if retrained is None:
@@ -81,6 +83,23 @@ def check_agreement(
             here = f"{correct} of {images} test images right"
             there = f"{retrained.test_score:.2%} of {retrained.test_images} in retrain.json"
             raise _refusal(directory, PredictionsOutcome, here, there)
+
+
+def check_settings(directory: RunDirectory, found: SearchOutcome) -> None:
+    """Check that a search was one with the settings of its run.
+
+    Two runs of equal supernets that were trained alone have one name, whatever they search.
+
+    Raises:
+        UserError: it was another one.
+    """
+    stored = directory.read_config()
+    for section, values in found.settings.items():
+        for name, value in values.items():
+            kept = stored.get(section, {}).get(name, value)
+            if kept != value:
+                here = f"{section}.{name} {show_value(value)}"
+                raise _refusal(directory, SearchOutcome, here, f"{show_value(kept)} in config.yaml")
 
 
 def _tested_beside(directory: RunDirectory) -> dict[tuple[str, str], float | None]:

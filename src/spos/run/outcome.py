@@ -106,6 +106,7 @@ class SearchOutcome(Outcome):
         cost (str | None): name of the cost in the loss of theta; None without one.
         unit (float | None): unit of that cost, such as 1e6 for millions.
         stages (CandidateStages | None): stages of the candidates; None in former runs.
+        settings (Mapping): settings and bounds of the search by section; empty in former runs.
     """
 
     stage: ClassVar[str] = "search"
@@ -121,6 +122,7 @@ class SearchOutcome(Outcome):
     cost: str | None = None
     unit: float | None = None
     stages: CandidateStages | None = None
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     upgrade = staticmethod(upgrade_search)
 

@@ -10,6 +10,7 @@ import optuna
 from spos.cost import Constraint, CostModel
 from spos.report.attachments import CandidateStages
 from spos.report.result import StageCosts, Winner
+from spos.run.config import Config
 from spos.run.outcome import BudgetOutcome, SearchOutcome
 from spos.search import Candidate, SearchResult, SearchSettings
 from spos.search.start import count_evaluations
@@ -56,6 +57,17 @@ def make_search_outcome(
         stages=_collect_stages(result.candidates, table),
         **more,
     )
+
+
+def decisive_settings(config: Config) -> dict[str, dict[str, Any]]:
+    """Settings that tell a search from another one of the same supernet.
+
+    Iterations are not among them: a search may go on with more.
+    """
+    plain = config.as_plain()
+    search = {name: value for name, value in plain["search"].items() if name != "iterations"}
+    bounds = {name: plain["constraint"][name] for name in ("maximum", "minimum", "budgets")}
+    return {"search": search, "constraint": bounds}
 
 
 def make_winner(best: Candidate, table: CostModel) -> Winner:

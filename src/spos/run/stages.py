@@ -17,6 +17,7 @@ from spos._util.randomness import generator
 from spos.cost import Constraint, CostModel
 from spos.cost.cost import COSTS
 from spos.nn.supernet import Supernet
+from spos.run.agreement import check_settings
 from spos.run.context import Context
 from spos.run.differentiable import prepare_theta_training, read_prior
 from spos.run.finalists import finalists_stage, read_found
@@ -27,7 +28,7 @@ from spos.run.network import load_checkpoint, read_train_outcome
 from spos.run.outcome import RetrainOutcome, SearchOutcome, TrainOutcome
 from spos.run.recorder import stopwatch, timed
 from spos.run.scoring import Scorer
-from spos.run.search_outcome import make_search_outcome
+from spos.run.search_outcome import decisive_settings, make_search_outcome
 from spos.search import Candidate, Feasible, SearchResult, open_storage, open_study, search
 from spos.search.settings import check_objectives
 from spos.search.study import close_storage
@@ -93,6 +94,7 @@ def search_stage(context: Context) -> SearchOutcome:
     """
     done = context.directory.outcome(SearchOutcome)
     if done is not None and not context.directory.extended:
+        check_settings(context.directory, done)
         _check_own_costs(context, done)
         return done
     config, directory = context.config, context.directory
@@ -174,7 +176,7 @@ def search_stage(context: Context) -> SearchOutcome:
             raise UserError(f"{place} cannot be written: {reason}") from error
     outcome = make_search_outcome(found, table, study, config.search, seconds=watch.seconds, **more)
     close_storage(storage)
-    kept = directory.finish(outcome)
+    kept = directory.finish(replace(outcome, settings=decisive_settings(config)))
     if interrupt.requested:
         # It came with the last candidate.
         raise KeyboardInterrupt
