@@ -48,9 +48,14 @@ def test_an_option_counts_and_what_set_says_otherwise_is_told() -> None:
     assert told == ["spos: search.population is 5, by its own option, and not 3, by --set\n"]
     assert read("--population", "5", "--set", "search.population=5", told=told)
     assert told[1:] == [""]
+    bounds = "constraint.maximum={flops: 2000000, params: 1000}"
+    assert read("--max-flops", "1M", "--set", bounds, told=told)
+    assert told[2].startswith("spos: constraint.maximum is {'flops': 1000000.0}, by its own option")
+    assert read("--max-flops", "1M", "--set", "constraint.maximum={params: 9}", told=told)
+    assert told[3] == ""
     source = ("--data", "digits", "--set", "data.source=hf:https://me:secret@host/a")
     assert read(*source, told=told)["data"]["source"] == "digits"
-    assert "hf:https://me:***@host/a" in told[2]
+    assert "hf:https://me:***@host/a" in told[4]
 
 
 def test_what_is_given_replaces_the_setting_of_the_recipe() -> None:

@@ -229,11 +229,17 @@ def read_settings(options: dict[str, Any]) -> dict[str, Any]:
     for section, settings in check_sections(assigned).items():
         for key, value in settings.items():
             counts = named.get(section, {}).get(key, value)
-            # Bounds of several costs are merged.
-            if counts != value and not isinstance(value, Mapping):
+            if _overruled(value, counts):
                 line = f"{section}.{key} is {counts}, by its own option, and not {value}, by --set"
                 click.echo(f"spos: {redact(printable(line))}", err=True)
     return _merge(_merge(_merge(published, file), assigned), named)
+
+
+def _overruled(value: Any, counts: Any) -> bool:
+    """Whether a setting by --set is not what counts; bounds of several costs are merged."""
+    if isinstance(value, Mapping) and isinstance(counts, Mapping):
+        return any(_overruled(one, counts.get(name, one)) for name, one in value.items())
+    return bool(counts != value)
 
 
 def _read(path: str) -> Mapping[str, Any]:
