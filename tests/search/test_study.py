@@ -157,6 +157,8 @@ def test_url_of_any_storage(tmp_path, tower):
     assert open_study(url, "test", tower.space).user_attrs["space"][0][0] == "block0"
     with pytest.raises(UserError, match="cannot be opened"):
         open_study("nosuch://host/study", "test", tower.space)
+    with pytest.raises(UserError, match=r"opened \(SAWarning: .*'nosuch' are not accepted"):
+        open_study(f"{url}?nosuch=1", "test", tower.space)
 
 
 def test_two_processes_may_create_one_storage_at_a_time(tmp_path, tower, monkeypatch):

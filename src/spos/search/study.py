@@ -117,10 +117,15 @@ def open_storage(storage: str | Path) -> optuna.storages.BaseStorage:
         text = _with_variables(text)
     if "://" not in text:
         return open_file(Path(text))
+    from sqlalchemy.exc import SAWarning
+
     attempts = 0
     while True:
         try:
-            return optuna.storages.get_storage(text)
+            with warnings.catch_warnings():
+                # What SQLAlchemy would leave out of an address with a warning is a mistake.
+                warnings.simplefilter("error", SAWarning)
+                return optuna.storages.get_storage(text)
         except Exception as error:
             # The storage drivers raise exceptions without a common base class.
             attempts += 1
