@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,14 @@ def test_arrays_in_any_order_of_memory_are_the_same_images(images: Any, labels: 
         for pair in ((images, labels), (PIXELS, LABELS))
     )
     assert data.fingerprint == expected.fingerprint
+
+
+def test_an_array_that_may_only_be_read_is_read_without_a_warning() -> None:
+    images = np.zeros((4, 8, 8, 3), np.uint8)
+    images.flags.writeable = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(as_dataset((images, [0, 1, 0, 1]))) == 4
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -125,7 +126,10 @@ def _as_tensor(values: Any, what: str) -> Tensor:
             # Torch reads neither an array backwards nor one of another byte order.
             order: Any = "C" if min(values.strides, default=0) < 0 else "K"
             values = np.asarray(values, values.dtype.newbyteorder("="), order=order)
-        tensor = torch.as_tensor(values)
+        with warnings.catch_warnings():
+            # An array that may only be read, such as a mapped file, is only read.
+            warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+            tensor = torch.as_tensor(values)
         # Which images can be read is known by the first.
         in_memory(tensor[:1], what)
     except (TypeError, ValueError, IndexError, RuntimeError):
