@@ -262,7 +262,8 @@ def test_an_altered_digit_is_noticed(name: str, digit: str, cli: Cli, finished: 
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("channels", -1), ("outputs", 0), ("image_size", 2**63), ("train", -5)]
+    ("key", "value"),
+    [("channels", -1), ("outputs", 0), ("outputs", 10**30), ("image_size", 2**63), ("train", -5)],
 )
 def test_images_that_nobody_has_are_refused(
     key: str, value: int, cli: Cli, finished: Path, tmp_path: Path
@@ -271,6 +272,13 @@ def test_images_that_nobody_has_are_refused(
     write_json(path, {**read_json(path), key: value})
     ended = cli("latency", "--run", finished, "--out", tmp_path / "latency.json")
     assert ended.mistake.startswith(f"{path} is damaged ({key}: Input should be ")
+
+
+def test_more_outputs_than_classes_are_damage(cli: Cli, finished: Path) -> None:
+    path = finished / "data.json"
+    write_json(path, {**read_json(path), "outputs": 11})
+    mistake = cli("train", "--out", finished).mistake
+    assert mistake.startswith(f"{path} is damaged (10 classes, 11 outputs)")
 
 
 def of_another_candidate(content: dict[str, Any]) -> None:

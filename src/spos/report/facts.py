@@ -33,6 +33,10 @@ def _known(stage: str) -> str:
 StageName = Annotated[str, AfterValidator(_known)]
 
 
+MOST_OUTPUTS = 1 << 31
+"""Numbers that a network computes for an image: sizes beyond these overflow those of a tensor."""
+
+
 @dataclass(frozen=True)
 class ChoiceFacts:
     """A choice of the search space and its options."""
@@ -61,15 +65,19 @@ class DataFacts:
 
     source: str
     classes: tuple[str, ...]
-    outputs: Annotated[int, Field(ge=1)]
+    outputs: Annotated[int, Field(ge=1, le=MOST_OUTPUTS)]
     image_size: Annotated[int, Field(ge=1, le=LARGEST_SIDE)]
-    channels: Annotated[int, Field(ge=1)]
+    channels: Annotated[int, Field(ge=1, le=3)]
     train: Annotated[int, Field(ge=0)]
     validation: Annotated[int, Field(ge=0)]
     fingerprint: str
     skipped: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     test: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.classes and len(self.classes) != self.outputs:
+            raise ValueError(f"{len(self.classes)} classes, {self.outputs} outputs")
 
 
 @dataclass(frozen=True)
