@@ -289,6 +289,23 @@ def of_another_bound(content: dict[str, Any]) -> None:
     content["settings"]["constraint"]["maximum"] = {"flops": 1000}
 
 
+def of_another_option(content: dict[str, Any]) -> None:
+    stages = content["stages"]["distinct"]
+    next(one for one in stages if "stage1.0" in one["choices"])["choices"]["stage1.0"] = "nothing"
+
+
+def of_another_name(content: dict[str, Any]) -> None:
+    content["winner"]["names"]["stage1.0"] = "nothing"
+
+
+def of_another_cost(content: dict[str, Any]) -> None:
+    content["winner"]["costs"]["flops"] = 1
+
+
+def of_another_mean(content: dict[str, Any]) -> None:
+    content["comparison"]["random_mean"] = 0.9
+
+
 def of_another_space(content: dict[str, Any]) -> None:
     content["candidates"][2]["architecture"] = "1000000,0,0"
 
@@ -314,6 +331,10 @@ def of_other_images(content: dict[str, Any]) -> None:
     [
         ("search", of_another_candidate, "in study.db"),
         ("search", of_another_bound, "maximum flops=1000, flops=130000 in config.yaml"),
+        ("search", of_another_option, "stage1.0 nothing, none of the space in config.yaml"),
+        ("search", of_another_name, "stage1.0 nothing, "),
+        ("search", of_another_cost, "flops=1,params="),
+        ("compare", of_another_mean, "mean test score 0.9 of the random networks"),
         ("search", of_another_space, "architecture 1000000,0,0, none of the space"),
         ("retrain", of_another_network, "network 3,3,3, the network "),
         ("compare", of_another_training, "in retrain.json"),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from spos._util.errors import UserError
@@ -11,6 +13,7 @@ from spos._util.settings import show_value
 from spos.run.directory import RunDirectory
 from spos.run.outcome import (
     CompareOutcome,
+    FinalistsOutcome,
     KnownOutcome,
     Outcome,
     PredictionsOutcome,
@@ -49,6 +52,8 @@ def check_agreement(
     if found is not None:
         check_settings(directory, found)
         _check_architectures(directory, space, found)
+        _check_options(directory, space, found)
+        _check_copies(directory, found)
         _check_scores(directory, found)
     if retrained is None:
         return
@@ -66,6 +71,10 @@ def check_agreement(
             there = f"{retrained.test_score} in retrain.json"
             raise _refusal(directory, CompareOutcome, here, there)
         _check_tested(directory, CompareOutcome, scores, tested)
+        tests = [one.test_score for one in comparison.networks]
+        if tests and not math.isclose(fmean(tests), comparison.random_mean):
+            here = f"mean test score {comparison.random_mean} of the random networks"
+            raise _refusal(directory, CompareOutcome, here, f"{fmean(tests)} by theirs")
     known = directory.outcome(KnownOutcome)
     if known is not None and known.found_test_score != retrained.test_score:
         here = f"test score {known.found_test_score} of the winner"
@@ -138,6 +147,41 @@ def _check_architectures(directory: RunDirectory, space: SearchSpace, found: Sea
         if one.architecture not in space:
             here = f"architecture {one.architecture}"
             raise _refusal(directory, SearchOutcome, here, "none of the space in config.yaml")
+
+
+def _check_options(directory: RunDirectory, space: SearchSpace, found: SearchOutcome) -> None:
+    """Check the names of options, which a report looks up in the space."""
+    finals = directory.is_finished(FinalistsOutcome.stage)
+    winners = [(found.winner, FinalistsOutcome if finals else SearchOutcome)]
+    winners += [(budget.winner, SearchOutcome) for budget in found.budgets]
+    for winner, kind in winners:
+        if winner.architecture not in space:
+            here = f"architecture {winner.architecture}"
+            raise _refusal(directory, kind, here, "none of the space in config.yaml")
+        names = space.names(winner.architecture)
+        for options in (winner.names, *(stage.choices for stage in winner.stages)):
+            for choice, option in options.items():
+                if names.get(choice) != option:
+                    there = f"{names.get(choice, 'none')} of {winner.architecture}"
+                    raise _refusal(directory, kind, f"{choice} {option}", there)
+    known = {choice.name: choice.options for choice in space.choices}
+    for stage in found.stages.distinct if found.stages else ():
+        for choice, option in stage.choices.items():
+            if option not in known.get(choice, ()):
+                there = "none of the space in config.yaml"
+                raise _refusal(directory, SearchOutcome, f"{choice} {option}", there)
+
+
+def _check_copies(directory: RunDirectory, found: SearchOutcome) -> None:
+    """Check what is said of a candidate among the best ones against what is said among all."""
+    known = {one.architecture: (one.score, one.costs) for one in found.candidates}
+    for one in (*found.top, *found.front, found.winner):
+        here = (one.score, one.costs)
+        score, costs = known.get(one.architecture, here)
+        if here != (score, costs):
+            text = f"{show_value(one.costs)} and score {one.score} of {one.architecture}"
+            there = f"{show_value(costs)} and score {score} among all candidates"
+            raise _refusal(directory, SearchOutcome, text, there)
 
 
 def _check_scores(directory: RunDirectory, found: SearchOutcome) -> None:
