@@ -86,6 +86,10 @@ def test_damaged_idx_files_are_named(mnist):
     fails("begins with 00000801; .* 3 dimensions begins with 00000803", spec)
     images.write_bytes(gzip.compress(whole[0][:0]))
     fails("begins with nothing", spec)
+    images.write_bytes(gzip.compress(gzip.decompress(whole[0]) + b"more"))
+    fails("more bytes; its header says 100 x 28 x 28, which needs 78416", spec)
+    images.write_bytes(gzip.compress(idx(np.zeros((100, 0, 28)))))
+    fails("its header says 100 x 0 x 28, which are images without pixels", spec)
     images.write_bytes(whole[0])
     labels.write_bytes(idx(np.arange(99) % 10))
     fails("99 labels for the 100 images", spec)
@@ -169,6 +173,32 @@ def test_damaged_cifar_is_named(cifar, tmp_path):
         packed.add(folder, folder.name)
     cut.write_bytes(cut.read_bytes()[:-2000])
     fails("not a whole .tar.gz", f"{kind}:{cut}")
+
+
+def test_a_link_in_an_archive_of_cifar_is_no_file(tmp_path):
+    with tarfile.open(tmp_path / "links.tar.gz", "w:gz") as archive:
+        link = tarfile.TarInfo("cifar-10-batches-bin/data_batch_1.bin")
+        link.type, link.linkname = tarfile.SYMTYPE, "/dev/zero"
+        archive.addfile(link)
+    fails("no data_batch_1.bin in it", f"cifar10:{tmp_path}/links.tar.gz")
+
+
+def test_a_large_file_of_cifar_is_not_read(cifar):
+    kind, folder = cifar
+    with (folder / VERSIONS[kind].test).open("ab") as file:
+        file.truncate(1 << 40)
+    fails(f"{VERSIONS[kind].test} has 1,099,511,627,776 bytes", f"{kind}:{folder}")
+
+
+def test_the_checksum_of_a_compressed_archive_is_compared(cifar, tmp_path):
+    kind, folder = cifar
+    path = tmp_path / "set.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        archive.add(folder, folder.name)
+    content = bytearray(path.read_bytes())
+    content[-6] ^= 1
+    path.write_bytes(content)
+    fails(r"not a whole .tar.gz \(CRC check failed", f"{kind}:{path}")
 
 
 def test_the_pickled_version_of_cifar_is_refused(tmp_path):

@@ -15,6 +15,8 @@ from spos._util.files import expand_home
 from spos.data.source import DataOptions, Source, array_source
 
 _PIXELS = 3 * 32 * 32
+LARGEST = 1 << 28
+"""Bytes of the largest file that is read: those of the two sets have 154 MB at most."""
 _PYTHON_VERSION = {"data_batch_1", "batches.meta", "train", "meta"}
 
 
@@ -94,17 +96,29 @@ def _read(path: Path, version: Version) -> dict[str, bytes]:
     if path.is_dir():
         inner = path / version.folder
         found = [(inner if inner.is_dir() else path) / name for name in wanted]
-        return {file.name: file.read_bytes() for file in found if file.is_file()}
+        files = [one for one in found if one.is_file()]
+        for one in files:
+            _check_size(one.name, one.stat().st_size)
+        return {one.name: one.read_bytes() for one in files}
     content = {}
     try:
         with tarfile.open(path) as archive:
             for member in archive:
                 name = member.name.rsplit("/", 1)[-1]
-                file = archive.extractfile(member) if name in wanted else None
+                file = archive.extractfile(member) if name in wanted and member.isreg() else None
                 if file is not None:
+                    _check_size(name, member.size)
                     content[name] = file.read()
+            # The checksum of what was compressed comes last.
+            while archive.fileobj and archive.fileobj.read(1 << 20):
+                pass
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         raise UserError(
             f"not a whole .tar.gz ({' '.join(str(error).split())}); download it again"
         ) from None
     return content
+
+
+def _check_size(name: str, size: int) -> None:
+    if size > LARGEST:
+        raise UserError(f"{name} has {size:,} bytes; allowed: at most {LARGEST:,}")

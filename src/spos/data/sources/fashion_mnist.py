@@ -31,6 +31,10 @@ CLASSES = (
 )
 
 
+LARGEST = 1 << 30
+"""Bytes of the largest set that is read: that of the set has 47 MB."""
+
+
 @SOURCES.register("fashion-mnist")
 def fashion_mnist_source(argument: str, options: DataOptions) -> Source:
     """Fashion-MNIST, with the files t10k-* as test images.
@@ -88,25 +92,29 @@ def read_idx(path: Path, dimensions: int) -> npt.NDArray[np.uint8]:
         >>> read_idx(path, 1)
         array([7, 9], dtype=uint8)
     """
+    magic, header = bytes([0, 0, 8, dimensions]), 4 + 4 * dimensions
+    opened = gzip.open if path.suffix == ".gz" else open
     try:
-        content = path.read_bytes()
-        if path.suffix == ".gz":
-            content = gzip.decompress(content)
+        with opened(path, "rb") as file:
+            head = file.read(header)
+            shape: list[int] = []
+            if head[:4] == magic and len(head) == header:
+                shape = np.frombuffer(head[4:], ">u4").tolist()
+            # No more than that: whatever is compressed may be of any size.
+            content = file.read(min(math.prod(shape), LARGEST) + 1)
     except (OSError, EOFError, zlib.error) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{path}: cannot be read ({reason}); get a whole IDX file") from None
-    magic, header = bytes([0, 0, 8, dimensions]), 4 + 4 * dimensions
-    if content[:4] != magic or len(content) < header:
+    if not shape:
         raise UserError(
-            f"{path}: begins with {content[:4].hex() or 'nothing'}; an IDX file of bytes with "
+            f"{path}: begins with {head[:4].hex() or 'nothing'}; an IDX file of bytes with "
             f"{dimensions} dimensions begins with {magic.hex()} and a header of {header} bytes"
         )
-    shape: list[int] = np.frombuffer(content[4:header], ">u4").tolist()
-    expected = header + math.prod(shape)
-    if len(content) != expected:
-        raise UserError(
-            f"{path}: {len(content)} bytes; its header says {' x '.join(map(str, shape))},"
-            f" which needs {expected}"
-        )
-    values: npt.NDArray[np.uint8] = np.frombuffer(content, np.uint8, offset=header).copy()
+    says = f"its header says {' x '.join(map(str, shape))}"
+    if not all(shape[1:]):
+        raise UserError(f"{path}: {says}, which are images without pixels")
+    if len(content) != math.prod(shape):
+        more = "more" if len(content) > math.prod(shape) else f"{header + len(content)}"
+        raise UserError(f"{path}: {more} bytes; {says}, which needs {header + math.prod(shape)}")
+    values: npt.NDArray[np.uint8] = np.frombuffer(content, np.uint8).copy()
     return values.reshape(shape)
