@@ -124,7 +124,7 @@ def open_storage(storage: str | Path) -> optuna.storages.BaseStorage:
         try:
             with warnings.catch_warnings():
                 # What SQLAlchemy would leave out of an address with a warning is a mistake.
-                warnings.simplefilter("error", SAWarning)
+                warnings.filterwarnings("error", "Query string argument", SAWarning)
                 return optuna.storages.get_storage(text)
         except Exception as error:
             # The storage drivers raise exceptions without a common base class.
