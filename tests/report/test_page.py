@@ -131,6 +131,7 @@ def test_names_are_text_and_nothing_else(run: Run) -> None:
         data=replace(
             result.data,
             classes=(hostile, "a & b"),
+            outputs=2,
             source=f"folder:{hostile}",
             skipped=(hostile,),
         ),
@@ -152,7 +153,7 @@ def test_names_are_text_and_nothing_else(run: Run) -> None:
 
 
 def test_a_file_name_that_is_not_text_does_not_stop_the_report(run: Run, tmp_path: Path) -> None:
-    run = run.change(data=replace(run.result.data, classes=("caf\udce9", "tea")))
+    run = run.change(data=replace(run.result.data, classes=("caf\udce9", "tea"), outputs=2))
     write_report(tmp_path / "report.html", *run.arguments)
     assert "caf?, tea" in (tmp_path / "report.html").read_text(encoding="utf-8")
 

@@ -119,10 +119,9 @@ def test_a_mistake_in_a_process_is_one_line(tmp_path: Path) -> None:
     workers = LocalWorkers(2, 1)
     # The first process has read it already; the others have not.
     moved = checkpoint.with_name("moved")
-    read = run.__globals__["search_stage"].__globals__["load_checkpoint"]
 
     def read_and_move(context: Any) -> Any:
-        found = read(context)
+        found = load_checkpoint(context)
         checkpoint.rename(moved)
         return found
 
