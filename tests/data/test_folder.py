@@ -368,6 +368,32 @@ def test_a_path_without_the_word_folder_is_told_how_to_write_it(make_folder, tmp
             read(given)
 
 
+@pytest.mark.parametrize(
+    ("splits", "beside"),
+    [
+        (("training_set/training_set", "test_set/test_set"), None),
+        (("seg_train/seg_train", "seg_test/seg_test"), "seg_pred/seg_pred"),
+        (("seg_train", "seg_test"), "seg_pred"),
+        (("Training", "Testing"), "unsorted"),
+        (("archive/seg_train", "archive/seg_test"), None),
+    ],
+)
+def test_splits_of_other_names_are_not_taken_for_classes(make_folder, splits, beside):
+    path = make_folder(**dict.fromkeys(splits, 3))
+    if beside:
+        (path / beside).mkdir(parents=True)
+        shutil.copy(path / splits[0] / "cat/000.png", path / beside)
+    fails(path, "folders found: .*; several of them have cat/: call splits train/ and test/")
+
+
+def test_previews_that_a_system_makes_are_no_images(make_folder):
+    path = make_folder(train=20)
+    (path / "train/cat/@eaDir/000.png").mkdir(parents=True)
+    shutil.copy(path / "train/cat/000.png", path / "train/cat/@eaDir/000.png/thumb.png")
+    data = load_data(f"folder:{path}")
+    assert [len(data.train), len(data.validation), len(data.test())] == [49, 5, 6]
+
+
 def test_files_may_lie_deeper_than_in_the_class_folder(make_folder):
     path = make_folder(train=20, test=4)
     (path / "train/cat/images").mkdir()

@@ -14,6 +14,8 @@ SPLITS = ("train", "val", "test")
 _CALLED = {split: split for split in SPLITS}
 _CALLED |= {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+THUMBNAILS = ("__MACOSX", "@eaDir")
+"""Folders that systems make beside the user's own, for previews and notes on files."""
 _LONGEST_LIST = 300
 
 
@@ -126,7 +128,7 @@ def find_layout(names: Iterable[str]) -> FoundImages:
 
 
 def _hidden(name: str) -> bool:
-    return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
+    return any(part.startswith(".") or part in THUMBNAILS for part in name.split("/"))
 
 
 def _split_folders(paths: list[list[str]]) -> dict[str, str]:
@@ -179,23 +181,54 @@ def _top(names: list[str]) -> tuple[str, dict[str, str]]:
         raise UserError(f"no train/ in it; train/ is in {min(inner)}/: give that folder")
     images = [path for path in paths if len(path) > 1 and _is_image(path[-1])]
     splits = sorted({*folders} & {"val", "test"})
+    again = ""
     if images and not splits:
-        if min(map(len, images)) == 2:
-            return "", {}
-        if len(folders) == 1:
-            return f"{folders[0]}/", {}
-        # The same folders in several ones are classes in splits, say training/ and testing/.
-        inside = Counter(name for name, _ in {(path[1], path[0]) for path in images})
-        if max(inside.values()) == 1:
-            return "", {}
+        top = f"{folders[0]}/" if len(folders) == 1 and min(map(len, images)) > 2 else ""
+        again = _repeated([path[1:] for path in images] if top else images)
+        if not again:
+            return top, {}
+        folders = sorted({path[1] if top else path[0] for path in images})
     shown = ", ".join(f"{folder}/" for folder in folders[:5]) or "none"
     more = ", ..." if len(folders) > 5 else ""
     advice = f"; beside {splits[0]}/, the classes belong in train/" if splits else ""
+    if again:
+        advice += (
+            f"; several of them have {again}/: call splits train/ and test/, or put the images of "
+            "each class right into its folder"
+        )
     if folders and not images:
         advice += f"; none of them contains an image ({', '.join(EXTENSIONS)})"
     raise UserError(
         f"no train/ in it, nor one folder of images per class; folders found: {shown}{more}{advice}"
     )
+
+
+def _repeated(images: list[list[str]]) -> str:
+    """A folder that is in several ones, which are splits then, and no classes; empty if none is.
+
+    Folders that hold images themselves are classes. A folder that is alone in another one is passed
+    over, as archives have them.
+
+    Example:
+        >>> _repeated([[part, part, name, "1.jpg"] for part in "ab" for name in ("cat", "dog")])
+        'cat'
+        >>> _repeated([["cat", "1.jpg"], ["cat", "small", "1.jpg"], ["dog", "small", "1.jpg"]])
+        ''
+    """
+    parts: dict[str, list[list[str]]] = {}
+    for first, *inside in images:
+        parts.setdefault(first, []).append(inside)
+    counts: Counter[str] = Counter()
+    flat = min(map(len, images)) == 2
+    for part in parts.values():
+        names = {inside[0] for inside in part if not flat and len(inside) > 1}
+        while min(map(len, part)) > 1:
+            if len(found := {inside[0] for inside in part}) > 1:
+                names |= found
+                break
+            part = [inside[1:] for inside in part]
+        counts.update(names)
+    return next((name for name, count in sorted(counts.items()) if count > 1), "")
 
 
 def _is_image(name: str) -> bool:
