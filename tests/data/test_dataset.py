@@ -44,6 +44,7 @@ FORMS = {
     "grey tensor": lambda index: byte_tensor(index)[:1],
     "grey array": lambda index: np.full((8, 8), index, np.uint8),
     "grey PIL": lambda index: Image.new("L", (8, 8), index),
+    "grey PIL of floats": lambda index: Image.new("F", (8, 8), index / 255),
 }
 
 
@@ -94,6 +95,17 @@ def test_classes_are_those_given_those_of_the_dataset_or_numbers():
     assert dataset_data(items, classes=("x", "y", "z")).classes == ("x", "y", "z")
 
 
+def test_a_test_set_that_numbers_its_classes_otherwise_is_refused():
+    items, others = Pairs(byte_tensor), Pairs(byte_tensor, 12, 2)
+    items.classes, others.classes = ["cat", "dog", "owl"], ["cat", "dog"]
+    assert len(dataset_data(items, test=others).test()) == 12
+    # As those that number the folders they find, of which one has no dogs.
+    others.classes = ["cat", "owl"]
+    message = "^test: label 1 is the class 'owl', in train it is 'dog'; number the classes of both"
+    with pytest.raises(UserError, match=message):
+        dataset_data(items, test=others)
+
+
 def test_a_size_resizes_all():
     items = Pairs(lambda index: np.zeros((8 + index % 2, 12), np.uint8))
     assert dataset_data(items, image_size=6).train.images.shape[1:] == (1, 6, 6)
@@ -141,6 +153,8 @@ def failing(error: Exception):
         ([(torch.randn(3, 8, 8), 0)], {}, "before any normalisation"),
         ([(torch.full((3, 8, 8), torch.nan), 0)], {}, "values of nan to nan"),
         ([(np.zeros((8, 8), np.uint16), 0)], {}, "values of type uint16; allowed: uint8"),
+        ([(Image.new("I", (8, 8), 200), 0)], {}, "values of type int32; allowed: uint8, or float"),
+        ([(Image.new("F", (8, 8), 200), 0)], {}, "values of 200 to 200; allowed for float: 0 to 1"),
         ([(torch.zeros(3, 0, 4), 0)], {}, r"an image of shape \[3, 0, 4\]"),
         (Pairs(byte_tensor), {"classes": ["a", "b", "a"]}, "classes: 'a' is given 2 times; give"),
         (Pairs(byte_tensor), {"classes": "abc"}, "classes 'abc': must be a list of names"),

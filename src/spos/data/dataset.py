@@ -126,6 +126,8 @@ def dataset_source(
         )
     if not values and int(labels.max()) >= len(names):
         raise UserError(f"test: label {int(labels.max())}; allowed: 0 to {len(names) - 1}")
+    if not values:
+        _check_same_classes(train, test, labels)
     return Source(images, names, test=test_images, notes=notes)
 
 
@@ -133,8 +135,8 @@ def _class_names(dataset: Any, classes: Sequence[str] | None, labels: Tensor) ->
     if isinstance(classes, str):
         raise UserError(f"classes {classes!r:.80}: must be a list of names")
     largest = int(labels.max())
-    own = getattr(dataset, "classes", None)
-    if classes is None and isinstance(own, (list, tuple)) and len(own) > largest:
+    own = _own_classes(dataset)
+    if classes is None and len(own) > largest:
         classes = own
     most = max(1000, 10 * len(labels))
     # An output for each number would be absurd.
@@ -156,6 +158,29 @@ def _class_names(dataset: Any, classes: Sequence[str] | None, labels: Tensor) ->
             f"classes: {again!r:.80} is given {count} times; give each class a name of its own"
         )
     return names
+
+
+def _check_same_classes(train: Any, test: Any, labels: Tensor) -> None:
+    """Check that the numbers of the test images stand for the classes that they do in training.
+
+    A Dataset that numbers the folders it finds numbers those of a set that lacks one differently.
+
+    Raises:
+        UserError: a number stands for another class.
+    """
+    there, here = _own_classes(train), _own_classes(test)
+    for label in labels.unique().tolist():
+        if label < min(len(there), len(here)) and there[label] != here[label]:
+            raise UserError(
+                f"test: label {label} is the class {here[label]!r:.80}, in train it is "
+                f"{there[label]!r:.80}; number the classes of both alike"
+            )
+
+
+def _own_classes(dataset: Any) -> Sequence[Any]:
+    """The classes that a Dataset has itself; none if it names none."""
+    own = getattr(dataset, "classes", None)
+    return own if isinstance(own, (list, tuple)) else ()
 
 
 class _Items(Photographs):

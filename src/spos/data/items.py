@@ -65,7 +65,7 @@ def to_image(image: Any, where: str) -> Image.Image:
 
     Args:
         image: a PIL image, a tensor [C, H, W], or an array [H, W] or [H, W, C]; uint8, or float
-            in 0 to 1.
+            in 0 to 1. A PIL image may have 16 bits as well.
         where (str): name of the item in an error.
 
     Raises:
@@ -77,6 +77,9 @@ def to_image(image: Any, where: str) -> Image.Image:
     """
     if not isinstance(image, Image.Image):
         image = Image.fromarray(_pixels(image, where))
+    elif image.mode in ("F", "I"):
+        # Pillow does not know what is white in them, and would make almost all of them black.
+        image = Image.fromarray(_pixels(np.asarray(image), where))
     return image if image.mode == "L" else to_rgb(image)
 
 
