@@ -63,6 +63,10 @@ def test_folders_may_have_any_names(cli: Cli, tmp_path: Path) -> None:
     assert result_of(out)["data"]["classes"] == ["\\x1b[31m<b>", "caf\\xe9"]
     shown = cli("show", out)
     assert shown.status == 0 and "\x1b" not in ended.out + ended.err + shown.out
+    # Finished, it does not look whether they are the same images.
+    again = cli("run", "--out", out)
+    assert again.out == ended.out
+    assert again.err.startswith(f"spos: {out} is finished: this is what it found in the images")
     # The run resumes, and reads the images where they are.
     (out / "retrain.json").unlink()
     assert cli("run", "--out", out).status == 0

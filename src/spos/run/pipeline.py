@@ -189,6 +189,11 @@ def run(
         unfinished = not all(directory.is_finished(name) for name in stages if name != "retrain")
         if unfinished or directory.extended:
             check_ahead(context, stages)
+        elif all(map(directory.is_finished, stages)) and _may_change(context):
+            context.listener.message(
+                f"{directory.path} is finished: this is what it found in the images that were "
+                "there then, which are not read again"
+            )
         with following(directory, kinds, context.listener) as followed:
             for name in stages:
                 if schedule is not None:
@@ -208,6 +213,11 @@ def run(
                 result = _write(context)
             followed.append(result)
         return result
+
+
+def _may_change(context: Context) -> bool:
+    """Whether the images may be others than those of the run: files that nobody has looked at."""
+    return ":" in context.config.data.source and "data" not in vars(context)
 
 
 def _write(context: Context) -> Result:
