@@ -16,6 +16,8 @@ from PIL import Image
 
 from spos._cli.main import main
 from spos.data import load_data
+from spos.run.directory import RunDirectory
+from spos.run.outcome import RetrainOutcome
 
 Cli = Callable[..., Ended]
 pytest.importorskip("onnxruntime", reason="the extra 'export' is not installed")
@@ -112,6 +114,21 @@ def test_another_network_of_the_run_in_a_file_of_a_name(
         in cli("predict", target, digits[0]).mistake
     )
     assert cli("predict", "--trust", target, digits[0]).status == 0
+
+
+def test_a_network_from_before_the_run_trained_another_one_is_refused(
+    cli: Cli, finished: Path, digits: list[Path]
+):
+    assert cli("export", finished).status == 0
+    directory = RunDirectory(finished)
+    before, other = (directory.outcome(RetrainOutcome, one) for one in ("retrain", "compare-2"))
+    assert before is not None and other is not None
+    # As after a search that went on.
+    directory.finish(other)
+    mistake = cli("predict", finished, digits[0]).mistake
+    assert f"has the network {before.architecture}, with" in mistake
+    assert f"the run has trained {other.architecture} since" in mistake
+    assert mistake.endswith("export the network again")
 
 
 def test_a_run_that_cannot_be_written_classifies_and_stays_as_it_is(

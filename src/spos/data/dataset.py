@@ -169,7 +169,7 @@ def _check_same_classes(train: Any, test: Any, labels: Tensor) -> None:
         UserError: a number stands for another class.
     """
     there, here = _own_classes(train), _own_classes(test)
-    for label in labels.unique().tolist():
+    for label in sorted({*labels.tolist()}):
         if label < min(len(there), len(here)) and there[label] != here[label]:
             raise UserError(
                 f"test: label {label} is the class {here[label]!r:.80}, in train it is "

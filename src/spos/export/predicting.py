@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import warnings
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from spos.data.sources._layout import EXTENSIONS
 from spos.export.metadata import Metadata, OpenedNetwork
 from spos.export.onnx_file import open_onnx
 from spos.export.program_file import open_program, read_program_metadata
+from spos.run.directory import RunDirectory
+from spos.run.outcome import RetrainOutcome
 
 BATCH = 64
 """Images that are run at a time."""
@@ -148,6 +150,8 @@ class _Facts:
 
     sha256: str
     run: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    test: Mapping[str, Any] = field(default_factory=dict)
 
 
 _ADVICE = "export the network again"
@@ -176,13 +180,26 @@ def check_digest(path: Path) -> None:
 
 
 def check_of_run(path: Path) -> None:
-    """Check that the network in a run directory is not that of another run.
+    """Check that the network in a run directory is the one that the run has trained.
 
     Raises:
-        UserError: it is, or what describes it is damaged.
+        UserError: it is of another run, or was exported before the run trained another one, or what
+            describes it is damaged.
     """
     facts = _facts(path)
     check_same_run(path, facts.run if facts else "", _ADVICE)
+    outcome = RunDirectory(path.parent).outcome(RetrainOutcome)
+    if facts is None or outcome is None:
+        return
+    # A search that went on may have found another network, in the same run.
+    trained = (outcome.architecture, outcome.test_score)
+    architecture, score = facts.metadata.get("architecture"), facts.test.get("score")
+    if None not in (architecture, score) and (architecture, score) != trained:
+        raise UserError(
+            f"{path} has the network {architecture!s:.200}, with the test score {score!s:.20}, but "
+            f"the run has trained {outcome.architecture:.200} since, with {outcome.test_score}: "
+            f"{_ADVICE}"
+        )
 
 
 def open_classifier(path: str | Path, *, trust: bool = False) -> Classifier:
