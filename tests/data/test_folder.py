@@ -75,6 +75,9 @@ def test_val_beside_test_is_the_validation_set(make_folder):
     data = load_data(f"folder:{make_folder(train=20, val=3, test=4)}")
     assert [len(data.train), len(data.validation), len(data.test())] == [60, 9, 12]
     assert "val/ is the validation set" in data.notes[0]
+    path = make_folder("other", train=20, val=3, test=4)
+    notes = load_data(f"folder:{path}", validation=5).notes
+    assert notes[1:] == ("data.validation 5: without effect, the source has a validation set",)
 
 
 @pytest.mark.parametrize("top", ["", "flowers/", "./", "./flowers/"])

@@ -222,8 +222,9 @@ def test_a_network_of_anybody_gives_classes_or_one_line(run, told, tmp_path: Pat
 
 
 def test_hidden_files_of_a_folder_are_left_out(tmp_path: Path) -> None:
-    for name in ("a.png", "._a.png", ".thumbnails/a.png", "inside/b.PNG", "inside/.DS_Store"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+    hidden = ("._a.png", ".thumbnails/a.png", "inside/.DS_Store", "@eaDir/a.png/thumb.jpg")
+    for name in ("a.png", "inside/b.PNG", *hidden):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).write_bytes(b"")
     assert find_images([tmp_path]) == [tmp_path / "a.png", tmp_path / "inside" / "b.PNG"]
     for named in (tmp_path / ".thumbnails", tmp_path / "._a.png"):

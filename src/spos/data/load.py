@@ -90,6 +90,11 @@ def assemble(spec: str, name: str, source: Source, options: DataOptions) -> Imag
         fingerprint.update(part.tobytes())
         train, validation = train.split_off(rest, part)
     else:
+        if options.validation != DataOptions().validation:
+            notes.append(
+                f"data.validation {options.validation}: without effect, the source has a "
+                "validation set"
+            )
         validation = source.validation
         fingerprint.update(_content(validation) + validation.labels.numpy().tobytes())
     notes += duplicates(train, validation, test) + without_images(train, classes) + alike(classes)

@@ -18,7 +18,7 @@ from spos._util.records import check_same_run, from_plain
 from spos.data.decode import BrokenImageError, decode, to_array
 from spos.data.files import FolderStore, read_image_file
 from spos.data.photograph import fit
-from spos.data.sources._layout import EXTENSIONS
+from spos.data.sources._layout import EXTENSIONS, is_hidden
 from spos.export.metadata import Metadata, OpenedNetwork
 from spos.export.onnx_file import open_onnx
 from spos.export.program_file import open_program, read_program_metadata
@@ -137,7 +137,8 @@ def find_images(paths: Iterable[Path]) -> list[Path]:
             names = FolderStore(path, MOST).names()
         except UserError as error:
             raise UserError(f"{path}: {error}; give a folder of images") from None
-        inside = [path / one for one in names if one.lower().endswith(EXTENSIONS)]
+        images = [one for one in names if one.lower().endswith(EXTENSIONS)]
+        inside = [path / one for one in images if not is_hidden(one)]
         if not inside:
             raise UserError(f"{path}: no image in it; allowed: {', '.join(EXTENSIONS)} files")
         found += sorted(inside)

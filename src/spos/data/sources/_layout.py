@@ -89,7 +89,7 @@ def find_layout(names: Iterable[str]) -> FoundImages:
         >>> find_layout(["cat/1.jpg", "dog/1.jpg"]).splits["train"].names
         ['cat/1.jpg', 'dog/1.jpg']
     """
-    visible = [name for name in names if not _hidden(name)]
+    visible = [name for name in names if not is_hidden(name)]
     top, found = _top(visible)
     paths = [name[len(top) :].split("/") for name in visible if name.startswith(top)]
     notes: list[str] = []
@@ -127,7 +127,13 @@ def find_layout(names: Iterable[str]) -> FoundImages:
     return FoundImages(classes, splits, notes)
 
 
-def _hidden(name: str) -> bool:
+def is_hidden(name: str) -> bool:
+    """Whether a file, or a folder that it is in, is hidden or a preview.
+
+    Example:
+        >>> is_hidden("cat/@eaDir/1.jpg/thumb.jpg"), is_hidden("cat/1.jpg")
+        (True, False)
+    """
     return any(part.startswith(".") or part in THUMBNAILS for part in name.split("/"))
 
 
