@@ -104,6 +104,8 @@ def test_a_test_set_that_numbers_its_classes_otherwise_is_refused():
     message = "^test: label 1 is the class 'owl', in train it is 'dog'; number the classes of both"
     with pytest.raises(UserError, match=message):
         dataset_data(items, test=others)
+    others.target_transform = {0: 0, 1: 2}.get
+    assert len(dataset_data(items, test=others).test()) == 12
 
 
 def test_a_size_resizes_all():
