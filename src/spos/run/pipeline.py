@@ -189,11 +189,7 @@ def run(
         unfinished = not all(directory.is_finished(name) for name in stages if name != "retrain")
         if unfinished or directory.extended:
             check_ahead(context, stages)
-        elif all(map(directory.is_finished, stages)) and _may_change(context):
-            context.listener.message(
-                f"{directory.path} is finished: this is what it found in the images that were "
-                "there then, which are not read again"
-            )
+        finished = all(map(directory.is_finished, stages))
         with following(directory, kinds, context.listener) as followed:
             for name in stages:
                 if schedule is not None:
@@ -212,6 +208,11 @@ def run(
             if compare and compare_stage(context, compare) is not None:
                 result = _write(context)
             followed.append(result)
+        if finished and _may_change(context):
+            context.listener.message(
+                f"{directory.path} is finished: this is what it found in the images that were "
+                "there then, which are not read again"
+            )
         return result
 
 
