@@ -46,10 +46,10 @@ def choose_split(draft: Draft, facts: ImageFacts) -> tuple[int, int]:
 
 
 def count_split(size: int | float, images: int) -> int:
-    """Number of images of a split, given as a number or a fraction.
+    """Number of images of a split, given as a number or a fraction, rounded as the split is.
 
     Example:
-        >>> count_split(30, 100), count_split(0.2, 100)
-        (30, 20)
+        >>> count_split(30, 100), count_split(0.2, 100), count_split(0.1, 57)
+        (30, 20, 6)
     """
-    return int(size if size >= 1 else size * images)
+    return int(size) if size >= 1 else round(size * images)
