@@ -66,7 +66,7 @@ def test_folders_may_have_any_names(cli: Cli, tmp_path: Path) -> None:
     # Finished, it does not look whether they are the same images.
     again = cli("run", "--out", out)
     assert again.out == ended.out
-    assert again.err.startswith(f"spos: {out} is finished: this is what it found in the images")
+    assert again.err.startswith(f"spos: {out} is finished: its result is of the images")
     compared = cli("run", "--compare", "1", "--out", out)
     assert compared.status == 0 and "is finished" not in compared.err
     # The run resumes, and reads the images where they are.

@@ -210,7 +210,7 @@ def run(
             followed.append(result)
         if finished and _may_change(context):
             context.listener.message(
-                f"{directory.path} is finished: this is what it found in the images that were "
+                f"{directory.path} is finished: its result is of the images that were "
                 "there then, which are not read again"
             )
         return result
