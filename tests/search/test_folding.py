@@ -69,6 +69,26 @@ def test_the_memory_format_of_the_weights_stays():
     assert model[0].weight.is_contiguous(memory_format=torch.channels_last)
 
 
+class Named(nn.Module):
+    """A block that keeps its batch norm under a second name."""
+
+    def __init__(self, first: bool):
+        super().__init__()
+        norm = nn.BatchNorm2d(8)
+        if first:
+            self.norm = norm
+        self.body = nn.Sequential(nn.Conv2d(3, 8, 3), norm, nn.ReLU())
+        self.last = norm
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(x)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_batch_norm_with_several_names_is_folded_once(first: bool):
+    check(Named(first), torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0)), 1)
+
+
 class Twice(nn.Module):
     def __init__(self) -> None:
         super().__init__()

@@ -79,6 +79,7 @@ def fold(module: nn.Module, pairs: tuple[Pair, ...]) -> None:
         >>> module[1]
         Identity()
     """
+    folded = {}
     for name, follower in pairs:
         layer: Any = module.get_submodule(name)
         norm: Any = module.get_submodule(follower)
@@ -91,4 +92,9 @@ def fold(module: nn.Module, pairs: tuple[Pair, ...]) -> None:
             norm.weight,
             norm.bias,
         )
-        module.set_submodule(follower, nn.Identity())
+        folded[norm] = nn.Identity()
+    # A batch norm may have several names, and the forward call it by any of them.
+    for part in list(module.modules()):
+        for name, child in part._modules.items():
+            if child in folded:
+                part._modules[name] = folded[child]
