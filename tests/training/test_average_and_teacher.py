@@ -16,6 +16,7 @@ from spos import UserError
 from spos._util.randomness import torch_generator
 from spos.training import Checkpoints, Method, Pass, Recipe, Teacher, train
 from spos.training.checkpoint import Loaded
+from spos.training.optimizer import WeightAverage
 
 RECIPE = Recipe(steps=6, batch_size=8, learning_rate=0.1, label_smoothing=0.0)
 
@@ -93,6 +94,19 @@ def test_an_average_resumes_exactly(tmp_path, killed):
     for model in (resumed, again):
         for name, value in whole.state_dict().items():
             assert torch.equal(model.state_dict()[name], value), name
+
+
+@pytest.mark.parametrize("decay", [0.9, 0.9999])
+def test_integers_are_not_averaged(decay: float):
+    model = nn.Linear(2, 2)
+    model.register_buffer("index", torch.arange(1000))
+    model.register_buffer("mask", torch.arange(10) > 4)
+    average = WeightAverage(model, decay)
+    for _ in range(5):
+        average.update()
+    average.apply()
+    assert model.index.equal(torch.arange(1000))
+    assert model.mask.equal(torch.arange(10) > 4)
 
 
 def test_a_checkpoint_without_an_average_is_refused(tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -91,7 +91,7 @@ class WeightAverage:
     """The exponential moving average of a model's weights and normalisation statistics.
 
     The statistics are averaged like the weights, because statistics of the last weights do not suit
-    the averaged ones.
+    the averaged ones. Integers, such as an index that a model keeps in a buffer, are the last ones.
 
     Args:
         model (nn.Module): model in training; the average starts from its weights after the first
@@ -113,7 +113,16 @@ class WeightAverage:
     def __init__(self, model: nn.Module, decay: float) -> None:
         self._model = model
         moving = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
-        self._average = AveragedModel(model, multi_avg_fn=moving, use_buffers=True)
+
+        def average(averages: Sequence[Tensor], values: Sequence[Tensor], count: Any) -> None:
+            if averages[0].is_floating_point() or averages[0].is_complex():
+                moving(averages, values, count)
+                return
+            # Indices and masks have no mean, and rounding would make others of them.
+            for one, value in zip(averages, values, strict=True):
+                one.copy_(value)
+
+        self._average = AveragedModel(model, multi_avg_fn=average, use_buffers=True)
 
     def update(self) -> None:
         """Update the average with the weights after a step."""
