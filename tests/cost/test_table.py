@@ -17,6 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from spos import Architecture, CostTable, OneOf, Supernet, UserError
 from spos.cost.count import count
 from spos.cost.part import Counter, Part
+from spos.nn import ElasticConv2d, Width
 from spos.spaces.plain import PRESETS, plain
 
 GetSupernet = Callable[[str], Supernet]
@@ -205,6 +206,72 @@ def test_the_range_of_a_large_stage_that_reads_a_width_again_is_exact():
     costs = table.many(rows)[:, 0]
     assert table.cost(heaviest)["flops"] == largest == table.range()["flops"][1]
     assert least <= costs.min() <= costs.max() <= largest
+
+
+class OneStage(nn.Module):
+    """A model of one stage, the last option of whose first layer is told apart by a chance in n."""
+
+    def __init__(self, last: nn.Module, options: int = 16):
+        super().__init__()
+        layers: list[list[nn.Module]] = [
+            [nn.Conv2d(4, 4, 1 + 2 * (n % 3), padding=n % 3) for n in range(options)]
+            for _ in range(3)
+        ]
+        layers[0][-1] = last
+        self.layers = nn.ModuleList(
+            OneOf({str(place): one for place, one in enumerate(layer)}) for layer in layers
+        )
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+@pytest.mark.parametrize("kind", ["nested", "stride"])
+@pytest.mark.parametrize("options", [7, 10, 16])
+def test_an_option_that_changes_what_others_cost_is_found(kind: str, options: int) -> None:
+    inner = OneOf({"none": nn.Identity(), "5x5": nn.Conv2d(4, 4, 5, padding=2)})
+    last = {"nested": nn.Sequential(nn.Conv2d(4, 4, 1), inner), "stride": nn.Conv2d(4, 4, 1, 2)}
+    supernet = Supernet(OneStage(last[kind], options), (4, 8, 8))
+    table = CostTable(supernet)
+    most = [count - 1 for count in supernet.space.option_counts]
+    for architecture in (most, [*most[:-1], 1], [0, *most[1:]]):
+        assert table.cost(architecture) == counted(supernet, architecture)
+
+
+class Wide(nn.Module):
+    """A stage with too many combinations of options to count, which reads a width."""
+
+    def __init__(self, width: Width, widened: Width | None = None):
+        super().__init__()
+        self.first = ElasticConv2d(width, widened or 8, 1)
+        outputs = widened or 8
+        self.layers = nn.ModuleList(
+            OneOf({"1x1": ElasticConv2d(outputs, outputs, 1), "none": nn.Identity()})
+            for _ in range(9)
+        )
+
+    def forward(self, x):
+        x = self.first(x)
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_the_range_of_a_large_stage_behind_a_width_is_that_of_every_width(depth: int) -> None:
+    widths = [Width([2, 4, 8], name=name) for name in "ab"]
+    stages = [Wide(widths[0], widths[1] if depth == 2 else None), Wide(widths[1])][:depth]
+    supernet = Supernet(nn.Sequential(ElasticConv2d(3, widths[0], 1), *stages), (3, 4, 4))
+    places = {choice.name: place for place, choice in enumerate(supernet.space.choices)}
+    # Of the layers, the convolution is the first option and nothing the last.
+    least = [1] * len(places)
+    most = [0] * len(places)
+    for name in "ab"[:depth]:
+        least[places[name]], most[places[name]] = 0, 2
+    small, large = (counted(supernet, one) for one in (least, most))
+    assert CostTable(supernet).range() == {name: (small[name], large[name]) for name in small}
 
 
 def test_costs_are_whole_numbers() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, product
 from operator import itemgetter
 
 import numpy as np
@@ -71,6 +72,8 @@ def distinct_options(
 
 #: Random combinations on which to test whether the cost of a stage is a sum over its choices.
 TESTED = 32
+#: Least number of these combinations in which an option occurs.
+REPEATED = 4
 
 
 class Counted(dict[Options, tuple[Costs, "Node"]]):
@@ -111,42 +114,80 @@ class Node:
         return self.order < other.order
 
 
-def add_up(node: Node, counts: Sequence[int], *, convert: bool = True) -> None:
-    """Replace a node by a chain of nodes, one per choice, if its costs are a sum over choices.
+def spanned(boxes: Sequence[Sequence[Sequence[int]]]) -> list[Sequence[int]]:
+    """Return the least product of options that contains all combinations of some boxes.
+
+    Example:
+        >>> spanned([[[0], range(2)], [[2], range(2)]])
+        [[0, 2], [0, 1]]
+    """
+    return [sorted(set(chain(*columns))) for columns in zip(*boxes, strict=True)]
+
+
+def add_up(
+    node: Node,
+    box: Sequence[Sequence[int]],
+    groups: Sequence[Sequence[int]],
+    *,
+    convert: bool = True,
+) -> None:
+    """Replace a node by a chain of nodes, one per group, if its costs are a sum over groups.
 
     Args:
         node (Node): node with too many combinations of options to enumerate.
-        counts (Sequence[int]): number of options of each of its choices.
+        box (Sequence[Sequence[int]]): options of each of its choices that occur at the node.
+        groups (Sequence[Sequence[int]]): places of its choices, those that are known to depend on
+            one another together.
         convert (bool): whether to replace the node; if False, random and extreme combinations are
             counted, but the node is kept.
     """
-    zeros = (0,) * len(counts)
-    base, following = node.entries[zeros]
+    start = tuple(options[0] for options in box)
+    base, following = node.entries[start]
 
-    def alone(place: int, option: int) -> tuple[Costs, Node]:
-        return node.entries[zeros[:place] + (option,) + zeros[place + 1 :]]
+    def exchanged(combination: Options, group: Sequence[int], options: Options) -> Options:
+        changed = dict(zip(group, options, strict=True))
+        return tuple(changed.get(place, option) for place, option in enumerate(combination))
 
-    # The cost that each option adds while the other choices take their first option.
-    added = [
-        np.array([alone(place, option)[0] for option in range(options)]) - base
-        for place, options in enumerate(counts)
+    # The cost that the options of each group add while the other choices take their first option.
+    alone = [
+        {o: node.entries[exchanged(start, group, o)] for o in product(*(box[p] for p in group))}
+        for group in groups
     ]
-    same = all(alone(p, o)[1] is following for p, n in enumerate(counts) for o in range(n))
-    tests = np.random.default_rng(0).integers(counts, size=(TESTED, len(counts))).tolist()
-    for best in (np.argmin, np.argmax):
-        tests += np.stack([best(column, axis=0) for column in added], axis=1).tolist()
+    same = all(after is following for one in alone for _, after in one.values())
+    added = [{o: np.array(costs) - base for o, (costs, _) in one.items()} for one in alone]
+    tests = _spread(box)
+    for best, cost in product((min, max), range(len(base))):
+        extreme = start
+        for group, column in zip(groups, added, strict=True):
+            extreme = exchanged(extreme, group, best(column, key=lambda o: column[o][cost]))
+        tests.append(extreme)
     # Every combination is counted in any case, because the range uses the counted ones.
-    for options in map(tuple, tests):
+    for options in tests:
         costs, after = node.entries[options]
-        total = base + sum(column[option] for column, option in zip(added, options, strict=True))
-        same = same and after is following and costs == tuple(total.tolist())
+        parts = (
+            column[tuple(options[place] for place in group)]
+            for group, column in zip(groups, added, strict=True)
+        )
+        same = same and after is following and costs == tuple(sum(parts, np.array(base)).tolist())
     if not (same and convert):
         return
-    added[0] += base
+    added[0] = {options: base + costs for options, costs in added[0].items()}
     after = following
-    for place in reversed(range(len(counts))):
-        column: dict[Options, tuple[Costs, Node]]
-        column = {(o,): (tuple(costs), after) for o, costs in enumerate(added[place].tolist())}
-        after = Node((node.order[0], place), node.positions[place : place + 1], column)
+    for number, (group, column) in reversed([*enumerate(zip(groups, added, strict=True))]):
+        entries = {options: (tuple(costs.tolist()), after) for options, costs in column.items()}
+        positions = tuple(node.positions[place] for place in group)
+        after = Node((node.order[0], number), positions, entries)
     node.positions, node.entries = after.positions, after.entries
     node.__post_init__()
+
+
+def _spread(box: Sequence[Sequence[int]]) -> list[Options]:
+    """Draw random combinations in which each option of a choice occurs as often as the others."""
+    random = np.random.default_rng(0)
+    # An option that changes what others cost, such as a stride, must not be missed by chance.
+    size = max(TESTED, REPEATED * max(map(len, box)))
+    columns = [
+        np.concatenate([random.permutation(one) for _ in range(-(-size // len(one)))])[:size]
+        for one in map(list, box)
+    ]
+    return list(map(tuple, np.stack(columns, axis=1).tolist()))

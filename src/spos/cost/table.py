@@ -4,15 +4,15 @@ The cost of a stage depends on its own options and on the shape of its input, wh
 before it decide. The table is therefore a graph: a node is a stage with one input shape, and each
 combination of the stage's options leads to a cost and to a node of the next stage. A stage may read
 too many choices to enumerate their combinations, as in a model that is not a sequence. Its cost is
-then represented as a sum over its choices, one node each, if tests confirm that it is one;
-otherwise it is counted on demand.
+then represented as a sum over its choices, one node each (choices inside of the options of another
+one share its node), if tests confirm that it is one; otherwise it is counted on demand.
 """
 
 from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import chain, product, starmap
@@ -26,7 +26,15 @@ from torch.utils._pytree import tree_map_only
 
 from spos._util.errors import UserError, check_kind
 from spos.cost.count import default_counter
-from spos.cost.node import Counted, Node, add_up, distinct_options, reachable_options, shared_places
+from spos.cost.node import (
+    Counted,
+    Node,
+    add_up,
+    distinct_options,
+    reachable_options,
+    shared_places,
+    spanned,
+)
 from spos.cost.part import Costs, Counter, Options, Part, first_identical, on_meta
 from spos.nn.supernet import Supernet
 
@@ -244,31 +252,49 @@ class CostTable:
             return
         read = [position for stage in self._meta.stages for position in stage.choices]
         # If a choice is read twice, some options never occur together with some input shapes.
-        tolerant = suppress(*[UserError] if len(set(read)) < len(read) else [])
+        repeated = len(set(read)) < len(read)
+        tolerant = suppress(*[UserError] if repeated else [])
         choices = [stage.choices for stage in self._meta.stages]
         # For each node, the options of repeated choices on the paths to it. Other options never
         # occur there, and most of them do not fit the shape, as with a width shared by two layers.
         leading: dict[Node, set[Options]] = {}
+        # Those that are known where not all are.
+        some: dict[Node, set[Options]] = {}
         for number, nodes in enumerate(self._nodes):
             again = shared_places(choices[number], choices[number - 1] if number else ())
             onward = shared_places(choices[number], *choices[number + 1 : number + 2])
             added_up = False
+            after_all: dict[Node, set[Options]] = {}
             for node in nodes.values():
                 counts = [self.space.option_counts[position] for position in node.positions]
                 met = reachable_options(counts, again, leading.get(node))
+                entries = node.entries
                 if sum(math.prod(map(len, box)) for box in met) > ENUMERATED:
                     added_up = True
-                    with tolerant:
-                        add_up(node, counts, convert=not self._counter.peak)
-                    continue
-                for options in chain.from_iterable(starmap(product, met)):
-                    with tolerant:
-                        _, after = node.entries[options]
-                        shared = tuple(options[place] for place in onward)
-                        leading.setdefault(after, set()).add(shared)
-            if added_up:
-                # The options that lead to the next nodes are only partly known.
-                leading.clear()
+                    try:
+                        self._add_up(node, spanned(met))
+                    except UserError:
+                        if not repeated:
+                            raise
+                        # Of the options of all, those of a shared choice fit another shape.
+                        for box in reachable_options(counts, again, some.get(node)):
+                            with tolerant:
+                                self._add_up(node, box, convert=False)
+                else:
+                    for options in chain.from_iterable(starmap(product, met)):
+                        with tolerant:
+                            _ = node.entries[options]
+                for met_options, (_, after) in entries.items():
+                    shared = tuple(met_options[place] for place in onward)
+                    after_all.setdefault(after, set()).add(shared)
+            # If a stage is added up, the options that lead to the next nodes are only partly known.
+            leading, some = ({}, after_all) if added_up else (after_all, {})
         # A tolerated error that affects every architecture is raised after all.
         self.cost([0] * len(self.space))
         self._built = True
+
+    def _add_up(self, node: Node, box: list[Sequence[int]], *, convert: bool = True) -> None:
+        groups = self.space.together(node.positions)
+        if any(math.prod(len(box[place]) for place in one) > ENUMERATED for one in groups):
+            groups, convert = [[place] for place in range(len(box))], False
+        add_up(node, box, groups, convert=convert and not self._counter.peak)

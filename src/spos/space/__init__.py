@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from itertools import product
+from itertools import chain, product
 from operator import index
 from typing import Any
 
@@ -159,6 +159,31 @@ of range, allowed: 0 (3x3), 1 (5x5)
             option if any(all(valid[at] == one for at, one in outer) for outer in places) else 0
             for option, places in zip(valid, self._inside, strict=True)
         )
+
+    def together(self, positions: Sequence[int]) -> list[list[int]]:
+        """Group some choices, so that those inside of an option are with the choice of the option.
+
+        Args:
+            positions (Sequence[int]): positions of choices.
+
+        Returns:
+            Groups of indices of ``positions``, each in their order.
+
+        Example:
+            >>> block, kernel = Choice("block", ("skip", "conv")), Choice("kernel", ("3x3", "5x5"))
+            >>> head = Choice("head", ("a", "b"))
+            >>> space = SearchSpace([block, kernel, head], [[[]], [[(0, 1)]], [[]]])
+            >>> space.together([0, 1, 2])
+            [[0, 1], [2]]
+        """
+        groups = [[place] for place in range(len(positions))]
+        for position in positions:
+            places = () if self._inside is None else self._inside[position]
+            outer = {at for one in places for at, _ in one} | {position}
+            joined = [one for one in groups if any(positions[p] in outer for p in one)]
+            apart = [one for one in groups if one not in joined]
+            groups = [*apart, sorted(chain.from_iterable(joined))]
+        return sorted(groups)
 
     def parse(self, text: str) -> Architecture:
         """Parse an architecture from option indices or from a JSON object of option names.
