@@ -20,6 +20,8 @@ import spos.spaces
 from spos import Architecture, OneOf, UserError
 from spos._api.own_model import add_model
 from spos.data.peek import ImageFacts
+from spos.nn import BitPair, Bits, FixedBitsConv2d, QuantisedConv2d
+from spos.nn.quantisers import LearnedStepWeight
 from spos.run.planning.layouts import SIDES
 from spos.run.planning.planner import Planner
 from spos.search import SearchSettings, search
@@ -67,6 +69,41 @@ def test_a_model_is_known_by_its_code_and_its_values() -> None:
     assert known_as(other) == first, "with other random weights and another path as well"
     assert known_as(Shaped(-3.0, torch.relu)) != first
     assert known_as(Shaped(1.0, torch.sin)) != first
+
+
+class Quantised(nn.Module):
+    """A model of few bits, searched and fixed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bits = Bits(["w1a2", "w4a4"])
+        self.first = QuantisedConv2d(1, 8, 3, self.bits)
+        convolutions = (nn.Conv2d(8, 8, 1, bias=False) for _ in range(2))
+        pairs = BitPair(2, 2), BitPair(8, 8)
+        fixed = map(FixedBitsConv2d, convolutions, pairs)
+        self.second = OneOf(dict(zip(("low", "high"), fixed, strict=True)))
+        self.head = nn.Linear(8, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        outputs: Tensor = self.head(self.second(self.first(images)).mean((2, 3)))
+        return outputs
+
+
+def test_a_quantised_model_is_known_by_no_random_number_and_drawn_anew() -> None:
+    built = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        name = register_model(Quantised(), 8)
+        torch.manual_seed(2)
+        own = spos.spaces.family(name)
+        built.append((known_as(Quantised()), own.build(own.preset(PRESET), classes=10)))
+    (first, one), (second, other) = built
+    assert first == second
+    assert all(map(torch.equal, one.state_dict().values(), other.state_dict().values()))
+    for module in one.modules():
+        if isinstance(module, QuantisedConv2d):
+            fresh = LearnedStepWeight(4, module.full.weight)
+            assert module.weight_quantisers["4"].step.equal(fresh.step)
 
 
 #: A constant of the script.

@@ -5,8 +5,9 @@ All bit-widths share one weight; each has its own learned step and clip.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -14,7 +15,7 @@ from torch.nn import functional as F
 from spos._util.errors import UserError
 from spos.nn.bits import BitPair, Bits
 from spos.nn.elastic import ElasticConv2d, Size
-from spos.nn.quantisers import ACTIVATIONS, WEIGHTS, check_quantisers
+from spos.nn.quantisers import ACTIVATIONS, WEIGHTS, Quantiser, check_quantisers
 
 #: Default quantisers; docs/bits.md gives the measurements behind them.
 WEIGHT_QUANTISER, ACTIVATION_QUANTISER = "lsq", "pact"
@@ -64,8 +65,16 @@ class FixedBitsConv2d(nn.Module):
         self.weight = convolution.weight
         self.stride, self.padding = convolution.stride, convolution.padding
         self.dilation, self.groups = convolution.dilation, convolution.groups
-        self.weight_quantiser: nn.Module = WEIGHTS[weights](pair.weights, self.weight)
-        self.activation_quantiser: nn.Module = ACTIVATIONS[activations](pair.activations)
+        self.weight_quantiser: Any = WEIGHTS[weights](pair.weights, self.weight)
+        self.activation_quantiser: Any = ACTIVATIONS[activations](pair.activations)
+
+    def reset_parameters(self) -> None:
+        """Draw the weight anew as a convolution does, and set what is learned beside it."""
+        # Those that are frozen are no start of a training.
+        if self.weight.requires_grad:
+            nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
+            self.weight_quantiser.reset_parameters(self.weight)
+        self.activation_quantiser.reset_parameters()
 
     def forward(self, x: Tensor) -> Tensor:
         x, weight = self.activation_quantiser(x), self.weight_quantiser(self.weight)
@@ -124,6 +133,15 @@ class QuantisedConv2d(ElasticConv2d):
         self.activation_quantisers = nn.ModuleDict(
             {str(count): ACTIVATIONS[activations](count) for count in of_inputs}
         )
+
+    def reset_parameters(self) -> None:
+        """Draw the weight anew, and set what is learned beside it."""
+        if self.full.weight.requires_grad:
+            self.full.reset_parameters()
+            for quantiser in self.weight_quantisers.values():
+                cast(Quantiser, quantiser).reset_parameters(self.full.weight)
+        for quantiser in self.activation_quantisers.values():
+            cast(Quantiser, quantiser).reset_parameters()
 
     def _active(self) -> tuple[nn.Module, nn.Module]:
         """Return the quantisers of the weights and of the inputs on the active path."""

@@ -40,6 +40,14 @@ class Quantiser(nn.Module):
             raise UserError(f"{bits!r} bits: a quantiser has 1 to {MOST_BITS}")
         self.bits, self.levels = bits, 2**bits - 1
 
+    def reset_parameters(self, weight: Tensor | None = None) -> None:
+        """Set what is learned to what it begins with; nothing by default.
+
+        Args:
+            weight (Tensor | None): weight to quantise; None where it is not known, which leaves
+                what begins with it.
+        """
+
     def extra_repr(self) -> str:
         return f"bits={self.bits}"
 
@@ -97,12 +105,16 @@ class LearnedStepWeight(Quantiser):
         super().__init__(bits)
         self.least = -(2 ** (bits - 1))
         self.most = max(1, 2 ** (bits - 1) - 1)
-        if weight.is_meta:
-            # It has no values; to find that out, torch would import its compiler.
-            self.step = nn.Parameter(torch.empty((), dtype=weight.dtype, device="meta"))
+        self.step = nn.Parameter(torch.empty((), dtype=weight.dtype, device=weight.device))
+        self.reset_parameters(weight)
+
+    def reset_parameters(self, weight: Tensor | None = None) -> None:
+        # On the meta device it has no values; to find that out, torch would import its compiler.
+        if weight is None or weight.is_meta:
             return
         mean = weight.detach().abs().mean()
-        self.step = nn.Parameter(mean if bits == 1 else 2 * mean / math.sqrt(self.most))
+        with torch.no_grad():
+            self.step.copy_(mean if self.bits == 1 else 2 * mean / math.sqrt(self.most))
 
     def forward(self, weight: Tensor) -> Tensor:
         step = _scale_step_gradient(self.step, weight.numel() * self.most)
@@ -131,7 +143,11 @@ class ClippedActivation(Quantiser):
 
     def __init__(self, bits: int) -> None:
         super().__init__(bits)
-        self.clip = nn.Parameter(torch.tensor(_initial_step(self.levels) * self.levels))
+        self.clip = nn.Parameter(torch.empty(()))
+        self.reset_parameters()
+
+    def reset_parameters(self, weight: Tensor | None = None) -> None:
+        nn.init.constant_(self.clip, _initial_step(self.levels) * self.levels)
 
     def forward(self, x: Tensor) -> Tensor:
         clip = _straight_through(self.clip.clamp(min=MIN_STEP), self.clip)
@@ -161,7 +177,11 @@ class LearnedStepActivation(Quantiser):
 
     def __init__(self, bits: int) -> None:
         super().__init__(bits)
-        self.step = nn.Parameter(torch.tensor(_initial_step(self.levels)))
+        self.step = nn.Parameter(torch.empty(()))
+        self.reset_parameters()
+
+    def reset_parameters(self, weight: Tensor | None = None) -> None:
+        nn.init.constant_(self.step, _initial_step(self.levels))
 
     def forward(self, x: Tensor) -> Tensor:
         step = _scale_step_gradient(self.step, x[0].numel() * self.levels)
