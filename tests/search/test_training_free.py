@@ -44,6 +44,14 @@ def test_the_depth_of_an_option_is_that_beside_the_others_of_its_choice() -> Non
         assert depths.tolist() == [0.0, pytest.approx(1 / 3), 1.0]
 
 
+def test_a_choice_inside_of_an_option_counts_where_it_has_an_effect() -> None:
+    inner = OneOf({"layer": nn.Linear(4, 4), "none": nn.Identity()})
+    outer = OneOf({"none": nn.Identity(), "block": nn.Sequential(nn.Linear(4, 4), inner)})
+    depth = Depth(Supernet(nn.Sequential(outer), (4,)))
+    found = {one: depth(Architecture(one)) for one in ((0, 0), (0, 1), (1, 1), (1, 0))}
+    assert found == {(0, 0): 0.0, (0, 1): 0.0, (1, 1): 1.0, (1, 0): 2.0}
+
+
 def test_options_of_equal_depth_have_none() -> None:
     same = OneOf({"a": nn.Conv2d(4, 4, 1), "b": nn.Conv2d(4, 4, 3, padding=1)})
     supernet = Supernet(same, input_shape=(4, 8, 8))

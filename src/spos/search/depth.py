@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
@@ -15,7 +17,8 @@ from spos.space import Architecture
 def option_depths(supernet: Supernet) -> list[NDArray[np.float64]]:
     """Compute how deep each option of each choice is, beside the other options of the choice.
 
-    The depth of a module is its number of layers with weights, such as convolutions.
+    The depth of a module is its number of layers with weights, such as convolutions, without those
+    of a choice inside of it, which has depths of its own.
 
     Returns:
         One array per choice, shape (options,): 0 for the shallowest option and 1 for the deepest,
@@ -36,8 +39,15 @@ def option_depths(supernet: Supernet) -> list[NDArray[np.float64]]:
 def _count_layers(module: nn.Module) -> int:
     return sum(
         any(weight.dim() > 1 for weight in one.parameters(recurse=False))
-        for one in module.modules()
+        for one in set(_layers(module))
     )
+
+
+def _layers(module: nn.Module) -> Iterator[nn.Module]:
+    yield module
+    if not isinstance(module, OneOf):
+        for child in module.children():
+            yield from _layers(child)
 
 
 class Depth:
@@ -61,7 +71,7 @@ class Depth:
     """
 
     def __init__(self, supernet: Supernet) -> None:
-        self._depths = option_depths(supernet)
+        self._space, self._depths = supernet.space, option_depths(supernet)
         if not any(depths.any() for depths in self._depths):
             raise UserError(
                 "search.depth_weight: all networks of this space are equally deep; leave the "
@@ -70,6 +80,6 @@ class Depth:
 
     def __call__(self, architecture: Architecture) -> float:
         """Sum the depths of the options of an architecture."""
-        return sum(
-            float(one[option]) for one, option in zip(self._depths, architecture, strict=True)
-        )
+        # A choice inside of an option that is not chosen adds no layer.
+        taken = zip(self._depths, architecture, self._space.effects(architecture), strict=True)
+        return sum(float(one[option]) for one, option, has_effect in taken if has_effect)

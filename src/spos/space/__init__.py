@@ -153,12 +153,25 @@ of range, allowed: 0 (3x3), 1 (5x5)
             ('0,0', '1,1')
         """
         valid = self.validate(architecture)
+        effects = self.effects(valid)
+        return Architecture(o if has else 0 for o, has in zip(valid, effects, strict=True))
+
+    def effects(self, architecture: Iterable[int]) -> list[bool]:
+        """Return for each choice whether it has an effect, or is inside of other options alone.
+
+        Args:
+            architecture (Iterable[int]): one option index per choice.
+
+        Raises:
+            UserError: ``architecture`` is not in the space.
+        """
+        valid = self.validate(architecture)
         if self._inside is None:
-            return valid
-        return Architecture(
-            option if any(all(valid[at] == one for at, one in outer) for outer in places) else 0
-            for option, places in zip(valid, self._inside, strict=True)
-        )
+            return [True] * len(self)
+        return [
+            any(all(valid[at] == one for at, one in outer) for outer in places)
+            for places in self._inside
+        ]
 
     def together(self, positions: Sequence[int]) -> list[list[int]]:
         """Group some choices, so that those inside of an option are with the choice of the option.
