@@ -193,3 +193,18 @@ def test_the_gradient_is_clipped_in_half_precision_too(fit):
     fabric = Fabric(accelerator="cpu", devices=1, plugins=MixedPrecision("16-mixed", "cpu"))
     model = nn.Sequential(nn.Flatten(), nn.Linear(192, 10))
     assert clipped_norm(fit, model, fabric=fabric) == pytest.approx(0.01, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("module", "decayed"),
+    [
+        (nn.MultiheadAttention(8, 2), {"in_proj_weight", "out_proj.weight"}),
+        (nn.LSTM(4, 4), {"weight_ih_l0", "weight_hh_l0"}),
+        (nn.RMSNorm(4), set()),
+    ],
+    ids=["attention", "recurrent", "norm"],
+)
+def test_norms_and_biases_of_any_name_are_not_decayed(module: nn.Module, decayed: set[str]):
+    optimizer = make_optimizer(module, Recipe(steps=1, batch_size=1, learning_rate=0.1))
+    chosen = {id(one) for one in optimizer.param_groups[0]["params"]}
+    assert {name for name, one in module.named_parameters() if id(one) in chosen} == decayed

@@ -72,9 +72,10 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> PathSGD:
     decayed: dict[nn.Parameter, None] = {}
     exempt: dict[nn.Parameter, None] = {}
     for module in model.modules():
-        normalises = isinstance(module, (_NormBase, nn.GroupNorm, nn.LayerNorm))
+        normalises = isinstance(module, (_NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm))
         for name, parameter in module.named_parameters(recurse=False):
-            free = normalises or name in ("bias", "step")
+            # Attention and recurrent layers name biases such as in_proj_bias and bias_ih_l0.
+            free = normalises or name == "step" or "bias" in name.split("_")
             (exempt if free else decayed)[parameter] = None
     return PathSGD(
         [
