@@ -91,3 +91,13 @@ def test_what_cannot_be_copied_is_named(kept, says):
     module.kept = kept()
     with pytest.raises(UserError, match=rf"Sequential cannot be copied \({says}.* keep locks"):
         copy_module(module, {})
+
+
+class Counting(nn.Linear):
+    def get_extra_state(self):
+        return {"count": 1}
+
+
+def test_a_state_that_checkpoints_do_not_hold_is_refused():
+    with pytest.raises(UserError, match="0 has a get_extra_state, and checkpoints hold tensors"):
+        check_copies(nn.Sequential(Counting(2, 2)))

@@ -25,6 +25,7 @@ from trainings import (
 )
 
 from spos import UserError
+from spos.training import Checkpoints, Recipe, train
 from spos.training.checkpoint import load_model
 from spos.training.loop import TrainingEnd
 
@@ -183,3 +184,42 @@ def test_weights_that_are_not_numbers_do_not_reach_a_checkpoint(save_every, fit,
     saved = states()
     assert max(saved) == (3 if save_every else 7)
     assert all(torch.isfinite(tensor).all() for tensor in saved[max(saved)].values())
+
+
+class Centred(nn.Module):
+    """A model with a buffer that is left out of state dicts, and one with infinities."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(2, 3)
+        self.register_buffer("mean", torch.zeros(2), persistent=False)
+        self.register_buffer("mask", torch.full((3,), -torch.inf))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            self.mean.lerp_(x.detach().mean(0), 0.1)
+        outputs: Tensor = self.linear(x - self.mean)
+        return outputs.maximum(self.mask)
+
+
+def test_buffers_of_any_kind_are_resumed(tmp_path):
+    def batches(start: int) -> Iterator[tuple[Tensor, Tensor]]:
+        for step in range(start, 6):
+            random = torch.Generator().manual_seed(step)
+            yield torch.rand(8, 2, generator=random), torch.arange(8) % 3
+
+    def run(folder: str, until: int | None = None) -> nn.Module:
+        torch.manual_seed(0)
+        model = Centred()
+        recipe = Recipe(steps=6, batch_size=8, learning_rate=0.1)
+        fabric = Fabric(accelerator="cpu", devices=1)
+        train(fabric, model, batches, recipe, Checkpoints(tmp_path / folder), seed=0, until=until)
+        return model
+
+    whole = run("whole")
+    run("parts", until=3)
+    parts = run("parts")
+    assert parts.mean.equal(whole.mean) and parts.linear.weight.equal(whole.linear.weight)
+    fresh = Centred()
+    load_model(fresh, Checkpoints(tmp_path / "parts").load().tensors)
+    assert fresh.mean.equal(whole.mean)

@@ -28,7 +28,8 @@ def check_copies(model: nn.Module) -> None:
     """Check that copies of a model have weights of their own that can be trained.
 
     Raises:
-        UserError: it has lazy layers, parts compiled by torch.jit, or hooks on gradients.
+        UserError: it has lazy layers, parts compiled by torch.jit, hooks on gradients, or a state
+            that is no tensor.
     """
     if any(map(is_lazy, (*model.parameters(), *model.buffers()))):
         raise UserError(
@@ -42,6 +43,11 @@ def check_copies(model: nn.Module) -> None:
                 "do what it does in a forward or in a hook of a module"
             )
     for path, module in model.named_modules():
+        if type(module).get_extra_state is not nn.Module.get_extra_state:
+            raise UserError(
+                f"{path or type(module).__name__} has a get_extra_state, and checkpoints hold "
+                "tensors alone: keep its state in buffers"
+            )
         # The weights of its copies are no leaves of the graph of gradients.
         if isinstance(module, torch.jit.ScriptModule):
             where = f"its part '{path}'" if path else "the model"

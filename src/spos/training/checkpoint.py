@@ -18,6 +18,9 @@ from torch import Tensor, nn
 from spos._util.errors import UserError
 from spos._util.files import check_regular, parse_json, write_atomically
 
+#: What stands before the names of buffers that are not persistent.
+_UNSAVED = "buffer."
+
 
 class DamagedError(Exception):
     """A checkpoint is unreadable, or its content does not match its digest."""
@@ -184,6 +187,10 @@ class Checkpoints:
 def state_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Name the weights, statistics and optimiser state of a training, for a checkpoint."""
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+    for name, buffer in model.named_buffers():
+        # A training may change them as well, though state dicts leave them out.
+        if f"model.{name}" not in tensors:
+            tensors[f"{_UNSAVED}{name}"] = buffer
     for name, parameter in model.named_parameters():
         for key, value in optimizer.state.get(parameter, {}).items():
             if isinstance(value, Tensor):
@@ -221,3 +228,8 @@ def load_model(model: nn.Module, tensors: dict[str, Tensor]) -> None:
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"the checkpoint belongs to another model: {reason}") from error
+    with torch.no_grad():
+        for name, buffer in model.named_buffers():
+            kept = tensors.get(f"{_UNSAVED}{name}")
+            if kept is not None and kept.shape == buffer.shape:
+                buffer.copy_(kept)

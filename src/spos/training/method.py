@@ -138,7 +138,7 @@ class Method(ABC):
     def tensors(self) -> dict[str, Tensor]:
         """Tensors to store in a checkpoint besides weights and momentum; none by default.
 
-        No name may start with ``model.``, ``optimizer.`` or ``ema.``.
+        No name may start with ``model.``, ``buffer.``, ``optimizer.`` or ``ema.``.
         """
         return {}
 

@@ -48,6 +48,10 @@ class TrainingState:
     def __post_init__(self) -> None:
         decay = self.recipe.ema
         self._average = WeightAverage(self.model, decay) if decay else None
+        # A mask of attention, for example, is made of minus infinity.
+        self._endless = {
+            buffer for buffer in self.model.buffers() if not bool(buffer.isfinite().all())
+        }
 
     def resume(self, checkpoints: Checkpoints) -> Loaded | None:
         """Go on from the last checkpoint.
@@ -86,8 +90,16 @@ class TrainingState:
         tensors = {**state_tensors(self.model, self.optimizer), **self.method.tensors()}
         if self._average is not None:
             tensors.update(self._average.tensors())
+        endless = {
+            prefix + name
+            for name, one in self.model.named_buffers()
+            for prefix in ("model.", "buffer.")
+            if one in self._endless
+        }
         for name, tensor in tensors.items():
-            if tensor.is_floating_point() and not tensor.isfinite().all():
+            if name in endless or not tensor.is_floating_point():
+                continue
+            if not tensor.isfinite().all():
                 raise divergence_error(f"non-finite weights ({name})", self.step, self.recipe)
         precision = self.fabric.strategy.precision.state_dict()
         facts = {"seconds": seconds, "precision": precision, "teacher": self.taught}
