@@ -119,3 +119,10 @@ def test_a_supernet_learns(make_supernet: GetSupernet, fit):
     fit(Supernet(model, (3, 6, 6)), recipe, load, observer=log, save_every=1e9, report_every=0.0)
     top1 = [progress.top1 for progress in log.progress]
     assert np.mean(top1[-10:]) > 0.9 > np.mean(top1[:5])
+
+
+def test_the_accuracy_is_that_of_the_passes_with_outputs() -> None:
+    window, targets = Window(0, top1=True, passes=2), torch.tensor([0, 0])
+    window.add(torch.tensor(1.0), torch.tensor([[1.0, 0.0], [1.0, 0.0]]), targets)
+    window.add(torch.tensor(1.0), None, targets)
+    assert window.close(1, Recipe(steps=1, batch_size=2, learning_rate=0.1), 1.0).top1 == 1.0

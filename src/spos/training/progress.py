@@ -71,6 +71,8 @@ class Window:
     losses: list[Tensor] = field(default_factory=list)
     correct: list[Tensor] = field(default_factory=list)
     images: int = 0
+    # A pass may have no outputs to judge.
+    judged: int = 0
 
     def add(self, loss: Tensor, outputs: Any, targets: Tensor) -> None:
         """Add the loss of a forward pass, and count its correct outputs."""
@@ -79,6 +81,7 @@ class Window:
         classes = targets.dim() == 1 and not targets.is_floating_point()
         if self.top1 and classes and isinstance(outputs, Tensor) and outputs.dim() == 2:
             self.correct.append((outputs.detach().argmax(1) == targets).sum())
+            self.judged += len(targets)
 
     def close(self, step: int, recipe: Recipe, seconds: float) -> Progress:
         """Make a report.
@@ -92,7 +95,7 @@ class Window:
             at = self.first + int(bad[0]) // self.passes + 1
             raise divergence_error(f"the loss became {losses[bad[0]].item()}", at, recipe)
         elapsed = max(time.monotonic() - self.began, 1e-9)
-        top1 = float(torch.stack(self.correct).sum()) / self.images if self.correct else None
+        top1 = float(torch.stack(self.correct).sum()) / self.judged if self.correct else None
         return Progress(
             step=step,
             steps=recipe.steps,
