@@ -202,7 +202,8 @@ class Centred(nn.Module):
         return outputs.maximum(self.mask)
 
 
-def test_buffers_of_any_kind_are_resumed(tmp_path):
+@pytest.mark.parametrize("ema", [0.0, 0.9])
+def test_buffers_of_any_kind_are_resumed(ema: float, tmp_path):
     def batches(start: int) -> Iterator[tuple[Tensor, Tensor]]:
         for step in range(start, 6):
             random = torch.Generator().manual_seed(step)
@@ -211,7 +212,7 @@ def test_buffers_of_any_kind_are_resumed(tmp_path):
     def run(folder: str, until: int | None = None) -> nn.Module:
         torch.manual_seed(0)
         model = Centred()
-        recipe = Recipe(steps=6, batch_size=8, learning_rate=0.1)
+        recipe = Recipe(steps=6, batch_size=8, learning_rate=0.1, ema=ema)
         fabric = Fabric(accelerator="cpu", devices=1)
         train(fabric, model, batches, recipe, Checkpoints(tmp_path / folder), seed=0, until=until)
         return model
@@ -220,6 +221,7 @@ def test_buffers_of_any_kind_are_resumed(tmp_path):
     run("parts", until=3)
     parts = run("parts")
     assert parts.mean.equal(whole.mean) and parts.linear.weight.equal(whole.linear.weight)
+    assert parts.mask.equal(Centred().mask)
     fresh = Centred()
     load_model(fresh, Checkpoints(tmp_path / "parts").load().tensors)
     assert fresh.mean.equal(whole.mean)

@@ -124,10 +124,15 @@ class WeightAverage:
                 one.copy_(value)
 
         self._average = AveragedModel(model, multi_avg_fn=average, use_buffers=True)
+        pairs = zip(self._average.module.buffers(), model.buffers(), strict=True)
+        # The mean of an infinity with itself is no number.
+        self._endless = [(one, value) for one, value in pairs if not value.isfinite().all()]
 
     def update(self) -> None:
         """Update the average with the weights after a step."""
         self._average.update_parameters(self._model)
+        for one, value in self._endless:
+            one.copy_(value)
 
     def apply(self) -> None:
         """Copy the averaged weights and statistics to the model."""

@@ -93,7 +93,7 @@ class TrainingState:
         endless = {
             prefix + name
             for name, one in self.model.named_buffers()
-            for prefix in ("model.", "buffer.")
+            for prefix in ("model.", "buffer.", "ema.module.")
             if one in self._endless
         }
         for name, tensor in tensors.items():
