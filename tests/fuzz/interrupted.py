@@ -62,6 +62,7 @@ def run_command(arguments: list[str], enough: float = 0.0) -> int:
             stack.enter_context(patch.object(owner_of, name, other))
         for name, other in (
             ("run.latency.measure_latency", interrupt),
+            ("cost.latency.validate.Measurement", interrupt),
             ("run.planning.capacity.measure_speed", lambda *given: SPEED),
             ("run.planning.capacity.measure_side_by_side", lambda *given, **named: 1.0),
         ):
