@@ -63,6 +63,7 @@ def test_bounds_become_a_constraint():
         ({"retrain": {"schedule": "cosin"}}, "schedule 'cosin': did you mean 'cosine'?"),
         ({"run": {"precision": "bf16"}}, "precision 'bf16': did you mean 'bf16-mixed'?"),
         ({"run": {"seed": -1}}, "seed -1: must be at least 0"),
+        ({"search": {"tries": 10**18}}, "tries 1000000000000000000: must be at most 10000"),
         ({"search": {"algorithm": "evolve"}}, "algorithm 'evolve': did you mean 'evolution'?"),
         ({"space": {"preset": "tinny"}}, "preset 'tinny': did you mean 'tiny'?"),
         ({"space": {"preset": 5}}, "preset '5'"),

@@ -32,7 +32,7 @@ class SearchSettings(Settings):
         mutation_children (int | None): children by mutation per iteration (m), at least 0; None for
             the rest of the population.
         tries (int): limit of the attempts to breed new feasible children, as a multiple of the
-            children, at least 1; random candidates replace the missing ones.
+            children, 1 to 10,000; random candidates replace the missing ones.
         fitness (str): score of a candidate: ``loss`` on the validation images, which ranks networks
             better than their accuracy does if the images are few; ``metric`` of the run;
             ``zscore``, the standardised output for the class of an image, which does not depend on
@@ -77,7 +77,7 @@ class SearchSettings(Settings):
     mutation: Annotated[float, Field(ge=0, le=1)] = 0.1
     crossover_children: Annotated[int, Field(ge=0)] | None = None
     mutation_children: Annotated[int, Field(ge=0)] | None = None
-    tries: Annotated[int, Field(ge=1)] = 100
+    tries: Annotated[int, Field(ge=1, le=10_000)] = 100
     fitness: Literal["auto", "loss", "metric", "zscore"] = "auto"
     depth_weight: Annotated[float, Field(ge=0, le=1000)] = 0.0
     naswot_weight: Annotated[float, Field(ge=0, le=1000)] = 0.0
