@@ -194,6 +194,8 @@ class Centred(nn.Module):
         self.linear = nn.Linear(2, 3)
         self.register_buffer("mean", torch.zeros(2), persistent=False)
         self.register_buffer("mask", torch.full((3,), -torch.inf))
+        # Two modules may have one of them.
+        self.linear.register_buffer("mask", self.mask)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training:

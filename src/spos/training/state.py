@@ -50,7 +50,10 @@ class TrainingState:
         self._average = WeightAverage(self.model, decay) if decay else None
         # A mask of attention, for example, is made of minus infinity.
         self._endless = {
-            buffer for buffer in self.model.buffers() if not bool(buffer.isfinite().all())
+            prefix + name
+            for name, buffer in self.model.named_buffers(remove_duplicate=False)
+            if not bool(buffer.isfinite().all())
+            for prefix in ("model.", "buffer.", "ema.module.")
         }
 
     def resume(self, checkpoints: Checkpoints) -> Loaded | None:
@@ -90,14 +93,8 @@ class TrainingState:
         tensors = {**state_tensors(self.model, self.optimizer), **self.method.tensors()}
         if self._average is not None:
             tensors.update(self._average.tensors())
-        endless = {
-            prefix + name
-            for name, one in self.model.named_buffers()
-            for prefix in ("model.", "buffer.", "ema.module.")
-            if one in self._endless
-        }
         for name, tensor in tensors.items():
-            if name in endless or not tensor.is_floating_point():
+            if name in self._endless or not tensor.is_floating_point():
                 continue
             if not tensor.isfinite().all():
                 raise divergence_error(f"non-finite weights ({name})", self.step, self.recipe)
