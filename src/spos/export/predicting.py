@@ -22,8 +22,6 @@ from spos.data.sources._layout import EXTENSIONS, is_hidden
 from spos.export.metadata import Metadata, OpenedNetwork
 from spos.export.onnx_file import open_onnx
 from spos.export.program_file import open_program, read_program_metadata
-from spos.run.directory import RunDirectory
-from spos.run.outcome import RetrainOutcome
 
 BATCH = 64
 """Images that are run at a time."""
@@ -187,6 +185,10 @@ def check_of_run(path: Path) -> None:
         UserError: it is of another run, or was exported before the run trained another one, or what
             describes it is damaged.
     """
+    # Imported here, because they import the search, which a network alone does not need.
+    from spos.run.directory import RunDirectory
+    from spos.run.outcome import RetrainOutcome
+
     facts = _facts(path)
     check_same_run(path, facts.run if facts else "", _ADVICE)
     outcome = RunDirectory(path.parent).outcome(RetrainOutcome)
