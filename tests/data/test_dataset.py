@@ -206,7 +206,7 @@ def test_a_dataset_with_random_transforms_is_refused(where):
         return image.flip(2) if random.random() < 0.5 else image
 
     sets = {"train": Pairs(byte_tensor), "test": Pairs(byte_tensor), where: Pairs(flipped)}
-    with pytest.raises(UserError, match=rf"^{where}, item \d: another one each time it is read"):
+    with pytest.raises(UserError, match=rf"^{where}, item \d: differs each time it is read"):
         dataset_data(sets["train"], test=sets["test"])
 
 

@@ -386,7 +386,7 @@ def test_splits_of_other_names_are_not_taken_for_classes(make_folder, splits, be
     if beside:
         (path / beside).mkdir(parents=True)
         shutil.copy(path / splits[0] / "cat/000.png", path / beside)
-    fails(path, "folders found: .*; several of them have cat/: call splits train/ and test/")
+    fails(path, "folders found: .*; several of them contain cat/: name the splits train/ and test/")
 
 
 def test_previews_that_a_system_makes_are_no_images(make_folder):

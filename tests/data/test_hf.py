@@ -117,7 +117,9 @@ def test_splits_that_are_not_read_are_named(table: Any, tmp_path: Path) -> None:
 def test_classes_that_look_alike_are_named(names: list[str], table: Any, tmp_path: Path) -> None:
     path = saved(tmp_path, train=table(label=ClassLabel(names=names)))
     *_, note = load_data(f"hf:{path}").notes
-    assert note.startswith(f"classes that are told apart though they look alike: '{names[0]}' and ")
+    assert note.startswith(
+        f"class names that look alike but are different classes: '{names[0]}' and "
+    )
 
 
 def test_columns_and_splits_are_named(table: Any, tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ MISTAKES: dict[str, Callable[[], Any]] = {
     "metric cannot be sent": lambda: check_picklable(
         Task("error", metric=lambda outputs, targets: 0), None
     ),
-    "the model computes something else": lambda: check_repeats(supernet(kernels(), Noise())),
+    "the model's output differs": lambda: check_repeats(supernet(kernels(), Noise())),
     "the loss returned": lambda: trained(nn.MSELoss(reduction="none")),
     "the metric returned": lambda: score(
         nn.Identity(), lambda: [(torch.ones(4), torch.ones(4))], lambda outputs, targets: outputs

@@ -99,5 +99,7 @@ class Counting(nn.Linear):
 
 
 def test_a_state_that_checkpoints_do_not_hold_is_refused():
-    with pytest.raises(UserError, match="0 has a get_extra_state, and checkpoints hold tensors"):
+    with pytest.raises(
+        UserError, match="0 has a get_extra_state, but checkpoints hold only tensors"
+    ):
         check_copies(nn.Sequential(Counting(2, 2)))

@@ -7,15 +7,15 @@ from pathlib import Path
 
 
 def find_damage(path: Path) -> str:
-    """Say what is wrong with a zip file; empty if nothing is.
+    """Say what is wrong with a zip file of torch; empty if nothing is.
 
-    torch stores the members of its files as they are, and does not compare their checksums.
+    torch stores members without compression, and does not check their checksums.
 
     Args:
         path (Path): a zip file.
 
     Raises:
-        Exception: of damaged archives, zipfile raises whatever Python does.
+        Exception: zipfile raises many kinds for damaged archives.
 
     Example:
         >>> import tempfile
@@ -26,7 +26,7 @@ def find_damage(path: Path) -> str:
         'its members are larger than the file'
     """
     with zipfile.ZipFile(path) as archive:
-        # Before anything is unpacked: a few megabytes can hold as many gigabytes.
+        # Checked before anything is unpacked: a few megabytes can hold gigabytes.
         if sum(member.file_size for member in archive.infolist()) > path.stat().st_size:
             return "its members are larger than the file"
         damaged = archive.testzip()

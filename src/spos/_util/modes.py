@@ -1,4 +1,4 @@
-"""Modes of torch that a caller has set, on which nothing that is computed may depend."""
+"""Modes of torch that a caller has set, which must not change what is computed."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from threading import RLock
 
 import torch
 
-#: Not for one thread: a callback of a run may begin another one.
+#: Reentrant, because a callback of a run may begin another one.
 _ONE_AT_A_TIME = RLock()
 
 
 @contextmanager
 def usual_modes() -> Iterator[None]:
-    """Compute as a process of its own does, which knows of no modes; also a decorator.
+    """Compute as in a fresh process, and leave the caller's random numbers alone; also a decorator.
 
-    Under ``torch.autocast`` or with another default type a run would train in it, without a word of
-    it in its settings, and its other processes would not.
+    Under ``torch.autocast`` or with another default dtype a run would train in it although its
+    settings say otherwise, and its worker processes would not.
 
     Example:
         >>> with torch.no_grad(), torch.autocast("cpu"), usual_modes():
@@ -32,9 +32,8 @@ def usual_modes() -> Iterator[None]:
             if torch.is_autocast_enabled(kind):
                 modes.enter_context(torch.autocast(kind, enabled=False))
         if device.type != "cpu":
-            # Only then: each function of torch takes longer in it.
+            # Not otherwise: every function of torch takes longer inside.
             modes.enter_context(torch.device("cpu"))
-        # The random numbers of the caller go on as if nothing had been drawn.
         used: bool = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
         devices = range(torch.cuda.device_count() if used else 0)
         modes.enter_context(torch.random.fork_rng(devices))

@@ -38,8 +38,8 @@ def check_outputs(supernet: Supernet, classes: int, *, everywhere: bool = False)
     Args:
         supernet (Supernet): supernet on any device.
         classes (int): number of classes.
-        everywhere (bool): whether to check the networks of each option everywhere, which have all
-            options between them, and not the first alone.
+        everywhere (bool): whether to check one network for each option, which has that option in
+            every choice, instead of the first network alone.
 
     Raises:
         UserError: it has others, or does not run.
@@ -53,14 +53,14 @@ def check_outputs(supernet: Supernet, classes: int, *, everywhere: bool = False)
         ...
         spos.UserError: the model gives outputs of shape [N, 3]; allowed for 2 classes: [N, 2]
     """
-    meta = on_meta(supernet)
-    for number, architecture in enumerate(_everywhere(supernet)):
-        if number and not everywhere:
-            break
+    meta, (first, *others) = on_meta(supernet), _everywhere(supernet)
+    for architecture in (first, *(others if everywhere else ())):
         _, *shape = _output(meta, architecture).shape
         if shape != [classes]:
             given = ", ".join(["N", *map(str, shape)])
-            which = f" with the options {','.join(map(str, architecture))}" if number else ""
+            which = (
+                f" with the options {','.join(map(str, architecture))}" if any(architecture) else ""
+            )
             raise UserError(
                 f"the model gives outputs of shape [{given}]{which}; allowed for {classes} "
                 f"classes: [N, {classes}]"
@@ -68,15 +68,15 @@ def check_outputs(supernet: Supernet, classes: int, *, everywhere: bool = False)
 
 
 def check_repeats(supernet: Supernet) -> None:
-    """Check that networks compute the same each time in evaluation.
+    """Check that the output of a network is the same in each evaluation.
 
-    The scores of candidates and the accuracy of what is found would be those of chance otherwise.
+    Otherwise scores and accuracies would be a matter of chance.
 
     Args:
         supernet (Supernet): supernet with weights, on the CPU.
 
     Raises:
-        UserError: one does not.
+        UserError: it is not.
 
     Example:
         >>> from torch import nn
@@ -92,13 +92,13 @@ def check_repeats(supernet: Supernet) -> None:
         # Sums of several threads may differ in their last digits.
         if isinstance(one, Tensor) and not torch.allclose(one, other, 1e-3, 1e-3, equal_nan=True):
             raise UserError(
-                "the model computes something else each time in evaluation: use modules such as "
-                "nn.Dropout, which know when they are trained"
+                "the model's output differs from one evaluation to the next: use modules such as "
+                "nn.Dropout, which do nothing in evaluation"
             )
 
 
 def _everywhere(supernet: Supernet) -> Iterator[list[int]]:
-    """The architectures of one option everywhere, which have all options between them."""
+    """Architectures with the same option in every choice; together they have all options."""
     counts = supernet.space.option_counts
     for option in range(max(counts)):
         yield [min(option, count - 1) for count in counts]

@@ -25,7 +25,7 @@ from spos.data.streamed import Photographs, StreamedImages
 TARGETS = ("classes", "values")
 """What the targets of a Dataset can be."""
 TWICE = 8
-"""Items that are read twice, to know whether a Dataset gives the same each time."""
+"""Items that are read twice, to find Datasets with random transforms."""
 
 
 class SeveralSizesError(UserError):
@@ -161,22 +161,22 @@ def _class_names(dataset: Any, classes: Sequence[str] | None, labels: Tensor) ->
 
 
 def _check_same_classes(train: Any, test: Any, labels: Tensor) -> None:
-    """Check that the numbers of the test images stand for the classes that they do in training.
+    """Check that the labels of the test images mean the same classes as in training.
 
-    A Dataset that numbers the folders it finds numbers those of a set that lacks one differently.
+    A Dataset that numbers the folders it finds does so differently where a folder is missing.
 
     Raises:
-        UserError: a number stands for another class.
+        UserError: a label means another class.
     """
     if any(getattr(one, "target_transform", None) is not None for one in (train, test)):
-        # Their names are those of other numbers than an item has: it may be what makes them agree.
+        # The names are those of labels before the transform, which may be what makes them agree.
         return
     there, here = _own_classes(train), _own_classes(test)
     for label in sorted({*labels.tolist()}):
         if label < min(len(there), len(here)) and there[label] != here[label]:
             raise UserError(
                 f"test: label {label} is the class {here[label]!r:.80}, in train it is "
-                f"{there[label]!r:.80}; number the classes of both alike"
+                f"{there[label]!r:.80}; number the classes of both in the same way"
             )
 
 
@@ -238,17 +238,16 @@ class _Items(Photographs):
         return TensorImages(pixels, labels, owned=True, digests=self.digests)
 
     def _check_same(self) -> None:
-        """Check that items are the same each time, at the hand of the first ones.
+        """Check on the first items that they are the same each time.
 
-        With the transforms of a training set, test images would be distorted at random as well.
+        With the random transforms of a training set, test images would be distorted as well.
         """
         for index in range(min(len(self), TWICE)):
             (image, target), (again, other) = self._item(index), self._item(index)
             if image.tobytes() != again.tobytes() or not torch.equal(target, other):
                 raise UserError(
-                    f"{self.name}, item {index}: another one each time it is read; take random "
-                    "transforms out of the Dataset: training images alone are augmented, by the "
-                    "run"
+                    f"{self.name}, item {index}: differs each time it is read; remove random "
+                    "transforms from the Dataset: the run augments the training images itself"
                 )
 
     def _item(self, index: int, shape: tuple[int, ...] | None = None) -> tuple[Image.Image, Tensor]:

@@ -175,11 +175,11 @@ def without_images(train: Images, classes: Sequence[str]) -> list[str]:
 
 
 def alike(classes: Sequence[str]) -> list[str]:
-    """Name classes that a person would take for one: one folder came from another system.
+    """Name classes that a reader would take for the same one, as of folders from two systems.
 
     Example:
         >>> alike(["cat", "Dog", "dog"]), alike(["cat", "dog"])
-        (["classes that are told apart though they look alike: 'Dog' and 'dog'"], [])
+        (["class names that look alike but are different classes: 'Dog' and 'dog'"], [])
     """
     groups: dict[str, list[str]] = {}
     for name in classes:
@@ -190,7 +190,7 @@ def alike(classes: Sequence[str]) -> list[str]:
     found = [" and ".join(group) for group in groups.values() if len(group) > 1]
     if not found:
         return []
-    return [f"classes that are told apart though they look alike: {first_few(found)}"]
+    return [f"class names that look alike but are different classes: {first_few(found)}"]
 
 
 def statistics(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -39,14 +39,14 @@ def check_copies(model: nn.Module) -> None:
         # deepcopy leaves them out without a word.
         if parameter._backward_hooks or parameter._post_accumulate_grad_hooks:
             raise UserError(
-                f"the parameter '{path}' has a hook on its gradient, which its copies would lose: "
-                "do what it does in a forward or in a hook of a module"
+                f"the parameter '{path}' has a hook on its gradient, which copies of the model "
+                "would lose: do its work in the forward, or in a hook of a module"
             )
     for path, module in model.named_modules():
         if type(module).get_extra_state is not nn.Module.get_extra_state:
             raise UserError(
-                f"{path or type(module).__name__} has a get_extra_state, and checkpoints hold "
-                "tensors alone: keep its state in buffers"
+                f"{path or type(module).__name__} has a get_extra_state, but checkpoints hold "
+                "only tensors: keep its state in buffers"
             )
         # The weights of its copies are no leaves of the graph of gradients.
         if isinstance(module, torch.jit.ScriptModule):

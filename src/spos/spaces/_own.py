@@ -78,7 +78,7 @@ def register_model(
     for where, weight in model.named_parameters():
         if weight.is_floating_point() and weight.dtype != torch.float32:
             raise UserError(
-                f"the model has weights of {weight.dtype}, such as {where}: images are of "
+                f"the model has weights of {weight.dtype}, such as {where}: images are "
                 "torch.float32; give model.float()"
             )
     # A class may have the name of a space of the catalogue.

@@ -92,7 +92,7 @@ class WeightAverage:
     """The exponential moving average of a model's weights and normalisation statistics.
 
     The statistics are averaged like the weights, because statistics of the last weights do not suit
-    the averaged ones. Integers, such as an index that a model keeps in a buffer, are the last ones.
+    the averaged ones. Integers, such as an index in a buffer, are not averaged.
 
     Args:
         model (nn.Module): model in training; the average starts from its weights after the first
@@ -119,7 +119,7 @@ class WeightAverage:
             if averages[0].is_floating_point() or averages[0].is_complex():
                 moving(averages, values, count)
                 return
-            # Indices and masks have no mean, and rounding would make others of them.
+            # A mean of indices would be rounded to others.
             for one, value in zip(averages, values, strict=True):
                 one.copy_(value)
 

@@ -15,7 +15,7 @@ _CALLED = {split: split for split in SPLITS}
 _CALLED |= {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 THUMBNAILS = ("__MACOSX", "@eaDir")
-"""Folders that systems make beside the user's own, for previews and notes on files."""
+"""Folders in which systems keep previews of files and notes on them."""
 _LONGEST_LIST = 300
 
 
@@ -199,8 +199,8 @@ def _top(names: list[str]) -> tuple[str, dict[str, str]]:
     advice = f"; beside {splits[0]}/, the classes belong in train/" if splits else ""
     if again:
         advice += (
-            f"; several of them have {again}/: call splits train/ and test/, or put the images of "
-            "each class right into its folder"
+            f"; several of them contain {again}/: name the splits train/ and test/, or put the "
+            "images of each class directly into its folder"
         )
     if folders and not images:
         advice += f"; none of them contains an image ({', '.join(EXTENSIONS)})"
@@ -210,10 +210,10 @@ def _top(names: list[str]) -> tuple[str, dict[str, str]]:
 
 
 def _repeated(images: list[list[str]]) -> str:
-    """A folder that is in several ones, which are splits then, and no classes; empty if none is.
+    """A folder that several others contain, which are then splits rather than classes, or "".
 
-    Folders that hold images themselves are classes. A folder that is alone in another one is passed
-    over, as archives have them.
+    Folders that hold images themselves are classes. A folder that is the only content of another
+    one, as in many archives, is skipped.
 
     Example:
         >>> _repeated([[part, part, name, "1.jpg"] for part in "ab" for name in ("cat", "dog")])
