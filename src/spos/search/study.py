@@ -132,7 +132,8 @@ def open_storage(storage: str | Path) -> optuna.storages.BaseStorage:
             if attempts < ATTEMPTS and _is_being_created(error):
                 time.sleep(PAUSE)
                 continue
-            reason = " ".join(str(error).split())[:200]
+            # SQLAlchemy ends its messages by an address of its documentation.
+            reason = " ".join(str(error).partition("(Background on")[0].split())[:200]
             raise UserError(
                 f"storage {storage} cannot be opened ({type(error).__name__}: {reason}): give the "
                 "URL of an Optuna storage, such as sqlite:///study.db"
