@@ -43,6 +43,14 @@ class Vector(nn.Module):
         return torch.addmv((x @ self.weight)[0], x[0], self.weight) + self.weight @ self.weight
 
 
+class Pooled(nn.Module):
+    """Second moments summed over the batch, as pooling by covariance has them."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        total = torch.addbmm(x.new_zeros(8, 8), x.transpose(1, 2), x)
+        return total + torch.vdot(x[0, 0], x[0, 1])
+
+
 class Pair(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -54,6 +62,7 @@ class Pair(nn.Module):
 
 UNKNOWN_TO_TORCH = {
     "vector": (Vector(), (16, 8), 2 * 16 * 8 + 8),
+    "pooled": (Pooled(), (16, 8), 8 * 16 * 8 + 8),
     "bilinear": (Pair(), (16, 8), 16 * 6 * 8 * 7),
 }
 NETWORKS = {

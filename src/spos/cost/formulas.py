@@ -17,6 +17,10 @@ def _product_added(_: Any, matrix: Sequence[int], *__: Any, **___: Any) -> int:
     return 2 * prod(matrix)
 
 
+def _batch_added(_: Any, first: Sequence[int], second: Sequence[int], *__: Any, **___: Any) -> int:
+    return 2 * prod(first) * second[-1]
+
+
 def _bilinear(
     first: Sequence[int],
     weight: Sequence[int],
@@ -32,10 +36,13 @@ def _bilinear(
     return 2 * products
 
 
-#: Operations of linear layers that torch 2.13 has no formula for: x @ vector, nn.Bilinear.
+#: Operations of linear layers that torch 2.13 has no formula for: x @ vector, nn.Bilinear, sums of
+#: products.
 FORMULAS = {
     torch.ops.aten.mv: _product,
     torch.ops.aten.dot: _product,
+    torch.ops.aten.vdot: _product,
     torch.ops.aten.addmv: _product_added,
+    torch.ops.aten.addbmm: _batch_added,
     torch.ops.aten._trilinear: _bilinear,
 }
