@@ -106,6 +106,15 @@ def widths(count: int) -> list[nn.Module]:
     return [*layers, OneOf(last, name=f"width{count - 1}")]
 
 
+def tied() -> list[nn.Module]:
+    """Layers with one weight in all that take their first option: a cost depends on all of them."""
+    shared = nn.Conv2d(3, 3, 3, padding=1)
+    return [
+        OneOf({"shared": shared, "own": nn.Conv2d(3, 3, 3, padding=1), "none": nn.Identity()})
+        for _ in range(6)
+    ]
+
+
 class Chain(nn.Module):
     """Modules one after the other, in forward code."""
 
@@ -206,6 +215,7 @@ def inplace() -> nn.Sequential:
 MODELS: dict[str, Callable[[], nn.Module]] = {
     "residual": Residual,
     "widths": lambda: Chain(widths(6)),
+    "tied": lambda: Chain(tied()),
     "widths in sequence": lambda: nn.Sequential(*widths(3)),
     "strides": strides,
     "shared": shared,

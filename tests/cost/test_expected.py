@@ -23,7 +23,7 @@ from spos.spaces.plain import plain, plain_costs
 
 GetSupernet = Callable[[str], Supernet]
 #: Enumerable spaces: with shared choices, nested ones, shapes that options decide, and one stage.
-MODELS = ["small", "strides", "shared", "nested", "reused", "inplace", "pair", "residual"]
+MODELS = ["small", "strides", "shared", "nested", "reused", "inplace", "pair", "residual", "widths"]
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def test_an_option_that_decides_a_shape_and_is_read_again_is_refused(table_of):
 
 def test_a_stage_that_is_not_a_sum_and_cannot_be_enumerated_is_refused(table_of):
     with pytest.raises(UserError, match="stage 1 reads 6 choices at once"):
-        ExpectedCost(table_of("widths"), "flops")
+        ExpectedCost(table_of("tied"), "params")
 
 
 def test_choices_without_costs_change_nothing():

@@ -35,7 +35,7 @@ MODELS = [
     "inplace",
     "pair",
 ]
-ENUMERABLE = [name for name in MODELS if name not in ("residual", "widths")]
+ENUMERABLE = [name for name in MODELS if name != "residual"]
 
 
 @pytest.fixture(scope="module")

@@ -106,3 +106,16 @@ def test_bounds_that_are_no_constraint_are_refused(spaces, additive):
     space = spaces(2, 2)
     with pytest.raises(UserError, match=r"constraint of type dict: must be a spos\.Constraint"):
         Feasible(space, additive(space, flops=[[0, 1], [0, 1]]), {"flops": 1})
+
+
+@pytest.mark.parametrize("bound", [5, 20])
+def test_few_networks_are_tried_where_each_has_to_be_counted(bound, spaces, additive):
+    space = spaces(*[5] * 10)
+    table = additive(space, flops=[[0, 1, 2, 3, 4]] * 10)
+    table.on_demand, counted, many = True, [], table.many
+    table.many = lambda rows: counted.append(len(rows)) or many(rows)
+    constraint = Constraint(maximum={"flops": bound})
+    drawn = Feasible(space, table, constraint).draw(10, np.random.default_rng(0))
+    assert len(set(drawn)) == 10
+    assert all(constraint.satisfied(table.cost(architecture)) for architecture in drawn)
+    assert sum(counted) < 10_000

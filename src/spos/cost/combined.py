@@ -45,6 +45,11 @@ class CombinedCosts:
         if len(set(self.names)) < len(self.names):
             raise UserError(f"a cost is counted twice: {', '.join(self.names)}")
 
+    @property
+    def on_demand(self) -> bool:
+        """Whether one of the cost models counts networks one by one."""
+        return any(getattr(table, "on_demand", False) for table in self._tables)
+
     def table_of(self, name: str) -> CostModel:
         """Return the cost model that provides a cost.
 
@@ -111,6 +116,8 @@ class OptionCount:
             raise UserError(f"the cost '{name}' is counted already: give another name")
         self._costs = costs
         self._name = name
+        #: Whether networks are counted one by one.
+        self.on_demand: bool = getattr(costs, "on_demand", False)
         self.space: SearchSpace = costs.space
         self.names: tuple[str, ...] = (*costs.names, name)
         places = {choice.name: place for place, choice in enumerate(self.space.choices)}

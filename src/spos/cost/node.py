@@ -130,7 +130,7 @@ def add_up(
     groups: Sequence[Sequence[int]],
     *,
     convert: bool = True,
-) -> None:
+) -> bool:
     """Replace a node by a chain of nodes, one per group, if its costs are a sum over groups.
 
     Args:
@@ -140,6 +140,9 @@ def add_up(
             one another together.
         convert (bool): whether to replace the node; if False, random and extreme combinations are
             counted, but the node is kept.
+
+    Returns:
+        Whether the node was replaced.
     """
     start = tuple(options[0] for options in box)
     base, following = node.entries[start]
@@ -155,7 +158,7 @@ def add_up(
     ]
     same = all(after is following for one in alone for _, after in one.values())
     added = [{o: np.array(costs) - base for o, (costs, _) in one.items()} for one in alone]
-    tests = _spread(box)
+    tests = spread(box)
     for best, cost in product((min, max), range(len(base))):
         extreme = start
         for group, column in zip(groups, added, strict=True):
@@ -170,7 +173,7 @@ def add_up(
         )
         same = same and after is following and costs == tuple(sum(parts, np.array(base)).tolist())
     if not (same and convert):
-        return
+        return False
     added[0] = {options: base + costs for options, costs in added[0].items()}
     after = following
     for number, (group, column) in reversed([*enumerate(zip(groups, added, strict=True))]):
@@ -179,9 +182,10 @@ def add_up(
         after = Node((node.order[0], number), positions, entries)
     node.positions, node.entries = after.positions, after.entries
     node.__post_init__()
+    return True
 
 
-def _spread(box: Sequence[Sequence[int]]) -> list[Options]:
+def spread(box: Sequence[Sequence[int]]) -> list[Options]:
     """Draw random combinations in which each option of a choice occurs as often as the others."""
     random = np.random.default_rng(0)
     # An option that changes what others cost, such as a stride, must not be missed by chance.

@@ -5,7 +5,8 @@ before it decide. The table is therefore a graph: a node is a stage with one inp
 combination of the stage's options leads to a cost and to a node of the next stage. A stage may read
 too many choices to enumerate their combinations, as in a model that is not a sequence. Its cost is
 then represented as a sum over its choices, one node each (choices inside of the options of another
-one share its node), if tests confirm that it is one; otherwise it is counted on demand.
+one share its node), if tests confirm that it is one, or as one of what each choice adds to those
+before it (:mod:`spos.cost.interactions`); otherwise it is counted on demand.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from torch.utils._pytree import tree_map_only
 
 from spos._util.errors import UserError, check_kind
 from spos.cost.count import default_counter
+from spos.cost.interactions import chain_up
 from spos.cost.node import (
     Counted,
     Node,
@@ -86,7 +88,7 @@ class CostTable:
         # For each stage, its nodes by input shape.
         self._nodes: list[dict[str, Node]] = [{} for _ in self._meta.stages]
         self._root = self._node(0, torch.empty(1, *supernet.input_shape, device="meta"))
-        self._built = False
+        self._built, self._on_demand = False, False
         if eager:
             self._build()
 
@@ -172,6 +174,12 @@ class CostTable:
                 part = rows if len(following) == 1 else everything[rows][place[which] == number]
                 at[after] = np.concatenate((at[after], part)) if after in at else part
         return total
+
+    @property
+    def on_demand(self) -> bool:
+        """Whether the networks of a stage are counted one by one, in milliseconds each."""
+        self._build()
+        return self._on_demand
 
     def range(self) -> dict[str, tuple[int, int]]:
         """Return the smallest and the largest value of each cost over the space.
@@ -294,7 +302,19 @@ class CostTable:
         self._built = True
 
     def _add_up(self, node: Node, box: list[Sequence[int]], *, convert: bool = True) -> None:
+        convert = convert and not self._counter.peak
         groups = self.space.together(node.positions)
-        if any(math.prod(len(box[place]) for place in one) > ENUMERATED for one in groups):
-            groups, convert = [[place] for place in range(len(box))], False
-        add_up(node, box, groups, convert=convert and not self._counter.peak)
+        small = all(math.prod(len(box[place]) for place in one) <= ENUMERATED for one in groups)
+        apart = groups if small else [[place] for place in range(len(box))]
+        if add_up(node, box, apart, convert=convert and small):
+            return
+        places = {position: place for place, position in enumerate(node.positions)}
+        inside = [
+            [
+                {places[outer]: option for outer, option in one.items() if outer in places}
+                for one in self.space.inside(position)
+            ]
+            for position in node.positions
+        ]
+        if not (convert and chain_up(node, box, inside)):
+            self._on_demand = True

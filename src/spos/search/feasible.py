@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,16 +14,35 @@ from spos.cost import Constraint, CostModel
 from spos.cost.cost import format_cost
 from spos.space import Architecture, SearchSpace
 
-#: Largest size of a space that is enumerated, so that no feasible architecture is missed.
-ENUMERATED = 200_000
-#: Number of random architectures that estimate the share of feasible ones.
-PROBED = 100_000
 #: Number of consecutive repairs without a new architecture after which a draw gives up.
 FRUITLESS_REPAIRS = 4
-#: Largest number of random architectures that are drawn at a time.
-CHUNK = 2**18
-#: Number of random architectures that are repaired at the same time.
-ROWS = 512
+
+
+class Effort(NamedTuple):
+    """How many architectures are tried.
+
+    Args:
+        enumerated (int): largest size of a space that is enumerated, so that no feasible
+            architecture is missed.
+        probed (int): number of random architectures that estimate the share of feasible ones.
+        least_rate (float): least share of which architectures are drawn at random.
+        drawn (int): number of random architectures that are drawn at a time, beside those that the
+            share asks for.
+        chunk (int): largest number of random architectures that are drawn at a time.
+        rows (int): number of random architectures that are repaired at the same time.
+    """
+
+    enumerated: int
+    probed: int
+    least_rate: float
+    drawn: int
+    chunk: int
+    rows: int
+
+
+#: Where costs are sums, a million of them in seconds; and where each network is counted.
+TABULATED = Effort(200_000, 100_000, 1e-4, 256, 2**18, 512)
+ON_DEMAND = Effort(1_000, 1_000, 1e-2, 16, 2**9, 16)
 
 
 class Feasible:
@@ -31,7 +50,8 @@ class Feasible:
 
     Small spaces are enumerated. Larger spaces are sampled by rejection, so that all feasible
     architectures are equally likely. If fewer than one draw in 10,000 is feasible, random
-    architectures are repaired instead, that is, changed until they satisfy the bounds.
+    architectures are repaired instead, that is, changed until they satisfy the bounds. Where every
+    network has to be counted (:attr:`spos.cost.CostTable.on_demand`), fewer are tried.
 
     Args:
         space (SearchSpace): search space.
@@ -61,13 +81,14 @@ class Feasible:
         self.constraint = constraint
         #: All of them; None if the space is too large to enumerate.
         self.all: NDArray[Any] | None = None
-        if space.size <= ENUMERATED:
+        self._effort = ON_DEMAND if getattr(table, "on_demand", False) else TABULATED
+        if space.size <= self._effort.enumerated:
             rows = np.stack(np.unravel_index(np.arange(space.size), space.option_counts), axis=1)
             self.all = rows[self.within(rows)]
         else:
-            rows = space.sample_many(PROBED, generator(0, "feasible"))
+            rows = space.sample_many(self._effort.probed, generator(0, "feasible"))
             rate = float(self.within(rows).mean())
-            self._rate = rate if rate >= 1e-4 else 0.0
+            self._rate = rate if rate >= self._effort.least_rate else 0.0
 
     @property
     def count(self) -> int | None:
@@ -100,7 +121,7 @@ class Feasible:
 
         Returns:
             ``count`` architectures; fewer if no more are found in a bounded number of draws, which
-            in a space of up to :data:`ENUMERATED` architectures means that no more exist.
+            in a space that is enumerated means that no more exist.
 
         Raises:
             UserError: no architecture is found although none is excluded.
@@ -117,7 +138,7 @@ class Feasible:
         if count > 0 and not found and not excluded:
             attempts = ""
             if self.all is None:
-                draws = PROBED + tried["random draws"]
+                draws = self._effort.probed + tried["random draws"]
                 attempts = f" in {draws:,} random draws and {tried['repairs']:,} repairs"
             reachable = ", ".join(
                 f"{name} {format_cost(name, least)} to {format_cost(name, largest)}"
@@ -156,13 +177,14 @@ class Feasible:
             return
         while self._rate and tried["random draws"] < 16 * count / self._rate:
             wanted = 1.1 * (count - len(found)) / self._rate
-            rows = self.space.sample_many(int(min(CHUNK, 256 + wanted)), random)
+            size = int(min(self._effort.chunk, self._effort.drawn + wanted))
+            rows = self.space.sample_many(size, random)
             tried["random draws"] += len(rows)
             yield rows[self.within(rows)]
         fruitless = 0
         while fruitless < FRUITLESS_REPAIRS:
             before = len(found)
-            tried["repairs"] += ROWS
+            tried["repairs"] += self._effort.rows
             yield self._repaired(random)
             fruitless = fruitless + 1 if len(found) == before else 0
 
@@ -173,10 +195,10 @@ class Feasible:
         of the space are tried on each architecture.
 
         Returns:
-            Feasible ones among :data:`ROWS` architectures, possibly with duplicates.
+            Feasible ones among some architectures, possibly with duplicates.
         """
         space = self.space
-        rows = space.sample_many(ROWS, random)
+        rows = space.sample_many(self._effort.rows, random)
         outside = self._violation(rows)
         for _ in range(4 * sum(space.option_counts)):
             open_rows = np.flatnonzero(outside)

@@ -173,6 +173,20 @@ of range, allowed: 0 (3x3), 1 (5x5)
             for places in self._inside
         ]
 
+    def inside(self, position: int) -> list[dict[int, int]]:
+        """Return the options of other choices that a choice is inside of, for each of its places.
+
+        Args:
+            position (int): position of the choice.
+
+        Example:
+            >>> block, kernel = Choice("block", ("skip", "conv")), Choice("kernel", ("3x3", "5x5"))
+            >>> space = SearchSpace([block, kernel], [[[]], [[(0, 1)]]])
+            >>> space.inside(0), space.inside(1)
+            ([{}], [{0: 1}])
+        """
+        return [{}] if self._inside is None else [dict(one) for one in self._inside[position]]
+
     def together(self, positions: Sequence[int]) -> list[list[int]]:
         """Group some choices, so that those inside of an option are with the choice of the option.
 
