@@ -44,6 +44,23 @@ class Widths(nn.Module):
         return self.head(x.mean((2, 3)))
 
 
+class Pairs(nn.Module):
+    """Pairs of layers with small convolutions in common, and a large one that all have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        large = nn.Conv2d(3, 3, 3, padding=1)
+        self.layers = nn.ModuleList()
+        for _ in range(6):
+            small = {name: nn.Conv2d(3, 3, 1) for name in "ab"}
+            self.layers.extend(OneOf({"large": large, **small}) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
 @pytest.mark.parametrize("inside", [False, True])
 def test_widths_in_a_model_of_one_stage_are_in_a_table(inside: bool) -> None:
     supernet = Supernet(Widths(4, inside), (3, 4, 4))
@@ -76,3 +93,10 @@ def test_a_peak_is_counted_on_demand() -> None:
     supernet = Supernet(Widths(5, inside=False), (3, 4, 4))
     table = CostTable(supernet, counter=cost_counter(find_cost("memory")))
     assert table.on_demand
+
+
+def test_the_range_of_what_is_in_no_table_is_found_by_climbing() -> None:
+    table = CostTable(Supernet(Pairs(), (3, 4, 4)))
+    assert table.on_demand
+    # All pairs alike; all different, but for one layer with the large convolution.
+    assert table.range()["params"] == (6 * 12, 6 * 24 - 12 + 84)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from heapq import nlargest
 from itertools import combinations, product
 from typing import Any
 
@@ -22,6 +23,8 @@ from spos.cost.part import Costs, Options
 
 #: Most entries of all nodes, each of which is counted.
 MOST = 2**12
+#: Climbs to each extreme cost where costs are in no table.
+CLIMBS = 4
 #: Pairs of random combinations between which interactions are looked for, if extreme ones do not
 #: suffice.
 RANDOM = 2
@@ -67,6 +70,28 @@ def chain_up(
             node.__post_init__()
             return True
     return False
+
+
+def climb(entries: Entries, box: Sequence[Sequence[int]]) -> None:
+    """Count the neighbours of the most extreme combinations until none of them is more extreme.
+
+    Args:
+        entries (Mapping): costs and next node by options, counted on first access.
+        box (Sequence[Sequence[int]]): options of each choice.
+    """
+    costs, _ = next(iter(entries.values()))
+    for cost, sign in product(range(len(costs)), (1, -1)):
+
+        def height(one: Options, cost: int = cost, sign: int = sign) -> int:
+            return sign * entries[one][0][cost]
+
+        for start in nlargest(CLIMBS, list(entries), key=height):
+            now, before = start, None
+            while now != before:
+                before = now
+                for place, options in enumerate(box):
+                    near = (_with(now, {place: option}) for option in options)
+                    now = max(now, *near, key=height)
 
 
 def _contrasts(entries: Entries, box: Sequence[Sequence[int]]) -> Iterator[tuple[Options, Options]]:

@@ -27,7 +27,7 @@ from torch.utils._pytree import tree_map_only
 
 from spos._util.errors import UserError, check_kind
 from spos.cost.count import default_counter
-from spos.cost.interactions import chain_up
+from spos.cost.interactions import chain_up, climb
 from spos.cost.node import (
     Counted,
     Node,
@@ -186,7 +186,7 @@ class CostTable:
 
         The values are exact if every choice is read by one stage only, and outer bounds if stages
         share choices. If the options of a stage can neither be enumerated nor added up, the values
-        are those of random combinations and of the extreme options of each choice.
+        are those of networks that no change of one choice makes more extreme.
         """
         self._build()
         return {name: (self._best(c, min), self._best(c, max)) for c, name in enumerate(self.names)}
@@ -318,3 +318,4 @@ class CostTable:
         ]
         if not (convert and chain_up(node, box, inside)):
             self._on_demand = True
+            climb(node.entries, box)
