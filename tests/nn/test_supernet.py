@@ -376,7 +376,24 @@ class FunctionalDropout(nn.Module):
         return nn.functional.dropout(self.layer(x), 0.5, self.training)
 
 
-@pytest.mark.parametrize("model", [Branching, FunctionalDropout])
+class Frozen(nn.Module):
+    """A part that stays in evaluation mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.BatchNorm1d(2)
+        self.layer = OneOf({"a": nn.Linear(2, 2), "b": nn.Identity()})
+
+    def train(self, mode: bool = True) -> Frozen:
+        super().train(mode)
+        self.stem.eval()
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(self.stem(x))
+
+
+@pytest.mark.parametrize("model", [Branching, FunctionalDropout, Frozen])
 def test_a_model_that_is_not_a_single_graph_is_extracted_but_has_no_subnet(model):
     supernet = Supernet(model(), (2,)).eval()
     with pytest.raises(UserError, match=r"cannot be written as one graph.*Supernet\.extract") as e:

@@ -243,6 +243,19 @@ def test_recalibration_keeps_dropout_off_and_the_momentum():
     assert torch.equal(network[1].running_mean, twin[1].running_mean)
 
 
+class StaysFrozen(nn.BatchNorm2d):
+    def train(self, mode: bool = True) -> StaysFrozen:
+        return super().train(mode=False)
+
+
+def test_recalibration_leaves_batch_norms_alone_that_stay_in_evaluation_mode():
+    frozen, norm = StaysFrozen(3), nn.BatchNorm2d(3)
+    nn.init.constant_(frozen.running_mean, 50)
+    recalibrate(nn.Sequential(frozen, norm), CALIBRATION)
+    assert frozen.running_mean.tolist() == [50, 50, 50]
+    assert norm.running_mean.mean() < -40
+
+
 @pytest.mark.parametrize(
     ("which", "told"), [("calibration", "statistics of batch norm"), ("validation", "to score")]
 )

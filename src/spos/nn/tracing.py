@@ -110,6 +110,10 @@ def to_graph(module: nn.Module) -> fx.GraphModule:
         raise TypeError(
             f"it makes another tensor each time, or something else in training, {outside}"
         )
+    mode = module.training
+    if not all(one.training for one in module.train().modules()):
+        raise TypeError("its train() keeps a part in evaluation mode, which a graph does not")
+    module.train(mode)
     return network
 
 

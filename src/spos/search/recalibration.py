@@ -45,9 +45,11 @@ def recalibrating(network: nn.Module) -> Iterator[None]:
     Raises:
         UserError: no batch was run.
     """
+    # Those that stay in evaluation mode while the network trains have statistics of their own.
+    network.train()
+    norms = [one for one in network.modules() if isinstance(one, _BatchNorm) and one.training]
     # Only batch norms are in training mode: dropout stays off, so that an evaluation is exact.
     network.eval()
-    norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
