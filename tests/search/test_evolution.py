@@ -13,7 +13,7 @@ from spos.search import ALGORITHMS, Feasible, Proposal, SearchSettings
 from spos.search.algorithms.evolution import Evolution
 from spos.search.driver import Course
 from spos.search.history import History
-from spos.space import Architecture
+from spos.space import Architecture, Choice, SearchSpace
 
 
 @pytest.mark.parametrize(
@@ -118,6 +118,17 @@ def test_rest_is_random_where_children_are_not_new(small):
     history = finish(course_of(feasible, how), sum)
     assert len(history.proposals) == len(history.seen) == 80
     assert {"crossover", "random"} == {p.origin for p in history.proposals if p.iteration}
+
+
+def test_another_name_of_a_network_is_no_new_child(additive):
+    # The second choice has an effect in one of four options of the first alone.
+    names = tuple("abcd")
+    outer = [Choice(f"block{number}", names) for number in range(6)]
+    inner = [Choice(f"inside{number}", names) for number in range(6)]
+    space = SearchSpace([*outer, *inner], [[[]]] * 6 + [[[(number, 3)]] for number in range(6)])
+    feasible = Feasible(space, additive(space, flops=[[0] * 4] * 12), Constraint())
+    history = finish(course_of(feasible, SearchSettings(population=20, iterations=6)), sum)
+    assert {p.origin for p in history.proposals if p.iteration} == {"crossover", "mutation"}
 
 
 def test_one_parent_cannot_be_crossed(tower):

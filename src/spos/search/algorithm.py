@@ -132,10 +132,12 @@ class Algorithm(ABC):
     ) -> None:
         """Add up to ``count`` children that are new and feasible, in a limited number of tries."""
         wanted, seen = len(children) + count, history.seen
+        # Another name of a known network is no new child.
+        canonical = self.feasible.space.canonical
         for _ in range(self.settings.tries):
             if len(children) == wanted:
                 break
-            drawn = [child() for _ in range(wanted - len(children))]
+            drawn = [canonical(child()) for _ in range(wanted - len(children))]
             for new, within in zip(drawn, self.feasible.satisfied(drawn), strict=True):
                 if within and new not in seen:
                     children.setdefault(new, origin)
