@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
+from spos import CostTable, OneOf, Supernet
 from spos._util.errors import UserError
 from spos.cost import Constraint
 from spos.search import Feasible
@@ -48,6 +50,24 @@ def test_small_space_is_exact(small):
     expected = {a for a in small.space if sum(a) <= 2}
     assert feasible.count == len(expected) == 15
     assert set(feasible.draw(100, np.random.default_rng(0))) == expected
+
+
+def test_choices_of_one_option_may_be_many():
+    layers = [OneOf({"only": nn.Conv2d(1, 1, 1)}) for _ in range(70)]
+    layers += [OneOf({"1": nn.Conv2d(1, 1, 1), "3": nn.Conv2d(1, 1, 3, padding=1)})]
+
+    class Whole(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = nn.Sequential(*layers)
+
+        def forward(self, x):
+            return self.layers(x)
+
+    for model in (nn.Sequential(*layers), Whole()):
+        table = CostTable(Supernet(model, (1, 4, 4)))
+        largest = table.range()["flops"][1]
+        assert Feasible(table.space, table, Constraint(maximum={"flops": largest - 1})).count == 1
 
 
 @pytest.mark.parametrize("counts", [(3, 3), (2,) * 18])

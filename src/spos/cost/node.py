@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from spos.cost.part import Costs, Options
 from spos.space import Architecture
 
-#: Most combinations of options that are told apart by an index instead of by sorting.
-MAX_UNSORTED = 2**16
+#: Most combinations of options that are told apart by an index instead of by sorting, and most
+#: choices, which are dimensions to NumPy.
+MAX_UNSORTED, MAX_INDEXED = 2**16, 64
 
 
 def shared_places(choices: Options, others: Options = ()) -> Options:
@@ -61,7 +62,7 @@ def distinct_options(
         return np.zeros((1, 0), dtype=np.int64), np.zeros(len(architectures), dtype=np.int64)
     columns = [architectures[:, position] for position in positions]
     radices = [counts[position] for position in positions]
-    if math.prod(radices) > MAX_UNSORTED:
+    if math.prod(radices) > MAX_UNSORTED or len(radices) > MAX_INDEXED:
         options, which = np.unique(np.stack(columns, axis=1), axis=0, return_inverse=True)
         return options, which.reshape(-1)
     code = np.ravel_multi_index(columns, radices)

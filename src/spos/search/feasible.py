@@ -83,7 +83,12 @@ class Feasible:
         self.all: NDArray[Any] | None = None
         self._effort = ON_DEMAND if getattr(table, "on_demand", False) else TABULATED
         if space.size <= self._effort.enumerated:
-            rows = np.stack(np.unravel_index(np.arange(space.size), space.option_counts), axis=1)
+            # Not as positions in an array, which has at most 64 dimensions.
+            rest, columns = np.arange(space.size), []
+            for count in reversed(space.option_counts):
+                rest, column = np.divmod(rest, count)
+                columns.append(column)
+            rows = np.stack(columns[::-1], axis=1)
             self.all = rows[self.within(rows)]
         else:
             rows = space.sample_many(self._effort.probed, generator(0, "feasible"))
