@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from dataclasses import replace
 from itertools import pairwise
@@ -141,6 +142,19 @@ def test_with_budgets_they_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="finalists"):
         run(tmp_path / "run", given)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_score_that_is_no_number_is_told(whole: Path, tmp_path: Path) -> None:
+    shutil.copytree(whole, tmp_path / "run")
+    for name in ("finalists", "short-*", "retrain", "result"):
+        for path in (tmp_path / "run").glob(f"{name}.json"):
+            path.unlink()
+    # As of a metric that divides by zero.
+    with (
+        patch("spos.run.finalists.score", lambda *_: math.nan),
+        pytest.raises(UserError, match=r"the score of architecture \S+ after 2 steps is nan: a sc"),
+    ):
+        run(tmp_path / "run", GIVEN)
 
 
 def test_architectures_of_one_network_are_one_finalist() -> None:

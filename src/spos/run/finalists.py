@@ -266,4 +266,10 @@ def _train(context: Context, brief: Brief) -> tuple[Rung, float]:
         value = by_metric = score(network, batches, fitness.metric, fitness.evaluate)
         if not fitness.by_metric:
             by_metric = score(network, batches, metric.metric, metric.evaluate)
+    for one in (value, by_metric):
+        if not math.isfinite(one):
+            raise UserError(
+                f"the score of architecture {brief.architecture} after {until} steps is {one}: a "
+                "score must be a finite number"
+            )
     return Rung(until, value, by_metric), seconds
