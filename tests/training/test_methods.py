@@ -204,6 +204,23 @@ def test_values_are_learned_from_the_targets_by_all_paths():
         torch.testing.assert_close(one.loss, F.mse_loss(one.outputs, values))
 
 
+@pytest.mark.parametrize("outputs", ["several", "one"])
+def test_outputs_that_are_no_scores_of_classes_are_learned_from_the_targets(outputs):
+    model = sizes()
+    forward = model.forward
+    # Such as those of a model with a second head, or a number for a class that is one.
+    given = {"several": lambda x: (forward(x), x), "one": lambda x: forward(x)[:, :1]}[outputs]
+    model.forward = given
+
+    def loss(outputs, targets):
+        first = outputs[0] if isinstance(outputs, tuple) else outputs
+        return F.mse_loss(first[:, 0], targets.float())
+
+    images, labels = next(batches()(0))
+    for one in METHODS["sandwich"](model, loss, RECIPE, 0).losses(0, images, labels):
+        torch.testing.assert_close(one.loss, loss(one.outputs, labels))
+
+
 def test_without_distillation_labels_are_learned_by_all_paths():
     model = sizes()
     recipe = SupernetRecipe(**NUMBERS, method="sandwich", distillation=False)

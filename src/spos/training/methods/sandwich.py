@@ -56,14 +56,21 @@ class Sandwich(Method):
         self.supernet.activate(self._largest)
         first = self.forward(inputs, targets)
         yield first
+        distilled = self._distillation and _are_classes(first.outputs, targets)
         for path in paths:
             self.supernet.activate(path)
-            if not self._distillation or targets.dim() != 1 or targets.is_floating_point():
+            if not distilled:
                 yield self.forward(inputs, targets)
                 continue
             outputs = self.model(inputs)
             learned = first.outputs.detach().float().softmax(1)
             yield Pass(F.cross_entropy(outputs, learned), outputs)
+
+
+def _are_classes(outputs: Any, targets: Tensor) -> bool:
+    """Whether outputs are scores of classes, which a loss of the user's own may not need."""
+    scores = isinstance(outputs, Tensor) and outputs.dim() == 2 and outputs.shape[1] > 1
+    return scores and targets.dim() == 1 and not targets.is_floating_point()
 
 
 def find_largest_path(supernet: Supernet) -> list[int]:
