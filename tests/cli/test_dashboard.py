@@ -122,6 +122,19 @@ def test_the_space_need_not_be_known(finished: Path) -> None:
         assert server.server_port > 0
 
 
+def test_a_storage_that_is_not_here_is_told_and_not_made(
+    cli: Cli, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("optuna_dashboard", reason="the extra 'dashboard' is not installed")
+    config = yaml.safe_load((finished / "config.yaml").read_text())
+    config["constraint"] = {"storage": "all.db"}
+    (finished / "config.yaml").write_text(yaml.safe_dump(config))
+    # Another folder than that in which the run was started.
+    monkeypatch.chdir(tmp_path)
+    assert cli("dashboard", finished).mistake.endswith("all.db: no such file")
+    assert not (tmp_path / "all.db").exists()
+
+
 def test_the_extra_is_named_where_it_is_missing(
     cli: Cli, finished_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

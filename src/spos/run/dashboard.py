@@ -137,9 +137,12 @@ def _open_study(directory: RunDirectory) -> optuna.storages.BaseStorage:
     if not directory.config_path.is_file():
         raise UserError(f"{path} is not a run directory: it has no config.yaml")
     # Read as it is, because the space may be a model that only its user's program knows.
-    storage = directory.read_config().get("constraint", {}).get("storage")
+    storage = str(directory.read_config().get("constraint", {}).get("storage") or "")
+    if "://" in storage or storage.startswith("$"):
+        return open_storage(storage)
     if storage:
-        return open_storage(str(storage))
+        # Where the run was started, it need not be: a new one would have nothing to show.
+        return open_to_read(Path(storage))
     if not directory.study_path.exists():
         raise UserError(f"{path} has no study yet: its search has not begun")
     return open_to_read(directory.study_path)
