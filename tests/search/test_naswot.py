@@ -51,6 +51,13 @@ def test_functions_count_as_modules_do(activation: str) -> None:
     assert score(Architecture([0])) < score(Architecture([1]))
 
 
+def test_an_activation_with_weights_counts() -> None:
+    activated = [nn.Sequential(nn.Conv2d(3, 4, 3), one) for one in (nn.ReLU(), nn.PReLU())]
+    activated[1][0] = activated[0][0]
+    score = Naswot(supernet_of(relu=activated[0], prelu=activated[1]), images())
+    assert score(Architecture([0])) == score(Architecture([1]))
+
+
 def test_in_place_activations_count_before_they_change_anything() -> None:
     plain = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
     supernet = supernet_of(plain=plain, in_place=nn.Sequential(plain[0], nn.ReLU(inplace=True)))

@@ -20,7 +20,7 @@ ACTIVATIONS: frozenset[Callable[..., Tensor]] = frozenset(
     {
         *(F.relu, F.relu_, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_),
         *(F.relu6, F.leaky_relu, F.leaky_relu_, F.elu, F.celu, F.selu),
-        *(F.silu, F.gelu, F.mish, F.hardswish),
+        *(F.silu, F.gelu, F.mish, F.hardswish, torch.prelu, Tensor.prelu),
     }
 )
 
