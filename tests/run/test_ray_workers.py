@@ -200,6 +200,30 @@ def test_a_worker_without_memory_is_named(cluster: Any, tmp_path: Path) -> None:
     assert any(text.startswith(died) and f"(IP: {address})" in text for text in listener.messages)
 
 
+class Unreadable:
+    """What no worker can read."""
+
+    def __reduce__(self) -> Any:
+        return float, ("no number",)
+
+
+def test_what_fails_before_its_work_begins_is_one_line(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a full disk does, where the files of a training are to be written."""
+    begin = RayWorkers._begin
+
+    def fail(self: RayWorkers, context: Any, worker: Any, work: Any, item: Any) -> Any:
+        item.item = Unreadable()
+        return begin(self, context, worker, work, item)
+
+    monkeypatch.setattr(RayWorkers, "_begin", fail)
+    workers = RayWorkers()
+    with pytest.raises(UserError, match="a Ray worker failed: ValueError: could not convert str"):
+        run(tmp_path / "run", SETTINGS, workers=workers)
+    workers.close()
+
+
 SCRIPT = """
 import sys
 from pathlib import Path

@@ -73,14 +73,15 @@ class Actor:
 
     def begin(
         self, settings: Any, work: Work, item: Any, folder: str, files: Mapping[str, bytes]
-    ) -> None:
-        """Begin to work on an item, with the files of its folder of the run."""
+    ) -> list[Message]:
+        """Begin to work on an item, with the files of its folder; what there is to say at first."""
         for name, content in files.items():
             self._write(name, content)
         self._folder = folder
         arguments = (settings, work, item)
         self._working = threading.Thread(target=self._serving.work, args=arguments, daemon=True)
         self._working.start()
+        return []
 
     def say(self) -> list[Message]:
         """What there is to say; waits for a while if that is nothing."""

@@ -147,8 +147,8 @@ class RayWorkers:
             while left:
                 idle = [one for one in self._workers if one.ready and one.item is None]
                 for worker, _ in zip(idle, range(len(waiting)), strict=False):
-                    self._begin(context, worker, work, waiting.popleft())
-                    asked[worker.actor.say.remote()] = worker
+                    begun = self._begin(context, worker, work, waiting.popleft())
+                    asked[begun] = worker
                 for _ in range(min(self.count - len(self._workers), len(waiting))):
                     worker = self._start(context)
                     asked[worker.actor.refused.remote()] = worker
@@ -168,6 +168,9 @@ class RayWorkers:
                         )
                         waiting.extendleft([item] if item else [])
                         continue
+                    except ray.exceptions.RayTaskError as error:
+                        reason = str(error).strip().splitlines()[-1]
+                        raise UserError(f"a Ray worker failed: {reason}") from error
                     if item is None:
                         if said:
                             raise UserError(said)
@@ -239,14 +242,14 @@ class RayWorkers:
         self._workers.append(worker)
         return worker
 
-    def _begin(self, context: Context, worker: _Worker, work: Work, item: _Item) -> None:
+    def _begin(self, context: Context, worker: _Worker, work: Work, item: _Item) -> Any:
         item.tries += 1
         worker.item, worker.repeated = item, item.received
         root = context.directory.path
         kept = (root / item.folder).glob("step-*") if item.folder else ()
         files = {path.relative_to(root).as_posix(): path.read_bytes() for path in kept}
         settings = (context.config, context.frozen)
-        worker.actor.begin.remote(settings, work, item.item, item.folder, files)
+        return worker.actor.begin.remote(settings, work, item.item, item.folder, files)
 
     def _lose(self, item: _Item | None, error: Exception) -> None:
         lines = str(error).splitlines()
