@@ -43,7 +43,7 @@ def test_a_model_and_arrays_are_enough(found: FoundNetwork) -> None:
 
 def test_processes_find_what_one_finds(found: FoundNetwork, tmp_path: Path) -> None:
     options: dict[str, Any] = {"max_flops": "200K", "settings": QUICK, "compare": 1, "threads": 1}
-    both = spos.search(stack(), arrays(), **options, workers=2, out=tmp_path / "run")
+    both = spos.search(stack(), arrays(), **options, workers=np.int64(2), out=tmp_path / "run")
     assert both.winner == found.winner and both.accuracy == found.accuracy
     assert both.comparison == found.comparison
 

@@ -139,6 +139,7 @@ def search(
             raise UserError(f"{name} {number}: must be {bound}")
     # JSON holds no numbers of numpy.
     compare, threads = (None if one is None else int(one) for one in (compare, threads))
+    workers = workers if processes is None else int(processes)
     if isinstance(data, Path):
         data = f"folder:{data}"
     seconds = read_time(time)
