@@ -17,6 +17,7 @@ import spos
 from spos import UserError
 from spos._api import FoundNetwork
 from spos._api.own_images import OwnImages, as_dataset
+from spos.cost.count import count_network
 from spos.data.images import TensorImages
 
 
@@ -39,6 +40,16 @@ def test_a_dataset_is_read_once_unless_its_images_are_shrunk(side: int, times: i
     again = images.load({"layout": {"image_size": side}, "data": {"test": 20}}, 0)
     assert again.fingerprint == data.fingerprint
     assert torch.equal(again.train.pixels([0, 1]), data.train.pixels([0, 1]))
+
+
+def test_images_are_as_large_as_those_of_a_space_by_name(tmp_path: Path) -> None:
+    larger = arrays()[0].repeat_interleave(2, 2).repeat_interleave(2, 3)
+    assert larger.shape[2:] == (16, 16)
+    given: dict[str, Any] = {"settings": QUICK, "compare": 0, "threads": 1}
+    small = spos.search("shufflenetv2", (larger, arrays()[1]), out=tmp_path / "run", **given)
+    assert small.result.data.image_size == 8, "the side of the preset tiny"
+    counted = count_network(small.network, (1, 8, 8))
+    assert small.costs["flops"] == counted["flops"]
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
+import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from spos._util.errors import UserError
 from spos._util.listener import Silent
 from spos.data import ImageData, load_data
 from spos.run.config import make_config
@@ -22,7 +25,7 @@ def test_further_settings_read_the_images_and_count_the_costs_no_second_time(
     read: list[ImageData] = []
 
     def load() -> ImageData:
-        read.append(load_data("digits"))
+        read.append(load_data("digits", image_size=16))
         return read[-1]
 
     config = make_config({"space": {"name": "nasbenchmacro", "preset": "tiny"}})
@@ -32,6 +35,15 @@ def test_further_settings_read_the_images_and_count_the_costs_no_second_time(
     context.config = make_config({**config.as_plain(), "search": {"iterations": 2}})
     assert context.data is data and len(read) == 1
     assert context.costs(context.supernet()) is costs
+
+
+def test_images_of_another_size_than_costs_are_counted_for_are_refused(tmp_path: Path) -> None:
+    config = make_config({"layout": {"image_size": 16}})
+    load = partial(load_data, "digits")
+    context = Context(config, {}, RunDirectory(tmp_path), Silent(), load=load)
+    says = "the images of the digits have 8 pixels a side, those of the space 16: give layout.imag"
+    with pytest.raises(UserError, match=says):
+        _ = context.data
 
 
 def test_the_identity_of_the_fitness_does_not_follow_the_state_of_a_loss(tmp_path: Path) -> None:

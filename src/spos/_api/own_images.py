@@ -30,6 +30,7 @@ from spos.data.items import in_memory, to_image
 from spos.data.load import assemble
 from spos.data.peek import ImageFacts, is_grey
 from spos.data.photograph import fit
+from spos.run.config import make_config
 
 #: What a DataLoader has unless more is given than batches and their order.
 _OF_LOADERS = (
@@ -186,10 +187,12 @@ class OwnImages:
     def load(self, planned: Mapping[str, Any], seed: int) -> ImageData:
         """The images, split and resized by the settings of a plan."""
         chosen = planned.get("data", {})
+        # Of the preset, where a plan left the layout as it is.
+        layout = make_config({part: planned.get(part, {}) for part in ("space", "layout")}).layout
         options = DataOptions(
             test=chosen.get("test", 0.1),
             validation=chosen.get("validation", 0.1),
-            image_size=planned.get("layout", {}).get("image_size", self.facts.side),
+            image_size=layout.image_size,
             seed=seed,
             **{name: chosen[name] for name in ("stream", "workers") if name in chosen},
         )

@@ -32,7 +32,7 @@ from spos.run.costs import LATENCY_TABLE, add_bounded_costs, read_latency_table
 from spos.run.directory import RunDirectory
 from spos.run.fabric import make_fabric
 from spos.run.side_by_side import Machines, ThisProcess, Workers
-from spos.run.started import check_same_images, make_start_facts
+from spos.run.started import check_image_size, check_same_images, make_start_facts
 from spos.run.task import Fitness, Task, check_picklable, make_fitness
 from spos.spaces import family
 from spos.spaces._own import own_model, register_model
@@ -234,6 +234,7 @@ class Context:
                 side, seed = self.config.layout.image_size, self.config.run.seed
                 data = load_data(source, **given, image_size=side, seed=seed)
         self.reading = watch.seconds
+        check_image_size(data, self.config.layout.image_size)
         if mean:
             if len(mean) != data.channels:
                 raise UserError(

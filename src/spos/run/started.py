@@ -48,6 +48,24 @@ def _digest(images: str, config: Config) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def check_image_size(data: ImageData, side: int) -> None:
+    """Check that the images are as large as those that costs are counted for.
+
+    Args:
+        data (ImageData): the images.
+        side (int): side of the images of the space in pixels.
+
+    Raises:
+        UserError: a function of the user's own returned others.
+    """
+    if data.image_size != side:
+        raise UserError(
+            f"the images of the {data.source} have {data.image_size} pixels a side, those of the "
+            f"space {side}: give layout.image_size {data.image_size}, or resize the images "
+            f"(spos.data.dataset_data(..., image_size={side}))"
+        )
+
+
 def check_same_images(
     directory: RunDirectory, data: ImageData, *, copied_from: Path | None, own: bool
 ) -> None:
