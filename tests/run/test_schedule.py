@@ -33,7 +33,7 @@ def test_finalists_that_train_at_the_same_time_leave_more_for_the_retraining(mon
         network = SimpleNamespace(compare_share=1.0)
         config = SimpleNamespace(retrain=recipe, finalists=finalists, network=network)
         context = SimpleNamespace(
-            config=config, directory=None, fitness=SimpleNamespace(by_metric=0)
+            config=config, directory=None, fitness=SimpleNamespace(by_metric=0), frozen={}
         )
         monkeypatch.setattr(schedule_module, "read_found", lambda _: SimpleNamespace(budgets=()))
         monkeypatch.setattr(schedule_module, "choose_finalists", lambda *_, **__: [0, 1, 2])
@@ -74,6 +74,28 @@ def test_budgets_share_the_time_of_one(monkeypatch):
     assert together == pytest.approx(alone * 4 / 7, rel=0.02)
     # What is given of the two is kept, and the other one follows.
     assert fitted((1e6,), iterations=20)[0] == pytest.approx(one, rel=0.2)
+
+
+def test_the_later_stages_suit_what_the_user_gave_of_them(monkeypatch):
+    monkeypatch.setattr(Schedule, "used", lambda *_: 299.0)
+    monkeypatch.setattr(Schedule, "_steps", lambda *_: (0.1, 0.1))
+    monkeypatch.setattr(Schedule, "_slowness", lambda *_: 1.0)
+    monkeypatch.setattr(schedule_module, "read_found", lambda _: None)
+    given: dict[str, Any] = {
+        "search": {"crossover_children": 10, "mutation_children": 20},
+        "retrain": {"warmup_steps": 300},
+    }
+    context = SimpleNamespace(
+        config=make_config(given),
+        data=SimpleNamespace(validation=range(1000), train=range(1000)),
+        directory=None,
+        frozen=given,
+        fitness=SimpleNamespace(by_metric=False),
+    )
+    schedule = Schedule(Plan(300.0, 10.0, 300, 1e6, 0.2, SPEED, (), ()), 0.0)
+    fitted = {**schedule._search(context), **schedule._retrain(context)}
+    config = make_config({name: fitted[name] | given[name] for name in given})
+    assert config.search.population == 30 and config.retrain.steps == 301
 
 
 @pytest.mark.usefixtures("measured")

@@ -46,6 +46,8 @@ TOLERANCE = 0.03
 MOST_OVERRUN = 0.1
 #: Candidates of a population, and populations.
 POPULATIONS, ITERATIONS = (10, 50), (2, 20)
+#: Settings of the children of a population.
+CHILDREN = ("crossover_children", "mutation_children")
 MOST_COMPARED = 5
 #: Outcomes of the stages before the retraining.
 BEFORE_RETRAINING: tuple[type[Outcome], ...] = (TrainOutcome, SearchOutcome, FinalistsOutcome)
@@ -268,7 +270,10 @@ class Schedule:
         count = max(count - SAMPLE * bool(added), 1.0) / searches
         given = context.frozen.get("search", {})
         wide = count / given["iterations"] if "iterations" in given else (2.5 * count) ** 0.5
-        population = int(given.get("population", _within(round(wide), POPULATIONS)))
+        # Children that the user gave need a population to be of.
+        children = sum(int(given.get(name) or 0) for name in CHILDREN)
+        fitting = max(_within(round(wide), POPULATIONS), children)
+        population = int(given.get("population", fitting))
         iterations = _within(int(count / population), ITERATIONS)
         sizes = (population, iterations, max(2, population // 5))
         return {"search": dict(zip(FITTED["search"], sizes, strict=True))}
@@ -299,7 +304,9 @@ class Schedule:
                 trainings += self._together([1.0] * (len(found.retrainings) - 1))
             left = (self.plan.seconds - self.used(context)) * (1 - RESERVE[processes > 1])
             steps = int(max(left, 0.0) / trainings / own)
-        steps = max(20, min(steps, most_steps(images, batch)))
+        # A warm-up that the user gave ends before the training does.
+        least = max(20, int(context.frozen.get("retrain", {}).get("warmup_steps", 0)) + 1)
+        steps = max(least, min(steps, most_steps(images, batch)))
         return {"retrain": {"steps": steps, "warmup_steps": warm_up(steps)}}
 
 
