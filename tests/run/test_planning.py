@@ -22,6 +22,7 @@ from plans import DIGITS, chosen, plan
 from spos import Constraint, CostTable, UserError
 from spos._util.randomness import generator
 from spos.data.peek import ImageFacts
+from spos.data.split import split_targets
 from spos.run.config import Config, make_config, merge_sections
 from spos.run.planning import capacity, measuring
 from spos.run.planning import planner as planning
@@ -372,6 +373,22 @@ def test_a_class_with_too_few_images_for_the_parts_is_refused() -> None:
         Planner({"data": {"source": "folder:x"}}, 60, facts=facts).plan()
     enough = replace(facts, has_test=True)
     assert Planner({"data": {"source": "folder:x"}}, 60, facts=enough).plan()
+
+
+@pytest.mark.usefixtures("measured")
+@pytest.mark.parametrize(("classes", "each"), [(2, 3), (10, 4), (200, 8), (1000, 5)])
+def test_few_images_of_many_classes_are_split_with_one_of_each_class_in_every_part(
+    classes: int, each: int
+) -> None:
+    kinds = {"grey": False, "has_validation": False, "has_test": False}
+    facts = ImageFacts(classes * each, classes, 32, 3, **kinds, smallest=("owl", each))
+    settings = chosen(Planner({"data": {"source": "folder:x"}}, 60, facts=facts).plan())
+    labels = torch.arange(facts.count) % classes
+    for part in ("test", "validation"):
+        rest, _ = split_targets(labels, settings[f"data.{part}"], 0, option=part)
+        labels = labels[rest]
+    assert len(labels.unique()) == classes
+    assert 2 <= settings["supernet.batch_size"] <= len(labels)
 
 
 @pytest.mark.usefixtures("measured")

@@ -34,11 +34,16 @@ def choose_split(draft: Draft, facts: ImageFacts) -> tuple[int, int]:
         )
     if not facts.has_test:
         share = 0.2 if count < 1000 else 0.1
-        test = draft.choose("data.test", round(share * count), f"{share:.0%} of {count} images")
+        size, reason = round(share * count), f"{share:.0%} of {count} images"
+        if size < facts.classes:
+            size, reason = facts.classes, "one of each class"
+        test = draft.choose("data.test", size, reason)
         count -= count_split(test, count)
     searched = count
     if not facts.has_validation:
         wanted = max(min(1000, round(0.15 * count)), 2 * facts.classes)
+        # One of each class is left to train on.
+        wanted = max(min(wanted, count - facts.classes), 1)
         few = f"; fewer than {WELL_RANKED} rank networks badly" if wanted < WELL_RANKED else ""
         wanted = draft.choose("data.validation", wanted, f"to compare candidates{few}")
         searched -= count_split(wanted, count)

@@ -188,7 +188,7 @@ def choose_recipes(
     few = f"{sizes.images} images"
     if sizes.growth > 1:
         few += "; larger batches hide kernel launches"
-    batch, config = sizes.supernet, draft.config()
+    batch, config = max(2, min(sizes.supernet, searched)), draft.config()
     if config.required_method:
         batch = max(2, min(batch, *split_sizes(config, searched)))
     draft.choose("supernet.batch_size", batch, few)
