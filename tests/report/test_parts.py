@@ -113,6 +113,25 @@ def test_the_comparison_is_honest(
     assert says in judged.words
 
 
+@pytest.mark.parametrize(
+    ("within", "says"),
+    [
+        (0.1, "at nearly the same cost, and"),
+        (0.4, "at a cost up to 40% from that of the network found, and"),
+        (None, "at any cost, because no other is near that of the network found, and"),
+    ],
+)
+def test_random_networks_of_another_cost_are_not_said_to_have_the_same(
+    result: Result, within: float | None, says: str
+) -> None:
+    compared = compare(0.5, [0.4, 0.45])
+    first, second = compared.networks
+    networks = (first, replace(second, within=within, architecture="1,1"))
+    page = render(replace(result, comparison=replace(compared, networks=networks)), [], [])
+    assert f"drawn within the same limits {says}" in page
+    assert ("Random networks cost nearly what" in page) == (within == 0.1)
+
+
 def test_nothing_to_compare_is_not_a_comparison(result: Result) -> None:
     alone = replace(result, comparison=None)
     assert verdict(alone) is None

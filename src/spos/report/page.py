@@ -28,7 +28,7 @@ from spos.report.scatter import budgets_figure, search_figure
 from spos.report.table import budgets_table, comparison_table, finalists_table, front_table
 from spos.report.template import fill_template
 from spos.report.trust import comparison_figure, finalists_figure, trust_figure
-from spos.report.verdict import trained_for, uncompared, verdict
+from spos.report.verdict import NEARLY, drawn_at, trained_for, uncompared, verdict
 from spos.search.candidate import Candidate
 
 NOTHING = Attachments()
@@ -90,6 +90,8 @@ def render(
         known_words=known_words(result),
         comparison=comparison_table(result),
         trained_for=trained_for(result),
+        drawn_at=drawn_at(result),
+        nearly=NEARLY,
         comparison_figure=comparison_figure(result),
         trust=[one for one in (trust_figure(result), finalists_figure(result)) if one],
         seeds=seeds_figure(diagnosis) if diagnosis else None,

@@ -11,6 +11,9 @@ from spos.report.words import counted, sampling_error
 #: Chance that a random network is as good, up to which an advantage is clear, and above which it is
 #: none.
 CLEAR, WEAK = 0.05, 0.25
+#: Deviation from the cost of the network found, as a share of it, up to which one is nearly equal.
+NEAR = 0.1
+NEARLY = "at nearly the same cost"
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,20 @@ def verdict(result: Result) -> Verdict | None:
             f" The network of {compared.uniform.name}, with {spent}, has {measure.show(score)}."
         )
     return Verdict(short, f"{short} {words}")
+
+
+def drawn_at(result: Result) -> str:
+    """At what cost the random networks were drawn, in words; empty where there are none."""
+    if result.comparison is None:
+        return ""
+    deviations = [one.within for one in result.comparison.networks]
+    known = [one for one in deviations if one is not None]
+    if len(known) < len(deviations):
+        return "at any cost, because no other is near that of the network found"
+    furthest = max(known, default=0.0)
+    if furthest > NEAR:
+        return f"at a cost up to {furthest:.0%} from that of the network found"
+    return NEARLY
 
 
 def trained_for(result: Result) -> str:
