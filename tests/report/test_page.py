@@ -233,6 +233,11 @@ def test_the_best_so_far_goes_the_way_of_the_metric(
     ]
     figure = iterations_figure(measure, candidates)
     assert figure is not None and f"The best so far {says}, the mean" in figure.description
+    dots = figure.spec["layer"][-1]
+    told = [one["field"] for one in dots["encoding"]["tooltip"]]
+    rows = dots["data"]["values"]
+    assert told == ["iteration", "score"] and all(row.keys() >= {*told} for row in rows)
+    assert {row["score"].rpartition(" ")[0] for row in rows} == {row["kind"] for row in rows}
 
 
 def test_candidates_that_were_dropped_in_a_race_are_told_from_others(run: Run) -> None:

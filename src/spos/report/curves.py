@@ -56,8 +56,9 @@ def iterations_figure(measure: Measure, candidates: Sequence[Candidate]) -> Char
     )
     best: list[Point] = [*zip(populations, highest, strict=True)]
     mean: list[Point] = [(at, statistics.fmean(scores)) for at, scores in populations.items()]
+    # What appears above a dot is known by the fields of the first one.
     rows = [
-        {"x": at, "y": score, "kind": name, "iteration": at, f"{name}, {measure.noun}": show(score)}
+        {"x": at, "y": score, "kind": name, "iteration": at, "score": f"{name} {show(score)}"}
         for name, points in (("best so far", best), ("mean of the iteration", mean))
         for at, score in points
     ]
