@@ -365,6 +365,18 @@ def test_networks_narrower_than_the_limits_allow_are_explained(given: dict[str, 
 
 
 @pytest.mark.usefixtures("measured")
+@pytest.mark.parametrize("setting", [{"weights": "scratch"}, {"hold_out": True}])
+def test_settings_of_the_retraining_leave_the_space_open(setting: dict[str, Any]) -> None:
+    facts = ImageFacts(5000, 5, 64, 3, grey=False, has_validation=False, has_test=False)
+    open_, given = (
+        chosen(Planner({"data": {"source": "folder:x"}, **more}, 60, facts=facts).plan())
+        for more in ({}, {"network": setting})
+    )
+    assert given["space.name"] == "mobile"
+    assert given["layout.image_size"] == open_["layout.image_size"]
+
+
+@pytest.mark.usefixtures("measured")
 def test_a_class_with_too_few_images_for_the_parts_is_refused() -> None:
     kinds = {"grey": False, "has_validation": False, "has_test": False}
     facts = ImageFacts(100, 3, 32, 3, **kinds, smallest=("owl", 2))

@@ -241,7 +241,8 @@ def is_open(given: Mapping[str, Any]) -> bool:
         >>> is_open({"data": {"source": "digits"}}), is_open({"space": {"preset": "tiny"}})
         (True, False)
     """
-    return not given.get("space") and not given.get("layout") and not given.get("network")
+    named = given.get("network", {}).get("name")
+    return not given.get("space") and not given.get("layout") and not named
 
 
 @dataclass
