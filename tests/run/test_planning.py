@@ -365,6 +365,17 @@ def test_networks_narrower_than_the_limits_allow_are_explained(given: dict[str, 
 
 
 @pytest.mark.usefixtures("measured")
+@pytest.mark.parametrize("seconds", [None, 600])
+def test_steps_that_are_given_are_those_of_the_estimate(seconds: float | None) -> None:
+    few, many = (
+        next(one.seconds for one in made.estimates if one.stage == "retrain")
+        for steps in (100, 100_000)
+        for made in [plan({**DIGITS, "retrain": {"steps": steps}}, seconds)]
+    )
+    assert many == pytest.approx(1000 * few)
+
+
+@pytest.mark.usefixtures("measured")
 @pytest.mark.parametrize("setting", [{"weights": "scratch"}, {"hold_out": True}])
 def test_settings_of_the_retraining_leave_the_space_open(setting: dict[str, Any]) -> None:
     facts = ImageFacts(5000, 5, 64, 3, grey=False, has_validation=False, has_test=False)

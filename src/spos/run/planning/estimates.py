@@ -48,6 +48,7 @@ def estimate_stages(
     reused: bool = False,
     free: bool = True,
     sized: bool = False,
+    fixed: bool = False,
     compare: int | None = None,
 ) -> tuple[StageEstimate, ...]:
     """Estimate the time of each stage; those of later ones are adjusted when they begin.
@@ -64,6 +65,7 @@ def estimate_stages(
         reused (bool): whether the supernet is that of another run.
         free (bool): whether the recipes are chosen, and not those of a preset.
         sized (bool): whether the size of the search is given, and not fitted to the time.
+        fixed (bool): whether the steps of the retraining are, likewise.
         compare (int | None): number of random networks to compare with; None to choose it.
     """
     settings, batch = config.differentiable, config.run.evaluation_batch
@@ -90,15 +92,16 @@ def estimate_stages(
         compare = 0
     # With random networks goes a uniform one.
     compared = TRAININGS - 1 if compare is None else compare + bool(compare)
+    first, others = capacity.train_all(compared, share)
     if seconds is not None:
         if not config.required_method and not sized:
             train, part = SHARES
             search = seconds * (part / (1 - train) if reused else part)
-        first, others = capacity.train_all(compared, share)
         own = max(seconds - training - search, 0.0) / (first + others + known)
     else:
-        own = step * (unhurried_steps(images, batch_size) if free else config.retrain.steps)
-        first, others = capacity.train_all(compared)
+        own = step * unhurried_steps(images, batch_size)
+    if fixed or not free:
+        own = step * config.retrain.steps
     times = {"read": capacity.reading} if capacity.reading > SHORT else {}
     times |= {} if reused else {"train": training}
     times |= {"search": search, "retrain": own * first}

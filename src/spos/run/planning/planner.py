@@ -179,6 +179,7 @@ class Planner(Draft):
                 reused=self.reuse is not None,
                 free=self.free,
                 sized={"population", "iterations"} <= self.given.get("search", {}).keys(),
+                fixed="steps" in self.given.get("retrain", {}),
                 compare=self.compare,
             ),
             fitted=self.free,
