@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, SubsetRandomSampler, TensorDataset
 import spos
 from spos import UserError
 from spos._api import FoundNetwork
-from spos._api.own_images import OwnImages, as_dataset
+from spos._api.own_images import OwnImages, as_dataset, as_images
 from spos.cost.count import count_network
 from spos.data.images import TensorImages
 
@@ -40,6 +40,16 @@ def test_a_dataset_is_read_once_unless_its_images_are_shrunk(side: int, times: i
     again = images.load({"layout": {"image_size": side}, "data": {"test": 20}}, 0)
     assert again.fingerprint == data.fingerprint
     assert torch.equal(again.train.pixels([0, 1]), data.train.pixels([0, 1]))
+
+
+def test_a_single_image_in_colour_is_no_three_grey_ones() -> None:
+    image = torch.zeros(3, 8, 8, dtype=torch.uint8)
+    assert as_images(image).shape == as_images(image, 1).shape == (3, 1, 8, 8)
+    assert as_images(image[:2], 3).shape == (2, 1, 8, 8)
+    with pytest.raises(
+        UserError, match=r"images of shape \[3, 8, 8\]: a single one; give image\[N"
+    ):
+        as_images(image, 3)
 
 
 def test_images_are_as_large_as_those_of_a_space_by_name(tmp_path: Path) -> None:

@@ -138,7 +138,7 @@ class FoundNetwork:
             UserError: something else was given.
         """
         data = self._trained.data
-        rows = as_images(images) if hasattr(images, "shape") else images
+        rows = as_images(images, data.channels) if hasattr(images, "shape") else images
         if isinstance(images, (str, PathLike)):
             rows = [images]
         elif not isinstance(rows, (Tensor, Iterable)):

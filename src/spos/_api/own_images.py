@@ -84,8 +84,12 @@ def as_dataset(data: Any) -> Any:
     return data
 
 
-def as_images(values: Any) -> Tensor:
+def as_images(values: Any, channels: int = 0) -> Tensor:
     """Images in one array as a tensor of shape (N, C, H, W).
+
+    Args:
+        values (Any): the array.
+        channels (int): channels that they have to have; 0 where that is not known.
 
     Raises:
         UserError: they are not numbers, or a single image.
@@ -97,7 +101,9 @@ def as_images(values: Any) -> Tensor:
         torch.Size([2, 3, 8, 9])
     """
     images = _as_tensor(values, "images")
-    if images.dim() == 3 and images.shape[2] in CHANNELS:
+    # For a network of colours, that is a tensor of one image rather than three grey images.
+    colours = images.shape[:1] == (3,) and channels == 3
+    if images.dim() == 3 and (images.shape[2] in CHANNELS or colours):
         raise UserError(f"images of shape {list(images.shape)}: a single one; give image[None]")
     if images.dim() == 3:
         return images[:, None]
