@@ -376,6 +376,15 @@ def test_steps_that_are_given_are_those_of_the_estimate(seconds: float | None) -
 
 
 @pytest.mark.usefixtures("measured")
+def test_a_fair_step_takes_as_long_as_its_paths() -> None:
+    uniform, fair = (
+        plan({**DIGITS, "space": {"name": "nasbenchmacro"}, "supernet": {"method": method}}, 60)
+        for method in ("uniform", "fair")
+    )
+    assert fair.step_seconds == pytest.approx(3 * uniform.step_seconds), "one for each option"
+
+
+@pytest.mark.usefixtures("measured")
 @pytest.mark.parametrize("setting", [{"weights": "scratch"}, {"hold_out": True}])
 def test_settings_of_the_retraining_leave_the_space_open(setting: dict[str, Any]) -> None:
     facts = ImageFacts(5000, 5, 64, 3, grey=False, has_validation=False, has_test=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+from torch import nn
 
 from spos._util.randomness import generator
 from spos.cost import CostModel
@@ -17,6 +18,7 @@ from spos.run.planning.mixtures import measure_mixture
 from spos.run.planning.plan import LEAST_STEPS, Draft
 from spos.run.planning.speed import Speed, images_of_step
 from spos.run.planning.trainings import most_steps, unhurried_steps
+from spos.training.method import METHODS, MakeMethod, make_method
 from spos.training.theta import ThetaParts
 
 #: Seconds of one process for which each of several supernets is trained at least, and their number
@@ -64,8 +66,11 @@ def time_step(
     speed = capacity.measure(supernet, table, images_of_step(batch, flops))
     capacity.share_work(supernet, table, speed)
     if parts is None:
-        seconds = speed.training.seconds(flops, batch) * recipe.paths
+        method: MakeMethod = METHODS.find(recipe.method)
+        passes = make_method(method, supernet, nn.CrossEntropyLoss(), recipe, 0).passes
+        seconds = speed.training.seconds(flops, batch) * passes
         if recipe.method == "sandwich":
+            seconds = speed.training.seconds(flops, batch) * recipe.paths
             seconds += speed.training.seconds(float(table.range()["flops"][1]), batch)
     else:
         # All options of a layer may run at once.
