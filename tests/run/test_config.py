@@ -86,3 +86,20 @@ def test_the_seed_of_a_run_is_that_of_its_search_unless_it_has_one() -> None:
     assert make_config({"run": {"seed": 3}, "search": {"seed": 0}}).search.seed == 0
     before = make_config({"run": {"seed": 3}, "search": {"seed": 0}}).as_plain()
     assert make_config(merge_sections(before, {"run": {"seed": 3}})).search.seed == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "candidates"),
+    [
+        ({}, 10 * 3),
+        ({"constraint": {"budgets": {"flops": ["1M", "2M"]}}}, 2 * 10 * 3),
+        ({"search": {"algorithm": "fbnet"}}, 1),
+        ({"search": {"algorithm": "fbnet"}, "differentiable": {"derive": "sample"}}, 50),
+    ],
+)
+def test_the_candidates_are_those_that_a_search_scores(
+    given: dict[str, Any], candidates: int
+) -> None:
+    sizes = {"population": 10, "iterations": 3}
+    search = {**sizes, **given.get("search", {})}
+    assert make_config({**given, "search": search}).candidates == candidates

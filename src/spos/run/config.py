@@ -65,6 +65,14 @@ class Config:
         """The training method that the search algorithm requires; None for any of single paths."""
         return ALGORITHMS.find(self.search.algorithm).method
 
+    @property
+    def candidates(self) -> int:
+        """Number of candidates that the searches for all budgets score at most."""
+        settings, search = self.differentiable, self.search
+        if self.required_method:
+            return settings.samples if settings.derive == "sample" else 1
+        return search.population * search.iterations * len(self.constraint.constraints)
+
     def frozen(self, sections: Iterable[str]) -> tuple[str, ...]:
         """Sections that a stage depends on: with theta, its own as well."""
         whole = tuple(sections)

@@ -213,13 +213,13 @@ def _estimate(
     random = float(values[:, table.names.index("flops")].mean())
     mean = fmean(row.costs["flops"] for row in rows)
     per_image = seconds / short.steps / short.batch_size
-    supernet, search = config.supernet, config.search
+    supernet = config.supernet
     with torch.device("meta"):
         model = context.supernet()
     method = make_method(context.method, model, nn.CrossEntropyLoss(), supernet, 0)
-    images = supernet.steps * supernet.batch_size * method.passes
+    images = supernet.steps * supernet.batch_size * method.passes * supernet.members
     calibration = min(config.run.calibration, len(data.train))
-    evaluated = search.population * search.iterations * (calibration + len(data.validation))
+    evaluated = config.candidates * supernet.members * (calibration + len(data.validation))
     retraining = config.retrain.steps * config.retrain.batch_size * per_image
     rungs = plan_rungs(max(config.finalists.count, 1))
     # Of all finalists, as a multiple of those of the last rung.
@@ -231,6 +231,7 @@ def _estimate(
         "train": images * per_image * random / mean,
         "search": evaluated * per_image * FORWARD,
         "finalists": retraining * config.finalists.share * shares,
-        "retrain": retraining,
+        # One network for each budget.
+        "retrain": retraining * len(config.constraint.constraints),
     }
     return tuple(StageEstimate(stage, value) for stage, value in estimates.items() if value)

@@ -68,12 +68,7 @@ def estimate_stages(
         fixed (bool): whether the steps of the retraining are, likewise.
         compare (int | None): number of random networks to compare with; None to choose it.
     """
-    settings, batch = config.differentiable, config.run.evaluation_batch
-    count = config.search.population * config.search.iterations
-    # One search for each budget.
-    count *= len(config.constraint.constraints)
-    if config.required_method:
-        count = settings.samples if settings.derive == "sample" else 1
+    batch, count = config.run.evaluation_batch, config.candidates
     evaluated = min(config.run.calibration, images) + count_split(config.data.validation, images)
     evaluated *= config.supernet.members
     if added := count_untrained(config):
