@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import itertools
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +73,41 @@ def test_a_model_is_known_by_its_code_and_its_values() -> None:
     assert known_as(Shaped(1.0, torch.sin)) != first
 
 
+class Setting:
+    """Settings that a module keeps."""
+
+    def __init__(self, sizes: tuple[int, ...]) -> None:
+        self.sizes = sizes
+
+
+class Keeping(nn.Module):
+    def __init__(self, sizes: tuple[int, ...]) -> None:
+        super().__init__()
+        self.setting = Setting(sizes)
+
+
+def attention(heads: int = 2, **named: Any) -> nn.Module:
+    return nn.TransformerEncoderLayer(8, heads, 16, **named)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (attention, partial(attention, 4)),
+        (attention, partial(attention, norm_first=True)),
+        (attention, partial(attention, activation="gelu")),
+        (partial(nn.AvgPool2d, 2), partial(nn.AvgPool2d, 2, count_include_pad=False)),
+        (partial(Keeping, (1, 2)), partial(Keeping, (1, 3))),
+    ],
+)
+def test_a_model_is_known_by_what_its_text_leaves_out(
+    one: Callable[[], nn.Module], other: Callable[[], nn.Module]
+) -> None:
+    first, again, changed = (nn.Sequential(layer(1, 8)[0], make()) for make in (one, one, other))
+    assert known_as(first) == known_as(again)
+    assert known_as(first) != known_as(changed), "the second would be given the first's network"
+
+
 class Quantised(nn.Module):
     """A model of few bits, searched and fixed."""
 
@@ -115,13 +152,15 @@ class Scaled(nn.Sequential):
         return super().forward(x) * GAIN
 
 
+@pytest.mark.parametrize("kind", [float, torch.tensor, np.array])
 def test_a_model_is_known_by_the_constants_that_its_code_names(
-    monkeypatch: pytest.MonkeyPatch,
+    kind: Callable[[float], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = known_as(Scaled(layer(1, 8)[0]))
-    assert known_as(Scaled(layer(1, 8)[0])) == first
-    monkeypatch.setattr(sys.modules[__name__], "GAIN", 2.0)
-    assert known_as(Scaled(layer(1, 8)[0])) != first
+    known = []
+    for gain in (1.0, 1.0, 2.0):
+        monkeypatch.setattr(sys.modules[__name__], "GAIN", kind(gain))
+        known.append(known_as(Scaled(layer(1, 8)[0])))
+    assert known[0] == known[1] != known[2]
 
 
 @pytest.mark.parametrize("kind", ["persistent", "in no checkpoint", "attribute"])

@@ -35,6 +35,14 @@ class Scaled:
         return self.factor * base
 
 
+class Weighted(nn.Module):
+    """A loss whose numbers are held by what it contains."""
+
+    def __init__(self, smoothing: float) -> None:
+        super().__init__()
+        self.inner = nn.CrossEntropyLoss(label_smoothing=smoothing)
+
+
 def same() -> list:
     return [
         power,
@@ -48,6 +56,12 @@ def same() -> list:
         nn.MSELoss(),
         nn.HuberLoss(delta=1.0),
         nn.HuberLoss(delta=2.0),
+        nn.CrossEntropyLoss(weight=torch.tensor([1.0, 2.0])),
+        nn.CrossEntropyLoss(weight=torch.tensor([1.0, 5.0])),
+        Weighted(0.1),
+        Weighted(0.2),
+        partial(power, exponent=[1, 2]),
+        partial(power, exponent=[1, 3]),
         nn.functional.l1_loss,
         max,
         torch.add,

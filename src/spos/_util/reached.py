@@ -9,8 +9,8 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
-#: Types of values that are compared by what they are.
-PLAIN = (bool, int, float, str, bytes, type(None))
+from spos._util.values import shown
+
 #: Folders of installed packages.
 _INSTALLED = {"site-packages", "dist-packages"}
 
@@ -18,9 +18,9 @@ _INSTALLED = {"site-packages", "dist-packages"}
 def reached(begin: Iterable[Any]) -> list[str]:
     """Sources of functions and classes, and sources and values that they depend on, sorted.
 
-    Followed are base classes, and the functions, classes and plain values of modules that a
-    function or a method names, also as attributes of a module, and so on. What is installed, as
-    torch is, and enclosed variables are ignored.
+    Followed are base classes, and the functions, classes and values of modules that a function or a
+    method names, also as attributes of a module, and so on. What is installed, as torch is, and
+    enclosed variables are ignored; which values are compared is said in :mod:`spos._util.values`.
 
     Args:
         begin (Iterable): functions and classes.
@@ -42,8 +42,8 @@ def reached(begin: Iterable[Any]) -> list[str]:
             for name, value in _used(function):
                 if inspect.isfunction(value) or inspect.isclass(value):
                     queue.append(value)
-                elif _is_plain(value):
-                    found.add(f"{name} = {value!r}")
+                elif (told := shown(value)) is not None:
+                    found.add(f"{name} = {told}")
     return sorted(found)
 
 
@@ -72,14 +72,6 @@ def _names(code: CodeType) -> Iterator[str]:
     for one in code.co_consts:
         if isinstance(one, CodeType):
             yield from _names(one)
-
-
-def _is_plain(value: Any, depth: int = 3) -> bool:
-    if isinstance(value, dict):
-        value = [*value, *value.values()]
-    if isinstance(value, (list, tuple)):
-        return depth > 0 and all(_is_plain(one, depth - 1) for one in value)
-    return isinstance(value, PLAIN)
 
 
 def _is_own(module: str | None) -> bool:

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from spos._util.errors import UserError
-from spos._util.identity import identity, plain_values
+from spos._util.identity import identity
 from spos._util.reached import reached
+from spos._util.values import shown_attributes
 from spos.nn.choice import ChoiceModule
 from spos.nn.copying import check_copies, copy_module
 from spos.nn.supernet import Supernet
@@ -122,9 +123,10 @@ def _digest(model: nn.Module) -> str:
     shapes = [f"{path} {tuple(one.shape)}" for path, one in model.state_dict().items()]
     parts = [repr(model), *shapes]
     for path, module in model.named_modules():
-        if not type(module).__module__.startswith(("torch.", "spos.")):
+        # The text of a module of torch leaves out what it is made of, such as heads of attention.
+        if not type(module).__module__.startswith("spos."):
             called = (one for one in vars(module).values() if inspect.isroutine(one))
-            parts += [path, type(module).__qualname__, plain_values(vars(module))]
+            parts += [path, type(module).__qualname__, shown_attributes(vars(module))]
             parts += map(identity, called)
         drawn = find_reset(module) is not None
         kept = {
