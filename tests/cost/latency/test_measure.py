@@ -340,6 +340,33 @@ def test_torch_measures_a_supernet(tmp_path: Path):
     assert table.versions["torch"] == torch.__version__
 
 
+class Mixed(nn.Module):
+    """Weights of its own, which the text of a module leaves out."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(features, 4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (x @ self.weight.T) @ self.weight
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        (Mixed(8), Mixed(16)),
+        [nn.TransformerEncoderLayer(4, heads, 8, batch_first=True) for heads in (1, 2)],
+    ],
+)
+def test_onnx_runtime_keeps_one_graph_for_each_network(options: list[nn.Module], tmp_path: Path):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    backend = make_backend(check_runtime("onnxruntime", "cpu", 1, 1, False), tmp_path)
+    for one in (*options, *options):
+        backend.load(network_of(one), torch.zeros(1, 3, 4))
+    assert len(list(tmp_path.iterdir())) == 2, "the second would have the latency of the first"
+
+
 def test_onnx_runtime_measures_a_supernet_and_keeps_exports_until_the_end(tmp_path: Path):
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")

@@ -19,6 +19,7 @@ from torch.utils._pytree import tree_leaves
 
 from spos._util.errors import UserError
 from spos._util.files import write_atomically
+from spos._util.values import shown_attributes
 from spos.cost.latency.record import Runtime, shapes_of
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
@@ -110,9 +111,7 @@ def arrays_of(value: Any, accelerator: str) -> list[Any]:
 
 
 def _export(network: fx.GraphModule, value: Any, kept: Path | None) -> bytes:
-    # The key of a kept graph leaves out the weights, on which latency does not depend.
-    what = f"{network.code}{network}{shapes_of(value)}"
-    path = kept and kept / f"{hashlib.sha256(what.encode()).hexdigest()[:32]}.onnx"
+    path = kept and kept / f"{_known_as(network, value)}.onnx"
     if path is not None and path.exists():
         return path.read_bytes()
     try:
@@ -127,6 +126,15 @@ def _export(network: fx.GraphModule, value: Any, kept: Path | None) -> bytes:
         path.parent.mkdir(exist_ok=True)
         write_atomically(path, content)
     return content
+
+
+def _known_as(network: fx.GraphModule, value: Any) -> str:
+    """Digest of all that latency depends on, which the values of weights are no part of."""
+    # The text of a network leaves out its own weights, and modules' heads of attention.
+    shapes = [(name, tuple(one.shape)) for name, one in network.state_dict().items()]
+    held = [shown_attributes(vars(module)) for module in network.modules() if module != network]
+    what = f"{network.code}{network}{shapes_of(value)}{shapes}{held}"
+    return hashlib.sha256(what.encode()).hexdigest()[:32]
 
 
 @contextlib.contextmanager
