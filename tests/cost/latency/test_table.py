@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -85,11 +86,11 @@ def test_what_a_network_takes_once_is_counted_once_where_all_stages_are_alike():
 
 
 class Sum(nn.Module):
-    """A model that is one stage, with 3 ** 6 combinations of options."""
+    """A model that is one stage, by default with 3 ** 6 combinations of options."""
 
-    def __init__(self) -> None:
+    def __init__(self, make: Callable[[], nn.Module] = lambda: layer(4, 4)) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(layer(4, 4) for _ in range(6))
+        self.layers = nn.ModuleList(make() for _ in range(6))
 
     def forward(self, x: Any) -> Any:
         for one in self.layers:
@@ -103,6 +104,18 @@ def test_a_stage_with_many_combinations_is_the_sum_of_what_its_options_add():
     table = measure_latency(supernet, rounds=1, make=clock)
     assert len(table.parts) == 1 + 6 * 2 == len(clock.loaded)
     costs = CostTable(supernet, counter=table.counter(supernet))
+    random = np.random.default_rng(0)
+    for architecture in (supernet.space.sample(random) for _ in range(20)):
+        assert costs.cost(architecture)["latency"] == 1000 * weights(supernet.subnet(architecture))
+
+
+def test_a_choice_inside_of_an_option_is_measured_with_the_choice_of_the_option():
+    def nested() -> nn.Module:
+        block = nn.Sequential(layer(4, 3), nn.Conv2d(3, 4, 1))
+        return OneOf({"skip": nn.Identity(), "block": block})
+
+    supernet = Supernet(Sum(nested), (4, 8, 8))
+    costs = CostTable(supernet, counter=measured(supernet).counter(supernet))
     random = np.random.default_rng(0)
     for architecture in (supernet.space.sample(random) for _ in range(20)):
         assert costs.cost(architecture)["latency"] == 1000 * weights(supernet.subnet(architecture))

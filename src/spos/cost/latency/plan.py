@@ -11,7 +11,7 @@ from torch import fx, nn
 
 from spos._util.randomness import generator
 from spos.cost.latency.record import PartKey, part_key
-from spos.cost.latency.table import one_changed
+from spos.cost.latency.table import measured_options
 from spos.cost.part import Costs, Counter, Options, Part, first_identical, run
 from spos.cost.table import ENUMERATED, CostTable
 from spos.nn.supernet import Supernet
@@ -26,7 +26,8 @@ def parts_of(supernet: Supernet) -> dict[PartKey, Part]:
     """Return the distinct parts that determine the latency of every architecture.
 
     For a stage with more combinations of options than a cost table enumerates, these are the
-    combination of all first options and those that differ from it in one choice.
+    combination of all first options and those that differ from it in one choice, or in choices that
+    are inside of one another.
 
     Returns:
         Parts on the meta device by their keys, in the order of the stages.
@@ -83,9 +84,9 @@ def computes_nothing(network: fx.GraphModule) -> bool:
 
 def _parts_to_measure(group: Mapping[Options, Part]) -> list[Part]:
     any_part = next(iter(group.values()))
-    counts = [any_part.supernet.space.option_counts[place] for place in any_part.stage.choices]
-    if math.prod(counts) > ENUMERATED:
-        needed = [one_changed(counts, p, o) for p, n in enumerate(counts) for o in range(n)]
+    space, choices = any_part.supernet.space, any_part.stage.choices
+    if math.prod(space.option_counts[place] for place in choices) > ENUMERATED:
+        needed = [*measured_options(space, choices)]
         # If other stages read the same choices, an input shape occurs with few of the options. The
         # cost table then enumerates the combinations that occur, and all of them are measured.
         if all(options in group for options in needed):
@@ -158,12 +159,10 @@ def rows_of(supernet: Supernet, wanted: Collection[Part]) -> dict[str, Row]:
 def _candidates(supernet: Supernet) -> Iterator[tuple[Architecture, bool]]:
     """Iterate over architectures with every option equally often, then over random ones."""
     counts, random = supernet.space.option_counts, generator(0, "latency rows")
-    # A stage with too many combinations is measured one changed option at a time.
     combinations = (math.prod(counts[p] for p in stage.choices) for stage in supernet.stages)
     if max(combinations) > ENUMERATED:
-        for place, count in enumerate(counts):
-            for option in range(count):
-                yield Architecture(one_changed(counts, place, option)), False
+        for options in measured_options(supernet.space, range(len(counts))):
+            yield Architecture(options), False
     for _ in range(MIN_ROWS):
         orders = [random.permutation(count) for count in counts]
         for turn in range(max(counts)):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from spos.cost.outputs import output_of
 from spos.cost.part import Costs, Counter, Options, Part, run
 from spos.cost.table import ENUMERATED
 from spos.nn.supernet import Supernet
+from spos.space import SearchSpace
 
 
 @dataclass(frozen=True)
@@ -198,7 +200,8 @@ class LatencyTable(Measured):
         if part_key(part) in self.parts or math.prod(counts) <= ENUMERATED:
             return first + self._found(part)
         base = self._found(replace(part, options=(0,) * len(counts)))
-        changed = (one_changed(counts, place, option) for place, option in enumerate(part.options))
+        groups = groups_of(part.supernet.space, part.stage.choices)
+        changed = (changed_alone(part.options, group) for group in groups)
         added = (self._found(replace(part, options=options)) - base for options in changed)
         return first + base + sum(added)
 
@@ -212,6 +215,28 @@ class LatencyTable(Measured):
         return 0 if found.nothing else found.median + self.fit.boundary
 
 
-def one_changed(counts: Sequence[int], place: int, option: int) -> Options:
-    """Return the first option of every choice except for one choice."""
-    return (0,) * place + (option,) + (0,) * (len(counts) - place - 1)
+def groups_of(space: SearchSpace, choices: Sequence[int]) -> list[list[int]]:
+    """Group the places of a stage's choices: those inside of options with the choices of these.
+
+    Each is a group of its own if one group has too many combinations to measure.
+    """
+    groups = space.together(choices)
+    counts = [math.prod(space.option_counts[choices[at]] for at in group) for group in groups]
+    return groups if max(counts) <= ENUMERATED else [[place] for place in range(len(choices))]
+
+
+def changed_alone(options: Options, group: Sequence[int]) -> Options:
+    """Return the options of a group of choices, and the first option of every other choice."""
+    return tuple(option if place in group else 0 for place, option in enumerate(options))
+
+
+def measured_options(space: SearchSpace, choices: Sequence[int]) -> Iterator[Options]:
+    """Options with which a stage of too many combinations is measured: a group changed at a time.
+
+    Args:
+        space (SearchSpace): space of the supernet.
+        choices (Sequence[int]): positions of the choices that the stage reads.
+    """
+    counts = [space.option_counts[position] for position in choices]
+    for group in groups_of(space, choices):
+        yield from product(*(range(n if at in group else 1) for at, n in enumerate(counts)))
