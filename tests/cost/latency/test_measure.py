@@ -340,6 +340,23 @@ def test_torch_measures_a_supernet(tmp_path: Path):
     assert table.versions["torch"] == torch.__version__
 
 
+class Tokens(nn.Module):
+    """Images along the second dimension."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.flatten(2).permute(2, 0, 1)
+
+
+def test_a_part_is_loaded_for_the_input_that_it_gets(monkeypatch: pytest.MonkeyPatch):
+    given = []
+    monkeypatch.setattr(Clock, "load", lambda _, __, value: given.append(value.shape) or abs)
+    layer = OneOf({"one": nn.Linear(3, 3), "other": nn.ReLU()})
+    measure_latency(
+        Supernet(nn.Sequential(Tokens(), layer), (3, 4, 4)), batch=2, rounds=1, make=Clock()
+    )
+    assert given == [(2, 3, 4, 4), (16, 2, 3), (16, 2, 3)]
+
+
 class Mixed(nn.Module):
     """Weights of its own, which the text of a module leaves out."""
 

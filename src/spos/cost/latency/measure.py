@@ -186,16 +186,18 @@ class _Loader:
         """Load a row, and return a sampler of its parts that compute something."""
         first = row[0].value
         steps, value = [], random_like(first, max(CALIBRATION, self._batch))
+        # Not a part of the former: images need not be along the first dimension of a value.
+        batch = random_like(first, self._batch)
         for part in row:
             key, (module, computes) = (part.number, part_key(part)), self.part(part)
             if computes:
                 if key not in self._steps:
                     calibrate(module, value)
-                    batch = tree_map_only(Tensor, self._first_batch, value)
-                    self._steps[key] = self._backend.load(network_of(module), batch)
+                    own = tree_map_only(Tensor, torch.clone, batch)
+                    self._steps[key] = self._backend.load(network_of(module), own)
                 steps.append(self._steps[key])
             with torch.no_grad():
-                value = module(value)
+                value, batch = module(value), module(batch)
         return self._backend.sampler(steps, random_like(first, self._batch))
 
     def part(self, part: Part) -> tuple[nn.Module, bool]:
@@ -206,9 +208,6 @@ class _Loader:
             module = self._supernet.extract(part.architecture, stage).eval()
             self._parts[key] = module, not computes_nothing(network_of(module))
         return self._parts[key]
-
-    def _first_batch(self, leaf: Tensor) -> Tensor:
-        return leaf[: self._batch].clone() if leaf.dim() > 0 else leaf
 
 
 def _combine_samples(
