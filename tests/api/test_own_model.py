@@ -250,6 +250,39 @@ def test_weights_that_are_frozen_are_those_of_the_model() -> None:
     assert known_as(pretrained(0)) == first != known_as(pretrained(1))
 
 
+def test_the_statistics_of_a_frozen_batch_norm_are_those_of_the_model() -> None:
+    def pretrained(mean: float, *, frozen: bool = True) -> nn.Module:
+        norm = nn.BatchNorm2d(1).requires_grad_(not frozen)
+        nn.init.constant_(norm.running_mean, mean)
+        return nn.Sequential(norm, *stack())
+
+    means = []
+    for model in (pretrained(3.0), pretrained(3.0, frozen=False)):
+        own = spos.spaces.family(register_model(model, 8))
+        supernet = own.build(own.preset(PRESET), classes=10, image_channels=1)
+        means.append(supernet.model[0].running_mean.item())
+    assert means == [3.0, 0.0]
+    assert known_as(pretrained(3.0)) == known_as(pretrained(3.0)) != known_as(pretrained(4.0))
+
+
+def test_a_module_whose_reset_needs_arguments_keeps_what_it_brings() -> None:
+    class Gain(nn.Module):
+        def __init__(self, gain: float) -> None:
+            super().__init__()
+            self.gain = nn.Parameter(torch.empty(()))
+            self.reset_parameters(gain)
+
+        def reset_parameters(self, gain: float) -> None:
+            nn.init.constant_(self.gain, gain)
+
+        def forward(self, images: Tensor) -> Tensor:
+            return self.gain * images
+
+    own = spos.spaces.family(register_model(nn.Sequential(Gain(2.0), *stack()), 8))
+    supernet = own.build(own.preset(PRESET), classes=10, image_channels=1)
+    assert supernet.model[0].gain == 2.0
+
+
 @pytest.mark.parametrize(
     ("model", "says"),
     [

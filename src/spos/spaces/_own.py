@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -102,7 +103,7 @@ def register_model(
 
 
 def find_reset(module: nn.Module) -> Callable[[], None] | None:
-    """The method by which a module draws fresh weights; None without one.
+    """The method by which a module draws fresh weights; None without one, or if it has arguments.
 
     Args:
         module (nn.Module): any module.
@@ -115,7 +116,12 @@ def find_reset(module: nn.Module) -> Callable[[], None] | None:
     if reset is None and type(module).__module__.startswith("torch."):
         # Attention has it under this name alone.
         reset = getattr(module, "_reset_parameters", None)
-    return cast("Callable[[], None] | None", reset)
+    if reset is not None:
+        # One of the user's own may need numbers that only the module's beginning knows.
+        with suppress(TypeError):
+            inspect.signature(reset).bind()
+            return cast("Callable[[], None]", reset)
+    return None
 
 
 def _digest(model: nn.Module) -> str:
@@ -129,11 +135,7 @@ def _digest(model: nn.Module) -> str:
             parts += [path, type(module).__qualname__, shown_attributes(vars(module))]
             parts += map(identity, called)
         drawn = find_reset(module) is not None
-        kept = {
-            f"{path}.{name}": one
-            for name, one in _own_tensors(module)
-            if not drawn or _is_frozen(one)
-        }
+        kept = {f"{path}.{name}": one for name, one in (_frozen if drawn else _own_tensors)(module)}
         if kept or not drawn:
             parts.append(tensors_digest(kept, ""))
     parts += reached({type(module) for module in model.modules()})
@@ -142,6 +144,13 @@ def _digest(model: nn.Module) -> str:
 
 def _is_frozen(tensor: Tensor) -> bool:
     return isinstance(tensor, nn.Parameter) and not tensor.requires_grad
+
+
+def _frozen(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """The frozen weights of a module itself; where all are, its statistics as well."""
+    weights = [*module.parameters(recurse=False)]
+    every = bool(weights) and all(map(_is_frozen, weights))
+    yield from ((name, one) for name, one in _own_tensors(module) if every or _is_frozen(one))
 
 
 def _own_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
@@ -167,15 +176,15 @@ def _build(layout: OwnLayout, *, classes: int, image_channels: int = 3) -> Super
         )
     fresh = copy_module(_MODELS[layout.model], {})
     # No training would make anything of fresh ones.
-    frozen = {name: one.clone() for name, one in fresh.named_parameters() if _is_frozen(one)}
+    frozen = [(one, one.clone()) for part in fresh.modules() for _, one in _frozen(part)]
     # Those inside a module first: it may know better how they begin.
     for module in reversed(list(fresh.modules())):
         reset = find_reset(module)
         if reset is not None:
             reset()
     with torch.no_grad():
-        for name, one in frozen.items():
-            fresh.get_parameter(name).copy_(one)
+        for one, before in frozen:
+            one.copy_(before)
     if isinstance(fresh, Supernet):
         return fresh
     shape = (image_channels, layout.image_size, layout.image_size)
