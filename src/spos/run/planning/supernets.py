@@ -66,12 +66,14 @@ def time_step(
     speed = capacity.measure(supernet, table, images_of_step(batch, flops))
     capacity.share_work(supernet, table, speed)
     if parts is None:
-        method: MakeMethod = METHODS.find(recipe.method)
-        passes = make_method(method, supernet, nn.CrossEntropyLoss(), recipe, 0).passes
-        seconds = speed.training.seconds(flops, batch) * passes
+        one = speed.training.seconds(flops, batch)
         if recipe.method == "sandwich":
-            seconds = speed.training.seconds(flops, batch) * recipe.paths
-            seconds += speed.training.seconds(float(table.range()["flops"][1]), batch)
+            largest = float(table.range()["flops"][1])
+            seconds = one * recipe.paths + speed.training.seconds(largest, batch)
+        else:
+            method: MakeMethod = METHODS.find(recipe.method)
+            passes = make_method(method, supernet, nn.CrossEntropyLoss(), recipe, 0).passes
+            seconds = one * passes
     else:
         # All options of a layer may run at once.
         few = images_of_step(batch, flops * max(table.space.option_counts))
