@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import combinations, product
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from spos import Architecture, CostTable, OneOf, Supernet, UserError
 from spos.cost.count import count
+from spos.cost.node import spread
 from spos.cost.part import Counter, Part
 from spos.nn import ElasticConv2d, Width
 from spos.spaces.plain import PRESETS, plain
@@ -238,6 +240,25 @@ def test_an_option_that_changes_what_others_cost_is_found(kind: str, options: in
     most = [count - 1 for count in supernet.space.option_counts]
     for architecture in (most, [*most[:-1], 1], [0, *most[1:]]):
         assert table.cost(architecture) == counted(supernet, architecture)
+
+
+@pytest.mark.parametrize(("first", "second"), [(3, 8), (5, 5), (9, 1)])
+def test_two_options_of_one_weight_are_found(first: int, second: int) -> None:
+    model = OneStage(nn.Conv2d(4, 4, 1), 10)
+    layers = [layer.options for layer in model.layers]
+    layers[1][second] = layers[0][first]
+    supernet = Supernet(model, (4, 8, 8))
+    table = CostTable(supernet)
+    for architecture in ([first, second, 0], [first, second, 9], [first, 0, 0], [0, second, 4]):
+        assert table.cost(architecture) == counted(supernet, architecture)
+
+
+def test_combinations_that_test_a_cost_have_any_two_options_in_them() -> None:
+    box = [[0, 1, 2, 3, 4], [1], [0, 2, 5], *[[0, 1]] * 12]
+    rows = spread(box)
+    assert len(rows) < 64
+    for (i, ones), (j, others) in combinations(enumerate(box), 2):
+        assert {(row[i], row[j]) for row in rows} == {*product(ones, others)}
 
 
 class Wide(nn.Module):

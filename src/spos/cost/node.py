@@ -71,10 +71,8 @@ def distinct_options(
     return options, (np.cumsum(occurs) - 1)[code]
 
 
-#: Random combinations on which to test whether the cost of a stage is a sum over its choices.
-TESTED = 32
-#: Least number of these combinations in which an option occurs.
-REPEATED = 4
+#: Least and largest number of combinations on which to test what the cost of a stage is made of.
+TESTED, MOST_TESTED = 32, 512
 
 
 class Counted(dict[Options, tuple[Costs, "Node"]]):
@@ -187,12 +185,31 @@ def add_up(
 
 
 def spread(box: Sequence[Sequence[int]]) -> list[Options]:
-    """Draw random combinations in which each option of a choice occurs as often as the others."""
+    """Choose combinations in which any two options of two choices occur together.
+
+    An option that changes what others cost, such as a stride, must not be missed by chance, nor two
+    options that do so together alone, such as those with one weight.
+    """
     random = np.random.default_rng(0)
-    # An option that changes what others cost, such as a stride, must not be missed by chance.
-    size = max(TESTED, REPEATED * max(map(len, box)))
-    columns = [
-        np.concatenate([random.permutation(one) for _ in range(-(-size // len(one)))])[:size]
-        for one in map(list, box)
-    ]
-    return list(map(tuple, np.stack(columns, axis=1).tolist()))
+    sizes = [*map(len, box)]
+    first = np.concatenate(([0], np.cumsum(sizes)))
+    owner = np.repeat(np.arange(len(box)), sizes)
+    # By the numbers of two options among all; those of one choice never meet.
+    missing = owner[:, None] != owner[None, :]
+    found: dict[Options, None] = {}
+    for count in range(MOST_TESTED):
+        if count >= TESTED and not missing.any():
+            break
+        row = {}
+        # Begins with two that have not met, so that each combination adds to those that have.
+        left = np.flatnonzero(missing)
+        for number in divmod(int(random.choice(left)), len(owner)) if len(left) else ():
+            row[int(owner[number])] = number
+        for place in random.permutation(len(box)).tolist():
+            if place not in row:
+                options = random.permutation(np.arange(first[place], first[place + 1]))
+                row[place] = options[missing[options][:, [*row.values()]].sum(axis=1).argmax()]
+        chosen = np.array([row[place] for place in range(len(box))])
+        missing[np.ix_(chosen, chosen)] = False
+        found[tuple(box[p][int(n - first[p])] for p, n in enumerate(chosen))] = None
+    return list(found)
