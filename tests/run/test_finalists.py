@@ -84,7 +84,10 @@ def test_a_plan_leaves_time_for_their_steps(whole: Path, monkeypatch: pytest.Mon
         config = make_config({**GIVEN, "finalists": {"count": count, "share": 0.5}})
         directory = RunDirectory(whole)
         context = SimpleNamespace(
-            config=config, directory=directory, fitness=SimpleNamespace(by_metric=False)
+            config=config,
+            frozen={},
+            directory=directory,
+            fitness=SimpleNamespace(by_metric=False),
         )
         return int(Schedule(plan, 0.0)._retrain(context)["retrain"]["steps"])
 
