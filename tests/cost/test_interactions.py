@@ -61,6 +61,39 @@ class Pairs(nn.Module):
         return x
 
 
+class Deep(nn.Module):
+    """A choice inside of an option of one inside of an option of another, and layers behind."""
+
+    def __init__(self, innermost: dict[str, nn.Module]) -> None:
+        super().__init__()
+        layer = OneOf(innermost, "level3")
+        for level in (2, 1):
+            large = {f"large{n}": nn.Conv2d(3, 3, 3, padding=1) for n in range(3)}
+            layer = OneOf({"skip": nn.Identity(), "deep": layer, **large}, f"level{level}")
+        self.deep = layer
+        self.layers = nn.ModuleList(
+            OneOf({f"{k}x{k}": nn.Conv2d(3, 3, k, padding=k // 2) for k in (1, 3)}) for _ in "ab"
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.deep(x)
+        for layer in self.layers:
+            x = layer(x)
+        return x.mean((2, 3))
+
+
+def _widths() -> dict[str, nn.Module]:
+    """An option with a layer between two widths, which others have apart."""
+    first, second = Width([2, 3, 4, 6], name="first"), Width([2, 3, 4, 6], name="second")
+    into, between, out = (
+        ElasticConv2d(*sizes, 1) for sizes in ((3, first), (first, second), (second, 3))
+    )
+    apart = nn.Sequential(
+        *(ElasticConv2d(*sizes, 1) for sizes in ((3, first), (first, 3), (3, second), (second, 3)))
+    )
+    return {"skip": nn.Identity(), "apart": apart, "one": nn.Sequential(into, between, out)}
+
+
 @pytest.mark.parametrize("inside", [False, True])
 def test_widths_in_a_model_of_one_stage_are_in_a_table(inside: bool) -> None:
     supernet = Supernet(Widths(4, inside), (3, 4, 4))
@@ -79,6 +112,21 @@ def test_the_range_and_the_mean_of_such_a_model_are_those_of_all_networks() -> N
     assert table.range()["flops"] == (everything.min(), everything.max())
     uniform = [torch.full((n,), 1 / n).double() for n in table.space.option_counts]
     assert ExpectedCost(table, "flops")(uniform) == pytest.approx(everything.mean())
+
+
+def test_what_an_option_deep_inside_of_others_does_is_counted() -> None:
+    supernet = Supernet(Deep(_widths()), (3, 4, 4))
+    table = CostTable(supernet)
+    chosen = {"level1": "deep", "level2": "deep", "level3": "one"}
+    for last in (True, False):
+        architecture = [
+            choice.index(chosen[choice.name])
+            if choice.name in chosen
+            else last * (len(choice.options) - 1)
+            for choice in table.space.choices
+        ]
+        counted = count_network(supernet.extract(architecture), supernet.input_shape)
+        assert table.cost(architecture) == counted
 
 
 def test_what_no_chain_describes_is_counted_on_demand(supernet_of) -> None:

@@ -255,7 +255,7 @@ def test_two_options_of_one_weight_are_found(first: int, second: int) -> None:
 
 def test_combinations_that_test_a_cost_have_any_two_options_in_them() -> None:
     box = [[0, 1, 2, 3, 4], [1], [0, 2, 5], *[[0, 1]] * 12]
-    rows = spread(box)
+    rows = spread(box, [[{}]] * len(box))
     assert len(rows) < 64
     for (i, ones), (j, others) in combinations(enumerate(box), 2):
         assert {(row[i], row[j]) for row in rows} == {*product(ones, others)}

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spos.cost.node import Node, spread
+from spos.cost.node import Inside, Node, spread
 from spos.cost.part import Costs, Options
 
 #: Most entries of all nodes, each of which is counted.
@@ -33,16 +33,13 @@ Pairs = set[tuple[int, int]]
 Entries = Mapping[Options, tuple[Costs, Node]]
 
 
-def chain_up(
-    node: Node, box: Sequence[Sequence[int]], inside: Sequence[Sequence[Mapping[int, int]]]
-) -> bool:
+def chain_up(node: Node, box: Sequence[Sequence[int]], inside: Inside) -> bool:
     """Replace a node by chains of nodes, one per choice, if tests confirm them.
 
     Args:
         node (Node): node with too many combinations of options to enumerate.
         box (Sequence[Sequence[int]]): options of each of its choices that occur at the node.
-        inside (Sequence[Sequence[Mapping[int, int]]]): for each of its choices, where in the model
-            it is read: the options of others of its choices that it is inside of.
+        inside (Inside): the options that each of its choices is inside of.
 
     Returns:
         Whether the node was replaced.
@@ -58,14 +55,14 @@ def chain_up(
             return False
         for i, j in combinations(range(len(box)), 2):
             # Two choices interact only where both are read.
-            both = [{**x, **y} for x, y in product(inside[i], inside[j]) if _agree(x, y)]
+            both = _together(inside[i], inside[j])
             if (i, j) not in pairs and both:
                 active = _with(here, both[number % len(both)])
                 if _interact(node.entries, active, {i: there[i], j: there[j]}):
                     # So does what decides that both are read.
                     together = sorted({i, j, *both[number % len(both)]})
                     pairs.update(combinations(together, 2))
-        if _is_small(box, pairs) and (first := _chain(node, box, pairs)) is not None:
+        if _is_small(box, pairs) and (first := _chain(node, box, inside, pairs)) is not None:
             node.positions, node.entries = first.positions, first.entries
             node.__post_init__()
             return True
@@ -113,8 +110,16 @@ def _contrasts(entries: Entries, box: Sequence[Sequence[int]]) -> Iterator[tuple
         yield tuple(one[0] for one in orders), tuple(one[-1] for one in orders)
 
 
-def _agree(first: Mapping[int, int], second: Mapping[int, int]) -> bool:
-    return all(second.get(place, option) == option for place, option in first.items())
+def _together(
+    first: Sequence[Mapping[int, int]], second: Sequence[Mapping[int, int]]
+) -> list[Mapping[int, int]]:
+    """Return the options of others with which two choices are both read."""
+    both = [
+        {**x, **y}
+        for x, y in product(first, second)
+        if all(y.get(place, option) == option for place, option in x.items())
+    ]
+    return list({tuple(sorted(options.items())): options for options in both}.values())
 
 
 def _interact(entries: Entries, here: Options, changed: Mapping[int, int]) -> bool:
@@ -142,7 +147,7 @@ def _is_small(box: Sequence[Sequence[int]], pairs: Pairs) -> bool:
     return sum(math.prod(sizes[p] for p in (*places, k)) for k, places in before) <= MOST
 
 
-def _chain(node: Node, box: Sequence[Sequence[int]], pairs: Pairs) -> Node | None:
+def _chain(node: Node, box: Sequence[Sequence[int]], inside: Inside, pairs: Pairs) -> Node | None:
     """Build the nodes, and return the first; None if they do not cost what was counted."""
     entries, depends, open_ = node.entries, _depends(len(box), pairs), _open(len(box), pairs)
     start = tuple(options[0] for options in box)
@@ -165,7 +170,7 @@ def _chain(node: Node, box: Sequence[Sequence[int]], pairs: Pairs) -> Node | Non
             nodes[options] = Node((node.order[0], place), (node.positions[place],), table)
         following = nodes
     first = following[()]
-    for options in spread(box):
+    for options in spread(box, inside):
         _ = entries[options]
     # All that was counted, not only what the nodes are made of.
     right = all(after is end and _walk(first, o) == (c, end) for o, (c, after) in entries.items())

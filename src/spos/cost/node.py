@@ -72,7 +72,12 @@ def distinct_options(
 
 
 #: Least and largest number of combinations on which to test what the cost of a stage is made of.
-TESTED, MOST_TESTED = 32, 512
+TESTED, MOST_TESTED = 32, 256
+#: Random combinations of which the one is tested that adds most.
+DRAWN = 8
+#: For each choice of a node, where in the model it is read: the options of others of its choices
+#: that it is inside of.
+Inside = Sequence[Sequence[Mapping[int, int]]]
 
 
 class Counted(dict[Options, tuple[Costs, "Node"]]):
@@ -127,6 +132,7 @@ def add_up(
     node: Node,
     box: Sequence[Sequence[int]],
     groups: Sequence[Sequence[int]],
+    inside: Inside,
     *,
     convert: bool = True,
 ) -> bool:
@@ -137,6 +143,7 @@ def add_up(
         box (Sequence[Sequence[int]]): options of each of its choices that occur at the node.
         groups (Sequence[Sequence[int]]): places of its choices, those that are known to depend on
             one another together.
+        inside (Inside): the options that each of its choices is inside of.
         convert (bool): whether to replace the node; if False, random and extreme combinations are
             counted, but the node is kept.
 
@@ -157,7 +164,7 @@ def add_up(
     ]
     same = all(after is following for one in alone for _, after in one.values())
     added = [{o: np.array(costs) - base for o, (costs, _) in one.items()} for one in alone]
-    tests = spread(box)
+    tests = spread(box, inside)
     for best, cost in product((min, max), range(len(base))):
         extreme = start
         for group, column in zip(groups, added, strict=True):
@@ -184,32 +191,41 @@ def add_up(
     return True
 
 
-def spread(box: Sequence[Sequence[int]]) -> list[Options]:
-    """Choose combinations in which any two options of two choices occur together.
+def spread(box: Sequence[Sequence[int]], inside: Inside) -> list[Options]:
+    """Draw combinations in which any two options of two choices are read together.
 
     An option that changes what others cost, such as a stride, must not be missed by chance, nor two
-    options that do so together alone, such as those with one weight.
+    options that do so together alone, such as those with one weight. What is inside of the options
+    of others is read where these are chosen; it counts in each place of the model by itself.
     """
     random = np.random.default_rng(0)
-    sizes = [*map(len, box)]
-    first = np.concatenate(([0], np.cumsum(sizes)))
-    owner = np.repeat(np.arange(len(box)), sizes)
-    # By the numbers of two options among all; those of one choice never meet.
+    # For each option of a choice in one place, the options that it takes to read it there.
+    needs = {
+        tuple(sorted({**place, choice: option}.items())): choice
+        for choice, options in enumerate(box)
+        for place in inside[choice]
+        if all(one in box[outer] for outer, one in place.items())
+        for option in options
+    }
+    needed = np.full((len(needs), len(box)), -1)
+    for number, options in enumerate(needs):
+        for choice, option in options:
+            needed[number, choice] = option
+    owner = np.array([*needs.values()])
     missing = owner[:, None] != owner[None, :]
+    for column in needed.T:
+        missing &= (column[:, None] < 0) | (column < 0) | (column[:, None] == column)
     found: dict[Options, None] = {}
     for count in range(MOST_TESTED):
-        if count >= TESTED and not missing.any():
-            break
-        row = {}
-        # Begins with two that have not met, so that each combination adds to those that have.
         left = np.flatnonzero(missing)
+        if count >= TESTED and not len(left):
+            break
+        rows = np.stack([random.choice(np.array(one), DRAWN) for one in box], axis=1)
+        # Each begins with two that were not read together.
         for number in divmod(int(random.choice(left)), len(owner)) if len(left) else ():
-            row[int(owner[number])] = number
-        for place in random.permutation(len(box)).tolist():
-            if place not in row:
-                options = random.permutation(np.arange(first[place], first[place + 1]))
-                row[place] = options[missing[options][:, [*row.values()]].sum(axis=1).argmax()]
-        chosen = np.array([row[place] for place in range(len(box))])
-        missing[np.ix_(chosen, chosen)] = False
-        found[tuple(box[p][int(n - first[p])] for p, n in enumerate(chosen))] = None
+            rows = np.where(needed[number] < 0, rows, needed[number])
+        read = [np.flatnonzero(((needed < 0) | (needed == row)).all(axis=1)) for row in rows]
+        most = max(range(DRAWN), key=lambda n: missing[np.ix_(read[n], read[n])].sum())
+        missing[np.ix_(read[most], read[most])] = False
+        found[tuple(rows[most].tolist())] = None
     return list(found)

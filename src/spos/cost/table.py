@@ -306,8 +306,6 @@ class CostTable:
         groups = self.space.together(node.positions)
         small = all(math.prod(len(box[place]) for place in one) <= ENUMERATED for one in groups)
         apart = groups if small else [[place] for place in range(len(box))]
-        if add_up(node, box, apart, convert=convert and small):
-            return
         places = {position: place for place, position in enumerate(node.positions)}
         inside = [
             [
@@ -316,6 +314,8 @@ class CostTable:
             ]
             for position in node.positions
         ]
+        if add_up(node, box, apart, inside, convert=convert and small):
+            return
         if not (convert and chain_up(node, box, inside)):
             self._on_demand = True
             climb(node.entries, box)
