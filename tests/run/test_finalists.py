@@ -83,12 +83,8 @@ def test_a_plan_leaves_time_for_their_steps(whole: Path, monkeypatch: pytest.Mon
         monkeypatch.setattr(Schedule, "_steps", lambda *_: (0.1, uniform))
         config = make_config({**GIVEN, "finalists": {"count": count, "share": 0.5}})
         directory = RunDirectory(whole)
-        context = SimpleNamespace(
-            config=config,
-            frozen={},
-            directory=directory,
-            fitness=SimpleNamespace(by_metric=False),
-        )
+        fitness = SimpleNamespace(by_metric=False)
+        context = SimpleNamespace(config=config, directory=directory, fitness=fitness, frozen={})
         return int(Schedule(plan, 0.0)._retrain(context)["retrain"]["steps"])
 
     # In the time of four retrainings; with finalists of five and a half.
@@ -178,3 +174,27 @@ def test_architectures_of_one_network_are_one_finalist() -> None:
     assert [one.score for one in chosen] == [-1.0, -2.0, -3.0]
     chosen = choose_finalists(found, 3, distinct=False)
     assert [str(one.architecture) for one in chosen] == ["0,0", "0,1", "1,1"]
+
+
+def test_a_training_whose_scores_are_lost_begins_anew(whole: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(whole, out)
+    expected = read_result(out / "result.json").finalists
+    for path in (
+        *out.glob("short-*.json"),
+        *(out / f"{one}.json" for one in ("finalists", "retrain")),
+    ):
+        path.unlink()
+    run(out, GIVEN)
+    assert read_result(out / "result.json").finalists == expected
+
+
+def test_the_scores_of_another_finalist_are_refused(whole: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(whole, out)
+    for name in ("finalists", "retrain"):
+        (out / f"{name}.json").unlink()
+    one, other = sorted(out.glob("short-*.json"))[:2]
+    shutil.copy(other, one)
+    with pytest.raises(UserError, match=rf"{one.name} is of network .*; delete it to repeat"):
+        run(out, GIVEN)

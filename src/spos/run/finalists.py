@@ -222,6 +222,12 @@ def train_briefly(context: Context, briefs: Sequence[Brief], label: str) -> list
     """
     directory = context.directory
     done = [directory.outcome(ShortOutcome, brief.stage) for brief in briefs]
+    for one, brief in zip(done, briefs, strict=True):
+        if one is not None and one.architecture != brief.architecture:
+            raise UserError(
+                f"{directory.stage_path(brief.stage)} is of network {one.architecture}, not of "
+                f"{brief.architecture}, whose place it has; {one.advice}"
+            )
     rungs = [one.rungs if one else () for one in done]
     missing = {
         brief.stage: number

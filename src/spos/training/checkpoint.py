@@ -142,17 +142,20 @@ class Checkpoints:
             metadata (dict[str, Any]): anything that JSON can represent.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / f"step-{step:08d}.safetensors"
+        path = self.folder / _file_name(step)
         owner = {"run": self.run} if self.run else {}
         write_tensors(path, tensors, {**metadata, "step": step, **owner})
-        # Later ones are damaged, or this training would have gone on from them. Partial files of a
+        # Later ones are damaged, or later than this training was asked to go. Partial files of a
         # process that was killed are deleted as well.
         kept = [one for one in self._paths() if one.name <= path.name][-self.keep :]
         for old in {*self._paths(), *self.folder.glob(".step-*")} - {*kept}:
             old.unlink()
 
-    def load(self) -> Loaded | None:
+    def load(self, until: int | None = None) -> Loaded | None:
         """Load the latest undamaged checkpoint.
+
+        Args:
+            until (int | None): step that it is not to be later than; None for any.
 
         Returns:
             The checkpoint, with the reasons why later ones are damaged; None if the folder has no
@@ -164,6 +167,8 @@ class Checkpoints:
         """
         damaged: list[str] = []
         for path in reversed(self._paths()):
+            if until is not None and path.name > _file_name(until):
+                continue
             try:
                 tensors, metadata = read_tensors(path)
             except DamagedError as error:
@@ -182,6 +187,10 @@ class Checkpoints:
                 "folder to train from scratch"
             )
         return None
+
+
+def _file_name(step: int) -> str:
+    return f"step-{step:08d}.safetensors"
 
 
 def state_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

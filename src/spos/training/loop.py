@@ -132,11 +132,11 @@ def train(
         teacher = Teacher(teacher)
     taught = None if teacher is None else teacher.identity()
     state = TrainingState(fabric, model, make_optimizer(model, recipe), chosen, recipe, taught)
-    loaded = state.resume(checkpoints)
+    end = recipe.steps if until is None else min(until, recipe.steps)
+    loaded = state.resume(checkpoints, end)
     if loaded and observer and fabric.is_global_zero:
         observer.resumed(loaded)
-    end = recipe.steps if until is None else min(until, recipe.steps)
-    if state.step >= end:
+    if state.step == end:
         state.pause()
         return TrainingEnd(state.step, state.seconds, interrupted=False)
     update = _Update(state, teacher, seed, own_paths=own_paths)

@@ -56,8 +56,12 @@ class TrainingState:
             for prefix in ("model.", "buffer.", "ema.module.")
         }
 
-    def resume(self, checkpoints: Checkpoints) -> Loaded | None:
+    def resume(self, checkpoints: Checkpoints, until: int) -> Loaded | None:
         """Go on from the last checkpoint.
+
+        Args:
+            checkpoints (Checkpoints): storage of the training state.
+            until (int): step that it is not to be later than.
 
         Returns:
             The checkpoint; None without one.
@@ -65,7 +69,7 @@ class TrainingState:
         Raises:
             UserError: it is damaged, or of a training with another teacher.
         """
-        loaded = checkpoints.load()
+        loaded = checkpoints.load(until)
         if loaded is None:
             return None
         check_same_teacher(loaded.metadata.get("teacher"), self.taught)
