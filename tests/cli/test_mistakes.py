@@ -94,6 +94,14 @@ GIVEN = {
         "constraint.storage me:***@host has a password, which is not kept on disk; name an "
         "environment variable in its place: 'me:$PASSWORD@host'",
     ),
+    "password behind slashes": (
+        ["run", "--out", "OUT", *SMALL, "--storage", "//me:secret@host/a"],
+        "constraint.storage //me:***@host/a has a password, which is not kept on disk",
+    ),
+    "password in an address of weights": (
+        ["run", "--out", "OUT", *SMALL, "--retrain-from", "https://me:secret@host/a"],
+        "--retrain-from https:/me:***@host/a: no such file; allowed: scratch, supernet, a file of",
+    ),
     "password among parameters": (
         ["run", "--out", "OUT", *SMALL, "--storage", "postgresql://h/x?user=me&password=secret"],
         "constraint.storage postgresql://h/x?user=me&password=*** has a password, which is not",

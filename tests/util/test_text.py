@@ -72,6 +72,8 @@ def test_texts_in_values_are_printable():
         ("hf:https://secret@host/a is down", None),
         ("https://host/a?X-Amz-Signature=secret&sig=secret&b=1", None),
         ("Authorization: Bearer secret is refused", None),
+        ("--init https:/me:secret@host/a: no such file", None),
+        ("mysql://host/a?pw=secret&b=1", None),
     ],
 )
 def test_passwords_are_not_shown(text: str, shown: str | None):

@@ -20,9 +20,13 @@ _PASSWORD = re.compile(
 )
 #: What stands in the place of a port and is none: a password that no host follows.
 _NO_PORT = re.compile(r"(://[^\s/:@?\[]*:)(?!\d+(?:[/?,:;)}'\"\s]|$)|PORT\b|[$*]|\S*@)[^\s/?]+")
+#: The password in an address that a path was made of, which leaves one slash of two.
+_IN_PATH = re.compile(
+    r"(?i)(\b(?!folder:)[a-z][a-z0-9+.-]+:/[^\s/:@]*:)(?!\$\{?\w+\}?@|\*\*\*@)\S+(?=@)"
+)
 _PARAMETER = re.compile(
     r"(?i)([?&](?:[^\s=&]*(?:pass|pwd|secret|token|credential|signature|api_?key|access_?key)"
-    r"[^\s=&]*|auth|key|sig)=)"
+    r"[^\s=&]*|auth|key|sig|pw)=)"
     r"(?!\$)[^\s&]+"
 )
 #: The same where other marks than those of an address stand between parameters, as they are or as
@@ -75,7 +79,7 @@ def redact(text: str) -> str:
         >>> redact("mysql://bob:$PASSWORD@host/db"), redact("sqlite:///study.db")
         ('mysql://bob:$PASSWORD@host/db', 'sqlite:///study.db')
     """
-    for secret in (_PASSWORD, _NO_PORT, _PARAMETER, _FIELD, _TOKEN, _HEADER):
+    for secret in (_PASSWORD, _IN_PATH, _NO_PORT, _PARAMETER, _FIELD, _TOKEN, _HEADER):
         text = secret.sub(r"\1***", text)
     return text
 

@@ -28,6 +28,8 @@ not kept on disk; name an environment variable in its place: 'mysql://me:$PASSWO
     # An address is one word, whatever is in it, and one whose scheme was left out is no path.
     address = "%20".join(str(given.get("constraint", {}).get("storage", "")).split(" "))
     scheme = "" if "://" in address or "@" not in address else "://"
+    if address.startswith("//"):
+        scheme = ":"
     shown = redact(f"{scheme}{address}").removeprefix(scheme)
     if "***" in shown:
         raise UserError(
