@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 import sqlite3
 import threading
@@ -20,9 +21,15 @@ from sqlalchemy import event
 from spos._util.errors import UserError
 from spos._util.interrupt import deferred_interrupt
 from spos.cost import Constraint
-from spos.search import SearchSettings, evaluations, open_storage, open_study, search
+from spos.search import SearchSettings, evaluations, open_storage, open_study, search, sqlite
 from spos.search.adding import add_trial
-from spos.search.sqlite import copy_database, open_to_read, recorded_scores
+from spos.search.sqlite import (
+    connect,
+    copy_database,
+    open_file,
+    open_to_read,
+    recorded_scores,
+)
 from spos.search.start import read_scores_at_start
 from spos.space import Architecture, SearchSpace
 
@@ -351,3 +358,22 @@ def test_a_file_in_a_folder_that_cannot_be_written_is_read(filled, tmp_path, mon
     copy_database(filled, tmp_path / "copy" / "study.db")
     assert recorded_scores(tmp_path / "copy" / "study.db") == recorded_scores(filled)
     assert sorted(path for path in filled.parent.iterdir() if path.is_file()) == before
+
+
+def test_a_new_file_needs_no_log_that_was_left_beside_it(tmp_path, monkeypatch):
+    opened, held = sqlite._storage, []
+
+    def kept_open(path, *more):
+        storage = opened(path, *more)
+        # While another connection is open, the end of one merges no log, as on a full disk.
+        held.append(connect(path, ()))
+        held[-1].execute("SELECT * FROM sqlite_master").fetchall()
+        return storage
+
+    monkeypatch.setattr(sqlite, "_storage", kept_open)
+    open_file(tmp_path / "study.db")
+    alone = shutil.copy(tmp_path / "study.db", tmp_path / "alone.db")
+    with closing(sqlite3.connect(alone)) as connection:
+        assert connection.execute("SELECT COUNT(*) FROM studies").fetchone() == (0,)
+    for connection in held:
+        connection.close()

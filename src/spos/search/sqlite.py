@@ -193,6 +193,9 @@ def _create(path: Path) -> None:
     storage = _storage(unfinished)
     storage.remove_session()
     storage.engine.dispose()
+    with closing(connect(unfinished, ())) as connection:
+        # On a full disk the end of a connection leaves its log beside the file, without a word.
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     os.replace(unfinished, path)
 
 
