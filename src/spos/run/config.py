@@ -273,6 +273,9 @@ def find_difference(stored: Mapping[str, Any], given: Mapping[str, Any]) -> str 
             here = given[name].get(key)
             if there != here and f"{name}.{key}" not in SETTINGS_WITHOUT_EFFECT:
                 if (name, key) == ("layout", "model"):
-                    return "the model differs, in its modules, its tensors or the code that it uses"
+                    return (
+                        "the model differs, in its modules, the code that it uses or its tensors, "
+                        "of which those drawn at random need torch.manual_seed"
+                    )
                 return f"{name}.{key} is {there} there and {here} here"
     return None
