@@ -338,3 +338,10 @@ def test_one_core_needs_no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_no_number_of_processes_is_refused(given: Any) -> None:
     with pytest.raises(UserError, match=rf"^--workers {given}: must be a whole number, at least 1"):
         make_workers(given)
+
+
+def test_a_process_that_may_start_none_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(multiprocessing, "current_process", lambda: SimpleNamespace(daemon=True))
+    with pytest.raises(UserError, match=r"^--workers 2: a daemonic process, as those of"):
+        make_workers(2)
+    assert make_workers(1).count == 1

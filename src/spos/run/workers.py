@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+
 import psutil
 import torch
 
@@ -34,8 +36,8 @@ def make_workers(
         gpus (float | None): GPUs of each worker of Ray; None for one where there are any.
 
     Raises:
-        UserError: the number is none, CPU cores or GPUs are given without Ray, Ray is missing, or
-            its cluster is.
+        UserError: the number is none, this process may start none, CPU cores or GPUs are given
+            without Ray, Ray is missing, or its cluster is.
 
     Example:
         >>> make_workers(2).count, make_workers(1).count
@@ -52,6 +54,11 @@ def make_workers(
         if not isinstance(given, int) or given < 1:
             raise UserError(
                 f"--workers {given}: must be a whole number, at least 1, or ray, or ray://HOST:PORT"
+            )
+        if given > 1 and multiprocessing.current_process().daemon:
+            raise UserError(
+                f"--workers {given}: a daemonic process, as those of multiprocessing.Pool are, may "
+                "start no others; give 1, or use concurrent.futures.ProcessPoolExecutor"
             )
         return LocalWorkers(given, threads) if given > 1 else ThisProcess(threads)
     count = 1
