@@ -172,7 +172,9 @@ def search_stage(context: Context) -> SearchOutcome:
                 result = _with_metric(context, supernet, result)
                 found.append((constraint, result))
         except StorageInternalError as error:
-            reason = " ".join(str(error.__cause__ or error).split())[:200]
+            # SQLAlchemy ends its messages by an address of its documentation.
+            text = str(error.__cause__ or error).partition("(Background on")[0]
+            reason = " ".join(text.split())[:200]
             raise UserError(f"{place} cannot be written: {reason}") from error
     outcome = make_search_outcome(found, table, study, config.search, seconds=watch.seconds, **more)
     close_storage(storage)
