@@ -65,6 +65,16 @@ def test_options_without_effect_are_said(make_folder):
     assert load_data(f"folder:{path}", workers=2, stream="always").notes == ()
 
 
+def test_classes_without_an_image_of_a_set_are_said(make_folder):
+    path = make_folder(train=20, val=3, test=4)
+    classes = sorted(folder.name for folder in (path / "train").iterdir())
+    for image in (path / "test" / classes[0]).iterdir():
+        image.unlink()
+    (path / "test" / classes[0]).rmdir()
+    notes = load_data(f"folder:{path}").notes
+    assert notes[1:] == (f"no test image of class {classes[0]}, 1 of 3 classes",)
+
+
 def test_val_alone_is_the_test_set_as_on_imagenet(make_folder):
     data = load_data(f"folder:{make_folder(train=20, val=3)}")
     assert [len(data.train), len(data.validation), len(data.test())] == [54, 6, 9]

@@ -97,7 +97,8 @@ def assemble(spec: str, name: str, source: Source, options: DataOptions) -> Imag
             )
         validation = source.validation
         fingerprint.update(_content(validation) + validation.labels.numpy().tobytes())
-    notes += duplicates(train, validation, test) + without_images(train, classes) + alike(classes)
+    notes += duplicates(train, validation, test)
+    notes += without_images(train, validation, test, classes) + alike(classes)
     mean, deviation = statistics(train)
     return ImageData(
         source=printable(spec),
@@ -158,20 +159,31 @@ def duplicates(train: Images, validation: Images, test: Images) -> list[str]:
     return notes
 
 
-def without_images(train: Images, classes: Sequence[str]) -> list[str]:
-    """Name the classes that no training image has: labels from 1 leave class 0 to none.
+def without_images(
+    train: Images, validation: Images, test: Images, classes: Sequence[str]
+) -> list[str]:
+    """Name the classes of which a set has no image: its scores say nothing of them.
+
+    Labels from 1 leave class 0 to none.
 
     Example:
         >>> images = TensorImages(torch.zeros(2, 1, 1, 1, dtype=torch.uint8), torch.tensor([1, 2]))
-        >>> without_images(images, ["0", "1", "2"])
-        ['no training image of class 0, 1 of 3 classes']
+        >>> for note in without_images(images, images, images.subset([0]), ["0", "1", "2"]):
+        ...     print(note)
+        no training image of class 0, 1 of 3 classes
+        no test image of class 2, 1 of 3 classes
     """
-    seen = {*train.labels.tolist()} if classes else set[int]()
-    empty = [name for label, name in enumerate(classes) if label not in seen]
-    if not empty:
-        return []
-    named = ", ".join(empty[:3]) + ", ..." * (len(empty) > 3)
-    return [f"no training image of class {named}, {len(empty):,} of {len(classes):,} classes"]
+    notes, told = [], set[int]()
+    for kind, images in (("training", train), ("validation", validation), ("test", test)):
+        seen = told | ({*images.labels.tolist()} if classes else set())
+        empty = [name for label, name in enumerate(classes) if label not in seen]
+        if kind == "training":
+            told = {*range(len(classes))} - seen
+        if empty:
+            named = ", ".join(empty[:3]) + ", ..." * (len(empty) > 3)
+            which = f"class {named}, {len(empty):,} of {len(classes):,} classes"
+            notes.append(f"no {kind} image of {which}")
+    return notes
 
 
 def alike(classes: Sequence[str]) -> list[str]:
