@@ -110,6 +110,31 @@ def test_what_somebody_has_changed_to_something_unreadable_is_refused(filled, to
         read_scores_at_start(study, tower.space, how, Constraint())
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE trial_values SET value = value + 1e-9 WHERE trial_id = 3",
+        "UPDATE trial_user_attributes SET value_json = '\"0,0,0\"' "
+        "WHERE trial_id = 3 AND key = 'architecture'",
+        "UPDATE trial_user_attributes SET value_json = '\"x\"' "
+        "WHERE trial_id = 3 AND key = 'search'",
+        "UPDATE trials SET state = 'PRUNED' WHERE trial_id = 3",
+    ],
+)
+def test_a_trial_that_was_changed_is_refused(filled, tower, change):
+    with closing(sqlite3.connect(filled)) as connection, connection:
+        assert connection.execute(change).rowcount == 1
+    with pytest.raises(UserError, match=r"study 'test' is damaged: its trial 2 is not what"):
+        open_study(filled, "test", tower.space)
+
+
+def test_trials_of_early_versions_have_no_digest(filled, tower):
+    before = evaluations(open_study(filled, "test", tower.space))
+    with closing(sqlite3.connect(filled)) as connection, connection:
+        connection.execute("DELETE FROM trial_user_attributes WHERE key = 'digest'")
+    assert evaluations(open_study(filled, "test", tower.space)) == before
+
+
 def test_of_a_row_that_somebody_has_changed_no_score_is_known(filled):
     whole = recorded_scores(filled)
     for text in ("{", "[]"):

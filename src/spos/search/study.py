@@ -22,7 +22,15 @@ from spos.search.adding import add_trial
 from spos.search.candidate import Candidate
 from spos.search.settings import SearchSettings
 from spos.search.sqlite import open_file
-from spos.search.trials import ARCHITECTURE, DROPPED, SEARCH, read_scores, read_trials
+from spos.search.trials import (
+    ARCHITECTURE,
+    DIGEST,
+    DROPPED,
+    SEARCH,
+    read_scores,
+    read_trials,
+    trial_digest,
+)
 from spos.space import Architecture, Choice, SearchSpace
 
 #: Attempts to open a storage whose tables another process makes, and seconds between them.
@@ -248,19 +256,21 @@ def make_trial(
 ) -> FrozenTrial:
     """Make the finished trial of a candidate, pruned if it was dropped in a race."""
     dropped = candidate.dropped_after is not None
+    state = TrialState.PRUNED if dropped else TrialState.COMPLETE
+    attributes = {
+        ARCHITECTURE: str(candidate.architecture),
+        **candidate.costs,
+        "origin": candidate.origin,
+        "iteration": candidate.iteration,
+        SEARCH: search,
+        **({DROPPED: candidate.dropped_after} if dropped else {}),
+    }
     return optuna.create_trial(
-        state=TrialState.PRUNED if dropped else TrialState.COMPLETE,
+        state=state,
         params=space.names(candidate.architecture),
         distributions=make_distributions(space),
         values=values,
-        user_attrs={
-            ARCHITECTURE: str(candidate.architecture),
-            **candidate.costs,
-            "origin": candidate.origin,
-            "iteration": candidate.iteration,
-            SEARCH: search,
-            **({DROPPED: candidate.dropped_after} if dropped else {}),
-        },
+        user_attrs=attributes | {DIGEST: trial_digest(state.name, float(values[0]), attributes)},
     )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -19,6 +20,8 @@ from spos.space import Architecture, SearchSpace
 ARCHITECTURE, SEARCH = "architecture", "search"
 #: User attribute of those that were dropped in a race: the images that their score is of.
 DROPPED = "dropped_after"
+#: User attribute with a digest of what a search reads of a trial; early versions wrote none.
+DIGEST = "digest"
 
 
 class Evaluated(NamedTuple):
@@ -54,6 +57,9 @@ def read_trials(study: optuna.Study, space: SearchSpace) -> list[Evaluated]:
     From a database they are read by two queries: of 20,000 trials, Optuna would read the 400,000
     parameters one by one. Where a trial is not one of spos, all are read through Optuna.
 
+    Raises:
+        UserError: a trial was altered.
+
     Example:
         >>> from optuna.distributions import CategoricalDistribution
         >>> from spos.space import Choice
@@ -67,8 +73,38 @@ def read_trials(study: optuna.Study, space: SearchSpace) -> list[Evaluated]:
     """
     found = _read_rows(study, space)
     if found is None:
-        found = [_convert(trial, space) for trial in study.get_trials(deepcopy=False)]
+        name, trials = study.study_name, study.get_trials(deepcopy=False)
+        found = [_convert(name, trial, space) for trial in trials]
     return found
+
+
+def trial_digest(state: str, score: float | None, attributes: Mapping[str, Any]) -> str:
+    """Digest of what a search reads of a trial, which SQLite does not protect from damage.
+
+    Args:
+        state (str): name of its state.
+        score (float | None): its score.
+        attributes (Mapping): its user attributes.
+
+    Example:
+        >>> trial_digest("COMPLETE", 0.5, {"architecture": "0,1", "search": "first"})
+        '8ade188e3955eb48'
+    """
+    # A database has no other numbers, and no zero below 0.
+    known = [state, score + 0.0 if score is not None and math.isfinite(score) else None]
+    known += [attributes.get(name) for name in (ARCHITECTURE, SEARCH, DROPPED)]
+    return hashlib.sha256(json.dumps(known).encode()).hexdigest()[:16]
+
+
+def _check(
+    name: str, number: int, state: str, score: float | None, attributes: Mapping[str, Any]
+) -> None:
+    kept = attributes.get(DIGEST)
+    if kept is not None and kept != trial_digest(state, score, attributes):
+        raise UserError(
+            f"study '{name}' is damaged: its trial {number} is not what the search wrote; restore "
+            "it from a copy, or give another file or name to search from scratch"
+        )
 
 
 def read_scores(trials: Sequence[Evaluated]) -> dict[Architecture, float]:
@@ -108,8 +144,9 @@ def database_of(study: optuna.Study) -> optuna.storages.RDBStorage | None:
     return storage if isinstance(storage, optuna.storages.RDBStorage) else None
 
 
-def _convert(trial: FrozenTrial, space: SearchSpace) -> Evaluated:
+def _convert(study: str, trial: FrozenTrial, space: SearchSpace) -> Evaluated:
     architecture, score = None, trial.values[0] if trial.values else math.nan
+    _check(study, trial.number, trial.state.name, score, trial.user_attrs)
     # Trials of others need not fit the space.
     with suppress(UserError):
         if len(trial.params) == len(space):
@@ -133,7 +170,8 @@ def _read_rows(study: optuna.Study, space: SearchSpace) -> list[Evaluated] | Non
     found = []
     for identity, number, state, value in rows:
         own = attributes.get(identity, {})
-        if state == TrialState.COMPLETE.name and own.keys() != {ARCHITECTURE, SEARCH}:
+        _check(study.study_name, number, state, value, own)
+        if state == TrialState.COMPLETE.name and own.keys() - {DIGEST} != {ARCHITECTURE, SEARCH}:
             return None
         architecture = None
         with suppress(UserError):
@@ -166,7 +204,7 @@ def _query(
     described = (
         select(texts.c.trial_id, texts.c.key, texts.c.value_json)
         .select_from(texts.join(trials, texts.c.trial_id == trials.c.trial_id))
-        .where(trials.c.study_id == study, texts.c.key.in_((ARCHITECTURE, SEARCH, DROPPED)))
+        .where(trials.c.study_id == study, texts.c.key.in_((ARCHITECTURE, SEARCH, DROPPED, DIGEST)))
     )
     found: dict[int, dict[str, Any]] = {}
     try:
