@@ -73,6 +73,8 @@ def test_texts_in_values_are_printable():
         ("https://host/a?X-Amz-Signature=secret&sig=secret&b=1", None),
         ("Authorization: Bearer secret is refused", None),
         ("--init https:/me:secret@host/a: no such file", None),
+        ("--init https:/me@corp:secret@host/a: no such file", None),
+        ("mysql://me@corp:secret is cut", None),
         ("mysql://host/a?pw=secret&b=1", None),
     ],
 )

@@ -19,10 +19,10 @@ _PASSWORD = re.compile(
     r"(?:(?!\s\S*://).)+(?=@)"
 )
 #: What stands in the place of a port and is none: a password that no host follows.
-_NO_PORT = re.compile(r"(://[^\s/:@?\[]*:)(?!\d+(?:[/?,:;)}'\"\s]|$)|PORT\b|[$*]|\S*@)[^\s/?]+")
+_NO_PORT = re.compile(r"(://[^\s/:?\[]*:)(?!\d+(?:[/?,:;)}'\"\s]|$)|PORT\b|[$*]|\S*@)[^\s/?]+")
 #: The password in an address that a path was made of, which leaves one slash of two.
 _IN_PATH = re.compile(
-    r"(?i)(\b(?!folder:)[a-z][a-z0-9+.-]+:/[^\s/:@]*:)(?!\$\{?\w+\}?@|\*\*\*@)\S+(?=@)"
+    r"(?i)(\b(?!folder:)[a-z][a-z0-9+.-]+:/[^\s/:]*:)(?!\$\{?\w+\}?@|\*\*\*@)\S+(?=@)"
 )
 _PARAMETER = re.compile(
     r"(?i)([?&](?:[^\s=&]*(?:pass|pwd|secret|token|credential|signature|api_?key|access_?key)"
