@@ -99,7 +99,7 @@ class Nowhere(Checkpoints):
     def __init__(self) -> None:
         super().__init__(Path("nowhere"))
 
-    def load(self) -> None:
+    def load(self, until: int | None = None) -> None:
         return None
 
 
