@@ -117,8 +117,8 @@ def test_the_comparison_is_honest(
     ("within", "says"),
     [
         (0.1, "at nearly the same cost, and"),
-        (0.4, "at a cost up to 40% from that of the network found, and"),
-        (None, "at any cost, because no other is near that of the network found, and"),
+        (0.4, "at a cost within 40% of that of the network found, and"),
+        (None, "at any cost, because no network of a similar cost was left, and"),
     ],
 )
 def test_random_networks_of_another_cost_are_not_said_to_have_the_same(

@@ -41,7 +41,7 @@ def test_images_of_another_size_than_costs_are_counted_for_are_refused(tmp_path:
     config = make_config({"layout": {"image_size": 16}})
     load = partial(load_data, "digits")
     context = Context(config, {}, RunDirectory(tmp_path), Silent(), load=load)
-    says = "the images of the digits have 8 pixels a side, those of the space 16: give layout.imag"
+    says = "the images of the digits have 8 pixels a side, the space expects 16: give layout.imag"
     with pytest.raises(UserError, match=says):
         _ = context.data
 

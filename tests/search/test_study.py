@@ -56,6 +56,11 @@ def filled(tmp_path, content):
     return path
 
 
+def alter(path: Path, statement: str) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        assert connection.execute(statement).rowcount
+
+
 def test_evaluations_outlive_the_process(filled, tower):
     known = evaluations(open_study(str(filled), "test", tower.space))
     assert len(known) == 20
@@ -103,8 +108,7 @@ def test_flipped_bytes_are_refused_or_do_no_harm(filled, tower):
     ],
 )
 def test_what_somebody_has_changed_to_something_unreadable_is_refused(filled, tower, change):
-    with closing(sqlite3.connect(filled)) as connection, connection:
-        assert connection.execute(change).rowcount == 1
+    alter(filled, change)
     study, how = open_study(filled, "test", tower.space), SearchSettings(population=10)
     with pytest.raises(UserError, match=r"study 'test' is damaged .*: restore it from a copy"):
         read_scores_at_start(study, tower.space, how, Constraint())
@@ -122,16 +126,14 @@ def test_what_somebody_has_changed_to_something_unreadable_is_refused(filled, to
     ],
 )
 def test_a_trial_that_was_changed_is_refused(filled, tower, change):
-    with closing(sqlite3.connect(filled)) as connection, connection:
-        assert connection.execute(change).rowcount == 1
+    alter(filled, change)
     with pytest.raises(UserError, match=r"study 'test' is damaged: its trial 2 is not what"):
         open_study(filled, "test", tower.space)
 
 
 def test_trials_of_early_versions_have_no_digest(filled, tower):
     before = evaluations(open_study(filled, "test", tower.space))
-    with closing(sqlite3.connect(filled)) as connection, connection:
-        connection.execute("DELETE FROM trial_user_attributes WHERE key = 'digest'")
+    alter(filled, "DELETE FROM trial_user_attributes WHERE key = 'digest'")
     assert evaluations(open_study(filled, "test", tower.space)) == before
 
 

@@ -116,8 +116,6 @@ class OptionCount:
             raise UserError(f"the cost '{name}' is counted already: give another name")
         self._costs = costs
         self._name = name
-        #: Whether networks are counted one by one.
-        self.on_demand: bool = getattr(costs, "on_demand", False)
         self.space: SearchSpace = costs.space
         self.names: tuple[str, ...] = (*costs.names, name)
         places = {choice.name: place for place, choice in enumerate(self.space.choices)}
@@ -131,6 +129,11 @@ class OptionCount:
             place = places[choice_name]
             for option in counted:
                 self._counts[place][self.space.choices[place].index(option)] = 1
+
+    @property
+    def on_demand(self) -> bool:
+        """Whether the cost model counts networks one by one."""
+        return getattr(self._costs, "on_demand", False)
 
     def cost(self, architecture: Iterable[int]) -> dict[str, int]:
         """Return the costs of one architecture by name; see :meth:`spos.cost.CostTable.cost`."""

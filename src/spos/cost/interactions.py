@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spos.cost.node import Inside, Node, spread
+from spos.cost.node import Inside, Node, exchanged, spread
 from spos.cost.part import Costs, Options
 
 #: Most entries of all nodes, each of which is counted.
@@ -54,10 +54,11 @@ def chain_up(node: Node, box: Sequence[Sequence[int]], inside: Inside) -> bool:
         if not _is_small(box, pairs):
             return False
         for i, j in combinations(range(len(box)), 2):
+            if (i, j) in pairs:
+                continue
             # Two choices interact only where both are read.
-            both = _together(inside[i], inside[j])
-            if (i, j) not in pairs and both:
-                active = _with(here, both[number % len(both)])
+            if both := _together(inside[i], inside[j]):
+                active = exchanged(here, both[number % len(both)])
                 if _interact(node.entries, active, {i: there[i], j: there[j]}):
                     # So does what decides that both are read.
                     together = sorted({i, j, *both[number % len(both)]})
@@ -87,7 +88,7 @@ def climb(entries: Entries, box: Sequence[Sequence[int]]) -> None:
             while now != before:
                 before = now
                 for place, options in enumerate(box):
-                    near = (_with(now, {place: option}) for option in options)
+                    near = (exchanged(now, {place: option}) for option in options)
                     now = max(now, *near, key=height)
 
 
@@ -96,7 +97,7 @@ def _contrasts(entries: Entries, box: Sequence[Sequence[int]]) -> Iterator[tuple
     start = tuple(options[0] for options in box)
 
     def alone(place: int, option: int) -> Costs:
-        return entries[_with(start, {place: option})][0]
+        return entries[exchanged(start, {place: option})][0]
 
     least, most = (
         tuple(best(options, key=partial(alone, place)) for place, options in enumerate(box))
@@ -124,8 +125,8 @@ def _together(
 
 def _interact(entries: Entries, here: Options, changed: Mapping[int, int]) -> bool:
     """Whether two changed options add another cost together than apart."""
-    both, neither = entries[_with(here, changed)][0], entries[here][0]
-    apart = [entries[_with(here, {place: option})][0] for place, option in changed.items()]
+    both, neither = entries[exchanged(here, changed)][0], entries[here][0]
+    apart = [entries[exchanged(here, {place: option})][0] for place, option in changed.items()]
     return bool((np.array(both) + neither - np.sum(apart, axis=0)).any())
 
 
@@ -183,8 +184,8 @@ def _added(
     """Count what the last of some choices adds, for each combination of their options."""
     added = {}
     for options in product(*(box[place] for place in places)):
-        with_it = _with(start, dict(zip(places, options, strict=True)))
-        without = _with(with_it, {places[-1]: start[places[-1]]})
+        with_it = exchanged(start, dict(zip(places, options, strict=True)))
+        without = exchanged(with_it, {places[-1]: start[places[-1]]})
         added[options] = np.array(entries[with_it][0]) - entries[without][0]
     return added
 
@@ -195,7 +196,3 @@ def _walk(node: Node, options: Options) -> tuple[Costs, Node]:
         costs, node = node.entries[(option,)]
         steps.append(costs)
     return tuple(map(sum, zip(*steps, strict=True))), node
-
-
-def _with(options: Options, changed: Mapping[int, int]) -> Options:
-    return tuple(changed.get(place, option) for place, option in enumerate(options))

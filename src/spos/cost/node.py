@@ -128,6 +128,16 @@ def spanned(boxes: Sequence[Sequence[Sequence[int]]]) -> list[Sequence[int]]:
     return [sorted(set(chain(*columns))) for columns in zip(*boxes, strict=True)]
 
 
+def exchanged(options: Options, changed: Mapping[int, int]) -> Options:
+    """Return a combination with other options in some places.
+
+    Example:
+        >>> exchanged((0, 0, 0), {1: 2})
+        (0, 2, 0)
+    """
+    return tuple(changed.get(place, option) for place, option in enumerate(options))
+
+
 def add_up(
     node: Node,
     box: Sequence[Sequence[int]],
@@ -153,13 +163,12 @@ def add_up(
     start = tuple(options[0] for options in box)
     base, following = node.entries[start]
 
-    def exchanged(combination: Options, group: Sequence[int], options: Options) -> Options:
-        changed = dict(zip(group, options, strict=True))
-        return tuple(changed.get(place, option) for place, option in enumerate(combination))
+    def with_group(combination: Options, group: Sequence[int], options: Options) -> Options:
+        return exchanged(combination, dict(zip(group, options, strict=True)))
 
     # The cost that the options of each group add while the other choices take their first option.
     alone = [
-        {o: node.entries[exchanged(start, group, o)] for o in product(*(box[p] for p in group))}
+        {o: node.entries[with_group(start, group, o)] for o in product(*(box[p] for p in group))}
         for group in groups
     ]
     same = all(after is following for one in alone for _, after in one.values())
@@ -168,7 +177,7 @@ def add_up(
     for best, cost in product((min, max), range(len(base))):
         extreme = start
         for group, column in zip(groups, added, strict=True):
-            extreme = exchanged(extreme, group, best(column, key=lambda o: column[o][cost]))
+            extreme = with_group(extreme, group, best(column, key=lambda o: column[o][cost]))
         tests.append(extreme)
     # Every combination is counted in any case, because the range uses the counted ones.
     for options in tests:

@@ -5,8 +5,8 @@ before it decide. The table is therefore a graph: a node is a stage with one inp
 combination of the stage's options leads to a cost and to a node of the next stage. A stage may read
 too many choices to enumerate their combinations, as in a model that is not a sequence. Its cost is
 then represented as a sum over its choices, one node each (choices inside of the options of another
-one share its node), if tests confirm that it is one, or as one of what each choice adds to those
-before it (:mod:`spos.cost.interactions`); otherwise it is counted on demand.
+one share its node), if tests confirm that it is one, or, where choices interact, by chains of nodes
+(:mod:`spos.cost.interactions`); otherwise it is counted on demand.
 """
 
 from __future__ import annotations

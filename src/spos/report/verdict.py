@@ -50,10 +50,10 @@ def drawn_at(result: Result) -> str:
     deviations = [one.within for one in result.comparison.networks]
     known = [one for one in deviations if one is not None]
     if len(known) < len(deviations):
-        return "at any cost, because no other is near that of the network found"
+        return "at any cost, because no network of a similar cost was left"
     furthest = max(known, default=0.0)
     if furthest > NEAR:
-        return f"at a cost up to {furthest:.0%} from that of the network found"
+        return f"at a cost within {furthest:.0%} of that of the network found"
     return NEARLY
 
 

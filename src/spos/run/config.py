@@ -274,8 +274,8 @@ def find_difference(stored: Mapping[str, Any], given: Mapping[str, Any]) -> str 
             if there != here and f"{name}.{key}" not in SETTINGS_WITHOUT_EFFECT:
                 if (name, key) == ("layout", "model"):
                     return (
-                        "the model differs, in its modules, the code that it uses or its tensors, "
-                        "of which those drawn at random need torch.manual_seed"
+                        "the model differs, in its modules, the code that it uses or its tensors "
+                        "(call torch.manual_seed before it draws any at random)"
                     )
                 return f"{name}.{key} is {there} there and {here} here"
     return None

@@ -31,7 +31,7 @@ from spos.run.scoring import Scorer
 from spos.run.search_outcome import decisive_settings, make_search_outcome
 from spos.search import Candidate, Feasible, SearchResult, open_storage, open_study, search
 from spos.search.settings import check_objectives
-from spos.search.study import close_storage
+from spos.search.study import close_storage, storage_reason
 from spos.space import Architecture
 from spos.training.method import method_class
 
@@ -172,9 +172,7 @@ def search_stage(context: Context) -> SearchOutcome:
                 result = _with_metric(context, supernet, result)
                 found.append((constraint, result))
         except StorageInternalError as error:
-            # SQLAlchemy ends its messages by an address of its documentation.
-            text = str(error.__cause__ or error).partition("(Background on")[0]
-            reason = " ".join(text.split())[:200]
+            reason = storage_reason(error.__cause__ or error)
             raise UserError(f"{place} cannot be written: {reason}") from error
     outcome = make_search_outcome(found, table, study, config.search, seconds=watch.seconds, **more)
     close_storage(storage)

@@ -60,8 +60,8 @@ def check_image_size(data: ImageData, side: int) -> None:
     """
     if data.image_size != side:
         raise UserError(
-            f"the images of the {data.source} have {data.image_size} pixels a side, those of the "
-            f"space {side}: give layout.image_size {data.image_size}, or resize the images "
+            f"the images of the {data.source} have {data.image_size} pixels a side, the space "
+            f"expects {side}: give layout.image_size {data.image_size}, or resize the images "
             f"(spos.data.dataset_data(..., image_size={side}))"
         )
 

@@ -140,12 +140,17 @@ def open_storage(storage: str | Path) -> optuna.storages.BaseStorage:
             if attempts < ATTEMPTS and _is_being_created(error):
                 time.sleep(PAUSE)
                 continue
-            # SQLAlchemy ends its messages by an address of its documentation.
-            reason = " ".join(str(error).partition("(Background on")[0].split())[:200]
             raise UserError(
-                f"storage {storage} cannot be opened ({type(error).__name__}: {reason}): give the "
+                f"storage {storage} cannot be opened ({type(error).__name__}: "
+                f"{storage_reason(error)}): give the "
                 "URL of an Optuna storage, such as sqlite:///study.db"
             ) from error
+
+
+def storage_reason(error: BaseException) -> str:
+    """What a storage says is wrong, in one line."""
+    # SQLAlchemy ends its messages with an address of its documentation.
+    return " ".join(str(error).partition("(Background on")[0].split())[:200]
 
 
 def _is_being_created(error: Exception) -> bool:
