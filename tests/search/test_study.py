@@ -127,7 +127,7 @@ def test_what_somebody_has_changed_to_something_unreadable_is_refused(filled, to
 )
 def test_a_trial_that_was_changed_is_refused(filled, tower, change):
     alter(filled, change)
-    with pytest.raises(UserError, match=r"study 'test' is damaged: its trial 2 is not what"):
+    with pytest.raises(UserError, match=r"study 'test' in .*study\.db is damaged: its trial 2 was"):
         open_study(filled, "test", tower.space)
 
 

@@ -73,8 +73,7 @@ def read_trials(study: optuna.Study, space: SearchSpace) -> list[Evaluated]:
     """
     found = _read_rows(study, space)
     if found is None:
-        name, trials = study.study_name, study.get_trials(deepcopy=False)
-        found = [_convert(name, trial, space) for trial in trials]
+        found = [_convert(study, trial, space) for trial in study.get_trials(deepcopy=False)]
     return found
 
 
@@ -97,13 +96,20 @@ def trial_digest(state: str, score: float | None, attributes: Mapping[str, Any])
 
 
 def _check(
-    name: str, number: int, state: str, score: float | None, attributes: Mapping[str, Any]
+    study: optuna.Study,
+    number: int,
+    state: str,
+    score: float | None,
+    attributes: Mapping[str, Any],
 ) -> None:
     kept = attributes.get(DIGEST)
     if kept is not None and kept != trial_digest(state, score, attributes):
+        database = database_of(study)
+        file = database.engine.url.database if database is not None else None
         raise UserError(
-            f"study '{name}' is damaged: its trial {number} is not what the search wrote; restore "
-            "it from a copy, or give another file or name to search from scratch"
+            f"study '{study.study_name}'{f' in {file}' if file else ''} is damaged: its trial "
+            f"{number} was altered; restore it from a copy, or move it away to search from scratch "
+            "(its evaluations are then lost)"
         )
 
 
@@ -144,7 +150,7 @@ def database_of(study: optuna.Study) -> optuna.storages.RDBStorage | None:
     return storage if isinstance(storage, optuna.storages.RDBStorage) else None
 
 
-def _convert(study: str, trial: FrozenTrial, space: SearchSpace) -> Evaluated:
+def _convert(study: optuna.Study, trial: FrozenTrial, space: SearchSpace) -> Evaluated:
     architecture, score = None, trial.values[0] if trial.values else math.nan
     _check(study, trial.number, trial.state.name, score, trial.user_attrs)
     # Trials of others need not fit the space.
@@ -170,7 +176,7 @@ def _read_rows(study: optuna.Study, space: SearchSpace) -> list[Evaluated] | Non
     found = []
     for identity, number, state, value in rows:
         own = attributes.get(identity, {})
-        _check(study.study_name, number, state, value, own)
+        _check(study, number, state, value, own)
         if state == TrialState.COMPLETE.name and own.keys() - {DIGEST} != {ARCHITECTURE, SEARCH}:
             return None
         architecture = None
